@@ -1,0 +1,191 @@
+//! Adapters and their versions.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    backbone::Architecture,
+    digest::Digest,
+    label::{Language, License, TaskId},
+    name::AdapterId,
+    version::Version,
+};
+
+/// Who may see an adapter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Everyone.
+    #[default]
+    Public,
+    /// The members of its namespace; to everyone else it does not exist.
+    Private,
+}
+
+impl Visibility {
+    /// The name on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
+}
+
+/// Query of a publish request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PublishQuery {
+    /// Visibility of an adapter that does not exist yet; an existing one keeps its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<Visibility>,
+}
+
+/// Answer to a publish request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Published {
+    /// Which adapter.
+    pub name: AdapterId,
+    /// Which version.
+    pub version: Version,
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// `false` when the same bytes had been published before.
+    pub created: bool,
+}
+
+/// A request to yank a version, or to take that back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct YankRequest {
+    /// `true` to yank, `false` to un-yank.
+    pub yanked: bool,
+    /// Why; shown to whoever asks for the version.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A request to show or hide an adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangeVisibility {
+    /// From now on.
+    pub visibility: Visibility,
+}
+
+/// That a version was yanked: not chosen any more, but still there for whoever names it exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Yank {
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// One version in an adapter's index document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VersionEntry {
+    /// The version.
+    pub version: Version,
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// Bytes of its files together.
+    pub size: u64,
+    /// The base model it fits.
+    pub base: BaseSummary,
+    /// Kind of adapter method.
+    pub method: String,
+    /// When it was published; never changes.
+    #[serde(with = "time::serde::rfc3339")]
+    pub published_at: OffsetDateTime,
+    /// Set while the version is yanked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yanked: Option<Yank>,
+}
+
+/// Everything needed to choose a version: small, cacheable, revalidated by `ETag`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct IndexDocument {
+    /// Which adapter.
+    pub name: AdapterId,
+    /// Its versions, newest first.
+    pub versions: Vec<VersionEntry>,
+}
+
+/// The base model, as far as choosing needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BaseSummary {
+    /// Its usual name.
+    pub id: String,
+    /// Which computation it is.
+    pub architecture: Architecture,
+    /// Digest of its weights.
+    pub weights_digest: Digest,
+}
+
+/// A metric, as far as comparing needs it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MetricSummary {
+    /// `accuracy`, `macro_f1`, …
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+    /// Data it was measured on.
+    pub dataset: String,
+    /// `validation` or `test`.
+    pub split: String,
+}
+
+/// An adapter in a listing, described by its newest version that is not yanked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AdapterSummary {
+    /// Full name.
+    pub name: AdapterId,
+    /// Newest version.
+    pub version: Version,
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// One or two sentences.
+    pub description: String,
+    /// What it is for.
+    pub task: TaskId,
+    /// A narrower task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subtask: Option<TaskId>,
+    /// Languages of its data.
+    pub languages: Vec<Language>,
+    /// Licence of its weights.
+    pub license: License,
+    /// The base model it fits.
+    pub base: BaseSummary,
+    /// Kind of adapter method.
+    pub method: String,
+    /// The method with the numbers that set its size.
+    pub method_summary: String,
+    /// Its headline metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<MetricSummary>,
+    /// Bytes of its files together.
+    pub size: u64,
+    /// Times it was pulled, all versions together.
+    pub pulls: u64,
+    /// When the newest version was published.
+    #[serde(with = "time::serde::rfc3339")]
+    pub published_at: OffsetDateTime,
+    /// Who may see it.
+    pub visibility: Visibility,
+}
+
+/// An adapter with all its versions. `latest` is absent when every version is yanked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AdapterInfo {
+    /// Full name.
+    pub name: AdapterId,
+    /// The newest version that is not yanked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<AdapterSummary>,
+    /// Every version, newest first.
+    pub versions: Vec<VersionEntry>,
+    /// Who may see it.
+    pub visibility: Visibility,
+}

@@ -1,0 +1,236 @@
+//! Which tensors a weights file must hold, by which names and of which shapes.
+//!
+//! Inside the project a tensor has a *slot*: a name free of frameworks and of the
+//! adapter's own name, such as `layers.3.ffn.down.weight`. A file format is a pure
+//! function from a method, a head and a backbone to the names those slots have on
+//! disk. The registry uses it to refuse files that can't be loaded, the client to
+//! load and save them.
+
+mod adapters;
+mod header;
+mod peft;
+mod slots;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use adapters::PREFIXED as ADAPTERS_PREFIXED;
+pub use header::{Dtype, HeaderError, MAX_HEADER_BYTES, TensorHeader, TensorInfo, header_len};
+pub use slots::{Slot, head_slots, method_slots};
+
+use crate::{
+    backbone::{Architecture, BackboneShape, LinearSite, SubLayer},
+    head::{Head, Pooling},
+    method::Method,
+};
+
+/// Whose file layout the weights have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Hugging Face PEFT: `adapter_config.json`, `adapter_model.safetensors`.
+    Peft,
+    /// AdapterHub's `adapters`: `adapter_config.json`, `adapter.safetensors`, and
+    /// `head_config.json`, `model_head.safetensors`.
+    Adapters,
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Peft => "peft",
+            Self::Adapters => "adapters",
+        })
+    }
+}
+
+/// File name of the adapter's configuration, in both formats.
+pub const ADAPTER_CONFIG: &str = "adapter_config.json";
+/// PEFT's weights.
+pub const PEFT_WEIGHTS: &str = "adapter_model.safetensors";
+/// The weights of an adapter as `adapters` saves them.
+pub const ADAPTERS_WEIGHTS: &str = "adapter.safetensors";
+/// The configuration of a head as `adapters` saves it.
+pub const HEAD_CONFIG: &str = "head_config.json";
+/// The weights of a head as `adapters` saves them.
+pub const HEAD_WEIGHTS: &str = "model_head.safetensors";
+
+/// One tensor of a weights file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its name in the file.
+    pub disk: String,
+    /// Its name inside the project.
+    pub slot: String,
+    /// Its shape, outermost dimension first.
+    pub shape: Vec<usize>,
+    /// Other names under which the file may hold the same content again.
+    pub aliases: Vec<String>,
+}
+
+/// One weights file and what it must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightsFile {
+    /// Its name in the adapter's folder.
+    pub path: &'static str,
+    /// Its tensors.
+    pub tensors: Vec<TensorSpec>,
+}
+
+/// What decides a layout.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The backbone's architecture.
+    pub architecture: Architecture,
+    /// The backbone's dimensions.
+    pub shape: &'a BackboneShape,
+    /// The adapter method.
+    pub method: &'a Method,
+    /// The head, when there is one.
+    pub head: Option<&'a Head>,
+    /// The adapter's name inside tensor names (`adapters` only).
+    pub name: &'a str,
+    /// Whether names start at a model with a head (`bert.encoder…`) or at the
+    /// bare backbone (`encoder…`).
+    pub prefixed: bool,
+}
+
+/// A method or head that a format has no words for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the {format} format can't hold {what}")]
+pub struct Inexpressible {
+    /// The format.
+    pub format: Format,
+    /// What it has no words for.
+    pub what: String,
+}
+
+/// The weights files of `subject` in `format`.
+pub fn weights_files(format: Format, subject: &Subject<'_>) -> Result<Vec<WeightsFile>, Inexpressible> {
+    match format {
+        Format::Peft => peft::weights_files(subject),
+        Format::Adapters => adapters::weights_files(subject),
+    }
+}
+
+/// The format in which `hub train` writes a method: PEFT where PEFT has it.
+pub const fn native_format(method: &Method) -> Format {
+    match method {
+        Method::Lora(_) => Format::Peft,
+        Method::Bottleneck(_) | Method::LastLayer => Format::Adapters,
+    }
+}
+
+/// The files without which a folder in `format` is not an adapter.
+pub fn required_files(format: Format, method: &Method, head: Option<&Head>) -> Vec<&'static str> {
+    let mut files = Vec::new();
+    match (format, method) {
+        (Format::Peft, _) => files.extend([ADAPTER_CONFIG, PEFT_WEIGHTS]),
+        (Format::Adapters, Method::LastLayer) => {}
+        (Format::Adapters, _) => files.extend([ADAPTER_CONFIG, ADAPTERS_WEIGHTS]),
+    }
+    if format == Format::Adapters && head.is_some() {
+        files.extend([HEAD_CONFIG, HEAD_WEIGHTS]);
+    }
+    files
+}
+
+/// How a weights file differs from what its layout demands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MisfitError {
+    /// A tensor that must be there is not.
+    #[error("`{file}` lacks the tensor `{tensor}` of shape {expected:?}")]
+    Missing {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its expected shape.
+        expected: Vec<usize>,
+    },
+    /// A tensor that nothing would read.
+    #[error(
+        "`{file}` has the tensor `{tensor}` of shape {found:?}, which the adapter's configuration has no place for"
+    )]
+    Unexpected {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A tensor of another shape.
+    #[error(
+        "the tensor `{tensor}` in `{file}` has shape {found:?}; the base model and the configuration make it {expected:?}"
+    )]
+    Shape {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it must have.
+        expected: Vec<usize>,
+    },
+    /// A tensor that does not hold floating-point numbers.
+    #[error("the tensor `{tensor}` in `{file}` holds {found}; weights are F64, F32, F16 or BF16")]
+    Dtype {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its element type.
+        found: String,
+    },
+}
+
+impl WeightsFile {
+    /// Compares with the header of a real file: nothing missing, nothing unexpected, every shape right.
+    pub fn check(&self, header: &TensorHeader) -> Result<(), MisfitError> {
+        let file = || self.path.to_owned();
+        for spec in &self.tensors {
+            for (index, name) in std::iter::once(&spec.disk).chain(&spec.aliases).enumerate() {
+                let Some(info) = header.tensors.get(name) else {
+                    if index > 0 {
+                        continue;
+                    }
+                    return Err(MisfitError::Missing {
+                        file: file(),
+                        tensor: name.clone(),
+                        expected: spec.shape.clone(),
+                    });
+                };
+                if info.shape != spec.shape {
+                    return Err(MisfitError::Shape {
+                        file: file(),
+                        tensor: name.clone(),
+                        found: info.shape.clone(),
+                        expected: spec.shape.clone(),
+                    });
+                }
+                if !info.is_float() {
+                    return Err(MisfitError::Dtype {
+                        file: file(),
+                        tensor: name.clone(),
+                        found: format!("{:?}", info.dtype),
+                    });
+                }
+            }
+        }
+        let known: std::collections::HashSet<&str> = (self.tensors.iter())
+            .flat_map(|spec| std::iter::once(&spec.disk).chain(&spec.aliases))
+            .map(String::as_str)
+            .collect();
+        match header.tensors.iter().find(|(name, _)| !known.contains(name.as_str())) {
+            None => Ok(()),
+            Some((name, info)) => {
+                Err(MisfitError::Unexpected { file: file(), tensor: name.clone(), found: info.shape.clone() })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

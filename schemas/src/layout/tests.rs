@@ -1,0 +1,166 @@
+use safetensors::{Dtype, tensor::TensorView};
+
+use super::*;
+use crate::{
+    head::ClassificationHead,
+    method::{BottleneckConfig, LoraConfig},
+};
+
+const MINILM: BackboneShape = BackboneShape {
+    hidden_size: 384,
+    num_layers: 6,
+    num_heads: 12,
+    intermediate_size: 1536,
+    vocab_size: 30522,
+};
+const BERT_BASE: BackboneShape = BackboneShape {
+    hidden_size: 768,
+    num_layers: 12,
+    num_heads: 12,
+    intermediate_size: 3072,
+    vocab_size: 30522,
+};
+
+fn count(method: &Method, shape: &BackboneShape) -> usize {
+    method_slots(method, shape).iter().map(Slot::len).sum()
+}
+
+#[test]
+fn parameter_counts_equal_those_of_the_python_libraries() {
+    let table = [
+        (Method::Bottleneck(BottleneckConfig::pfeiffer(16.0)), 894_528, 113_040),
+        (Method::Bottleneck(BottleneckConfig::pfeiffer(2.0)), 7_091_712, 888_192),
+        (Method::Bottleneck(BottleneckConfig::pfeiffer(64.0)), 230_544, 29_988),
+        (Method::Bottleneck(BottleneckConfig::houlsby(16.0)), 1_789_056, 226_080),
+        (Method::Bottleneck(BottleneckConfig::houlsby(12.0)), 2_379_264, 299_904),
+        (Method::Lora(LoraConfig::query_value(8, 8.0)), 294_912, 73_728),
+        (Method::Lora(LoraConfig::query_value(16, 8.0)), 589_824, 147_456),
+        (Method::LastLayer, 0, 0),
+    ];
+    for (method, base, mini) in table {
+        assert_eq!(
+            (count(&method, &BERT_BASE), count(&method, &MINILM)),
+            (base, mini),
+            "{}",
+            method.summary()
+        );
+    }
+    let head = Head::Classification(ClassificationHead::flexible(2));
+    assert_eq!(head_slots(&head, 768).iter().map(Slot::len).sum::<usize>(), 592_130);
+}
+
+fn subject<'a>(method: &'a Method, head: Option<&'a Head>) -> Subject<'a> {
+    Subject { architecture: Architecture::Bert, shape: &MINILM, method, head, name: "sst", prefixed: true }
+}
+
+#[test]
+fn every_slot_has_exactly_one_name_on_disk() {
+    let flexible = Head::Classification(ClassificationHead::flexible(2));
+    let pooled = Head::Classification(ClassificationHead::pooled(2));
+    let gated = BottleneckConfig {
+        use_gating: true,
+        ln_before: true,
+        ln_after: true,
+        ..BottleneckConfig::houlsby(8.0)
+    };
+    let cases = [
+        (Format::Adapters, Method::Bottleneck(gated), &flexible),
+        (Format::Adapters, Method::Lora(LoraConfig::query_value(8, 8.0)), &flexible),
+        (Format::Peft, Method::Lora(LoraConfig::query_value(8, 8.0)), &pooled),
+        (Format::Adapters, Method::LastLayer, &flexible),
+    ];
+    for (format, method, head) in cases {
+        let mut expected = method_slots(&method, &MINILM);
+        expected.extend(head_slots(head, MINILM.hidden_size));
+        let mut expected: Vec<_> = expected.into_iter().map(|s| (s.name, s.shape)).collect();
+        let files = weights_files(format, &subject(&method, Some(head))).expect("expressible");
+        let mut found: Vec<_> =
+            files.into_iter().flat_map(|f| f.tensors).map(|t| (t.slot, t.shape)).collect();
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn names_on_disk_are_those_the_python_libraries_write() {
+    let lora = Method::Lora(LoraConfig { layers: Some(vec![1]), ..LoraConfig::query_value(8, 8.0) });
+    let pfeiffer = Method::Bottleneck(BottleneckConfig {
+        leave_out: vec![0, 1, 2, 3, 4],
+        ..BottleneckConfig::pfeiffer(16.0)
+    });
+    let flexible = Head::Classification(ClassificationHead::flexible(2));
+    let pooled = Head::Classification(ClassificationHead::pooled(2));
+    let names = |format, method, head| {
+        let files = weights_files(format, &subject(method, Some(head))).expect("expressible");
+        files
+            .iter()
+            .flat_map(|f| f.tensors.iter().map(|t| format!("{}: {} {:?}", f.path, t.disk, t.shape)))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    insta::assert_snapshot!(names(Format::Peft, &lora, &pooled), @r"
+    adapter_model.safetensors: base_model.model.bert.encoder.layer.1.attention.self.query.lora_A.weight [8, 384]
+    adapter_model.safetensors: base_model.model.bert.encoder.layer.1.attention.self.query.lora_B.weight [384, 8]
+    adapter_model.safetensors: base_model.model.bert.encoder.layer.1.attention.self.value.lora_A.weight [8, 384]
+    adapter_model.safetensors: base_model.model.bert.encoder.layer.1.attention.self.value.lora_B.weight [384, 8]
+    adapter_model.safetensors: base_model.model.classifier.weight [2, 384]
+    adapter_model.safetensors: base_model.model.classifier.bias [2]
+    ");
+    insta::assert_snapshot!(names(Format::Adapters, &pfeiffer, &flexible), @r"
+    adapter.safetensors: bert.encoder.layer.5.output.adapters.sst.adapter_down.0.weight [24, 384]
+    adapter.safetensors: bert.encoder.layer.5.output.adapters.sst.adapter_down.0.bias [24]
+    adapter.safetensors: bert.encoder.layer.5.output.adapters.sst.adapter_up.weight [384, 24]
+    adapter.safetensors: bert.encoder.layer.5.output.adapters.sst.adapter_up.bias [384]
+    model_head.safetensors: heads.sst.1.weight [384, 384]
+    model_head.safetensors: heads.sst.1.bias [384]
+    model_head.safetensors: heads.sst.4.weight [2, 384]
+    model_head.safetensors: heads.sst.4.bias [2]
+    ");
+}
+
+fn file_bytes(tensors: &[(&str, Vec<usize>)]) -> Vec<u8> {
+    let data: Vec<Vec<u8>> = tensors.iter().map(|(_, s)| vec![0; 4 * s.iter().product::<usize>()]).collect();
+    let views = tensors.iter().zip(&data).map(|((name, shape), data)| {
+        (*name, TensorView::new(Dtype::F32, shape.clone(), data).expect("a view"))
+    });
+    safetensors::serialize(views, None).expect("serialises")
+}
+
+#[test]
+fn a_misfitting_file_is_refused_with_the_tensor_and_both_shapes() {
+    let spec =
+        |name: &str| TensorSpec { disk: name.into(), slot: name.into(), shape: vec![2, 3], aliases: vec![] };
+    let file = WeightsFile { path: "x.safetensors", tensors: vec![spec("a"), spec("b")] };
+    let check = |tensors: &[(&str, Vec<usize>)]| {
+        let bytes = file_bytes(tensors);
+        let header = TensorHeader::parse(&bytes, bytes.len() as u64).expect("well-formed");
+        file.check(&header).map_err(|e| e.to_string())
+    };
+    assert_eq!(check(&[("a", vec![2, 3]), ("b", vec![2, 3])]), Ok(()));
+    let messages = [
+        check(&[("a", vec![2, 3])]),
+        check(&[("a", vec![2, 3]), ("b", vec![3, 2])]),
+        check(&[("a", vec![2, 3]), ("b", vec![2, 3]), ("c", vec![1])]),
+    ];
+    insta::assert_snapshot!(messages.map(|m| m.expect_err("a misfit")).join("\n"), @r"
+    `x.safetensors` lacks the tensor `b` of shape [2, 3]
+    the tensor `b` in `x.safetensors` has shape [3, 2]; the base model and the configuration make it [2, 3]
+    `x.safetensors` has the tensor `c` of shape [1], which the adapter's configuration has no place for
+    ");
+}
+
+#[test]
+fn truncated_and_foreign_bytes_are_told_apart() {
+    let bytes = file_bytes(&[("a", vec![2, 3])]);
+    let parse = |bytes: &[u8], len: usize| TensorHeader::parse(bytes, len as u64);
+    assert!(parse(&bytes, bytes.len()).is_ok());
+    assert!(matches!(parse(&bytes[..5], 5), Err(HeaderError::Truncated { .. })));
+    assert!(matches!(parse(&bytes[..20], 20), Err(HeaderError::Truncated { .. })));
+    assert!(matches!(parse(&bytes, bytes.len() - 4), Err(HeaderError::Length { .. })));
+    let pickle = b"\x80\x02}q\x00(X\x06\x00\x00\x00weight";
+    assert!(matches!(parse(pickle, pickle.len()), Err(HeaderError::NotSafetensors(_))));
+    let mut garbled = bytes.clone();
+    garbled[9] = 0xff;
+    assert!(matches!(parse(&garbled, garbled.len()), Err(HeaderError::Malformed(_))));
+}

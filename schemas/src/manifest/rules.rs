@@ -1,0 +1,133 @@
+//! The rules that tie a manifest's fields to each other.
+
+use std::collections::HashSet;
+
+use super::{
+    Manifest, ManifestError,
+    file::{MAX_FILE_BYTES, MAX_FILES},
+};
+use crate::{layout, manifest::MediaType, method::Method};
+
+const MAX_DESCRIPTION: usize = 2_000;
+const MAX_BASE_ID: usize = 200;
+const MAX_LABEL: usize = 200;
+
+pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
+    check_texts(manifest)?;
+    manifest.base.shape.validate()?;
+    manifest.method.validate(&manifest.base.shape)?;
+    check_head(manifest)?;
+    check_files(manifest)?;
+    check_numbers(manifest)
+}
+
+fn contradiction(text: impl Into<String>) -> Result<(), ManifestError> {
+    Err(ManifestError::Contradiction(text.into()))
+}
+
+fn field(field: &str, reason: impl Into<String>) -> Result<(), ManifestError> {
+    Err(ManifestError::Field { field: field.to_owned(), reason: reason.into() })
+}
+
+/// Control characters would let a manifest draw on the terminal of whoever lists it.
+fn is_plain(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() && c != '\n')
+}
+
+fn check_texts(manifest: &Manifest) -> Result<(), ManifestError> {
+    let base = &manifest.base.id;
+    if manifest.description.len() > MAX_DESCRIPTION || !is_plain(&manifest.description) {
+        return field("description", format!("at most {MAX_DESCRIPTION} bytes of plain text"));
+    }
+    if base.is_empty() || base.len() > MAX_BASE_ID || !is_plain(base) || base.contains('\n') {
+        return field("base.id", format!("1 to {MAX_BASE_ID} bytes of plain text on one line"));
+    }
+    let good_label = |l: &String| !l.is_empty() && l.len() <= MAX_LABEL && is_plain(l) && !l.contains('\n');
+    let labels = &manifest.task.labels;
+    if !labels.iter().all(good_label) {
+        return field(
+            "task.labels",
+            format!("each label has 1 to {MAX_LABEL} bytes of plain text on one line"),
+        );
+    }
+    if labels.iter().collect::<HashSet<_>>().len() != labels.len() {
+        return field("task.labels", "a label stands twice");
+    }
+    Ok(())
+}
+
+fn check_head(manifest: &Manifest) -> Result<(), ManifestError> {
+    match &manifest.head {
+        Some(head) => Ok(head.validate(&manifest.task.labels)?),
+        None if manifest.method == Method::LastLayer => contradiction("method `last-layer` needs a head"),
+        None => Ok(()),
+    }
+}
+
+fn check_files(manifest: &Manifest) -> Result<(), ManifestError> {
+    if manifest.files.is_empty() || manifest.files.len() > MAX_FILES {
+        return field(
+            "files",
+            format!("{} files are listed; 1 to {MAX_FILES} are accepted", manifest.files.len()),
+        );
+    }
+    let mut seen = HashSet::new();
+    for file in &manifest.files {
+        let path = &file.path;
+        // Case-insensitive file systems would let the second overwrite the first.
+        if !seen.insert(path.as_str().to_ascii_lowercase()) {
+            return field("files", format!("`{path}` stands twice"));
+        }
+        if path.as_str() == super::MANIFEST_FILE {
+            return field("files", "the manifest can't list itself");
+        }
+        match MediaType::of(path) {
+            None => {
+                return field(
+                    "files",
+                    format!("`{path}` is of a kind that is not accepted; pickles never are"),
+                );
+            }
+            Some(kind) if kind != file.media_type => {
+                return field(
+                    "files",
+                    format!(
+                        "`{path}` is stated as {}, its name says {}",
+                        file.media_type.as_str(),
+                        kind.as_str()
+                    ),
+                );
+            }
+            Some(_) => {}
+        }
+        if file.size > MAX_FILE_BYTES {
+            return field(
+                "files",
+                format!("`{path}` has {} bytes; at most {MAX_FILE_BYTES} are accepted", file.size),
+            );
+        }
+    }
+    for needed in layout::required_files(manifest.format, &manifest.method, manifest.head.as_ref()) {
+        if manifest.file(needed).is_none() {
+            return contradiction(format!(
+                "format `{}` needs the file `{needed}`, which is not listed",
+                manifest.format
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_numbers(manifest: &Manifest) -> Result<(), ManifestError> {
+    if let Some(metric) = manifest.metrics.iter().find(|m| !m.value.is_finite() || !is_plain(&m.name)) {
+        return field(
+            "metrics",
+            format!("`{}` is not a finite number with a plain name", metric.name.escape_debug()),
+        );
+    }
+    match &manifest.training {
+        // Canonical JSON writes numbers as doubles.
+        Some(recipe) if recipe.seed >= 1 << 53 => field("training.seed", "must be below 2^53"),
+        _ => Ok(()),
+    }
+}

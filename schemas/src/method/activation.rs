@@ -1,0 +1,70 @@
+//! Non-linearities by the names `transformers` gives them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An element-wise function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`
+    Relu,
+    /// `x · Φ(x)`, with the exact normal distribution function (erf).
+    Gelu,
+    /// The tanh approximation of GELU.
+    GeluNew,
+    /// `x · σ(x)`; also called SiLU.
+    #[serde(alias = "silu")]
+    Swish,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Logistic function.
+    Sigmoid,
+    /// `x` where positive, `0.01 · x` elsewhere.
+    #[serde(rename = "leakyrelu", alias = "leaky_relu")]
+    LeakyRelu,
+}
+
+/// Not a non-linearity this version knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the non-linearity `{0}` is not supported; these are: relu, gelu, gelu_new, swish, tanh, sigmoid, leakyrelu"
+)]
+pub struct UnknownActivation(pub String);
+
+impl Activation {
+    /// The name in configuration files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Gelu => "gelu",
+            Self::GeluNew => "gelu_new",
+            Self::Swish => "swish",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::LeakyRelu => "leakyrelu",
+        }
+    }
+}
+
+impl std::fmt::Display for Activation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Activation {
+    type Err = UnknownActivation;
+    fn from_str(text: &str) -> Result<Self, UnknownActivation> {
+        Ok(match text {
+            "relu" => Self::Relu,
+            "gelu" | "gelu_python" => Self::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Self::GeluNew,
+            "swish" | "silu" => Self::Swish,
+            "tanh" => Self::Tanh,
+            "sigmoid" => Self::Sigmoid,
+            "leakyrelu" | "leaky_relu" => Self::LeakyRelu,
+            _ => return Err(UnknownActivation(text.to_owned())),
+        })
+    }
+}

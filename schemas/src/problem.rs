@@ -1,0 +1,162 @@
+//! Errors on the wire: RFC 9457 `application/problem+json` with a stable code.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Media type of a [`Problem`].
+pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+
+/// What went wrong, for programs to match on. Codes are never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProblemCode {
+    /// The request's path, query or body is malformed.
+    BadRequest,
+    /// No token, or one that is unknown, revoked or expired.
+    Unauthorized,
+    /// The token is valid but may not do this.
+    Forbidden,
+    /// Nothing there that the caller may see.
+    NotFound,
+    /// The version exists with different content.
+    VersionExists,
+    /// The upload's next byte is another one.
+    OffsetMismatch,
+    /// The bytes do not have the stated digest.
+    DigestMismatch,
+    /// The manifest lists a blob that was not uploaded.
+    BlobMissing,
+    /// The manifest is malformed or contradicts itself.
+    InvalidManifest,
+    /// A file does not fit the manifest.
+    InvalidFile,
+    /// More bytes than are accepted.
+    TooLarge,
+    /// The range lies outside the blob.
+    RangeNotSatisfiable,
+    /// The method is not allowed on this path.
+    MethodNotAllowed,
+    /// The server has no room left for the bytes.
+    StorageFull,
+    /// The server failed; the request may be repeated.
+    Internal,
+    /// The server is starting, stopping or overloaded.
+    Unavailable,
+    /// A code of a later server.
+    #[serde(other)]
+    Unknown,
+}
+
+impl ProblemCode {
+    /// The code as text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad-request",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not-found",
+            Self::VersionExists => "version-exists",
+            Self::OffsetMismatch => "offset-mismatch",
+            Self::DigestMismatch => "digest-mismatch",
+            Self::BlobMissing => "blob-missing",
+            Self::InvalidManifest => "invalid-manifest",
+            Self::InvalidFile => "invalid-file",
+            Self::TooLarge => "too-large",
+            Self::RangeNotSatisfiable => "range-not-satisfiable",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::StorageFull => "storage-full",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The HTTP status that goes with it.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadRequest | Self::DigestMismatch => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::VersionExists => 409,
+            Self::TooLarge => 413,
+            Self::OffsetMismatch | Self::RangeNotSatisfiable => 416,
+            Self::BlobMissing | Self::InvalidManifest | Self::InvalidFile => 422,
+            Self::Internal | Self::Unknown => 500,
+            Self::Unavailable => 503,
+            Self::StorageFull => 507,
+        }
+    }
+
+    /// A short phrase for people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::BadRequest => "The request is malformed",
+            Self::Unauthorized => "A valid token is needed",
+            Self::Forbidden => "The token does not allow this",
+            Self::NotFound => "Not found",
+            Self::VersionExists => "The version exists with different content",
+            Self::OffsetMismatch => "The upload continues at another byte",
+            Self::DigestMismatch => "The bytes do not have the stated digest",
+            Self::BlobMissing => "A file was not uploaded",
+            Self::InvalidManifest => "The manifest is invalid",
+            Self::InvalidFile => "A file does not fit the manifest",
+            Self::TooLarge => "Too large",
+            Self::RangeNotSatisfiable => "The range lies outside the file",
+            Self::MethodNotAllowed => "The method is not allowed here",
+            Self::StorageFull => "The registry's storage is full",
+            Self::Internal => "The registry failed",
+            Self::Unavailable => "The registry is not available",
+            Self::Unknown => "Unknown problem",
+        }
+    }
+}
+
+/// An RFC 9457 problem document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `about:blank`: the code says it all.
+    #[serde(rename = "type", default = "about_blank")]
+    pub kind: String,
+    /// A short phrase, the same for every problem of this code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: ProblemCode,
+    /// What happened this time, with the values.
+    pub detail: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Finds this request in the server's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+fn about_blank() -> String {
+    "about:blank".to_owned()
+}
+
+impl Problem {
+    /// A problem with `code` and what happened this time.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: about_blank(),
+            title: code.title().to_owned(),
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            hint: None,
+            request_id: None,
+        }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

@@ -1,0 +1,1 @@
+//! Placeholder: see the folder of the same name.
