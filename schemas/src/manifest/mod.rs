@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 pub use base::BaseModel;
 pub use error::ManifestError;
-pub use file::{FileEntry, MediaType};
+pub use file::{FileEntry, MAX_FILE_BYTES, MAX_FILES, MediaType};
 pub use recipe::{DataSource, Metric, TrainingRecipe};
 
 use crate::{

@@ -10,7 +10,7 @@ mod lora;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use activation::Activation;
+pub use activation::{Activation, UnknownActivation};
 pub use bottleneck::{BottleneckConfig, BottleneckError, InitScheme, InnerResidual};
 pub use lora::{LoraConfig, LoraError};
 

@@ -1,0 +1,96 @@
+//! BERT (Devlin et al. 2019) as `transformers` stores it.
+
+use hub_schemas::backbone::{Architecture, BackboneShape, LinearSite, SubLayer};
+use serde_json::{Map, Value};
+
+use super::{BackboneTensor, ConfigError, TransformerConfig, count, shown};
+
+pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+    let shape = BackboneShape {
+        hidden_size: count(json, "hidden_size")?,
+        num_layers: count(json, "num_hidden_layers")?,
+        num_heads: count(json, "num_attention_heads")?,
+        intermediate_size: count(json, "intermediate_size")?,
+        vocab_size: count(json, "vocab_size")?,
+    };
+    shape.validate()?;
+    let positions = json.get("position_embedding_type").and_then(Value::as_str).unwrap_or("absolute");
+    if positions != "absolute" {
+        return Err(ConfigError::Field {
+            key: "position_embedding_type",
+            found: positions.to_owned(),
+            expected: "only `absolute` positions are supported",
+        });
+    }
+    if json.get("is_decoder").and_then(Value::as_bool) == Some(true) {
+        return Err(ConfigError::Field { key: "is_decoder", found: "true".into(), expected: "only encoders are supported" });
+    }
+    let norm_eps = match json.get("layer_norm_eps") {
+        None => 1e-12,
+        Some(value) => value.as_f64().filter(|e| (0.0..1.0).contains(e)).ok_or_else(|| ConfigError::Field {
+            key: "layer_norm_eps",
+            found: shown(Some(value)),
+            expected: "it must be a small positive number",
+        })?,
+    };
+    Ok(TransformerConfig {
+        architecture: Architecture::Bert,
+        shape,
+        max_positions: count(json, "max_position_embeddings")?,
+        token_types: count(json, "type_vocab_size")?,
+        norm_eps,
+        activation: json.get("hidden_act").and_then(Value::as_str).unwrap_or("gelu").parse()?,
+    })
+}
+
+pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
+    let shape = &config.shape;
+    let h = shape.hidden_size;
+    let mut tensors = vec![
+        tensor("embeddings.word", "embeddings.word_embeddings.weight", &[shape.vocab_size, h]),
+        tensor("embeddings.position", "embeddings.position_embeddings.weight", &[config.max_positions, h]),
+        tensor("embeddings.token_type", "embeddings.token_type_embeddings.weight", &[config.token_types, h]),
+    ];
+    tensors.extend(norm("embeddings.norm", "embeddings.LayerNorm", h));
+    for layer in 0..shape.num_layers {
+        for site in LinearSite::ALL {
+            let (inputs, outputs) = shape.linear_dims(site);
+            let module = Architecture::Bert.linear_path(layer, site);
+            let canonical = format!("layers.{layer}.{site}");
+            tensors.push(tensor(&format!("{canonical}.weight"), &format!("{module}.weight"), &[outputs, inputs]));
+            tensors.push(tensor(&format!("{canonical}.bias"), &format!("{module}.bias"), &[outputs]));
+        }
+        for sublayer in SubLayer::ALL {
+            let module = Architecture::Bert.sublayer_path(layer, sublayer);
+            let canonical = format!("layers.{layer}.{}.norm", sublayer.as_str());
+            tensors.extend(norm(&canonical, &format!("{module}.LayerNorm"), h));
+        }
+    }
+    // Checkpoints of masked language models come without a pooler.
+    for (part, dims) in [("weight", &[h, h][..]), ("bias", &[h])] {
+        tensors.push(BackboneTensor {
+            optional: true,
+            ..tensor(&format!("pooler.{part}"), &format!("pooler.dense.{part}"), dims)
+        });
+    }
+    tensors
+}
+
+fn tensor(canonical: &str, name: &str, shape: &[usize]) -> BackboneTensor {
+    BackboneTensor {
+        canonical: canonical.to_owned(),
+        names: vec![name.to_owned()],
+        shape: shape.to_vec(),
+        optional: false,
+    }
+}
+
+/// Checkpoints converted from TensorFlow call a norm's weight `gamma` and its bias `beta`.
+fn norm(canonical: &str, module: &str, hidden_size: usize) -> [BackboneTensor; 2] {
+    [("weight", "gamma"), ("bias", "beta")].map(|(part, old)| BackboneTensor {
+        canonical: format!("{canonical}.{part}"),
+        names: vec![format!("{module}.{part}"), format!("{module}.{old}")],
+        shape: vec![hidden_size],
+        optional: false,
+    })
+}

@@ -1,0 +1,149 @@
+//! From a folder to the manifest that describes it.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use hub_schemas::{
+    AdapterId, DigestHasher, FilePath, Manifest, Version,
+    label::{Language, License, TaskId},
+    manifest::{BaseModel, Dependency, FileEntry, GatingMean, MANIFEST_FILE, MANIFEST_VERSION, MediaType, Metric, Semantics, Task, TrainingRecipe},
+    method::Method,
+    path::MAX_PATH_DEPTH,
+};
+use serde_json::Map;
+
+use super::{AdapterFolder, CheckpointError};
+
+/// What a folder can't tell about itself.
+#[derive(Debug, Clone)]
+pub struct ManifestFacts {
+    /// Full name.
+    pub name: AdapterId,
+    /// Version.
+    pub version: Version,
+    /// What it is for.
+    pub task: TaskId,
+    /// A narrower task.
+    pub subtask: Option<TaskId>,
+    /// Names of the head's outputs; the folder's own when empty.
+    pub labels: Vec<String>,
+    /// Languages of the data.
+    pub languages: Vec<Language>,
+    /// Licence of the weights.
+    pub license: License,
+    /// One or two sentences.
+    pub description: String,
+    /// How well it does.
+    pub metrics: Vec<Metric>,
+    /// How it was trained.
+    pub training: Option<TrainingRecipe>,
+    /// Other adapters it needs.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// States what `folder` holds. Every publishable file is hashed; checked as strictly as the registry does.
+pub fn assemble_manifest(
+    folder: &AdapterFolder,
+    base: &BaseModel,
+    facts: ManifestFacts,
+) -> Result<Manifest, CheckpointError> {
+    // Fails where the weights do not fit this backbone: better here than at the registry.
+    folder.check_fit(&base.shape)?;
+    let labels = if facts.labels.is_empty() { folder.labels.clone() } else { facts.labels };
+    let gated = matches!(&folder.method, Method::Bottleneck(config) if config.use_gating);
+    let manifest = Manifest {
+        manifest_version: MANIFEST_VERSION.to_owned(),
+        name: facts.name,
+        version: facts.version,
+        description: facts.description,
+        license: facts.license,
+        task: Task { name: facts.task, subtask: facts.subtask, labels },
+        languages: facts.languages,
+        base: base.clone(),
+        method: folder.method.clone(),
+        head: folder.head.clone(),
+        format: folder.format,
+        semantics: Semantics { gating_mean: gated.then_some(GatingMean::AllPositions), extra: Map::new() },
+        dependencies: facts.dependencies,
+        training: facts.training,
+        metrics: facts.metrics,
+        files: file_entries(&folder.path)?,
+        extra: Map::new(),
+    };
+    manifest
+        .validate()
+        .map_err(|source| CheckpointError::Manifest { path: folder.path.join(MANIFEST_FILE), source })?;
+    Ok(manifest)
+}
+
+impl AdapterFolder {
+    /// Compares the headers of the weight files with what the backbone's dimensions demand.
+    pub fn check_fit(&self, shape: &hub_schemas::backbone::BackboneShape) -> Result<(), CheckpointError> {
+        for layout in self.layout(shape)? {
+            let file = super::TensorFile::open(&self.path.join(layout.path))?;
+            layout
+                .check(&file.header)
+                .map_err(|source| CheckpointError::Misfit { folder: self.path.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+/// Every publishable file of `dir` with size and digest, sorted by path. Left out
+/// are the manifest, hidden files, and kinds that are never published.
+pub fn file_entries(dir: &Path) -> Result<Vec<FileEntry>, CheckpointError> {
+    let mut paths = Vec::new();
+    collect(dir, dir, 1, &mut paths)?;
+    let mut entries = paths.into_iter().map(|path| entry(dir, path)).collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+fn collect(root: &Path, dir: &Path, depth: usize, paths: &mut Vec<FilePath>) -> Result<(), CheckpointError> {
+    for item in fs::read_dir(dir).map_err(CheckpointError::read(dir))? {
+        let item = item.map_err(CheckpointError::read(dir))?;
+        let kind = item.file_type().map_err(CheckpointError::read(dir))?;
+        let hidden = item.file_name().to_string_lossy().starts_with('.');
+        if hidden {
+            continue;
+        }
+        if kind.is_dir() && depth < MAX_PATH_DEPTH {
+            collect(root, &item.path(), depth + 1, paths)?;
+        }
+        // A link could point outside the folder: only what lies in it is published.
+        if !kind.is_file() {
+            continue;
+        }
+        let relative = relative(root, &item.path());
+        let kept = relative.parse::<FilePath>();
+        match kept {
+            Ok(path) if path.as_str() == MANIFEST_FILE || MediaType::of(&path).is_none() => {}
+            Ok(path) => paths.push(path),
+            Err(source) => return Err(CheckpointError::Path { folder: root.to_owned(), source }),
+        }
+    }
+    Ok(())
+}
+
+fn relative(root: &Path, path: &Path) -> String {
+    let parts: PathBuf = path.strip_prefix(root).unwrap_or(path).to_owned();
+    parts.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+fn entry(dir: &Path, path: FilePath) -> Result<FileEntry, CheckpointError> {
+    let full = dir.join(path.as_str());
+    let mut file = File::open(&full).map_err(CheckpointError::read(&full))?;
+    let mut hasher = DigestHasher::default();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).map_err(CheckpointError::read(&full))? {
+            0 => break,
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+    let media_type = MediaType::of(&path).unwrap_or(MediaType::Text);
+    Ok(FileEntry { size: hasher.len(), digest: hasher.finish(), media_type, path })
+}

@@ -1,0 +1,210 @@
+//! A backbone's folder: `config.json`, weights, tokenizer.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use hub_schemas::{Digest, DigestHasher, layout::TensorInfo, manifest::BaseModel};
+use serde_json::{Map, Value};
+
+use super::{CheckpointError, TensorFile, folder::read_json};
+use crate::architectures::{BackboneTensor, TransformerConfig};
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+const MAX_SHARDS: usize = 1024;
+
+/// A backbone's folder whose configuration and weight headers were read and checked.
+#[derive(Debug)]
+pub struct BaseFolder {
+    path: PathBuf,
+    config: TransformerConfig,
+    json: Map<String, Value>,
+    files: Vec<TensorFile>,
+    /// Canonical name to (file, name in it).
+    places: BTreeMap<String, (usize, String)>,
+    prefix: String,
+}
+
+impl BaseFolder {
+    /// Opens a folder in Hugging Face layout and checks that every tensor is there.
+    pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
+        if !dir.is_dir() {
+            return Err(CheckpointError::NoFolder(dir.to_owned()));
+        }
+        let config_path = dir.join("config.json");
+        if !config_path.is_file() {
+            return Err(CheckpointError::NotABackbone { folder: dir.to_owned(), missing: "config.json" });
+        }
+        let json = read_json(&config_path)?;
+        let config = TransformerConfig::from_json(&json)
+            .map_err(|source| CheckpointError::Config { path: config_path, source })?;
+        let files = open_weights(dir)?;
+        let prefix = find_prefix(&config, &files);
+        let places = place(&config, &files, &prefix, dir)?;
+        Ok(Self { path: dir.to_owned(), config, json, files, places, prefix })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the generic transformer needs to know besides the weights.
+    pub fn config(&self) -> &TransformerConfig {
+        &self.config
+    }
+
+    /// The weight files.
+    pub fn files(&self) -> &[TensorFile] {
+        &self.files
+    }
+
+    /// Where the tensor with this canonical name lies: the index of its file, and its place there.
+    pub fn tensor(&self, canonical: &str) -> Option<(usize, &TensorInfo)> {
+        let (file, name) = self.places.get(canonical)?;
+        Some((*file, self.files[*file].header.tensors.get(name)?))
+    }
+
+    /// A tensor outside the backbone, such as a classifier that the checkpoint brings.
+    pub fn extra_tensor(&self, name: &str) -> Option<(usize, &TensorInfo)> {
+        self.files.iter().enumerate().find_map(|(i, file)| Some((i, file.header.tensors.get(name)?)))
+    }
+
+    /// Names of the checkpoint's own classes, in order, when `config.json` states them.
+    pub fn labels(&self) -> Option<Vec<String>> {
+        let map = self.json.get("id2label")?.as_object()?;
+        (0..map.len()).map(|i| Some(map.get(&i.to_string())?.as_str()?.to_owned())).collect()
+    }
+
+    /// `bert.` or nothing: what stands in front of the backbone's tensor names.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The usual name of this backbone, as far as the folder tells: what
+    /// `config.json` was loaded from, the folder name of a Hugging Face cache, or
+    /// the folder's own name.
+    pub fn guessed_id(&self) -> String {
+        let from_cache = self.path.ancestors().find_map(|folder| {
+            let name = folder.file_name()?.to_str()?.strip_prefix("models--")?;
+            Some(name.replacen("--", "/", 1))
+        });
+        let from_config = || {
+            let name = self.json.get("_name_or_path")?.as_str()?.trim_end_matches('/');
+            (!name.is_empty() && !name.starts_with(['/', '.', '~'])).then(|| name.to_owned())
+        };
+        let from_folder = || {
+            let folder = self.path.canonicalize().ok()?;
+            Some(folder.file_name()?.to_string_lossy().into_owned())
+        };
+        from_cache.or_else(from_config).or_else(from_folder).unwrap_or_else(|| "backbone".to_owned())
+    }
+
+    /// Digest of the weights, independent of file container, sharding and key prefixes:
+    /// SHA-256 over, for every tensor of the backbone in the order of its canonical
+    /// name, `name NUL dtype NUL d0,d1,… NUL` and the tensor's bytes. Heads that the
+    /// checkpoint brings do not count; the pooler does when it is there.
+    pub fn weights_digest(&self) -> Result<Digest, CheckpointError> {
+        let mut hasher = DigestHasher::default();
+        for (canonical, (file, name)) in &self.places {
+            let info = &self.files[*file].header.tensors[name];
+            let dims: Vec<_> = info.shape.iter().map(ToString::to_string).collect();
+            hasher.update(format!("{canonical}\0{:?}\0{}\0", info.dtype, dims.join(",")).as_bytes());
+            self.files[*file].stream(info, |piece| hasher.update(piece))?;
+        }
+        Ok(hasher.finish())
+    }
+
+    /// What a manifest states about this backbone.
+    pub fn model(&self, id: Option<&str>) -> Result<BaseModel, CheckpointError> {
+        Ok(self.model_with_digest(id, self.weights_digest()?))
+    }
+
+    /// Like [`model`](Self::model) with a digest that was computed before.
+    pub fn model_with_digest(&self, id: Option<&str>, weights_digest: Digest) -> BaseModel {
+        BaseModel {
+            id: id.map_or_else(|| self.guessed_id(), ToOwned::to_owned),
+            revision: None,
+            architecture: self.config.architecture,
+            shape: self.config.shape,
+            weights_digest,
+            extra: Map::new(),
+        }
+    }
+}
+
+fn open_weights(dir: &Path) -> Result<Vec<TensorFile>, CheckpointError> {
+    let single = dir.join(SINGLE);
+    if single.is_file() {
+        return Ok(vec![TensorFile::open(&single)?]);
+    }
+    let index = dir.join(INDEX);
+    if !index.is_file() {
+        let pickle = dir.join("pytorch_model.bin");
+        return Err(if pickle.is_file() {
+            CheckpointError::Pickle { path: pickle }
+        } else {
+            CheckpointError::NotABackbone { folder: dir.to_owned(), missing: SINGLE }
+        });
+    }
+    let json = read_json(&index)?;
+    let wrong = |reason: String| CheckpointError::Field { path: index.clone(), field: "weight_map".into(), reason };
+    let map = json.get("weight_map").and_then(Value::as_object).ok_or_else(|| wrong("is missing".into()))?;
+    let mut shards: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    shards.sort_unstable();
+    shards.dedup();
+    if shards.is_empty() || shards.len() > MAX_SHARDS {
+        return Err(wrong(format!("names {} files; 1 to {MAX_SHARDS} are read", shards.len())));
+    }
+    // A shard is a plain file beside the index, nothing else.
+    if let Some(shard) = shards.iter().find(|s| s.contains(['/', '\\']) || s.starts_with('.')) {
+        return Err(wrong(format!("names `{shard}`, which is not a file beside it")));
+    }
+    shards.into_iter().map(|shard| TensorFile::open(&dir.join(shard))).collect()
+}
+
+/// A checkpoint saved from a model with a head has the architecture's prefix on every backbone tensor.
+fn find_prefix(config: &TransformerConfig, files: &[TensorFile]) -> String {
+    let prefix = format!("{}.", config.architecture.model_prefix());
+    let first = config.tensors().swap_remove(0).names.swap_remove(0);
+    let prefixed = format!("{prefix}{first}");
+    if files.iter().any(|f| f.header.tensors.contains_key(&prefixed)) { prefix } else { String::new() }
+}
+
+fn place(
+    config: &TransformerConfig,
+    files: &[TensorFile],
+    prefix: &str,
+    dir: &Path,
+) -> Result<BTreeMap<String, (usize, String)>, CheckpointError> {
+    let mut places = BTreeMap::new();
+    for tensor in config.tensors() {
+        let Some((file, name)) = find(&tensor, files, prefix) else {
+            if tensor.optional {
+                continue;
+            }
+            let reason = format!("it lacks the tensor `{prefix}{}` of shape {:?}", tensor.names[0], tensor.shape);
+            return Err(CheckpointError::Backbone { path: dir.to_owned(), reason });
+        };
+        let info = &files[file].header.tensors[&name];
+        if info.shape != tensor.shape || !info.is_float() {
+            let reason = format!(
+                "the tensor `{name}` is {:?} {:?}, expected floating-point {:?}",
+                info.dtype, info.shape, tensor.shape
+            );
+            return Err(CheckpointError::Backbone { path: files[file].path().to_owned(), reason });
+        }
+        places.insert(tensor.canonical, (file, name));
+    }
+    Ok(places)
+}
+
+fn find(tensor: &BackboneTensor, files: &[TensorFile], prefix: &str) -> Option<(usize, String)> {
+    tensor.names.iter().find_map(|name| {
+        let name = format!("{prefix}{name}");
+        let file = files.iter().position(|f| f.header.tensors.contains_key(&name))?;
+        Some((file, name))
+    })
+}

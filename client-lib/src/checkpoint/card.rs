@@ -1,0 +1,119 @@
+//! The model card: `README.md` with Hugging Face front matter.
+
+use std::fmt::Write as _;
+
+use hub_schemas::{Manifest, layout::Format};
+
+/// The page people read: what it is, how well it does, how to use it, how it was made.
+pub fn model_card(manifest: &Manifest) -> String {
+    let mut card = front_matter(manifest);
+    // Writing to a String can't fail.
+    let _ = write!(card, "\n# {}\n\n{}\n", manifest.name, manifest.description.trim());
+    usage(&mut card, manifest);
+    results(&mut card, manifest);
+    details(&mut card, manifest);
+    card
+}
+
+/// A YAML scalar that no text can break out of.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn front_matter(manifest: &Manifest) -> String {
+    let base = &manifest.base.id;
+    let library = match manifest.format {
+        Format::Peft => "peft",
+        Format::Adapters => "adapters",
+    };
+    let mut yaml = format!("---\nlicense: {}\n", quoted(&manifest.license.as_str().to_ascii_lowercase()));
+    if !manifest.languages.is_empty() {
+        yaml.push_str("language:\n");
+        for language in &manifest.languages {
+            let _ = writeln!(yaml, "- {language}");
+        }
+    }
+    let _ = writeln!(yaml, "library_name: {library}\nbase_model: {}\nbase_model_relation: adapter", quoted(base));
+    if manifest.head.is_some() {
+        yaml.push_str("pipeline_tag: text-classification\n");
+    }
+    yaml.push_str("tags:\n");
+    let mut tags = vec![library.to_owned(), manifest.base.architecture.to_string(), manifest.method.kind().to_owned()];
+    tags.push(manifest.task.name.to_string());
+    tags.extend(manifest.task.subtask.iter().map(ToString::to_string));
+    tags.push(format!("base_model:adapter:{base}"));
+    for tag in tags {
+        let _ = writeln!(yaml, "- {}", quoted(&tag));
+    }
+    model_index(&mut yaml, manifest);
+    yaml.push_str("---\n");
+    yaml
+}
+
+fn model_index(yaml: &mut String, manifest: &Manifest) {
+    if manifest.metrics.is_empty() {
+        return;
+    }
+    let _ = writeln!(yaml, "model-index:\n- name: {}\n  results:", quoted(&manifest.name.to_string()));
+    for metric in &manifest.metrics {
+        let _ = writeln!(
+            yaml,
+            "  - task: {{type: text-classification}}\n    dataset: {{name: {data}, type: {data}, split: {split}}}\n    metrics: [{{type: {name}, value: {value}}}]",
+            data = quoted(&metric.dataset),
+            split = quoted(&metric.split),
+            name = quoted(&metric.name),
+            value = metric.value,
+        );
+    }
+}
+
+fn usage(card: &mut String, manifest: &Manifest) {
+    let id = &manifest.name;
+    let _ = write!(card, "\n## Use it\n\n```console\n$ hub pull {id}\n$ hub run {id} \"some text\"\n```\n");
+    let python = match manifest.format {
+        Format::Peft => format!(
+            "from peft import PeftModel\nfrom transformers import {class}\n\nmodel = {class}.from_pretrained({base}, num_labels={n})\nmodel = PeftModel.from_pretrained(model, \"path/to/this/folder\")",
+            class = manifest.base.architecture.classification_class(),
+            base = quoted(&manifest.base.id),
+            n = manifest.task.labels.len().max(2),
+        ),
+        Format::Adapters => format!(
+            "from adapters import AutoAdapterModel\n\nmodel = AutoAdapterModel.from_pretrained({base})\nname = model.load_adapter(\"path/to/this/folder\", use_safetensors=True)\nmodel.set_active_adapters(name)",
+            base = quoted(&manifest.base.id),
+        ),
+    };
+    let _ = write!(card, "\nIn Python:\n\n```python\n{python}\n```\n");
+}
+
+fn results(card: &mut String, manifest: &Manifest) {
+    if manifest.metrics.is_empty() {
+        return;
+    }
+    card.push_str("\n## Results\n\n| metric | value | data | split |\n|---|---|---|---|\n");
+    for metric in &manifest.metrics {
+        let _ = writeln!(card, "| {} | {:.4} | {} | {} |", metric.name, metric.value, metric.dataset, metric.split);
+    }
+}
+
+fn details(card: &mut String, manifest: &Manifest) {
+    let base = &manifest.base;
+    let _ = write!(
+        card,
+        "\n## Details\n\n| | |\n|---|---|\n| base model | `{}` ({}, hidden size {}, {} layers) |\n| base weights | `{}` |\n| method | {} |\n| labels | {} |\n",
+        base.id,
+        base.architecture,
+        base.shape.hidden_size,
+        base.shape.num_layers,
+        base.weights_digest,
+        manifest.method.summary(),
+        manifest.task.labels.join(", "),
+    );
+    let Some(recipe) = &manifest.training else { return };
+    let _ = writeln!(card, "| trained with | {} {} |\n| seed | {} |", recipe.tool, recipe.tool_version, recipe.seed);
+    for source in &recipe.data {
+        let _ = writeln!(card, "| {} data | {} ({} rows, `{}`) |", source.split, source.name, source.rows, source.digest);
+    }
+    for (name, value) in &recipe.hyper_parameters {
+        let _ = writeln!(card, "| {name} | {value} |");
+    }
+}

@@ -1,0 +1,31 @@
+//! The same weights in the other library's layout.
+
+use std::path::Path;
+
+use hub_schemas::{layout::Format, manifest::BaseModel};
+
+use super::{AdapterFolder, AdapterToWrite, CheckpointError, write_adapter};
+
+/// Writes `folder` into `out` in `format`. The tensors keep their bytes; only names
+/// and configuration change. A method or head that the format has no words for is refused.
+pub fn convert(
+    folder: &AdapterFolder,
+    base: &BaseModel,
+    format: Format,
+    name: &str,
+    out: &Path,
+) -> Result<(), CheckpointError> {
+    let slots = folder.read_slots(&base.shape)?;
+    write_adapter(
+        out,
+        &AdapterToWrite {
+            format,
+            method: &folder.method,
+            head: folder.head.as_ref(),
+            labels: &folder.labels,
+            name,
+            base,
+            slots: &slots,
+        },
+    )
+}

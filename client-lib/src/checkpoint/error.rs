@@ -1,0 +1,177 @@
+//! Why a folder can't be used.
+
+use std::{io, path::PathBuf};
+
+use hub_schemas::{
+    backbone::ShapeError,
+    layout::{HeaderError, Inexpressible, MisfitError},
+    manifest::ManifestError,
+    method::MethodError,
+    path::PathError,
+};
+
+use crate::architectures::ConfigError;
+
+/// Why a backbone or adapter folder can't be used. Every variant names the file.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// Reading or writing failed.
+    #[error("can't {action} `{path}`: {source}")]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The folder does not exist.
+    #[error("there is no folder `{0}`")]
+    NoFolder(PathBuf),
+    /// The folder holds no adapter.
+    #[error("`{0}` is not an adapter folder: it has neither `adapter_config.json` nor `head_config.json`")]
+    NotAnAdapter(PathBuf),
+    /// The folder has weights, but only pickled ones.
+    #[error("`{path}` is a pickle, which can run code when it is loaded; only safetensors are read")]
+    Pickle {
+        /// The pickled file.
+        path: PathBuf,
+    },
+    /// The folder holds no backbone.
+    #[error("`{folder}` is not a backbone folder: it lacks `{missing}`")]
+    NotABackbone {
+        /// The folder.
+        folder: PathBuf,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// A file is larger than its kind ever is.
+    #[error("`{path}` has {bytes} bytes; at most {max} are read")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The most that is read.
+        max: u64,
+    },
+    /// A JSON file is not JSON.
+    #[error("`{path}` is not valid JSON: {reason}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A backbone's `config.json` can't be used.
+    #[error("`{path}` can't be used: {source}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ConfigError,
+    },
+    /// A field of an adapter's configuration is missing, malformed or has no meaning here.
+    #[error("`{path}`: `{field}` {reason}")]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// What is wrong, as the end of a sentence about the field.
+        reason: String,
+    },
+    /// A weights file is not well-formed.
+    #[error("`{path}` is not a usable safetensors file: {source}")]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: HeaderError,
+    },
+    /// A weights file does not fit the configuration.
+    #[error("`{folder}` can't be loaded: {source}")]
+    Misfit {
+        /// The folder.
+        folder: PathBuf,
+        /// Which tensor, and how.
+        source: MisfitError,
+    },
+    /// A backbone's weights lack a tensor or have one of another shape.
+    #[error("`{path}` does not hold the backbone its config.json describes: {reason}")]
+    Backbone {
+        /// The file.
+        path: PathBuf,
+        /// Which tensor, and how.
+        reason: String,
+    },
+    /// The manifest is malformed.
+    #[error("`{path}`: {source}")]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ManifestError,
+    },
+    /// The manifest and the files beside it say different things.
+    #[error("`{folder}`: manifest.json and {file} disagree on the {what}: {manifest} against {found}")]
+    Disagreement {
+        /// The folder.
+        folder: PathBuf,
+        /// The other file.
+        file: &'static str,
+        /// On what.
+        what: &'static str,
+        /// What the manifest says.
+        manifest: String,
+        /// What the other file says.
+        found: String,
+    },
+    /// A configuration contradicts itself or the backbone.
+    #[error("the adapter does not fit the base model: {0}")]
+    Method(#[from] MethodError),
+    /// The backbone's dimensions can't be.
+    #[error("the base model's dimensions are wrong: {0}")]
+    Shape(#[from] ShapeError),
+    /// The format has no words for the method or head.
+    #[error(transparent)]
+    Inexpressible(#[from] Inexpressible),
+    /// A slot that must be written has no tensor.
+    #[error("the tensor for `{slot}` is missing or has another shape than {expected:?}")]
+    Slot {
+        /// The slot.
+        slot: String,
+        /// Its shape.
+        expected: Vec<usize>,
+    },
+    /// A file name that can't be published.
+    #[error("`{folder}` can't be published: {source}")]
+    Path {
+        /// The folder.
+        folder: PathBuf,
+        /// Which name, and why.
+        source: PathError,
+    },
+}
+
+impl CheckpointError {
+    pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action: "read", path: path.into(), source }
+    }
+
+    pub(crate) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action: "write", path: path.into(), source }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Pickle { .. } => Some("save it again with `save_adapter(…, use_safetensors=True)` (adapters) or `save_pretrained(…)` (PEFT)".into()),
+            Self::NotABackbone { .. } => {
+                Some("a backbone folder holds config.json and model.safetensors, as Hugging Face models do".into())
+            }
+            Self::Header { .. } => Some("the file may be truncated or damaged: download or train it again".into()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! An adapter's folder, whichever library wrote it.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use hub_schemas::{
+    Manifest,
+    backbone::{Architecture, BackboneShape},
+    head::{ClassificationHead, Head},
+    layout::{self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, Format, HEAD_CONFIG, PEFT_WEIGHTS, Subject, WeightsFile},
+    manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES},
+    method::Method,
+};
+use serde_json::{Map, Value};
+
+use super::{CheckpointError, SlotData, TensorFile, adapters_config, peft_config};
+
+/// Largest configuration file that is read.
+const MAX_JSON_BYTES: u64 = 4 << 20;
+
+/// An adapter's folder whose configuration was read; weights are read later.
+#[derive(Debug)]
+pub struct AdapterFolder {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Whose layout it has.
+    pub format: Format,
+    /// The adapter method.
+    pub method: Method,
+    /// The head it brings.
+    pub head: Option<Head>,
+    /// Names of the head's outputs, in order.
+    pub labels: Vec<String>,
+    /// The adapter's name inside tensor names (`adapters` format).
+    pub name: String,
+    /// Whether tensor names start at a model with a head.
+    pub prefixed: bool,
+    /// The manifest, when there is one.
+    pub manifest: Option<Manifest>,
+    /// The backbone's name as the Python library noted it.
+    pub base_hint: Option<String>,
+    /// The architecture the configuration was made for.
+    pub architecture: Architecture,
+}
+
+/// What a configuration file says, before the manifest is compared.
+pub(super) struct Parsed {
+    pub(super) format: Format,
+    pub(super) method: Method,
+    pub(super) head: Option<Head>,
+    pub(super) labels: Vec<String>,
+    pub(super) name: String,
+    pub(super) prefixed: bool,
+    pub(super) base_hint: Option<String>,
+    pub(super) architecture: Architecture,
+}
+
+impl AdapterFolder {
+    /// Opens a folder that PEFT, `adapters` or `hub` wrote.
+    pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
+        if !dir.is_dir() {
+            return Err(CheckpointError::NoFolder(dir.to_owned()));
+        }
+        let manifest = read_manifest(dir)?;
+        let parsed = parse_configuration(dir)?;
+        let mut folder = Self {
+            path: dir.to_owned(),
+            format: parsed.format,
+            method: parsed.method,
+            head: parsed.head,
+            labels: parsed.labels,
+            name: parsed.name,
+            prefixed: parsed.prefixed,
+            base_hint: parsed.base_hint,
+            architecture: parsed.architecture,
+            manifest: None,
+        };
+        if let Some(manifest) = manifest {
+            folder.agree_with(&manifest)?;
+            folder.labels.clone_from(&manifest.task.labels);
+            // Both libraries drop what only training uses; the manifest keeps it.
+            folder.method = manifest.method.clone();
+            folder.head.clone_from(&manifest.head);
+            folder.manifest = Some(manifest);
+        }
+        Ok(folder)
+    }
+
+    /// The weights files this adapter must have on a backbone of this shape.
+    pub fn layout(&self, shape: &BackboneShape) -> Result<Vec<WeightsFile>, CheckpointError> {
+        self.method.validate(shape)?;
+        let subject = Subject {
+            architecture: self.architecture,
+            shape,
+            method: &self.method,
+            head: self.head.as_ref(),
+            name: &self.name,
+            prefixed: self.prefixed,
+        };
+        Ok(layout::weights_files(self.format, &subject)?)
+    }
+
+    /// Reads every tensor into its slot, refusing files that miss one, have one
+    /// too many, or have one of another shape.
+    pub fn read_slots(&self, shape: &BackboneShape) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
+        let mut slots = BTreeMap::new();
+        for layout in self.layout(shape)? {
+            let file = TensorFile::open(&self.path.join(layout.path))?;
+            layout
+                .check(&file.header)
+                .map_err(|source| CheckpointError::Misfit { folder: self.path.clone(), source })?;
+            slots.extend(file.read_slots(&layout)?);
+        }
+        Ok(slots)
+    }
+
+    fn agree_with(&self, manifest: &Manifest) -> Result<(), CheckpointError> {
+        let file = if self.format == Format::Adapters && self.method == Method::LastLayer {
+            HEAD_CONFIG
+        } else {
+            ADAPTER_CONFIG
+        };
+        let disagree = |what, manifest: String, found: String| {
+            Err(CheckpointError::Disagreement { folder: self.path.clone(), file, what, manifest, found })
+        };
+        if manifest.format != self.format {
+            return disagree("format", manifest.format.to_string(), self.format.to_string());
+        }
+        if manifest.base.architecture != self.architecture {
+            let stated = manifest.base.architecture.to_string();
+            return disagree("architecture", stated, self.architecture.to_string());
+        }
+        if !same_in_inference(&manifest.method, &self.method) {
+            let shown = |m: &Method| serde_json::to_string(m).unwrap_or_else(|_| m.summary());
+            return disagree("method", shown(&manifest.method), shown(&self.method));
+        }
+        if !same_head(manifest.head.as_ref(), self.head.as_ref()) {
+            let shown = |h: Option<&Head>| h.map_or_else(|| "none".into(), |h| format!("{h:?}"));
+            return disagree("head", shown(manifest.head.as_ref()), shown(self.head.as_ref()));
+        }
+        Ok(())
+    }
+}
+
+/// Equal up to what only matters when weights are initialised or trained.
+fn same_in_inference(a: &Method, b: &Method) -> bool {
+    match (a, b) {
+        (Method::Bottleneck(a), Method::Bottleneck(b)) => {
+            let mut a = a.clone();
+            a.dropout = b.dropout;
+            a.init_weights = b.init_weights;
+            a == *b
+        }
+        (Method::Lora(a), Method::Lora(b)) => {
+            let mut a = a.clone();
+            a.lora_dropout = b.lora_dropout;
+            let sorted = |targets: &[_]| {
+                let mut targets = targets.to_vec();
+                targets.sort_unstable();
+                targets
+            };
+            a.targets = sorted(&a.targets);
+            let mut b = b.clone();
+            b.targets = sorted(&b.targets);
+            a == b
+        }
+        _ => a == b,
+    }
+}
+
+fn same_head(a: Option<&Head>, b: Option<&Head>) -> bool {
+    match (a, b) {
+        (Some(Head::Classification(a)), Some(Head::Classification(b))) => {
+            // The activation of a one-layer head is never applied.
+            let activation = if a.layers == 1 { a.activation } else { b.activation };
+            *a == ClassificationHead { dropout: a.dropout, activation, ..b.clone() }
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn read_manifest(dir: &Path) -> Result<Option<Manifest>, CheckpointError> {
+    let path = dir.join(MANIFEST_FILE);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let bytes = read_bounded(&path, MAX_MANIFEST_BYTES as u64)?;
+    Manifest::parse_relaxed(&bytes).map(Some).map_err(|source| CheckpointError::Manifest { path, source })
+}
+
+fn parse_configuration(dir: &Path) -> Result<Parsed, CheckpointError> {
+    let config_path = dir.join(ADAPTER_CONFIG);
+    if config_path.is_file() {
+        let json = read_json(&config_path)?;
+        if json.contains_key("peft_type") {
+            refuse_pickle(dir, PEFT_WEIGHTS, "adapter_model.bin")?;
+            return peft_config::parse(dir, &config_path, json);
+        }
+        refuse_pickle(dir, ADAPTERS_WEIGHTS, "pytorch_adapter.bin")?;
+        return adapters_config::parse(dir, &config_path, json);
+    }
+    if dir.join(HEAD_CONFIG).is_file() {
+        return adapters_config::parse_head_only(dir);
+    }
+    Err(CheckpointError::NotAnAdapter(dir.to_owned()))
+}
+
+fn refuse_pickle(dir: &Path, wanted: &str, pickled: &str) -> Result<(), CheckpointError> {
+    let pickle = dir.join(pickled);
+    if !dir.join(wanted).is_file() && pickle.is_file() {
+        return Err(CheckpointError::Pickle { path: pickle });
+    }
+    Ok(())
+}
+
+/// Reads a file of at most `max` bytes.
+pub fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, CheckpointError> {
+    let file = File::open(path).map_err(CheckpointError::read(path))?;
+    let mut bytes = Vec::new();
+    file.take(max + 1).read_to_end(&mut bytes).map_err(CheckpointError::read(path))?;
+    if bytes.len() as u64 > max {
+        return Err(CheckpointError::TooLarge { path: path.to_owned(), bytes: bytes.len() as u64, max });
+    }
+    Ok(bytes)
+}
+
+/// Reads a JSON object.
+pub(super) fn read_json(path: &Path) -> Result<Map<String, Value>, CheckpointError> {
+    let bytes = read_bounded(path, MAX_JSON_BYTES)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| CheckpointError::Json { path: path.to_owned(), reason: e.to_string() })
+}

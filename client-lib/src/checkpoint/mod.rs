@@ -1,0 +1,27 @@
+//! Folders on disk: backbones and adapters in the formats of their ecosystems.
+//!
+//! Everything here is bounded parsing of foreign bytes, and free of candle:
+//! pushing and pulling need it as much as stitching does. Tensors are addressed
+//! by slot (see `hub_schemas::layout`); only this room knows what they are called
+//! on disk.
+
+mod adapters_config;
+mod assemble;
+mod base;
+mod card;
+mod convert;
+mod error;
+mod fields;
+mod folder;
+mod peft_config;
+mod weights;
+mod write;
+
+pub use assemble::{ManifestFacts, assemble_manifest, file_entries};
+pub use base::BaseFolder;
+pub use card::model_card;
+pub use convert::convert;
+pub use error::CheckpointError;
+pub use folder::{AdapterFolder, read_bounded};
+pub use weights::{SlotData, TensorFile};
+pub use write::{AdapterToWrite, write_adapter};

@@ -1,0 +1,100 @@
+//! Writing an adapter as the Python libraries write theirs.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use hub_schemas::{
+    head::Head,
+    layout::{self, ADAPTER_CONFIG, Format, HEAD_CONFIG, Subject, TensorSpec, WeightsFile},
+    manifest::BaseModel,
+    method::Method,
+};
+use safetensors::tensor::TensorView;
+use serde_json::Value;
+
+use super::{CheckpointError, SlotData, adapters_config::Envelope, peft_config};
+
+/// Everything that goes into a folder, the manifest and the card excepted.
+#[derive(Debug, Clone, Copy)]
+pub struct AdapterToWrite<'a> {
+    /// Whose layout.
+    pub format: Format,
+    /// The adapter method.
+    pub method: &'a Method,
+    /// The head it brings.
+    pub head: Option<&'a Head>,
+    /// Names of the head's outputs, in order.
+    pub labels: &'a [String],
+    /// The adapter's name inside tensor names.
+    pub name: &'a str,
+    /// The backbone.
+    pub base: &'a BaseModel,
+    /// Every tensor by slot.
+    pub slots: &'a BTreeMap<String, SlotData>,
+}
+
+/// Writes configuration and weights into `dir`, which is created. Same input, same bytes.
+pub fn write_adapter(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), CheckpointError> {
+    let subject = Subject {
+        architecture: adapter.base.architecture,
+        shape: &adapter.base.shape,
+        method: adapter.method,
+        head: adapter.head,
+        name: adapter.name,
+        prefixed: adapter.format == Format::Adapters || adapter.head.is_some(),
+    };
+    let files = layout::weights_files(adapter.format, &subject)?;
+    fs::create_dir_all(dir).map_err(CheckpointError::write(dir))?;
+    for file in &files {
+        write_weights(dir, file, adapter.slots)?;
+    }
+    write_configuration(dir, adapter)
+}
+
+fn write_weights(dir: &Path, file: &WeightsFile, slots: &BTreeMap<String, SlotData>) -> Result<(), CheckpointError> {
+    let view = |spec: &'_ TensorSpec| {
+        let wrong = || CheckpointError::Slot { slot: spec.slot.clone(), expected: spec.shape.clone() };
+        let slot = slots.get(&spec.slot).filter(|s| s.shape == spec.shape).ok_or_else(wrong)?;
+        TensorView::new(slot.dtype, slot.shape.clone(), &slot.bytes).map_err(|_| wrong())
+    };
+    let views = file.tensors.iter().map(|spec| Ok((spec.disk.clone(), view(spec)?)));
+    let views: BTreeMap<String, TensorView<'_>> = views.collect::<Result<_, CheckpointError>>()?;
+    let path = dir.join(file.path);
+    // PyTorch's readers refuse a file without this line. One key: its order can't vary.
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    let bytes = safetensors::serialize(views, Some(metadata))
+        .map_err(|e| CheckpointError::write(&path)(std::io::Error::other(e)))?;
+    fs::write(&path, bytes).map_err(CheckpointError::write(&path))
+}
+
+fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), CheckpointError> {
+    let base = adapter.base;
+    match (adapter.format, adapter.method) {
+        (Format::Peft, Method::Lora(config)) => {
+            let has_head = adapter.head.is_some();
+            let json = peft_config::render(base.architecture, config, base.shape.num_layers, has_head, &base.id);
+            write_json(&dir.join(ADAPTER_CONFIG), &json)
+        }
+        // `weights_files` has refused every other method in PEFT's format.
+        (Format::Peft, _) => Ok(()),
+        (Format::Adapters, method) => {
+            let envelope = Envelope {
+                architecture: base.architecture,
+                hidden_size: base.shape.hidden_size,
+                base: &base.id,
+                name: adapter.name,
+            };
+            if let Some(json) = envelope.adapter(method) {
+                write_json(&dir.join(ADAPTER_CONFIG), &json)?;
+            }
+            match adapter.head {
+                Some(head) => write_json(&dir.join(HEAD_CONFIG), &envelope.head(head, adapter.labels)),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+/// Two spaces and sorted keys, as both libraries write.
+fn write_json(path: &Path, json: &Value) -> Result<(), CheckpointError> {
+    fs::write(path, format!("{json:#}\n")).map_err(CheckpointError::write(path))
+}

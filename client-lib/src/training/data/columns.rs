@@ -1,0 +1,204 @@
+//! Which column holds the text and which the label: as told, or guessed and said so.
+
+use std::{collections::HashSet, convert::Infallible, fmt, str::FromStr};
+
+use super::{
+    DataError, Notice,
+    table::{Row, Table},
+};
+
+/// Column names that mean "the text", most telling first.
+const TEXT_NAMES: [&str; 14] = [
+    "text",
+    "sentence",
+    "review",
+    "content",
+    "message",
+    "utterance",
+    "document",
+    "comment",
+    "tweet",
+    "question",
+    "query",
+    "body",
+    "description",
+    "title",
+];
+/// Column names that mean "the label", most telling first.
+const LABEL_NAMES: [&str; 11] =
+    ["label", "labels", "class", "category", "target", "sentiment", "intent", "topic", "tag", "genre", "y"];
+/// Guessing looks at this many rows: enough to tell a label from a text, whatever the file's size.
+const ROWS_TO_GUESS_FROM: usize = 1000;
+
+/// A column as a person names it: by its name, or by its number from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnRef {
+    /// The name in the header.
+    Name(String),
+    /// Its position, from 1.
+    Number(usize),
+}
+
+impl FromStr for ColumnRef {
+    type Err = Infallible;
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Number))
+    }
+}
+
+impl fmt::Display for ColumnRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.pad(name),
+            Self::Number(number) => f.pad(&number.to_string()),
+        }
+    }
+}
+
+/// What was said about a file's columns; what was not is guessed.
+#[derive(Debug, Clone, Default)]
+pub struct ColumnOptions {
+    /// The column of the text.
+    pub text: Option<ColumnRef>,
+    /// The column of the label.
+    pub label: Option<ColumnRef>,
+    /// Whether the first row holds names.
+    pub header: Option<bool>,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub(super) struct Columns {
+    pub(super) text: usize,
+    pub(super) label: usize,
+    pub(super) names: Vec<String>,
+    /// Rows before the first example: the header.
+    pub(super) skip: usize,
+    pub(super) notices: Vec<Notice>,
+}
+
+/// Finds the two columns of `table`, whose first row exists.
+pub(super) fn find(file: &str, table: &Table, options: &ColumnOptions) -> Result<Columns, DataError> {
+    let width = table.rows[0].cells.len();
+    if width < 2 {
+        return Err(DataError::OneColumn { file: file.to_owned() });
+    }
+    let mut notices = Vec::new();
+    let (names, skip) = if let Some(fields) = &table.fields {
+        (fields.clone(), 0)
+    } else if has_header(table, options, &mut notices) {
+        (table.rows[0].cells.iter().flatten().map(|name| name.trim().to_owned()).collect(), 1)
+    } else {
+        ((1..=width).map(|number| number.to_string()).collect(), 0)
+    };
+    let body = &table.rows[skip..];
+    let told = |column: &Option<ColumnRef>| {
+        column.as_ref().map(|column| position(file, &names, column)).transpose()
+    };
+    let (text, label) = (told(&options.text)?, told(&options.label)?);
+    let label = match label {
+        Some(label) => label,
+        None => guess_label(&names, body, text, &mut notices),
+    };
+    let text = match text {
+        Some(text) => text,
+        None => guess_text(&names, body, label, &mut notices),
+    };
+    if text == label {
+        return Err(DataError::SameColumn { file: file.to_owned(), column: names[text].clone() });
+    }
+    Ok(Columns { text, label, names, skip, notices })
+}
+
+fn position(file: &str, names: &[String], column: &ColumnRef) -> Result<usize, DataError> {
+    let found = match column {
+        ColumnRef::Name(name) => names.iter().position(|n| n == name),
+        // A header may hold a bare number as a name; the position wins only without one.
+        ColumnRef::Number(number) => (names.iter().position(|n| *n == number.to_string()))
+            .or_else(|| number.checked_sub(1).filter(|&index| index < names.len())),
+    };
+    found.ok_or_else(|| DataError::NoColumn {
+        file: file.to_owned(),
+        column: column.to_string(),
+        available: names.to_vec(),
+    })
+}
+
+fn has_header(table: &Table, options: &ColumnOptions, notices: &mut Vec<Notice>) -> bool {
+    if let Some(told) = options.header {
+        return told;
+    }
+    let first: Vec<String> =
+        table.rows[0].cells.iter().flatten().map(|cell| cell.trim().to_ascii_lowercase()).collect();
+    let named = |column: &Option<ColumnRef>| {
+        matches!(column, Some(ColumnRef::Name(name)) if first.contains(&name.to_ascii_lowercase()))
+    };
+    let known = |names: &[&str]| first.iter().any(|cell| names.contains(&cell.as_str()));
+    let guess = if named(&options.text) || named(&options.label) {
+        true
+    } else if known(&TEXT_NAMES) || known(&LABEL_NAMES) {
+        notices.push(Notice::Header { found: true });
+        true
+    } else {
+        let found = label_name_is_no_label(table);
+        notices.push(Notice::Header { found });
+        found
+    };
+    // A name can only be looked up in a header, so the search for it must fail against one.
+    guess || matches!((&options.text, &options.label), (Some(ColumnRef::Name(_)), _) | (_, Some(ColumnRef::Name(_))))
+}
+
+/// Whether the label column's values repeat, but its first one never comes back.
+fn label_name_is_no_label(table: &Table) -> bool {
+    let body = &table.rows[1..];
+    let Some(label) = (0..table.rows[0].cells.len()).min_by_key(|&column| distinct(body, column)) else {
+        return false;
+    };
+    let first = table.rows[0].cells[label].as_deref();
+    distinct(body, label) * 2 <= body.len() && body.iter().all(|row| row.cells[label].as_deref() != first)
+}
+
+fn distinct(rows: &[Row], column: usize) -> usize {
+    rows.iter()
+        .take(ROWS_TO_GUESS_FROM)
+        .filter_map(|row| row.cells[column].as_deref())
+        .collect::<HashSet<_>>()
+        .len()
+}
+
+fn by_name(names: &[String], known: &[&str], taken: Option<usize>) -> Option<usize> {
+    known.iter().find_map(|known| {
+        (0..names.len()).find(|&i| Some(i) != taken && names[i].eq_ignore_ascii_case(known))
+    })
+}
+
+fn guess_label(names: &[String], body: &[Row], text: Option<usize>, notices: &mut Vec<Notice>) -> usize {
+    let (column, why) = match by_name(names, &LABEL_NAMES, text) {
+        Some(column) => (column, "by its name"),
+        None => {
+            let free = (0..names.len()).filter(|&column| Some(column) != text);
+            let column = free.min_by_key(|&column| distinct(body, column)).unwrap_or(0);
+            (column, "it has the fewest different values")
+        }
+    };
+    notices.push(Notice::Guessed { role: "label", column: names[column].clone(), why });
+    column
+}
+
+fn guess_text(names: &[String], body: &[Row], label: usize, notices: &mut Vec<Notice>) -> usize {
+    let length = |column: usize| -> usize {
+        body.iter()
+            .take(ROWS_TO_GUESS_FROM)
+            .map(|row| row.cells[column].as_ref().map_or(0, String::len))
+            .sum()
+    };
+    let (column, why) = match by_name(names, &TEXT_NAMES, Some(label)) {
+        Some(column) => (column, "by its name"),
+        None => {
+            let free = (0..names.len()).rev().filter(|&column| column != label);
+            (free.max_by_key(|&column| length(column)).unwrap_or(0), "it has the longest values")
+        }
+    };
+    notices.push(Notice::Guessed { role: "text", column: names[column].clone(), why });
+    column
+}

@@ -1,0 +1,147 @@
+//! Why a data file can't be trained on. Every variant names the file, and the line where there is one.
+
+use std::path::PathBuf;
+
+/// A data file that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// It could not be read.
+    #[error("can't read `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Neither CSV, TSV nor JSONL by its extension.
+    #[error("`{}` is of an unknown kind: its name must end in .csv, .tsv or .jsonl", path.display())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing in it, or nothing usable.
+    #[error("`{file}` has no examples{detail}")]
+    Empty {
+        /// The file.
+        file: String,
+        /// Why not, when it has bytes at all.
+        detail: String,
+    },
+    /// A byte sequence that is not UTF-8.
+    #[error("`{file}`, line {line}: not valid UTF-8; save the file with UTF-8 encoding")]
+    Utf8 {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+    },
+    /// A row with another number of columns than the first.
+    #[error("`{file}`, line {line}: {found} columns, but the first row has {expected}")]
+    Ragged {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// Columns of this row.
+        found: usize,
+        /// Columns of the first row.
+        expected: usize,
+    },
+    /// Rows of a single column hold no label.
+    #[error("`{file}` has one column; an example needs a text and a label")]
+    OneColumn {
+        /// The file.
+        file: String,
+    },
+    /// A line that is not a JSON object.
+    #[error("`{file}`, line {line}: not a JSON object: {reason}")]
+    Json {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A line that lacks the field of the text or the label, or holds no plain value there.
+    #[error("`{file}`, line {line}: no text, number or boolean in the field `{field}`")]
+    Field {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The field.
+        field: String,
+    },
+    /// A column was named that the file does not have.
+    #[error("`{file}` has no column `{column}`; it has: {}", available.join(", "))]
+    NoColumn {
+        /// The file.
+        file: String,
+        /// The column asked for.
+        column: String,
+        /// Those it has.
+        available: Vec<String>,
+    },
+    /// Text and label would be the same column.
+    #[error("`{file}`: the column `{column}` can't be both the text and the label")]
+    SameColumn {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+    },
+    /// A label that no manifest may hold.
+    #[error(
+        "`{file}`, line {line}: the label {label:?} is refused: a label has 1 to 200 bytes of plain text on one line"
+    )]
+    Label {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The label's beginning.
+        label: String,
+    },
+    /// Only one label: there is nothing to tell apart.
+    #[error("`{file}` has a single label, `{label}`; a classifier needs at least two")]
+    OneLabel {
+        /// The file.
+        file: String,
+        /// The label.
+        label: String,
+    },
+    /// More labels than a classifier can have.
+    #[error(
+        "`{file}` has {labels} different labels; at most 100000 are supported: is the label column the right one?"
+    )]
+    ManyLabels {
+        /// The file.
+        file: String,
+        /// How many.
+        labels: usize,
+    },
+    /// A label that the training data, or the adapter, does not have.
+    #[error("`{file}`, line {line}: the label `{label}` is unknown; known are: {known}")]
+    UnknownLabel {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The label.
+        label: String,
+        /// The known labels, cut short when there are many.
+        known: String,
+    },
+    /// A share outside of 0 to 1.
+    #[error("the validation share is {0}; it must lie between 0 and 1, both excluded")]
+    Share(f64),
+    /// Too few different texts to set some aside.
+    #[error(
+        "`{file}` has too few different texts to set some aside for validation; add examples or name a validation file"
+    )]
+    TooFew {
+        /// The file.
+        file: String,
+    },
+}

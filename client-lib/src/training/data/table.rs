@@ -1,0 +1,110 @@
+//! Rows and cells of a CSV, TSV or JSONL file, each with its line.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::DataError;
+
+/// One row. A cell is absent where a JSON object lacks the field or holds no plain value in it.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) line: u64,
+    pub(super) cells: Vec<Option<String>>,
+}
+
+/// A file's rows, before anybody knows what the columns mean.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Names of the columns, when the format itself brings them (JSONL).
+    pub(super) fields: Option<Vec<String>>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// How the bytes are to be read, by the file's extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// RFC 4180.
+    Csv,
+    /// Tabs only. A quote is a letter like any other: published TSV files hold bare quotes.
+    Tsv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+impl Kind {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "csv" => Some(Self::Csv),
+            "tsv" | "tab" => Some(Self::Tsv),
+            "jsonl" | "ndjson" => Some(Self::Jsonl),
+            _ => None,
+        }
+    }
+}
+
+/// Reads `bytes`, the content of `path`; messages call it `file`.
+pub(super) fn parse(path: &Path, file: &str, bytes: &[u8]) -> Result<Table, DataError> {
+    let kind = Kind::of(path).ok_or_else(|| DataError::Kind { path: path.to_owned() })?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count() as u64;
+        DataError::Utf8 { file: file.to_owned(), line }
+    })?;
+    match kind {
+        Kind::Csv => delimited(file, text, b',', true),
+        Kind::Tsv => delimited(file, text, b'\t', false),
+        Kind::Jsonl => jsonl(file, text),
+    }
+}
+
+fn delimited(file: &str, text: &str, delimiter: u8, quoting: bool) -> Result<Table, DataError> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .quoting(quoting)
+        .from_reader(text.as_bytes());
+    let mut rows: Vec<Row> = Vec::new();
+    let mut record = csv::StringRecord::new();
+    // The text is valid UTF-8 and the rows are flexible: what is left can't fail.
+    while reader.read_record(&mut record).map_err(|e| unreadable(file, e))? {
+        let line = record.position().map_or(0, csv::Position::line);
+        if let Some(first) = rows.first()
+            && first.cells.len() != record.len()
+        {
+            let (found, expected) = (record.len(), first.cells.len());
+            return Err(DataError::Ragged { file: file.to_owned(), line, found, expected });
+        }
+        rows.push(Row { line, cells: record.iter().map(|cell| Some(cell.to_owned())).collect() });
+    }
+    Ok(Table { fields: None, rows })
+}
+
+fn unreadable(file: &str, error: csv::Error) -> DataError {
+    DataError::Io { path: file.into(), source: std::io::Error::other(error) }
+}
+
+fn jsonl(file: &str, text: &str) -> Result<Table, DataError> {
+    let mut fields: Vec<String> = Vec::new();
+    let mut rows = Vec::new();
+    for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
+        let object: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|e| DataError::Json { file: file.to_owned(), line, reason: e.to_string() })?;
+        if fields.is_empty() {
+            fields = object.keys().cloned().collect();
+        }
+        rows.push(Row { line, cells: fields.iter().map(|field| plain(object.get(field)?)).collect() });
+    }
+    Ok(Table { fields: Some(fields), rows })
+}
+
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null => Some(String::new()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}
