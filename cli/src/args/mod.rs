@@ -1,0 +1,113 @@
+//! What may be typed: clap definitions and nothing else.
+//!
+//! Values are parsed into the types of `hub-schemas` right here, so a malformed
+//! name never reaches a command. Defaults that depend on environment or
+//! configuration are not clap's business: see `settings`.
+
+mod adapters;
+mod config;
+#[cfg(feature = "stitch")]
+pub(crate) mod eval;
+#[cfg(feature = "stitch")]
+pub(crate) mod forward;
+mod global;
+mod login;
+mod push;
+#[cfg(feature = "stitch")]
+pub(crate) mod run;
+mod search;
+#[cfg(feature = "stitch")]
+pub(crate) mod train;
+mod yank;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use adapters::{InfoArgs, PullArgs, RemoveArgs};
+pub(crate) use config::{ConfigArgs, ConfigVerb};
+pub(crate) use global::{Color, Format, GlobalArgs};
+pub(crate) use login::{LoginArgs, LogoutArgs};
+pub(crate) use push::PushArgs;
+pub(crate) use search::SearchArgs;
+pub(crate) use yank::YankArgs;
+
+/// Train, publish, find, pull and run adapters: small files that teach a frozen model one task.
+#[derive(Debug, Parser)]
+#[command(name = "hub", version, propagate_version = true, infer_subcommands = false)]
+#[command(after_help = "Use `hub help COMMAND` for more on a command.")]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// What holds for every command.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Store a token for the registry
+    Login(LoginArgs),
+    /// Forget the token for the registry
+    Logout(LogoutArgs),
+    /// Show who the registry takes you for
+    Whoami,
+    /// Publish an adapter folder
+    Push(PushArgs),
+    /// Fetch an adapter into the local cache
+    Pull(PullArgs),
+    /// Find adapters in the registry
+    Search(SearchArgs),
+    /// Show an adapter with its versions
+    Info(InfoArgs),
+    /// List the adapters in the local cache
+    List,
+    /// Remove an adapter from the local cache
+    Remove(RemoveArgs),
+    /// Take a version out of use, or bring it back
+    Yank(YankArgs),
+    /// Train an adapter on a table of texts and labels
+    #[cfg(feature = "stitch")]
+    Train(train::TrainArgs),
+    /// Measure an adapter on labelled data
+    #[cfg(feature = "stitch")]
+    Eval(eval::EvalArgs),
+    /// Predict with an adapter
+    #[cfg(feature = "stitch")]
+    Run(run::RunArgs),
+    /// Run a stitched model on tensors from a file
+    #[cfg(feature = "stitch")]
+    Forward(forward::ForwardArgs),
+    /// Show or change the configuration
+    Config(ConfigArgs),
+    /// Check that everything `hub` needs is in place
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// Arguments of `hub doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Folder of the backbone to check
+    #[arg(long, value_name = "DIR")]
+    pub(crate) base: Option<std::path::PathBuf>,
+}
+
+/// Arguments of `hub completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

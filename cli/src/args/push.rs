@@ -1,0 +1,58 @@
+//! `hub push`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hub_schemas::{
+    AdapterId, Version,
+    label::{Language, License, TaskId},
+};
+
+/// Arguments of `hub push`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A folder that `hub train` wrote has a manifest.json and needs nothing else. A folder that PEFT or
+`adapters` saved needs --base, --task and --license, from which a manifest is made.
+
+An upload that was cut off is continued by the same command; files that the registry has are skipped.")]
+pub(crate) struct PushArgs {
+    /// The adapter's folder
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Publish under this name; by default your namespace and the folder's name
+    #[arg(long = "as", value_name = "NAMESPACE/NAME")]
+    pub(crate) name: Option<AdapterId>,
+    /// Version to publish; by default the manifest's, or 1.0.0
+    #[arg(long, value_name = "VERSION", id = "publish_version")]
+    pub(crate) version: Option<Version>,
+    /// Visible to members of the namespace only, when the adapter is new
+    #[arg(long)]
+    pub(crate) private: bool,
+    /// Folder of the backbone the adapter was trained on
+    #[arg(long, value_name = "DIR")]
+    pub(crate) base: Option<PathBuf>,
+    /// The backbone's usual name; by default what its folder says
+    #[arg(long, value_name = "NAME")]
+    pub(crate) base_id: Option<String>,
+    /// What the adapter is for, as in `sentiment`
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<TaskId>,
+    /// A narrower task, as in `movie-reviews`
+    #[arg(long, value_name = "TASK")]
+    pub(crate) subtask: Option<TaskId>,
+    /// Licence of the weights, as an SPDX identifier
+    #[arg(long, value_name = "SPDX")]
+    pub(crate) license: Option<License>,
+    /// Language of the data, as a BCP 47 tag; may be repeated
+    #[arg(long = "language", value_name = "TAG")]
+    pub(crate) languages: Vec<Language>,
+    /// Name of one output, in order; may be repeated
+    #[arg(long = "label", value_name = "NAME")]
+    pub(crate) labels: Vec<String>,
+    /// One or two sentences for listings
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// Check everything and say what would be sent, but send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}

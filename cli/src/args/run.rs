@@ -1,0 +1,7 @@
+//! `hub run`.
+
+use clap::Args;
+
+/// Arguments of `hub run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {}
