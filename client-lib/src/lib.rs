@@ -3,3 +3,25 @@
 pub mod architectures;
 pub mod checkpoint;
 pub mod files;
+pub mod registry;
+
+#[cfg(feature = "stitch")]
+pub mod backbones;
+#[cfg(feature = "stitch")]
+pub mod composition;
+#[cfg(feature = "stitch")]
+pub mod heads;
+#[cfg(feature = "stitch")]
+mod init;
+#[cfg(feature = "stitch")]
+pub mod methods;
+#[cfg(feature = "stitch")]
+pub mod model;
+#[cfg(feature = "stitch")]
+pub mod ops;
+#[cfg(feature = "stitch")]
+pub mod params;
+#[cfg(feature = "stitch")]
+pub mod text;
+#[cfg(feature = "stitch")]
+pub mod training;

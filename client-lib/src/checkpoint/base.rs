@@ -72,6 +72,16 @@ impl BaseFolder {
         self.files.iter().enumerate().find_map(|(i, file)| Some((i, file.header.tensors.get(name)?)))
     }
 
+    /// Whether `config.json` says that the checkpoint classifies sequences (or says nothing).
+    pub fn is_sequence_classifier(&self) -> bool {
+        match self.json.get("architectures").and_then(Value::as_array) {
+            None => true,
+            Some(classes) => {
+                classes.iter().filter_map(Value::as_str).any(|c| c == self.config.architecture.classification_class())
+            }
+        }
+    }
+
     /// Names of the checkpoint's own classes, in order, when `config.json` states them.
     pub fn labels(&self) -> Option<Vec<String>> {
         let map = self.json.get("id2label")?.as_object()?;

@@ -1,0 +1,15 @@
+//! One generic transformer with named hook points.
+//!
+//! Adapter methods attach to hook points and never see an architecture; an
+//! architecture is a mapping of names and sizes (`architectures`) and never sees an
+//! adapter. All weights here are frozen: they are plain tensors inside operations
+//! whose backward computes no gradient for them.
+
+mod block;
+mod hooks;
+mod transformer;
+mod weights;
+
+pub use hooks::{Context, Hooks, KeysValues, Mode, NoHooks};
+pub use transformer::{Backbone, BaseHead, Batch, OpenError};
+pub(crate) use weights::tensor;

@@ -1,0 +1,60 @@
+//! A backbone's tensors by canonical name, converted to the working precision.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use crate::{
+    architectures::TransformerConfig,
+    checkpoint::{BaseFolder, SlotData},
+    ops::Norm,
+};
+
+/// Reads tensors of a backbone folder onto a device.
+pub(super) struct Weights<'a> {
+    pub(super) folder: &'a BaseFolder,
+    pub(super) dtype: DType,
+    pub(super) device: &'a Device,
+}
+
+impl Weights<'_> {
+    /// The tensor with this canonical name.
+    pub(super) fn get(&self, canonical: &str) -> Result<Tensor> {
+        match self.optional(canonical)? {
+            Some(tensor) => Ok(tensor),
+            // `BaseFolder::open` has checked that every mandatory tensor is there.
+            None => candle_core::bail!("the backbone has no tensor `{canonical}`"),
+        }
+    }
+
+    /// The tensor with this canonical name, when the checkpoint has it.
+    pub(super) fn optional(&self, canonical: &str) -> Result<Option<Tensor>> {
+        let Some((file, info)) = self.folder.tensor(canonical) else { return Ok(None) };
+        let data = self.folder.files()[file].read(info).map_err(candle_core::Error::wrap)?;
+        tensor(&data, self.device)?.to_dtype(self.dtype).map(Some)
+    }
+
+    /// A tensor outside the backbone by its name on disk.
+    pub(super) fn extra(&self, name: &str) -> Result<Option<Tensor>> {
+        let Some((file, info)) = self.folder.extra_tensor(name) else { return Ok(None) };
+        let data = self.folder.files()[file].read(info).map_err(candle_core::Error::wrap)?;
+        tensor(&data, self.device)?.to_dtype(self.dtype).map(Some)
+    }
+
+    pub(super) fn norm(&self, canonical: &str, config: &TransformerConfig) -> Result<Norm> {
+        let weight = self.get(&format!("{canonical}.weight"))?;
+        let bias = self.get(&format!("{canonical}.bias"))?;
+        Norm::new(&weight, &bias, config.norm_eps)
+    }
+}
+
+/// A candle tensor from bytes of a weights file.
+pub(crate) fn tensor(data: &SlotData, device: &Device) -> Result<Tensor> {
+    use hub_schemas::layout::Dtype;
+    let dtype = match data.dtype {
+        Dtype::F64 => DType::F64,
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        other => candle_core::bail!("weights of type {other:?} can't be used"),
+    };
+    Tensor::from_raw_buffer(&data.bytes, dtype, &data.shape, device)
+}

@@ -1,0 +1,176 @@
+//! Non-linearities with their derivatives.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use hub_schemas::method::Activation;
+use rayon::prelude::*;
+
+use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, with_slice};
+
+/// Elements per task: large enough to pay for handing it over.
+const CHUNK: usize = 1 << 14;
+
+/// Applies `activation` element by element.
+pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    if is_fused(x) { x.contiguous()?.apply_op1(Op(activation)) } else { composed(x, activation) }
+}
+
+/// The same in candle's operations: the fallback off the CPU, the oracle in tests.
+pub(super) fn composed(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Relu => x.relu(),
+        Activation::Gelu => x.gelu_erf(),
+        Activation::GeluNew => x.gelu(),
+        Activation::Swish => x.silu(),
+        Activation::Tanh => x.tanh(),
+        Activation::Sigmoid => sigmoid_composed(x),
+        Activation::LeakyRelu => x.relu()? - ((x.neg()?.relu()?) * 0.01)?,
+    }
+}
+
+fn sigmoid_composed(x: &Tensor) -> Result<Tensor> {
+    // σ(x) = (1 + tanh(x/2)) / 2 never overflows.
+    ((x * 0.5)?.tanh()? * 0.5)? + 0.5
+}
+
+struct Op(Activation);
+
+impl CustomOp1 for Op {
+    fn name(&self) -> &'static str {
+        "activation"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_dtype!(storage_dtype(storage), "activation", forward(self.0, storage, layout))
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        by_dtype!(grad.dtype(), "activation", backward(self.0, x, grad)).map(Some)
+    }
+}
+
+fn forward<T: Element>(f: Activation, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    let x = slice_of::<T>(storage, layout, "activation")?;
+    let mut y = vec![T::zero(); x.len()];
+    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| map(f, x, y));
+    Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
+}
+
+fn backward<T: Element>(f: Activation, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let mut dx = vec![T::zero(); x.elem_count()];
+    with_slice::<T, _>(x, |xs| {
+        with_slice::<T, _>(grad, |gs| {
+            dx.par_chunks_mut(CHUNK)
+                .zip(xs.par_chunks(CHUNK).zip(gs.par_chunks(CHUNK)))
+                .for_each(|(d, (x, g))| map_derivative(f, x, g, d));
+            Ok(())
+        })
+    })?;
+    Tensor::from_vec(dx, x.shape(), x.device())
+}
+
+/// Runs a loop compiled for the widest vectors this CPU has.
+fn vectorised(work: impl FnOnce()) {
+    pulp::Arch::new().dispatch(work);
+}
+
+fn map<T: Element>(f: Activation, x: &[T], y: &mut [T]) {
+    macro_rules! each {
+        ($value:expr) => {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (y, &x) in y.iter_mut().zip(x) {
+                        *y = $value(x);
+                    }
+                },
+            )
+        };
+    }
+    match f {
+        Activation::Relu => each!(|x: T| if x > T::zero() { x } else { T::zero() }),
+        Activation::Gelu => each!(gelu),
+        Activation::GeluNew => each!(gelu_tanh),
+        Activation::Swish => each!(|x: T| x * sigmoid(x)),
+        Activation::Tanh => each!(tanh),
+        Activation::Sigmoid => each!(sigmoid),
+        Activation::LeakyRelu => each!(|x: T| if x > T::zero() { x } else { x * T::constant(0.01) }),
+    }
+}
+
+fn map_derivative<T: Element>(f: Activation, x: &[T], grad: &[T], out: &mut [T]) {
+    macro_rules! each {
+        ($derivative:expr) => {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for ((out, &x), &g) in out.iter_mut().zip(x).zip(grad) {
+                        *out = g * $derivative(x);
+                    }
+                },
+            )
+        };
+    }
+    match f {
+        Activation::Relu => each!(|x: T| if x > T::zero() { T::one() } else { T::zero() }),
+        Activation::Gelu => each!(gelu_derivative),
+        Activation::GeluNew => each!(gelu_tanh_derivative),
+        // d/dx x·σ(x) = σ (1 + x (1 − σ))
+        Activation::Swish => each!(|x: T| {
+            let s = sigmoid(x);
+            s * (T::one() + x * (T::one() - s))
+        }),
+        Activation::Tanh => each!(|x: T| {
+            let t = tanh(x);
+            T::one() - t * t
+        }),
+        Activation::Sigmoid => each!(|x: T| {
+            let s = sigmoid(x);
+            s * (T::one() - s)
+        }),
+        Activation::LeakyRelu => each!(|x: T| if x > T::zero() { T::one() } else { T::constant(0.01) }),
+    }
+}
+
+/// `1 / (1 + e^-x)`
+#[inline(always)]
+fn sigmoid<T: Element>(x: T) -> T {
+    T::one() / (T::one() + (-x).exp_fast())
+}
+
+/// `2 σ(2x) − 1`
+#[inline(always)]
+fn tanh<T: Element>(x: T) -> T {
+    let two = T::one() + T::one();
+    two * sigmoid(two * x) - T::one()
+}
+
+/// Hendrycks & Gimpel (2016): `x Φ(x)`, `Φ(x) = (1 + erf(x/√2)) / 2`.
+#[inline(always)]
+fn gelu<T: Element>(x: T) -> T {
+    x * T::constant(0.5) * (T::one() + (x * T::constant(std::f64::consts::FRAC_1_SQRT_2)).erf())
+}
+
+/// `Φ(x) + x φ(x)`, `φ(x) = e^(−x²/2) / √(2π)`.
+#[inline(always)]
+fn gelu_derivative<T: Element>(x: T) -> T {
+    let cdf = T::constant(0.5) * (T::one() + (x * T::constant(std::f64::consts::FRAC_1_SQRT_2)).erf());
+    let pdf = (x * x * T::constant(-0.5)).exp_fast() * T::constant(0.398_942_280_401_432_7);
+    cdf + x * pdf
+}
+
+const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
+const CUBIC: f64 = 0.044_715;
+
+/// `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`
+#[inline(always)]
+fn gelu_tanh<T: Element>(x: T) -> T {
+    let inner = T::constant(SQRT_2_OVER_PI) * (x + T::constant(CUBIC) * x * x * x);
+    T::constant(0.5) * x * (T::one() + tanh(inner))
+}
+
+#[inline(always)]
+fn gelu_tanh_derivative<T: Element>(x: T) -> T {
+    let t = tanh(T::constant(SQRT_2_OVER_PI) * (x + T::constant(CUBIC) * x * x * x));
+    let inner = T::constant(SQRT_2_OVER_PI) * (T::one() + T::constant(3.0 * CUBIC) * x * x);
+    T::constant(0.5) * (T::one() + t) + T::constant(0.5) * x * (T::one() - t * t) * inner
+}

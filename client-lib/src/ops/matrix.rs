@@ -1,0 +1,99 @@
+//! Matrix products on slices: bounds checked here, computed by the `gemm` crate.
+
+use gemm::Parallelism;
+
+use super::element::Element;
+
+/// A read-only matrix in a slice.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// `rows × cols`, rows `row_stride` apart, columns adjacent.
+    pub(super) fn new(data: &'a [T], rows: usize, cols: usize, row_stride: usize) -> Self {
+        Self { data, rows, cols, row_stride, col_stride: 1 }
+    }
+
+    /// The transpose, without moving anything.
+    pub(super) fn t(self) -> Self {
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            data: self.data,
+        }
+    }
+
+    /// Slice length that the last element needs.
+    fn extent(&self) -> usize {
+        if self.rows == 0 || self.cols == 0 {
+            return 0;
+        }
+        (self.rows - 1) * self.row_stride + (self.cols - 1) * self.col_stride + 1
+    }
+}
+
+/// Who shares the work.
+#[derive(Clone, Copy)]
+pub(super) enum Threads {
+    /// Only the calling thread: the caller is already one of many.
+    One,
+    /// The whole pool.
+    All,
+}
+
+/// `out = scale · a · b`, or `out += scale · a · b` when `accumulate`; `out` is
+/// `a.rows × b.cols`, rows adjacent.
+pub(super) fn multiply<T: Element>(
+    out: &mut [T],
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    scale: T,
+    accumulate: bool,
+    threads: Threads,
+) {
+    assert_eq!(a.cols, b.rows, "inner dimensions");
+    assert_eq!(out.len(), a.rows * b.cols, "size of the product");
+    assert!(a.extent() <= a.data.len() && b.extent() <= b.data.len(), "operands lie inside their slices");
+    if out.is_empty() {
+        return;
+    }
+    let parallelism = match threads {
+        Threads::One => Parallelism::None,
+        Threads::All => Parallelism::Rayon(0),
+    };
+    let alpha = if accumulate { T::one() } else { T::zero() };
+    #[expect(unsafe_code, reason = "`gemm` takes raw pointers; the assertions above bound every access")]
+    // SAFETY: all three matrices lie inside their slices (asserted), `out` is exclusively
+    // borrowed and so overlaps neither operand, and every stride fits isize.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.cols,
+            a.cols,
+            out.as_mut_ptr(),
+            1,
+            b.cols as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.col_stride as isize,
+            b.row_stride as isize,
+            alpha,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

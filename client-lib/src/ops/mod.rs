@@ -1,0 +1,83 @@
+//! The operations a frozen backbone is made of, each with a real backward.
+//!
+//! candle's own matrix product computes the gradient of a weight even when the
+//! weight is frozen, and candle-nn's fused norms and softmax silently cut the
+//! graph. So the block stands on these instead: their backward computes the
+//! gradient of the input only, and each is checked against finite differences.
+//!
+//! On a CPU an operation is one fused kernel; on any other device it falls back to
+//! the composition of candle operations that is also its oracle in the tests.
+
+mod activation;
+mod attention;
+mod dropout;
+mod element;
+mod frozen_linear;
+mod matrix;
+mod norm;
+
+pub use activation::activate;
+pub use attention::{Attention, KeyMask};
+pub use dropout::{DropoutKey, dropout};
+pub use frozen_linear::FrozenLinear;
+pub use norm::{Norm, trainable_norm};
+
+use candle_core::{DType, Device, Result, Tensor};
+use element::Element;
+
+/// `x · Wᵀ + b` with trainable `W [out, in]` and `b [out]`; `x` is `[…, in]`.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let mut dims = x.dims().to_vec();
+    let inputs = dims.pop().unwrap_or_default();
+    let rows = dims.iter().product::<usize>();
+    let y = x.reshape((rows, inputs))?.matmul(&weight.t()?)?;
+    let y = match bias {
+        Some(bias) => y.broadcast_add(bias)?,
+        None => y,
+    };
+    dims.push(weight.dim(0)?);
+    y.reshape(dims)
+}
+
+/// Whether the fused kernels apply.
+fn is_fused(x: &Tensor) -> bool {
+    matches!((x.device(), x.dtype()), (Device::Cpu, DType::F32 | DType::F64))
+}
+
+/// Calls `use_slice` with the elements of a contiguous CPU tensor.
+fn with_slice<T: Element, R>(tensor: &Tensor, use_slice: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let candle_core::Storage::Cpu(storage) = &*storage else {
+        candle_core::bail!("a fused kernel was given a tensor on {:?}", tensor.device())
+    };
+    let all = T::cpu_storage_as_slice(storage)?;
+    use_slice(&all[layout.start_offset()..layout.start_offset() + tensor.elem_count()])
+}
+
+/// The elements that a contiguous layout covers.
+fn slice_of<'a, T: Element>(
+    storage: &'a candle_core::CpuStorage,
+    layout: &candle_core::Layout,
+    op: &'static str,
+) -> Result<&'a [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
+        None => Err(candle_core::Error::RequiresContiguous { op }.bt()),
+    }
+}
+
+/// Runs a generic kernel for the element type at hand.
+macro_rules! by_dtype {
+    ($dtype:expr, $op:literal, $kernel:ident ( $($argument:expr),* $(,)? )) => {
+        match $dtype {
+            candle_core::DType::F32 => $kernel::<f32>($($argument),*),
+            candle_core::DType::F64 => $kernel::<f64>($($argument),*),
+            other => Err(candle_core::Error::UnsupportedDTypeForOp(other, $op).bt()),
+        }
+    };
+}
+use by_dtype;
+
+#[cfg(test)]
+mod tests;

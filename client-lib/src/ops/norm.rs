@@ -1,0 +1,207 @@
+//! Layer normalisation (Ba et al. 2016): `y = (x − μ) / √(σ² + ε) ⊙ γ + β`, over the last dimension.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, with_slice};
+
+/// Rows per task.
+const ROWS: usize = 32;
+
+/// Frozen `γ [h]` and `β [h]`.
+#[derive(Debug, Clone)]
+pub struct Norm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl Norm {
+    /// Takes the tensors out of any graph they were part of.
+    pub fn new(weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Self> {
+        Ok(Self { weight: weight.detach().contiguous()?, bias: bias.detach().contiguous()?, eps })
+    }
+
+    /// Normalises `x [.., h]`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if is_fused(x) {
+            return x.contiguous()?.apply_op1(Op(self.clone()));
+        }
+        trainable_norm(x, &self.weight, &self.bias, self.eps)
+    }
+
+    /// Normalises `x + residual` without keeping the sum.
+    pub fn forward_sum(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
+        if is_fused(x) {
+            return x.contiguous()?.apply_op2(&residual.contiguous()?, Op(self.clone()));
+        }
+        self.forward(&(x + residual)?)
+    }
+}
+
+/// The same with trainable `γ` and `β`, in candle's operations.
+pub fn trainable_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    let normed = centred.broadcast_div(&(variance + eps)?.sqrt()?)?;
+    normed.broadcast_mul(weight)?.broadcast_add(bias)
+}
+
+struct Op(Norm);
+
+impl CustomOp1 for Op {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_dtype!(storage_dtype(storage), "layer-norm", forward(&self.0, (storage, layout), None))
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        by_dtype!(grad.dtype(), "layer-norm", backward(&self.0, x, None, grad)).map(Some)
+    }
+}
+
+impl CustomOp2 for Op {
+    fn name(&self) -> &'static str {
+        "add-layer-norm"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_dtype!(storage_dtype(s1), "add-layer-norm", forward(&self.0, (s1, l1), Some((s2, l2))))
+    }
+
+    fn bwd(&self, x: &Tensor, r: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        // The sum passes its gradient to both sides unchanged.
+        let dx = by_dtype!(grad.dtype(), "add-layer-norm", backward(&self.0, x, Some(r), grad))?;
+        let of = |arg: &Tensor| arg.track_op().then(|| dx.clone());
+        Ok((of(x), of(r)))
+    }
+}
+
+fn forward<T: Element>(
+    norm: &Norm,
+    x: (&CpuStorage, &Layout),
+    residual: Option<(&CpuStorage, &Layout)>,
+) -> Result<(CpuStorage, Shape)> {
+    let shape = x.1.shape().clone();
+    let xs = slice_of::<T>(x.0, x.1, "layer-norm")?;
+    let rs = residual.map(|(s, l)| slice_of::<T>(s, l, "layer-norm")).transpose()?;
+    check_width(norm, &shape, xs.len(), rs.map(<[T]>::len))?;
+    let mut y = vec![T::zero(); xs.len()];
+    with_affine::<T, _>(norm, |gamma, beta| {
+        let h = gamma.len();
+        y.par_chunks_mut(h * ROWS).enumerate().for_each(|(block, y)| {
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (i, y) in y.chunks_exact_mut(h).enumerate() {
+                        let at = (block * ROWS + i) * h;
+                        sum_into(y, &xs[at..at + h], rs.map(|r| &r[at..at + h]));
+                        let (mean, rstd) = moments(y, norm.eps);
+                        for ((y, &g), &b) in y.iter_mut().zip(gamma).zip(beta) {
+                            *y = (*y - mean) * rstd * g + b;
+                        }
+                    }
+                },
+            );
+        });
+        Ok(())
+    })?;
+    Ok((T::to_cpu_storage_owned(y), shape))
+}
+
+/// With `x̂ = (x − μ) / s`: `∂x = (g − mean(g) − x̂ · mean(g ⊙ x̂)) / s`, where `g = ∂y ⊙ γ`.
+fn backward<T: Element>(norm: &Norm, x: &Tensor, residual: Option<&Tensor>, grad: &Tensor) -> Result<Tensor> {
+    let mut dx = vec![T::zero(); x.elem_count()];
+    let mut kernel = |xs: &[T], rs: Option<&[T]>, gs: &[T], gamma: &[T]| {
+        let h = gamma.len();
+        dx.par_chunks_mut(h * ROWS).enumerate().for_each(|(block, dx)| {
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (i, dx) in dx.chunks_exact_mut(h).enumerate() {
+                        let at = (block * ROWS + i) * h;
+                        sum_into(dx, &xs[at..at + h], rs.map(|r| &r[at..at + h]));
+                        gradient_row(dx, &gs[at..at + h], gamma, norm.eps);
+                    }
+                },
+            );
+        });
+    };
+    with_affine::<T, _>(norm, |gamma, _| {
+        with_slice::<T, _>(x, |xs| {
+            with_slice::<T, _>(grad, |gs| match residual {
+                None => {
+                    kernel(xs, None, gs, gamma);
+                    Ok(())
+                }
+                Some(residual) => with_slice::<T, _>(residual, |rs| {
+                    kernel(xs, Some(rs), gs, gamma);
+                    Ok(())
+                }),
+            })
+        })
+    })?;
+    Tensor::from_vec(dx, x.shape(), x.device())
+}
+
+/// `row` holds x and becomes ∂x.
+#[inline(always)]
+fn gradient_row<T: Element>(row: &mut [T], grad: &[T], gamma: &[T], eps: f64) {
+    let (mean, rstd) = moments(row, eps);
+    let n = T::constant(row.len() as f64);
+    let (mut sum_g, mut sum_gx) = (T::zero(), T::zero());
+    for ((x, &g), &w) in row.iter_mut().zip(grad).zip(gamma) {
+        *x = (*x - mean) * rstd;
+        sum_g = sum_g + g * w;
+        sum_gx = sum_gx + g * w * *x;
+    }
+    let (mean_g, mean_gx) = (sum_g / n, sum_gx / n);
+    for ((x, &g), &w) in row.iter_mut().zip(grad).zip(gamma) {
+        *x = (g * w - mean_g - *x * mean_gx) * rstd;
+    }
+}
+
+#[inline(always)]
+fn sum_into<T: Element>(out: &mut [T], x: &[T], residual: Option<&[T]>) {
+    match residual {
+        None => out.copy_from_slice(x),
+        Some(r) => out.iter_mut().zip(x).zip(r).for_each(|((out, &x), &r)| *out = x + r),
+    }
+}
+
+/// Mean and `1 / √(variance + ε)`. Several partial sums: one would be a chain the CPU waits for.
+#[inline(always)]
+fn moments<T: Element>(row: &[T], eps: f64) -> (T, T) {
+    let n = T::constant(row.len() as f64);
+    let mean = lanes(row, |x| x) / n;
+    let variance = lanes(row, |x| (x - mean) * (x - mean)) / n;
+    (mean, T::one() / (variance + T::constant(eps)).sqrt())
+}
+
+#[inline(always)]
+fn lanes<T: Element>(row: &[T], f: impl Fn(T) -> T) -> T {
+    let mut sums = [T::zero(); 16];
+    let chunks = row.chunks_exact(16);
+    let tail = chunks.remainder().iter().fold(T::zero(), |sum, &x| sum + f(x));
+    for chunk in chunks {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum = *sum + f(x);
+        }
+    }
+    sums.iter().fold(tail, |total, &sum| total + sum)
+}
+
+fn with_affine<T: Element, R>(norm: &Norm, use_both: impl FnOnce(&[T], &[T]) -> Result<R>) -> Result<R> {
+    with_slice::<T, _>(&norm.weight, |gamma| with_slice::<T, _>(&norm.bias, |beta| use_both(gamma, beta)))
+}
+
+fn check_width(norm: &Norm, shape: &Shape, len: usize, other: Option<usize>) -> Result<()> {
+    let h = norm.weight.elem_count();
+    if shape.dims().last() != Some(&h) || other.is_some_and(|other| other != len) {
+        candle_core::bail!("layer-norm: width {h} expected, the tensor is {shape:?}, the residual has {other:?} elements");
+    }
+    Ok(())
+}

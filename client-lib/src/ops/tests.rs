@@ -1,0 +1,179 @@
+//! Every operation against its composition in candle, and every gradient against finite differences in f64.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use hub_schemas::method::Activation;
+use rand::{RngExt as _, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+const ACTIVATIONS: [Activation; 7] = [
+    Activation::Relu,
+    Activation::Gelu,
+    Activation::GeluNew,
+    Activation::Swish,
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::LeakyRelu,
+];
+
+fn random(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let values: Vec<f64> = (0..shape.iter().product()).map(|_| rng.random_range(-2.0..2.0)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).and_then(|t| t.to_dtype(dtype)).expect("a tensor")
+}
+
+fn largest(t: &Tensor) -> f64 {
+    let values = t.to_dtype(DType::F64).and_then(|t| t.flatten_all()?.to_vec1::<f64>()).expect("values");
+    values.into_iter().map(f64::abs).fold(0.0, f64::max)
+}
+
+fn difference(a: &Tensor, b: &Tensor) -> f64 {
+    largest(&(a - b).expect("same shape"))
+}
+
+/// A scalar that weighs every output differently.
+fn weighed_sum(y: &Tensor) -> Result<Tensor> {
+    let n = y.elem_count();
+    let weights: Vec<f64> = (0..n).map(|i| (i as f64 * 0.7).sin()).collect();
+    (y.flatten_all()? * Tensor::from_vec(weights, n, y.device())?.to_dtype(y.dtype())?)?.sum_all()
+}
+
+/// Compares the gradient of `f` at each input with central differences.
+fn check_gradient(inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    let vars: Vec<Var> = inputs.iter().map(|t| Var::from_tensor(t).expect("a variable")).collect();
+    let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+    let y = f(&tensors).expect("forward");
+    assert!(y.track_op(), "the graph is cut");
+    let grads = weighed_sum(&y).and_then(|s| s.backward()).expect("backward");
+    let value = |inputs: &[Tensor]| -> f64 {
+        f(inputs).and_then(|y| weighed_sum(&y)?.to_scalar::<f64>()).expect("a value")
+    };
+    let eps = 1e-5;
+    for (which, input) in inputs.iter().enumerate() {
+        let grad = grads.get(&tensors[which]).unwrap_or_else(|| panic!("input {which} has no gradient"));
+        let grad = grad.flatten_all().and_then(|g| g.to_vec1::<f64>()).expect("values");
+        let base = input.flatten_all().and_then(|t| t.to_vec1::<f64>()).expect("values");
+        for element in (0..base.len()).step_by(1 + base.len() / 24) {
+            let shifted = |delta: f64| {
+                let mut values = base.clone();
+                values[element] += delta;
+                let mut all = inputs.to_vec();
+                all[which] = Tensor::from_vec(values, input.shape(), &Device::Cpu).expect("a tensor");
+                value(&all)
+            };
+            let numeric = (shifted(eps) - shifted(-eps)) / (2.0 * eps);
+            let error = (numeric - grad[element]).abs() / (1.0 + numeric.abs());
+            assert!(error < 1e-7, "input {which}[{element}]: {} against {numeric}", grad[element]);
+        }
+    }
+}
+
+fn frozen(dtype: DType) -> FrozenLinear {
+    FrozenLinear::new(random(&[5, 7], 1, dtype), Some(random(&[5], 2, dtype))).expect("a layer")
+}
+
+fn norm(width: usize, dtype: DType) -> Norm {
+    Norm::new(&random(&[width], 3, dtype), &random(&[width], 4, dtype), 1e-5).expect("a norm")
+}
+
+fn mask() -> KeyMask {
+    let mask = Tensor::new(&[[1u32, 1, 1, 1, 1], [1, 1, 1, 0, 0]], &Device::Cpu).expect("a mask");
+    KeyMask::new(&mask).expect("a mask")
+}
+
+#[test]
+fn fused_operations_equal_their_composition_in_both_precisions() {
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 3e-6)] {
+        let x = random(&[2, 5, 7], 5, dtype);
+        let layer = frozen(dtype);
+        let composed = linear(&x, &layer.weight().clone(), Some(&random(&[5], 2, dtype))).expect("composed");
+        assert!(difference(&layer.forward(&x).expect("fused"), &composed) < tolerance, "frozen linear {dtype:?}");
+
+        let (x, r) = (random(&[3, 40], 6, dtype), random(&[3, 40], 7, dtype));
+        let (gamma, beta) = (random(&[40], 3, dtype), random(&[40], 4, dtype));
+        let composed = trainable_norm(&(&x + &r).expect("sum"), &gamma, &beta, 1e-5).expect("composed");
+        let fused = norm(40, dtype).forward_sum(&x, &r).expect("fused");
+        assert!(difference(&fused, &composed) < tolerance, "norm {dtype:?}");
+
+        for activation in ACTIVATIONS {
+            let fused = activate(&x, activation).expect("fused");
+            let composed = activation::composed(&x, activation).expect("composed");
+            assert!(difference(&fused, &composed) < tolerance, "{activation} {dtype:?}");
+        }
+
+        let attention = Attention { heads: 2 };
+        let [q, k, v] = [8, 9, 10].map(|seed| random(&[2, 5, 6], seed, dtype));
+        let fused = attention.forward(&q, &k, &v, &mask()).expect("fused");
+        let composed = attention.composed(&q, &k, &v, &mask()).expect("composed");
+        assert!(difference(&fused, &composed) < tolerance, "attention {dtype:?}");
+    }
+}
+
+#[test]
+fn gradients_equal_finite_differences() {
+    let x = random(&[2, 5, 7], 11, DType::F64);
+    check_gradient(&[x], |t| frozen(DType::F64).forward(&t[0]));
+
+    let (x, r) = (random(&[3, 18], 12, DType::F64), random(&[3, 18], 13, DType::F64));
+    check_gradient(std::slice::from_ref(&x), |t| norm(18, DType::F64).forward(&t[0]));
+    check_gradient(&[x.clone(), r], |t| norm(18, DType::F64).forward_sum(&t[0], &t[1]));
+    let (gamma, beta) = (random(&[18], 14, DType::F64), random(&[18], 15, DType::F64));
+    check_gradient(&[x.clone(), gamma, beta], |t| trainable_norm(&t[0], &t[1], &t[2], 1e-5));
+
+    for activation in ACTIVATIONS {
+        check_gradient(std::slice::from_ref(&x), |t| activate(&t[0], activation));
+    }
+
+    let qkv = [16, 17, 18].map(|seed| random(&[2, 5, 6], seed, DType::F64));
+    check_gradient(&qkv, |t| Attention { heads: 3 }.forward(&t[0], &t[1], &t[2], &mask()));
+
+    let (w, b) = (random(&[4, 18], 19, DType::F64), random(&[4], 20, DType::F64));
+    check_gradient(&[x, w, b], |t| linear(&t[0], &t[1], Some(&t[2])));
+}
+
+#[test]
+fn more_keys_than_queries_are_attended_to() {
+    let mask = KeyMask::new(&Tensor::ones((2, 4), DType::U32, &Device::Cpu).expect("ones")).expect("a mask");
+    let q = random(&[2, 3, 6], 21, DType::F64);
+    let [k, v] = [22, 23].map(|seed| random(&[2, 4, 6], seed, DType::F64));
+    check_gradient(&[q, k, v], |t| Attention { heads: 2 }.forward(&t[0], &t[1], &t[2], &mask));
+}
+
+#[test]
+fn a_frozen_weight_gets_no_gradient_and_an_untracked_input_no_graph() {
+    let weight = Var::from_tensor(&random(&[5, 7], 1, DType::F32)).expect("a variable");
+    let layer = FrozenLinear::new(weight.as_tensor().clone(), None).expect("a layer");
+    assert!(!layer.forward(&random(&[3, 7], 2, DType::F32)).expect("forward").track_op());
+    let x = Var::from_tensor(&random(&[3, 7], 3, DType::F32)).expect("a variable");
+    let grads = layer.forward(&x).and_then(|y| y.sum_all()?.backward()).expect("backward");
+    assert!(grads.get(&weight).is_none() && grads.get(&x).is_some());
+}
+
+#[test]
+fn a_row_without_visible_keys_attends_evenly() {
+    let mask = KeyMask::new(&Tensor::zeros((1, 4), DType::U32, &Device::Cpu).expect("zeros")).expect("a mask");
+    let [q, k, v] = [24, 25, 26].map(|seed| random(&[1, 4, 6], seed, DType::F64));
+    let out = Attention { heads: 2 }.forward(&q, &k, &v, &mask).expect("forward");
+    let mean = v.mean_keepdim(1).and_then(|m| m.broadcast_as(v.shape())).expect("mean");
+    assert!(difference(&out, &mean) < 1e-12);
+}
+
+#[test]
+fn dropout_is_a_pure_function_of_its_key_and_keeps_the_mean() {
+    let x = Tensor::ones(20_000, DType::F32, &Device::Cpu).expect("ones");
+    let key = DropoutKey { seed: 1, step: 2, site: 3 };
+    let a = dropout(&x, 0.3, key).expect("dropout");
+    assert!(difference(&a, &dropout(&x, 0.3, key).expect("dropout")) == 0.0);
+    assert!(difference(&a, &dropout(&x, 0.3, DropoutKey { step: 4, ..key }).expect("dropout")) > 0.0);
+    let mean = a.mean_all().and_then(|m| m.to_scalar::<f32>()).expect("mean");
+    assert!((mean - 1.0).abs() < 0.02, "{mean}");
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors_with_the_shapes() {
+    let error = frozen(DType::F32).forward(&random(&[2, 6], 1, DType::F32)).expect_err("6 inputs").to_string();
+    assert!(error.contains("7 inputs expected") && error.contains("[2, 6]"), "{error}");
+    let q = random(&[1, 5, 6], 1, DType::F32);
+    assert!(Attention { heads: 2 }.forward(&q, &q, &q, &mask()).is_err());
+}
