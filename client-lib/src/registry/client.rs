@@ -1,0 +1,221 @@
+//! One method per route of the HTTP API.
+
+use std::{fmt, sync::Arc};
+
+use hub_schemas::{
+    AdapterId, Digest, Version,
+    api::{
+        AdapterInfo, ChangeVisibility, IndexDocument, PublishQuery, Published, Resolution, ResolveQuery,
+        SearchPage, SearchQuery, StartUpload, UploadStatus, VersionEntry, Visibility, WhoAmI, YankRequest,
+    },
+    manifest::MAX_MANIFEST_BYTES,
+};
+use reqwest::{Method, StatusCode, header};
+use url::Url;
+
+use super::{
+    RegistryError, Reporter, Secret, http,
+    send::{PUBLISH_DEADLINE, Sender},
+};
+
+/// Why a manifest is read: only a pull counts as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To look at it.
+    Look,
+    /// To use the adapter.
+    Pull,
+}
+
+/// Answer to a request for an index document.
+#[derive(Debug, Clone)]
+pub enum IndexAnswer {
+    /// The one that the client has is still right.
+    NotModified,
+    /// A new one.
+    Changed {
+        /// The document.
+        document: IndexDocument,
+        /// Names this state of it, for the next request.
+        etag: Option<String>,
+    },
+}
+
+/// Talks to one registry.
+#[derive(Clone)]
+pub struct RegistryClient {
+    pub(super) sender: Sender,
+}
+
+impl fmt::Debug for RegistryClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryClient").field("url", &self.url().as_str()).finish_non_exhaustive()
+    }
+}
+
+impl RegistryClient {
+    /// A client for the registry at `url`; nothing is sent yet.
+    pub fn new(url: Url, token: Option<Secret>, reporter: Arc<dyn Reporter>) -> Result<Self, RegistryError> {
+        Ok(Self { sender: Sender::new(url, token, reporter)? })
+    }
+
+    /// The registry.
+    pub fn url(&self) -> &Url {
+        self.sender.base()
+    }
+
+    /// Whether requests carry a token.
+    pub fn has_token(&self) -> bool {
+        self.sender.has_token()
+    }
+
+    /// Who is told about transfers.
+    pub fn reporter(&self) -> &Arc<dyn Reporter> {
+        &self.sender.reporter
+    }
+
+    /// Whether the registry is there and ready.
+    pub async fn ready(&self) -> Result<(), RegistryError> {
+        self.sender.send_once(self.sender.document(Method::GET, &["readyz"])).await.map(drop)
+    }
+
+    /// Who the registry takes the caller for.
+    pub async fn whoami(&self) -> Result<WhoAmI, RegistryError> {
+        self.sender.fetch("account", || self.api(Method::GET, &["whoami"])).await
+    }
+
+    /// Finds adapters.
+    pub async fn search(&self, query: &SearchQuery) -> Result<SearchPage, RegistryError> {
+        self.sender.fetch("search result", || self.api(Method::GET, &["search"]).query(query)).await
+    }
+
+    /// The adapters that a bare word could mean, best first.
+    pub async fn resolve(&self, query: &ResolveQuery) -> Result<Resolution, RegistryError> {
+        self.sender.fetch("resolution", || self.api(Method::GET, &["resolve"]).query(query)).await
+    }
+
+    /// An adapter with all its versions.
+    pub async fn adapter(&self, id: &AdapterId) -> Result<AdapterInfo, RegistryError> {
+        self.sender.fetch("adapter", || self.of(Method::GET, id, &[])).await
+    }
+
+    /// Shows or hides an adapter.
+    pub async fn change_visibility(
+        &self,
+        id: &AdapterId,
+        visibility: Visibility,
+    ) -> Result<AdapterInfo, RegistryError> {
+        let change = ChangeVisibility { visibility };
+        self.sender.fetch("adapter", || self.of(Method::PATCH, id, &[]).json(&change)).await
+    }
+
+    /// The versions of an adapter, unless they are those that `etag` names.
+    pub async fn index(&self, id: &AdapterId, etag: Option<&str>) -> Result<IndexAnswer, RegistryError> {
+        self.sender
+            .repeating(async || {
+                let (namespace, name) = (id.namespace.as_str(), id.name.as_str());
+                let mut request = self.api(Method::GET, &["index", namespace, name]);
+                if let Some(etag) = etag {
+                    request = request.header(header::IF_NONE_MATCH, etag);
+                }
+                let response = self.sender.send_once(request).await?;
+                if response.status() == StatusCode::NOT_MODIFIED {
+                    return Ok(IndexAnswer::NotModified);
+                }
+                let etag = response.headers().get(header::ETAG).and_then(|v| v.to_str().ok());
+                let etag = etag.map(ToOwned::to_owned);
+                let document = self.sender.json(response, "version list").await?;
+                Ok(IndexAnswer::Changed { document, etag })
+            })
+            .await
+    }
+
+    /// The bytes of the manifest with this digest, checked against it.
+    pub async fn manifest(&self, digest: &Digest, purpose: Purpose) -> Result<Vec<u8>, RegistryError> {
+        self.sender
+            .repeating(async || {
+                let mut request = self.api(Method::GET, &["manifests", &digest.to_string()]);
+                if purpose == Purpose::Pull {
+                    request = request.query(&[("purpose", "pull")]);
+                }
+                let response = self.sender.send_once(request).await?;
+                let bytes = http::read_bounded(response, MAX_MANIFEST_BYTES, "manifest").await?;
+                let found = Digest::of(&bytes);
+                if found == *digest {
+                    Ok(bytes)
+                } else {
+                    Err(RegistryError::Corrupt { what: "manifest.json".into(), expected: *digest, found })
+                }
+            })
+            .await
+    }
+
+    /// Makes a version visible; its files must be uploaded. The same bytes again change nothing.
+    pub async fn publish(
+        &self,
+        id: &AdapterId,
+        version: &Version,
+        visibility: Option<Visibility>,
+        manifest: &[u8],
+    ) -> Result<Published, RegistryError> {
+        self.sender
+            .fetch("answer", || {
+                self.of(Method::PUT, id, &["versions", &version.to_string()])
+                    .query(&PublishQuery { visibility })
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .body(manifest.to_vec())
+                    .timeout(PUBLISH_DEADLINE)
+            })
+            .await
+    }
+
+    /// Takes a version out of use, or brings it back.
+    pub async fn yank(
+        &self,
+        id: &AdapterId,
+        version: &Version,
+        request: &YankRequest,
+    ) -> Result<VersionEntry, RegistryError> {
+        let segments = ["versions", &version.to_string()];
+        self.sender.fetch("version", || self.of(Method::PATCH, id, &segments).json(request)).await
+    }
+
+    /// Announces a blob; an upload that was cut off is continued.
+    pub async fn start_upload(
+        &self,
+        id: &AdapterId,
+        upload: &StartUpload,
+    ) -> Result<UploadStatus, RegistryError> {
+        self.sender.fetch("upload", || self.of(Method::POST, id, &["uploads"]).json(upload)).await
+    }
+
+    /// How far an upload is.
+    pub async fn upload_status(&self, upload: &str) -> Result<UploadStatus, RegistryError> {
+        self.sender.fetch("upload", || self.api(Method::GET, &["uploads", upload])).await
+    }
+
+    /// Gives an upload up.
+    pub async fn cancel_upload(&self, upload: &str) -> Result<(), RegistryError> {
+        self.sender.send(|| self.api(Method::DELETE, &["uploads", upload])).await.map(drop)
+    }
+
+    fn api(&self, method: Method, segments: &[&str]) -> reqwest::RequestBuilder {
+        self.sender.document(method, &[&["api", "v1"], segments].concat())
+    }
+
+    fn of(&self, method: Method, id: &AdapterId, segments: &[&str]) -> reqwest::RequestBuilder {
+        let adapter = ["adapters", id.namespace.as_str(), id.name.as_str()];
+        self.api(method, &[&adapter, segments].concat())
+    }
+
+    /// The URL of a blob.
+    pub(super) fn blob_url(&self, id: &AdapterId, digest: &Digest) -> Url {
+        let (namespace, name) = (id.namespace.as_str(), id.name.as_str());
+        self.sender.url(&["api", "v1", "adapters", namespace, name, "blobs", &digest.to_string()])
+    }
+
+    /// The URL of an upload.
+    pub(super) fn upload_url(&self, upload: &str) -> Url {
+        self.sender.url(&["api", "v1", "uploads", upload])
+    }
+}

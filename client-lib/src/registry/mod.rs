@@ -1,0 +1,24 @@
+//! Talking to a registry: the HTTP API, tokens, and transfers that can be continued.
+//!
+//! [`RegistryClient`] has one method per route and returns the types of
+//! `hub_schemas::api`. Nothing here prints: progress and waits are told to a
+//! [`Reporter`].
+
+mod auth;
+mod client;
+mod error;
+mod http;
+mod publish;
+mod report;
+mod retry;
+mod secret;
+mod send;
+mod transfer;
+
+pub use auth::{AuthStore, StoreError, StoredToken};
+pub use client::{IndexAnswer, Purpose, RegistryClient};
+pub use error::RegistryError;
+pub use publish::{PublishOutcome, PublishPlan};
+pub use report::{Direction, Event, Meter, NoMeter, Reporter, Silent, Transfer};
+pub use secret::Secret;
+pub use transfer::{Blob, CHUNK_BYTES};

@@ -1,0 +1,31 @@
+//! Moving files: streamed, hashed on the way, continued where they stopped.
+//!
+//! There is no total time limit: a large file on a slow line takes as long as it
+//! takes. A transfer is given up when no byte moved for [`STALL_AFTER`].
+
+mod download;
+mod resume;
+mod stall;
+mod upload;
+
+use std::time::Duration;
+
+use hub_schemas::{AdapterId, Digest};
+
+/// No byte for so long means that none will come: shorter trips over proxies that scan a file first.
+pub(super) const STALL_AFTER: Duration = Duration::from_secs(30);
+/// Bytes that are uploaded in one request, as the API prescribes.
+pub const CHUNK_BYTES: u64 = 8 << 20;
+
+/// A file of an adapter.
+#[derive(Debug, Clone, Copy)]
+pub struct Blob<'a> {
+    /// Whose file it is.
+    pub adapter: &'a AdapterId,
+    /// Its name there, for messages.
+    pub name: &'a str,
+    /// Its content.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
