@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
 
-use crate::model::Batch;
+use crate::backbones::Batch;
 
 /// File name of a backbone's tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";

@@ -1,0 +1,120 @@
+//! Why training, evaluation or prediction stopped.
+
+use std::path::{Path, PathBuf};
+
+use super::data::DataError;
+use crate::{checkpoint::CheckpointError, model::ModelError, text::TextError};
+
+/// Why training, evaluation or prediction stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The data can't be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A text can't be encoded.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A folder can't be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Adapter and backbone don't go together.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// A hyper-parameter is out of range.
+    #[error("`{name}` is {value}; it must be {rule}")]
+    Option {
+        /// The option, as on the command line.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        rule: &'static str,
+    },
+    /// The loss or the gradient left the numbers.
+    #[error(
+        "the {what} is not a finite number at step {step} (learning rate {rate:.2e}); training diverged: try a lower learning rate"
+    )]
+    NotFinite {
+        /// `loss` or `gradient`.
+        what: &'static str,
+        /// The step, from 1.
+        step: u64,
+        /// The learning rate of that step.
+        rate: f64,
+    },
+    /// A trainable tensor that the loss does not depend on.
+    #[error("no gradient reaches `{slot}`: an operation on the way cuts it off")]
+    NoGradient {
+        /// The tensor.
+        slot: String,
+    },
+    /// Training would overwrite something.
+    #[error("the folder `{}` is not empty", .0.display())]
+    OutputNotEmpty(PathBuf),
+    /// An interrupted run lies there, and nobody said to go on with it.
+    #[error("the folder `{}` holds an interrupted training run", .0.display())]
+    Interrupted(PathBuf),
+    /// There is no interrupted run to go on with.
+    #[error("the folder `{}` holds no interrupted training run", .0.display())]
+    NothingToResume(PathBuf),
+    /// The interrupted run was another one.
+    #[error("the run in `{}` can't be resumed: `{field}` was {before} and is {now} now", path.display())]
+    OtherRun {
+        /// The folder.
+        path: PathBuf,
+        /// What differs.
+        field: String,
+        /// Its value when the run began.
+        before: String,
+        /// Its value now.
+        now: String,
+    },
+    /// The saved run can't be read.
+    #[error("the saved run `{}` can't be used: {reason}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The model predicts nothing.
+    #[error("the adapter has no classification head: it can't label texts")]
+    NoHead,
+    /// Reading or writing failed.
+    #[error("can't {action} `{}`: {source}", path.display())]
+    Io {
+        /// `read`, `write`, …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl TrainingError {
+    /// Turns a failed write of `path` into an error.
+    pub(super) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action: "write", path, source }
+    }
+
+    /// The next step, where it is not part of the message.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::OutputNotEmpty(_) => Some("choose another `--output`, or pass `--overwrite` to replace what is there"),
+            Self::Interrupted(_) => {
+                Some("pass `--resume` to go on with it, or `--overwrite` to start again from nothing")
+            }
+            Self::NothingToResume(_) => Some("leave out `--resume` to start a new run"),
+            Self::OtherRun { .. } => {
+                Some("pass the options of the interrupted run, or `--overwrite` to start again from nothing")
+            }
+            Self::State { .. } => Some("pass `--overwrite` to start again from nothing"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A whole training job: from a backbone's folder and a data file to what will be trained.
+
+use std::{path::PathBuf, sync::Arc};
+
+use candle_core::Device;
+use hub_schemas::{
+    AdapterId, Version,
+    head::{ClassificationHead, Head, Pooling},
+    label::{Language, License, TaskId},
+    layout::{self, Format, Slot, Subject},
+    manifest::{BaseModel, DataSource},
+    method::{Activation, Method},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    TrainingError,
+    batching::{epoch_batches, padding_share},
+    data::{ColumnOptions, DataFile, Example, LabelSet, Notice, split},
+    learner::ExampleSet,
+    observer::Preparation,
+    options::HyperParameters,
+    output::Existing,
+};
+use crate::{
+    backbones::Backbone,
+    checkpoint::{BaseFolder, CheckpointError},
+    text::{TextEncoder, Tokens},
+};
+
+/// Everything that a person decides about a training run.
+#[derive(Debug, Clone)]
+pub struct TrainingJob {
+    /// Folder of the backbone.
+    pub base: PathBuf,
+    /// The backbone's usual name; the folder's own guess when absent.
+    pub base_id: Option<String>,
+    /// Examples to train on.
+    pub data: PathBuf,
+    /// Examples to choose the best checkpoint by; a share of `data` when absent.
+    pub validation: Option<PathBuf>,
+    /// Examples for a final measurement that decides nothing.
+    pub test: Option<PathBuf>,
+    /// Where text and label stand.
+    pub columns: ColumnOptions,
+    /// The adapter.
+    pub method: Method,
+    /// What the head reads.
+    pub pooling: Pooling,
+    /// Linear layers of the head.
+    pub head_layers: usize,
+    /// How to train.
+    pub options: HyperParameters,
+    /// Where the adapter will lie.
+    pub output: PathBuf,
+    /// What to do with what lies there.
+    pub existing: Existing,
+    /// What the manifest will say.
+    pub facts: Facts,
+}
+
+/// What the manifest says that no data tells.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Full name.
+    pub name: AdapterId,
+    /// Version.
+    pub version: Version,
+    /// What it is for.
+    pub task: TaskId,
+    /// A narrower task.
+    pub subtask: Option<TaskId>,
+    /// Licence of the weights.
+    pub license: License,
+    /// Languages of the data.
+    pub languages: Vec<Language>,
+    /// One or two sentences; made up from the rest when absent.
+    pub description: Option<String>,
+}
+
+/// The part of a data file that serves one purpose.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) source: DataSource,
+    pub(super) set: ExampleSet<Vec<Tokens>>,
+}
+
+/// A job whose inputs were read and fit together.
+#[derive(Debug)]
+pub struct PreparedJob {
+    pub(super) job: TrainingJob,
+    pub(super) base: BaseModel,
+    pub(super) backbone: Arc<Backbone>,
+    pub(super) encoder: TextEncoder,
+    pub(super) labels: LabelSet,
+    pub(super) head: Head,
+    pub(super) format: Format,
+    pub(super) training: Part,
+    pub(super) validation: Part,
+    pub(super) test: Option<Part>,
+    /// What a person should know about the data.
+    pub notices: Vec<Notice>,
+    /// Sizes.
+    pub preparation: Preparation,
+}
+
+/// Examples of one purpose, before they are encoded.
+struct RawPart {
+    source: DataSource,
+    examples: Vec<Example>,
+}
+
+impl RawPart {
+    fn new(file: &DataFile, split: &str, examples: Vec<Example>) -> Self {
+        let rows = examples.len() as u64;
+        let source = DataSource { name: file.name.clone(), split: split.to_owned(), rows, digest: file.digest };
+        Self { source, examples }
+    }
+
+    fn encode(self, labels: &LabelSet, encoder: &TextEncoder) -> Result<Part, TrainingError> {
+        let ids = labels.ids(&self.source.name, &self.examples)?;
+        let inputs = encoder.encode_all(self.examples.iter().map(|e| e.text.as_str()))?;
+        let lengths = inputs.iter().map(Tokens::len).collect();
+        Ok(Part { source: self.source, set: ExampleSet { inputs, lengths, labels: ids } })
+    }
+}
+
+impl TrainingJob {
+    /// Reads everything and checks that it fits together: cheap things first.
+    pub fn prepare(self, device: &Device) -> Result<PreparedJob, TrainingError> {
+        self.options.validate()?;
+        let mut notices = Vec::new();
+        let (labels, training, validation, test) = self.read_data(&mut notices)?;
+        let folder = BaseFolder::open(&self.base)?;
+        let config = folder.config().clone();
+        let head = Head::Classification(ClassificationHead {
+            num_labels: labels.len(),
+            layers: self.head_layers,
+            activation: Activation::Tanh,
+            pooling: self.pooling,
+            dropout: 0.1,
+        });
+        let format = layout::native_format(&self.method);
+        self.method.validate(&config.shape).map_err(CheckpointError::from)?;
+        let subject = Subject {
+            architecture: config.architecture,
+            shape: &config.shape,
+            method: &self.method,
+            head: Some(&head),
+            name: self.facts.name.name.as_str(),
+            prefixed: true,
+        };
+        layout::weights_files(format, &subject).map_err(CheckpointError::from)?;
+        let max_length = self.options.max_length.min(config.max_positions);
+        let encoder = TextEncoder::open(&self.base, config.shape.vocab_size, max_length)?;
+        let training = training.encode(&labels, &encoder)?;
+        let validation = validation.encode(&labels, &encoder)?;
+        let test = test.map(|test| test.encode(&labels, &encoder)).transpose()?;
+        let truncated = training.set.inputs.iter().filter(|tokens| tokens.truncated).count();
+        if truncated > 0 {
+            let of = training.set.labels.len();
+            notices.push(Notice::Truncated { texts: truncated, of, max_length });
+        }
+        let count = |slots: Vec<Slot>| slots.iter().map(Slot::len).sum::<usize>();
+        let options = &self.options;
+        let lengths = &training.set.lengths;
+        let preparation = Preparation {
+            method_parameters: count(layout::method_slots(&self.method, &config.shape)),
+            head_parameters: count(layout::head_slots(&head, config.shape.hidden_size)),
+            backbone_parameters: config.tensors().iter().map(|t| t.shape.iter().product::<usize>()).sum(),
+            training_examples: training.set.labels.len(),
+            validation_examples: validation.set.labels.len(),
+            test_examples: test.as_ref().map_or(0, |test| test.set.labels.len()),
+            labels: labels.len(),
+            steps: options.plan(lengths.len()).total,
+            padding_share: padding_share(lengths, &epoch_batches(lengths, options.batch_size, options.seed, 0)),
+        };
+        let base = folder.model(self.base_id.as_deref())?;
+        let backbone = Arc::new(Backbone::load(&folder, device)?);
+        Ok(PreparedJob {
+            job: self,
+            base,
+            backbone,
+            encoder,
+            labels,
+            head,
+            format,
+            training,
+            validation,
+            test,
+            notices,
+            preparation,
+        })
+    }
+
+    fn read_data(
+        &self,
+        notices: &mut Vec<Notice>,
+    ) -> Result<(LabelSet, RawPart, RawPart, Option<RawPart>), TrainingError> {
+        let file = DataFile::read(&self.data, &self.columns)?;
+        notices.extend(file.notices.iter().cloned());
+        let labels = LabelSet::of(&file)?;
+        let other = |path: &PathBuf, purpose: &str, notices: &mut Vec<Notice>| {
+            let other = DataFile::read(path, &self.columns)?;
+            notices.extend(other.notices.iter().filter(|n| matches!(n, Notice::Skipped { .. })).cloned());
+            notices.extend(other.leak(&file.examples));
+            // An unknown label is an error before anything slow happens.
+            labels.ids(&other.name, &other.examples)?;
+            Ok::<_, TrainingError>(RawPart::new(&other, purpose, other.examples.clone()))
+        };
+        let test = self.test.as_ref().map(|path| other(path, "test", notices)).transpose()?;
+        let (training, validation) = match &self.validation {
+            Some(path) => {
+                let validation = other(path, "validation", notices)?;
+                (RawPart::new(&file, "train", file.examples.clone()), validation)
+            }
+            None => {
+                let (training, validation) = split(&file, self.options.validation_share, self.options.seed)?;
+                (RawPart::new(&file, "train", training), RawPart::new(&file, "validation", validation))
+            }
+        };
+        Ok((labels, training, validation, test))
+    }
+}
+
+impl PreparedJob {
+    /// Where the data comes from, as the manifest states it.
+    pub(super) fn sources(&self) -> Vec<DataSource> {
+        let parts = [Some(&self.training), Some(&self.validation), self.test.as_ref()];
+        parts.into_iter().flatten().map(|part| part.source.clone()).collect()
+    }
+
+    /// Everything that the bytes of the result depend on.
+    pub(super) fn identity(&self) -> Map<String, Value> {
+        let plan = self.job.options.plan(self.training.set.labels.len());
+        let mut identity: Map<String, Value> =
+            self.job.options.record(&plan).into_iter().map(|(name, value)| (name, value)).collect();
+        identity.insert("seed".to_owned(), json!(self.job.options.seed));
+        identity.insert("base model".to_owned(), json!(self.base.weights_digest));
+        identity.insert("data".to_owned(), json!(self.sources()));
+        identity.insert("labels".to_owned(), json!(self.labels.names()));
+        identity.insert("method".to_owned(), json!(self.job.method));
+        identity.insert("head".to_owned(), json!(self.head));
+        identity.insert("hub version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+        identity
+    }
+}

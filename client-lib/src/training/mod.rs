@@ -1,0 +1,48 @@
+//! Training: labelled texts and a frozen backbone in, a publishable adapter out.
+//!
+//! | room | holds |
+//! |---|---|
+//! | `data/` | reading, labelling and splitting files |
+//! | `job`, `session`, `output` | a whole run, from the files to the folder |
+//! | `trainer`, `learner`, `probe` | the loop, and what it trains |
+//! | `batching`, `loss`, `adamw`, `schedule` | one step |
+//! | `measure`, `metrics`, `history` | how well it goes |
+//! | `state` | interrupt and resume |
+//! | `observer`, `log`, `report/` | telling people |
+//!
+//! Everything is a pure function of data, backbone, hyper-parameters and seed: the
+//! same run gives the same bytes, whether or not it was interrupted on the way.
+
+pub mod adamw;
+pub mod batching;
+pub mod data;
+mod error;
+pub mod history;
+mod job;
+mod learner;
+mod log;
+pub mod loss;
+mod measure;
+pub mod metrics;
+mod observer;
+mod options;
+mod output;
+mod probe;
+mod random;
+pub mod report;
+pub mod schedule;
+mod session;
+pub mod state;
+mod trainer;
+
+pub use error::TrainingError;
+pub use job::{Facts, PreparedJob, TrainingJob};
+pub use learner::{ExampleSet, Learner, WholeModel};
+pub use log::LOG_FILE;
+pub use measure::{Measurement, log_softmax, measure};
+pub use observer::{Preparation, TrainingEvent, TrainingObserver, Unobserved};
+pub use options::{HyperParameters, Plan, Selection};
+pub use output::{Existing, REPORT_FILE};
+pub use probe::{HeadOnly, features};
+pub use session::{FinishedJob, JobOutcome};
+pub use trainer::{Outcome, Run};

@@ -1,0 +1,181 @@
+//! The numbers that steer a training run.
+
+use std::collections::BTreeMap;
+
+use hub_schemas::method::Method;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::TrainingError;
+
+/// Which validation score decides what the best checkpoint is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// Share of right predictions.
+    #[default]
+    Accuracy,
+    /// F1 averaged over the labels: every label counts the same, however rare.
+    MacroF1,
+}
+
+/// Hyper-parameters. Together with the data and the backbone they decide every byte of the result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HyperParameters {
+    /// Seed of initial weights, data order, dropout and split.
+    pub seed: u64,
+    /// Passes over the data.
+    pub epochs: u64,
+    /// Steps in all, instead of epochs.
+    pub steps: Option<u64>,
+    /// Examples per step.
+    pub batch_size: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Share of the steps over which the learning rate rises.
+    pub warmup: f64,
+    /// Weight decay per unit of learning rate.
+    pub weight_decay: f64,
+    /// Largest norm of the gradient.
+    pub clip_norm: f64,
+    /// Longest text, in tokens.
+    pub max_length: usize,
+    /// Share of the data set aside for validation when no file is named.
+    pub validation_share: f64,
+    /// Evaluations without improvement after which training stops.
+    pub patience: Option<u64>,
+    /// Steps between evaluations; half an epoch when absent.
+    pub evaluate_every: Option<u64>,
+    /// What makes a checkpoint the best.
+    pub selection: Selection,
+}
+
+impl HyperParameters {
+    /// What works for a method without tuning. LoRA's update starts at zero and is
+    /// scaled by `alpha / r`, so it bears a higher rate than a bottleneck.
+    pub fn defaults(method: &Method) -> Self {
+        let learning_rate = match method {
+            Method::Bottleneck(_) | Method::LastLayer => 1e-3,
+            Method::Lora(_) => 2e-3,
+        };
+        Self {
+            seed: 0,
+            epochs: 3,
+            steps: None,
+            batch_size: 32,
+            learning_rate,
+            warmup: 0.06,
+            weight_decay: 0.01,
+            clip_norm: 1.0,
+            max_length: 256,
+            validation_share: 0.1,
+            patience: None,
+            evaluate_every: None,
+            selection: Selection::Accuracy,
+        }
+    }
+
+    /// Refuses values with which nothing can be trained.
+    pub fn validate(&self) -> Result<(), TrainingError> {
+        let refuse = |name, value: String, rule| Err(TrainingError::Option { name, value, rule });
+        let positive = |number: f64| number > 0.0 && number.is_finite();
+        if self.seed >= 1 << 53 {
+            return refuse("--seed", self.seed.to_string(), "below 2^53");
+        }
+        if self.epochs == 0 {
+            return refuse("--epochs", "0".into(), "at least 1");
+        }
+        if self.steps == Some(0) {
+            return refuse("--steps", "0".into(), "at least 1");
+        }
+        if !(1..=65536).contains(&self.batch_size) {
+            return refuse("--batch-size", self.batch_size.to_string(), "from 1 to 65536");
+        }
+        if !positive(self.learning_rate) {
+            return refuse("--lr", self.learning_rate.to_string(), "a positive number");
+        }
+        if !(0.0..1.0).contains(&self.warmup) {
+            return refuse("--warmup", self.warmup.to_string(), "a share: at least 0 and below 1");
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return refuse("--weight-decay", self.weight_decay.to_string(), "zero or a positive number");
+        }
+        if self.patience == Some(0) || self.evaluate_every == Some(0) {
+            let name = if self.patience == Some(0) { "--patience" } else { "--evaluate-every" };
+            return refuse(name, "0".into(), "at least 1");
+        }
+        Ok(())
+    }
+
+    /// Steps per epoch, steps in all, and steps between evaluations, for so many examples.
+    pub fn plan(&self, examples: usize) -> Plan {
+        let per_epoch = examples.div_ceil(self.batch_size).max(1) as u64;
+        let total = self.steps.unwrap_or(per_epoch * self.epochs);
+        Plan { per_epoch, total, between: self.evaluate_every.unwrap_or_else(|| per_epoch.div_ceil(2)) }
+    }
+
+    /// What the manifest says about them.
+    pub fn record(&self, plan: &Plan) -> BTreeMap<String, Value> {
+        let mut record: BTreeMap<String, Value> = [
+            ("batch_size", json!(self.batch_size)),
+            ("clip_norm", json!(self.clip_norm)),
+            ("evaluate_every", json!(plan.between)),
+            ("learning_rate", json!(self.learning_rate)),
+            ("max_length", json!(self.max_length)),
+            ("optimizer", json!("adamw")),
+            ("schedule", json!("linear")),
+            ("selection", json!(self.selection)),
+            ("steps", json!(plan.total)),
+            ("warmup", json!(self.warmup)),
+            ("weight_decay", json!(self.weight_decay)),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+        record.extend(self.patience.map(|patience| ("patience".to_owned(), json!(patience))));
+        record
+    }
+}
+
+/// How many steps, of how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Steps per pass over the data.
+    pub per_epoch: u64,
+    /// Steps in all.
+    pub total: u64,
+    /// Steps between evaluations.
+    pub between: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_schemas::method::LoraConfig;
+
+    use super::*;
+
+    #[test]
+    fn steps_replace_epochs() {
+        let options = HyperParameters::defaults(&Method::LastLayer);
+        assert_eq!(options.plan(100), Plan { per_epoch: 4, total: 12, between: 2 });
+        let options = HyperParameters { steps: Some(5), evaluate_every: Some(3), ..options };
+        assert_eq!(options.plan(100), Plan { per_epoch: 4, total: 5, between: 3 });
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_the_name_of_its_flag() {
+        let defaults = HyperParameters::defaults(&Method::Lora(LoraConfig::query_value(8, 16.0)));
+        assert!(defaults.validate().is_ok());
+        let message = |options: HyperParameters| options.validate().expect_err("refused").to_string();
+        let messages = [
+            message(HyperParameters { learning_rate: f64::NAN, ..defaults.clone() }),
+            message(HyperParameters { batch_size: 0, ..defaults.clone() }),
+            message(HyperParameters { warmup: 1.0, ..defaults }),
+        ];
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        `--lr` is NaN; it must be a positive number
+        `--batch-size` is 0; it must be from 1 to 65536
+        `--warmup` is 1; it must be a share: at least 0 and below 1
+        ");
+    }
+}

@@ -1,0 +1,68 @@
+//! Training a head alone, on the frozen backbone.
+//!
+//! Nothing below the head changes, so every example's features are computed once
+//! and each epoch costs almost nothing. It is exact, not an approximation: the
+//! features are what the whole model would compute in every step.
+
+use candle_core::Tensor;
+
+use super::{
+    Learner, TrainingError,
+    batching::sorted_batches,
+    learner::ExampleSet,
+    observer::{TrainingEvent, TrainingObserver},
+};
+use crate::{
+    backbones::Mode,
+    model::StitchedModel,
+    params::Parameters,
+    text::{TextEncoder, Tokens},
+};
+
+/// The head of a model, reading features `[n, h]`.
+#[derive(Debug)]
+pub struct HeadOnly<'a> {
+    /// The model.
+    pub model: &'a StitchedModel,
+}
+
+impl Learner for HeadOnly<'_> {
+    type Inputs = Tensor;
+
+    fn parameters(&self) -> &Parameters {
+        self.model.parameters()
+    }
+
+    fn logits(&self, features: &Tensor, rows: &[usize], mode: Mode) -> Result<Tensor, TrainingError> {
+        let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+        let rows = Tensor::new(rows, features.device())?;
+        self.model.logits(&features.index_select(&rows, 0)?, mode)?.ok_or(TrainingError::NoHead)
+    }
+}
+
+/// What the head reads of every example, computed once.
+pub fn features(
+    model: &StitchedModel,
+    encoder: &TextEncoder,
+    set: &ExampleSet<Vec<Tokens>>,
+    batch_size: usize,
+    observer: &mut dyn TrainingObserver,
+) -> Result<ExampleSet<Tensor>, TrainingError> {
+    let device = model.backbone().device();
+    let total = set.labels.len();
+    let mut rows: Vec<Vec<f32>> = vec![Vec::new(); total];
+    let mut done = 0;
+    for batch in sorted_batches(&set.lengths, batch_size) {
+        let tokens: Vec<&Tokens> = batch.iter().map(|&row| &set.inputs[row]).collect();
+        let pooled = model.pooled(&encoder.batch(&tokens, device)?)?.ok_or(TrainingError::NoHead)?;
+        let pooled = pooled.to_vec2::<f32>()?;
+        done += batch.len();
+        for (row, values) in batch.into_iter().zip(pooled) {
+            rows[row] = values;
+        }
+        observer.on(&TrainingEvent::Features { done, total });
+    }
+    let width = rows.first().map_or(0, Vec::len);
+    let inputs = Tensor::from_vec(rows.concat(), (total, width), device)?;
+    Ok(ExampleSet { inputs, lengths: vec![1; total], labels: set.labels.clone() })
+}

@@ -1,0 +1,202 @@
+//! The training loop.
+//!
+//! A step is a pure function of the parameters, the moments, the seed and the
+//! step's number, so a run that was saved and resumed ends with the same bytes as
+//! one that was not interrupted.
+
+use std::{collections::BTreeMap, path::Path};
+
+use candle_core::{Device, Tensor};
+use serde_json::{Map, Value};
+
+use super::{
+    Learner, TrainingError,
+    adamw::{AdamW, AdamWConfig, Gradients},
+    batching::epoch_batches,
+    history::{Evaluation, History},
+    learner::ExampleSet,
+    loss::cross_entropy,
+    measure::measure,
+    observer::{TrainingEvent, TrainingObserver},
+    options::{HyperParameters, Plan},
+    schedule::Schedule,
+    state::RunState,
+};
+use crate::backbones::Mode;
+
+/// Everything a run depends on.
+#[derive(Debug)]
+pub struct Run<'a, L: Learner> {
+    /// What is trained.
+    pub learner: &'a L,
+    /// On what.
+    pub training: &'a ExampleSet<L::Inputs>,
+    /// What decides the best checkpoint.
+    pub validation: &'a ExampleSet<L::Inputs>,
+    /// How.
+    pub options: &'a HyperParameters,
+    /// Where batches are built.
+    pub device: &'a Device,
+    /// What kind of run it is, for whoever resumes it.
+    pub identity: Map<String, Value>,
+    /// Where it is saved.
+    pub state_path: &'a Path,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All steps are done, or patience is.
+    Finished {
+        /// The trainable tensors of the best evaluation.
+        best: BTreeMap<String, Tensor>,
+        /// What was measured.
+        history: History,
+    },
+    /// The observer asked to stop; the run is saved.
+    Interrupted {
+        /// Steps done.
+        step: u64,
+        /// Steps in all.
+        total: u64,
+    },
+}
+
+struct Progress {
+    optimiser: AdamW,
+    step: u64,
+    best: BTreeMap<String, Tensor>,
+    history: History,
+    /// The batches of one epoch, and which.
+    batches: Option<(u64, Vec<Vec<usize>>)>,
+}
+
+impl<L: Learner> Run<'_, L> {
+    /// Trains until the end, from the beginning or from a saved run.
+    pub fn train(
+        &self,
+        resumed: Option<RunState>,
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<Outcome, TrainingError> {
+        let plan = self.options.plan(self.training.labels.len());
+        let schedule = Schedule::new(self.options.learning_rate, self.options.warmup, plan.total);
+        let mut progress = self.begin(resumed, observer)?;
+        while progress.step < plan.total && !self.is_out_of_patience(&progress.history) {
+            self.step(&mut progress, &plan, &schedule, observer)?;
+            let evaluated = progress.step.is_multiple_of(plan.between) || progress.step == plan.total;
+            if evaluated {
+                self.evaluate(&mut progress, observer)?;
+            }
+            let stop = observer.should_stop() && progress.step < plan.total;
+            if evaluated || stop {
+                self.save(&progress)?;
+                observer.on(&TrainingEvent::Saved { step: progress.step });
+            }
+            if stop {
+                return Ok(Outcome::Interrupted { step: progress.step, total: plan.total });
+            }
+        }
+        Ok(Outcome::Finished { best: progress.best, history: progress.history })
+    }
+
+    fn begin(
+        &self,
+        resumed: Option<RunState>,
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<Progress, TrainingError> {
+        let config = AdamWConfig { weight_decay: self.options.weight_decay, ..AdamWConfig::default() };
+        let Some(state) = resumed else {
+            let optimiser = AdamW::new(config);
+            let (best, history) = (BTreeMap::new(), History::default());
+            return Ok(Progress { optimiser, step: 0, best, history, batches: None });
+        };
+        state.check_identity(self.state_path, &self.identity)?;
+        self.learner.parameters().restore(&state.parameters)?;
+        observer.on(&TrainingEvent::Resumed { step: state.step });
+        Ok(Progress {
+            optimiser: AdamW::restore(config, state.step, state.moments),
+            step: state.step,
+            best: state.best,
+            history: state.history,
+            batches: None,
+        })
+    }
+
+    fn is_out_of_patience(&self, history: &History) -> bool {
+        self.options.patience.is_some_and(|patience| history.since_best(self.options.selection) >= patience)
+    }
+
+    fn step(
+        &self,
+        progress: &mut Progress,
+        plan: &Plan,
+        schedule: &Schedule,
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<(), TrainingError> {
+        let step = progress.step;
+        let (epoch, index) = (step / plan.per_epoch, (step % plan.per_epoch) as usize);
+        if progress.batches.as_ref().is_none_or(|(of, _)| *of != epoch) {
+            let options = self.options;
+            let batches = epoch_batches(&self.training.lengths, options.batch_size, options.seed, epoch);
+            progress.batches = Some((epoch, batches));
+        }
+        let rows = progress.batches.as_ref().map_or(&[][..], |(_, batches)| &batches[index]);
+        let rate = schedule.at(step);
+        let mode = Mode::Train { seed: self.options.seed, step };
+        let logits = self.learner.logits(&self.training.inputs, rows, mode)?;
+        let labels: Vec<u32> = rows.iter().map(|&row| self.training.labels[row]).collect();
+        let labels = Tensor::new(labels, self.device)?;
+        let loss = cross_entropy(&logits, &labels)?;
+        let value = loss.to_scalar::<f32>()?;
+        let finite = |what, number: f64| match number.is_finite() {
+            true => Ok(()),
+            false => Err(TrainingError::NotFinite { what, step: step + 1, rate }),
+        };
+        finite("loss", f64::from(value))?;
+        let parameters = self.learner.parameters();
+        let mut gradients = Gradients::collect(&loss.backward()?, parameters.iter())?;
+        let norm = gradients.norm();
+        finite("gradient", norm)?;
+        gradients.clip(norm, self.options.clip_norm);
+        progress.optimiser.step(parameters.iter(), &gradients, rate)?;
+        progress.step += 1;
+        progress.history.losses.push(value);
+        let (step, total, examples) = (progress.step, plan.total, rows.len());
+        observer.on(&TrainingEvent::Step { step, total, loss: value, rate, examples });
+        Ok(())
+    }
+
+    fn evaluate(
+        &self,
+        progress: &mut Progress,
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<(), TrainingError> {
+        let measured = measure(self.learner, self.validation, self.options.batch_size, |_| {})?;
+        let step = progress.step;
+        if !measured.loss.is_finite() {
+            let rate = self.options.learning_rate;
+            return Err(TrainingError::NotFinite { what: "validation loss", step, rate });
+        }
+        let evaluations = &mut progress.history.evaluations;
+        evaluations.push(Evaluation { step, loss: measured.loss, confusion: measured.confusion });
+        let latest = evaluations.len() - 1;
+        let best = progress.history.best(self.options.selection) == Some(latest);
+        if best {
+            progress.best = self.learner.parameters().snapshot()?;
+        }
+        observer.on(&TrainingEvent::Evaluated { evaluation: &progress.history.evaluations[latest], best });
+        Ok(())
+    }
+
+    fn save(&self, progress: &Progress) -> Result<(), TrainingError> {
+        let state = RunState {
+            identity: self.identity.clone(),
+            step: progress.step,
+            parameters: self.learner.parameters().snapshot()?,
+            best: progress.best.clone(),
+            moments: progress.optimiser.state(),
+            history: progress.history.clone(),
+        };
+        state.save(self.state_path)
+    }
+}
