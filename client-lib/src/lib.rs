@@ -3,6 +3,7 @@
 pub mod architectures;
 pub mod cache;
 pub mod checkpoint;
+pub mod exchange;
 pub mod files;
 pub mod registry;
 

@@ -1,0 +1,137 @@
+//! Finding the backbone that an adapter belongs to among the folders of this machine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use hub_schemas::{Digest, manifest::BaseModel};
+
+use super::{BaseError, FolderDigests};
+use crate::checkpoint::BaseFolder;
+
+/// A backbone on this machine.
+#[derive(Debug)]
+pub struct FoundBase {
+    /// The folder, opened.
+    pub folder: BaseFolder,
+    /// Digest of its weights.
+    pub weights_digest: Digest,
+    /// Whether it has the weights that were asked for; without a wish it has.
+    pub is_right: bool,
+}
+
+/// Where to look for backbones.
+#[derive(Debug, Clone, Default)]
+pub struct BaseSearch {
+    /// The one that was named: a folder, or the name of a model in one of the places below.
+    pub named: Option<PathBuf>,
+    /// Backbone folders, or folders of backbone folders.
+    pub folders: Vec<PathBuf>,
+    /// Hugging Face's cache.
+    pub hugging_face: Option<PathBuf>,
+}
+
+/// Whether `text` is meant as a path: it says so, or there is such a folder.
+pub fn looks_like_path(text: &str) -> bool {
+    let path = Path::new(text);
+    path.is_absolute() || text.starts_with('.') || text.starts_with('~') || path.is_dir()
+}
+
+impl BaseSearch {
+    /// Finds a backbone: the named one, else the one that has the wanted weights.
+    /// The named one may have other weights: see [`FoundBase::is_right`].
+    pub fn find(&self, wanted: Option<&BaseModel>, digests: &mut FolderDigests) -> Result<FoundBase, BaseError> {
+        if let Some(named) = &self.named {
+            let folder = BaseFolder::open(&self.named_folder(named)?)?;
+            let weights_digest = digests.of(&folder)?;
+            let is_right = wanted.is_none_or(|w| w.weights_digest == weights_digest);
+            return Ok(FoundBase { folder, weights_digest, is_right });
+        }
+        let wanted = wanted.ok_or(BaseError::NotNamed)?;
+        let mut candidates = self.candidates();
+        // The folder with the right name is nearly always it, and hashing the others takes time.
+        candidates.sort_by_key(|folder| !folder_is_called(folder, &wanted.id));
+        let looked_at = candidates.len();
+        for candidate in candidates {
+            let Ok(folder) = BaseFolder::open(&candidate) else { continue };
+            let config = folder.config();
+            if config.architecture != wanted.architecture || config.shape != wanted.shape {
+                continue;
+            }
+            let Ok(weights_digest) = digests.of(&folder) else { continue };
+            if weights_digest == wanted.weights_digest {
+                return Ok(FoundBase { folder, weights_digest, is_right: true });
+            }
+        }
+        Err(BaseError::NotFound { wanted: Box::new(wanted.clone()), looked_at })
+    }
+
+    /// The folder that a name means.
+    fn named_folder(&self, named: &Path) -> Result<PathBuf, BaseError> {
+        let text = named.to_string_lossy();
+        if looks_like_path(&text) {
+            return Ok(named.to_owned());
+        }
+        let found = self.candidates().into_iter().find(|folder| folder_is_called(folder, &text));
+        found.ok_or_else(|| BaseError::Unknown { name: text.into_owned() })
+    }
+
+    /// Every folder that holds a backbone.
+    fn candidates(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for folder in &self.folders {
+            if is_backbone(folder) {
+                found.push(folder.clone());
+            } else {
+                found.extend(subfolders(folder).into_iter().filter(|f| is_backbone(f)));
+            }
+        }
+        for model in self.hugging_face.iter().flat_map(|cache| subfolders(cache)) {
+            let snapshots = subfolders(&model.join("snapshots"));
+            found.extend(snapshots.into_iter().filter(|f| is_backbone(f)));
+        }
+        found
+    }
+}
+
+fn is_backbone(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).is_file();
+    has("config.json") && (has("model.safetensors") || has("model.safetensors.index.json"))
+}
+
+fn subfolders(folder: &Path) -> Vec<PathBuf> {
+    let Ok(items) = fs::read_dir(folder) else { return Vec::new() };
+    let mut folders: Vec<_> = items.flatten().map(|item| item.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// Whether `folder` is the home of the model `id`: in Hugging Face's cache, or by its own name.
+fn folder_is_called(folder: &Path, id: &str) -> bool {
+    let in_cache = format!("models--{}", id.replace('/', "--"));
+    let last = id.rsplit('/').next().unwrap_or(id);
+    let named = |path: &Path, name: &str| path.file_name().is_some_and(|n| n.to_string_lossy() == *name);
+    named(folder, last) || folder.ancestors().any(|parent| named(parent, &in_cache))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_known_by_its_name_in_hugging_faces_cache_and_by_its_folder() {
+        let id = "sentence-transformers/all-MiniLM-L6-v2";
+        let cached = "hub/models--sentence-transformers--all-MiniLM-L6-v2/snapshots/abc";
+        assert!(folder_is_called(Path::new(cached), id));
+        assert!(folder_is_called(Path::new("models/all-MiniLM-L6-v2"), id));
+        assert!(!folder_is_called(Path::new("models/bert-base-uncased"), id));
+    }
+
+    #[test]
+    fn nothing_named_and_nothing_wanted_is_told_so() {
+        let memory = tempfile::tempdir().expect("a folder");
+        let result = BaseSearch::default().find(None, &mut FolderDigests::open(memory.path()));
+        assert!(matches!(result, Err(BaseError::NotNamed)));
+    }
+}

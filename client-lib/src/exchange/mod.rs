@@ -1,0 +1,19 @@
+//! Between names and folders: which version a reference means, fetching it into
+//! the local store, and finding the backbone an adapter belongs to.
+//!
+//! This room brings `registry`, `cache` and `checkpoint` together; none of them
+//! knows the others.
+
+mod bases;
+mod error;
+mod folder_digests;
+mod pull;
+mod resolve;
+mod suggest;
+
+pub use bases::{BaseSearch, FoundBase, looks_like_path};
+pub use error::{BaseError, PullError, ResolveError};
+pub use folder_digests::FolderDigests;
+pub use pull::{Pulled, pull};
+pub use resolve::{Choice, How, Resolver};
+pub use suggest::nearest;
