@@ -1,1 +1,23 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+pub mod admin;
+mod api;
+mod app;
+pub mod config;
+mod db;
+pub mod domain;
+mod error;
+mod extract;
+mod middleware;
+mod openapi;
+mod router;
+mod serve;
+mod service;
+mod storage;
+mod telemetry;
+
+pub use app::{App, StartError};
+pub use db::OpenError;
+pub use openapi::document as openapi_document;
+pub use router::router;
+pub use serve::{ServeError, Server};

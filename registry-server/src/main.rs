@@ -1,2 +1,195 @@
-//! Placeholder.
-fn main() {}
+//! `hub-server`: one binary, several roles.
+
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use hub_schemas::{name::Namespace, token::Scope};
+use hub_server::{
+    App, Server,
+    admin::{self, Lifetime},
+    config::{Config, LogFormat, Settings},
+};
+use tokio::signal;
+use tracing_subscriber::EnvFilter;
+
+/// The Adapter Hub registry.
+#[derive(Debug, Parser)]
+#[command(name = "hub-server", version, about, propagate_version = true)]
+struct Cli {
+    /// TOML file with settings; flags and variables win over it
+    #[arg(long, global = true, env = "HUB_SERVER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Serve the registry until SIGTERM or Ctrl-C
+    Serve,
+    /// Bring the database up to this version
+    Migrate,
+    /// Add or list users
+    #[command(subcommand)]
+    User(UserVerb),
+    /// Add namespaces and their members
+    #[command(subcommand)]
+    Namespace(NamespaceVerb),
+    /// Create, list or revoke tokens
+    #[command(subcommand)]
+    Token(TokenVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum UserVerb {
+    /// Add a user and the namespace of their name
+    Add {
+        /// Their name
+        name: Namespace,
+    },
+    /// List users
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+enum NamespaceVerb {
+    /// Add a namespace
+    Add {
+        /// Its name
+        name: Namespace,
+        /// The user who answers for it
+        #[arg(long)]
+        owner: Namespace,
+    },
+    /// Manage members
+    #[command(subcommand)]
+    Member(MemberVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum MemberVerb {
+    /// Let a user publish in a namespace
+    Add {
+        /// The namespace
+        namespace: Namespace,
+        /// The user
+        user: Namespace,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenVerb {
+    /// Create a token and print its secret, this once
+    Create {
+        /// Whose it is
+        #[arg(long)]
+        user: Namespace,
+        /// What to call it
+        #[arg(long, default_value = "default")]
+        name: String,
+        /// What it may do
+        #[arg(long, value_delimiter = ',', default_value = "read,publish,yank")]
+        scope: Vec<Scope>,
+        /// How long it works, as in `30d`; without it, until it is revoked
+        #[arg(long, value_name = "DURATION")]
+        expires: Option<Lifetime>,
+    },
+    /// List tokens, without their secrets
+    List,
+    /// Make a token useless
+    Revoke {
+        /// Its id, as `token list` shows it
+        id: String,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The log may not be set up, and this is for a person.
+            drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("error: {error:#}\n")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let config = Config::resolve(cli.settings, cli.config.as_deref())?;
+    set_up_log(config.log_format);
+    match cli.role {
+        Role::Serve => {
+            let server = Server::bind(&config).await?;
+            return Ok(server.run(asked_to_stop()?).await?);
+        }
+        Role::Migrate => {
+            App::migrate(&config).await?;
+            tracing::info!("The database is up to date");
+            return Ok(());
+        }
+        _ => {}
+    }
+    let app = admin::open(&config).await?;
+    match cli.role {
+        Role::User(UserVerb::Add { name }) => admin::add_user(&app, &name).await?,
+        Role::User(UserVerb::List) => admin::list_users(&app).await?,
+        Role::Namespace(NamespaceVerb::Add { name, owner }) => {
+            admin::add_namespace(&app, &name, &owner).await?;
+        }
+        Role::Namespace(NamespaceVerb::Member(MemberVerb::Add { namespace, user })) => {
+            admin::add_member(&app, &namespace, &user).await?;
+        }
+        Role::Token(TokenVerb::Create { user, name, scope, expires }) => {
+            admin::create_token(&app, &user, &name, &scope, expires).await?;
+        }
+        Role::Token(TokenVerb::List) => admin::list_tokens(&app).await?,
+        Role::Token(TokenVerb::Revoke { id }) => admin::revoke_token(&app, &id).await?,
+        Role::Serve | Role::Migrate => {}
+    }
+    app.close().await;
+    Ok(())
+}
+
+/// Done at the first SIGTERM or Ctrl-C.
+fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    #[cfg(unix)]
+    let mut terminate =
+        signal::unix::signal(signal::unix::SignalKind::terminate()).context("can't listen for SIGTERM")?;
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = signal::ctrl_c() => {}
+        }
+        #[cfg(not(unix))]
+        drop(signal::ctrl_c().await);
+    })
+}
+
+/// The log goes to standard error; `RUST_LOG` chooses what is in it.
+fn set_up_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,object_store=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

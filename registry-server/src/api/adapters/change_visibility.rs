@@ -1,0 +1,43 @@
+//! `PATCH /api/v1/adapters/{namespace}/{name}`
+
+use axum::{Json, extract::State};
+use hub_schemas::{
+    api::{AdapterInfo, ChangeVisibility},
+    name::AdapterId,
+    problem::Problem,
+};
+
+use super::info::describe;
+use crate::{
+    api::visible,
+    app::App,
+    db::{adapters, members},
+    error::ApiResult,
+    extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
+};
+
+/// Shows an adapter to everyone, or hides it from all but the members of its namespace.
+#[utoipa::path(
+    patch, path = "/api/v1/adapters/{namespace}/{name}", tag = "adapters", security(("token" = ["publish"])),
+    params(AdapterPath),
+    request_body = ChangeVisibility,
+    responses(
+        (status = 200, body = AdapterInfo), (status = 401, body = Problem),
+        (status = 403, body = Problem), (status = 404, body = Problem),
+    ),
+)]
+pub(crate) async fn change_visibility(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    ApiPath(path): ApiPath<AdapterPath>,
+    ApiJson(change): ApiJson<ChangeVisibility>,
+) -> ApiResult<Json<AdapterInfo>> {
+    let id = AdapterId::from(path);
+    let adapter = visible(&app, &id, &caller.member_viewer()).await?;
+    let membership = members::find(&app.db, caller.user(), &id.namespace).await?;
+    let permit = caller.publish_in(&id.namespace, membership.as_ref())?;
+    let mut tx = app.db.write().await?;
+    let adapter = adapters::set_visibility(&mut tx, &permit, adapter, change.visibility).await?;
+    tx.commit().await?;
+    describe(&app, adapter).await.map(Json)
+}

@@ -1,0 +1,37 @@
+//! `GET /api/v1/adapters/{namespace}/{name}`
+
+use axum::{Json, extract::State};
+use hub_schemas::{api::AdapterInfo, problem::Problem};
+
+use crate::{
+    api::visible,
+    app::App,
+    db::{adapters::VisibleAdapter, listings, versions},
+    error::ApiResult,
+    extract::{AdapterPath, ApiPath, Reader},
+};
+
+/// Describes an adapter and lists its versions.
+#[utoipa::path(
+    get, path = "/api/v1/adapters/{namespace}/{name}", tag = "adapters", security((), ("token" = [])),
+    params(AdapterPath),
+    responses((status = 200, body = AdapterInfo), (status = 404, body = Problem)),
+)]
+pub(crate) async fn info(
+    State(app): State<App>,
+    Reader(viewer): Reader,
+    ApiPath(path): ApiPath<AdapterPath>,
+) -> ApiResult<Json<AdapterInfo>> {
+    let adapter = visible(&app, &path.into(), &viewer).await?;
+    describe(&app, adapter).await.map(Json)
+}
+
+/// Everything about an adapter.
+pub(super) async fn describe(app: &App, adapter: VisibleAdapter) -> ApiResult<AdapterInfo> {
+    Ok(AdapterInfo {
+        latest: listings::find(&app.db, &adapter).await?,
+        versions: versions::all(&app.db, &adapter).await?,
+        visibility: adapter.visibility,
+        name: adapter.id,
+    })
+}

@@ -1,0 +1,4 @@
+//! Adapters as a whole.
+
+pub(crate) mod change_visibility;
+pub(crate) mod info;

@@ -1,0 +1,3 @@
+//! Files, by their digest.
+
+pub(crate) mod read;

@@ -1,0 +1,3 @@
+//! What choosing a version needs.
+
+pub(crate) mod read;

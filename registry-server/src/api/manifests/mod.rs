@@ -1,0 +1,3 @@
+//! Manifests, by their digest.
+
+pub(crate) mod read;

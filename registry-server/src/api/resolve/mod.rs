@@ -1,0 +1,3 @@
+//! From a bare word to an adapter.
+
+pub(crate) mod run;

@@ -1,0 +1,3 @@
+//! Finding adapters.
+
+pub(crate) mod run;

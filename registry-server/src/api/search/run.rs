@@ -1,0 +1,61 @@
+//! `GET /api/v1/search`
+
+use axum::{Json, extract::State};
+use hub_schemas::{
+    api::{DEFAULT_LIMIT, MAX_LIMIT, SearchPage, SearchQuery},
+    label::Language,
+    problem::Problem,
+};
+
+use crate::{
+    app::App,
+    db::search::{self, Filters},
+    domain::{cursor, words},
+    error::{ApiError, ApiResult},
+    extract::{ApiQuery, Reader},
+};
+
+/// Finds adapters by words and filters, best first: relevance, then pulls, then recency.
+#[utoipa::path(
+    get, path = "/api/v1/search", tag = "discovery", security((), ("token" = [])),
+    params(SearchQuery),
+    responses((status = 200, body = SearchPage), (status = 400, body = Problem)),
+)]
+pub(crate) async fn run(
+    State(app): State<App>,
+    Reader(viewer): Reader,
+    ApiQuery(query): ApiQuery<SearchQuery>,
+) -> ApiResult<Json<SearchPage>> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(ApiError::bad_request(format!(
+            "`limit` is {limit}; it must lie between 1 and {MAX_LIMIT}"
+        )));
+    }
+    // A page's cursor continues the same query, whatever the size of the pages.
+    let same_query = SearchQuery { limit: None, cursor: None, ..query.clone() };
+    let fingerprint = serde_json::to_string(&same_query).map_err(ApiError::internal)?;
+    let offset = query.cursor.as_deref().map_or(Ok(0), |c| cursor::decode(&fingerprint, c))?;
+    let filters = filters(query)?;
+    let (items, total) = search::page(&app.db, &viewer, &filters, limit, offset).await?;
+    let shown = offset + items.len() as u64;
+    let next = (shown < total && !items.is_empty()).then(|| cursor::encode(&fingerprint, shown));
+    Ok(Json(SearchPage { items, total, next }))
+}
+
+fn filters(query: SearchQuery) -> ApiResult<Filters> {
+    // The language becomes part of a pattern; a parsed one has no wildcard.
+    let language = query.language.unwrap_or_default();
+    if !language.is_empty() {
+        language.parse::<Language>().map_err(ApiError::bad_request)?;
+    }
+    Ok(Filters {
+        words: query.q.filter(|q| !q.trim().is_empty()).map(|q| words::query(&q)),
+        task: query.task.unwrap_or_default(),
+        base: query.base.unwrap_or_default(),
+        architecture: query.architecture.unwrap_or_default(),
+        method: query.method.unwrap_or_default(),
+        language,
+        license: query.license.unwrap_or_default(),
+    })
+}

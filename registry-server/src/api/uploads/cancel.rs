@@ -1,0 +1,33 @@
+//! `DELETE /api/v1/uploads/{id}`
+
+use axum::{extract::State, http::StatusCode};
+use hub_schemas::{problem::Problem, token::Scope};
+
+use crate::{
+    app::App,
+    db::uploads,
+    error::ApiResult,
+    extract::{ApiPath, Authenticated, UploadPath},
+    service::upload as service,
+    storage::Key,
+};
+
+/// Forgets an upload and its bytes.
+#[utoipa::path(
+    delete, path = "/api/v1/uploads/{id}", tag = "files", security(("token" = ["publish"])),
+    params(UploadPath),
+    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)),
+)]
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    ApiPath(UploadPath { id }): ApiPath<UploadPath>,
+) -> ApiResult<StatusCode> {
+    caller.require(Scope::Publish)?;
+    let upload = uploads::find(&app.db, &caller, &id).await?.ok_or_else(|| service::no_upload(&id))?;
+    let mut tx = app.db.write().await?;
+    uploads::delete(&mut tx, &upload.id).await?;
+    tx.commit().await?;
+    app.storage.delete_all(&Key::upload(&upload.id)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

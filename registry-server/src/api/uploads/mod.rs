@@ -1,0 +1,6 @@
+//! Files on their way in.
+
+pub(crate) mod append;
+pub(crate) mod cancel;
+pub(crate) mod start;
+pub(crate) mod status;

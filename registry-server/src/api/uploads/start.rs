@@ -1,0 +1,70 @@
+//! `POST /api/v1/adapters/{namespace}/{name}/uploads`
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header::LOCATION},
+    response::{IntoResponse as _, Response},
+};
+use hub_schemas::{
+    api::{API_PREFIX, StartUpload, UploadStatus},
+    name::AdapterId,
+    problem::Problem,
+};
+
+use crate::{
+    app::App,
+    db::{blobs, members, uploads},
+    domain::publish::check_file_size,
+    error::{ApiError, ApiResult},
+    extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
+    service::upload as service,
+};
+
+/// Announces a file, or asks how far it came.
+///
+/// A file that this adapter has already needs no upload; one that was begun is
+/// continued at `received`.
+#[utoipa::path(
+    post, path = "/api/v1/adapters/{namespace}/{name}/uploads", tag = "files",
+    security(("token" = ["publish"])),
+    params(AdapterPath),
+    request_body = StartUpload,
+    responses(
+        (status = 201, body = UploadStatus, description = "Send its bytes from `received` on"),
+        (status = 200, body = UploadStatus, description = "This adapter has the file"),
+        (status = 401, body = Problem), (status = 403, body = Problem), (status = 413, body = Problem),
+    ),
+)]
+pub(crate) async fn start(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    ApiPath(path): ApiPath<AdapterPath>,
+    ApiJson(StartUpload { digest, size }): ApiJson<StartUpload>,
+) -> ApiResult<Response> {
+    let id = AdapterId::from(path);
+    let membership = members::find(&app.db, caller.user(), &id.namespace).await?;
+    let permit = caller.publish_in(&id.namespace, membership.as_ref())?;
+    check_file_size("the file", size, &app.limits)?;
+    if let Some(&known) = blobs::available_to(&app.db, &id).await?.get(&digest) {
+        let status = UploadStatus { id: String::new(), digest, size: known, received: known, complete: true };
+        return Ok((StatusCode::OK, Json(status)).into_response());
+    }
+    let mut tx = app.db.write().await?;
+    let upload = uploads::start(&mut tx, &permit, &id, &digest, size).await?;
+    tx.commit().await?;
+    if upload.size != size {
+        let detail = format!(
+            "an upload of {digest} with {} bytes was begun; {size} bytes are announced now",
+            upload.size
+        );
+        return Err(ApiError::bad_request(detail).hint("a digest has one size: check the file"));
+    }
+    // Nothing may be missing: an empty file, or a server that stopped before its last step.
+    let upload = service::settle(&app, &caller, upload).await?;
+    if upload.complete {
+        return Ok((StatusCode::OK, Json(upload.status())).into_response());
+    }
+    let location = [(LOCATION, format!("{API_PREFIX}/uploads/{}", upload.id))];
+    Ok((StatusCode::CREATED, location, Json(upload.status())).into_response())
+}

@@ -1,0 +1,4 @@
+//! Single versions.
+
+pub(crate) mod publish;
+pub(crate) mod yank;

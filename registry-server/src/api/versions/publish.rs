@@ -1,0 +1,55 @@
+//! `PUT /api/v1/adapters/{namespace}/{name}/versions/{version}`
+
+use axum::{Json, extract::State, http::StatusCode};
+use hub_schemas::{
+    api::{PublishQuery, Published},
+    problem::Problem,
+};
+
+use crate::{
+    app::App,
+    db::members,
+    domain::publish::manifest_for,
+    error::{ApiError, ApiResult},
+    extract::{ApiPath, ApiQuery, Authenticated, ManifestBytes, VersionPath},
+    service::publish as service,
+};
+
+/// Publishes a version whose files were uploaded before.
+///
+/// The body is the canonical manifest. The same bytes again are fine; other bytes
+/// under the same version are refused.
+#[utoipa::path(
+    put, path = "/api/v1/adapters/{namespace}/{name}/versions/{version}", tag = "versions",
+    security(("token" = ["publish"])),
+    params(
+        VersionPath,
+        PublishQuery,
+    ),
+    request_body = hub_schemas::manifest::Manifest,
+    responses(
+        (status = 201, body = Published, description = "Published"),
+        (status = 200, body = Published, description = "The same bytes had been published before"),
+        (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 409, body = Problem, description = "The version exists with other content"),
+        (status = 413, body = Problem),
+        (status = 422, body = Problem, description = "The manifest or a file is wrong, or a file is missing"),
+    ),
+)]
+pub(crate) async fn publish(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    ApiPath(path): ApiPath<VersionPath>,
+    ApiQuery(query): ApiQuery<PublishQuery>,
+    ManifestBytes(body): ManifestBytes,
+) -> ApiResult<(StatusCode, Json<Published>)> {
+    let id = path.adapter();
+    let membership = members::find(&app.db, caller.user(), &id.namespace).await?;
+    let permit = caller.publish_in(&id.namespace, membership.as_ref())?;
+    let manifest = manifest_for(&body, &id, &path.version)?;
+    let text = std::str::from_utf8(&body).map_err(ApiError::internal)?;
+    let visibility = query.visibility.unwrap_or_default();
+    let published = service::run(&app, &permit, &caller.member_viewer(), &manifest, text, visibility).await?;
+    let status = if published.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(published)))
+}

@@ -1,0 +1,101 @@
+//! What every request shares.
+
+use std::sync::Arc;
+
+use crate::{
+    config::Config,
+    db::{Db, OpenError},
+    domain::publish::Limits,
+    service::{PullCounter, sweep},
+    storage::Storage,
+    telemetry::Telemetry,
+};
+
+/// The registry without its HTTP face. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub(crate) db: Db,
+    pub(crate) storage: Storage,
+    pub(crate) limits: Limits,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) pulls: Arc<PullCounter>,
+}
+
+/// Why the registry can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The folder for database and files can't be made or written.
+    #[error("can't use the data folder `{path}`: {reason}")]
+    Data {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The leftovers of an earlier run can't be removed.
+    #[error("can't sweep leftovers of earlier uploads: {0}")]
+    Sweep(String),
+}
+
+impl App {
+    /// Opens database and files. The embedded database is migrated; any other one
+    /// is when its operator says so (`hub-server migrate`).
+    pub async fn open(config: &Config) -> Result<Self, StartError> {
+        let refuse = |reason: &dyn std::fmt::Display| StartError::Data {
+            path: config.data.clone(),
+            reason: reason.to_string(),
+        };
+        std::fs::create_dir_all(&config.data).map_err(|e| refuse(&e))?;
+        let storage = Storage::local(&config.data.join("files")).map_err(|e| refuse(&e))?;
+        let db = open_database(config).await?;
+        if config.database_url.is_none() {
+            db.migrate().await?;
+        }
+        Ok(Self {
+            db,
+            storage,
+            limits: config.limits,
+            telemetry: Telemetry::new(),
+            pulls: Arc::new(PullCounter::default()),
+        })
+    }
+
+    /// Brings the schema of any database up to this version.
+    pub async fn migrate(config: &Config) -> Result<(), StartError> {
+        std::fs::create_dir_all(&config.data)
+            .map_err(|e| StartError::Data { path: config.data.clone(), reason: e.to_string() })?;
+        let db = open_database(config).await?;
+        db.migrate().await?;
+        db.close().await;
+        Ok(())
+    }
+
+    /// Removes what uploads of earlier runs left behind. Only before requests are served.
+    pub async fn sweep(&self) -> Result<(), StartError> {
+        sweep::run(&self.db, &self.storage).await.map_err(|e| StartError::Sweep(e.to_string()))
+    }
+
+    /// Writes counted pulls down now.
+    pub async fn flush_pulls(&self) {
+        self.telemetry.upkeep();
+        if let Err(error) = self.pulls.flush(&self.db).await {
+            tracing::warn!(%error, "Could not write down counted pulls; they are kept in memory: {error}");
+        }
+    }
+
+    /// Writes down what is in memory and closes the database.
+    pub async fn close(&self) {
+        self.flush_pulls().await;
+        self.db.close().await;
+    }
+}
+
+async fn open_database(config: &Config) -> Result<Db, OpenError> {
+    match &config.database_url {
+        Some(url) => Db::open(url).await,
+        None => Db::open(&Db::embedded_url(&config.data)).await,
+    }
+}

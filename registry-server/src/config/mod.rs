@@ -1,0 +1,127 @@
+//! Settings. For each, the first of these that is there wins: flag, environment
+//! variable, key of the file given by `--config`, default.
+//!
+//! clap does flags and variables; a [`Settings`] holds whatever one source says, and
+//! [`Config::resolve`] puts them on top of each other.
+
+mod limits;
+mod settings;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use limits::LimitSettings;
+pub use settings::{LogFormat, Settings};
+
+use crate::domain::publish::Limits;
+
+/// Only this machine: a registry is opened to a network on purpose.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_DATA: &str = ".data";
+/// A chunk of 8 MiB takes this long at 3 Mbit/s.
+const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(25);
+/// Often enough for people, seldom enough to be one small transaction.
+const DEFAULT_FLUSH: Duration = Duration::from_secs(10);
+
+/// Why the settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("can't read the configuration file `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be; unknown keys are errors too.
+    #[error("the configuration file `{path}` is wrong: {reason}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        reason: String,
+    },
+}
+
+/// Everything the server needs to know before it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Where it writes the address it got, once it listens.
+    pub port_file: Option<PathBuf>,
+    /// Folder of the embedded database and of the files.
+    pub data: PathBuf,
+    /// Another database than the embedded one.
+    pub database_url: Option<String>,
+    /// How long requests in flight may take to finish after a signal to stop.
+    pub shutdown_timeout: Duration,
+    /// How often counted pulls are written down.
+    pub pull_flush: Duration,
+    /// How large things may be.
+    pub limits: Limits,
+    /// How the log looks.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Puts `given` (flags and variables) on top of the file it names and the defaults.
+    pub fn resolve(given: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
+        let file = file.map(Settings::read).transpose()?.unwrap_or_default();
+        Ok(Self::layered(given.or(file)))
+    }
+
+    /// The defaults, with everything below `data`.
+    pub fn embedded(data: &Path) -> Self {
+        Self::layered(Settings { data: Some(data.to_owned()), ..Settings::default() })
+    }
+
+    fn layered(settings: Settings) -> Self {
+        let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
+        Self {
+            listen: settings.listen.unwrap_or(DEFAULT_LISTEN),
+            port_file: settings.port_file,
+            data: settings.data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA)),
+            database_url: settings.database_url,
+            shutdown_timeout: seconds(settings.shutdown_seconds, DEFAULT_SHUTDOWN),
+            pull_flush: DEFAULT_FLUSH,
+            limits: settings.limits.resolve(),
+            log_format: settings.log_format.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hub.toml");
+        std::fs::write(
+            &path,
+            "listen = \"127.0.0.1:1\"\ndata = \"from-file\"\n[limits]\nmax_file_bytes = 7\n",
+        )
+        .expect("writes");
+        let given = Settings { data: Some("from-flag".into()), ..Settings::default() };
+        let config = Config::resolve(given, Some(&path)).expect("resolves");
+        assert_eq!(config.listen.port(), 1);
+        assert_eq!(config.data, Path::new("from-flag"));
+        assert_eq!(config.limits.max_file_bytes, 7);
+        assert_eq!(config.shutdown_timeout, DEFAULT_SHUTDOWN);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hub.toml");
+        std::fs::write(&path, "lissten = \"127.0.0.1:1\"\n").expect("writes");
+        let error = Config::resolve(Settings::default(), Some(&path)).expect_err("unknown key");
+        assert!(error.to_string().contains("lissten"), "{error}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What one source of settings says: everything optional.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use super::{ConfigError, LimitSettings};
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// The settings of one source.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:8080]
+    #[arg(long, global = true, env = "HUB_SERVER_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// File that receives the address once the server listens
+    #[arg(long, global = true, env = "HUB_SERVER_PORT_FILE", value_name = "FILE")]
+    pub port_file: Option<PathBuf>,
+    /// Folder of the embedded database and of the files [default: .data]
+    #[arg(long, global = true, env = "HUB_SERVER_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Database other than the embedded one, as in `postgres://user@host/name`
+    #[arg(long, global = true, env = "HUB_SERVER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Seconds that requests in flight get to finish when the server stops [default: 25]
+    #[arg(long, global = true, env = "HUB_SERVER_SHUTDOWN_SECONDS", value_name = "N")]
+    pub shutdown_seconds: Option<u64>,
+    /// How the log looks [default: text]
+    #[arg(long, global = true, env = "HUB_SERVER_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// How large things may be.
+    #[command(flatten)]
+    pub limits: LimitSettings,
+}
+
+impl Settings {
+    /// Reads a TOML file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|e| ConfigError::Parse { path: path.to_owned(), reason: e.to_string() })
+    }
+
+    /// What `self` says, and where it says nothing, what `other` says.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            port_file: self.port_file.or(other.port_file),
+            data: self.data.or(other.data),
+            database_url: self.database_url.or(other.database_url),
+            shutdown_seconds: self.shutdown_seconds.or(other.shutdown_seconds),
+            log_format: self.log_format.or(other.log_format),
+            limits: self.limits.or(other.limits),
+        }
+    }
+}

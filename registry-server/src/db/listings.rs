@@ -1,0 +1,201 @@
+//! `listings`: adapters as search and resolve see them. Rewritten in the
+//! transaction of whatever changes an adapter's newest version.
+
+use hub_schemas::{
+    api::{AdapterSummary, BaseSummary, MetricSummary},
+    manifest::Manifest,
+    name::AdapterId,
+    version::Version,
+};
+use sqlx::FromRow;
+
+use super::{
+    Db, WriteTx,
+    adapters::{VisibleAdapter, visibility_of},
+    clock::{from_micros, micros},
+    parse, search,
+};
+use crate::domain::{
+    listing::{self, Words},
+    permissions::Viewer,
+    resolve,
+};
+
+/// Enough that ranking sees every serious candidate, few enough to hold in memory.
+const MAX_MATCHES: i64 = 500;
+
+/// One row of every query that answers with listings.
+#[derive(Debug, FromRow)]
+pub(super) struct Row {
+    namespace: String,
+    name: String,
+    visibility: String,
+    pulls: i64,
+    version: String,
+    digest: String,
+    description: String,
+    task: String,
+    subtask: String,
+    languages: String,
+    license: String,
+    base_id: String,
+    base_digest: String,
+    architecture: String,
+    method: String,
+    method_summary: String,
+    metric: Option<String>,
+    size: i64,
+    published_at: i64,
+}
+
+/// The columns of [`Row`]; a macro, so that statements stay literals.
+macro_rules! listing_columns {
+    () => {
+        "a.namespace, a.name, a.visibility, a.pulls, l.version, l.digest, l.description, l.task, l.subtask, \
+         l.languages, l.license, l.base_id, l.base_digest, l.architecture, l.method, l.method_summary, \
+         l.metric, l.size, l.published_at"
+    };
+}
+pub(super) use listing_columns;
+
+impl Row {
+    pub(super) fn into_summary(self) -> Result<AdapterSummary, sqlx::Error> {
+        let metric: Option<MetricSummary> = match self.metric {
+            None => None,
+            Some(json) => Some(serde_json::from_str(&json).map_err(|e| sqlx::Error::Decode(Box::new(e)))?),
+        };
+        Ok(AdapterSummary {
+            name: AdapterId {
+                namespace: parse("namespace", &self.namespace)?,
+                name: parse("name", &self.name)?,
+            },
+            version: parse("version", &self.version)?,
+            digest: parse("digest", &self.digest)?,
+            description: self.description,
+            task: parse("task", &self.task)?,
+            subtask: Some(self.subtask.as_str())
+                .filter(|s| !s.is_empty())
+                .map(|s| parse("subtask", s))
+                .transpose()?,
+            languages: self
+                .languages
+                .split_whitespace()
+                .map(|l| parse("languages", l))
+                .collect::<Result<_, _>>()?,
+            license: parse("license", &self.license)?,
+            base: BaseSummary {
+                id: self.base_id,
+                architecture: parse("architecture", &self.architecture)?,
+                weights_digest: parse("base_digest", &self.base_digest)?,
+            },
+            method: self.method,
+            method_summary: self.method_summary,
+            metric,
+            size: self.size as u64,
+            pulls: self.pulls as u64,
+            published_at: from_micros(self.published_at),
+            visibility: visibility_of(&self.visibility),
+        })
+    }
+}
+
+/// The listing of one adapter; `None` when every version is yanked.
+pub(crate) async fn find(db: &Db, adapter: &VisibleAdapter) -> Result<Option<AdapterSummary>, sqlx::Error> {
+    let sql = concat!(
+        "SELECT ",
+        listing_columns!(),
+        " FROM listings l JOIN adapters a ON a.id = l.adapter_id WHERE a.id = $1"
+    );
+    let row: Option<Row> = sqlx::query_as(sql).bind(adapter.key()).fetch_optional(db.read()).await?;
+    row.map(Row::into_summary).transpose()
+}
+
+/// The listings that a bare word could mean, those for `base` first.
+pub(crate) async fn matching(
+    db: &Db,
+    viewer: &Viewer,
+    word: &str,
+    base: &str,
+) -> Result<Vec<AdapterSummary>, sqlx::Error> {
+    let sql = concat!(
+        "SELECT ",
+        listing_columns!(),
+        " FROM listings l JOIN adapters a ON a.id = l.adapter_id
+          WHERE (a.name = $1 OR l.task = $1 OR l.subtask = $1)
+            AND (a.visibility = 'public' OR EXISTS (
+                SELECT 1 FROM members m WHERE m.namespace = a.namespace AND m.user_name = $2))
+          ORDER BY CASE WHEN l.base_digest = $3 THEN 0 ELSE 1 END,
+                   CASE WHEN a.name = $1 THEN 0 WHEN l.task = $1 THEN 1 ELSE 2 END,
+                   a.pulls DESC, l.published_at DESC, a.namespace, a.name
+          LIMIT $4"
+    );
+    debug_assert!(MAX_MATCHES > resolve::MAX_CANDIDATES as i64);
+    let rows: Vec<Row> = sqlx::query_as(sql)
+        .bind(word)
+        .bind(viewer.as_sql())
+        .bind(base)
+        .bind(MAX_MATCHES)
+        .fetch_all(db.read())
+        .await?;
+    rows.into_iter().map(Row::into_summary).collect()
+}
+
+/// Makes the listing show what is now the newest version that is not yanked.
+pub(crate) async fn refresh(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<(), sqlx::Error> {
+    let rows: Vec<(String,)> =
+        sqlx::query_as("SELECT version FROM versions WHERE adapter_id = $1 AND yanked_at IS NULL")
+            .bind(adapter.key())
+            .fetch_all(tx.connection())
+            .await?;
+    let versions: Vec<Version> =
+        rows.iter().map(|(v,)| parse("versions.version", v)).collect::<Result<_, _>>()?;
+    search::forget(tx, adapter.key()).await?;
+    sqlx::query("DELETE FROM listings WHERE adapter_id = $1")
+        .bind(adapter.key())
+        .execute(tx.connection())
+        .await?;
+    let Some(newest) = listing::newest(versions.iter().map(|v| (v, v))) else { return Ok(()) };
+    let (manifest, digest, published_at): (String, String, i64) = sqlx::query_as(
+        "SELECT manifest, digest, published_at FROM versions WHERE adapter_id = $1 AND version = $2",
+    )
+    .bind(adapter.key())
+    .bind(newest.to_string())
+    .fetch_one(tx.connection())
+    .await?;
+    let manifest = Manifest::parse(manifest.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let digest = parse("versions.digest", &digest)?;
+    let summary = listing::summary(&manifest, digest, from_micros(published_at), adapter.visibility);
+    insert(tx, adapter.key(), &summary).await?;
+    search::index(tx, adapter.key(), &Words::of(&manifest)).await
+}
+
+async fn insert(tx: &mut WriteTx, adapter: &str, summary: &AdapterSummary) -> Result<(), sqlx::Error> {
+    let metric = summary.metric.as_ref().map(serde_json::to_string).transpose();
+    let metric = metric.map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
+    // A space on either side of every language lets a filter match whole tags.
+    let languages: String = summary.languages.iter().map(|l| format!(" {l} ")).collect();
+    let sql = "INSERT INTO listings (adapter_id, version, digest, description, task, subtask, languages,
+                   license, base_id, base_digest, architecture, method, method_summary, metric, size,
+                   published_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    sqlx::query(sql)
+        .bind(adapter)
+        .bind(summary.version.to_string())
+        .bind(summary.digest.to_string())
+        .bind(summary.description.as_str())
+        .bind(summary.task.as_str())
+        .bind(summary.subtask.as_ref().map_or("", AsRef::as_ref))
+        .bind(languages)
+        .bind(summary.license.as_str())
+        .bind(summary.base.id.as_str())
+        .bind(summary.base.weights_digest.to_string())
+        .bind(summary.base.architecture.to_string())
+        .bind(summary.method.as_str())
+        .bind(summary.method_summary.as_str())
+        .bind(metric)
+        .bind(summary.size as i64)
+        .bind(micros(summary.published_at))
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}

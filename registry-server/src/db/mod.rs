@@ -1,0 +1,36 @@
+//! All SQL, one file per table.
+//!
+//! Every statement is one text that SQLite and PostgreSQL both execute; only
+//! full-text search (`search/`) has two. Mutations run in a [`WriteTx`] and take
+//! the permit that allows them.
+
+pub(crate) mod adapters;
+pub(crate) mod audit;
+pub(crate) mod blobs;
+pub(crate) mod clock;
+pub(crate) mod listings;
+pub(crate) mod members;
+pub(crate) mod namespaces;
+mod pool;
+pub(crate) mod search;
+pub(crate) mod tokens;
+pub(crate) mod uploads;
+pub(crate) mod users;
+pub(crate) mod versions;
+
+pub use pool::OpenError;
+pub(crate) use pool::{Backend, Db, WriteTx};
+
+/// A new identifier: sorts by the time it was made.
+pub(crate) fn new_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// Stored text that no longer parses: the database was changed by hand or is damaged.
+pub(crate) fn parse<T: std::str::FromStr>(column: &str, text: &str) -> Result<T, sqlx::Error>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse()
+        .map_err(|e: T::Err| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(e) })
+}

@@ -1,0 +1,168 @@
+//! Connections and transactions.
+
+use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    Any, AnyPool, Transaction,
+    any::{AnyConnectOptions, AnyPoolOptions},
+    migrate::Migrator,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// Readers don't block each other in WAL mode; more connections than this only cost memory.
+const SQLITE_CONNECTIONS: u32 = 8;
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a request waits for a connection before it is answered with 503.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Which database is behind the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// The embedded default.
+    Sqlite,
+    /// For teams.
+    Postgres,
+}
+
+/// Why the database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Neither `sqlite:` nor `postgres:`.
+    #[error("the database URL starts with `{0}:`; it must start with `sqlite:` or `postgres:`")]
+    Scheme(String),
+    /// Connecting failed.
+    #[error("can't open the database: {0}")]
+    Connect(#[source] sqlx::Error),
+    /// A migration failed.
+    #[error("can't migrate the database: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+/// The database.
+#[derive(Debug, Clone)]
+pub(crate) struct Db {
+    pool: AnyPool,
+    backend: Backend,
+    /// SQLite has one writer at a time: waiting here is fair and wakes at once,
+    /// where waiting for SQLite's own lock polls.
+    gate: Arc<Semaphore>,
+}
+
+/// A transaction that may write. Dropped without [`commit`](Self::commit), nothing happened.
+pub(crate) struct WriteTx {
+    tx: Transaction<'static, Any>,
+    backend: Backend,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Db {
+    /// Connects to `url`.
+    pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
+        sqlx::any::install_default_drivers();
+        let scheme = url.split(':').next().unwrap_or_default();
+        let backend = match scheme {
+            "sqlite" => Backend::Sqlite,
+            "postgres" | "postgresql" => Backend::Postgres,
+            other => return Err(OpenError::Scheme(other.to_owned())),
+        };
+        let options = AnyConnectOptions::from_str(url).map_err(OpenError::Connect)?;
+        let size = match backend {
+            Backend::Sqlite => SQLITE_CONNECTIONS,
+            Backend::Postgres => POSTGRES_CONNECTIONS,
+        };
+        let pool = AnyPoolOptions::new()
+            .max_connections(size)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if backend == Backend::Sqlite {
+                        // FULL: an acknowledged publish or upload survives a power cut.
+                        for pragma in [
+                            "PRAGMA busy_timeout = 15000",
+                            "PRAGMA journal_mode = WAL",
+                            "PRAGMA synchronous = FULL",
+                            "PRAGMA foreign_keys = ON",
+                        ] {
+                            sqlx::query(pragma).execute(&mut *connection).await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await
+            .map_err(OpenError::Connect)?;
+        Ok(Self { pool, backend, gate: Arc::new(Semaphore::new(1)) })
+    }
+
+    /// The URL of the embedded database inside `folder`.
+    pub(crate) fn embedded_url(folder: &Path) -> String {
+        // `?` and `#` would end the path, `%` start an escape.
+        let path = folder.join("registry.sqlite").to_string_lossy().replace('%', "%25");
+        format!("sqlite:{}?mode=rwc", path.replace('?', "%3F").replace('#', "%23"))
+    }
+
+    /// Brings the schema up to this version.
+    pub(crate) async fn migrate(&self) -> Result<(), OpenError> {
+        match self.backend {
+            Backend::Sqlite => SQLITE.run(&self.pool).await?,
+            Backend::Postgres => POSTGRES.run(&self.pool).await?,
+        }
+        Ok(())
+    }
+
+    /// For statements that only read.
+    pub(crate) const fn read(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Which database it is.
+    pub(crate) const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Begins a transaction that may write. SQLite takes its write lock at once:
+    /// a transaction that reads first and writes later could not be retried.
+    pub(crate) async fn write(&self) -> Result<WriteTx, sqlx::Error> {
+        match self.backend {
+            Backend::Sqlite => {
+                let turn = Arc::clone(&self.gate).acquire_owned().await.ok();
+                let tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+                Ok(WriteTx { tx, backend: self.backend, _turn: turn })
+            }
+            Backend::Postgres => {
+                Ok(WriteTx { tx: self.pool.begin().await?, backend: self.backend, _turn: None })
+            }
+        }
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ())
+    }
+
+    /// Closes every connection, finishing what they do.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl WriteTx {
+    /// The connection, to execute statements on.
+    pub(crate) fn connection(&mut self) -> &mut sqlx::AnyConnection {
+        &mut self.tx
+    }
+
+    /// Which database it is.
+    pub(crate) const fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Makes everything done in it visible, all at once.
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.tx.commit().await
+    }
+}

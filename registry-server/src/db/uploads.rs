@@ -1,0 +1,236 @@
+//! `uploads` and `upload_parts`: blobs on their way in.
+//!
+//! `received` moves only by a compare-and-set, so of two requests that send the
+//! same bytes at once exactly one counts.
+
+use std::ops::Range;
+
+use hub_schemas::{
+    api::UploadStatus,
+    digest::Digest,
+    name::{AdapterId, Namespace},
+};
+use sqlx::FromRow;
+
+use super::{Db, WriteTx, adapters::VisibleAdapter, blobs, clock::now, new_id, parse};
+use crate::{
+    domain::permissions::{Caller, PublishPermit},
+    storage::Key,
+};
+
+/// An upload, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Upload {
+    /// Its identifier.
+    pub(crate) id: String,
+    /// Where it will belong.
+    pub(crate) adapter: AdapterId,
+    /// The digest its bytes must have.
+    pub(crate) digest: Digest,
+    /// How many bytes it will have.
+    pub(crate) size: u64,
+    /// How many of them are safe.
+    pub(crate) received: u64,
+    /// It is finished: verified and stored as a blob.
+    pub(crate) complete: bool,
+}
+
+impl Upload {
+    /// What the API says about it.
+    pub(crate) fn status(&self) -> UploadStatus {
+        UploadStatus {
+            id: self.id.clone(),
+            digest: self.digest,
+            size: self.size,
+            received: self.received,
+            complete: self.complete,
+        }
+    }
+}
+
+#[derive(Debug, FromRow)]
+struct Row {
+    id: String,
+    namespace: String,
+    adapter_name: String,
+    digest: String,
+    size: i64,
+    received: i64,
+    completed_at: Option<i64>,
+}
+
+impl Row {
+    fn into_upload(self) -> Result<Upload, sqlx::Error> {
+        Ok(Upload {
+            id: self.id,
+            adapter: AdapterId {
+                namespace: parse("uploads.namespace", &self.namespace)?,
+                name: parse("uploads.adapter_name", &self.adapter_name)?,
+            },
+            digest: parse("uploads.digest", &self.digest)?,
+            size: self.size as u64,
+            received: self.received as u64,
+            complete: self.completed_at.is_some(),
+        })
+    }
+}
+
+/// The unfinished or finished upload of this blob by this user to this adapter, made if there is none.
+pub(crate) async fn start(
+    tx: &mut WriteTx,
+    permit: &PublishPermit,
+    adapter: &AdapterId,
+    digest: &Digest,
+    size: u64,
+) -> Result<Upload, sqlx::Error> {
+    debug_assert!(permit.covers(adapter), "the handler asked for another namespace");
+    let sql = "INSERT INTO uploads (id, user_name, namespace, adapter_name, digest, size, received,
+                   created_at, updated_at)
+               VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7) ON CONFLICT DO NOTHING";
+    sqlx::query(sql)
+        .bind(new_id())
+        .bind(permit.user().as_str())
+        .bind(adapter.namespace.as_str())
+        .bind(adapter.name.as_str())
+        .bind(digest.to_string())
+        .bind(size as i64)
+        .bind(now())
+        .execute(tx.connection())
+        .await?;
+    // Continuing an upload keeps it from being swept.
+    let sql = "UPDATE uploads SET updated_at = $1
+               WHERE user_name = $2 AND namespace = $3 AND adapter_name = $4 AND digest = $5";
+    sqlx::query(sql)
+        .bind(now())
+        .bind(permit.user().as_str())
+        .bind(adapter.namespace.as_str())
+        .bind(adapter.name.as_str())
+        .bind(digest.to_string())
+        .execute(tx.connection())
+        .await?;
+    let sql = "SELECT id, namespace, adapter_name, digest, size, received, completed_at FROM uploads
+               WHERE user_name = $1 AND namespace = $2 AND adapter_name = $3 AND digest = $4";
+    let row: Row = sqlx::query_as(sql)
+        .bind(permit.user().as_str())
+        .bind(adapter.namespace.as_str())
+        .bind(adapter.name.as_str())
+        .bind(digest.to_string())
+        .fetch_one(tx.connection())
+        .await?;
+    row.into_upload()
+}
+
+/// The upload, when it belongs to the caller.
+pub(crate) async fn find(db: &Db, owner: &Caller, id: &str) -> Result<Option<Upload>, sqlx::Error> {
+    find_of(db, owner.user(), id).await
+}
+
+async fn find_of(db: &Db, owner: &Namespace, id: &str) -> Result<Option<Upload>, sqlx::Error> {
+    let sql = "SELECT id, namespace, adapter_name, digest, size, received, completed_at FROM uploads
+               WHERE id = $1 AND user_name = $2";
+    let row: Option<Row> =
+        sqlx::query_as(sql).bind(id).bind(owner.as_str()).fetch_optional(db.read()).await?;
+    row.map(Row::into_upload).transpose()
+}
+
+/// Acknowledges a stored part; `false` when another request was faster.
+pub(crate) async fn append(
+    tx: &mut WriteTx,
+    upload: &Upload,
+    range: &Range<u64>,
+    object: &Key,
+) -> Result<bool, sqlx::Error> {
+    let sql = "UPDATE uploads SET received = $1, updated_at = $2
+               WHERE id = $3 AND received = $4 AND completed_at IS NULL";
+    let done = sqlx::query(sql)
+        .bind(range.end as i64)
+        .bind(now())
+        .bind(upload.id.as_str())
+        .bind(range.start as i64)
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query("INSERT INTO upload_parts (upload_id, start_at, end_at, object) VALUES ($1, $2, $3, $4)")
+        .bind(upload.id.as_str())
+        .bind(range.start as i64)
+        .bind(range.end as i64)
+        .bind(object.to_string())
+        .execute(tx.connection())
+        .await?;
+    Ok(true)
+}
+
+/// The acknowledged parts, in order.
+pub(crate) async fn parts(db: &Db, upload: &Upload) -> Result<Vec<Key>, sqlx::Error> {
+    let rows: Vec<(String,)> =
+        sqlx::query_as("SELECT object FROM upload_parts WHERE upload_id = $1 ORDER BY start_at")
+            .bind(upload.id.as_str())
+            .fetch_all(db.read())
+            .await?;
+    Ok(rows.into_iter().map(|(object,)| Key::from(object)).collect())
+}
+
+/// Marks an upload whose bytes were verified and stored as finished.
+pub(crate) async fn complete(tx: &mut WriteTx, upload: &Upload) -> Result<(), sqlx::Error> {
+    blobs::insert(tx, &upload.digest, upload.size).await?;
+    sqlx::query(
+        "UPDATE uploads SET completed_at = $1, updated_at = $1 WHERE id = $2 AND completed_at IS NULL",
+    )
+    .bind(now())
+    .bind(upload.id.as_str())
+    .execute(tx.connection())
+    .await?;
+    delete_parts(tx, &upload.id).await
+}
+
+/// Lets an upload start again from its first byte.
+pub(crate) async fn reset(tx: &mut WriteTx, upload: &Upload) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE uploads SET received = 0, updated_at = $1 WHERE id = $2 AND completed_at IS NULL";
+    sqlx::query(sql).bind(now()).bind(upload.id.as_str()).execute(tx.connection()).await?;
+    delete_parts(tx, &upload.id).await
+}
+
+/// Forgets an upload.
+pub(crate) async fn delete(tx: &mut WriteTx, upload: &str) -> Result<(), sqlx::Error> {
+    delete_parts(tx, upload).await?;
+    sqlx::query("DELETE FROM uploads WHERE id = $1").bind(upload).execute(tx.connection()).await?;
+    Ok(())
+}
+
+async fn delete_parts(tx: &mut WriteTx, upload: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM upload_parts WHERE upload_id = $1")
+        .bind(upload)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Uploads that nobody touched since `before`.
+pub(crate) async fn stale(db: &Db, before: i64) -> Result<Vec<String>, sqlx::Error> {
+    let rows: Vec<(String,)> = sqlx::query_as("SELECT id FROM uploads WHERE updated_at < $1")
+        .bind(before)
+        .fetch_all(db.read())
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Forgets the finished uploads to `adapter` whose blobs its versions list by now.
+pub(crate) async fn delete_published(
+    tx: &mut WriteTx,
+    _permit: &PublishPermit,
+    adapter: &VisibleAdapter,
+) -> Result<(), sqlx::Error> {
+    let sql = "DELETE FROM uploads
+               WHERE namespace = $1 AND adapter_name = $2 AND completed_at IS NOT NULL AND digest IN (
+                   SELECT f.digest FROM version_files f JOIN versions v ON v.id = f.version_id
+                   WHERE v.adapter_id = $3)";
+    sqlx::query(sql)
+        .bind(adapter.id.namespace.as_str())
+        .bind(adapter.id.name.as_str())
+        .bind(adapter.key())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}

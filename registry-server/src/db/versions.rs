@@ -1,0 +1,228 @@
+//! `versions` and `version_files`: written once, yanks apart.
+
+use std::collections::HashMap;
+
+use hub_schemas::{
+    api::{BaseSummary, VersionEntry, Yank},
+    digest::Digest,
+    manifest::Manifest,
+    version::Version,
+};
+use sqlx::FromRow;
+
+use super::{
+    Db, WriteTx,
+    adapters::VisibleAdapter,
+    audit::{self, Event},
+    clock::{from_micros, now},
+    new_id, parse,
+};
+use crate::domain::permissions::{PublishPermit, Viewer, YankPermit};
+
+#[derive(Debug, FromRow)]
+struct Row {
+    version: String,
+    digest: String,
+    size: i64,
+    base_id: String,
+    base_digest: String,
+    architecture: String,
+    method: String,
+    published_at: i64,
+    yanked_at: Option<i64>,
+    yank_reason: Option<String>,
+}
+
+impl Row {
+    fn into_entry(self) -> Result<VersionEntry, sqlx::Error> {
+        Ok(VersionEntry {
+            version: parse("versions.version", &self.version)?,
+            digest: parse("versions.digest", &self.digest)?,
+            size: self.size as u64,
+            base: BaseSummary {
+                id: self.base_id,
+                architecture: parse("versions.architecture", &self.architecture)?,
+                weights_digest: parse("versions.base_digest", &self.base_digest)?,
+            },
+            method: self.method,
+            published_at: from_micros(self.published_at),
+            yanked: self
+                .yanked_at
+                .map(|at| Yank { reason: self.yank_reason.unwrap_or_default(), at: from_micros(at) }),
+        })
+    }
+}
+
+/// Every version of an adapter, newest first.
+pub(crate) async fn all(db: &Db, adapter: &VisibleAdapter) -> Result<Vec<VersionEntry>, sqlx::Error> {
+    let sql = "SELECT version, digest, size, base_id, base_digest, architecture, method, published_at,
+                      yanked_at, yank_reason FROM versions WHERE adapter_id = $1";
+    let rows: Vec<Row> = sqlx::query_as(sql).bind(adapter.key()).fetch_all(db.read()).await?;
+    let mut entries = rows.into_iter().map(Row::into_entry).collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by(|a, b| b.version.cmp(&a.version));
+    Ok(entries)
+}
+
+/// The digest of one version.
+pub(crate) async fn digest_of(
+    db: &Db,
+    adapter: &VisibleAdapter,
+    version: &Version,
+) -> Result<Option<Digest>, sqlx::Error> {
+    let found: Option<(String,)> =
+        sqlx::query_as("SELECT digest FROM versions WHERE adapter_id = $1 AND version = $2")
+            .bind(adapter.key())
+            .bind(version.to_string())
+            .fetch_optional(db.read())
+            .await?;
+    found.map(|(digest,)| parse("versions.digest", &digest)).transpose()
+}
+
+/// A manifest and the adapter it belongs to.
+#[derive(Debug)]
+pub(crate) struct StoredManifest {
+    /// The adapter.
+    pub(crate) adapter: VisibleAdapter,
+    /// The exact bytes that were published.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The manifest with this digest, when `viewer` may see its adapter.
+pub(crate) async fn manifest(
+    db: &Db,
+    digest: &Digest,
+    viewer: &Viewer,
+) -> Result<Option<StoredManifest>, sqlx::Error> {
+    #[derive(FromRow)]
+    struct Found {
+        id: String,
+        namespace: String,
+        name: String,
+        visibility: String,
+        manifest: String,
+    }
+    let sql = "SELECT a.id, a.namespace, a.name, a.visibility, v.manifest
+               FROM versions v JOIN adapters a ON a.id = v.adapter_id
+               WHERE v.digest = $1 AND (a.visibility = 'public' OR EXISTS (
+                   SELECT 1 FROM members m WHERE m.namespace = a.namespace AND m.user_name = $2))";
+    let found: Option<Found> =
+        sqlx::query_as(sql).bind(digest.to_string()).bind(viewer.as_sql()).fetch_optional(db.read()).await?;
+    found
+        .map(|row| {
+            let adapter = VisibleAdapter::of(row.id, &row.namespace, &row.name, &row.visibility)?;
+            Ok(StoredManifest { adapter, bytes: row.manifest.into_bytes() })
+        })
+        .transpose()
+}
+
+/// What an insert found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inserted {
+    /// A new version.
+    New,
+    /// The same bytes, published before.
+    Same,
+    /// Other bytes under this version, with this digest.
+    Other(Digest),
+}
+
+/// Makes a version visible.
+pub(crate) async fn insert(
+    tx: &mut WriteTx,
+    permit: &PublishPermit,
+    adapter: &VisibleAdapter,
+    manifest: &Manifest,
+    bytes: &str,
+) -> Result<Inserted, sqlx::Error> {
+    debug_assert!(permit.covers(&adapter.id), "the handler asked for another namespace");
+    let (id, digest) = (new_id(), Digest::of(bytes.as_bytes()));
+    let sql = "INSERT INTO versions (id, adapter_id, version, digest, manifest, size, base_id, base_digest,
+                                     architecture, method, published_by, published_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+    let done = sqlx::query(sql)
+        .bind(id.as_str())
+        .bind(adapter.key())
+        .bind(manifest.version.to_string())
+        .bind(digest.to_string())
+        .bind(bytes)
+        .bind(manifest.total_size() as i64)
+        .bind(manifest.base.id.as_str())
+        .bind(manifest.base.weights_digest.to_string())
+        .bind(manifest.base.architecture.to_string())
+        .bind(manifest.method.kind())
+        .bind(permit.user().as_str())
+        .bind(now())
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        let (found,): (String,) =
+            sqlx::query_as("SELECT digest FROM versions WHERE adapter_id = $1 AND version = $2")
+                .bind(adapter.key())
+                .bind(manifest.version.to_string())
+                .fetch_one(tx.connection())
+                .await?;
+        let found = parse("versions.digest", &found)?;
+        return Ok(if found == digest { Inserted::Same } else { Inserted::Other(found) });
+    }
+    for file in &manifest.files {
+        sqlx::query("INSERT INTO version_files (version_id, path, digest) VALUES ($1, $2, $3)")
+            .bind(id.as_str())
+            .bind(file.path.as_str())
+            .bind(file.digest.to_string())
+            .execute(tx.connection())
+            .await?;
+    }
+    let subject = format!("{}@{}", adapter.id, manifest.version);
+    let detail = digest.to_string();
+    let event =
+        Event { actor: permit.user().as_str(), action: "publish", subject: &subject, detail: &detail };
+    audit::record(tx, event).await?;
+    Ok(Inserted::New)
+}
+
+/// Yanks a version or takes that back; `false` when there is no such version.
+/// Yanking again changes the reason and keeps the time.
+pub(crate) async fn set_yanked(
+    tx: &mut WriteTx,
+    permit: &YankPermit,
+    adapter: &VisibleAdapter,
+    version: &Version,
+    reason: Option<&str>,
+) -> Result<bool, sqlx::Error> {
+    debug_assert!(permit.covers(&adapter.id), "the handler asked for another namespace");
+    let sql = "UPDATE versions SET yank_reason = $1,
+                   yanked_at = CASE WHEN $2 = 0 THEN NULL ELSE COALESCE(yanked_at, $3) END
+               WHERE adapter_id = $4 AND version = $5";
+    let done = sqlx::query(sql)
+        .bind(reason)
+        .bind(i64::from(reason.is_some()))
+        .bind(now())
+        .bind(adapter.key())
+        .bind(version.to_string())
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let subject = format!("{}@{version}", adapter.id);
+    let action = if reason.is_some() { "yank" } else { "unyank" };
+    let detail = reason.unwrap_or_default();
+    audit::record(tx, Event { actor: permit.user().as_str(), action, subject: &subject, detail }).await?;
+    Ok(true)
+}
+
+/// Adds counted pulls, by manifest digest.
+pub(crate) async fn add_pulls(tx: &mut WriteTx, pulls: &HashMap<Digest, u64>) -> Result<(), sqlx::Error> {
+    for (digest, count) in pulls {
+        let digest = digest.to_string();
+        sqlx::query("UPDATE versions SET pulls = pulls + $1 WHERE digest = $2")
+            .bind(*count as i64)
+            .bind(digest.as_str())
+            .execute(tx.connection())
+            .await?;
+        let sql = "UPDATE adapters SET pulls = pulls + $1
+                   WHERE id = (SELECT adapter_id FROM versions WHERE digest = $2)";
+        sqlx::query(sql).bind(*count as i64).bind(digest).execute(tx.connection()).await?;
+    }
+    Ok(())
+}

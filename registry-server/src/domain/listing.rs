@@ -1,0 +1,102 @@
+//! What a listing shows of an adapter: its newest version that is not yanked.
+
+use hub_schemas::{
+    api::{AdapterSummary, BaseSummary, MetricSummary, Visibility},
+    digest::Digest,
+    manifest::Manifest,
+    version::Version,
+};
+use time::OffsetDateTime;
+
+use super::words;
+
+/// The version a listing describes: the newest release, or the newest
+/// pre-release where there is no release.
+pub fn newest<'a, T>(versions: impl IntoIterator<Item = (&'a Version, T)>) -> Option<T> {
+    versions
+        .into_iter()
+        .max_by(|(a, _), (b, _)| (!a.is_prerelease(), a).cmp(&(!b.is_prerelease(), b)))
+        .map(|(_, item)| item)
+}
+
+/// What a manifest contributes to a listing.
+pub fn summary(
+    manifest: &Manifest,
+    digest: Digest,
+    published_at: OffsetDateTime,
+    visibility: Visibility,
+) -> AdapterSummary {
+    AdapterSummary {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        digest,
+        description: manifest.description.clone(),
+        task: manifest.task.name.clone(),
+        subtask: manifest.task.subtask.clone(),
+        languages: manifest.languages.clone(),
+        license: manifest.license.clone(),
+        base: base_summary(manifest),
+        method: manifest.method.kind().to_owned(),
+        method_summary: manifest.method.summary(),
+        metric: manifest.headline_metric().map(|m| MetricSummary {
+            name: m.name.clone(),
+            value: m.value,
+            dataset: m.dataset.clone(),
+            split: m.split.clone(),
+        }),
+        size: manifest.total_size(),
+        pulls: 0,
+        published_at,
+        visibility,
+    }
+}
+
+/// The base model as listings and indexes show it.
+pub fn base_summary(manifest: &Manifest) -> BaseSummary {
+    BaseSummary {
+        id: manifest.base.id.clone(),
+        architecture: manifest.base.architecture,
+        weights_digest: manifest.base.weights_digest,
+    }
+}
+
+/// The words a listing is found by, in three fields of falling weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// Namespace and name.
+    pub name: String,
+    /// Task and subtask.
+    pub task: String,
+    /// Description, base model, labels, method.
+    pub body: String,
+}
+
+impl Words {
+    /// The words of `manifest`.
+    pub fn of(manifest: &Manifest) -> Self {
+        let subtask = manifest.task.subtask.as_ref().map_or("", AsRef::as_ref);
+        let labels = manifest.task.labels.iter().map(String::as_str);
+        let body = [manifest.description.as_str(), &manifest.base.id, manifest.method.kind()];
+        Self {
+            name: words::document([manifest.name.namespace.as_str(), manifest.name.name.as_str()]),
+            task: words::document([manifest.task.name.as_str(), subtask]),
+            body: words::document(body.into_iter().chain(labels)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_preferred_over_a_later_prerelease() {
+        let pick = |all: &[&str]| {
+            let versions: Vec<Version> = all.iter().map(|v| v.parse().expect("a version")).collect();
+            newest(versions.iter().map(|v| (v, v.to_string())))
+        };
+        assert_eq!(pick(&["1.2.0", "1.10.0", "2.0.0-rc.1"]).as_deref(), Some("1.10.0"));
+        assert_eq!(pick(&["0.1.0-a", "0.1.0-b"]).as_deref(), Some("0.1.0-b"));
+        assert_eq!(pick(&[]), None);
+    }
+}

@@ -1,0 +1,12 @@
+//! The rules, pure: no HTTP, no SQL, no files.
+
+pub mod content;
+pub mod cursor;
+pub mod listing;
+pub mod permissions;
+pub mod publish;
+pub mod range;
+pub mod resolve;
+pub mod secret;
+pub mod weights;
+pub mod words;

@@ -1,0 +1,146 @@
+//! Whether weights files hold exactly the tensors that the manifest implies.
+
+use hub_schemas::{
+    layout::{
+        self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, Inexpressible, MisfitError, Subject,
+        TensorHeader, WeightsFile,
+    },
+    manifest::{Manifest, MediaType},
+    method::Method,
+};
+use serde_json::Value;
+
+/// Why the weights do not fit the manifest.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum WeightsError {
+    /// A tensor is missing, unexpected, or of another shape or type.
+    #[error(transparent)]
+    Misfit(#[from] MisfitError),
+    /// The format can't hold this method or head.
+    #[error(transparent)]
+    Inexpressible(#[from] Inexpressible),
+    /// A safetensors file that nothing would read.
+    #[error("`{0}` is no file of the `{1}` format; safetensors files beside the adapter's own are refused")]
+    UnknownFile(String, Format),
+    /// The configuration beside the weights says something else than the manifest.
+    #[error("`{file}` says `{field}` is {found}; the manifest says {stated}")]
+    Disagreement {
+        /// The configuration file.
+        file: &'static str,
+        /// The field.
+        field: &'static str,
+        /// What stands there.
+        found: String,
+        /// What the manifest says.
+        stated: String,
+    },
+    /// The name inside tensor names is not stated.
+    #[error("`{0}` has no `name`, which tensor names contain")]
+    NoName(&'static str),
+}
+
+/// The adapter's configuration files, parsed. A file the format does not have is null.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Configs {
+    /// `adapter_config.json`.
+    pub adapter: Value,
+    /// `head_config.json`.
+    pub head: Value,
+}
+
+/// The configuration files whose content [`check`] needs.
+pub fn config_files(manifest: &Manifest) -> Vec<&'static str> {
+    [ADAPTER_CONFIG, HEAD_CONFIG].into_iter().filter(|path| manifest.file(path).is_some()).collect()
+}
+
+/// Checks every safetensors header in `headers` (by path) against the layout.
+pub fn check(
+    manifest: &Manifest,
+    configs: &Configs,
+    headers: &[(String, TensorHeader)],
+) -> Result<(), WeightsError> {
+    check_configs(manifest, configs)?;
+    let listed = manifest.files.iter().filter(|f| f.media_type == MediaType::Safetensors);
+    // Tensor names start at the bare backbone or at a model with a head.
+    let spellings = [layouts(manifest, configs, true), layouts(manifest, configs, false)];
+    let Some(known) = spellings.iter().find_map(|s| s.as_ref().ok()) else {
+        let [prefixed, _] = spellings;
+        return prefixed.map(|_| ());
+    };
+    for file in listed {
+        if !known.iter().any(|k| k.path == file.path.as_str()) {
+            return Err(WeightsError::UnknownFile(file.path.to_string(), manifest.format));
+        }
+    }
+    let mut verdicts = spellings.into_iter().flatten().map(|files| fit(&files, headers));
+    let first = verdicts.next().unwrap_or(Ok(()));
+    match (first, verdicts.next()) {
+        (Ok(()), _) | (_, Some(Ok(()))) => Ok(()),
+        // Of two spellings, the one whose names were found says more.
+        (Err(MisfitError::Missing { .. }), Some(Err(other))) => Err(other.into()),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+fn fit(files: &[WeightsFile], headers: &[(String, TensorHeader)]) -> Result<(), MisfitError> {
+    for file in files {
+        if let Some((_, header)) = headers.iter().find(|(path, _)| path == file.path) {
+            file.check(header)?;
+        }
+    }
+    Ok(())
+}
+
+/// The layout with each file's tensor names under the name its own configuration states.
+fn layouts(manifest: &Manifest, configs: &Configs, prefixed: bool) -> Result<Vec<WeightsFile>, WeightsError> {
+    let files = |name: &str| {
+        let subject = Subject {
+            architecture: manifest.base.architecture,
+            shape: &manifest.base.shape,
+            method: &manifest.method,
+            head: manifest.head.as_ref(),
+            name,
+            prefixed,
+        };
+        layout::weights_files(manifest.format, &subject)
+    };
+    if manifest.format == Format::Peft {
+        return Ok(files("")?);
+    }
+    let name = |config: &Value| config.get("name").and_then(Value::as_str).map(ToOwned::to_owned);
+    let mut found = Vec::new();
+    for file in files("")? {
+        let (config, path) = match file.path {
+            HEAD_WEIGHTS => (&configs.head, HEAD_CONFIG),
+            _ => (&configs.adapter, ADAPTER_CONFIG),
+        };
+        let name = name(config).ok_or(WeightsError::NoName(path))?;
+        found.extend(files(&name)?.into_iter().filter(|f| f.path == file.path));
+    }
+    Ok(found)
+}
+
+/// Values that shapes can't reveal: two scalings fit the same tensors.
+fn check_configs(manifest: &Manifest, configs: &Configs) -> Result<(), WeightsError> {
+    let number = |field: &'static str, stated: f64| -> Result<(), WeightsError> {
+        match configs.adapter.get(field).and_then(Value::as_f64) {
+            Some(found) if (found - stated).abs() > 1e-9 * stated.abs().max(1.0) => {
+                Err(WeightsError::Disagreement {
+                    file: ADAPTER_CONFIG,
+                    field,
+                    found: found.to_string(),
+                    stated: stated.to_string(),
+                })
+            }
+            _ => Ok(()),
+        }
+    };
+    if let (Format::Peft, Method::Lora(config)) = (manifest.format, &manifest.method) {
+        number("r", config.r as f64)?;
+        number("lora_alpha", config.lora_alpha)?;
+    }
+    if manifest.format == Format::Adapters {
+        number("hidden_size", manifest.base.shape.hidden_size as f64)?;
+    }
+    Ok(())
+}

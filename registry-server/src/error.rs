@@ -1,0 +1,179 @@
+//! Errors as HTTP answers: RFC 9457 problems.
+//!
+//! Handlers return [`ApiError`]; what made it goes along for the log, and the
+//! `problem` middleware adds the request id and writes the body. Nothing is logged
+//! here: the request log does that, once.
+
+use std::{fmt::Display, sync::Arc};
+
+use axum::{
+    http::{
+        HeaderName, HeaderValue, StatusCode,
+        header::{CONTENT_RANGE, WWW_AUTHENTICATE},
+    },
+    response::{IntoResponse, Response},
+};
+use hub_schemas::{
+    name::AdapterId,
+    problem::{Problem, ProblemCode},
+};
+
+use crate::{
+    domain::{cursor::CursorError, permissions::Denied, publish::PublishError, range::ContentRangeError},
+    storage::StorageError,
+};
+
+/// An answer that is a problem.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiError {
+    /// What the client is told.
+    pub(crate) problem: Problem,
+    /// What the log is told besides.
+    pub(crate) cause: Option<Arc<str>>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// What handlers return.
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { problem: Problem::new(code, detail), cause: None, header: None }
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.problem = self.problem.with_hint(hint);
+        self
+    }
+
+    pub(crate) fn bad_request(detail: impl Display) -> Self {
+        Self::new(ProblemCode::BadRequest, detail.to_string())
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(ProblemCode::NotFound, detail)
+    }
+
+    /// The same for an adapter that does not exist and one the caller may not see.
+    pub(crate) fn no_adapter(id: &AdapterId) -> Self {
+        Self::not_found(format!("there is no adapter `{id}`"))
+            .hint("check the name; a private adapter needs the token of a member of its namespace")
+    }
+
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        let header = (WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"adapter-hub\""));
+        Self { header: Some(header), ..Self::new(ProblemCode::Unauthorized, detail) }
+    }
+
+    pub(crate) fn range_not_satisfiable(size: u64) -> Self {
+        let detail = format!("the range lies outside the file, which has {size} bytes");
+        let header = HeaderValue::try_from(format!("bytes */{size}")).ok().map(|v| (CONTENT_RANGE, v));
+        Self { header, ..Self::new(ProblemCode::RangeNotSatisfiable, detail) }
+    }
+
+    /// A failure that is the server's; the client learns nothing but the request id.
+    pub(crate) fn internal(cause: impl Display) -> Self {
+        Self::with_cause(ProblemCode::Internal, "the registry could not answer this request", cause)
+            .hint("try again; if it stays, tell the registry's operator the request id")
+    }
+
+    /// A problem whose cause only the log is told.
+    pub(crate) fn with_cause(code: ProblemCode, detail: &str, cause: impl Display) -> Self {
+        Self { cause: Some(cause.to_string().into()), ..Self::new(code, detail) }
+    }
+
+    fn storage_full(cause: impl Display) -> Self {
+        Self::with_cause(ProblemCode::StorageFull, "the registry has no room left for this", cause).hint(
+            "nothing was lost: free space on the registry and push again, it continues where it stopped",
+        )
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        if let Some((name, value)) = self.header.clone() {
+            response.headers_mut().insert(name, value);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        // SQLITE_FULL is 13, PostgreSQL's disk_full 53100.
+        let code = error.as_database_error().and_then(|e| e.code().map(std::borrow::Cow::into_owned));
+        match (&error, code.as_deref()) {
+            (_, Some("13" | "53100")) => Self::storage_full(error),
+            (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed, _) => {
+                Self::with_cause(ProblemCode::Unavailable, "the registry is overloaded or stopping", error)
+                    .hint("try again in a moment")
+            }
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Full(_) => Self::storage_full(error),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        let hint = match &denied {
+            Denied::Scope { scope, .. } => {
+                format!("ask the registry's operator for a token with the scope `{scope}`")
+            }
+            Denied::NotAMember { namespace, .. } => {
+                format!("publish under your own namespace, or ask an owner of `{namespace}` to add you")
+            }
+        };
+        Self::new(ProblemCode::Forbidden, denied.to_string()).hint(hint)
+    }
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        let (code, hint) = match &error {
+            PublishError::Manifest(_) | PublishError::OtherAddress { .. } => (
+                ProblemCode::InvalidManifest,
+                "correct the manifest; `hub push` writes it from the folder's files",
+            ),
+            PublishError::Dependency { .. } | PublishError::OwnDependency(_) => (
+                ProblemCode::InvalidManifest,
+                "publish the dependency first, or correct its name and version",
+            ),
+            PublishError::TooLarge { .. } => (
+                ProblemCode::TooLarge,
+                "publish smaller files, or ask the registry's operator to raise the limit",
+            ),
+            PublishError::Missing(_) => {
+                (ProblemCode::BlobMissing, "upload these files to this adapter, then publish again")
+            }
+            PublishError::Size { .. } | PublishError::Content(_) | PublishError::Weights(_) => {
+                (ProblemCode::InvalidFile, "nothing was published: correct the folder and push it again")
+            }
+        };
+        Self::new(code, error.to_string()).hint(hint)
+    }
+}
+
+impl From<CursorError> for ApiError {
+    fn from(error: CursorError) -> Self {
+        Self::bad_request(error)
+    }
+}
+
+impl From<ContentRangeError> for ApiError {
+    fn from(error: ContentRangeError) -> Self {
+        Self::bad_request(error)
+    }
+}

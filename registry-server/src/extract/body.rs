@@ -1,0 +1,56 @@
+//! Request bodies that are read whole, because they are small and bounded.
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{FromRequest, Request},
+};
+use hub_schemas::{manifest::MAX_MANIFEST_BYTES, problem::ProblemCode};
+use serde::de::DeserializeOwned;
+
+use crate::error::{ApiError, ApiResult};
+
+/// No request of this API but a manifest or a file comes near it.
+const MAX_JSON_BYTES: usize = 64 << 10;
+
+/// A JSON body.
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+/// The bytes of a manifest.
+pub(crate) struct ManifestBytes(pub(crate) Bytes);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, _: &S) -> ApiResult<Self> {
+        let bytes = read(request.into_body(), MAX_JSON_BYTES, "the body").await?;
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|e| ApiError::bad_request(format!("the body is not the expected JSON: {e}")))
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for ManifestBytes {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, _: &S) -> ApiResult<Self> {
+        read(request.into_body(), MAX_MANIFEST_BYTES, "the manifest").await.map(Self)
+    }
+}
+
+async fn read(body: Body, limit: usize, what: &str) -> ApiResult<Bytes> {
+    let declared = axum::body::HttpBody::size_hint(&body).lower();
+    let too_large = || {
+        ApiError::new(ProblemCode::TooLarge, format!("{what} has more than the {limit} bytes that are read"))
+    };
+    if declared > limit as u64 {
+        return Err(too_large());
+    }
+    to_bytes(body, limit).await.map_err(|e| {
+        let mut cause: Option<&dyn std::error::Error> = Some(&e);
+        while let Some(error) = cause {
+            if error.to_string().contains("length limit exceeded") {
+                return too_large();
+            }
+            cause = error.source();
+        }
+        ApiError::bad_request(format!("{what} did not arrive whole"))
+    })
+}

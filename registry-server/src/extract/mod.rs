@@ -1,0 +1,9 @@
+//! Parsing requests, so that every refusal has our body.
+
+mod auth;
+mod body;
+mod path;
+
+pub(crate) use auth::{Authenticated, Reader};
+pub(crate) use body::{ApiJson, ManifestBytes};
+pub(crate) use path::{AdapterPath, ApiPath, ApiQuery, BlobPath, DigestPath, UploadPath, VersionPath};

@@ -1,0 +1,9 @@
+//! What happens around every request.
+
+mod log;
+mod problem;
+mod request_id;
+
+pub(crate) use log::log;
+pub(crate) use problem::{panicked, problem};
+pub(crate) use request_id::{RequestId, request_id};

@@ -1,0 +1,52 @@
+//! The OpenAPI document: what the handlers' attributes say, plus what they share.
+
+use hub_schemas::manifest::Manifest;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        self,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+/// What no handler says.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Adapter Hub registry",
+        description = "Publish, find and pull versioned adapters. Every error is an RFC 9457 \
+                       `application/problem+json` with a stable `code`; every answer has an `x-request-id`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    components(schemas(
+        Manifest, hub_schemas::name::Namespace, hub_schemas::name::AdapterName,
+        hub_schemas::version::Version, hub_schemas::digest::Digest,
+    )),
+    tags(
+        (name = "discovery", description = "Finding adapters"),
+        (name = "adapters", description = "Adapters and their index"),
+        (name = "versions", description = "Publishing, yanking, reading manifests"),
+        (name = "files", description = "Uploading and downloading files by digest"),
+        (name = "account", description = "Who is asking"),
+        (name = "operation", description = "For whoever runs the server"),
+    ),
+)]
+struct Shared;
+
+/// The base of the document, to which the router adds its paths.
+pub(crate) fn base() -> openapi::OpenApi {
+    let mut document = Shared::openapi();
+    let token = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A token as `hub-server token create` prints it"))
+            .build(),
+    );
+    document.components.get_or_insert_default().add_security_scheme("token", token);
+    document
+}
+
+/// The whole document.
+pub fn document() -> openapi::OpenApi {
+    crate::router::routes().into_openapi()
+}

@@ -1,0 +1,52 @@
+//! The table of contents of the HTTP interface.
+
+use axum::{Json, Router, middleware::from_fn, middleware::from_fn_with_state, routing::get};
+use hub_schemas::problem::ProblemCode;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    api::{account, adapters, blobs, health, index, manifests, resolve, search, uploads, versions},
+    app::App,
+    error::ApiError,
+    middleware, openapi,
+};
+
+/// Every route, with its documentation.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::base())
+        // Finding: `hub search`, `hub pull <word>`.
+        .routes(routes!(search::run::run))
+        .routes(routes!(resolve::run::run))
+        // Choosing and pulling: `hub info`, `hub pull`.
+        .routes(routes!(adapters::info::info, adapters::change_visibility::change_visibility))
+        .routes(routes!(index::read::read))
+        .routes(routes!(manifests::read::read))
+        .routes(routes!(blobs::read::read))
+        // Publishing: `hub push`, `hub yank`.
+        .routes(routes!(uploads::start::start))
+        .routes(routes!(uploads::status::status, uploads::append::append, uploads::cancel::cancel))
+        .routes(routes!(versions::publish::publish, versions::yank::yank))
+        // Accounts: `hub login`, `hub whoami`.
+        .routes(routes!(account::whoami::whoami))
+        // Operation: load balancers and Prometheus.
+        .routes(routes!(health::live::live))
+        .routes(routes!(health::ready::ready))
+        .routes(routes!(health::metrics::metrics))
+}
+
+/// The service: routes, documentation, and what happens around every request.
+pub fn router(app: App) -> Router {
+    let (router, document) = routes().split_for_parts();
+    router
+        .route("/api/openapi.json", get(async move || Json(document)))
+        .fallback(async || ApiError::not_found("there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(ProblemCode::MethodNotAllowed, "this path does not take this method")
+        })
+        .layer(CatchPanicLayer::custom(middleware::panicked))
+        .layer(from_fn_with_state(app.clone(), middleware::log))
+        .layer(from_fn(middleware::problem))
+        .layer(from_fn(middleware::request_id))
+        .with_state(app)
+}

@@ -1,0 +1,9 @@
+//! What takes both the database and the storage, in the order that keeps them in step.
+
+pub(crate) mod inspect;
+pub(crate) mod publish;
+mod pulls;
+pub(crate) mod sweep;
+pub(crate) mod upload;
+
+pub(crate) use pulls::PullCounter;

@@ -1,0 +1,91 @@
+//! Publishing: everything is checked first, then one transaction makes it visible.
+
+use hub_schemas::{
+    api::{Published, Visibility},
+    digest::Digest,
+    manifest::Manifest,
+    problem::ProblemCode,
+};
+
+use super::inspect;
+use crate::{
+    app::App,
+    db::{
+        adapters, blobs, listings, uploads,
+        versions::{self, Inserted},
+    },
+    domain::{
+        permissions::{PublishPermit, Viewer},
+        publish::{self, PublishError},
+    },
+    error::{ApiError, ApiResult},
+};
+
+/// Publishes `manifest`, whose canonical bytes are `bytes`.
+pub(crate) async fn run(
+    app: &App,
+    permit: &PublishPermit,
+    viewer: &Viewer,
+    manifest: &Manifest,
+    bytes: &str,
+    visibility: Visibility,
+) -> ApiResult<Published> {
+    let digest = Digest::of(bytes.as_bytes());
+    let answer = |created| Published {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        digest,
+        created,
+    };
+    // What is published already needs no second look at its files.
+    if let Some(adapter) = adapters::find_visible(&app.db, &manifest.name, viewer).await? {
+        match versions::digest_of(&app.db, &adapter, &manifest.version).await? {
+            Some(found) if found == digest => return Ok(answer(false)),
+            Some(found) => return Err(exists(manifest, &found)),
+            None => {}
+        }
+    }
+    publish::check_limits(manifest, &app.limits)?;
+    check_dependencies(app, viewer, manifest).await?;
+    publish::check_present(manifest, &blobs::available_to(&app.db, &manifest.name).await?)?;
+    inspect::files(&app.storage, manifest).await?;
+
+    let mut tx = app.db.write().await?;
+    let adapter = adapters::ensure(&mut tx, permit, &manifest.name, visibility).await?;
+    match versions::insert(&mut tx, permit, &adapter, manifest, bytes).await? {
+        // Whoever was faster made the same version, or another one.
+        Inserted::Same => return Ok(answer(false)),
+        Inserted::Other(found) => return Err(exists(manifest, &found)),
+        Inserted::New => {}
+    }
+    listings::refresh(&mut tx, &adapter).await?;
+    uploads::delete_published(&mut tx, permit, &adapter).await?;
+    tx.commit().await?;
+    app.telemetry.published();
+    Ok(answer(true))
+}
+
+async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Manifest) -> ApiResult<()> {
+    for dependency in &manifest.dependencies {
+        let found = match adapters::find_visible(&app.db, &dependency.name, viewer).await? {
+            Some(adapter) => versions::all(&app.db, &adapter).await?,
+            None => Vec::new(),
+        };
+        if !found.iter().any(|entry| dependency.version.matches(&entry.version)) {
+            return Err(PublishError::Dependency {
+                name: dependency.name.clone(),
+                requirement: dependency.version.to_string(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn exists(manifest: &Manifest, found: &Digest) -> ApiError {
+    let detail = format!(
+        "`{}@{}` is published with other content ({found}); a version never changes",
+        manifest.name, manifest.version
+    );
+    ApiError::new(ProblemCode::VersionExists, detail).hint("give the new content a new version")
+}

@@ -1,0 +1,74 @@
+//! Why the storage failed.
+
+use std::{error::Error, io};
+
+/// Why an object could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StorageError {
+    /// No room is left.
+    #[error("the storage is full: {0}")]
+    Full(#[source] Box<dyn Error + Send + Sync>),
+    /// There is no such object.
+    #[error("the storage lacks an object: {0}")]
+    NotFound(#[source] Box<dyn Error + Send + Sync>),
+    /// Anything else.
+    #[error("the storage failed: {0}")]
+    Other(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Why a body could not be stored.
+#[derive(Debug)]
+pub(crate) enum PutError<E> {
+    /// The body itself failed or was not accepted.
+    Body(E),
+    /// The storage failed.
+    Storage(StorageError),
+}
+
+impl<E> From<StorageError> for PutError<E> {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
+    }
+}
+
+impl From<object_store::Error> for StorageError {
+    fn from(error: object_store::Error) -> Self {
+        if matches!(error, object_store::Error::NotFound { .. }) {
+            return Self::NotFound(Box::new(error));
+        }
+        if is_full(&error) { Self::Full(Box::new(error)) } else { Self::Other(Box::new(error)) }
+    }
+}
+
+impl From<io::Error> for StorageError {
+    fn from(error: io::Error) -> Self {
+        if is_full(&error) { Self::Full(Box::new(error)) } else { Self::Other(Box::new(error)) }
+    }
+}
+
+/// Looks for the system's "no space" anywhere in the chain of causes.
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|e| kinds.contains(&e.kind())) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_recognised_through_every_wrapper() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let wrapped = object_store::Error::Generic { store: "local", source: Box::new(full) };
+        assert!(matches!(StorageError::from(wrapped), StorageError::Full(_)));
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(matches!(StorageError::from(denied), StorageError::Other(_)));
+    }
+}

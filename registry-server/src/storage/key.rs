@@ -1,0 +1,53 @@
+//! Where each kind of object lies.
+
+use hub_schemas::digest::Digest;
+use object_store::path::Path;
+
+/// The key of an object. Every part of it is made of hexadecimal digits or ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key(Path);
+
+impl Key {
+    /// A finished file.
+    pub(crate) fn blob(digest: &Digest) -> Self {
+        let hex = digest.hex();
+        let shelf = hex.get(..2).unwrap_or_default();
+        Self(Path::from(format!("blobs/sha256/{shelf}/{hex}")))
+    }
+
+    /// Everything of one upload.
+    pub(crate) fn upload(upload: &str) -> Self {
+        Self(Path::from(format!("uploads/{upload}")))
+    }
+
+    /// A part of an upload. Two requests that send the same bytes write two objects;
+    /// the database decides which one counts.
+    pub(crate) fn part(upload: &str, start: u64, id: &str) -> Self {
+        Self(Path::from(format!("uploads/{upload}/{start:020}-{id}")))
+    }
+
+    /// What readiness checks write.
+    pub(crate) fn probe() -> Self {
+        Self(Path::from(format!("probe/{}", uuid::Uuid::now_v7().simple())))
+    }
+
+    pub(super) const fn of(path: Path) -> Self {
+        Self(path)
+    }
+
+    pub(super) const fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl From<String> for Key {
+    fn from(stored: String) -> Self {
+        Self(Path::from(stored))
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
