@@ -104,9 +104,19 @@ macro_rules! look_for {
 fn known(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
     look_for!(error,
         UserError => |e| e.hints.clone(),
-        hub_schemas::reference::ReferenceError => |_| Vec::new(),
-        hub_schemas::name::NameError => |_| Vec::new(),
+        crate::settings::ConfigError => |e| e.hints(),
+        crate::settings::EditError => |_| Vec::new(),
+        crate::settings::UnknownKey => |e| e.hints(),
+        hub_client::cache::CacheError => |e| e.hint().into_iter().collect(),
+        hub_client::checkpoint::CheckpointError => |e| e.hint().into_iter().collect(),
+        hub_client::exchange::BaseError => |e| e.hints(),
+        hub_client::exchange::PullError => |e| e.hints(),
+        hub_client::exchange::ResolveError => |e| e.hints(),
+        hub_client::registry::RegistryError => |e| e.hints(),
+        hub_client::registry::StoreError => |_| vec!["delete the file and log in again with `hub login`".into()],
         hub_schemas::manifest::ManifestError => |_| Vec::new(),
+        hub_schemas::name::NameError => |_| Vec::new(),
+        hub_schemas::reference::ReferenceError => |_| Vec::new(),
     );
     #[cfg(feature = "stitch")]
     if let Some(hints) = crate::commands::numeric_error(error) {

@@ -3,23 +3,26 @@
 //! Nothing else in `hub` prints. Text from elsewhere (a registry, a manifest, a
 //! file name) passes through [`plain`], so it can't draw on the terminal.
 
+pub(crate) mod describe;
 mod error;
 pub(crate) mod plain;
 mod printer;
 pub(crate) mod progress;
 mod style;
 mod table;
+mod transfers;
 pub(crate) mod units;
 
 pub(crate) use error::report_error;
 pub(crate) use printer::Printer;
 pub(crate) use table::{Fields, Table};
+pub(crate) use transfers::Transfers;
 
 /// Sends the log to standard error: nothing unless `-v` or the log variable asks for it.
 pub(crate) fn init_tracing(printer: &Printer) {
     use tracing_subscriber::EnvFilter;
     let default = match printer.verbosity() {
-        0 => return_if_unset(),
+        0 => None,
         1 => Some("hub=debug,hub_client=debug".to_owned()),
         _ => Some("hub=trace,hub_client=trace,hyper=debug,reqwest=debug".to_owned()),
     };
@@ -33,8 +36,4 @@ pub(crate) fn init_tracing(printer: &Printer) {
         .finish();
     // Only fails when one is set already, and then that one is fine.
     let _ = tracing::subscriber::set_global_default(subscriber);
-}
-
-const fn return_if_unset() -> Option<String> {
-    None
 }

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, str::FromStr};
 
+use hub_client::exchange::nearest;
+
 use crate::{args::Color, settings::parse_registry};
 
 /// A key of the configuration file.
@@ -31,7 +33,7 @@ impl UnknownKey {
     pub(crate) fn hints(&self) -> Vec<String> {
         let names: Vec<_> = Key::ALL.iter().map(|k| k.name()).collect();
         let mut hints = Vec::new();
-        if let Some(near) = nearest(&self.0, &names) {
+        if let Some(near) = nearest(&self.0, names.iter().copied()) {
             hints.push(format!("did you mean `{near}`?"));
         }
         hints.push(format!("the keys are `{}`", names.join("`, `")));
@@ -95,48 +97,5 @@ impl FromStr for Key {
     type Err = UnknownKey;
     fn from_str(text: &str) -> Result<Self, UnknownKey> {
         Self::ALL.into_iter().find(|k| k.name() == text).ok_or_else(|| UnknownKey(text.to_owned()))
-    }
-}
-
-/// The candidate that `text` is probably a slip of.
-pub(crate) fn nearest<'a>(text: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let scored = candidates.iter().map(|c| (distance(text, c), *c));
-    let (best, candidate) = scored.min_by_key(|(d, _)| *d)?;
-    (best <= 1 + candidate.len() / 4).then_some(candidate)
-}
-
-/// Edits (insertions, deletions, replacements, swaps of neighbours) between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
-    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for (i, row) in table.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    for j in 0..=b.len() {
-        table[0][j] = j;
-    }
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replaced.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(table[i - 2][j - 2] + 1);
-            }
-            table[i][j] = best;
-        }
-    }
-    table[a.len()][b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slips_are_recognised_and_strangers_are_not() {
-        let names = ["registry", "base", "backbones", "cache"];
-        assert_eq!(nearest("regsitry", &names), Some("registry"));
-        assert_eq!(nearest("backbone", &names), Some("backbones"));
-        assert_eq!(nearest("timeout", &names), None);
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 
 pub(crate) use edit::{ConfigFile, EditError};
 pub(crate) use file::ConfigError;
-pub(crate) use key::Key;
+pub(crate) use key::{Key, UnknownKey};
 pub(crate) use sourced::{Source, Sourced};
 
 use self::file::FileSettings;
