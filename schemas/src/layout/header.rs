@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 pub use safetensors::Dtype;
-use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
 
 /// Largest header that is read, in bytes. A thousand-tensor adapter has some 120 kB.
 pub const MAX_HEADER_BYTES: u64 = 16 << 20;
@@ -86,8 +86,10 @@ impl TensorHeader {
         if (bytes.len() as u64) < data_start {
             return Err(HeaderError::Truncated { found: bytes.len() as u64, needed: data_start });
         }
-        let (_, header) =
-            SafeTensors::read_metadata(bytes).map_err(|e| HeaderError::Malformed(e.to_string()))?;
+        // Not `SafeTensors::read_metadata`: it wants the whole file in memory.
+        let json = bytes.get(8..data_start as usize).unwrap_or_default();
+        let header: Metadata =
+            serde_json::from_slice(json).map_err(|e| HeaderError::Malformed(e.to_string()))?;
         let expected = data_start + header.data_len() as u64;
         if expected != file_len {
             return Err(HeaderError::Length { found: file_len, expected });

@@ -155,6 +155,8 @@ fn truncated_and_foreign_bytes_are_told_apart() {
     let bytes = file_bytes(&[("a", vec![2, 3])]);
     let parse = |bytes: &[u8], len: usize| TensorHeader::parse(bytes, len as u64);
     assert!(parse(&bytes, bytes.len()).is_ok());
+    let header = usize::try_from(header_len(&bytes, bytes.len() as u64).expect("a header")).expect("small");
+    assert_eq!(parse(&bytes[..header], bytes.len()), parse(&bytes, bytes.len()), "the header is enough");
     assert!(matches!(parse(&bytes[..5], 5), Err(HeaderError::Truncated { .. })));
     assert!(matches!(parse(&bytes[..20], 20), Err(HeaderError::Truncated { .. })));
     assert!(matches!(parse(&bytes, bytes.len() - 4), Err(HeaderError::Length { .. })));
