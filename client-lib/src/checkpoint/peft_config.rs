@@ -215,8 +215,13 @@ pub(super) fn target_modules(architecture: Architecture, config: &LoraConfig, nu
         });
         match unique {
             Some(name) => modules.push(name),
-            // `output.dense` is also the end of `attention.output.dense`: name every layer.
-            None => modules.extend((0..num_layers).map(|layer| architecture.linear_path(layer, site))),
+            // `output.dense` is also the end of `attention.output.dense`: name every layer
+            // that is updated. PEFT takes a full path even where `layers_to_transform` leaves it out.
+            None => modules.extend(
+                (0..num_layers)
+                    .filter(|&layer| config.is_at(layer, site))
+                    .map(|layer| architecture.linear_path(layer, site)),
+            ),
         }
     }
     modules.sort();
