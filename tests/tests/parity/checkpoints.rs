@@ -1,0 +1,194 @@
+//! Folders: what is written is read back, in both layouts, and what does not fit is refused.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use candle_core::{DType, Device};
+use hub_client::{
+    backbones::Backbone,
+    checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, CheckpointError, SlotData, convert, write_adapter},
+    model::{Mode, StitchedModel},
+};
+use hub_schemas::{
+    backbone::LinearSite,
+    head::{ClassificationHead, Head},
+    layout::{Format, head_slots, method_slots, native_format},
+    manifest::BaseModel,
+    method::{BottleneckConfig, LoraConfig, Method},
+};
+use hub_tests::golden::Golden;
+use tempfile::TempDir;
+
+struct Tiny {
+    dir: TempDir,
+    base: BaseModel,
+}
+
+fn tiny() -> Tiny {
+    let dir = TempDir::new().expect("a folder");
+    Golden::read().write_base(&dir.path().join("base"));
+    let base = BaseFolder::open(&dir.path().join("base")).and_then(|b| b.model(Some("tiny"))).expect("the base opens");
+    Tiny { dir, base }
+}
+
+fn slots(method: &Method, head: &Head, base: &BaseModel) -> BTreeMap<String, SlotData> {
+    let mut slots = method_slots(method, &base.shape);
+    slots.extend(head_slots(head, base.shape.hidden_size));
+    let fill = |slot: &hub_schemas::layout::Slot| {
+        let values: Vec<f32> = (0..slot.len()).map(|i| (i as f32 * 0.3).sin() * 0.2).collect();
+        (slot.name.clone(), SlotData::from_f32(slot.shape.clone(), &values))
+    };
+    slots.iter().map(fill).collect()
+}
+
+fn write(tiny: &Tiny, dir: &Path, format: Format, method: &Method, head: &Head) -> BTreeMap<String, SlotData> {
+    let slots = slots(method, head, &tiny.base);
+    let labels = ["no".to_owned(), "yes".to_owned()];
+    let adapter =
+        AdapterToWrite { format, method, head: Some(head), labels: &labels, name: "x", base: &tiny.base, slots: &slots };
+    write_adapter(dir, &adapter).expect("writes");
+    slots
+}
+
+fn logits(tiny: &Tiny, adapter: &Path) -> Vec<f32> {
+    let base = BaseFolder::open(&tiny.dir.path().join("base")).expect("opens");
+    let backbone = Arc::new(Backbone::load_with(&base, DType::F32, &Device::Cpu).expect("loads"));
+    let folder = AdapterFolder::open(adapter).expect("opens");
+    let model = StitchedModel::load(backbone, &folder).expect("loads");
+    let output = model.forward(&Golden::read().batch().expect("a batch"), Mode::Eval).expect("forward");
+    output.logits.and_then(|l| l.flatten_all().ok()).and_then(|l| l.to_vec1().ok()).expect("logits")
+}
+
+#[test]
+fn every_method_is_read_back_as_it_was_written() {
+    let tiny = tiny();
+    let flexible = Head::Classification(ClassificationHead::flexible(2));
+    let pooled = Head::Classification(ClassificationHead::pooled(2));
+    let every = LoraConfig { targets: LinearSite::ALL.to_vec(), ..LoraConfig::query_value(3, 6.0) };
+    let one = LoraConfig { layers: Some(vec![1]), use_rslora: true, ..LoraConfig::query_value(2, 5.0) };
+    let cases = [
+        (Method::Bottleneck(BottleneckConfig::pfeiffer(4.0)), &flexible),
+        (Method::Bottleneck(BottleneckConfig { ln_before: true, ..BottleneckConfig::houlsby(8.0) }), &flexible),
+        (Method::Lora(LoraConfig::query_value(2, 4.0)), &pooled),
+        (Method::Lora(every), &pooled),
+        (Method::Lora(one), &pooled),
+        (Method::LastLayer, &flexible),
+    ];
+    for (index, (method, head)) in cases.into_iter().enumerate() {
+        let dir = tiny.dir.path().join(index.to_string());
+        let slots = write(&tiny, &dir, native_format(&method), &method, head);
+        let folder = AdapterFolder::open(&dir).expect("opens");
+        assert_eq!(folder.head.as_ref(), Some(head), "{}", method.summary());
+        assert_eq!(folder.method, method);
+        assert_eq!(folder.read_slots(&tiny.base.shape).expect("reads"), slots, "{}", method.summary());
+    }
+}
+
+#[test]
+fn a_backbones_digest_does_not_depend_on_prefix_sharding_or_heads() {
+    let tiny = tiny();
+    let plain = fs::read(tiny.dir.path().join("base/model.safetensors")).expect("reads");
+    let tensors = safetensors::SafeTensors::deserialize(&plain).expect("parses");
+    let other = tiny.dir.path().join("other");
+    fs::create_dir(&other).expect("creates");
+    fs::copy(tiny.dir.path().join("base/config.json"), other.join("config.json")).expect("copies");
+    let mut shards: [Vec<(String, safetensors::tensor::TensorView<'_>)>; 2] = [Vec::new(), Vec::new()];
+    let mut map = serde_json::Map::new();
+    for (index, (name, view)) in tensors.tensors().into_iter().enumerate() {
+        let name = format!("bert.{name}");
+        map.insert(name.clone(), format!("model-{}.safetensors", index % 2).into());
+        shards[index % 2].push((name, view));
+    }
+    let head = [0u8; 64];
+    let head = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![16], &head).expect("a tensor");
+    shards[0].push(("cls.predictions.transform.dense.bias".to_owned(), head));
+    for (index, shard) in shards.into_iter().enumerate() {
+        let bytes = safetensors::serialize(shard, None).expect("serialises");
+        fs::write(other.join(format!("model-{index}.safetensors")), bytes).expect("writes");
+    }
+    let index = serde_json::json!({"weight_map": map});
+    fs::write(other.join("model.safetensors.index.json"), index.to_string()).expect("writes");
+    let digest = BaseFolder::open(&other).and_then(|b| b.weights_digest()).expect("opens");
+    assert_eq!(digest, tiny.base.weights_digest);
+}
+
+#[test]
+fn writing_twice_gives_the_same_bytes() {
+    let tiny = tiny();
+    let head = Head::Classification(ClassificationHead::flexible(2));
+    let method = Method::Bottleneck(BottleneckConfig::houlsby(4.0));
+    let read = |name: &str| {
+        let dir = tiny.dir.path().join(name);
+        write(&tiny, &dir, Format::Adapters, &method, &head);
+        hub_client::checkpoint::file_entries(&dir).expect("lists")
+    };
+    assert_eq!(read("first"), read("second"));
+}
+
+#[test]
+fn a_lora_converts_to_the_other_layout_and_back_with_the_same_predictions() {
+    let tiny = tiny();
+    let head = Head::Classification(ClassificationHead::pooled(2));
+    let method = Method::Lora(LoraConfig::query_value(2, 4.0));
+    let [peft, adapters, again] = ["peft", "adapters", "again"].map(|name| tiny.dir.path().join(name));
+    write(&tiny, &peft, Format::Peft, &method, &head);
+    let open = |dir: &Path| AdapterFolder::open(dir).expect("opens");
+    convert(&open(&peft), &tiny.base, Format::Adapters, "x", &adapters).expect("converts");
+    convert(&open(&adapters), &tiny.base, Format::Peft, "x", &again).expect("converts back");
+    assert_eq!(open(&adapters).format, Format::Adapters);
+    assert_eq!(logits(&tiny, &peft), logits(&tiny, &adapters));
+    let weights = |dir: &Path| fs::read(dir.join("adapter_model.safetensors")).expect("reads");
+    assert_eq!(weights(&peft), weights(&again));
+    let bottleneck = Method::Bottleneck(BottleneckConfig::pfeiffer(4.0));
+    let dir = tiny.dir.path().join("bottleneck");
+    write(&tiny, &dir, Format::Adapters, &bottleneck, &Head::Classification(ClassificationHead::flexible(2)));
+    let error = convert(&open(&dir), &tiny.base, Format::Peft, "x", &tiny.dir.path().join("no")).expect_err("refused");
+    assert_eq!(error.to_string(), "the peft format can't hold the method `bottleneck`");
+}
+
+/// The message for a written adapter after `damage`.
+fn refusal(damage: impl FnOnce(&Path)) -> String {
+    let tiny = tiny();
+    let dir = tiny.dir.path().join("adapter");
+    let head = Head::Classification(ClassificationHead::flexible(2));
+    write(&tiny, &dir, Format::Adapters, &Method::Bottleneck(BottleneckConfig::pfeiffer(4.0)), &head);
+    damage(&dir);
+    let error: CheckpointError = match AdapterFolder::open(&dir) {
+        Err(error) => error,
+        Ok(folder) => folder.read_slots(&tiny.base.shape).expect_err("refused"),
+    };
+    error.to_string().replace(&tiny.dir.path().display().to_string(), "[DIR]")
+}
+
+fn edit_config(dir: &Path, edit: impl FnOnce(&mut serde_json::Value)) {
+    let path = dir.join("adapter_config.json");
+    let mut json = serde_json::from_slice(&fs::read(&path).expect("reads")).expect("JSON");
+    edit(&mut json);
+    fs::write(&path, json.to_string()).expect("writes");
+}
+
+#[test]
+fn damaged_folders_are_refused_by_name() {
+    let weights = "adapter.safetensors";
+    let truncate = |dir: &Path| {
+        let bytes = fs::read(dir.join(weights)).expect("reads");
+        fs::write(dir.join(weights), &bytes[..bytes.len() - 10]).expect("writes");
+    };
+    let pickle = |dir: &Path| {
+        fs::remove_file(dir.join(weights)).expect("removes");
+        fs::write(dir.join("pytorch_adapter.bin"), b"\x80\x02").expect("writes");
+    };
+    let messages = [
+        refusal(truncate),
+        refusal(|dir| fs::write(dir.join(weights), b"\x80\x04garbage garbage").expect("writes")),
+        refusal(pickle),
+        refusal(|dir| fs::write(dir.join("adapter_config.json"), "{").expect("writes")),
+        refusal(|dir| fs::remove_file(dir.join("adapter_config.json")).and(fs::remove_file(dir.join("head_config.json"))).expect("removes")),
+        refusal(|dir| edit_config(dir, |json| json["config"]["reduction_factor"] = 2.into())),
+        refusal(|dir| edit_config(dir, |json| json["config"]["is_parallel"] = true.into())),
+        refusal(|dir| edit_config(dir, |json| json["config"]["a_new_switch"] = true.into())),
+        refusal(|dir| edit_config(dir, |json| json["config"]["non_linearity"] = "snake".into())),
+        refusal(|dir| edit_config(dir, |json| json["model_type"] = "gpt9".into())),
+        refusal(|dir| edit_config(dir, |json| json["name"] = "a.b".into())),
+    ];
+    insta::assert_snapshot!(messages.join("\n"));
+}

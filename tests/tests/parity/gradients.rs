@@ -1,0 +1,133 @@
+//! The gradient of every parameter of every method, through the whole model, against finite differences in f64.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor, Var};
+use hub_client::{
+    backbones::Backbone,
+    checkpoint::BaseFolder,
+    model::{Mode, StitchedModel},
+};
+use hub_schemas::{
+    backbone::LinearSite,
+    head::{ClassificationHead, Head, Pooling},
+    method::{Activation, BottleneckConfig, InnerResidual, LoraConfig, Method},
+};
+use hub_tests::golden::Golden;
+use tempfile::TempDir;
+
+const MODE: Mode = Mode::Train { seed: 3, step: 4 };
+
+fn loss(model: &StitchedModel, golden: &Golden) -> candle_core::Result<Tensor> {
+    let output = model.forward(&golden.batch()?, MODE)?;
+    let weighed = |t: &Tensor| {
+        let n = t.elem_count();
+        let weights: Vec<f64> = (0..n).map(|i| (i as f64 * 0.9).cos()).collect();
+        (t.flatten_all()? * Tensor::from_vec(weights, n, &Device::Cpu)?)?.sum_all()
+    };
+    let state = weighed(&output.last_hidden_state)?;
+    match &output.logits {
+        Some(logits) => state + weighed(logits)?,
+        None => Ok(state),
+    }
+}
+
+fn check(method: &Method, head: Option<&Head>) {
+    let golden = Golden::read();
+    let dir = TempDir::new().expect("a folder");
+    golden.write_base(dir.path());
+    let folder = BaseFolder::open(dir.path()).expect("the base opens");
+    let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
+    let model = StitchedModel::fresh(backbone, method, head, 7).expect("a model");
+    // A zero factor would hide errors in the other one's gradient.
+    for (index, (_, var)) in model.parameters().iter().enumerate() {
+        let n = var.elem_count();
+        let values: Vec<f64> = (0..n).map(|i| 0.3 * (i as f64 * 0.7 + index as f64).sin()).collect();
+        let tensor = Tensor::from_vec(values, var.shape(), &Device::Cpu).expect("a tensor");
+        var.set(&tensor).expect("sets");
+    }
+    let grads = loss(&model, &golden).and_then(|l| l.backward()).expect("backward");
+    for (slot, var) in model.parameters().iter() {
+        let grad = grads.get(var).unwrap_or_else(|| panic!("{}: `{slot}` has no gradient", method.summary()));
+        let grad = grad.flatten_all().and_then(|g| g.to_vec1::<f64>()).expect("values");
+        for element in [0, grad.len() / 2, grad.len() - 1] {
+            let numeric = finite_difference(&model, &golden, var, element);
+            let error = (numeric - grad[element]).abs() / (1.0 + numeric.abs());
+            assert!(error < 1e-7, "{} `{slot}`[{element}]: {} against {numeric}", method.summary(), grad[element]);
+        }
+    }
+}
+
+fn finite_difference(model: &StitchedModel, golden: &Golden, var: &Var, element: usize) -> f64 {
+    let original = var.as_tensor().detach().copy().expect("a copy");
+    let values = original.flatten_all().and_then(|v| v.to_vec1::<f64>()).expect("values");
+    let at = |delta: f64| {
+        let mut values = values.clone();
+        values[element] += delta;
+        var.set(&Tensor::from_vec(values, original.shape(), &Device::Cpu).expect("a tensor")).expect("sets");
+        loss(model, golden).and_then(|l| l.to_scalar::<f64>()).expect("a loss")
+    };
+    let eps = 1e-5;
+    let slope = (at(eps) - at(-eps)) / (2.0 * eps);
+    var.set(&original).expect("sets back");
+    slope
+}
+
+#[test]
+fn of_bottlenecks_in_every_arrangement() {
+    let smooth = |config: BottleneckConfig| BottleneckConfig { non_linearity: Activation::Gelu, ..config };
+    let pfeiffer = smooth(BottleneckConfig::pfeiffer(4.0));
+    let houlsby = BottleneckConfig::houlsby(4.0);
+    let configs = [
+        houlsby.clone(),
+        BottleneckConfig { ln_before: true, ln_after: true, dropout: 0.2, ..houlsby },
+        BottleneckConfig { use_gating: true, scaling: 0.5, ..pfeiffer.clone() },
+        BottleneckConfig { residual_before_ln: InnerResidual::PostAdd, leave_out: vec![1], ..pfeiffer.clone() },
+        BottleneckConfig { residual_before_ln: InnerResidual::AdapterInput, original_ln_after: false, ..pfeiffer },
+    ];
+    let head = Head::Classification(ClassificationHead::flexible(3));
+    for config in configs {
+        check(&Method::Bottleneck(config), Some(&head));
+    }
+}
+
+#[test]
+fn of_loras_on_every_linear_layer() {
+    let lora = LoraConfig { targets: LinearSite::ALL.to_vec(), lora_dropout: 0.1, ..LoraConfig::query_value(2, 4.0) };
+    check(&Method::Lora(lora), Some(&Head::Classification(ClassificationHead::pooled(3))));
+}
+
+#[test]
+fn of_heads_alone() {
+    for pooling in [Pooling::First, Pooling::Pooler, Pooling::Mean] {
+        let head = ClassificationHead { pooling, ..ClassificationHead::flexible(3) };
+        let head = Head::Classification(head);
+        let golden = Golden::read();
+        let dir = TempDir::new().expect("a folder");
+        golden.write_base(dir.path());
+        let folder = BaseFolder::open(dir.path()).expect("the base opens");
+        let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
+        let model = StitchedModel::fresh(backbone, &Method::LastLayer, Some(&head), 7).expect("a model");
+        let output = model.forward(&golden.batch().expect("a batch"), MODE).expect("forward");
+        assert!(!output.last_hidden_state.track_op(), "nothing below the head is in the graph");
+        check(&Method::LastLayer, Some(&head));
+    }
+}
+
+#[test]
+fn never_of_the_backbone() {
+    let golden = Golden::read();
+    let dir = TempDir::new().expect("a folder");
+    golden.write_base(dir.path());
+    let folder = BaseFolder::open(dir.path()).expect("the base opens");
+    let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
+    let method = Method::Lora(LoraConfig { layers: Some(vec![1]), ..LoraConfig::query_value(2, 4.0) });
+    let model = StitchedModel::fresh(backbone, &method, None, 1).expect("a model");
+    let grads = loss(&model, &golden).and_then(|l| l.backward()).expect("backward");
+    // Two factors on two layers' sites are four variables; candle keeps the gradients of
+    // intermediate results too, but none has the shape of a backbone weight.
+    assert!(model.parameters().iter().all(|(_, var)| grads.get(var).is_some()));
+    let frozen = [vec![16, 16], vec![32, 16], vec![16, 32], vec![20, 16]];
+    let kept = grads.get_ids().filter_map(|id| grads.get_id(*id)).filter(|g| frozen.contains(&g.dims().to_vec()));
+    assert_eq!(kept.count(), 0, "gradients of the shape of frozen weights");
+}
