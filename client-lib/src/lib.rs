@@ -24,6 +24,14 @@ pub mod ops;
 #[cfg(feature = "stitch")]
 pub mod params;
 #[cfg(feature = "stitch")]
+pub mod predict;
+#[cfg(feature = "stitch")]
+pub mod tensors;
+#[cfg(feature = "stitch")]
 pub mod text;
 #[cfg(feature = "stitch")]
 pub mod training;
+
+/// Where tensors lie and computations run.
+#[cfg(feature = "stitch")]
+pub use candle_core::Device;

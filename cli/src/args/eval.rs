@@ -1,7 +1,30 @@
 //! `hub eval`.
 
+use std::path::PathBuf;
+
 use clap::Args;
+
+use super::train::ColumnArgs;
 
 /// Arguments of `hub eval`.
 #[derive(Debug, Args)]
-pub(crate) struct EvalArgs {}
+pub(crate) struct EvalArgs {
+    /// Which adapter: a reference, or a folder on this machine
+    #[arg(value_name = "REF|DIR")]
+    pub(crate) adapter: String,
+    /// Folder of the backbone; by default the one with the right weights
+    #[arg(long, value_name = "DIR")]
+    pub(crate) base: Option<PathBuf>,
+    /// Labelled examples: .csv, .tsv or .jsonl
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Where text and label stand
+    #[command(flatten)]
+    pub(crate) columns: ColumnArgs,
+    /// Examples per forward pass
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch_size: u16,
+    /// Use a backbone with other weights than the adapter was trained on
+    #[arg(long)]
+    pub(crate) force: bool,
+}

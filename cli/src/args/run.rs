@@ -1,7 +1,28 @@
 //! `hub run`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// Arguments of `hub run`.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {}
+#[command(after_help = "\
+Prints label and probability, separated by tabs; with several texts each line ends with its text.
+With `--format json` the scores of all labels are printed too.
+
+  hub run sentiment \"a film to remember\"
+  hub run ./my-adapter --base ./all-MiniLM-L6-v2 < lines.txt")]
+pub(crate) struct RunArgs {
+    /// Which adapter: a reference, or a folder on this machine
+    #[arg(value_name = "REF|DIR")]
+    pub(crate) adapter: String,
+    /// Texts to label; without any, every line of standard input
+    #[arg(value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+    /// Folder of the backbone; by default the one with the right weights
+    #[arg(long, value_name = "DIR")]
+    pub(crate) base: Option<PathBuf>,
+    /// Use a backbone with other weights than the adapter was trained on
+    #[arg(long)]
+    pub(crate) force: bool,
+}

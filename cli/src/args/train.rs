@@ -1,7 +1,224 @@
 //! `hub train`.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use hub_client::training::data::ColumnRef;
+use hub_schemas::{
+    AdapterId, Version,
+    backbone::LinearSite,
+    label::{Language, License, TaskId},
+};
 
 /// Arguments of `hub train`.
 #[derive(Debug, Args)]
-pub(crate) struct TrainArgs {}
+#[command(after_help = "\
+The data is a .csv, .tsv or .jsonl file with a text and a label on every row. The folder it writes can
+be published with `hub push` and tried with `hub run`.
+
+Ctrl-C saves the run; `--resume` goes on with it and ends with exactly the same bytes. The same data,
+backbone, options and seed give the same adapter, digest included.")]
+pub(crate) struct TrainArgs {
+    /// Folder of the backbone; by default the configured one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) base: Option<PathBuf>,
+    /// The backbone's usual name; by default what its folder says
+    #[arg(long, value_name = "NAME")]
+    pub(crate) base_id: Option<String>,
+    /// Where the adapter is written
+    #[arg(long, short, value_name = "DIR", required_unless_present = "dry_run")]
+    pub(crate) output: Option<PathBuf>,
+    /// What is read, and how it is split
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// What is trained
+    #[command(flatten)]
+    pub(crate) method: MethodArgs,
+    /// How it is trained
+    #[command(flatten)]
+    pub(crate) steering: SteeringArgs,
+    /// What the manifest says
+    #[command(flatten)]
+    pub(crate) facts: FactArgs,
+    /// Go on with the interrupted run in the output folder
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) resume: bool,
+    /// Start again, and replace what lies in the output folder when done
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Say what would be trained, but train nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What is read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArgs {
+    /// Examples to train on: .csv, .tsv or .jsonl
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: PathBuf,
+    /// Examples that decide which checkpoint is kept; by default a share of the data
+    #[arg(long, value_name = "FILE")]
+    pub(crate) validation: Option<PathBuf>,
+    /// Share of the data set aside without a validation file
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, conflicts_with = "validation")]
+    pub(crate) validation_share: f64,
+    /// Examples for a last measurement that decides nothing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) test: Option<PathBuf>,
+    /// Where text and label stand
+    #[command(flatten)]
+    pub(crate) columns: ColumnArgs,
+}
+
+/// Where text and label stand in a file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct ColumnArgs {
+    /// Name or number (from 1) of the column with the text; guessed by default
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text_column: Option<ColumnRef>,
+    /// Name or number (from 1) of the column with the label; guessed by default
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label_column: Option<ColumnRef>,
+    /// Whether the first row holds column names; guessed by default
+    #[arg(long, value_name = "YES|NO", value_parser = parse_yes_no)]
+    pub(crate) header: Option<bool>,
+}
+
+/// The adapter methods by the names people use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MethodName {
+    /// Bottleneck after the feed-forward network of every block
+    #[default]
+    Pfeiffer,
+    /// Bottlenecks after attention and after the feed-forward network
+    Houlsby,
+    /// Low-rank updates of linear layers
+    Lora,
+    /// Only the prediction head, on the frozen backbone
+    LastLayer,
+}
+
+/// What a head reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PoolingName {
+    /// The first token's last state
+    First,
+    /// The backbone's own pooler
+    Pooler,
+    /// The mean over all tokens
+    Mean,
+}
+
+/// What is trained.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Method")]
+pub(crate) struct MethodArgs {
+    /// Adapter method
+    #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
+    pub(crate) method: MethodName,
+    /// Hidden size divided by bottleneck size (bottlenecks) [default: 16]
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) reduction_factor: Option<f64>,
+    /// Rank of the update (lora) [default: 8]
+    #[arg(long, value_name = "R")]
+    pub(crate) rank: Option<usize>,
+    /// Numerator of the update's scaling (lora) [default: twice the rank]
+    #[arg(long, value_name = "ALPHA")]
+    pub(crate) alpha: Option<f64>,
+    /// Linear layers to update (lora) [default: query,value]
+    #[arg(long, value_name = "SITES", value_delimiter = ',')]
+    pub(crate) targets: Vec<LinearSite>,
+    /// What the head reads [default: mean for last-layer, pooler for the others]
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub(crate) pooling: Option<PoolingName>,
+    /// Linear layers of the head
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) head_layers: usize,
+}
+
+/// The score that decides which checkpoint is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SelectionName {
+    /// Share of right predictions
+    #[default]
+    Accuracy,
+    /// F1 averaged over the labels
+    MacroF1,
+}
+
+/// How it is trained.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct SteeringArgs {
+    /// Passes over the data [default: 3; 20 for last-layer]
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    pub(crate) epochs: Option<u64>,
+    /// Steps in all, instead of epochs
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<u64>,
+    /// Examples per step
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub(crate) batch_size: usize,
+    /// Highest learning rate; the default depends on the method
+    #[arg(long, value_name = "RATE")]
+    pub(crate) lr: Option<f64>,
+    /// Share of the steps over which the learning rate rises
+    #[arg(long, value_name = "SHARE", default_value_t = 0.06)]
+    pub(crate) warmup: f64,
+    /// Weight decay
+    #[arg(long, value_name = "DECAY", default_value_t = 0.01)]
+    pub(crate) weight_decay: f64,
+    /// Longest text in tokens; the rest is cut off
+    #[arg(long, value_name = "TOKENS", default_value_t = 256)]
+    pub(crate) max_length: usize,
+    /// Seed of initial weights, data order, dropout and split
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Stop after so many evaluations without improvement
+    #[arg(long, value_name = "N")]
+    pub(crate) patience: Option<u64>,
+    /// Steps between evaluations; by default half an epoch
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) evaluate_every: Option<u64>,
+    /// Score that decides which checkpoint is kept
+    #[arg(long, value_enum, default_value_t, value_name = "SCORE")]
+    pub(crate) select: SelectionName,
+}
+
+/// What the manifest says.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Manifest")]
+pub(crate) struct FactArgs {
+    /// Full name; by default `local/` and the output folder's name
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub(crate) name: Option<AdapterId>,
+    /// Version
+    #[arg(long, value_name = "VERSION", default_value = "0.1.0", id = "adapter_version")]
+    pub(crate) version: Version,
+    /// What the adapter is for, as in `sentiment`
+    #[arg(long, value_name = "TASK", default_value = "classification")]
+    pub(crate) task: TaskId,
+    /// A narrower task, as in `movie-reviews`
+    #[arg(long, value_name = "TASK")]
+    pub(crate) subtask: Option<TaskId>,
+    /// Licence of the weights, as an SPDX expression
+    #[arg(long, value_name = "SPDX", default_value = "NOASSERTION")]
+    pub(crate) license: License,
+    /// Language of the data, as a BCP 47 tag; may be repeated
+    #[arg(long = "language", value_name = "TAG")]
+    pub(crate) languages: Vec<Language>,
+    /// One or two sentences for listings
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+}
+
+fn parse_yes_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        other => Err(format!("`{other}` is neither `yes` nor `no`")),
+    }
+}

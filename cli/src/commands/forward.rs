@@ -1,12 +1,84 @@
-//! `hub forward`.
+//! `hub forward`: tensors in, tensors out, to compare with other programs.
 
+use std::sync::Arc;
+
+use hub_client::{
+    backbones::Backbone,
+    checkpoint::{AdapterFolder, BaseFolder},
+    composition::Composition,
+    model::{Mode, ModelError, StitchedModel},
+    tensors::{TensorFileError, read_batch, write_output},
+};
+
+use super::numeric::DEVICE;
 use crate::{
-    args::forward::ForwardArgs,
+    args::forward::{ForwardArgs, NamedFolder},
     context::Context,
     failure::{Exit, UserError},
 };
 
 /// Runs `hub forward`.
-pub(crate) fn run(_context: &Context, _args: ForwardArgs) -> anyhow::Result<Exit> {
-    Err(UserError::new("`hub forward` is not there yet").into())
+pub(crate) fn run(context: &Context, args: ForwardArgs) -> anyhow::Result<Exit> {
+    if let Some(fusion) = args.fusion.first() {
+        let message = format!("the fusion weights in `{}` can't be used: this version composes with `Stack` only", fusion.display());
+        return Err(UserError::new(message).hint("leave `--fusion` out, or update hub").into());
+    }
+    let base = BaseFolder::open(&args.base)?;
+    let named = args.adapters.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
+    for (_, folder) in &named {
+        let wanted = folder.manifest.as_ref().map(|manifest| &manifest.base);
+        context.find_base(wanted, Some(&args.base), args.force)?;
+    }
+    let composition = composition(args.compose.as_deref(), &named)?;
+    let batch = read_batch(&args.inputs, base.config(), &DEVICE)?;
+    let backbone = Arc::new(Backbone::load(&base, &DEVICE).map_err(ModelError::from)?);
+    let model = match &composition {
+        None => StitchedModel::plain(backbone)?,
+        Some(composition) => {
+            let borrowed: Vec<(String, &AdapterFolder)> =
+                named.iter().map(|(name, folder)| (name.clone(), folder)).collect();
+            StitchedModel::compose(backbone, &borrowed, composition)?
+        }
+    };
+    let output = model.forward(&batch, Mode::Eval).map_err(TensorFileError::from)?;
+    write_output(&args.outputs, &output)?;
+    let what = if output.logits.is_some() { "`last_hidden_state` and `logits`" } else { "`last_hidden_state`" };
+    context.printer.done("wrote", &format!("{what} to `{}`", args.outputs.display()));
+    Ok(Exit::Success)
+}
+
+fn open(named: &NamedFolder) -> anyhow::Result<(String, AdapterFolder)> {
+    let folder = AdapterFolder::open(&named.folder)?;
+    let name = named.name.clone().unwrap_or_else(|| folder.name.clone());
+    Ok((name, folder))
+}
+
+/// What to compute: the expression, or the only adapter, or the plain backbone.
+fn composition(
+    expression: Option<&str>,
+    named: &[(String, AdapterFolder)],
+) -> anyhow::Result<Option<Composition>> {
+    let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+    if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        return Err(UserError::new(format!("two adapters are called `{}`", twice.1))
+            .hint("name them apart, as in `--adapter first=DIR --adapter second=DIR`")
+            .into());
+    }
+    match (expression, names.as_slice()) {
+        (Some(expression), _) => {
+            let composition: Composition = expression.parse()?;
+            let used = composition.names();
+            match names.iter().find(|name| !used.contains(*name)) {
+                None => Ok(Some(composition)),
+                Some(unused) => Err(UserError::new(format!("`{expression}` does not use the adapter `{unused}`"))
+                    .hint("add it to the expression, or leave its `--adapter` out")
+                    .into()),
+            }
+        }
+        (None, []) => Ok(None),
+        (None, [name]) => Ok(Some(Composition::Single((*name).to_owned()))),
+        (None, [first, second, ..]) => Err(UserError::new(format!("{} adapters are given, but not how they work together", names.len()))
+            .hint(format!("pass `--compose`, as in `--compose \"Stack({first}, {second})\"`"))
+            .into()),
+    }
 }

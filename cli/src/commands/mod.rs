@@ -6,6 +6,8 @@ mod eval;
 #[cfg(feature = "stitch")]
 mod forward;
 #[cfg(feature = "stitch")]
+mod numeric;
+#[cfg(feature = "stitch")]
 mod run;
 #[cfg(feature = "stitch")]
 mod train;
@@ -31,6 +33,5 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
 /// Hints for the error types of the numeric rooms; `None` for a type that is none of theirs.
 #[cfg(feature = "stitch")]
 pub(crate) fn numeric_error(error: &(dyn std::error::Error + 'static)) -> Option<Vec<String>> {
-    let _ = error;
-    None
+    numeric::hints(error)
 }

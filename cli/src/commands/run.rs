@@ -1,12 +1,99 @@
-//! `hub run`.
+//! `hub run`: labels for texts.
 
+use std::io::{BufRead as _, IsTerminal as _};
+
+use anyhow::Context as _;
+use hub_client::predict::{Prediction, Predictor};
+use serde_json::{Value, json};
+
+use super::numeric::DEVICE;
 use crate::{
     args::run::RunArgs,
     context::Context,
     failure::{Exit, UserError},
+    output::plain,
 };
 
+/// Lines of standard input that are labelled together: enough to fill batches of
+/// like length, few enough that answers flow.
+const CHUNK: usize = 256;
+
 /// Runs `hub run`.
-pub(crate) fn run(_context: &Context, _args: RunArgs) -> anyhow::Result<Exit> {
-    Err(UserError::new("`hub run` is not there yet").into())
+pub(crate) fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
+    let adapter = context.find_adapter(&args.adapter, args.base.as_deref())?;
+    let wanted = adapter.manifest.as_ref().map(|manifest| &manifest.base);
+    let base = context.find_base(wanted, args.base.as_deref(), args.force)?;
+    let predictor = Predictor::open(&base.folder, &adapter.folder, &DEVICE)?;
+    let mut answers = Answers { context, json: Vec::new() };
+    if args.texts.is_empty() {
+        if std::io::stdin().is_terminal() {
+            context.printer.status("reading texts from standard input, one a line; Ctrl-D ends");
+        }
+        label_lines(&predictor, &mut answers)?;
+    } else {
+        let with_text = args.texts.len() > 1;
+        answers.add(&args.texts, predictor.predict(&args.texts)?, with_text)?;
+    }
+    if context.printer.is_json() {
+        context.printer.json(&json!({
+            "adapter": adapter.title,
+            "labels": predictor.labels(),
+            "predictions": answers.json,
+        }))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn label_lines(predictor: &Predictor, answers: &mut Answers<'_>) -> anyhow::Result<()> {
+    // A person at a terminal wants an answer after every line.
+    let chunk = if std::io::stdin().is_terminal() { 1 } else { CHUNK };
+    let mut lines = std::io::stdin().lock().lines();
+    let mut number = 0_u64;
+    loop {
+        let mut texts = Vec::with_capacity(chunk);
+        for line in lines.by_ref().take(chunk) {
+            number += 1;
+            texts.push(line.map_err(|e| match e.kind() {
+                std::io::ErrorKind::InvalidData => anyhow::Error::from(UserError::new(format!(
+                    "standard input, line {number}: not valid UTF-8"
+                ))),
+                _ => anyhow::Error::from(e),
+            }).context("can't read the texts")?);
+        }
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let predictions = predictor.predict(&texts)?;
+        answers.add(&texts, predictions, true)?;
+    }
+}
+
+/// Prints answers as they come, or collects them for one JSON document.
+struct Answers<'a> {
+    context: &'a Context,
+    json: Vec<Value>,
+}
+
+impl Answers<'_> {
+    fn add(&mut self, texts: &[String], predictions: Vec<Prediction>, with_text: bool) -> anyhow::Result<()> {
+        let mut lines = String::new();
+        for (text, prediction) in texts.iter().zip(predictions) {
+            if self.context.printer.is_json() {
+                self.json.push(json!({
+                    "text": text,
+                    "label": prediction.label,
+                    "probability": prediction.probability,
+                    "logits": prediction.logits,
+                }));
+                continue;
+            }
+            lines.push_str(&format!("{}\t{:.4}", plain::line(&prediction.label), prediction.probability));
+            if with_text {
+                lines.push('\t');
+                lines.push_str(&plain::line(text));
+            }
+            lines.push('\n');
+        }
+        Ok(self.context.printer.raw(lines.as_bytes())?)
+    }
 }

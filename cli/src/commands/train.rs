@@ -1,12 +1,128 @@
-//! `hub train`.
+//! `hub train`: from a table of texts and labels to a folder that can be published.
 
+mod job;
+mod progress;
+
+use hub_client::training::{FinishedJob, JobOutcome, PreparedJob, Preparation};
+use serde_json::json;
+
+use super::numeric::DEVICE;
 use crate::{
     args::train::TrainArgs,
     context::Context,
-    failure::{Exit, UserError},
+    failure::Exit,
+    output::{Fields, units},
 };
+use progress::Watcher;
 
 /// Runs `hub train`.
-pub(crate) fn run(_context: &Context, _args: TrainArgs) -> anyhow::Result<Exit> {
-    Err(UserError::new("`hub train` is not there yet").into())
+pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
+    let base = context.find_base(None, args.base.as_deref(), false)?;
+    let dry_run = args.dry_run;
+    let job = job::resolve(args, base.folder)?;
+    let output = job.output.clone();
+    let prepared = job.prepare(&DEVICE)?;
+    if dry_run {
+        for notice in &prepared.notices {
+            context.printer.status(&notice.to_string());
+        }
+        print_plan(context, &prepared)?;
+        return Ok(Exit::Success);
+    }
+    let started = std::time::Instant::now();
+    let mut watcher = Watcher::new(&context.printer, context.interrupts.flag());
+    match prepared.run(&mut watcher)? {
+        JobOutcome::Finished(finished) => {
+            drop(watcher);
+            context.printer.done("trained", &format!(
+                "`{}@{}` in {}: kept step {} of {}",
+                finished.manifest.name,
+                finished.manifest.version,
+                units::duration(started.elapsed()),
+                finished.best_step,
+                finished.steps,
+            ));
+            print_result(context, &output, &finished)?;
+            let folder = output.display();
+            context.printer.hint(&format!("try it with `hub run {folder} \"some text\"`, publish it with `hub push {folder}`"));
+            Ok(Exit::Success)
+        }
+        JobOutcome::Interrupted { step, total } => {
+            drop(watcher);
+            context.printer.warn(&format!("interrupted after step {step} of {total}; the run is saved in `{}`", output.display()));
+            context.printer.hint("the same command with `--resume` goes on with it");
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+fn print_plan(context: &Context, prepared: &PreparedJob) -> anyhow::Result<()> {
+    let sizes: &Preparation = &prepared.preparation;
+    if context.printer.is_json() {
+        context.printer.json(&json!({
+            "method": prepared.method_summary(),
+            "format": prepared.format(),
+            "trainable": {
+                "method": sizes.method_parameters,
+                "head": sizes.head_parameters,
+                "total": sizes.method_parameters + sizes.head_parameters,
+                "share_of_backbone": sizes.trainable_share(),
+            },
+            "backbone_parameters": sizes.backbone_parameters,
+            "labels": prepared.labels(),
+            "examples": {
+                "train": sizes.training_examples,
+                "validation": sizes.validation_examples,
+                "test": sizes.test_examples,
+            },
+            "steps": sizes.steps,
+            "padding_share": sizes.padding_share,
+        }))?;
+        return Ok(());
+    }
+    let mut fields = Fields::default();
+    fields.add("method", prepared.method_summary());
+    fields.add("adapter parameters", sizes.method_parameters.to_string());
+    fields.add("head parameters", sizes.head_parameters.to_string());
+    fields.add("trainable", format!(
+        "{} ({:.2} % of the backbone's {})",
+        sizes.method_parameters + sizes.head_parameters,
+        100.0 * sizes.trainable_share(),
+        sizes.backbone_parameters,
+    ));
+    fields.add("written as", prepared.format().to_string());
+    fields.add("labels", prepared.labels().join(", "));
+    fields.add("examples", progress::examples(sizes));
+    fields.add("steps", sizes.steps.to_string());
+    fields.add("padding", format!("{:.1} % of the positions", 100.0 * sizes.padding_share));
+    Ok(context.printer.fields(&fields)?)
+}
+
+fn print_result(context: &Context, output: &std::path::Path, finished: &FinishedJob) -> anyhow::Result<()> {
+    let manifest = &finished.manifest;
+    if context.printer.is_json() {
+        context.printer.json(&json!({
+            "folder": output.display().to_string(),
+            "name": manifest.name,
+            "version": manifest.version,
+            "digest": finished.digest,
+            "size": manifest.total_size(),
+            "best_step": finished.best_step,
+            "steps": finished.steps,
+            "metrics": manifest.metrics,
+        }))?;
+        return Ok(());
+    }
+    let mut fields = Fields::default();
+    fields.add("folder", output.display().to_string());
+    fields.add("digest", finished.digest.to_string());
+    fields.add("size", units::bytes(manifest.total_size()));
+    for metric in &manifest.metrics {
+        let value = format!("{:.4} ({} of {})", metric.value, metric.split, metric.dataset);
+        match metric.name.as_str() {
+            "accuracy" => fields.add("accuracy", value),
+            _ => fields.add("macro F1", value),
+        }
+    }
+    Ok(context.printer.fields(&fields)?)
 }

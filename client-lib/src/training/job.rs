@@ -224,6 +224,21 @@ impl TrainingJob {
 }
 
 impl PreparedJob {
+    /// The method with the numbers that set its size.
+    pub fn method_summary(&self) -> String {
+        self.job.method.summary()
+    }
+
+    /// Whose file layout the weights will have.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Label names, in the order of their numbers.
+    pub fn labels(&self) -> &[String] {
+        self.labels.names()
+    }
+
     /// Where the data comes from, as the manifest states it.
     pub(super) fn sources(&self) -> Vec<DataSource> {
         let parts = [Some(&self.training), Some(&self.validation), self.test.as_ref()];

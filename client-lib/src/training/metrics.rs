@@ -106,17 +106,6 @@ impl Confusion {
     }
 }
 
-/// The class with the highest score; the first of equals.
-pub fn argmax(scores: &[f32]) -> u32 {
-    let mut best = 0;
-    for (class, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = class;
-        }
-    }
-    best as u32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,10 +132,5 @@ mod tests {
         confusion.add(4, 4);
         assert!((confusion.macro_f1() - 1.0).abs() < 1e-12);
         assert_eq!(Confusion::default().macro_f1(), 0.0);
-    }
-
-    #[test]
-    fn the_first_of_equal_scores_wins() {
-        assert_eq!(argmax(&[0.5, 2.0, 2.0]), 1);
     }
 }

@@ -36,7 +36,7 @@ pub enum DataError {
         line: u64,
     },
     /// A row with another number of columns than the first.
-    #[error("`{file}`, line {line}: {found} columns, but the first row has {expected}")]
+    #[error("`{file}`, line {line}: the number of columns is {found}, but {expected} in the first row")]
     Ragged {
         /// The file.
         file: String,

@@ -160,7 +160,7 @@ impl DataFile {
         }
         if examples.is_empty() {
             let detail = if blank_texts + blank_labels > 0 {
-                format!(": all {} rows are blank", blank_texts + blank_labels)
+                ": every row lacks its text or its label".to_owned()
             } else {
                 ": it has a header and nothing else".to_owned()
             };

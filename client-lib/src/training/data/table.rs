@@ -89,8 +89,12 @@ fn jsonl(file: &str, text: &str) -> Result<Table, DataError> {
     let mut fields: Vec<String> = Vec::new();
     let mut rows = Vec::new();
     for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
-        let object: Map<String, Value> = serde_json::from_str(text)
-            .map_err(|e| DataError::Json { file: file.to_owned(), line, reason: e.to_string() })?;
+        let refuse = |reason: String| DataError::Json { file: file.to_owned(), line, reason };
+        let object: Map<String, Value> = match serde_json::from_str(text) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => return Err(refuse("it holds another kind of value".to_owned())),
+            Err(error) => return Err(refuse(error.to_string())),
+        };
         if fields.is_empty() {
             fields = object.keys().cloned().collect();
         }

@@ -94,7 +94,21 @@ fn every_refusal_names_the_file_and_the_line() {
         read("a.xlsx", b"PK", &none),
     ];
     let messages: Vec<String> = cases.into_iter().map(|c| c.expect_err("refused").to_string()).collect();
-    insta::assert_snapshot!(messages.join("\n"), @"");
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    `a.csv` has no examples: it is empty
+    `a.csv` has no examples: it has a header and nothing else
+    `a.csv` has no examples: every row lacks its text or its label
+    `a.csv` has one column; an example needs a text and a label
+    `a.csv`, line 3: the number of columns is 1, but 2 in the first row
+    `a.csv`, line 3: not valid UTF-8; save the file with UTF-8 encoding
+    `a.csv` has no column `sentence`; it has: text, label
+    `a.csv` has no column `9`; it has: text, label
+    `a.csv`: the column `text` can't be both the text and the label
+    `a.csv`, line 2: the label "llllllllllllllllllllllllllllllllllllllll" is refused: a label has 1 to 200 bytes of plain text on one line
+    `a.jsonl`, line 2: not a JSON object: it holds another kind of value
+    `a.jsonl`, line 2: no text, number or boolean in the field `label`
+    `a.xlsx` is of an unknown kind: its name must end in .csv, .tsv or .jsonl
+    "#);
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! What the computing verbs share: columns, hints, and the device.
+
+use std::error::Error;
+
+use hub_client::{
+    Device,
+    checkpoint::CheckpointError,
+    composition::ExpressionError,
+    model::ModelError,
+    predict::PredictError,
+    tensors::TensorFileError,
+    training::{TrainingError, data::{ColumnOptions, DataError}},
+};
+
+use crate::args::train::ColumnArgs;
+
+/// Where this version computes.
+pub(super) const DEVICE: Device = Device::Cpu;
+
+/// The columns as the library wants to hear of them.
+pub(super) fn columns(args: &ColumnArgs) -> ColumnOptions {
+    ColumnOptions {
+        text: args.text_column.clone(),
+        label: args.label_column.clone(),
+        header: args.header,
+    }
+}
+
+/// Hints for the error types of the numeric rooms; `None` for a type that is none of theirs.
+pub(super) fn hints(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
+    if let Some(error) = error.downcast_ref::<TrainingError>() {
+        let data = match error {
+            TrainingError::Data(data) => data_hint(data),
+            _ => None,
+        };
+        return Some(error.hint().or(data).map(str::to_owned).into_iter().collect());
+    }
+    if let Some(error) = error.downcast_ref::<DataError>() {
+        return Some(data_hint(error).map(str::to_owned).into_iter().collect());
+    }
+    let known = error.is::<PredictError>()
+        || error.is::<TensorFileError>()
+        || error.is::<ModelError>()
+        || error.is::<CheckpointError>()
+        || error.is::<ExpressionError>();
+    known.then(Vec::new)
+}
+
+fn data_hint(error: &DataError) -> Option<&'static str> {
+    match error {
+        DataError::NoColumn { .. } | DataError::ManyLabels { .. } | DataError::Field { .. } => {
+            Some("name the columns with `--text-column` and `--label-column`")
+        }
+        DataError::Ragged { .. } => {
+            Some("a text that holds the separator must stand in quotes, or the file must be .jsonl")
+        }
+        DataError::OneLabel { .. } => Some("check that `--label-column` names the right column"),
+        DataError::UnknownLabel { .. } => Some("correct the label, or add examples of it to the training data"),
+        _ => None,
+    }
+}

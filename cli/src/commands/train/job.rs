@@ -1,0 +1,151 @@
+//! From flags to a training job.
+
+use std::path::{Path, PathBuf};
+
+use hub_client::training::{Existing, Facts, HyperParameters, Selection, TrainingJob};
+use hub_schemas::{
+    AdapterId,
+    backbone::LinearSite,
+    head::Pooling,
+    method::{BottleneckConfig, LoraConfig, Method},
+};
+
+use crate::{
+    args::train::{FactArgs, MethodArgs, MethodName, PoolingName, SelectionName, SteeringArgs, TrainArgs},
+    commands::numeric::columns,
+    failure::UserError,
+};
+
+/// The head is small and its features are computed once: many epochs cost seconds.
+const LAST_LAYER_EPOCHS: u64 = 20;
+/// Longest name that a folder's name is turned into; the limit of names.
+const MAX_NAME: usize = 64;
+
+/// Brings flags and defaults together.
+pub(super) fn resolve(args: TrainArgs, base: PathBuf) -> Result<TrainingJob, UserError> {
+    let method = method(&args.method)?;
+    let output = args.output.unwrap_or_default();
+    let facts = facts(args.facts, &output)?;
+    let mut options = options(&args.steering, &method);
+    options.validation_share = args.data.validation_share;
+    let pooling = match args.method.pooling {
+        Some(PoolingName::First) => Pooling::First,
+        Some(PoolingName::Pooler) => Pooling::Pooler,
+        Some(PoolingName::Mean) => Pooling::Mean,
+        None if method == Method::LastLayer => Pooling::Mean,
+        None => Pooling::Pooler,
+    };
+    let existing = match (args.resume, args.overwrite) {
+        (true, _) => Existing::Resume,
+        (false, true) => Existing::Overwrite,
+        (false, false) => Existing::Refuse,
+    };
+    Ok(TrainingJob {
+        base,
+        base_id: args.base_id,
+        data: args.data.data,
+        validation: args.data.validation,
+        test: args.data.test,
+        columns: columns(&args.data.columns),
+        method,
+        pooling,
+        head_layers: args.method.head_layers,
+        options,
+        output,
+        existing,
+        facts,
+    })
+}
+
+fn method(args: &MethodArgs) -> Result<Method, UserError> {
+    let is_bottleneck = matches!(args.method, MethodName::Pfeiffer | MethodName::Houlsby);
+    let is_lora = args.method == MethodName::Lora;
+    let misplaced = [
+        ("--reduction-factor", args.reduction_factor.is_some() && !is_bottleneck, "`pfeiffer` and `houlsby`"),
+        ("--rank", args.rank.is_some() && !is_lora, "`lora`"),
+        ("--alpha", args.alpha.is_some() && !is_lora, "`lora`"),
+        ("--targets", !args.targets.is_empty() && !is_lora, "`lora`"),
+    ];
+    if let Some((flag, _, methods)) = misplaced.into_iter().find(|(_, misplaced, _)| *misplaced) {
+        return Err(UserError::new(format!("`{flag}` has no meaning for this method; it belongs to {methods}")));
+    }
+    let factor = args.reduction_factor.unwrap_or(16.0);
+    Ok(match args.method {
+        MethodName::Pfeiffer => Method::Bottleneck(BottleneckConfig::pfeiffer(factor)),
+        MethodName::Houlsby => Method::Bottleneck(BottleneckConfig::houlsby(factor)),
+        MethodName::LastLayer => Method::LastLayer,
+        MethodName::Lora => {
+            let rank = args.rank.unwrap_or(8);
+            let alpha = args.alpha.unwrap_or(2.0 * rank as f64);
+            let mut config = LoraConfig::query_value(rank, alpha);
+            if !args.targets.is_empty() {
+                // One set, one spelling: the order of flags must not change the digest.
+                config.targets = LinearSite::ALL.into_iter().filter(|s| args.targets.contains(s)).collect();
+            }
+            Method::Lora(config)
+        }
+    })
+}
+
+fn options(args: &SteeringArgs, method: &Method) -> HyperParameters {
+    let defaults = HyperParameters::defaults(method);
+    let default_epochs = if *method == Method::LastLayer { LAST_LAYER_EPOCHS } else { defaults.epochs };
+    HyperParameters {
+        seed: args.seed,
+        epochs: args.epochs.unwrap_or(default_epochs),
+        steps: args.steps,
+        batch_size: args.batch_size,
+        learning_rate: args.lr.unwrap_or(defaults.learning_rate),
+        warmup: args.warmup,
+        weight_decay: args.weight_decay,
+        max_length: args.max_length,
+        patience: args.patience,
+        evaluate_every: args.evaluate_every,
+        selection: match args.select {
+            SelectionName::Accuracy => Selection::Accuracy,
+            SelectionName::MacroF1 => Selection::MacroF1,
+        },
+        ..defaults
+    }
+}
+
+fn facts(args: FactArgs, output: &Path) -> Result<Facts, UserError> {
+    let name = match args.name {
+        Some(name) => name,
+        None => local_name(output)?,
+    };
+    Ok(Facts {
+        name,
+        version: args.version,
+        task: args.task,
+        subtask: args.subtask,
+        license: args.license,
+        languages: args.languages,
+        description: args.description,
+    })
+}
+
+/// `local/` and the folder's name, in the letters a name may have.
+fn local_name(output: &Path) -> Result<AdapterId, UserError> {
+    let folder = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
+    let folder = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let letters = folder.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    let name: String = letters.collect::<Vec<_>>().join("-").chars().take(MAX_NAME).collect();
+    let name = if name.is_empty() { "adapter" } else { name.trim_end_matches('-') };
+    format!("local/{name}").parse().map_err(|e: hub_schemas::name::NameError| {
+        UserError::new(format!("the output folder's name can't name an adapter: {e}")).hint("pass `--name`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_names_the_adapter() {
+        let name = |folder: &str| local_name(Path::new(folder)).map(|id| id.to_string()).ok();
+        assert_eq!(name("runs/Movie Reviews.v2").as_deref(), Some("local/movie-reviews-v2"));
+        assert_eq!(name("runs/sst_2/").as_deref(), Some("local/sst-2"));
+        assert_eq!(name("/").as_deref(), Some("local/adapter"));
+    }
+}

@@ -1,0 +1,123 @@
+//! Training as people watch it: a bar with loss, score, rate and time left.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use hub_client::training::{Preparation, TrainingEvent, TrainingObserver, data::Notice};
+
+use crate::output::{
+    Printer,
+    progress::{Progress, Unit},
+};
+
+/// Draws what happens, and hears Ctrl-C.
+pub(super) struct Watcher {
+    printer: Printer,
+    stop: Arc<AtomicBool>,
+    steps: u64,
+    bar: Option<Progress>,
+    /// Running mean of the loss: single batches jump.
+    loss: Option<f64>,
+    score: Option<f64>,
+    told_stop: bool,
+}
+
+impl Watcher {
+    /// Nothing has happened yet.
+    pub(super) fn new(printer: &Printer, stop: Arc<AtomicBool>) -> Self {
+        let printer = printer.clone();
+        Self { printer, stop, steps: 0, bar: None, loss: None, score: None, told_stop: false }
+    }
+
+    fn message(&self) -> String {
+        let loss = self.loss.map(|loss| format!("loss {loss:.4}"));
+        let score = self.score.map(|score| format!("accuracy {score:.4}"));
+        loss.into_iter().chain(score).collect::<Vec<_>>().join("  ")
+    }
+
+    fn notice(&self, notice: &Notice) {
+        match notice {
+            Notice::Leak { .. } => self.printer.warn(&notice.to_string()),
+            _ => self.printer.status(&notice.to_string()),
+        }
+    }
+
+    fn features(&mut self, done: usize, total: usize) {
+        let bar = self
+            .bar
+            .get_or_insert_with(|| Progress::new(&self.printer, "features", Unit::Steps, total as u64));
+        bar.set(done as u64);
+        if done == total {
+            self.bar = None;
+        }
+    }
+
+    fn step(&mut self, step: u64, total: u64, loss: f32) {
+        let loss = f64::from(loss);
+        self.loss = Some(self.loss.map_or(loss, |mean| 0.9 * mean + 0.1 * loss));
+        let message = self.message();
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = Progress::new(&self.printer, "training", Unit::Steps, total);
+            // A resumed run does not begin at nothing.
+            bar.set(step - 1);
+            bar
+        });
+        bar.message(&message);
+        bar.advance(1);
+        if !self.told_stop && self.stop.load(Ordering::SeqCst) {
+            self.told_stop = true;
+            self.printer.status("saving the run; Ctrl-C again ends at once");
+        }
+    }
+}
+
+impl TrainingObserver for Watcher {
+    fn on(&mut self, event: &TrainingEvent<'_>) {
+        match event {
+            TrainingEvent::Notice(notice) => self.notice(notice),
+            TrainingEvent::Prepared(sizes) => {
+                self.steps = sizes.steps;
+                self.printer.status(&format!(
+                    "training {} numbers ({:.2} % of the backbone) on {}; {:.1} % padding",
+                    sizes.method_parameters + sizes.head_parameters,
+                    100.0 * sizes.trainable_share(),
+                    examples(sizes),
+                    100.0 * sizes.padding_share,
+                ));
+            }
+            TrainingEvent::Resumed { step } => {
+                self.printer.status(&format!("going on after step {step} of {}", self.steps));
+            }
+            TrainingEvent::Features { done, total } => self.features(*done, *total),
+            TrainingEvent::Step { step, total, loss, .. } => self.step(*step, *total, *loss),
+            TrainingEvent::Evaluated { evaluation, best } => {
+                let confusion = &evaluation.confusion;
+                self.score = Some(confusion.accuracy());
+                self.printer.status(&format!(
+                    "step {}: validation loss {:.4}, accuracy {:.4}, macro F1 {:.4}{}",
+                    evaluation.step,
+                    evaluation.loss,
+                    confusion.accuracy(),
+                    confusion.macro_f1(),
+                    if *best { " (best)" } else { "" },
+                ));
+            }
+            TrainingEvent::Saved { .. } => {}
+        }
+    }
+
+    fn should_stop(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+/// `900 examples, 100 for validation`.
+pub(super) fn examples(sizes: &Preparation) -> String {
+    let mut text = format!("{} examples, {} for validation", sizes.training_examples, sizes.validation_examples);
+    if sizes.test_examples > 0 {
+        text.push_str(&format!(", {} for testing", sizes.test_examples));
+    }
+    text
+}

@@ -1,0 +1,224 @@
+//! Model inputs and outputs as safetensors files, by the argument names of
+//! Hugging Face models: the door through which other programs compare.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::TensorView,
+};
+
+use crate::{
+    architectures::TransformerConfig,
+    files::{Access, write_atomic},
+    model::{Batch, Output},
+};
+
+const INPUT_IDS: &str = "input_ids";
+const ATTENTION_MASK: &str = "attention_mask";
+const TOKEN_TYPE_IDS: &str = "token_type_ids";
+
+/// A file of inputs that can't be used, or of outputs that can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum TensorFileError {
+    /// It can't be read or written.
+    #[error("can't {action} `{}`: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is no safetensors file.
+    #[error("`{}` is not a safetensors file: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An input is missing, unknown or malformed.
+    #[error("the input `{name}` in `{}` {reason}", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// Reads the inputs of a backbone with this configuration. Without an attention
+/// mask every position is a token.
+pub fn read_batch(path: &Path, config: &TransformerConfig, device: &Device) -> Result<Batch, TensorFileError> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| TensorFileError::Io { action: "read", path: path.to_owned(), source })?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|e| TensorFileError::Format { path: path.to_owned(), reason: e.to_string() })?;
+    let refuse = |name: &str, reason: String| TensorFileError::Input {
+        path: path.to_owned(),
+        name: name.to_owned(),
+        reason,
+    };
+    let known = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS];
+    if let Some(other) = file.names().into_iter().find(|name| !known.contains(name)) {
+        return Err(refuse(other, format!("is none that {} reads: {}", config.architecture, known.join(", "))));
+    }
+    let read = |name: &str, limit: usize| -> Result<Option<(Vec<usize>, Vec<u32>)>, TensorFileError> {
+        let Ok(view) = file.tensor(name) else { return Ok(None) };
+        let values = whole_numbers(&view).ok_or_else(|| refuse(name, "does not hold whole numbers".into()))?;
+        if let Some(value) = values.iter().find(|value| !(0..limit as i64).contains(*value)) {
+            return Err(refuse(name, format!("holds {value}; it must lie between 0 and {}", limit - 1)));
+        }
+        Ok(Some((view.shape().to_vec(), values.into_iter().map(|v| v as u32).collect())))
+    };
+    let (shape, ids) =
+        read(INPUT_IDS, config.shape.vocab_size)?.ok_or_else(|| refuse(INPUT_IDS, "is missing".into()))?;
+    let &[rows, length] = shape.as_slice() else {
+        return Err(refuse(INPUT_IDS, format!("has the shape {shape:?}; it must be [batch, tokens]")));
+    };
+    if rows == 0 || !(1..=config.max_positions).contains(&length) {
+        let reason = format!("has the shape {shape:?}; at least one row of 1 to {} tokens is read", config.max_positions);
+        return Err(refuse(INPUT_IDS, reason));
+    }
+    let tensor = |values: Vec<u32>| Tensor::from_vec(values, (rows, length), device);
+    let like_ids = |name: &str, limit: usize| match read(name, limit)? {
+        Some((other, _)) if other != shape => {
+            Err(refuse(name, format!("has the shape {other:?}, `{INPUT_IDS}` has {shape:?}")))
+        }
+        found => Ok(found.map(|(_, values)| values)),
+    };
+    let mask = like_ids(ATTENTION_MASK, 2)?.unwrap_or_else(|| vec![1; rows * length]);
+    let types = like_ids(TOKEN_TYPE_IDS, config.token_types)?;
+    Ok(Batch {
+        input_ids: tensor(ids)?,
+        attention_mask: tensor(mask)?,
+        token_type_ids: types.map(tensor).transpose()?,
+    })
+}
+
+/// The elements of a tensor whose values are whole, whatever their type is.
+fn whole_numbers(view: &TensorView<'_>) -> Option<Vec<i64>> {
+    let bytes = view.data();
+    let whole = |value: f64| (value.fract() == 0.0 && value.abs() < 1e15).then_some(value as i64);
+    macro_rules! elements {
+        ($type:ty, $width:literal, $convert:expr) => {
+            bytes
+                .as_chunks::<$width>()
+                .0
+                .iter()
+                .map(|chunk| $convert(<$type>::from_le_bytes(*chunk)))
+                .collect::<Option<Vec<i64>>>()
+        };
+    }
+    match view.dtype() {
+        Dtype::BOOL | Dtype::U8 => Some(bytes.iter().map(|&b| i64::from(b)).collect()),
+        Dtype::I32 => elements!(i32, 4, |v| Some(i64::from(v))),
+        Dtype::U32 => elements!(u32, 4, |v| Some(i64::from(v))),
+        Dtype::I64 => elements!(i64, 8, Some),
+        Dtype::F32 => elements!(f32, 4, |v| whole(f64::from(v))),
+        Dtype::F64 => elements!(f64, 8, whole),
+        _ => None,
+    }
+}
+
+/// Writes `last_hidden_state`, and `logits` when there are any, in single precision.
+pub fn write_output(path: &Path, output: &Output) -> Result<(), TensorFileError> {
+    let named = [("last_hidden_state", Some(&output.last_hidden_state)), ("logits", output.logits.as_ref())];
+    let mut tensors = Vec::new();
+    for (name, tensor) in named {
+        let Some(tensor) = tensor else { continue };
+        let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        tensors.push((name, tensor.dims().to_vec(), bytes));
+    }
+    let failed = |source| TensorFileError::Io { action: "write", path: path.to_owned(), source };
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+    let bytes = views
+        .and_then(|views| safetensors::serialize(views, None))
+        .map_err(|e| failed(std::io::Error::other(e)))?;
+    write_atomic(path, &bytes, Access::Everyone).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_schemas::{
+        backbone::{Architecture, BackboneShape},
+        method::Activation,
+    };
+
+    use super::*;
+
+    fn config() -> TransformerConfig {
+        TransformerConfig {
+            architecture: Architecture::Bert,
+            shape: BackboneShape { hidden_size: 8, num_layers: 1, num_heads: 2, intermediate_size: 8, vocab_size: 9 },
+            max_positions: 4,
+            token_types: 2,
+            norm_eps: 1e-12,
+            activation: Activation::Gelu,
+        }
+    }
+
+    fn read(tensors: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) -> Result<Batch, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("in.safetensors");
+        let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+            (*name, TensorView::new(*dtype, shape.clone(), bytes).expect("a view"))
+        });
+        std::fs::write(&path, safetensors::serialize(views, None).expect("serialises")).expect("writes");
+        let shown = path.display().to_string();
+        read_batch(&path, &config(), &Device::Cpu).map_err(|e| e.to_string().replace(&shown, "in.safetensors"))
+    }
+
+    fn i64s(values: &[i64]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn integer_and_float_inputs_are_read() {
+        let mask: Vec<u8> = [1.0_f32, 1.0, 1.0, 0.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let batch = read(&[
+            (INPUT_IDS, Dtype::I64, vec![2, 2], i64s(&[1, 2, 3, 8])),
+            (ATTENTION_MASK, Dtype::F32, vec![2, 2], mask),
+        ])
+        .expect("reads");
+        assert_eq!(batch.input_ids.to_vec2::<u32>().expect("ids"), [[1, 2], [3, 8]]);
+        assert_eq!(batch.attention_mask.to_vec2::<u32>().expect("mask"), [[1, 1], [1, 0]]);
+        assert!(batch.token_type_ids.is_none());
+    }
+
+    #[test]
+    fn inputs_that_can_not_be_are_named() {
+        let ids = |values: &[i64], shape: &[usize]| (INPUT_IDS, Dtype::I64, shape.to_vec(), i64s(values));
+        let messages = [
+            read(&[]),
+            read(&[ids(&[1, 9], &[1, 2])]),
+            read(&[ids(&[1, -1], &[1, 2])]),
+            read(&[ids(&[1, 2], &[2])]),
+            read(&[ids(&[1; 5], &[1, 5])]),
+            read(&[ids(&[1, 2], &[1, 2]), ("pixel_values", Dtype::U8, vec![1], vec![0])]),
+            read(&[ids(&[1, 2], &[1, 2]), (ATTENTION_MASK, Dtype::U8, vec![1], vec![1])]),
+        ];
+        let messages: Vec<String> = messages.into_iter().map(|m| m.expect_err("refused")).collect();
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        the input `input_ids` in `in.safetensors` is missing
+        the input `input_ids` in `in.safetensors` holds 9; it must lie between 0 and 8
+        the input `input_ids` in `in.safetensors` holds -1; it must lie between 0 and 8
+        the input `input_ids` in `in.safetensors` has the shape [2]; it must be [batch, tokens]
+        the input `input_ids` in `in.safetensors` has the shape [1, 5]; at least one row of 1 to 4 tokens is read
+        the input `pixel_values` in `in.safetensors` is none that bert reads: input_ids, attention_mask, token_type_ids
+        the input `attention_mask` in `in.safetensors` has the shape [1], `input_ids` has [1, 2]
+        ");
+    }
+}
