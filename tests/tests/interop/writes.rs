@@ -79,7 +79,7 @@ fn train(home: &Path, method: &[&str]) -> Result<std::path::PathBuf> {
     let (data, out) = (home.join("sentences.csv"), home.join("trained"));
     std::fs::write(&data, SENTENCES)?;
     let mut command = hub(home)?;
-    command.arg("train").arg("--base").arg(fixture("tiny-bert")).arg("--data").arg(&data).arg("--out").arg(&out);
+    command.arg("train").arg("--base").arg(fixture("tiny-bert")).arg("--data").arg(&data).arg("--output").arg(&out);
     command.args(["--validation", "sentences.csv", "--task", "sentiment", "--epochs", "4", "--batch-size", "4"]);
     command.args(["--lr", "0.02", "--seed", "5"]).args(method);
     succeed(&mut command)?;
@@ -97,7 +97,7 @@ fn trained_means_the_same_in(library: &str, method: &[&str]) -> Result<()> {
 
 #[test]
 fn a_trained_lora_means_the_same_in_peft() -> Result<()> {
-    trained_means_the_same_in("peft", &["--method", "lora", "--r", "4"])
+    trained_means_the_same_in("peft", &["--method", "lora", "--rank", "4"])
 }
 
 #[test]
