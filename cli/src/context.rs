@@ -23,7 +23,6 @@ pub(crate) struct Context {
     /// What was asked for, by flag, environment, file or default.
     pub(crate) settings: Settings,
     /// What Ctrl-C does.
-    #[cfg_attr(not(feature = "stitch"), expect(dead_code, reason = "only computing commands ask for a flag"))]
     pub(crate) interrupts: Interrupts,
     runtime: tokio::runtime::Runtime,
 }

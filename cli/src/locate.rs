@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hub_client::{
     cache::Cache,
-    exchange::{BaseSearch, Choice, FolderDigests, Pulled, Resolver, looks_like_path, pull},
+    exchange::{BaseSearch, Choice, FolderDigests, Pulled, Resolver, pull},
     registry::RegistryClient,
 };
 use hub_schemas::{Digest, Reference};
@@ -39,7 +39,11 @@ impl Context {
     }
 
     /// Brings the version that `reference` means into the local store.
-    pub(crate) fn fetch(&self, reference: &Reference, base: Option<&Path>) -> anyhow::Result<(Choice, Pulled)> {
+    pub(crate) fn fetch(
+        &self,
+        reference: &Reference,
+        base: Option<&Path>,
+    ) -> anyhow::Result<(Choice, Pulled)> {
         let (client, cache) = (self.client_unless_offline()?, self.cache());
         self.block_on(async {
             let choice = self.choose(client.as_ref(), &cache, reference, base).await?;
@@ -104,10 +108,10 @@ fn hugging_face_cache() -> Option<PathBuf> {
 /// What computing commands need besides.
 #[cfg(feature = "stitch")]
 mod stitched {
-    use hub_client::{checkpoint::AdapterFolder, exchange::BaseError};
+    use hub_client::{checkpoint::AdapterFolder, exchange::BaseError, exchange::looks_like_path};
     use hub_schemas::{Manifest, manifest::BaseModel};
 
-    use super::{Context, Digest, Path, PathBuf, Reference, looks_like_path};
+    use super::{Context, Digest, Path, PathBuf, Reference};
 
     /// An adapter's folder on this machine.
     #[derive(Debug, Clone)]

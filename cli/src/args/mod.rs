@@ -6,6 +6,7 @@
 
 mod adapters;
 mod config;
+mod convert;
 #[cfg(feature = "stitch")]
 pub(crate) mod eval;
 #[cfg(feature = "stitch")]
@@ -25,6 +26,7 @@ use clap_complete::Shell;
 
 pub(crate) use adapters::{InfoArgs, PullArgs, RemoveArgs};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
+pub(crate) use convert::ConvertArgs;
 pub(crate) use global::{Color, Format, GlobalArgs};
 pub(crate) use login::{LoginArgs, LogoutArgs};
 pub(crate) use push::PushArgs;
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     /// Run a stitched model on tensors from a file
     #[cfg(feature = "stitch")]
     Forward(forward::ForwardArgs),
+    /// Write an adapter in another library's format
+    Convert(ConvertArgs),
     /// Show or change the configuration
     Config(ConfigArgs),
     /// Check that everything `hub` needs is in place

@@ -52,13 +52,15 @@ fn print_json(
     let confusion = &measured.confusion;
     let scores = confusion.per_label(predictor.labels().len());
     let labels: Vec<_> = (predictor.labels().iter().zip(&scores))
-        .map(|(label, score)| json!({
-            "label": label,
-            "examples": score.support,
-            "precision": score.precision,
-            "recall": score.recall,
-            "f1": score.f1,
-        }))
+        .map(|(label, score)| {
+            json!({
+                "label": label,
+                "examples": score.support,
+                "precision": score.precision,
+                "recall": score.recall,
+                "f1": score.f1,
+            })
+        })
         .collect();
     context.printer.json(&json!({
         "adapter": title,

@@ -20,7 +20,10 @@ use crate::{
 /// Runs `hub forward`.
 pub(crate) fn run(context: &Context, args: ForwardArgs) -> anyhow::Result<Exit> {
     if let Some(fusion) = args.fusion.first() {
-        let message = format!("the fusion weights in `{}` can't be used: this version composes with `Stack` only", fusion.display());
+        let message = format!(
+            "the fusion weights in `{}` can't be used: this version composes with `Stack` only",
+            fusion.display()
+        );
         return Err(UserError::new(message).hint("leave `--fusion` out, or update hub").into());
     }
     let base = BaseFolder::open(&args.base)?;
@@ -42,7 +45,8 @@ pub(crate) fn run(context: &Context, args: ForwardArgs) -> anyhow::Result<Exit> 
     };
     let output = model.forward(&batch, Mode::Eval).map_err(TensorFileError::from)?;
     write_output(&args.outputs, &output)?;
-    let what = if output.logits.is_some() { "`last_hidden_state` and `logits`" } else { "`last_hidden_state`" };
+    let what =
+        if output.logits.is_some() { "`last_hidden_state` and `logits`" } else { "`last_hidden_state`" };
     context.printer.done("wrote", &format!("{what} to `{}`", args.outputs.display()));
     Ok(Exit::Success)
 }
@@ -70,15 +74,19 @@ fn composition(
             let used = composition.names();
             match names.iter().find(|name| !used.contains(*name)) {
                 None => Ok(Some(composition)),
-                Some(unused) => Err(UserError::new(format!("`{expression}` does not use the adapter `{unused}`"))
-                    .hint("add it to the expression, or leave its `--adapter` out")
-                    .into()),
+                Some(unused) => {
+                    Err(UserError::new(format!("`{expression}` does not use the adapter `{unused}`"))
+                        .hint("add it to the expression, or leave its `--adapter` out")
+                        .into())
+                }
             }
         }
         (None, []) => Ok(None),
         (None, [name]) => Ok(Some(Composition::Single((*name).to_owned()))),
-        (None, [first, second, ..]) => Err(UserError::new(format!("{} adapters are given, but not how they work together", names.len()))
-            .hint(format!("pass `--compose`, as in `--compose \"Stack({first}, {second})\"`"))
-            .into()),
+        (None, [first, second, ..]) => {
+            Err(UserError::new(format!("{} adapters are given, but not how they work together", names.len()))
+                .hint(format!("pass `--compose`, as in `--compose \"Stack({first}, {second})\"`"))
+                .into())
+        }
     }
 }

@@ -1,22 +1,45 @@
 //! What the verbs do: one file per verb, each with `run(&Context, Args) -> Result<Exit>`.
 
 mod completions;
+mod config;
+mod convert;
+mod doctor;
 #[cfg(feature = "stitch")]
 mod eval;
 #[cfg(feature = "stitch")]
 mod forward;
+mod info;
+mod list;
+mod login;
+mod logout;
 #[cfg(feature = "stitch")]
 mod numeric;
+mod pull;
+mod push;
+mod remove;
 #[cfg(feature = "stitch")]
 mod run;
+mod search;
 #[cfg(feature = "stitch")]
 mod train;
+mod whoami;
+mod yank;
 
 use crate::{args::Command, context::Context, failure::Exit};
 
 /// Runs a verb.
 pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
     match command {
+        Command::Login(args) => login::run(context, &args),
+        Command::Logout(args) => logout::run(context, &args),
+        Command::Whoami => whoami::run(context),
+        Command::Push(args) => push::run(context, &args),
+        Command::Pull(args) => pull::run(context, &args),
+        Command::Search(args) => search::run(context, args),
+        Command::Info(args) => info::run(context, &args),
+        Command::List => list::run(context),
+        Command::Remove(args) => remove::run(context, &args),
+        Command::Yank(args) => yank::run(context, &args),
         #[cfg(feature = "stitch")]
         Command::Train(args) => train::run(context, args),
         #[cfg(feature = "stitch")]
@@ -25,8 +48,10 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(context, args),
         #[cfg(feature = "stitch")]
         Command::Forward(args) => forward::run(context, args),
+        Command::Convert(args) => convert::run(context, &args),
+        Command::Config(args) => config::run(context, &args),
+        Command::Doctor(args) => doctor::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),
-        _ => Err(crate::failure::UserError::new("this verb is not there yet").into()),
     }
 }
 

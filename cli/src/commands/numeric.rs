@@ -9,7 +9,10 @@ use hub_client::{
     model::ModelError,
     predict::PredictError,
     tensors::TensorFileError,
-    training::{TrainingError, data::{ColumnOptions, DataError}},
+    training::{
+        TrainingError,
+        data::{ColumnOptions, DataError},
+    },
 };
 
 use crate::args::train::ColumnArgs;
@@ -19,11 +22,7 @@ pub(super) const DEVICE: Device = Device::Cpu;
 
 /// The columns as the library wants to hear of them.
 pub(super) fn columns(args: &ColumnArgs) -> ColumnOptions {
-    ColumnOptions {
-        text: args.text_column.clone(),
-        label: args.label_column.clone(),
-        header: args.header,
-    }
+    ColumnOptions { text: args.text_column.clone(), label: args.label_column.clone(), header: args.header }
 }
 
 /// Hints for the error types of the numeric rooms; `None` for a type that is none of theirs.
@@ -55,7 +54,9 @@ fn data_hint(error: &DataError) -> Option<&'static str> {
             Some("a text that holds the separator must stand in quotes, or the file must be .jsonl")
         }
         DataError::OneLabel { .. } => Some("check that `--label-column` names the right column"),
-        DataError::UnknownLabel { .. } => Some("correct the label, or add examples of it to the training data"),
+        DataError::UnknownLabel { .. } => {
+            Some("correct the label, or add examples of it to the training data")
+        }
         _ => None,
     }
 }

@@ -53,12 +53,15 @@ fn label_lines(predictor: &Predictor, answers: &mut Answers<'_>) -> anyhow::Resu
         let mut texts = Vec::with_capacity(chunk);
         for line in lines.by_ref().take(chunk) {
             number += 1;
-            texts.push(line.map_err(|e| match e.kind() {
-                std::io::ErrorKind::InvalidData => anyhow::Error::from(UserError::new(format!(
-                    "standard input, line {number}: not valid UTF-8"
-                ))),
-                _ => anyhow::Error::from(e),
-            }).context("can't read the texts")?);
+            texts.push(
+                line.map_err(|e| match e.kind() {
+                    std::io::ErrorKind::InvalidData => anyhow::Error::from(UserError::new(format!(
+                        "standard input, line {number}: not valid UTF-8"
+                    ))),
+                    _ => anyhow::Error::from(e),
+                })
+                .context("can't read the texts")?,
+            );
         }
         if texts.is_empty() {
             return Ok(());

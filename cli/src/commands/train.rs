@@ -3,7 +3,7 @@
 mod job;
 mod progress;
 
-use hub_client::training::{FinishedJob, JobOutcome, PreparedJob, Preparation};
+use hub_client::training::{FinishedJob, JobOutcome, Preparation, PreparedJob};
 use serde_json::json;
 
 use super::numeric::DEVICE;
@@ -34,22 +34,30 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
     match prepared.run(&mut watcher)? {
         JobOutcome::Finished(finished) => {
             drop(watcher);
-            context.printer.done("trained", &format!(
-                "`{}@{}` in {}: kept step {} of {}",
-                finished.manifest.name,
-                finished.manifest.version,
-                units::duration(started.elapsed()),
-                finished.best_step,
-                finished.steps,
-            ));
+            context.printer.done(
+                "trained",
+                &format!(
+                    "`{}@{}` in {}: kept step {} of {}",
+                    finished.manifest.name,
+                    finished.manifest.version,
+                    units::duration(started.elapsed()),
+                    finished.best_step,
+                    finished.steps,
+                ),
+            );
             print_result(context, &output, &finished)?;
             let folder = output.display();
-            context.printer.hint(&format!("try it with `hub run {folder} \"some text\"`, publish it with `hub push {folder}`"));
+            context.printer.hint(&format!(
+                "try it with `hub run {folder} \"some text\"`, publish it with `hub push {folder}`"
+            ));
             Ok(Exit::Success)
         }
         JobOutcome::Interrupted { step, total } => {
             drop(watcher);
-            context.printer.warn(&format!("interrupted after step {step} of {total}; the run is saved in `{}`", output.display()));
+            context.printer.warn(&format!(
+                "interrupted after step {step} of {total}; the run is saved in `{}`",
+                output.display()
+            ));
             context.printer.hint("the same command with `--resume` goes on with it");
             Ok(Exit::Interrupted)
         }
@@ -84,12 +92,15 @@ fn print_plan(context: &Context, prepared: &PreparedJob) -> anyhow::Result<()> {
     fields.add("method", prepared.method_summary());
     fields.add("adapter parameters", sizes.method_parameters.to_string());
     fields.add("head parameters", sizes.head_parameters.to_string());
-    fields.add("trainable", format!(
-        "{} ({:.2} % of the backbone's {})",
-        sizes.method_parameters + sizes.head_parameters,
-        100.0 * sizes.trainable_share(),
-        sizes.backbone_parameters,
-    ));
+    fields.add(
+        "trainable",
+        format!(
+            "{} ({:.2} % of the backbone's {})",
+            sizes.method_parameters + sizes.head_parameters,
+            100.0 * sizes.trainable_share(),
+            sizes.backbone_parameters,
+        ),
+    );
     fields.add("written as", prepared.format().to_string());
     fields.add("labels", prepared.labels().join(", "));
     fields.add("examples", progress::examples(sizes));

@@ -46,7 +46,11 @@ pub(crate) fn tell_choice(printer: &Printer, choice: &Choice) {
     match &choice.how {
         How::Exact => {}
         How::Newest { of } => {
-            printer.status(&format!("`{}` is the newest that fits, of {}", choice.title(), units::count(*of as u64, "version")));
+            printer.status(&format!(
+                "`{}` is the newest that fits, of {}",
+                choice.title(),
+                units::count(*of as u64, "version")
+            ));
         }
         How::Best { word, candidates, other_bases } => {
             let mut why = candidates.first().map(reasons).unwrap_or_default();
@@ -55,13 +59,20 @@ pub(crate) fn tell_choice(printer: &Printer, choice: &Choice) {
             }
             printer.status(&format!("`{word}` means `{}`: {why}", choice.title()));
             for candidate in candidates.iter().skip(1).take(3) {
-                printer.status(&format!("  rather than `{}`: {}", title(&candidate.adapter), reasons(candidate)));
+                printer.status(&format!(
+                    "  rather than `{}`: {}",
+                    title(&candidate.adapter),
+                    reasons(candidate)
+                ));
             }
             if candidates.len() > 4 {
                 printer.status(&format!("  or {} more", candidates.len() - 4));
             }
             if *other_bases > 0 {
-                printer.status(&format!("  left out: {} for another backbone", units::count(*other_bases, "adapter")));
+                printer.status(&format!(
+                    "  left out: {} for another backbone",
+                    units::count(*other_bases, "adapter")
+                ));
             }
         }
     }

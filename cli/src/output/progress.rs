@@ -84,6 +84,10 @@ impl Progress {
     }
 
     /// A few words after the numbers, such as a loss.
+    #[cfg_attr(
+        not(feature = "stitch"),
+        expect(dead_code, reason = "only computing commands have more to say")
+    )]
     pub(crate) fn message(&self, text: &str) {
         let text = plain::line(text).into_owned();
         if let Some(bar) = &self.bar {

@@ -36,7 +36,9 @@ impl Reporter for Transfers {
                 self.0.warn(&format!("{reason}; trying again in {wait} (attempt {})", attempt + 1));
             }
             Event::Discarded { name } => {
-                self.0.warn(&format!("what an earlier download of `{name}` left is damaged; fetching it again"));
+                self.0.warn(&format!(
+                    "what an earlier download of `{name}` left is damaged; fetching it again"
+                ));
             }
             Event::Waiting { what } => self.0.status(&format!("waiting for {what}")),
         }

@@ -148,7 +148,8 @@ impl Cache {
         if path.exists() {
             return Ok(());
         }
-        write_atomic(&path, self.registry.as_str().as_bytes(), Access::Everyone).map_err(CacheError::write(&path))
+        write_atomic(&path, self.registry.as_str().as_bytes(), Access::Everyone)
+            .map_err(CacheError::write(&path))
     }
 }
 

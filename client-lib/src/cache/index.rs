@@ -33,7 +33,8 @@ impl Cache {
     /// Keeps a version list.
     pub fn keep_index(&self, index: &KnownIndex) -> Result<(), CacheError> {
         let path = self.index_path(&index.document.name);
-        let bytes = serde_json::to_vec(index).map_err(std::io::Error::from).map_err(CacheError::write(&path))?;
+        let bytes =
+            serde_json::to_vec(index).map_err(std::io::Error::from).map_err(CacheError::write(&path))?;
         write_atomic(&path, &bytes, Access::Everyone).map_err(CacheError::write(&path))
     }
 

@@ -78,7 +78,8 @@ impl Cache {
     fn registry_key(&self) -> String {
         let url = self.registry.as_str().trim_end_matches('/');
         let host = self.registry.host_str().unwrap_or("registry");
-        let plain: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+        let plain: String =
+            host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
         let port = self.registry.port_or_known_default().unwrap_or_default();
         format!("{plain}-{port}-{}", &Digest::of(url.as_bytes()).hex()[..8])
     }

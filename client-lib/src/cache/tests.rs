@@ -1,4 +1,4 @@
-use hub_schemas::{canonical, Manifest};
+use hub_schemas::{Manifest, canonical};
 use serde_json::json;
 
 use super::*;

@@ -41,7 +41,11 @@ pub fn looks_like_path(text: &str) -> bool {
 impl BaseSearch {
     /// Finds a backbone: the named one, else the one that has the wanted weights.
     /// The named one may have other weights: see [`FoundBase::is_right`].
-    pub fn find(&self, wanted: Option<&BaseModel>, digests: &mut FolderDigests) -> Result<FoundBase, BaseError> {
+    pub fn find(
+        &self,
+        wanted: Option<&BaseModel>,
+        digests: &mut FolderDigests,
+    ) -> Result<FoundBase, BaseError> {
         if let Some(named) = &self.named {
             let folder = BaseFolder::open(&self.named_folder(named)?)?;
             let weights_digest = digests.of(&folder)?;

@@ -113,7 +113,8 @@ impl ResolveError {
                 let mut hints: Vec<_> = meant.iter().map(|m| format!("did you mean `{m}`?")).collect();
                 if *other_bases > 0 {
                     let (count, verb) = (other_bases, if *other_bases == 1 { "belongs" } else { "belong" });
-                    hints.push(format!("{count} {verb} to another backbone: `hub search {word}` shows which"));
+                    hints
+                        .push(format!("{count} {verb} to another backbone: `hub search {word}` shows which"));
                 } else {
                     hints.push("`hub search` lists what there is".into());
                 }
@@ -232,7 +233,8 @@ impl BaseError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::NotNamed => vec![
-                "name its folder with `--base DIR`, or once and for all with `hub config set base DIR`".into(),
+                "name its folder with `--base DIR`, or once and for all with `hub config set base DIR`"
+                    .into(),
             ],
             Self::Unknown { .. } => vec![
                 "`--base` takes a folder with config.json and model.safetensors, or the name of a model in \

@@ -38,7 +38,8 @@ impl FolderDigests {
     /// Opens the memory in `folder`. One that can't be read is empty: it only costs time.
     pub fn open(folder: &Path) -> Self {
         let path = folder.join(FILE);
-        let known = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let known =
+            fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         Self { path, known }
     }
 

@@ -40,8 +40,8 @@ pub async fn pull(client: &RegistryClient, cache: &Cache, choice: &Choice) -> Re
         return Ok(Pulled { entry, fetched: 0, reused });
     }
     let bytes = client.manifest(&choice.digest, Purpose::Pull).await?;
-    let manifest = Manifest::parse(&bytes)
-        .map_err(|source| PullError::Manifest { title: choice.title(), source })?;
+    let manifest =
+        Manifest::parse(&bytes).map_err(|source| PullError::Manifest { title: choice.title(), source })?;
     check_identity(choice, &manifest)?;
     let files = stream::iter(unique(&manifest.files));
     let fetched: Vec<u64> = files
@@ -93,19 +93,20 @@ async fn fetch(
     if cache.has_blob(&file.digest, file.size) {
         return Ok(0);
     }
-    let blob = Blob {
-        adapter: &manifest.name,
-        name: file.path.as_str(),
-        digest: file.digest,
-        size: file.size,
-    };
+    let blob =
+        Blob { adapter: &manifest.name, name: file.path.as_str(), digest: file.digest, size: file.size };
     let partial = cache.partial_path(&file.digest)?;
     client.download(&blob, &partial).await?;
     cache.keep_blob(&file.digest)?;
     Ok(file.size)
 }
 
-fn put_in_place(cache: &Cache, manifest: &Manifest, bytes: &[u8], choice: &Choice) -> Result<Entry, PullError> {
+fn put_in_place(
+    cache: &Cache,
+    manifest: &Manifest,
+    bytes: &[u8],
+    choice: &Choice,
+) -> Result<Entry, PullError> {
     let staged = cache.stage(manifest, bytes)?;
     let misfit = |source| PullError::Misfit { title: choice.title(), source: Box::new(source) };
     let folder = AdapterFolder::open(staged.folder()).map_err(misfit)?;

@@ -94,7 +94,8 @@ impl Resolver<'_> {
         let exact = requirement.and_then(exact_version);
         if let Some(entry) = exact.as_ref().and_then(|version| self.cache.entry(id, version)) {
             let known = self.cache.known_index(id);
-            let noted = known.as_ref().and_then(|k| k.document.versions.iter().find(|v| v.digest == entry.digest));
+            let noted =
+                known.as_ref().and_then(|k| k.document.versions.iter().find(|v| v.digest == entry.digest));
             return Ok(Choice {
                 name: Some((id.clone(), entry.manifest.version.clone())),
                 digest: entry.digest,
@@ -165,9 +166,10 @@ impl Resolver<'_> {
             Some(requirement) => requirement.matches(&e.manifest.version),
             None => !e.manifest.version.is_prerelease(),
         };
-        let entry = entries.iter().find(|e| fits(e)).or_else(|| {
-            requirement.is_none().then(|| entries.first()).flatten()
-        });
+        let entry = entries
+            .iter()
+            .find(|e| fits(e))
+            .or_else(|| requirement.is_none().then(|| entries.first()).flatten());
         let entry = entry.ok_or_else(|| self.offline(reference))?;
         Ok(cached_choice(entry.clone(), How::Newest { of }))
     }
@@ -216,11 +218,12 @@ impl Resolver<'_> {
         let fits = |e: &&Entry| self.base.is_none_or(|base| e.manifest.base.weights_digest == base);
         let other_bases = entries.iter().filter(|e| rank(e).is_some() && !fits(e)).count() as u64;
         let metric = |e: &Entry| e.manifest.headline_metric().map_or(f64::NEG_INFINITY, |m| m.value);
-        let best = entries.iter().filter(fits).filter_map(|e| Some((rank(e)?, e))).min_by(|(a, x), (b, y)| {
-            a.cmp(b)
-                .then_with(|| metric(y).total_cmp(&metric(x)))
-                .then_with(|| y.manifest.version.cmp(&x.manifest.version))
-        });
+        let best =
+            entries.iter().filter(fits).filter_map(|e| Some((rank(e)?, e))).min_by(|(a, x), (b, y)| {
+                a.cmp(b)
+                    .then_with(|| metric(y).total_cmp(&metric(x)))
+                    .then_with(|| y.manifest.version.cmp(&x.manifest.version))
+            });
         let (_, entry) = best.ok_or_else(|| self.offline(reference))?;
         let how = How::Best { word: word.to_owned(), candidates: Vec::new(), other_bases };
         Ok(cached_choice(entry.clone(), how))
@@ -293,7 +296,11 @@ fn any() -> VersionReq {
 /// Names to suggest from. It is only a courtesy, so a failure is no failure.
 async fn names(client: &RegistryClient) -> Vec<AdapterId> {
     let query = SearchQuery { limit: Some(hub_schemas::api::MAX_LIMIT), ..SearchQuery::default() };
-    client.search(&query).await.map(|page| page.items.into_iter().map(|a| a.name).collect()).unwrap_or_default()
+    client
+        .search(&query)
+        .await
+        .map(|page| page.items.into_iter().map(|a| a.name).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -313,17 +320,26 @@ mod tests {
             version: text.trim_end_matches('!').parse().expect("a version"),
             digest: Digest::of(text.as_bytes()),
             size: 1,
-            base: BaseSummary { id: "tiny".into(), architecture: Architecture::Bert, weights_digest: Digest::of(b"w") },
+            base: BaseSummary {
+                id: "tiny".into(),
+                architecture: Architecture::Bert,
+                weights_digest: Digest::of(b"w"),
+            },
             method: "lora".into(),
             published_at: at,
             yanked: text.ends_with('!').then(|| Yank { reason: "wrong labels".into(), at }),
         };
-        IndexDocument { name: "ada/sst".parse().expect("a name"), versions: versions.iter().map(entry).collect() }
+        IndexDocument {
+            name: "ada/sst".parse().expect("a name"),
+            versions: versions.iter().map(entry).collect(),
+        }
     }
 
     fn chosen(versions: &[&str], requirement: &str) -> Result<String, String> {
         let requirement = (!requirement.is_empty()).then(|| requirement.parse().expect("a requirement"));
-        choose(&index(versions), requirement.as_ref()).map(|v| v.version.to_string()).map_err(|e| e.to_string())
+        choose(&index(versions), requirement.as_ref())
+            .map(|v| v.version.to_string())
+            .map_err(|e| e.to_string())
     }
 
     #[test]

@@ -183,7 +183,9 @@ impl RegistryError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::GaveUp { source, .. } => source.hints(),
-            Self::Setup { .. } => vec!["install the system's CA certificates (package `ca-certificates`)".into()],
+            Self::Setup { .. } => {
+                vec!["install the system's CA certificates (package `ca-certificates`)".into()]
+            }
             Self::Unreachable { url, .. } if self.is_refused() => vec![
                 "nothing listens there: start a registry with `hub-server serve`, or name another one with \
                  `--registry URL` or `hub config set registry URL`"
@@ -191,13 +193,19 @@ impl RegistryError {
                 format!("`hub doctor --registry {}` checks the connection", origin(url)),
             ],
             Self::Unreachable { .. } | Self::Broken { .. } | Self::Stalled { .. } | Self::CutShort { .. } => {
-                vec!["check the network and the registry's URL, then run the same command again: it continues".into()]
+                vec![
+                    "check the network and the registry's URL, then run the same command again: it continues"
+                        .into(),
+                ]
             }
             Self::NotARegistry { .. } => {
                 vec!["is that the URL of a registry? `hub config get registry` shows the one in use".into()]
             }
             Self::Corrupt { .. } => {
-                vec!["nothing was kept; try again, and tell the registry's operator if it happens again".into()]
+                vec![
+                    "nothing was kept; try again, and tell the registry's operator if it happens again"
+                        .into(),
+                ]
             }
             Self::Changed { .. } => vec!["push again when nothing writes into the folder".into()],
             Self::Io { source, .. } if is_full(source) => {
@@ -211,9 +219,15 @@ impl RegistryError {
 
 fn problem_hints(problem: &Problem) -> Vec<String> {
     let own = match problem.code {
-        ProblemCode::Unauthorized => Some("log in with `hub login`; a token is made by the registry's operator"),
-        ProblemCode::VersionExists => Some("versions never change: publish the new content with another `--version`"),
-        ProblemCode::StorageFull => Some("what was uploaded is kept: push again when the operator has made room"),
+        ProblemCode::Unauthorized => {
+            Some("log in with `hub login`; a token is made by the registry's operator")
+        }
+        ProblemCode::VersionExists => {
+            Some("versions never change: publish the new content with another `--version`")
+        }
+        ProblemCode::StorageFull => {
+            Some("what was uploaded is kept: push again when the operator has made room")
+        }
         _ => None,
     };
     problem.hint.clone().or_else(|| own.map(ToOwned::to_owned)).into_iter().collect()

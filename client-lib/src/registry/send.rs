@@ -80,10 +80,7 @@ impl Sender {
     }
 
     /// Sends a request that may be sent twice, and repeats it as [`retry`] says.
-    pub(super) async fn send(
-        &self,
-        request: impl Fn() -> RequestBuilder,
-    ) -> Result<Response, RegistryError> {
+    pub(super) async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, RegistryError> {
         let mut attempts = Attempts::new(self);
         loop {
             match self.send_once(request()).await {
@@ -99,8 +96,7 @@ impl Sender {
         let url = http::display_url(request.url());
         let method = request.method().clone();
         let started = Instant::now();
-        let response =
-            self.http.execute(request).await.map_err(|e| RegistryError::transport(&url, e))?;
+        let response = self.http.execute(request).await.map_err(|e| RegistryError::transport(&url, e))?;
         self.answered.store(true, Ordering::Relaxed);
         let status = response.status();
         tracing::debug!(
@@ -125,7 +121,11 @@ impl Sender {
             return Err(RegistryError::NotARegistry { url, status });
         }
         let body = http::read_bounded(response, MAX_DOCUMENT_BYTES, what).await?;
-        serde_json::from_slice(&body).map_err(|e| RegistryError::Malformed { what, url, reason: e.to_string() })
+        serde_json::from_slice(&body).map_err(|e| RegistryError::Malformed {
+            what,
+            url,
+            reason: e.to_string(),
+        })
     }
 
     /// Sends and reads JSON, repeating both: a connection may break inside a body too.
@@ -204,7 +204,8 @@ fn is_json(response: &Response) -> bool {
 async fn refusal(response: Response, url: String) -> RegistryError {
     let status = response.status().as_u16();
     let retry_after = retry::retry_after(response.headers());
-    if response.content_length() == Some(0) || !media_type(&response).eq_ignore_ascii_case(PROBLEM_MEDIA_TYPE) {
+    if response.content_length() == Some(0) || !media_type(&response).eq_ignore_ascii_case(PROBLEM_MEDIA_TYPE)
+    {
         return without_problem(status, url, retry_after);
     }
     let body = http::read_bounded(response, MAX_PROBLEM_BYTES, "error message").await;

@@ -67,7 +67,9 @@ fn method(args: &MethodArgs) -> Result<Method, UserError> {
         ("--targets", !args.targets.is_empty() && !is_lora, "`lora`"),
     ];
     if let Some((flag, _, methods)) = misplaced.into_iter().find(|(_, misplaced, _)| *misplaced) {
-        return Err(UserError::new(format!("`{flag}` has no meaning for this method; it belongs to {methods}")));
+        return Err(UserError::new(format!(
+            "`{flag}` has no meaning for this method; it belongs to {methods}"
+        )));
     }
     let factor = args.reduction_factor.unwrap_or(16.0);
     Ok(match args.method {

@@ -115,7 +115,8 @@ impl TrainingObserver for Watcher {
 
 /// `900 examples, 100 for validation`.
 pub(super) fn examples(sizes: &Preparation) -> String {
-    let mut text = format!("{} examples, {} for validation", sizes.training_examples, sizes.validation_examples);
+    let mut text =
+        format!("{} examples, {} for validation", sizes.training_examples, sizes.validation_examples);
     if sizes.test_examples > 0 {
         text.push_str(&format!(", {} for testing", sizes.test_examples));
     }

@@ -43,7 +43,12 @@ impl RegistryClient {
     }
 
     /// Adds bytes until there are `blob.size`, over as many connections as it takes.
-    async fn fill(&self, blob: &Blob<'_>, file: &mut Partial, meter: &dyn Meter) -> Result<(), RegistryError> {
+    async fn fill(
+        &self,
+        blob: &Blob<'_>,
+        file: &mut Partial,
+        meter: &dyn Meter,
+    ) -> Result<(), RegistryError> {
         let mut attempts = Attempts::new(&self.sender);
         while file.len() < blob.size {
             let before = file.len();
@@ -62,7 +67,12 @@ impl RegistryClient {
     }
 
     /// One request for what is missing.
-    async fn stream(&self, blob: &Blob<'_>, file: &mut Partial, meter: &dyn Meter) -> Result<(), RegistryError> {
+    async fn stream(
+        &self,
+        blob: &Blob<'_>,
+        file: &mut Partial,
+        meter: &dyn Meter,
+    ) -> Result<(), RegistryError> {
         let url = self.blob_url(blob.adapter, &blob.digest);
         let shown = display_url(&url);
         let mut request = self.sender.request(Method::GET, url);

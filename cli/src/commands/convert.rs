@@ -1,0 +1,48 @@
+//! `hub convert`: the same weights in another library's layout.
+
+use std::fs;
+
+use hub_client::checkpoint::{AdapterFolder, convert};
+use serde::Serialize;
+
+use crate::{
+    args::ConvertArgs,
+    context::Context,
+    failure::{Exit, UserError},
+};
+
+#[derive(Serialize)]
+struct Answer {
+    folder: std::path::PathBuf,
+    format: String,
+}
+
+/// Converts; the tensors keep their bytes.
+pub(crate) fn run(context: &Context, args: &ConvertArgs) -> anyhow::Result<Exit> {
+    let folder = AdapterFolder::open(&args.folder)?;
+    if fs::read_dir(&args.out).is_ok_and(|mut items| items.next().is_some()) {
+        return Err(UserError::new(format!("`{}` is not empty", args.out.display()))
+            .hint("name a folder that is empty or not there with `--out DIR`")
+            .into());
+    }
+    let base = match &folder.manifest {
+        Some(manifest) => manifest.base.clone(),
+        None => {
+            let found =
+                context.base_search(args.base.as_deref()).find(None, &mut context.folder_digests())?;
+            found.folder.model_with_digest(None, found.weights_digest)
+        }
+    };
+    let name = args.name.as_ref().map_or(folder.name.as_str(), |name| name.as_str());
+    let name = if name.is_empty() { "default" } else { name };
+    let (from, to) = (folder.format, args.to.into());
+    convert(&folder, &base, to, name, &args.out)?;
+    let (source, out) = (args.folder.display(), args.out.display());
+    context.printer.done("wrote", &format!("`{source}` ({from}) as {to} to `{out}`"));
+    if context.printer.is_json() {
+        context.printer.json(&Answer { folder: args.out.clone(), format: to.to_string() })?;
+    } else {
+        context.printer.line(&args.out.to_string_lossy())?;
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,194 @@
+//! The manifest of what is pushed: the folder's own, with what the flags change, or one made here.
+
+use std::path::Path;
+
+use hub_client::{
+    checkpoint::{
+        AdapterFolder, CheckpointError, ManifestFacts, assemble_manifest, file_entries, model_card,
+        read_bounded,
+    },
+    files::{Access, write_atomic},
+};
+use hub_schemas::{
+    AdapterId, AdapterName, Manifest, Namespace, Version,
+    api::WhoAmI,
+    manifest::{FileEntry, MANIFEST_FILE},
+};
+
+use crate::{args::PushArgs, context::Context, failure::UserError};
+
+/// The card, which people read.
+const CARD: &str = "README.md";
+/// Namespace of adapters that were trained before anybody said whose they are.
+const UNCLAIMED: &str = "local";
+const MAX_CARD_BYTES: u64 = 4 << 20;
+
+/// The manifest to publish. Writes the card where there is none, unless it is a dry run.
+pub(super) fn manifest(context: &Context, args: &PushArgs, account: &WhoAmI) -> anyhow::Result<Manifest> {
+    let folder = AdapterFolder::open(&args.folder)?;
+    match &folder.manifest {
+        Some(own) => {
+            folder.check_fit(&own.base.shape)?;
+            adjusted(own, args, &account.user)
+        }
+        None => made(context, args, &folder, &account.user),
+    }
+}
+
+/// Writes the manifest beside the files, so that the folder says what was published.
+pub(super) fn write_manifest(folder: &Path, bytes: &[u8]) -> Result<(), UserError> {
+    write(&folder.join(MANIFEST_FILE), bytes)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), UserError> {
+    write_atomic(path, bytes, Access::Everyone).map_err(|e| {
+        UserError::new(format!("can't write `{}`: {e}", path.display())).hint(
+            "push writes the manifest and the model card into the folder; copy it to one you may write to",
+        )
+    })
+}
+
+/// The folder's own manifest with what the flags change.
+fn adjusted(own: &Manifest, args: &PushArgs, user: &Namespace) -> anyhow::Result<Manifest> {
+    let mut manifest = own.clone();
+    let unclaimed = manifest.name.namespace.as_str() == UNCLAIMED && user.as_str() != UNCLAIMED;
+    if let Some(name) = &args.name {
+        manifest.name = name.clone();
+    } else if unclaimed {
+        manifest.name.namespace = user.clone();
+    }
+    if let Some(version) = &args.version {
+        manifest.version = version.clone();
+    }
+    if let Some(task) = &args.task {
+        manifest.task.name = task.clone();
+    }
+    if args.subtask.is_some() {
+        manifest.task.subtask.clone_from(&args.subtask);
+    }
+    if !args.labels.is_empty() {
+        manifest.task.labels.clone_from(&args.labels);
+    }
+    if let Some(license) = &args.license {
+        manifest.license = license.clone();
+    }
+    if !args.languages.is_empty() {
+        manifest.languages.clone_from(&args.languages);
+    }
+    if let Some(description) = &args.description {
+        manifest.description.clone_from(description);
+    }
+    if let Some(id) = &args.base_id {
+        manifest.base.id.clone_from(id);
+    }
+    manifest.validate()?;
+    check_unchanged(own, &file_entries(&args.folder)?, &args.folder)?;
+    // A card that was generated is generated again, so that it names what is published.
+    let card = read_card(&args.folder)?;
+    let generated = card.as_deref() == Some(model_card(own).as_bytes());
+    with_card(manifest, args, card.is_none() || generated)
+}
+
+/// What the manifest lists must still be what lies in the folder. The card may be edited.
+fn check_unchanged(own: &Manifest, found: &[FileEntry], folder: &Path) -> Result<(), UserError> {
+    for file in own.files.iter().filter(|f| f.path.as_str() != CARD) {
+        let path = folder.join(file.path.as_str());
+        match found.iter().find(|f| f.path == file.path) {
+            Some(now) if now.digest == file.digest => {}
+            Some(_) => {
+                return Err(UserError::new(format!(
+                    "`{}` is not the file that {MANIFEST_FILE} describes: its digest is another",
+                    path.display()
+                ))
+                .hint(format!(
+                    "train or export the adapter again, or delete `{}` to describe the folder anew",
+                    folder.join(MANIFEST_FILE).display()
+                )));
+            }
+            None => {
+                return Err(UserError::new(format!(
+                    "`{}` is missing; {MANIFEST_FILE} lists it",
+                    path.display()
+                ))
+                .hint("put the file back, or train or export the adapter again"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A manifest for a folder that has none, from the flags and the backbone.
+fn made(
+    context: &Context,
+    args: &PushArgs,
+    folder: &AdapterFolder,
+    user: &Namespace,
+) -> anyhow::Result<Manifest> {
+    let (Some(task), Some(license)) = (&args.task, &args.license) else {
+        let missing = match (&args.task, &args.license) {
+            (None, None) => "`--task` and `--license`",
+            (None, _) => "`--task`",
+            _ => "`--license`",
+        };
+        return Err(UserError::new(format!(
+            "`{}` has no {MANIFEST_FILE}, so {missing} must say what it can't",
+            args.folder.display()
+        ))
+        .hint("for example `hub push DIR --base BACKBONE --task sentiment --license Apache-2.0`")
+        .into());
+    };
+    let search = context.base_search(args.base.as_deref());
+    let base = search.find(None, &mut context.folder_digests())?;
+    let id = args.base_id.as_deref().or(folder.base_hint.as_deref().filter(|hint| is_model_name(hint)));
+    let base = base.folder.model_with_digest(id, base.weights_digest);
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => AdapterId { namespace: user.clone(), name: folder_name(&args.folder)? },
+    };
+    let facts = ManifestFacts {
+        name,
+        version: args.version.clone().unwrap_or(Version::new(1, 0, 0)),
+        task: task.clone(),
+        subtask: args.subtask.clone(),
+        labels: args.labels.clone(),
+        languages: args.languages.clone(),
+        license: license.clone(),
+        description: args.description.clone().unwrap_or_default(),
+        metrics: Vec::new(),
+        training: None,
+        dependencies: Vec::new(),
+    };
+    let manifest = assemble_manifest(folder, &base, facts)?;
+    let has_card = read_card(&args.folder)?.is_some();
+    with_card(manifest, args, !has_card)
+}
+
+/// PEFT notes where the backbone was loaded from; a path on somebody's disk is no name.
+fn is_model_name(hint: &str) -> bool {
+    let parts: Vec<_> = hint.split('/').collect();
+    parts.len() == 2 && parts.iter().all(|p| !p.is_empty() && !p.starts_with(['.', '~']))
+}
+
+fn folder_name(folder: &Path) -> Result<AdapterName, UserError> {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let name = absolute.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    name.parse().map_err(|error| {
+        UserError::new(format!("the folder's name can't be the adapter's name: {error}"))
+            .hint("name it with `--as NAMESPACE/NAME`")
+    })
+}
+
+fn read_card(folder: &Path) -> Result<Option<Vec<u8>>, CheckpointError> {
+    let path = folder.join(CARD);
+    if path.is_file() { read_bounded(&path, MAX_CARD_BYTES).map(Some) } else { Ok(None) }
+}
+
+/// The manifest with the folder's files as they are, after writing the card where asked.
+fn with_card(mut manifest: Manifest, args: &PushArgs, write_card: bool) -> anyhow::Result<Manifest> {
+    if write_card && !args.dry_run {
+        write(&args.folder.join(CARD), model_card(&manifest).as_bytes())?;
+    }
+    manifest.files = file_entries(&args.folder)?;
+    manifest.validate()?;
+    Ok(manifest)
+}
