@@ -1,0 +1,127 @@
+//! A real registry for tests: on a free port, in folders of its own.
+//!
+//! [`TestHub`] runs in the test's process, [`HubProcess`] as the real program, for
+//! tests that kill it. A [`Visitor`] speaks plain HTTP, so that what is tested is
+//! the contract and not our own client; a [`SampleAdapter`] is a small adapter with
+//! real safetensors.
+
+mod process;
+mod sample;
+mod visitor;
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use hub_schemas::{name::Namespace, token::Scope};
+use hub_server::{
+    App, ServeError, Server,
+    admin::{self, Lifetime},
+    config::Config,
+};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+pub use process::{HubProcess, server_binary};
+pub use sample::{SampleAdapter, TINY_BERT, safetensors_bytes, tiny_base};
+pub use visitor::{Answer, Visitor};
+
+/// A registry in this process.
+#[derive(Debug)]
+pub struct TestHub {
+    address: SocketAddr,
+    app: App,
+    config: Config,
+    folder: Arc<TempDir>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<Result<(), ServeError>>>,
+}
+
+impl TestHub {
+    /// A registry with the defaults.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A registry with changed settings.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let mut config = Config::embedded(folder.path());
+        config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        change(&mut config);
+        Self::open(config, folder).await
+    }
+
+    async fn open(config: Config, folder: Arc<TempDir>) -> Self {
+        let server = Server::bind(&config).await.expect("the registry opens");
+        let (address, app) = (server.address(), server.app().clone());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(server.run(async move { stopped.await.unwrap_or(()) }));
+        Self { address, app, config, folder, stop: Some(stop), serving: Some(serving) }
+    }
+
+    /// Stops the registry, finishing requests in flight, and starts it again on the same
+    /// data, at another port.
+    pub async fn restart(mut self) -> Self {
+        self.stop().await;
+        Self::open(self.config.clone(), Arc::clone(&self.folder)).await
+    }
+
+    /// Stops the registry, finishing requests in flight.
+    pub async fn stop(&mut self) {
+        self.stop.take();
+        if let Some(serving) = self.serving.take() {
+            serving.await.expect("no panic").expect("a clean stop");
+        }
+    }
+
+    /// Where it listens: `http://127.0.0.1:…`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The folder with its database and files.
+    pub fn data(&self) -> &Path {
+        &self.config.data
+    }
+
+    /// Adds a user and lets them in with a token that may do everything.
+    pub async fn user(&self, name: &str) -> Visitor {
+        admin::add_user(&self.app, &namespace(name)).await.expect("a new user");
+        self.visitor(&self.token(name, &Scope::ALL, None).await)
+    }
+
+    /// Adds a namespace that belongs to `owner`.
+    pub async fn add_namespace(&self, name: &str, owner: &str) {
+        admin::add_namespace(&self.app, &namespace(name), &namespace(owner)).await.expect("a new namespace");
+    }
+
+    /// Makes `user` a member of a namespace.
+    pub async fn add_member(&self, name: &str, user: &str) {
+        admin::add_member(&self.app, &namespace(name), &namespace(user)).await.expect("a member");
+    }
+
+    /// A new token's secret. `lifetime` is written as on the command line: `30d`.
+    pub async fn token(&self, user: &str, scopes: &[Scope], lifetime: Option<&str>) -> String {
+        let lifetime = lifetime.map(|text| text.parse::<Lifetime>().expect("a lifetime"));
+        let secret = admin::mint(&self.app, &namespace(user), "test", scopes, lifetime).await;
+        secret.expect("a token").expose().to_owned()
+    }
+
+    /// Somebody with this token.
+    pub fn visitor(&self, token: &str) -> Visitor {
+        Visitor::new(self.url(), Some(token))
+    }
+
+    /// Somebody without a token.
+    pub fn anonymous(&self) -> Visitor {
+        Visitor::new(self.url(), None)
+    }
+
+    /// Writes counted pulls down now instead of some seconds later.
+    pub async fn flush_pulls(&self) {
+        self.app.flush_pulls().await;
+    }
+}
+
+fn namespace(text: &str) -> Namespace {
+    text.parse().expect("a well-formed name")
+}

@@ -1,0 +1,117 @@
+//! The real `hub-server` program, for tests that kill it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use super::Visitor;
+
+/// Longer than any start takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program beside the test programs; `cargo build --workspace --bins` makes it.
+pub fn server_binary() -> PathBuf {
+    let test = std::env::current_exe().expect("this program's path");
+    let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
+    let binary = folder.join(format!("hub-server{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.is_file(), "run `cargo build --workspace --bins` first: there is no {}", binary.display());
+    binary
+}
+
+/// A running `hub-server`. Killed when dropped.
+#[derive(Debug)]
+pub struct HubProcess {
+    child: Child,
+    address: String,
+}
+
+impl HubProcess {
+    /// Serves `data` on a free port.
+    pub fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// Serves `data` on a free port, with more flags.
+    pub fn start_with(data: &Path, flags: &[&str]) -> Self {
+        let port_file = data.join(format!("port-{}", std::process::id()));
+        drop(std::fs::remove_file(&port_file));
+        let child = command(data)
+            .args(["serve", "--listen", "127.0.0.1:0", "--port-file"])
+            .arg(&port_file)
+            .args(flags)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the server starts");
+        let began = Instant::now();
+        let address = loop {
+            match std::fs::read_to_string(&port_file) {
+                Ok(address) => break address.trim().to_owned(),
+                Err(_) if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+                Err(error) => panic!("the server does not listen: {error}"),
+            }
+        };
+        Self { child, address }
+    }
+
+    /// Runs an operator's verb on `data`, such as `["user", "add", "ada"]`.
+    pub fn admin(data: &Path, verb: &[&str]) -> Output {
+        command(data).args(verb).output().expect("the program runs")
+    }
+
+    /// A new token of `user`, who is made if need be.
+    pub fn token(data: &Path, user: &str) -> String {
+        Self::admin(data, &["user", "add", user]);
+        let output = Self::admin(data, &["token", "create", "--user", user]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Somebody with this token.
+    pub fn visitor(&self, token: &str) -> Visitor {
+        Visitor::new(self.url(), Some(token))
+    }
+
+    /// Kills it as the system would: no signal handler runs.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it was running");
+        self.child.wait().expect("it stopped");
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it did; its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let signal = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(signal.is_ok_and(|s| s.success()), "the signal was sent");
+        self.child.wait().expect("it stopped").code()
+    }
+}
+
+impl Drop for HubProcess {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The program on `data`, deaf to the settings of whoever runs the tests.
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(server_binary());
+    let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("HUB_SERVER_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
+    }
+    command.arg("--data").arg(data);
+    command
+}
