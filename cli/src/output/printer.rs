@@ -114,9 +114,14 @@ impl Printer {
 
     /// What to do next, after an empty line; silenced by `-q`.
     pub(crate) fn hint(&self, text: &str) {
-        if self.shows_status() {
+        self.hints(&[text.to_owned()]);
+    }
+
+    /// Several things to do next, after an empty line; silenced by `-q`.
+    pub(crate) fn hints(&self, texts: &[String]) {
+        if self.shows_status() && !texts.is_empty() {
             self.talk("");
-            self.hint_line(text);
+            texts.iter().for_each(|text| self.hint_line(text));
         }
     }
 
@@ -131,9 +136,7 @@ impl Printer {
         if !hints.is_empty() {
             self.talk("");
         }
-        for hint in hints {
-            self.hint_line(hint);
-        }
+        hints.iter().for_each(|hint| self.hint_line(hint));
     }
 
     fn hint_line(&self, text: &str) {

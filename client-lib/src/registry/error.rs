@@ -8,29 +8,32 @@ use hub_schemas::{
 };
 
 /// What can go wrong between here and a registry. Every variant names where.
+///
+/// A failure below HTTP is told by its innermost cause: the layers between say
+/// nothing to a person, so they are no `source`.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The HTTP client can't be built, for want of certificates mostly.
-    #[error("can't set up the connection: {}", root_cause(source))]
+    #[error("can't set up the connection: {}", root_cause(cause))]
     Setup {
         /// Why.
-        source: reqwest::Error,
+        cause: reqwest::Error,
     },
     /// No answer.
-    #[error("can't reach the registry at {url}: {}", root_cause(source))]
+    #[error("can't reach the registry at {url}: {}", root_cause(cause))]
     Unreachable {
         /// Where.
         url: String,
         /// Why.
-        source: reqwest::Error,
+        cause: reqwest::Error,
     },
     /// The connection was there and then was not.
-    #[error("the connection to {url} broke: {}", root_cause(source))]
+    #[error("the connection to {url} broke: {}", root_cause(cause))]
     Broken {
         /// Where.
         url: String,
         /// Why.
-        source: reqwest::Error,
+        cause: reqwest::Error,
     },
     /// The connection is there, but nothing comes through it.
     #[error("{url} sent nothing for {} seconds", after.as_secs())]
@@ -129,9 +132,9 @@ pub enum RegistryError {
 
 impl RegistryError {
     /// A failure below HTTP.
-    pub(super) fn transport(url: &str, source: reqwest::Error) -> Self {
-        let (url, source) = (url.to_owned(), source.without_url());
-        if source.is_connect() { Self::Unreachable { url, source } } else { Self::Broken { url, source } }
+    pub(super) fn transport(url: &str, cause: reqwest::Error) -> Self {
+        let (url, cause) = (url.to_owned(), cause.without_url());
+        if cause.is_connect() { Self::Unreachable { url, cause } } else { Self::Broken { url, cause } }
     }
 
     pub(super) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
@@ -154,7 +157,7 @@ impl RegistryError {
     /// Whether the same request may succeed a little later.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { source, .. } => !is_hopeless(source),
+            Self::Unreachable { cause, .. } => !is_hopeless(cause),
             Self::Broken { .. } | Self::Stalled { .. } | Self::CutShort { .. } => true,
             Self::Problem { problem, .. } => status(problem.status).is_some_and(super::retry::is_transient),
             Self::NotARegistry { status: code, .. } => status(*code).is_some_and(super::retry::is_transient),
@@ -165,7 +168,7 @@ impl RegistryError {
     /// Whether nothing listens at the other end.
     pub fn is_refused(&self) -> bool {
         match self {
-            Self::Unreachable { source, .. } => io_kind(source) == Some(io::ErrorKind::ConnectionRefused),
+            Self::Unreachable { cause, .. } => io_kind(cause) == Some(io::ErrorKind::ConnectionRefused),
             Self::GaveUp { source, .. } => source.is_refused(),
             _ => false,
         }

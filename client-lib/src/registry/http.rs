@@ -33,7 +33,7 @@ pub(super) fn client(registry: &Url) -> Result<Client, RegistryError> {
         Err(_) if registry.scheme() == "http" => builder().tls_certs_only([]).build(),
         result => result,
     }
-    .map_err(|source| RegistryError::Setup { source })
+    .map_err(|cause| RegistryError::Setup { cause })
 }
 
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {

@@ -92,7 +92,7 @@ impl Sender {
 
     /// Sends a request once. Anything but success and 304 is an error.
     pub(super) async fn send_once(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
-        let request = request.build().map_err(|source| RegistryError::Setup { source })?;
+        let request = request.build().map_err(|cause| RegistryError::Setup { cause })?;
         let url = http::display_url(request.url());
         let method = request.method().clone();
         let started = Instant::now();

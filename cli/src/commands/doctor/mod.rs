@@ -67,11 +67,9 @@ pub(crate) fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<Exit> 
             table.row([status.to_owned(), check.name.to_owned(), check.found.clone()]);
         }
         context.printer.table(&table)?;
-        for check in &report {
-            if let Some(next) = &check.next {
-                context.printer.hint(&format!("{}: {next}", check.name));
-            }
-        }
+        let next =
+            report.iter().filter_map(|check| Some(format!("{}: {}", check.name, check.next.as_ref()?)));
+        context.printer.hints(&next.collect::<Vec<_>>());
     }
     let failed = report.iter().any(|check| check.status == Status::Fail);
     Ok(if failed { Exit::Failure } else { Exit::Success })
