@@ -39,8 +39,6 @@ pub fn hub(home: &Path) -> Result<Command> {
     ensure!(program.is_file(), "`{}` is not built; run `cargo build --workspace --bins`", program.display());
     let mut command = Command::new(program);
     command.env_clear().env("HOME", home).env("HUB_OFFLINE", "1").current_dir(home);
-    command.env("HUB_CONFIG", home.join("hub.toml"));
-    command.env("HUB_CACHE", home.join("cache")).env("HUB_DATA", home.join("data"));
     Ok(command)
 }
 
