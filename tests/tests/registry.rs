@@ -1,1 +1,30 @@
-//! Placeholder: see the folder of the same name.
+//! The registry as a specification, over real HTTP.
+
+#[path = "registry/accounts.rs"]
+mod accounts;
+#[path = "registry/blobs.rs"]
+mod blobs;
+#[path = "registry/crash.rs"]
+mod crash;
+#[path = "registry/index.rs"]
+mod index;
+#[path = "registry/lies.rs"]
+mod lies;
+#[path = "registry/openapi.rs"]
+mod openapi;
+#[path = "registry/operation.rs"]
+mod operation;
+#[path = "registry/postgres.rs"]
+mod postgres;
+#[path = "registry/privacy.rs"]
+mod privacy;
+#[path = "registry/publish.rs"]
+mod publish;
+#[path = "registry/resolve.rs"]
+mod resolve;
+#[path = "registry/search.rs"]
+mod search;
+#[path = "registry/uploads.rs"]
+mod uploads;
+#[path = "registry/yank.rs"]
+mod yank;
