@@ -4,10 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use safetensors::{
-    Dtype, SafeTensors,
-    tensor::TensorView,
-};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
     architectures::TransformerConfig,
@@ -57,9 +54,16 @@ pub enum TensorFileError {
 
 /// Reads the inputs of a backbone with this configuration. Without an attention
 /// mask every position is a token.
-pub fn read_batch(path: &Path, config: &TransformerConfig, device: &Device) -> Result<Batch, TensorFileError> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| TensorFileError::Io { action: "read", path: path.to_owned(), source })?;
+pub fn read_batch(
+    path: &Path,
+    config: &TransformerConfig,
+    device: &Device,
+) -> Result<Batch, TensorFileError> {
+    let bytes = std::fs::read(path).map_err(|source| TensorFileError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| TensorFileError::Format { path: path.to_owned(), reason: e.to_string() })?;
     let refuse = |name: &str, reason: String| TensorFileError::Input {
@@ -69,11 +73,15 @@ pub fn read_batch(path: &Path, config: &TransformerConfig, device: &Device) -> R
     };
     let known = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS];
     if let Some(other) = file.names().into_iter().find(|name| !known.contains(name)) {
-        return Err(refuse(other, format!("is none that {} reads: {}", config.architecture, known.join(", "))));
+        return Err(refuse(
+            other,
+            format!("is none that {} reads: {}", config.architecture, known.join(", ")),
+        ));
     }
     let read = |name: &str, limit: usize| -> Result<Option<(Vec<usize>, Vec<u32>)>, TensorFileError> {
         let Ok(view) = file.tensor(name) else { return Ok(None) };
-        let values = whole_numbers(&view).ok_or_else(|| refuse(name, "does not hold whole numbers".into()))?;
+        let values =
+            whole_numbers(&view).ok_or_else(|| refuse(name, "does not hold whole numbers".into()))?;
         if let Some(value) = values.iter().find(|value| !(0..limit as i64).contains(*value)) {
             return Err(refuse(name, format!("holds {value}; it must lie between 0 and {}", limit - 1)));
         }
@@ -85,7 +93,10 @@ pub fn read_batch(path: &Path, config: &TransformerConfig, device: &Device) -> R
         return Err(refuse(INPUT_IDS, format!("has the shape {shape:?}; it must be [batch, tokens]")));
     };
     if rows == 0 || !(1..=config.max_positions).contains(&length) {
-        let reason = format!("has the shape {shape:?}; at least one row of 1 to {} tokens is read", config.max_positions);
+        let reason = format!(
+            "has the shape {shape:?}; at least one row of 1 to {} tokens is read",
+            config.max_positions
+        );
         return Err(refuse(INPUT_IDS, reason));
     }
     let tensor = |values: Vec<u32>| Tensor::from_vec(values, (rows, length), device);
@@ -162,7 +173,13 @@ mod tests {
     fn config() -> TransformerConfig {
         TransformerConfig {
             architecture: Architecture::Bert,
-            shape: BackboneShape { hidden_size: 8, num_layers: 1, num_heads: 2, intermediate_size: 8, vocab_size: 9 },
+            shape: BackboneShape {
+                hidden_size: 8,
+                num_layers: 1,
+                num_heads: 2,
+                intermediate_size: 8,
+                vocab_size: 9,
+            },
             max_positions: 4,
             token_types: 2,
             norm_eps: 1e-12,
@@ -178,7 +195,8 @@ mod tests {
         });
         std::fs::write(&path, safetensors::serialize(views, None).expect("serialises")).expect("writes");
         let shown = path.display().to_string();
-        read_batch(&path, &config(), &Device::Cpu).map_err(|e| e.to_string().replace(&shown, "in.safetensors"))
+        read_batch(&path, &config(), &Device::Cpu)
+            .map_err(|e| e.to_string().replace(&shown, "in.safetensors"))
     }
 
     fn i64s(values: &[i64]) -> Vec<u8> {

@@ -125,9 +125,7 @@ impl TextEncoder {
             return Err(TextError::TooShort { max_length, least });
         }
         let truncation = TruncationParams { max_length, ..TruncationParams::default() };
-        tokenizer
-            .with_truncation(Some(truncation))
-            .map_err(|_| TextError::TooShort { max_length, least })?;
+        tokenizer.with_truncation(Some(truncation)).map_err(|_| TextError::TooShort { max_length, least })?;
         Ok(Self { tokenizer, pad, max_length })
     }
 

@@ -1,1 +1,14 @@
-//! Placeholder: see the folder of the same name.
+//! Training: learns, repeats exactly, resumes exactly, and says what is wrong with the data.
+
+#[path = "training/commands.rs"]
+mod commands;
+#[path = "training/determinism.rs"]
+mod determinism;
+#[path = "training/interrupt.rs"]
+mod interrupt;
+#[path = "training/learning.rs"]
+mod learning;
+#[path = "training/refusals.rs"]
+mod refusals;
+#[path = "training/world.rs"]
+mod world;

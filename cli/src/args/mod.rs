@@ -35,7 +35,7 @@ pub(crate) use yank::YankArgs;
 
 /// Train, publish, find, pull and run adapters: small files that teach a frozen model one task.
 #[derive(Debug, Parser)]
-#[command(name = "hub", version, propagate_version = true, infer_subcommands = false)]
+#[command(name = "hub", version, infer_subcommands = false)]
 #[command(after_help = "Use `hub help COMMAND` for more on a command.")]
 pub(crate) struct Cli {
     /// What to do.

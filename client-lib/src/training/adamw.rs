@@ -52,7 +52,8 @@ impl Gradients {
     ) -> Result<Self, TrainingError> {
         let mut gradients = BTreeMap::new();
         for (slot, var) in parameters {
-            let gradient = store.get(var).ok_or_else(|| TrainingError::NoGradient { slot: slot.to_owned() })?;
+            let gradient =
+                store.get(var).ok_or_else(|| TrainingError::NoGradient { slot: slot.to_owned() })?;
             gradients.insert(slot.to_owned(), gradient.flatten_all()?.to_vec1::<f32>()?);
         }
         Ok(Self(gradients))
@@ -123,7 +124,8 @@ impl AdamW {
 
     /// The optimiser as it was after `steps` steps, with the [`state`](Self::state) of then.
     pub fn restore(config: AdamWConfig, steps: u64, mut state: BTreeMap<String, Vec<f32>>) -> Self {
-        let slots: Vec<String> = state.keys().filter_map(|k| Some(k.strip_prefix("first.")?.to_owned())).collect();
+        let slots: Vec<String> =
+            state.keys().filter_map(|k| Some(k.strip_prefix("first.")?.to_owned())).collect();
         let mut take = |key: String| state.remove(&key).unwrap_or_default();
         let moments = slots
             .into_iter()
@@ -191,8 +193,7 @@ mod tests {
         let bias = Var::new(&[0.5_f32, -1.5, 0.0], &device).expect("a bias");
         let config = AdamWConfig { weight_decay: 0.1, ..AdamWConfig::default() };
         let mut optimiser = AdamW::new(config);
-        let history: Vec<[f32; 3]> =
-            (0..10).map(|t| [0.3 - 0.1 * t as f32, 1e-4 * t as f32, -2.0]).collect();
+        let history: Vec<[f32; 3]> = (0..10).map(|t| [0.3 - 0.1 * t as f32, 1e-4 * t as f32, -2.0]).collect();
         for step in &history {
             let both = Gradients([("w".to_owned(), step.to_vec()), ("b".to_owned(), step.to_vec())].into());
             optimiser.step([("w", &weight), ("b", &bias)].into_iter(), &both, 0.01).expect("steps");
@@ -241,7 +242,8 @@ mod tests {
         let (used, unused) =
             (Var::new(&[1.0_f32], &device).expect("a"), Var::new(&[1.0_f32], &device).expect("b"));
         let store = used.sqr().and_then(|y| y.sum_all()).and_then(|y| y.backward()).expect("gradients");
-        let refused = Gradients::collect(&store, [("a", &used), ("b", &unused)].into_iter()).expect_err("unused");
+        let refused =
+            Gradients::collect(&store, [("a", &used), ("b", &unused)].into_iter()).expect_err("unused");
         assert_eq!(refused.to_string(), "no gradient reaches `b`: an operation on the way cuts it off");
     }
 }

@@ -49,9 +49,7 @@ mod tests {
     #[test]
     fn every_example_stands_in_exactly_one_batch() {
         for count in [1, 31, 32, 33, 2500] {
-            for batches in
-                [epoch_batches(&lengths(count), 32, 5, 1), sorted_batches(&lengths(count), 32)]
-            {
+            for batches in [epoch_batches(&lengths(count), 32, 5, 1), sorted_batches(&lengths(count), 32)] {
                 assert!(batches.iter().all(|batch| (1..=32).contains(&batch.len())));
                 let mut all: Vec<usize> = batches.concat();
                 all.sort_unstable();

@@ -105,7 +105,9 @@ impl TrainingError {
     /// The next step, where it is not part of the message.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::OutputNotEmpty(_) => Some("choose another `--output`, or pass `--overwrite` to replace what is there"),
+            Self::OutputNotEmpty(_) => {
+                Some("choose another `--output`, or pass `--overwrite` to replace what is there")
+            }
             Self::Interrupted(_) => {
                 Some("pass `--resume` to go on with it, or `--overwrite` to start again from nothing")
             }

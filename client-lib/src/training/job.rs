@@ -113,7 +113,8 @@ struct RawPart {
 impl RawPart {
     fn new(file: &DataFile, split: &str, examples: Vec<Example>) -> Self {
         let rows = examples.len() as u64;
-        let source = DataSource { name: file.name.clone(), split: split.to_owned(), rows, digest: file.digest };
+        let source =
+            DataSource { name: file.name.clone(), split: split.to_owned(), rows, digest: file.digest };
         Self { source, examples }
     }
 
@@ -173,7 +174,10 @@ impl TrainingJob {
             test_examples: test.as_ref().map_or(0, |test| test.set.labels.len()),
             labels: labels.len(),
             steps: options.plan(lengths.len()).total,
-            padding_share: padding_share(lengths, &epoch_batches(lengths, options.batch_size, options.seed, 0)),
+            padding_share: padding_share(
+                lengths,
+                &epoch_batches(lengths, options.batch_size, options.seed, 0),
+            ),
         };
         let base = folder.model(self.base_id.as_deref())?;
         let backbone = Arc::new(Backbone::load(&folder, device)?);

@@ -30,9 +30,11 @@ mod tests {
             let max = row.iter().copied().fold(f64::MIN, f64::max);
             let sum: f64 = row.iter().map(|z| (z - max).exp()).sum();
             loss += (sum.ln() + max - row[label as usize]) / 3.0;
-            gradient.extend(row.iter().zip(0..).map(|(z, class)| {
-                ((z - max).exp() / sum - f64::from(u8::from(class == label))) / 3.0
-            }));
+            gradient.extend(
+                row.iter()
+                    .zip(0..)
+                    .map(|(z, class)| ((z - max).exp() / sum - f64::from(u8::from(class == label))) / 3.0),
+            );
         }
         (loss, gradient)
     }

@@ -1,11 +1,6 @@
 //! Measuring a learner on labelled examples.
 
-use super::{
-    Learner, TrainingError,
-    batching::sorted_batches,
-    learner::ExampleSet,
-    metrics::Confusion,
-};
+use super::{Learner, TrainingError, batching::sorted_batches, learner::ExampleSet, metrics::Confusion};
 use crate::{
     backbones::Mode,
     predict::{argmax, log_softmax},

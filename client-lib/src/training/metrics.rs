@@ -99,7 +99,8 @@ impl Confusion {
 
     /// The mean F1 over the labels that occur, as truth or as guess.
     pub fn macro_f1(&self) -> f64 {
-        let occurring: BTreeSet<u32> = self.counts.keys().flat_map(|&(truth, guess)| [truth, guess]).collect();
+        let occurring: BTreeSet<u32> =
+            self.counts.keys().flat_map(|&(truth, guess)| [truth, guess]).collect();
         let scores = self.per_label(occurring.last().map_or(0, |&highest| highest as usize + 1));
         let f1: Vec<f64> = occurring.iter().map(|&label| scores[label as usize].f1).collect();
         if f1.is_empty() { 0.0 } else { f1.iter().sum::<f64>() / f1.len() as f64 }

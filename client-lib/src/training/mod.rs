@@ -37,10 +37,10 @@ pub mod state;
 mod trainer;
 
 pub use error::TrainingError;
+pub use evaluate::evaluate;
 pub use job::{Facts, PreparedJob, TrainingJob};
 pub use learner::{ExampleSet, Learner, WholeModel};
 pub use log::LOG_FILE;
-pub use evaluate::evaluate;
 pub use measure::{Measurement, measure};
 pub use observer::{Preparation, TrainingEvent, TrainingObserver, Unobserved};
 pub use options::{HyperParameters, Plan, Selection};

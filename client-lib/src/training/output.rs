@@ -58,7 +58,10 @@ impl Output {
     pub(super) fn claim(folder: &Path, existing: Existing) -> Result<Self, TrainingError> {
         let has_state = folder.join(STATE_FILE).is_file();
         match existing {
-            Existing::Resume if !has_state => return Err(TrainingError::NothingToResume(folder.to_owned())),
+            // A run that was stopped before it ever saved begins again.
+            Existing::Resume if !has_state && !(folder.is_dir() && is_empty(folder)?) => {
+                return Err(TrainingError::NothingToResume(folder.to_owned()));
+            }
             Existing::Refuse if has_state => return Err(TrainingError::Interrupted(folder.to_owned())),
             Existing::Refuse if !is_empty(folder)? => {
                 return Err(TrainingError::OutputNotEmpty(folder.to_owned()));
@@ -152,9 +155,11 @@ mod tests {
     fn nothing_is_overwritten_without_being_asked_for() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path();
-        assert_eq!(message(path, Existing::Resume), "the folder `out` holds no interrupted training run");
         Output::claim(path, Existing::Refuse).expect("an empty folder is fine");
+        fs::write(path.join(LOG_FILE), "x").expect("writes");
+        Output::claim(path, Existing::Resume).expect("a run that never saved begins again");
         fs::write(path.join("thesis.txt"), "x").expect("writes");
+        assert_eq!(message(path, Existing::Resume), "the folder `out` holds no interrupted training run");
         assert_eq!(message(path, Existing::Refuse), "the folder `out` is not empty");
         fs::write(path.join(STATE_FILE), "x").expect("writes");
         assert_eq!(message(path, Existing::Refuse), "the folder `out` holds an interrupted training run");

@@ -26,7 +26,10 @@ use super::{
     trainer::{Outcome, Run},
 };
 use crate::{
-    checkpoint::{AdapterFolder, AdapterToWrite, CheckpointError, ManifestFacts, SlotData, assemble_manifest, model_card, write_adapter},
+    checkpoint::{
+        AdapterFolder, AdapterToWrite, CheckpointError, ManifestFacts, SlotData, assemble_manifest,
+        model_card, write_adapter,
+    },
     model::StitchedModel,
 };
 
@@ -77,7 +80,8 @@ impl PreparedJob {
         observer.on(&TrainingEvent::Prepared(&self.preparation));
         let state_path = output.state_path();
         let device = self.backbone.device().clone();
-        let resumed = if resume { Some(RunState::load(&state_path, &device)?) } else { None };
+        let resumed =
+            if resume && state_path.is_file() { Some(RunState::load(&state_path, &device)?) } else { None };
         let options = &self.job.options;
         let model =
             StitchedModel::fresh(self.backbone.clone(), &self.job.method, Some(&self.head), options.seed)?;
@@ -88,7 +92,14 @@ impl PreparedJob {
             let mut read = |set| features(&model, &self.encoder, set, options.batch_size, observer);
             let (training, validation) = (read(training)?, read(validation)?);
             let test = test.map(&mut read).transpose()?;
-            stage.train(&HeadOnly { model: &model }, &training, &validation, test.as_ref(), resumed, observer)?
+            stage.train(
+                &HeadOnly { model: &model },
+                &training,
+                &validation,
+                test.as_ref(),
+                resumed,
+                observer,
+            )?
         } else {
             let learner = WholeModel { model: &model, encoder: &self.encoder };
             stage.train(&learner, training, validation, test, resumed, observer)?
@@ -257,4 +268,3 @@ impl Stage<'_> {
         Ok(Ok(Trained { best, history, test: measured.map(|m| m.confusion) }))
     }
 }
-

@@ -105,18 +105,23 @@ impl RunState {
         let json = json.ok_or_else(|| refuse("it is not a training run".to_owned()))?;
         let counters: Counters = serde_json::from_str(json).map_err(|e| refuse(e.to_string()))?;
         if counters.format != FORMAT {
-            return Err(refuse(format!("it was saved in format {}; this version reads {FORMAT}", counters.format)));
+            return Err(refuse(format!(
+                "it was saved in format {}; this version reads {FORMAT}",
+                counters.format
+            )));
         }
         let file = SafeTensors::deserialize(&bytes).map_err(|e| refuse(e.to_string()))?;
         let mut groups: BTreeMap<String, BTreeMap<String, (Vec<usize>, Vec<f32>)>> = BTreeMap::new();
         for (name, view) in file.iter() {
-            let (group, slot) = name.split_once('/').ok_or_else(|| refuse(format!("tensor `{name}` is unknown")))?;
+            let (group, slot) =
+                name.split_once('/').ok_or_else(|| refuse(format!("tensor `{name}` is unknown")))?;
             let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             let entry = (view.shape().to_vec(), values.collect());
             groups.entry(group.to_owned()).or_default().insert(slot.to_owned(), entry);
         }
         let tensors = |group: BTreeMap<String, (Vec<usize>, Vec<f32>)>| {
-            let tensor = |(slot, (shape, values))| Ok((slot, Tensor::from_vec::<_, f32>(values, shape, device)?));
+            let tensor =
+                |(slot, (shape, values))| Ok((slot, Tensor::from_vec::<_, f32>(values, shape, device)?));
             group.into_iter().map(tensor).collect::<Result<BTreeMap<_, _>, TrainingError>>()
         };
         let mut take = |group: &str| groups.remove(group).unwrap_or_default();
@@ -147,7 +152,8 @@ impl RunState {
         // Both through the same parser, so that fractions compare as they were written.
         let identity = reread(identity).unwrap_or_default();
         let shown = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
-        let fields: std::collections::BTreeSet<&String> = self.identity.keys().chain(identity.keys()).collect();
+        let fields: std::collections::BTreeSet<&String> =
+            self.identity.keys().chain(identity.keys()).collect();
         match fields.into_iter().find(|field| self.identity.get(*field) != identity.get(*field)) {
             None => Ok(()),
             Some(field) => Err(TrainingError::OtherRun {
@@ -173,7 +179,10 @@ mod tests {
         let mut confusion = Confusion::default();
         confusion.add(0, 1);
         RunState {
-            identity: serde_json::json!({"seed": 3, "learning_rate": 0.1}).as_object().expect("fields").clone(),
+            identity: serde_json::json!({"seed": 3, "learning_rate": 0.1})
+                .as_object()
+                .expect("fields")
+                .clone(),
             step: 2,
             parameters: [("w".to_owned(), tensor(&[0.1, f32::MIN_POSITIVE]))].into(),
             best: [("w".to_owned(), tensor(&[0.3, -0.0]))].into(),

@@ -92,9 +92,8 @@ pub(super) fn find(file: &str, table: &Table, options: &ColumnOptions) -> Result
         ((1..=width).map(|number| number.to_string()).collect(), 0)
     };
     let body = &table.rows[skip..];
-    let told = |column: &Option<ColumnRef>| {
-        column.as_ref().map(|column| position(file, &names, column)).transpose()
-    };
+    let told =
+        |column: &Option<ColumnRef>| column.as_ref().map(|column| position(file, &names, column)).transpose();
     let (text, label) = (told(&options.text)?, told(&options.label)?);
     let label = match label {
         Some(label) => label,
@@ -130,9 +129,7 @@ fn has_header(table: &Table, options: &ColumnOptions, notices: &mut Vec<Notice>)
     }
     let first: Vec<String> =
         table.rows[0].cells.iter().flatten().map(|cell| cell.trim().to_ascii_lowercase()).collect();
-    let named = |column: &Option<ColumnRef>| {
-        matches!(column, Some(ColumnRef::Name(name)) if first.contains(&name.to_ascii_lowercase()))
-    };
+    let named = |column: &Option<ColumnRef>| matches!(column, Some(ColumnRef::Name(name)) if first.contains(&name.to_ascii_lowercase()));
     let known = |names: &[&str]| first.iter().any(|cell| names.contains(&cell.as_str()));
     let guess = if named(&options.text) || named(&options.label) {
         true
@@ -145,7 +142,11 @@ fn has_header(table: &Table, options: &ColumnOptions, notices: &mut Vec<Notice>)
         found
     };
     // A name can only be looked up in a header, so the search for it must fail against one.
-    guess || matches!((&options.text, &options.label), (Some(ColumnRef::Name(_)), _) | (_, Some(ColumnRef::Name(_))))
+    guess
+        || matches!(
+            (&options.text, &options.label),
+            (Some(ColumnRef::Name(_)), _) | (_, Some(ColumnRef::Name(_)))
+        )
 }
 
 /// Whether the label column's values repeat, but its first one never comes back.

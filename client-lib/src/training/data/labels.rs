@@ -27,9 +27,7 @@ impl LabelSet {
         let number = |label: &str| label.parse::<f64>().ok().filter(|n| n.is_finite());
         if labels.iter().all(|label| number(label).is_some()) {
             // Stable: spellings of one number (`1`, `1.0`) stay in the order of their letters.
-            labels.sort_by(|a, b| {
-                number(a).unwrap_or_default().total_cmp(&number(b).unwrap_or_default())
-            });
+            labels.sort_by(|a, b| number(a).unwrap_or_default().total_cmp(&number(b).unwrap_or_default()));
         }
         Ok(Self(labels))
     }

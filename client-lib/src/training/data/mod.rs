@@ -119,8 +119,7 @@ impl fmt::Display for Notice {
 impl DataFile {
     /// Reads a file; its extension says how.
     pub fn read(path: &Path, options: &ColumnOptions) -> Result<Self, DataError> {
-        let bytes =
-            std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
         let name = path.file_name().map_or_else(|| PathBuf::from(path), PathBuf::from).display().to_string();
         Self::parse(path, name, &bytes, options)
     }

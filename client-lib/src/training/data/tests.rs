@@ -34,11 +34,12 @@ fn one_table_reads_the_same_from_all_three_formats() {
 
 #[test]
 fn guesses_are_stated() {
-    let text: Vec<String> = guessed("a.csv", "id,phrase,mood\n1,what a day,up\n2,oh no,down\n3,so so,up\n4,ha,up\n")
-        .notices
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let text: Vec<String> =
+        guessed("a.csv", "id,phrase,mood\n1,what a day,up\n2,oh no,down\n3,so so,up\n4,ha,up\n")
+            .notices
+            .iter()
+            .map(ToString::to_string)
+            .collect();
     insta::assert_snapshot!(text.join("\n"), @r"
     the first row holds the names of the columns
     column `mood` is the label: it has the fewest different values

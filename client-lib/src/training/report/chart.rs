@@ -30,7 +30,10 @@ pub(super) fn chart(label: &str, lines: &[Line<'_>]) -> String {
     let (low, high) = bounds(all().map(|p| p.1));
     let x = |step: f64| LEFT + (WIDTH - LEFT - RIGHT) * step / highest_step;
     let y = |value: f64| TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low);
-    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n", super::escape(label));
+    let mut svg = format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
+        super::escape(label)
+    );
     // Writing to a String can't fail.
     for tick in ticks(low, high, 5) {
         let at = y(tick);
@@ -53,10 +56,15 @@ pub(super) fn chart(label: &str, lines: &[Line<'_>]) -> String {
         );
     }
     let middle = f64::midpoint(LEFT, WIDTH - RIGHT);
-    let _ = writeln!(svg, "<text class=\"tick\" x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">step</text>", HEIGHT - 3.0);
+    let _ = writeln!(
+        svg,
+        "<text class=\"tick\" x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">step</text>",
+        HEIGHT - 3.0
+    );
     for line in lines {
         let points = thin(&line.points);
-        let path: Vec<String> = points.iter().map(|&(step, value)| format!("{:.1},{:.1}", x(step), y(value))).collect();
+        let path: Vec<String> =
+            points.iter().map(|&(step, value)| format!("{:.1},{:.1}", x(step), y(value))).collect();
         let _ = writeln!(svg, "<polyline class=\"{}\" points=\"{}\"/>", line.class, path.join(" "));
         for &(step, value) in points.iter().filter(|_| line.dots) {
             let _ = writeln!(
@@ -115,7 +123,8 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
 fn ticks(low: f64, high: f64, count: u32) -> Vec<f64> {
     let rough = (high - low) / f64::from(count);
     let magnitude = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * magnitude).find(|s| *s >= rough).unwrap_or(rough);
+    let step =
+        [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * magnitude).find(|s| *s >= rough).unwrap_or(rough);
     let first = (low / step).ceil() as i64;
     (first..).map(|i| i as f64 * step).take_while(|tick| *tick <= high + 1e-9 * step).collect()
 }

@@ -67,8 +67,10 @@ impl Report<'_> {
         let sizes = self.preparation;
         let headline = self.metrics.first();
         let trained = sizes.method_parameters + sizes.head_parameters;
-        let mut figures: Vec<(String, String)> =
-            headline.map(|m| (format!("{:.4}", m.value), format!("{} ({})", m.name, m.split))).into_iter().collect();
+        let mut figures: Vec<(String, String)> = headline
+            .map(|m| (format!("{:.4}", m.value), format!("{} ({})", m.name, m.split)))
+            .into_iter()
+            .collect();
         figures.extend([
             (grouped(trained), "trained numbers".to_owned()),
             (format!("{:.2} %", 100.0 * sizes.trainable_share()), "of the backbone".to_owned()),
@@ -83,7 +85,8 @@ impl Report<'_> {
     }
 
     fn curves(&self, page: &mut String) {
-        let losses: Vec<(f64, f64)> = (1..).map(f64::from).zip(self.history.losses.iter().map(|&l| f64::from(l))).collect();
+        let losses: Vec<(f64, f64)> =
+            (1..).map(f64::from).zip(self.history.losses.iter().map(|&l| f64::from(l))).collect();
         let evaluations = &self.history.evaluations;
         let series = |value: &dyn Fn(&super::history::Evaluation) -> f64| -> Vec<(f64, f64)> {
             evaluations.iter().map(|e| (e.step as f64, value(e))).collect()
@@ -101,8 +104,18 @@ impl Report<'_> {
         page.push_str(&chart(
             "accuracy and macro-averaged F1 by step",
             &[
-                Line { name: "accuracy", class: "a", points: series(&|e| e.confusion.accuracy()), dots: true },
-                Line { name: "macro F1", class: "b", points: series(&|e| e.confusion.macro_f1()), dots: true },
+                Line {
+                    name: "accuracy",
+                    class: "a",
+                    points: series(&|e| e.confusion.accuracy()),
+                    dots: true,
+                },
+                Line {
+                    name: "macro F1",
+                    class: "b",
+                    points: series(&|e| e.confusion.macro_f1()),
+                    dots: true,
+                },
             ],
         ));
         if let Some(best) = self.history.best(self.selection) {
@@ -110,7 +123,11 @@ impl Report<'_> {
                 Selection::Accuracy => "accuracy",
                 Selection::MacroF1 => "macro F1",
             };
-            let _ = writeln!(page, "<p class=\"soft\">The checkpoint of step {}, the best by {name}, was kept.</p>", evaluations[best].step);
+            let _ = writeln!(
+                page,
+                "<p class=\"soft\">The checkpoint of step {}, the best by {name}, was kept.</p>",
+                evaluations[best].step
+            );
         }
     }
 
@@ -136,7 +153,11 @@ impl Report<'_> {
             let _ = writeln!(
                 page,
                 "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:.3}</td><td class=\"n\">{:.3}</td><td class=\"n\">{:.3}</td></tr>",
-                escape(label), score.support, score.precision, score.recall, score.f1
+                escape(label),
+                score.support,
+                score.precision,
+                score.recall,
+                score.f1
             );
         }
         page.push_str("</table>\n");
@@ -185,14 +206,18 @@ impl Report<'_> {
             let _ = writeln!(
                 page,
                 "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td><code>{}</code></td></tr>",
-                escape(&source.split), escape(&source.name), source.rows, source.digest
+                escape(&source.split),
+                escape(&source.name),
+                source.rows,
+                source.digest
             );
         }
         page.push_str("</table>\n<h2>Hyper-parameters</h2>\n<table>\n");
         let _ = writeln!(page, "<tr><td>seed</td><td class=\"n\">{}</td></tr>", self.recipe.seed);
         for (name, value) in &self.recipe.hyper_parameters {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let _ = writeln!(page, "<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(name), escape(&value));
+            let _ =
+                writeln!(page, "<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(name), escape(&value));
         }
         page.push_str("</table>\n");
     }
@@ -253,7 +278,12 @@ mod tests {
             tool: "hub".into(),
             tool_version: "0.1.0".into(),
             seed: 7,
-            data: vec![DataSource { name: "a.csv".into(), split: "train".into(), rows: 3, digest: Digest::of(b"") }],
+            data: vec![DataSource {
+                name: "a.csv".into(),
+                split: "train".into(),
+                rows: 3,
+                digest: Digest::of(b""),
+            }],
             hyper_parameters: [("optimizer".to_owned(), "adamw".into())].into(),
             extra: serde_json::Map::new(),
         };
@@ -293,6 +323,9 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_in_threes() {
-        assert_eq!([7, 999, 1000, 1_234_567].map(grouped), ["7", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
+        assert_eq!(
+            [7, 999, 1000, 1_234_567].map(grouped),
+            ["7", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]
+        );
     }
 }

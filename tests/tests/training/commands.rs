@@ -1,0 +1,184 @@
+//! The computing verbs of the real program.
+
+use std::{
+    io::Write as _,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::Value;
+
+use super::world::World;
+
+const TRAIN: [&str; 15] = [
+    "train",
+    "--base",
+    "tiny-bert",
+    "--data",
+    "reviews.csv",
+    "--method",
+    "pfeiffer",
+    "--reduction-factor",
+    "2",
+    "--epochs",
+    "6",
+    "--lr",
+    "0.02",
+    "--output",
+    "out",
+];
+
+fn trained() -> World {
+    let world = World::new();
+    let (code, _, stderr) = world.run(&TRAIN);
+    assert_eq!(code, 0, "{stderr}");
+    world
+}
+
+fn json(world: &World, arguments: &[&str]) -> Value {
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--format", "json"]).collect();
+    let (code, stdout, stderr) = world.run(&arguments);
+    assert_eq!(code, 0, "{stderr}");
+    serde_json::from_str(&stdout).expect("JSON on standard output")
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let world = World::new();
+    let plan = json(
+        &world,
+        &["train", "--base", "tiny-bert", "--data", "reviews.csv", "--method", "lora", "--dry-run"],
+    );
+    // 2 layers x (query, value) x rank 8 x (16 + 16), and a head of 16 x 2 + 2.
+    assert_eq!(plan["trainable"]["method"], 2 * 2 * 8 * 32);
+    assert_eq!(plan["trainable"]["head"], 34);
+    assert_eq!(plan["format"], "peft");
+    assert_eq!(plan["labels"], serde_json::json!(["bad", "good"]));
+    assert!(!world.path("out").exists());
+}
+
+#[test]
+fn train_run_and_eval_work_together() {
+    let world = trained();
+    let answers = json(&world, &["run", "./out", "--base", "tiny-bert", "a great film", "a dull story"]);
+    let labels: Vec<&Value> =
+        answers["predictions"].as_array().expect("predictions").iter().map(|p| &p["label"]).collect();
+    assert_eq!(labels, ["good", "bad"]);
+    assert_eq!(answers["predictions"][0]["logits"].as_array().map(Vec::len), Some(2));
+
+    let (code, stdout, _) = world.run(&["run", "./out", "--base", "tiny-bert", "a great film"]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("good\t0.") || stdout == "good\t1.0000\n", "{stdout}");
+
+    let score = json(&world, &["eval", "./out", "--base", "tiny-bert", "--data", "held-out.csv"]);
+    assert_eq!(score["examples"], 80);
+    assert!(score["accuracy"].as_f64().expect("a number") > 0.9, "{score}");
+    assert_eq!(score["labels"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn lines_of_standard_input_are_answered_in_order() {
+    let world = trained();
+    let mut child = world
+        .hub(&["run", "./out", "--base", "tiny-bert"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
+    let lines =
+        ["a great film", "dull", "a lovely story with music", "the plot of this film and a weak story"];
+    let input = lines.join("\n");
+    child.stdin.take().expect("an input").write_all(input.as_bytes()).expect("writes");
+    let output = child.wait_with_output().expect("ends");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    let answers: Vec<(&str, &str)> = stdout
+        .lines()
+        .map(|line| (line.split('\t').next().expect("a label"), line.rsplit('\t').next().expect("a text")))
+        .collect();
+    assert_eq!(answers, ["good", "bad", "good", "bad"].into_iter().zip(lines).collect::<Vec<_>>());
+}
+
+#[test]
+fn forward_writes_states_and_logits() {
+    let world = trained();
+    let ids: Vec<u8> = [2_i64, 4, 5, 3, 2, 16, 3, 0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let mask: Vec<u8> = [1_i32, 1, 1, 1, 1, 1, 1, 0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let views = [
+        ("input_ids", TensorView::new(Dtype::I64, vec![2, 4], &ids).expect("a view")),
+        ("attention_mask", TensorView::new(Dtype::I32, vec![2, 4], &mask).expect("a view")),
+    ];
+    std::fs::write(world.path("in.safetensors"), safetensors::serialize(views, None).expect("serialises"))
+        .expect("writes");
+    let forward =
+        ["forward", "--base", "tiny-bert", "--inputs", "in.safetensors", "--outputs", "states.safetensors"];
+    let shapes = |extra: &[&str]| {
+        let (code, _, stderr) = world.run(&[&forward[..], extra].concat());
+        assert_eq!(code, 0, "{stderr}");
+        let bytes = std::fs::read(world.path("states.safetensors")).expect("reads");
+        let file = SafeTensors::deserialize(&bytes).expect("safetensors");
+        let mut shapes: Vec<_> =
+            file.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec())).collect();
+        shapes.sort();
+        shapes
+    };
+    assert_eq!(shapes(&[]), [("last_hidden_state".to_owned(), vec![2, 4, 16])]);
+    assert_eq!(
+        shapes(&["--adapter", "mood=./out"]),
+        [("last_hidden_state".to_owned(), vec![2, 4, 16]), ("logits".to_owned(), vec![2, 2])]
+    );
+    let refused = |extra: &[&str]| world.run(&[&forward[..], extra].concat());
+    let (code, _, stderr) = refused(&["--fusion", "f"]);
+    assert!(code == 1 && stderr.contains("this version composes with `Stack` only"), "{stderr}");
+    let (code, _, stderr) = refused(&["--adapter", "a=./out", "--adapter", "b=./out"]);
+    assert!(code == 1 && stderr.contains("not how they work together"), "{stderr}");
+    let (code, _, stderr) = refused(&["--adapter", "a=./out", "--compose", "Average(a)"]);
+    assert!(code == 1 && stderr.contains("`Average` is not supported"), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_resume_ends_with_the_same_digest() {
+    let world = World::new();
+    let train = |output: &str, extra: &[&str]| -> Vec<String> {
+        let fixed = [
+            "train",
+            "--base",
+            "tiny-bert",
+            "--data",
+            "reviews.csv",
+            "--name",
+            "tests/mood",
+            "--steps",
+            "3000",
+            "--evaluate-every",
+            "500",
+            "--output",
+            output,
+        ];
+        fixed.iter().chain(extra).map(ToString::to_string).collect()
+    };
+    fn borrowed(arguments: &[String]) -> Vec<&str> {
+        arguments.iter().map(String::as_str).collect()
+    }
+    let whole = json(&world, &borrowed(&train("whole", &[])));
+    let mut child = world
+        .hub(&borrowed(&train("parts", &[])))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
+    let log = world.path("parts").join(hub_client::training::LOG_FILE);
+    let began = Instant::now();
+    while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("\"step\":20}")) {
+        assert!(began.elapsed() < Duration::from_secs(60), "training starts");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("kill runs").success());
+    assert_eq!(child.wait().expect("ends").code(), Some(130));
+    assert!(!world.path("parts/manifest.json").exists());
+    let resumed = json(&world, &borrowed(&train("parts", &["--resume"])));
+    assert_eq!(whole["digest"], resumed["digest"]);
+}

@@ -1,0 +1,83 @@
+//! Every method learns, and what it learnt is what the folder holds.
+
+use hub_client::{
+    Device,
+    predict::Predictor,
+    training::{
+        HyperParameters, TrainingError, Unobserved,
+        data::{ColumnOptions, DataFile},
+        evaluate,
+    },
+};
+use hub_schemas::method::{BottleneckConfig, LoraConfig, Method};
+
+use super::world::{Watcher, World, train, train_watched};
+
+fn learns(method: Method, least: f64) {
+    let world = World::new();
+    let mut job = world.job(method, "out");
+    job.test = Some(world.path("held-out.csv"));
+    let mut watcher = Watcher::default();
+    let finished = train_watched(job, &mut watcher).expect("finishes");
+    let first: f32 = watcher.losses[..10].iter().sum();
+    let last: f32 = watcher.losses[watcher.losses.len() - 10..].iter().sum();
+    assert!(last < 0.8 * first, "the loss went from {first} to {last}");
+    let headline = finished.manifest.headline_metric().expect("a metric");
+    assert_eq!((headline.name.as_str(), headline.split.as_str()), ("accuracy", "test"));
+    assert!(headline.value >= least, "accuracy {} on sentences it has not seen", headline.value);
+
+    // What the folder says is what the folder does.
+    let predictor = Predictor::open(&world.base(), &world.path("out"), &Device::Cpu).expect("opens");
+    let data = DataFile::read(&world.path("held-out.csv"), &ColumnOptions::default()).expect("reads");
+    let measured = evaluate(&predictor, &data, 7, |_| {}).expect("measures");
+    assert!((measured.confusion.accuracy() - headline.value).abs() < 1e-12);
+}
+
+#[test]
+fn a_pfeiffer_bottleneck_learns() {
+    learns(Method::Bottleneck(BottleneckConfig::pfeiffer(2.0)), 0.9);
+}
+
+#[test]
+fn houlsby_bottlenecks_learn() {
+    learns(Method::Bottleneck(BottleneckConfig::houlsby(4.0)), 0.9);
+}
+
+#[test]
+fn a_lora_learns() {
+    learns(Method::Lora(LoraConfig::query_value(4, 8.0)), 0.85);
+}
+
+#[test]
+fn a_last_layer_learns_on_features_that_were_computed_once() {
+    learns(Method::LastLayer, 0.8);
+}
+
+#[test]
+fn answers_keep_the_order_of_the_texts_and_do_not_depend_on_their_neighbours() {
+    let world = World::new();
+    train(world.job(Method::Bottleneck(BottleneckConfig::pfeiffer(2.0)), "out"));
+    let predictor = Predictor::open(&world.base(), &world.path("out"), &Device::Cpu).expect("opens");
+    let texts = ["a great film", "awful", "the music of this film and a boring plot", "this lovely music"];
+    let together = predictor.predict(&texts).expect("predicts");
+    for (text, prediction) in texts.iter().zip(&together) {
+        let alone = predictor.predict(&[text]).expect("predicts").remove(0);
+        assert_eq!(alone.label, prediction.label);
+        for (a, b) in alone.logits.iter().zip(&prediction.logits) {
+            assert!((a - b).abs() < 1e-4, "{text}: {a} alone, {b} in company");
+        }
+    }
+    let labels: Vec<&str> = together.iter().map(|p| p.label.as_str()).collect();
+    assert_eq!(labels, ["good", "bad", "bad", "good"]);
+}
+
+#[test]
+fn a_run_that_diverges_stops_and_says_so() {
+    let world = World::new();
+    let mut job = world.job(Method::Bottleneck(BottleneckConfig::pfeiffer(2.0)), "out");
+    job.options = HyperParameters { learning_rate: 1e30, warmup: 0.0, ..job.options };
+    let error = job.prepare(&Device::Cpu).expect("prepares").run(&mut Unobserved).expect_err("diverges");
+    assert!(matches!(error, TrainingError::NotFinite { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("at step 2 (learning rate 9.88e29)"), "{text}");
+}
