@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
     /// What the client is told.
-    pub(crate) problem: Problem,
+    pub(crate) problem: Box<Problem>,
     /// What the log is told besides.
     pub(crate) cause: Option<Arc<str>>,
     header: Option<(HeaderName, HeaderValue)>,
@@ -38,12 +38,12 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { problem: Problem::new(code, detail), cause: None, header: None }
+        Self { problem: Box::new(Problem::new(code, detail)), cause: None, header: None }
     }
 
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.problem = self.problem.with_hint(hint);
+        self.problem.hint = Some(hint.into());
         self
     }
 

@@ -11,7 +11,7 @@ const DEFAULT_MAX_FILE: u64 = 2 << 30;
 const DEFAULT_MAX_VERSION: u64 = 4 << 30;
 
 /// The limits of one source.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
     /// Bytes of the largest file that is accepted [default: 2 GiB]
@@ -33,7 +33,7 @@ impl LimitSettings {
     }
 
     /// With the defaults filled in; the format's own limit can't be raised.
-    pub fn resolve(&self) -> Limits {
+    pub fn resolve(self) -> Limits {
         Limits {
             max_file_bytes: self.max_file_bytes.unwrap_or(DEFAULT_MAX_FILE).min(MAX_FILE_BYTES),
             max_version_bytes: self.max_version_bytes.unwrap_or(DEFAULT_MAX_VERSION),

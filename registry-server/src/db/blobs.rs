@@ -1,7 +1,7 @@
 //! `blobs`: the finished files in the storage. Which adapters hold one is in
 //! `version_files` and, before the first publish, in `uploads`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use hub_schemas::{digest::Digest, name::AdapterId};
 
@@ -31,7 +31,7 @@ pub(crate) async fn size_in(
 /// What may be published under `adapter` without uploading it again: blobs of its
 /// versions and finished uploads to it. Blobs of other adapters do not count:
 /// whoever lists a digest has shown that they have the bytes.
-pub(crate) async fn available_to(db: &Db, adapter: &AdapterId) -> Result<HashMap<Digest, u64>, sqlx::Error> {
+pub(crate) async fn available_to(db: &Db, adapter: &AdapterId) -> Result<BTreeMap<Digest, u64>, sqlx::Error> {
     let sql = "SELECT b.digest, b.size FROM blobs b
                JOIN version_files f ON f.digest = b.digest
                JOIN versions v ON v.id = f.version_id

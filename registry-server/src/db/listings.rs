@@ -173,7 +173,8 @@ async fn insert(tx: &mut WriteTx, adapter: &str, summary: &AdapterSummary) -> Re
     let metric = summary.metric.as_ref().map(serde_json::to_string).transpose();
     let metric = metric.map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
     // A space on either side of every language lets a filter match whole tags.
-    let languages: String = summary.languages.iter().map(|l| format!(" {l} ")).collect();
+    let languages =
+        summary.languages.iter().fold(String::new(), |all, language| all + " " + language.as_str() + " ");
     let sql = "INSERT INTO listings (adapter_id, version, digest, description, task, subtask, languages,
                    license, base_id, base_digest, architecture, method, method_summary, metric, size,
                    published_at)

@@ -1,6 +1,6 @@
 //! What a manifest must be, before its files are looked at.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use hub_schemas::{
     digest::Digest,
@@ -110,7 +110,7 @@ pub fn check_file_size(what: &str, bytes: u64, limits: &Limits) -> Result<(), Pu
 }
 
 /// Checks that every listed file is among the blobs `present`, with the stated size.
-pub fn check_present(manifest: &Manifest, present: &HashMap<Digest, u64>) -> Result<(), PublishError> {
+pub fn check_present(manifest: &Manifest, present: &BTreeMap<Digest, u64>) -> Result<(), PublishError> {
     let missing = |f: &&FileEntry| !present.contains_key(&f.digest);
     let missing: Vec<_> =
         manifest.files.iter().filter(missing).map(|f| format!("`{}` ({})", f.path, f.digest)).collect();

@@ -72,14 +72,22 @@ pub fn check(
             return Err(WeightsError::UnknownFile(file.path.to_string(), manifest.format));
         }
     }
-    let mut verdicts = spellings.into_iter().flatten().map(|files| fit(&files, headers));
-    let first = verdicts.next().unwrap_or(Ok(()));
-    match (first, verdicts.next()) {
-        (Ok(()), _) | (_, Some(Ok(()))) => Ok(()),
-        // Of two spellings, the one whose names were found says more.
-        (Err(MisfitError::Missing { .. }), Some(Err(other))) => Err(other.into()),
-        (Err(error), _) => Err(error.into()),
+    // The spelling that the file uses is the one whose names are in it.
+    let mut meant: &[WeightsFile] = known;
+    for files in spellings.iter().flatten() {
+        if names_found(files, headers) > names_found(meant, headers) {
+            meant = files;
+        }
     }
+    Ok(fit(meant, headers)?)
+}
+
+fn names_found(files: &[WeightsFile], headers: &[(String, TensorHeader)]) -> usize {
+    let header = |file: &WeightsFile| headers.iter().find(|(path, _)| path == file.path).map(|(_, h)| h);
+    let found = |file: &WeightsFile| {
+        header(file).map_or(0, |h| file.tensors.iter().filter(|t| h.tensors.contains_key(&t.disk)).count())
+    };
+    files.iter().map(found).sum()
 }
 
 fn fit(files: &[WeightsFile], headers: &[(String, TensorHeader)]) -> Result<(), MisfitError> {

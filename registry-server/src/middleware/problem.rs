@@ -25,7 +25,7 @@ pub(crate) async fn problem(
 ) -> Response {
     let mut response = next.run(request).await;
     let Some(error) = response.extensions().get::<ApiError>() else { return response };
-    let mut problem = error.problem.clone();
+    let mut problem = (*error.problem).clone();
     problem.request_id = Some(id);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     response.headers_mut().remove(CONTENT_LENGTH);

@@ -12,7 +12,6 @@ async fn whoami_says_who_and_what_may_be_done() {
     hub.add_namespace("a-lab", "ada").await;
     assert_json_snapshot!(ada.get("whoami").await.json(), @r#"
     {
-      "user": "ada",
       "namespaces": [
         "ada",
         "a-lab"
@@ -24,7 +23,8 @@ async fn whoami_says_who_and_what_may_be_done() {
           "publish",
           "yank"
         ]
-      }
+      },
+      "user": "ada"
     }
     "#);
 }

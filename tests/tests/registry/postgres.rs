@@ -138,15 +138,20 @@ async fn of_many_that_publish_at_once_on_postgresql_exactly_one_wins() {
     App::migrate(&config).await.expect("migrates");
     let hub = TestHub::start_with(|c| *c = Config { listen: c.listen, ..config }).await;
     let ada = hub.user("ada").await;
-    let racing: Vec<_> = (0..8)
+    let samples: Vec<_> = (0..8)
         .map(|i| {
             let readme = format!("# Number {i}\n");
-            let sample = SampleAdapter::lora("ada/x", "1.0.0").with_file("README.md", readme.as_bytes());
+            SampleAdapter::lora("ada/x", "1.0.0").with_file("README.md", readme.as_bytes())
+        })
+        .collect();
+    for sample in &samples {
+        ada.upload_files(sample).await;
+    }
+    let racing: Vec<_> = samples
+        .into_iter()
+        .map(|sample| {
             let ada = ada.clone();
-            tokio::spawn(async move {
-                ada.upload_files(&sample).await;
-                ada.put_manifest(&sample).await.status.as_u16()
-            })
+            tokio::spawn(async move { ada.put_manifest(&sample).await.status.as_u16() })
         })
         .collect();
     let mut statuses = Vec::new();

@@ -23,11 +23,11 @@ async fn an_upload_is_announced_sent_in_parts_and_complete() {
     assert_eq!(half.status, 202);
     assert_json_snapshot!(half.json(), {".id" => "[id]"}, @r#"
     {
-      "id": "[id]",
+      "complete": false,
       "digest": "sha256:1f825aa2f0020ef7cf91dfa30da4668d791c5d4824fc8e41354b89ec05795ab3",
-      "size": 10,
+      "id": "[id]",
       "received": 6,
-      "complete": false
+      "size": 10
     }
     "#);
     let asked: UploadStatus = ada.get(&format!("uploads/{}", status.id)).await.expect_ok();

@@ -18,8 +18,8 @@ async fn a_yanked_version_is_marked_with_its_reason_and_still_readable() {
         yanked.json()["yanked"], {".at" => "[time]"},
         @r#"
     {
-      "reason": "labels are swapped",
-      "at": "[time]"
+      "at": "[time]",
+      "reason": "labels are swapped"
     }
     "#
     );

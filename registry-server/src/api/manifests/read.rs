@@ -30,6 +30,7 @@ pub(crate) enum Purpose {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ManifestQuery {
     /// `pull` counts a pull of the adapter.
+    #[param(inline)]
     purpose: Option<Purpose>,
 }
 

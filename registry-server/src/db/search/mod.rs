@@ -38,9 +38,10 @@ pub(crate) async fn page(
         (Backend::Sqlite, Some(_)) => (sqlite::COUNT, sqlite::PAGE),
         (Backend::Postgres, Some(_)) => (postgres::COUNT, postgres::PAGE),
     };
-    let words = match (db.backend(), filters.words.as_deref().unwrap_or_default()) {
-        (Backend::Sqlite, words) => sqlite::query(words),
-        (Backend::Postgres, words) => postgres::query(words),
+    let words = match (db.backend(), &filters.words) {
+        (_, None) => String::new(),
+        (Backend::Sqlite, Some(words)) => sqlite::query(words),
+        (Backend::Postgres, Some(words)) => postgres::query(words),
     };
     let total: (i64,) = bind(sqlx::query_as(count), viewer, filters, &words).fetch_one(db.read()).await?;
     let rows: Vec<listings::Row> = bind(sqlx::query_as(rows), viewer, filters, &words)
