@@ -1,1 +1,18 @@
-//! Placeholder: see the folder of the same name.
+//! `hub` as a specification: the real program against a real registry.
+
+#[path = "cli/account.rs"]
+mod account;
+#[path = "cli/broken.rs"]
+mod broken;
+#[path = "cli/config.rs"]
+mod config;
+#[path = "cli/find.rs"]
+mod find;
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/network.rs"]
+mod network;
+#[path = "cli/pull.rs"]
+mod pull;
+#[path = "cli/push.rs"]
+mod push;

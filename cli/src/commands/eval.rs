@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Runs `hub eval`.
-pub(crate) fn run(context: &Context, args: EvalArgs) -> anyhow::Result<Exit> {
+pub(crate) fn run(context: &Context, args: &EvalArgs) -> anyhow::Result<Exit> {
     let data = DataFile::read(&args.data, &columns(&args.columns))?;
     for notice in &data.notices {
         context.printer.status(&notice.to_string());

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Runs `hub forward`.
-pub(crate) fn run(context: &Context, args: ForwardArgs) -> anyhow::Result<Exit> {
+pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit> {
     if let Some(fusion) = args.fusion.first() {
         let message = format!(
             "the fusion weights in `{}` can't be used: this version composes with `Stack` only",

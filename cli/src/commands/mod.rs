@@ -43,11 +43,11 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         #[cfg(feature = "stitch")]
         Command::Train(args) => train::run(context, args),
         #[cfg(feature = "stitch")]
-        Command::Eval(args) => eval::run(context, args),
+        Command::Eval(args) => eval::run(context, &args),
         #[cfg(feature = "stitch")]
-        Command::Run(args) => run::run(context, args),
+        Command::Run(args) => run::run(context, &args),
         #[cfg(feature = "stitch")]
-        Command::Forward(args) => forward::run(context, args),
+        Command::Forward(args) => forward::run(context, &args),
         Command::Convert(args) => convert::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),

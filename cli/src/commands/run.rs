@@ -1,6 +1,9 @@
 //! `hub run`: labels for texts.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::{
+    fmt::Write as _,
+    io::{BufRead as _, IsTerminal as _},
+};
 
 use anyhow::Context as _;
 use hub_client::predict::{Prediction, Predictor};
@@ -19,7 +22,7 @@ use crate::{
 const CHUNK: usize = 256;
 
 /// Runs `hub run`.
-pub(crate) fn run(context: &Context, args: RunArgs) -> anyhow::Result<Exit> {
+pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
     let adapter = context.find_adapter(&args.adapter, args.base.as_deref())?;
     let wanted = adapter.manifest.as_ref().map(|manifest| &manifest.base);
     let base = context.find_base(wanted, args.base.as_deref(), args.force)?;
@@ -79,6 +82,7 @@ struct Answers<'a> {
 
 impl Answers<'_> {
     fn add(&mut self, texts: &[String], predictions: Vec<Prediction>, with_text: bool) -> anyhow::Result<()> {
+        // Writing to a String can't fail.
         let mut lines = String::new();
         for (text, prediction) in texts.iter().zip(predictions) {
             if self.context.printer.is_json() {
@@ -90,7 +94,7 @@ impl Answers<'_> {
                 }));
                 continue;
             }
-            lines.push_str(&format!("{}\t{:.4}", plain::line(&prediction.label), prediction.probability));
+            let _ = write!(lines, "{}\t{:.4}", plain::line(&prediction.label), prediction.probability);
             if with_text {
                 lines.push('\t');
                 lines.push_str(&plain::line(text));

@@ -52,9 +52,7 @@ pub(crate) fn run(context: &Context, args: SearchArgs) -> anyhow::Result<Exit> {
     context.printer.table(&table)?;
     if let Some(next) = &page.next {
         let (shown, total) = (page.items.len(), page.total);
-        context
-            .printer
-            .hints(&[format!("{shown} of {total} are shown; the next page: add `--cursor {next}`")]);
+        context.printer.hint(&format!("{shown} of {total} are shown; the next page: add `--cursor {next}`"));
     }
     Ok(Exit::Success)
 }

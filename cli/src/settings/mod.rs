@@ -37,7 +37,12 @@ impl EditsConfig {
     /// What `command` does.
     pub(crate) fn of(command: &Command) -> Self {
         match command {
-            Command::Config(args) if matches!(args.verb, ConfigVerb::Unset { .. } | ConfigVerb::Path) => {
+            Command::Config(args)
+                if matches!(
+                    args.verb,
+                    ConfigVerb::Set { .. } | ConfigVerb::Unset { .. } | ConfigVerb::Path
+                ) =>
+            {
                 Self::Yes
             }
             Command::Completions(_) => Self::Yes,
@@ -71,7 +76,7 @@ impl Settings {
     /// Brings flags, environment, file and defaults together.
     pub(crate) fn load(global: &GlobalArgs, edits: EditsConfig) -> anyhow::Result<Self> {
         let config_file = config_file(global)?;
-        let must_exist = !matches!(config_file.source, Source::Default) && edits == EditsConfig::No;
+        let must_exist = matches!(config_file.source, Source::Flag(_)) && edits == EditsConfig::No;
         let file = match FileSettings::read(&config_file.value, must_exist) {
             Ok(file) => file,
             Err(_) if edits == EditsConfig::Yes => FileSettings::default(),

@@ -30,10 +30,9 @@ pub(super) fn resolve(args: TrainArgs, base: PathBuf) -> Result<TrainingJob, Use
     options.validation_share = args.data.validation_share;
     let pooling = match args.method.pooling {
         Some(PoolingName::First) => Pooling::First,
-        Some(PoolingName::Pooler) => Pooling::Pooler,
         Some(PoolingName::Mean) => Pooling::Mean,
         None if method == Method::LastLayer => Pooling::Mean,
-        None => Pooling::Pooler,
+        Some(PoolingName::Pooler) | None => Pooling::Pooler,
     };
     let existing = match (args.resume, args.overwrite) {
         (true, _) => Existing::Resume,

@@ -1,0 +1,81 @@
+//! Logging in and out.
+
+use hub_tests::{assert_said, cli::Home, hub::TestHub};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_tried_kept_for_its_registry_and_forgotten() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let home = Home::new(&hub.url());
+    assert_said!(home, home.hub(&["whoami"]).await, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: no token for [REGISTRY]
+
+    hint: log in with `hub login`, or set `HUB_TOKEN`
+    ");
+    assert_said!(home, home.hub(&["login", "--token", ada.token()]).await, @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    logged in to [REGISTRY] as `ada`
+    ");
+    assert_said!(home, home.hub(&["whoami"]).await, @r"
+    exit: 0
+    --- stdout
+    user        ada
+    registry    [REGISTRY]
+    namespaces  ada
+    token       test
+    scopes      read, publish, yank
+    expires     never
+    --- stderr
+    ");
+    let elsewhere = home.hub_with(&[("HUB_REGISTRY", "http://127.0.0.1:9")], &["whoami"]).await.expect_code(1);
+    assert!(elsewhere.stderr.contains("no token for http://127.0.0.1:9"), "{elsewhere}");
+    home.hub(&["logout"]).await.expect_code(0);
+    home.hub(&["whoami"]).await.expect_code(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_changes_nothing_and_is_never_shown() {
+    let hub = TestHub::start().await;
+    let home = Home::new(&hub.url());
+    let wrong = "hubt_wrong0123456789wrong0123456789";
+    let said = home.hub(&["-v", "login", "--token", wrong]).await.expect_code(1);
+    assert!(!said.to_string().contains("wrong0123"), "{said}");
+    assert!(!home.path("data/credentials.json").exists());
+    assert_said!(home, home.hub(&["login", "--token", wrong]).await, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: [REGISTRY] does not accept this token
+      caused by: the registry says: this token is unknown, revoked or expired (401 unauthorized, request [ID])
+
+    hint: is it complete, for this registry, and not expired? nothing was changed
+    hint: log in with `hub login`; a token is made by the registry's operator
+    ");
+    let said = home.hub_with(&[("HUB_TOKEN", wrong)], &["whoami"]).await.expect_code(1);
+    assert!(said.stderr.contains("unauthorized") && !said.to_string().contains("wrong0123"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_comes_from_standard_input_and_its_file_is_for_the_owner_only() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let home = Home::new(&hub.url());
+    std::fs::write(home.path("token"), format!("{}\n", ada.token())).expect("writes");
+    let mut command = home.command(&["login", "--token-stdin", "--format", "json"]);
+    command.stdin(std::fs::File::open(home.path("token")).expect("opens"));
+    let said = hub_tests::cli::run(command).await.expect_code(0);
+    assert_eq!(said.json()["user"], "ada");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = std::fs::metadata(home.path("data/credentials.json")).expect("is there");
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    }
+    let said = home.hub(&["login"]).await.expect_code(1);
+    assert!(said.stderr.contains("--token-stdin"), "{said}");
+}

@@ -1,0 +1,92 @@
+//! Publishing folders.
+
+use std::{fs, path::Path};
+
+use hub_tests::{
+    assert_said,
+    cli::Home,
+    hub::{SampleAdapter, TestHub},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_says_what_it_does_and_again_changes_nothing() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let home = Home::logged_in(&hub.url(), ada.token()).await;
+    home.write("trained", &SampleAdapter::lora("ada/sentiment", "1.0.0"));
+    let dry = home.hub(&["push", "trained", "--dry-run"]).await.expect_code(0);
+    assert!(dry.stderr.contains("nothing was sent") && dry.stdout.contains("ada/sentiment@1.0.0"), "{dry}");
+    assert_said!(home, home.hub(&["push", "trained"]).await, @"");
+    let again = home.hub(&["push", "trained", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!((&again["created"], &again["uploaded"]), (&false.into(), &0.into()));
+    let other = home.hub(&["push", "trained", "--description", "Other."]).await;
+    assert_said!(home, other, @"");
+    let next = home.hub(&["push", "trained", "--version", "1.1.0"]).await.expect_code(0);
+    assert!(next.stderr.contains("published `ada/sentiment@1.1.0`"), "{next}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_or_in_a_strange_namespace_nothing_is_sent() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let home = Home::new(&hub.url());
+    home.write("trained", &SampleAdapter::lora("bob/sentiment", "1.0.0"));
+    let said = home.hub(&["push", "trained"]).await.expect_code(1);
+    assert!(said.stderr.contains("no token for"), "{said}");
+    let said = home.hub_with(&[("HUB_TOKEN", ada.token())], &["push", "trained"]).await.expect_code(1);
+    assert!(said.stderr.contains("`ada` may not publish in the namespace `bob`"), "{said}");
+    assert!(said.stderr.contains("yours: `ada`"), "{said}");
+    let arguments = ["push", "trained", "--as", "ada/sentiment", "--private"];
+    home.hub_with(&[("HUB_TOKEN", ada.token())], &arguments).await.expect_code(0);
+    let found = hub.anonymous().get("search").await.json();
+    assert_eq!(found["total"], 0, "it is private");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_peft_wrote_needs_a_task_a_licence_and_its_backbone() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let home = Home::logged_in(&hub.url(), ada.token()).await;
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let folder = home.path("from-peft");
+    fs::create_dir(&folder).expect("creates");
+    for item in fs::read_dir(fixtures.join("peft-lora-classifier/adapter")).expect("lists").flatten() {
+        fs::copy(item.path(), folder.join(item.file_name())).expect("copies");
+    }
+    assert_said!(home, home.hub(&["push", "from-peft"]).await, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `from-peft` has no manifest.json, so `--task` and `--license` must say what it can't
+
+    hint: for example `hub push DIR --base BACKBONE --task sentiment --license Apache-2.0`
+    ");
+    let facts = ["push", "from-peft", "--task", "sentiment", "--license", "Apache-2.0"];
+    let said = home.hub(&facts).await.expect_code(1);
+    assert!(said.stderr.contains("no backbone is named"), "{said}");
+    let base = fixtures.join("tiny-bert-classifier").to_string_lossy().into_owned();
+    let full = [&facts[..], &["--base", &base, "--label", "negative", "--label", "positive"]].concat();
+    let said = home.hub(&full).await.expect_code(0);
+    assert!(said.stdout.starts_with("ada/from-peft@1.0.0 sha256:"), "{said}");
+    assert!(folder.join("README.md").exists() && folder.join("manifest.json").exists());
+    home.hub(&["pull", "ada/from-peft"]).await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_changed_under_its_manifest_is_refused() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let home = Home::logged_in(&hub.url(), ada.token()).await;
+    let folder = home.write("trained", &SampleAdapter::lora("ada/sentiment", "1.0.0"));
+    let weights = folder.join("adapter_model.safetensors");
+    let mut bytes = fs::read(&weights).expect("reads");
+    *bytes.last_mut().expect("has bytes") ^= 1;
+    fs::write(&weights, &bytes).expect("writes");
+    let said = home.hub(&["push", "trained"]).await.expect_code(1);
+    assert!(said.stderr.contains("is not the file that manifest.json describes"), "{said}");
+    fs::write(&weights, &bytes[..bytes.len() / 2]).expect("writes");
+    let said = home.hub(&["push", "trained"]).await.expect_code(1);
+    assert!(said.stderr.contains("is not a usable safetensors file"), "{said}");
+    fs::remove_file(&weights).expect("removes");
+    home.hub(&["push", "trained"]).await.expect_code(1);
+}
