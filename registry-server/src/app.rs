@@ -51,8 +51,9 @@ impl App {
         std::fs::create_dir_all(&config.data).map_err(|e| refuse(&e))?;
         let storage = Storage::local(&config.data.join("files")).map_err(|e| refuse(&e))?;
         let db = open_database(config).await?;
-        if config.database_url.is_none() {
-            db.migrate().await?;
+        match config.database_url {
+            None => db.migrate().await?,
+            Some(_) => db.require_current().await?,
         }
         Ok(Self {
             db,

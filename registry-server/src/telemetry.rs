@@ -62,7 +62,7 @@ impl Telemetry {
             Label::new("route", route.to_owned()),
             Label::new("status", status.to_string()),
         ];
-        self.count(Key::from_parts(REQUESTS, labels), 1);
+        self.count(&Key::from_parts(REQUESTS, labels), 1);
         let labels = vec![Label::new("method", method.to_owned()), Label::new("route", route.to_owned())];
         self.recorder
             .register_histogram(&Key::from_parts(LATENCY, labels), &METADATA)
@@ -70,19 +70,19 @@ impl Telemetry {
     }
 
     pub(crate) fn uploaded(&self, bytes: u64) {
-        self.count(Key::from_static_name(UPLOADED), bytes);
+        self.count(&Key::from_static_name(UPLOADED), bytes);
     }
 
     pub(crate) fn downloaded(&self, bytes: u64) {
-        self.count(Key::from_static_name(DOWNLOADED), bytes);
+        self.count(&Key::from_static_name(DOWNLOADED), bytes);
     }
 
     pub(crate) fn published(&self) {
-        self.count(Key::from_static_name(PUBLISHED), 1);
+        self.count(&Key::from_static_name(PUBLISHED), 1);
     }
 
     pub(crate) fn pulled(&self) {
-        self.count(Key::from_static_name(PULLED), 1);
+        self.count(&Key::from_static_name(PULLED), 1);
     }
 
     /// Everything in the Prometheus text format.
@@ -95,8 +95,8 @@ impl Telemetry {
         self.handle.run_upkeep();
     }
 
-    fn count(&self, key: Key, by: u64) {
-        self.recorder.register_counter(&key, &METADATA).increment(by);
+    fn count(&self, key: &Key, by: u64) {
+        self.recorder.register_counter(key, &METADATA).increment(by);
     }
 }
 

@@ -36,6 +36,9 @@ pub enum OpenError {
     /// Connecting failed.
     #[error("can't open the database: {0}")]
     Connect(#[source] sqlx::Error),
+    /// The schema is of another version.
+    #[error("the database is not migrated to this version; run `hub-server migrate` first")]
+    Outdated,
     /// A migration failed.
     #[error("can't migrate the database: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -114,6 +117,23 @@ impl Db {
         Ok(())
     }
 
+    /// Refuses a schema that lacks a migration of this version.
+    pub(crate) async fn require_current(&self) -> Result<(), OpenError> {
+        let known = match self.backend {
+            Backend::Sqlite => &SQLITE,
+            Backend::Postgres => &POSTGRES,
+        };
+        let newest = known.iter().map(|migration| migration.version).max();
+        let applied: Result<(i64,), _> =
+            sqlx::query_as("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
+                .fetch_one(&self.pool)
+                .await;
+        match applied {
+            Ok((applied,)) if Some(applied) >= newest => Ok(()),
+            _ => Err(OpenError::Outdated),
+        }
+    }
+
     /// For statements that only read.
     pub(crate) const fn read(&self) -> &AnyPool {
         &self.pool
@@ -164,5 +184,39 @@ impl WriteTx {
     /// Makes everything done in it visible, all at once.
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         self.tx.commit().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_databases_have_the_same_migrations() {
+        let names =
+            |m: &Migrator| m.iter().map(|m| (m.version, m.description.to_string())).collect::<Vec<_>>();
+        assert_eq!(names(&SQLITE), names(&POSTGRES));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_was_not_migrated_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // A folder name with everything that means something in a URL.
+        let odd = folder.path().join("a b?c#d%20");
+        std::fs::create_dir(&odd).expect("makes a folder");
+        let db = Db::open(&Db::embedded_url(&odd)).await.expect("opens");
+        assert!(matches!(db.require_current().await, Err(OpenError::Outdated)));
+        db.migrate().await.expect("migrates");
+        db.require_current().await.expect("is current");
+        assert!(odd.join("registry.sqlite").is_file());
+    }
+
+    #[tokio::test]
+    async fn another_kind_of_database_is_named_in_the_refusal() {
+        let error = Db::open("mysql://localhost/hub").await.expect_err("not supported");
+        assert_eq!(
+            error.to_string(),
+            "the database URL starts with `mysql:`; it must start with `sqlite:` or `postgres:`"
+        );
     }
 }

@@ -185,8 +185,16 @@ pub(crate) async fn complete(tx: &mut WriteTx, upload: &Upload) -> Result<(), sq
     delete_parts(tx, &upload.id).await
 }
 
-/// Lets an upload start again from its first byte.
-pub(crate) async fn reset(tx: &mut WriteTx, upload: &Upload) -> Result<(), sqlx::Error> {
+/// Lets an upload whose `parts` turned out wrong start again from its first byte.
+/// Where another request did that before, what came since is left alone.
+pub(crate) async fn reset(tx: &mut WriteTx, upload: &Upload, parts: &[Key]) -> Result<(), sqlx::Error> {
+    let Some(first) = parts.first() else { return Ok(()) };
+    let sql = "DELETE FROM upload_parts WHERE upload_id = $1 AND object = $2";
+    let done =
+        sqlx::query(sql).bind(upload.id.as_str()).bind(first.to_string()).execute(tx.connection()).await?;
+    if done.rows_affected() == 0 {
+        return Ok(());
+    }
     let sql = "UPDATE uploads SET received = 0, updated_at = $1 WHERE id = $2 AND completed_at IS NULL";
     sqlx::query(sql).bind(now()).bind(upload.id.as_str()).execute(tx.connection()).await?;
     delete_parts(tx, &upload.id).await

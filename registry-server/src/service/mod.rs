@@ -7,3 +7,6 @@ pub(crate) mod sweep;
 pub(crate) mod upload;
 
 pub(crate) use pulls::PullCounter;
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A sender that is silent for so long has gone; its connection is not kept.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Stores the bytes of `range`. They are acknowledged (and never lost) once this returns.
 pub(crate) async fn append(
@@ -62,7 +62,7 @@ pub(crate) async fn settle(app: &App, owner: &Caller, upload: Upload) -> ApiResu
     }
     let parts = uploads::parts(&app.db, &upload).await?;
     let storage = app.storage.clone();
-    let pieces = stream::iter(parts)
+    let pieces = stream::iter(parts.clone())
         .then(move |key| {
             let storage = storage.clone();
             async move { storage.get(&key, None).await }
@@ -71,12 +71,10 @@ pub(crate) async fn settle(app: &App, owner: &Caller, upload: Upload) -> ApiResu
             Ok(pieces) => pieces.map(|piece| piece.map_err(Unsettled::Storage)).boxed(),
             Err(error) => stream::iter([Err(Unsettled::Storage(error))]).boxed(),
         });
-    let accept = |written: &Written| {
-        if written.size == upload.size && written.digest == upload.digest {
-            Ok(())
-        } else {
-            Err(Unsettled::OtherDigest(written.digest))
-        }
+    let accept = |written: &Written| match written {
+        written if written.size != upload.size => Err(Unsettled::Moved),
+        written if written.digest != upload.digest => Err(Unsettled::OtherDigest(written.digest)),
+        _ => Ok(()),
     };
     match app.storage.put(&Key::blob(&upload.digest), Box::pin(pieces), accept).await {
         Ok(_) => {
@@ -88,17 +86,24 @@ pub(crate) async fn settle(app: &App, owner: &Caller, upload: Upload) -> ApiResu
         }
         Err(PutError::Body(Unsettled::OtherDigest(found))) => {
             let mut tx = app.db.write().await?;
-            uploads::reset(&mut tx, &upload).await?;
+            uploads::reset(&mut tx, &upload, &parts).await?;
             tx.commit().await?;
-            app.storage.delete_all(&Key::upload(&upload.id)).await?;
+            // Only these: the upload may have begun again by now.
+            for part in &parts {
+                app.storage.delete(part).await?;
+            }
             let detail = format!("the bytes have the digest {found}; {} was announced", upload.digest);
             Err(ApiError::new(ProblemCode::DigestMismatch, detail)
                 .hint("the upload starts again from byte 0: send the file again"))
         }
-        // Two requests settled it at once, and the other one removed the parts.
-        Err(PutError::Body(Unsettled::Storage(StorageError::NotFound(cause)))) => {
+        // Another request settled it meanwhile, and the parts are gone.
+        Err(PutError::Body(Unsettled::Moved | Unsettled::Storage(StorageError::NotFound(_)))) => {
             let now = reload(app, owner, &upload.id).await?;
-            if now.complete { Ok(now) } else { Err(ApiError::internal(cause)) }
+            if now.complete || now.received < now.size {
+                Ok(now)
+            } else {
+                Err(ApiError::internal(format!("the parts of upload {} are incomplete", upload.id)))
+            }
         }
         Err(PutError::Body(Unsettled::Storage(error)) | PutError::Storage(error)) => Err(error.into()),
     }
@@ -106,6 +111,7 @@ pub(crate) async fn settle(app: &App, owner: &Caller, upload: Upload) -> ApiResu
 
 /// Why an upload with all its bytes is no blob yet.
 enum Unsettled {
+    Moved,
     OtherDigest(hub_schemas::digest::Digest),
     Storage(StorageError),
 }

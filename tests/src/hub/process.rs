@@ -35,9 +35,13 @@ impl HubProcess {
 
     /// Serves `data` on a free port, with more flags.
     pub fn start_with(data: &Path, flags: &[&str]) -> Self {
+        Self::spawn(command(data), data, flags)
+    }
+
+    fn spawn(mut program: Command, data: &Path, flags: &[&str]) -> Self {
         let port_file = data.join(format!("port-{}", std::process::id()));
         drop(std::fs::remove_file(&port_file));
-        let child = command(data)
+        let child = program
             .args(["serve", "--listen", "127.0.0.1:0", "--port-file"])
             .arg(&port_file)
             .args(flags)
@@ -54,6 +58,15 @@ impl HubProcess {
             }
         };
         Self { child, address }
+    }
+
+    /// Serves `data` where no file can grow beyond `kib` KiB: as good as a full disk,
+    /// for one file at a time.
+    pub fn start_on_full_disk(data: &Path, kib: u32) -> Self {
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script, "bash"]).arg(server_binary()).arg("--data").arg(data);
+        Self::spawn(shell, data, &[])
     }
 
     /// Runs an operator's verb on `data`, such as `["user", "add", "ada"]`.
