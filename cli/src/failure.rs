@@ -125,17 +125,14 @@ fn known(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
     None
 }
 
-/// Looks through the chain for an error that is known; its hints are shown.
+/// Looks through the chain for errors that are known; the first that has hints gives them.
 pub(crate) fn judge(error: &anyhow::Error) -> Verdict {
     if error.chain().any(|e| e.is::<Interrupted>()) {
         return Verdict { exit: Exit::Interrupted, hints: Vec::new() };
     }
     let found: Vec<_> = error.chain().filter_map(known).collect();
-    let mut hints: Vec<String> = Vec::new();
-    for hint in found.iter().flatten() {
-        if !hints.contains(hint) {
-            hints.push(hint.clone());
-        }
-    }
-    Verdict { exit: if found.is_empty() { Exit::Usage } else { Exit::Failure }, hints }
+    let exit = if found.is_empty() { Exit::Usage } else { Exit::Failure };
+    // The outermost error knows best what the person was about to do.
+    let hints = found.into_iter().find(|hints| !hints.is_empty()).unwrap_or_default();
+    Verdict { exit, hints }
 }

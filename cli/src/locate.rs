@@ -16,9 +16,6 @@ use crate::{
     output::{describe::tell_choice, units},
 };
 
-#[cfg(feature = "stitch")]
-pub(crate) use stitched::{FoundAdapter, FoundBase};
-
 impl Context {
     /// Chooses the version that `reference` means and says why. The local store is
     /// enough for one that is named exactly.
@@ -111,7 +108,7 @@ mod stitched {
     use hub_client::{checkpoint::AdapterFolder, exchange::BaseError, exchange::looks_like_path};
     use hub_schemas::{Manifest, manifest::BaseModel};
 
-    use super::{Context, Digest, Path, PathBuf, Reference};
+    use super::{Context, Path, PathBuf, Reference};
 
     /// An adapter's folder on this machine.
     #[derive(Debug, Clone)]
@@ -129,8 +126,6 @@ mod stitched {
     pub(crate) struct FoundBase {
         /// The folder; read it with `BaseFolder::open`.
         pub(crate) folder: PathBuf,
-        /// Digest of its weights.
-        pub(crate) weights_digest: Digest,
     }
 
     impl Context {
@@ -182,7 +177,7 @@ mod stitched {
                 }
                 self.printer.warn(&format!("{mismatch}; going on because of `--force`"));
             }
-            Ok(FoundBase { folder, weights_digest: found.weights_digest })
+            Ok(FoundBase { folder })
         }
     }
 }

@@ -138,10 +138,10 @@ impl Home {
             (r"http://127\.0\.0\.1:\d+".to_owned(), "[REGISTRY]"),
             (r"127\.0\.0\.1-\d+-[0-9a-f]{8}".to_owned(), "[REGISTRY-KEY]"),
             (r"sha256:[0-9a-f]{64}".to_owned(), "[DIGEST]"),
-            (r"\b[0-9a-f]{12}\b".to_owned(), "[SHORT]     "),
+            (r"\b[0-9a-f]{12}\b".to_owned(), "[12-DIGITS]"),
             (r"\d+(\.\d+)? (ms|s)\b".to_owned(), "[TIME]"),
-            (r"\d{4}-\d\d-\d\d".to_owned(), "[DATE]"),
-            (r"request [0-9A-Za-z-]+".to_owned(), "request [ID]"),
+            (r"\d{4}-\d\d-\d\d".to_owned(), "YYYY-MM-DD"),
+            (r"request [0-9a-f-]{20,}".to_owned(), "request [ID]"),
         ]
     }
 }

@@ -32,7 +32,8 @@ async fn a_token_is_tried_kept_for_its_registry_and_forgotten() {
     expires     never
     --- stderr
     ");
-    let elsewhere = home.hub_with(&[("HUB_REGISTRY", "http://127.0.0.1:9")], &["whoami"]).await.expect_code(1);
+    let elsewhere =
+        home.hub_with(&[("HUB_REGISTRY", "http://127.0.0.1:9")], &["whoami"]).await.expect_code(1);
     assert!(elsewhere.stderr.contains("no token for http://127.0.0.1:9"), "{elsewhere}");
     home.hub(&["logout"]).await.expect_code(0);
     home.hub(&["whoami"]).await.expect_code(1);
@@ -51,10 +52,9 @@ async fn a_wrong_token_changes_nothing_and_is_never_shown() {
     --- stdout
     --- stderr
     error: [REGISTRY] does not accept this token
-      caused by: the registry says: this token is unknown, revoked or expired (401 unauthorized, request [ID])
+      caused by: the registry says: the token is unknown, revoked or expired (401 unauthorized, request [ID])
 
     hint: is it complete, for this registry, and not expired? nothing was changed
-    hint: log in with `hub login`; a token is made by the registry's operator
     ");
     let said = home.hub_with(&[("HUB_TOKEN", wrong)], &["whoami"]).await.expect_code(1);
     assert!(said.stderr.contains("unauthorized") && !said.to_string().contains("wrong0123"), "{said}");

@@ -139,7 +139,16 @@ async fn a_full_disk_is_told_and_the_same_command_continues_later() {
     // The signal that comes with the limit is ignored, so that the write fails as on a full disk.
     command.args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" pull ada/sentiment"]).arg(hub);
     let said = run(command).await.expect_code(1);
-    assert_said!(home, said, @"");
+    assert_said!(home, said, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    `ada/sentiment@1.0.0` is the newest that fits, of 1 version
+    pulling `ada/sentiment@1.0.0` from [REGISTRY]
+    error: can't write `[HOME]/cache/partial/12366058100c3b9dbf7f83a2b13eb955d9bdac5646298b79c4a9ac2f88f0a285`: File too large (os error 27)
+
+    hint: free some space, then run the same command again: it continues
+    ");
     assert!(home.stored("adapters").is_empty());
     let said = home.hub(&["pull", "ada/sentiment"]).await.expect_code(0);
     assert!(said.stderr.contains("continuing download"), "{said}");

@@ -8,18 +8,23 @@ async fn every_value_says_where_it_comes_from() {
     home.hub(&["config", "set", "registry", "https://hub.example/team/"]).await.expect_code(0);
     home.hub(&["config", "set", "backbones", "models", "/srv/models"]).await.expect_code(0);
     home.hub(&["config", "set", "color", "never"]).await.expect_code(0);
-    assert_said!(home, home.hub(&["config", "list", "--offline"]).await, @r"
-    exit: 0
-    --- stdout
-    KEY        VALUE                       SOURCE
-    registry   http://127.0.0.1:9          environment HUB_REGISTRY
-    base                                   default
-    backbones  [HOME]/models /srv/models  file [HOME]/config.toml
-    cache      [HOME]/cache            environment HUB_CACHE
-    offline    true                        flag --offline
-    color      never                       file [HOME]/config.toml
-    --- stderr
-    ");
+    let listed = home.hub(&["config", "list", "--offline", "--format", "json"]).await.expect_code(0).json();
+    let file = format!("file {}", home.path("config.toml").display());
+    let items = listed.as_array().expect("a list").iter();
+    let found: Vec<_> =
+        items.map(|i| (i["key"].as_str(), i["value"].to_string(), i["source"].as_str())).collect();
+    let folders = format!("[{:?},\"/srv/models\"]", home.path("models"));
+    let expected = [
+        (Some("registry"), "\"http://127.0.0.1:9\"".to_owned(), Some("environment HUB_REGISTRY")),
+        (Some("base"), "null".to_owned(), Some("default")),
+        (Some("backbones"), folders, Some(file.as_str())),
+        (Some("cache"), format!("{:?}", home.cache()), Some("environment HUB_CACHE")),
+        (Some("offline"), "true".to_owned(), Some("flag --offline")),
+        (Some("color"), "\"never\"".to_owned(), Some(file.as_str())),
+    ];
+    assert_eq!(found, expected);
+    let table = home.hub(&["config", "list"]).await.expect_code(0);
+    assert!(table.stdout.starts_with("KEY ") && table.stdout.lines().count() == 7, "{table}");
     let said = home.hub_with(&[("HUB_REGISTRY", "")], &["config", "get", "registry"]).await.expect_code(0);
     assert_eq!(said.stdout, "https://hub.example/team\n");
 }

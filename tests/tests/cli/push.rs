@@ -16,11 +16,27 @@ async fn a_push_says_what_it_does_and_again_changes_nothing() {
     home.write("trained", &SampleAdapter::lora("ada/sentiment", "1.0.0"));
     let dry = home.hub(&["push", "trained", "--dry-run"]).await.expect_code(0);
     assert!(dry.stderr.contains("nothing was sent") && dry.stdout.contains("ada/sentiment@1.0.0"), "{dry}");
-    assert_said!(home, home.hub(&["push", "trained"]).await, @"");
+    assert_said!(home, home.hub(&["push", "trained"]).await, @r"
+    exit: 0
+    --- stdout
+    ada/sentiment@1.0.0 [DIGEST]
+    --- stderr
+    pushing `ada/sentiment@1.0.0` (3 files, 3.6 KiB) to [REGISTRY]
+    published `ada/sentiment@1.0.0` (3.6 KiB sent, 0 B were there)
+    ");
     let again = home.hub(&["push", "trained", "--format", "json"]).await.expect_code(0).json();
     assert_eq!((&again["created"], &again["uploaded"]), (&false.into(), &0.into()));
     let other = home.hub(&["push", "trained", "--description", "Other."]).await;
-    assert_said!(home, other, @"");
+    assert_said!(home, other, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    pushing `ada/sentiment@1.0.0` (3 files, 3.6 KiB) to [REGISTRY]
+    error: `ada/sentiment@1.0.0` was published before with other content
+      caused by: the registry says: `ada/sentiment@1.0.0` is published with other content ([DIGEST]); a version never changes (409 version-exists, request [ID])
+
+    hint: versions never change: publish the new content under the next number with `--version`, `hub info ada/sentiment` lists those taken
+    ");
     let next = home.hub(&["push", "trained", "--version", "1.1.0"]).await.expect_code(0);
     assert!(next.stderr.contains("published `ada/sentiment@1.1.0`"), "{next}");
 }
@@ -65,7 +81,8 @@ async fn a_folder_that_peft_wrote_needs_a_task_a_licence_and_its_backbone() {
     let said = home.hub(&facts).await.expect_code(1);
     assert!(said.stderr.contains("no backbone is named"), "{said}");
     let base = fixtures.join("tiny-bert-classifier").to_string_lossy().into_owned();
-    let full = [&facts[..], &["--base", &base, "--label", "negative", "--label", "positive"]].concat();
+    let full =
+        [&facts[..], &["--base", &base, "--label", "bad", "--label", "so-so", "--label", "good"]].concat();
     let said = home.hub(&full).await.expect_code(0);
     assert!(said.stdout.starts_with("ada/from-peft@1.0.0 sha256:"), "{said}");
     assert!(folder.join("README.md").exists() && folder.join("manifest.json").exists());

@@ -29,7 +29,7 @@ pub(super) fn manifest(context: &Context, args: &PushArgs, account: &WhoAmI) -> 
     match &folder.manifest {
         Some(own) => {
             folder.check_fit(&own.base.shape)?;
-            adjusted(own, args, &account.user)
+            adjusted(context, own, args, &account.user)
         }
         None => made(context, args, &folder, &account.user),
     }
@@ -49,7 +49,12 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), UserError> {
 }
 
 /// The folder's own manifest with what the flags change.
-fn adjusted(own: &Manifest, args: &PushArgs, user: &Namespace) -> anyhow::Result<Manifest> {
+fn adjusted(
+    context: &Context,
+    own: &Manifest,
+    args: &PushArgs,
+    user: &Namespace,
+) -> anyhow::Result<Manifest> {
     let mut manifest = own.clone();
     let unclaimed = manifest.name.namespace.as_str() == UNCLAIMED && user.as_str() != UNCLAIMED;
     if let Some(name) = &args.name {
@@ -82,11 +87,27 @@ fn adjusted(own: &Manifest, args: &PushArgs, user: &Namespace) -> anyhow::Result
         manifest.base.id.clone_from(id);
     }
     manifest.validate()?;
-    check_unchanged(own, &file_entries(&args.folder)?, &args.folder)?;
+    let found = file_entries(&args.folder)?;
+    check_unchanged(own, &found, &args.folder)?;
+    let is_listed = |file: &FileEntry| own.files.iter().any(|f| f.path == file.path);
+    for file in found.iter().filter(|f| f.path.as_str() != CARD && !is_listed(f)) {
+        context.printer.warn(&format!("`{}` is not listed in {MANIFEST_FILE}: it is left out", file.path));
+    }
     // A card that was generated is generated again, so that it names what is published.
     let card = read_card(&args.folder)?;
     let generated = card.as_deref() == Some(model_card(own).as_bytes());
-    with_card(manifest, args, card.is_none() || generated)
+    if (card.is_none() || generated) && !args.dry_run {
+        write(&args.folder.join(CARD), model_card(&manifest).as_bytes())?;
+    }
+    // Only the card may have changed.
+    if let Some(card) = file_entries(&args.folder)?.into_iter().find(|f| f.path.as_str() == CARD) {
+        match manifest.files.iter_mut().find(|f| f.path == card.path) {
+            Some(entry) => *entry = card,
+            None => manifest.files.push(card),
+        }
+    }
+    manifest.validate()?;
+    Ok(manifest)
 }
 
 /// What the manifest lists must still be what lies in the folder. The card may be edited.
@@ -158,9 +179,13 @@ fn made(
         training: None,
         dependencies: Vec::new(),
     };
-    let manifest = assemble_manifest(folder, &base, facts)?;
-    let has_card = read_card(&args.folder)?.is_some();
-    with_card(manifest, args, !has_card)
+    let mut manifest = assemble_manifest(folder, &base, facts)?;
+    if read_card(&args.folder)?.is_none() && !args.dry_run {
+        write(&args.folder.join(CARD), model_card(&manifest).as_bytes())?;
+        manifest.files = file_entries(&args.folder)?;
+        manifest.validate()?;
+    }
+    Ok(manifest)
 }
 
 /// PEFT notes where the backbone was loaded from; a path on somebody's disk is no name.
@@ -181,14 +206,4 @@ fn folder_name(folder: &Path) -> Result<AdapterName, UserError> {
 fn read_card(folder: &Path) -> Result<Option<Vec<u8>>, CheckpointError> {
     let path = folder.join(CARD);
     if path.is_file() { read_bounded(&path, MAX_CARD_BYTES).map(Some) } else { Ok(None) }
-}
-
-/// The manifest with the folder's files as they are, after writing the card where asked.
-fn with_card(mut manifest: Manifest, args: &PushArgs, write_card: bool) -> anyhow::Result<Manifest> {
-    if write_card && !args.dry_run {
-        write(&args.folder.join(CARD), model_card(&manifest).as_bytes())?;
-    }
-    manifest.files = file_entries(&args.folder)?;
-    manifest.validate()?;
-    Ok(manifest)
 }

@@ -115,10 +115,7 @@ impl TrainingObserver for Watcher {
 
 /// `900 examples, 100 for validation`.
 pub(super) fn examples(sizes: &Preparation) -> String {
-    let mut text =
-        format!("{} examples, {} for validation", sizes.training_examples, sizes.validation_examples);
-    if sizes.test_examples > 0 {
-        text.push_str(&format!(", {} for testing", sizes.test_examples));
-    }
-    text
+    let Preparation { training_examples, validation_examples, test_examples, .. } = sizes;
+    let text = format!("{training_examples} examples, {validation_examples} for validation");
+    if *test_examples == 0 { text } else { format!("{text}, {test_examples} for testing") }
 }
