@@ -1,4 +1,5 @@
 //! What the tests share: harnesses for the registry, the CLI and the Python libraries.
+#![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
 pub mod cli;
 pub mod hub;

@@ -1,4 +1,5 @@
 //! The registry as a specification, over real HTTP.
+#![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
 #[path = "registry/accounts.rs"]
 mod accounts;

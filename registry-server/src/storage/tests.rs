@@ -58,6 +58,6 @@ async fn half_written_files_of_a_killed_server_are_swept() {
     let storage = Storage::local(folder.path()).expect("a storage");
     fs::create_dir_all(folder.path().join("uploads/u")).expect("makes a folder");
     fs::write(folder.path().join("uploads/u/00-x#1"), b"half").expect("writes");
-    assert_eq!(storage.remove_half_written(Duration::from_secs(60)).expect("sweeps"), 0, "too young");
+    assert_eq!(storage.remove_half_written(Duration::from_mins(1)).expect("sweeps"), 0, "too young");
     assert_eq!(storage.remove_half_written(Duration::ZERO).expect("sweeps"), 1);
 }

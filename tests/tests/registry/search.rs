@@ -23,7 +23,7 @@ async fn library() -> (TestHub, Visitor) {
         m.languages = vec!["en".parse().expect("a language"), "de".parse().expect("a language")];
     });
     let topics = SampleAdapter::bottleneck("ada/topics", "1.0.0").with(|m| {
-        m.description = "Sorts news by topic.".to_owned();
+        "Sorts news by topic.".clone_into(&mut m.description);
         m.task.name = "topic".parse().expect("a task");
         m.license = "MIT".parse().expect("a licence");
     });
