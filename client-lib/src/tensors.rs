@@ -52,6 +52,9 @@ pub enum TensorFileError {
     Tensor(#[from] candle_core::Error),
 }
 
+/// A tensor's shape and its elements.
+type Numbers = (Vec<usize>, Vec<u32>);
+
 /// Reads the inputs of a backbone with this configuration. Without an attention
 /// mask every position is a token.
 pub fn read_batch(
@@ -78,7 +81,7 @@ pub fn read_batch(
             format!("is none that {} reads: {}", config.architecture, known.join(", ")),
         ));
     }
-    let read = |name: &str, limit: usize| -> Result<Option<(Vec<usize>, Vec<u32>)>, TensorFileError> {
+    let read = |name: &str, limit: usize| -> Result<Option<Numbers>, TensorFileError> {
         let Ok(view) = file.tensor(name) else { return Ok(None) };
         let values =
             whole_numbers(&view).ok_or_else(|| refuse(name, "does not hold whole numbers".into()))?;

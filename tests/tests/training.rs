@@ -1,5 +1,7 @@
 //! Training: learns, repeats exactly, resumes exactly, and says what is wrong with the data.
 
+#![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
+
 #[path = "training/commands.rs"]
 mod commands;
 #[path = "training/determinism.rs"]

@@ -213,15 +213,12 @@ impl TrainingJob {
             Ok::<_, TrainingError>(RawPart::new(&other, purpose, other.examples.clone()))
         };
         let test = self.test.as_ref().map(|path| other(path, "test", notices)).transpose()?;
-        let (training, validation) = match &self.validation {
-            Some(path) => {
-                let validation = other(path, "validation", notices)?;
-                (RawPart::new(&file, "train", file.examples.clone()), validation)
-            }
-            None => {
-                let (training, validation) = split(&file, self.options.validation_share, self.options.seed)?;
-                (RawPart::new(&file, "train", training), RawPart::new(&file, "validation", validation))
-            }
+        let (training, validation) = if let Some(path) = &self.validation {
+            let validation = other(path, "validation", notices)?;
+            (RawPart::new(&file, "train", file.examples.clone()), validation)
+        } else {
+            let (training, validation) = split(&file, self.options.validation_share, self.options.seed)?;
+            (RawPart::new(&file, "train", training), RawPart::new(&file, "validation", validation))
         };
         Ok((labels, training, validation, test))
     }
@@ -252,8 +249,7 @@ impl PreparedJob {
     /// Everything that the bytes of the result depend on.
     pub(super) fn identity(&self) -> Map<String, Value> {
         let plan = self.job.options.plan(self.training.set.labels.len());
-        let mut identity: Map<String, Value> =
-            self.job.options.record(&plan).into_iter().map(|(name, value)| (name, value)).collect();
+        let mut identity: Map<String, Value> = self.job.options.record(&plan).into_iter().collect();
         identity.insert("seed".to_owned(), json!(self.job.options.seed));
         identity.insert("base model".to_owned(), json!(self.base.weights_digest));
         identity.insert("data".to_owned(), json!(self.sources()));

@@ -57,11 +57,11 @@ impl Output {
     /// Checks that the folder may be used, and creates it.
     pub(super) fn claim(folder: &Path, existing: Existing) -> Result<Self, TrainingError> {
         let has_state = folder.join(STATE_FILE).is_file();
+        let nothing = || TrainingError::NothingToResume(folder.to_owned());
         match existing {
             // A run that was stopped before it ever saved begins again.
-            Existing::Resume if !has_state && !(folder.is_dir() && is_empty(folder)?) => {
-                return Err(TrainingError::NothingToResume(folder.to_owned()));
-            }
+            Existing::Resume if !has_state && !folder.is_dir() => return Err(nothing()),
+            Existing::Resume if !has_state && !is_empty(folder)? => return Err(nothing()),
             Existing::Refuse if has_state => return Err(TrainingError::Interrupted(folder.to_owned())),
             Existing::Refuse if !is_empty(folder)? => {
                 return Err(TrainingError::OutputNotEmpty(folder.to_owned()));

@@ -47,6 +47,7 @@ mod tests {
     #[test]
     fn without_warmup_it_starts_at_the_peak() {
         let schedule = Schedule::new(3.0, 0.0, 3);
-        assert_eq!([0, 1, 2].map(|step| schedule.at(step)), [3.0, 2.0, 1.0]);
+        let rates: Vec<f64> = (0..3).map(|step| schedule.at(step)).collect();
+        assert_eq!(rates, [3.0, 2.0, 1.0]);
     }
 }

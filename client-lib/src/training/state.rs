@@ -52,6 +52,9 @@ struct Counters {
     evaluations: Vec<(u64, Confusion)>,
 }
 
+/// Shape and elements by name.
+type Group = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
 /// A tensor's shape and its elements, little endian.
 struct Packed(Vec<usize>, Vec<u8>);
 
@@ -111,7 +114,7 @@ impl RunState {
             )));
         }
         let file = SafeTensors::deserialize(&bytes).map_err(|e| refuse(e.to_string()))?;
-        let mut groups: BTreeMap<String, BTreeMap<String, (Vec<usize>, Vec<f32>)>> = BTreeMap::new();
+        let mut groups: BTreeMap<String, Group> = BTreeMap::new();
         for (name, view) in file.iter() {
             let (group, slot) =
                 name.split_once('/').ok_or_else(|| refuse(format!("tensor `{name}` is unknown")))?;
@@ -119,7 +122,7 @@ impl RunState {
             let entry = (view.shape().to_vec(), values.collect());
             groups.entry(group.to_owned()).or_default().insert(slot.to_owned(), entry);
         }
-        let tensors = |group: BTreeMap<String, (Vec<usize>, Vec<f32>)>| {
+        let tensors = |group: Group| {
             let tensor =
                 |(slot, (shape, values))| Ok((slot, Tensor::from_vec::<_, f32>(values, shape, device)?));
             group.into_iter().map(tensor).collect::<Result<BTreeMap<_, _>, TrainingError>>()
@@ -188,7 +191,7 @@ mod tests {
             best: [("w".to_owned(), tensor(&[0.3, -0.0]))].into(),
             moments: [("first.w".to_owned(), vec![1e-30, 2.0])].into(),
             history: History {
-                losses: vec![0.693_147_2, 0.1],
+                losses: vec![0.123_456_79, 0.1],
                 evaluations: vec![Evaluation { step: 2, loss: 0.333_333_34, confusion }],
             },
         }

@@ -148,9 +148,9 @@ impl<L: Learner> Run<'_, L> {
         let labels = Tensor::new(labels, self.device)?;
         let loss = cross_entropy(&logits, &labels)?;
         let value = loss.to_scalar::<f32>()?;
-        let finite = |what, number: f64| match number.is_finite() {
-            true => Ok(()),
-            false => Err(TrainingError::NotFinite { what, step: step + 1, rate }),
+        let finite = |what, number: f64| {
+            let error = TrainingError::NotFinite { what, step: step + 1, rate };
+            if number.is_finite() { Ok(()) } else { Err(error) }
         };
         finite("loss", f64::from(value))?;
         let parameters = self.learner.parameters();

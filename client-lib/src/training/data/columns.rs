@@ -174,13 +174,12 @@ fn by_name(names: &[String], known: &[&str], taken: Option<usize>) -> Option<usi
 }
 
 fn guess_label(names: &[String], body: &[Row], text: Option<usize>, notices: &mut Vec<Notice>) -> usize {
-    let (column, why) = match by_name(names, &LABEL_NAMES, text) {
-        Some(column) => (column, "by its name"),
-        None => {
-            let free = (0..names.len()).filter(|&column| Some(column) != text);
-            let column = free.min_by_key(|&column| distinct(body, column)).unwrap_or(0);
-            (column, "it has the fewest different values")
-        }
+    let (column, why) = if let Some(column) = by_name(names, &LABEL_NAMES, text) {
+        (column, "by its name")
+    } else {
+        let free = (0..names.len()).filter(|&column| Some(column) != text);
+        let column = free.min_by_key(|&column| distinct(body, column)).unwrap_or(0);
+        (column, "it has the fewest different values")
     };
     notices.push(Notice::Guessed { role: "label", column: names[column].clone(), why });
     column
@@ -193,12 +192,11 @@ fn guess_text(names: &[String], body: &[Row], label: usize, notices: &mut Vec<No
             .map(|row| row.cells[column].as_ref().map_or(0, String::len))
             .sum()
     };
-    let (column, why) = match by_name(names, &TEXT_NAMES, Some(label)) {
-        Some(column) => (column, "by its name"),
-        None => {
-            let free = (0..names.len()).rev().filter(|&column| column != label);
-            (free.max_by_key(|&column| length(column)).unwrap_or(0), "it has the longest values")
-        }
+    let (column, why) = if let Some(column) = by_name(names, &TEXT_NAMES, Some(label)) {
+        (column, "by its name")
+    } else {
+        let free = (0..names.len()).rev().filter(|&column| column != label);
+        (free.max_by_key(|&column| length(column)).unwrap_or(0), "it has the longest values")
     };
     notices.push(Notice::Guessed { role: "text", column: names[column].clone(), why });
     column

@@ -48,7 +48,7 @@ pub(super) fn parse(path: &Path, file: &str, bytes: &[u8]) -> Result<Table, Data
     let kind = Kind::of(path).ok_or_else(|| DataError::Kind { path: path.to_owned() })?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|e| {
-        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count() as u64;
+        let line = bytes[..e.valid_up_to()].split(|&b| b == b'\n').count() as u64;
         DataError::Utf8 { file: file.to_owned(), line }
     })?;
     match kind {

@@ -132,7 +132,8 @@ fn a_single_label_is_refused_and_an_unknown_one_is_named() {
 }
 
 fn numbered(rows: usize) -> DataFile {
-    let rows: String = (0..rows).map(|i| format!("text {},{}\n", i % (rows - 10), i % 5)).collect();
+    let rows: Vec<String> = (0..rows).map(|i| format!("text {},{}", i % (rows - 10), i % 5)).collect();
+    let rows = rows.join("\n");
     guessed("a.csv", &format!("text,label\n{rows}"))
 }
 
