@@ -127,7 +127,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
 
 /// Looks through the chain for errors that are known; the first that has hints gives them.
 pub(crate) fn judge(error: &anyhow::Error) -> Verdict {
-    if error.chain().any(|e| e.is::<Interrupted>()) {
+    if error.is::<Interrupted>() {
         return Verdict { exit: Exit::Interrupted, hints: Vec::new() };
     }
     let found: Vec<_> = error.chain().filter_map(known).collect();

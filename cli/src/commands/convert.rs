@@ -25,13 +25,11 @@ pub(crate) fn run(context: &Context, args: &ConvertArgs) -> anyhow::Result<Exit>
             .hint("name a folder that is empty or not there with `--out DIR`")
             .into());
     }
-    let base = match &folder.manifest {
-        Some(manifest) => manifest.base.clone(),
-        None => {
-            let found =
-                context.base_search(args.base.as_deref()).find(None, &mut context.folder_digests())?;
-            found.folder.model_with_digest(None, found.weights_digest)
-        }
+    let base = if let Some(manifest) = &folder.manifest {
+        manifest.base.clone()
+    } else {
+        let found = context.base_search(args.base.as_deref()).find(None, &mut context.folder_digests())?;
+        found.folder.model_with_digest(None, found.weights_digest)
     };
     let name = args.name.as_ref().map_or(folder.name.as_str(), |name| name.as_str());
     let name = if name.is_empty() { "default" } else { name };

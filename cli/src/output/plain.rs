@@ -5,7 +5,7 @@
 //! earlier lines or change the window's title; characters that turn the writing
 //! direction around could make one name look like another.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
 /// Whether `c` may change more than its own place on the terminal.
 fn is_harmful(c: char) -> bool {
@@ -16,7 +16,7 @@ fn is_harmful(c: char) -> bool {
 
 /// `text` on one line, harmful characters written as escapes.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
-    replace(text, |c| is_harmful(c))
+    replace(text, is_harmful)
 }
 
 /// `text` with its line breaks, other harmful characters written as escapes.
@@ -33,7 +33,8 @@ pub(crate) fn json(text: &str) -> Cow<'_, str> {
     for c in text.chars() {
         // Such characters only stand inside strings, where an escape means the same.
         if c != '\n' && is_harmful(c) {
-            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+            // Writing to a String can't fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
         } else {
             escaped.push(c);
         }

@@ -121,7 +121,9 @@ impl Printer {
     pub(crate) fn hints(&self, texts: &[String]) {
         if self.shows_status() && !texts.is_empty() {
             self.talk("");
-            texts.iter().for_each(|text| self.hint_line(text));
+            for text in texts {
+                self.hint_line(text);
+            }
         }
     }
 
@@ -136,7 +138,9 @@ impl Printer {
         if !hints.is_empty() {
             self.talk("");
         }
-        hints.iter().for_each(|hint| self.hint_line(hint));
+        for hint in hints {
+            self.hint_line(hint);
+        }
     }
 
     fn hint_line(&self, text: &str) {

@@ -18,7 +18,7 @@ impl Table {
 
     /// Adds a row; its text may come from anywhere.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.iter().map(|cell| plain::line(cell).into_owned()).collect());
+        self.rows.push(cells.into_iter().map(|cell| plain::line(&cell).into_owned()).collect());
     }
 
     pub(super) fn render(&self, color: bool) -> String {

@@ -32,6 +32,12 @@ pub(crate) enum EditError {
     },
 }
 
+/// Where a key and its value stand in the text.
+struct Place {
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
 /// The text of the configuration file.
 pub(crate) struct ConfigFile {
     path: PathBuf,
@@ -52,23 +58,23 @@ impl ConfigFile {
 
     /// Writes `key = value` in place of what stands there, or at the end.
     pub(crate) fn set(&mut self, key: &str, value: &toml::Value) -> Result<(), EditError> {
-        match self.find(key)? {
-            Some((_, value_at)) => self.text.replace_range(value_at, &value.to_string()),
-            None => {
-                if !self.text.is_empty() && !self.text.ends_with('\n') {
-                    self.text.push('\n');
-                }
-                self.text.push_str(&format!("{key} = {value}\n"));
-            }
+        if let Some(place) = self.find(key)? {
+            self.text.replace_range(place.value, &value.to_string());
+            return Ok(());
         }
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+        self.text.extend([key, " = ", &value.to_string(), "\n"]);
         Ok(())
     }
 
     /// Takes `key` out; `false` when it was not there.
     pub(crate) fn unset(&mut self, key: &str) -> Result<bool, EditError> {
-        let Some((key_at, value_at)) = self.find(key)? else { return Ok(false) };
-        let start = self.text[..key_at.start].rfind('\n').map_or(0, |i| i + 1);
-        let end = self.text[value_at.end..].find('\n').map_or(self.text.len(), |i| value_at.end + i + 1);
+        let Some(place) = self.find(key)? else { return Ok(false) };
+        let start = self.text[..place.key.start].rfind('\n').map_or(0, |i| i + 1);
+        let behind = place.value.end;
+        let end = self.text[behind..].find('\n').map_or(self.text.len(), |i| behind + i + 1);
         self.text.replace_range(start..end, "");
         Ok(true)
     }
@@ -79,12 +85,12 @@ impl ConfigFile {
             .map_err(|source| EditError::Io { action: "write", path: self.path.clone(), source })
     }
 
-    fn find(&self, key: &str) -> Result<Option<(Range<usize>, Range<usize>)>, EditError> {
+    fn find(&self, key: &str) -> Result<Option<Place>, EditError> {
         type Entries = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
         let entries: Entries = toml::from_str(&self.text)
             .map_err(|e| EditError::Syntax { path: self.path.clone(), reason: e.message().to_owned() })?;
         let found = entries.into_iter().find(|(name, _)| name.get_ref() == key);
-        Ok(found.map(|(name, value)| (name.span(), value.span())))
+        Ok(found.map(|(name, value)| Place { key: name.span(), value: value.span() }))
     }
 }
 

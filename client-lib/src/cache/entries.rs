@@ -72,15 +72,7 @@ impl Cache {
 
     /// Every version of an adapter of this registry, newest first.
     pub fn versions(&self, id: &AdapterId) -> Result<Vec<Entry>, CacheError> {
-        self.versions_in(&self.versions_folder(id), Some(self.registry.to_string()))
-    }
-
-    fn versions_in(&self, folder: &Path, registry: Option<String>) -> Result<Vec<Entry>, CacheError> {
-        let items = list(folder)?;
-        let mut entries: Vec<_> =
-            items.iter().filter_map(|item| Entry::read(item.path(), registry.clone())).collect();
-        entries.sort_by(|a, b| b.manifest.version.cmp(&a.manifest.version));
-        Ok(entries)
+        versions_in(&self.versions_folder(id), Some(self.registry.as_str()))
     }
 
     /// Everything in the store, whichever registry it came from.
@@ -90,7 +82,7 @@ impl Cache {
             let url = read_registry(&registry.path());
             for namespace in folders(&registry.path())? {
                 for name in folders(&namespace)? {
-                    entries.extend(self.versions_in(&name, url.clone())?);
+                    entries.extend(versions_in(&name, url.as_deref())?);
                 }
             }
         }
@@ -151,6 +143,15 @@ impl Cache {
         write_atomic(&path, self.registry.as_str().as_bytes(), Access::Everyone)
             .map_err(CacheError::write(&path))
     }
+}
+
+/// The versions in an adapter's folder, newest first.
+fn versions_in(folder: &Path, registry: Option<&str>) -> Result<Vec<Entry>, CacheError> {
+    let items = list(folder)?;
+    let read = |item: &fs::DirEntry| Entry::read(item.path(), registry.map(ToOwned::to_owned));
+    let mut entries: Vec<_> = items.iter().filter_map(read).collect();
+    entries.sort_by(|a, b| b.manifest.version.cmp(&a.manifest.version));
+    Ok(entries)
 }
 
 fn read_registry(folder: &Path) -> Option<String> {

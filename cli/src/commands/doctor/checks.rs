@@ -106,7 +106,7 @@ pub(super) fn cache(context: &Context) -> Check {
     if let Err(error) = cache.check_writable() {
         return Check::fail(NAME, error.to_string(), error.hint());
     }
-    let used = cache.size().map(units::bytes).unwrap_or_else(|error| error.to_string());
+    let used = cache.size().map_or_else(|error| error.to_string(), units::bytes);
     match machine::free_space(cache.root()) {
         Some(free) if free < LITTLE_SPACE => {
             let found = format!("{root} holds {used}, {} free", units::bytes(free));
