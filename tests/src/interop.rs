@@ -4,6 +4,7 @@
 //! needs them fails when they are not there: what is skipped proves nothing.
 
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -97,7 +98,12 @@ pub fn read(path: &Path) -> Result<Tensors> {
     let bytes = std::fs::read(path).with_context(|| format!("could not read `{}`", path.display()))?;
     let mut tensors = Tensors::new();
     for (name, view) in SafeTensors::deserialize(&bytes)?.tensors() {
-        ensure!(view.dtype() == Dtype::F32, "`{name}` in `{}` is {:?}, not f32", path.display(), view.dtype());
+        ensure!(
+            view.dtype() == Dtype::F32,
+            "`{name}` in `{}` is {:?}, not f32",
+            path.display(),
+            view.dtype()
+        );
         let numbers = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         tensors.insert(name, (view.shape().to_vec(), numbers));
     }
@@ -111,10 +117,15 @@ pub fn ensure_same(ours: &Tensors, theirs: &Tensors) -> Result<()> {
     for (name, (shape, ours)) in ours {
         let (their_shape, theirs) = &theirs[name];
         ensure!(shape == their_shape, "`{name}` has shape {shape:?}, theirs {their_shape:?}");
-        // NaN compares as different: `>` would let it pass.
-        let far = ours.iter().zip(theirs).position(|(a, b)| !((a - b).abs() <= TOLERANCE));
+        // NaN has no order, so it counts as different.
+        let is_far = |(a, b): (&f32, &f32)| (a - b).abs().partial_cmp(&TOLERANCE).is_none_or(Ordering::is_gt);
+        let far = ours.iter().zip(theirs).position(is_far);
         if let Some(at) = far {
-            bail!("`{name}` differs first at element {at} of {shape:?}: {} and theirs {}", ours[at], theirs[at]);
+            bail!(
+                "`{name}` differs first at element {at} of {shape:?}: {} and theirs {}",
+                ours[at],
+                theirs[at]
+            );
         }
     }
     Ok(())

@@ -79,8 +79,24 @@ fn train(home: &Path, method: &[&str]) -> Result<std::path::PathBuf> {
     let (data, out) = (home.join("sentences.csv"), home.join("trained"));
     std::fs::write(&data, SENTENCES)?;
     let mut command = hub(home)?;
-    command.arg("train").arg("--base").arg(fixture("tiny-bert")).arg("--data").arg(&data).arg("--output").arg(&out);
-    command.args(["--validation", "sentences.csv", "--task", "sentiment", "--epochs", "4", "--batch-size", "4"]);
+    command
+        .arg("train")
+        .arg("--base")
+        .arg(fixture("tiny-bert"))
+        .arg("--data")
+        .arg(&data)
+        .arg("--output")
+        .arg(&out);
+    command.args([
+        "--validation",
+        "sentences.csv",
+        "--task",
+        "sentiment",
+        "--epochs",
+        "4",
+        "--batch-size",
+        "4",
+    ]);
     command.args(["--lr", "0.02", "--seed", "5"]).args(method);
     succeed(&mut command)?;
     Ok(out)
@@ -102,10 +118,16 @@ fn a_trained_lora_means_the_same_in_peft() -> Result<()> {
 
 #[test]
 fn a_trained_pfeiffer_bottleneck_means_the_same_in_adapters() -> Result<()> {
-    trained_means_the_same_in("adapters", &["--method", "pfeiffer", "--reduction-factor", "4", "--pooling", "first"])
+    trained_means_the_same_in(
+        "adapters",
+        &["--method", "pfeiffer", "--reduction-factor", "4", "--pooling", "first"],
+    )
 }
 
 #[test]
 fn a_trained_houlsby_bottleneck_means_the_same_in_adapters() -> Result<()> {
-    trained_means_the_same_in("adapters", &["--method", "houlsby", "--reduction-factor", "4", "--pooling", "pooler"])
+    trained_means_the_same_in(
+        "adapters",
+        &["--method", "houlsby", "--reduction-factor", "4", "--pooling", "pooler"],
+    )
 }
