@@ -155,6 +155,7 @@ impl Said {
 
     /// Fails unless the program ended with `code`.
     #[track_caller]
+    #[expect(clippy::return_self_not_must_use, reason = "most tests only want the check")]
     pub fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
