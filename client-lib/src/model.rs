@@ -10,6 +10,7 @@ use hub_schemas::{
     method::{Method, MethodError},
 };
 
+pub use crate::backbones::{Batch, Mode};
 use crate::{
     backbones::{Backbone, tensor},
     checkpoint::{AdapterFolder, CheckpointError},
@@ -18,7 +19,6 @@ use crate::{
     methods,
     params::Parameters,
 };
-pub use crate::backbones::{Batch, Mode};
 
 /// Why a model can't be put together.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +89,11 @@ impl StitchedModel {
         let mut slots = method_slots(method, &shape);
         slots.extend(head.iter().flat_map(|h| head_slots(h, shape.hidden_size)));
         let initialiser = |slot: &Slot| {
-            if slot.name.starts_with("head.") { heads::initialiser(slot) } else { methods::initialiser(method, slot) }
+            if slot.name.starts_with("head.") {
+                heads::initialiser(slot)
+            } else {
+                methods::initialiser(method, slot)
+            }
         };
         let parameters = Parameters::fresh(&slots, initialiser, seed, backbone.dtype(), backbone.device())?;
         let tensors = parameters.tensors();
@@ -187,6 +191,7 @@ fn check_pooler(backbone: &Backbone, head: Option<&Head>) -> Result<(), ModelErr
 fn base_head(backbone: &Backbone) -> Result<(Option<PredictionHead>, Vec<String>), ModelError> {
     let Some(head) = backbone.head() else { return Ok((None, Vec::new())) };
     let config = Head::Classification(ClassificationHead::pooled(head.labels.len()));
-    let tensors = [("head.0.weight".to_owned(), head.weight.clone()), ("head.0.bias".to_owned(), head.bias.clone())];
+    let tensors =
+        [("head.0.weight".to_owned(), head.weight.clone()), ("head.0.bias".to_owned(), head.bias.clone())];
     Ok((Some(PredictionHead::build(&config, &tensors.into())?), head.labels.clone()))
 }

@@ -30,7 +30,8 @@ impl Golden {
     /// Reads the golden file.
     #[expect(clippy::expect_used, reason = "a test without its fixture must fail")]
     pub fn read() -> Self {
-        let bytes = fs::read(fixtures().join("golden/adapters-tiny-bert.json")).expect("the golden file is there");
+        let bytes =
+            fs::read(fixtures().join("golden/adapters-tiny-bert.json")).expect("the golden file is there");
         Self { cases: serde_json::from_slice(&bytes).expect("the golden file is JSON") }
     }
 
@@ -107,12 +108,19 @@ impl Golden {
     pub fn batch(&self) -> candle_core::Result<Batch> {
         let ids = |key: &str| {
             let rows = self.cases["_meta"][key].as_array().into_iter().flatten();
-            let rows: Vec<Vec<u32>> =
-                rows.map(|r| r.as_array().into_iter().flatten().filter_map(Value::as_u64).map(|v| v as u32).collect()).collect();
+            let rows: Vec<Vec<u32>> = rows
+                .map(|r| {
+                    r.as_array().into_iter().flatten().filter_map(Value::as_u64).map(|v| v as u32).collect()
+                })
+                .collect();
             let width = rows.first().map_or(0, Vec::len);
             Tensor::from_vec(rows.concat(), (rows.len(), width), &Device::Cpu)
         };
-        Ok(Batch { input_ids: ids("input_ids")?, attention_mask: ids("attention_mask")?, token_type_ids: None })
+        Ok(Batch {
+            input_ids: ids("input_ids")?,
+            attention_mask: ids("attention_mask")?,
+            token_type_ids: None,
+        })
     }
 
     /// What the library computed, row-major.
@@ -150,7 +158,9 @@ fn base_shapes() -> Shapes {
     let mut norms = vec!["embeddings.LayerNorm".to_owned()];
     for layer in 0..2 {
         let at = format!("encoder.layer.{layer}");
-        for part in ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"] {
+        for part in
+            ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"]
+        {
             modules.push((format!("{at}.{part}"), h, h));
         }
         modules.push((format!("{at}.intermediate.dense"), i, h));

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
 pub mod cli;
+pub mod golden;
 pub mod hub;
 pub mod interop;
-pub mod golden;
 pub mod proxy;

@@ -23,15 +23,21 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         });
     }
     if json.get("is_decoder").and_then(Value::as_bool) == Some(true) {
-        return Err(ConfigError::Field { key: "is_decoder", found: "true".into(), expected: "only encoders are supported" });
+        return Err(ConfigError::Field {
+            key: "is_decoder",
+            found: "true".into(),
+            expected: "only encoders are supported",
+        });
     }
     let norm_eps = match json.get("layer_norm_eps") {
         None => 1e-12,
-        Some(value) => value.as_f64().filter(|e| (0.0..1.0).contains(e)).ok_or_else(|| ConfigError::Field {
-            key: "layer_norm_eps",
-            found: shown(Some(value)),
-            expected: "it must be a small positive number",
-        })?,
+        Some(value) => {
+            value.as_f64().filter(|e| (0.0..1.0).contains(e)).ok_or_else(|| ConfigError::Field {
+                key: "layer_norm_eps",
+                found: shown(Some(value)),
+                expected: "it must be a small positive number",
+            })?
+        }
     };
     Ok(TransformerConfig {
         architecture: Architecture::Bert,
@@ -57,7 +63,11 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
             let (inputs, outputs) = shape.linear_dims(site);
             let module = Architecture::Bert.linear_path(layer, site);
             let canonical = format!("layers.{layer}.{site}");
-            tensors.push(tensor(&format!("{canonical}.weight"), &format!("{module}.weight"), &[outputs, inputs]));
+            tensors.push(tensor(
+                &format!("{canonical}.weight"),
+                &format!("{module}.weight"),
+                &[outputs, inputs],
+            ));
             tensors.push(tensor(&format!("{canonical}.bias"), &format!("{module}.bias"), &[outputs]));
         }
         for sublayer in SubLayer::ALL {

@@ -87,7 +87,11 @@ impl TransformerConfig {
 fn count(json: &Map<String, Value>, key: &'static str) -> Result<usize, ConfigError> {
     match json.get(key).and_then(Value::as_u64) {
         Some(value) if value > 0 => Ok(usize::try_from(value).unwrap_or(usize::MAX)),
-        _ => Err(ConfigError::Field { key, found: shown(json.get(key)), expected: "it must be a positive integer" }),
+        _ => Err(ConfigError::Field {
+            key,
+            found: shown(json.get(key)),
+            expected: "it must be a positive integer",
+        }),
     }
 }
 

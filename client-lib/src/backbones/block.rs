@@ -27,9 +27,13 @@ impl Block {
     pub(super) fn load(index: usize, config: &TransformerConfig, weights: &Weights<'_>) -> Result<Self> {
         let linear = |site: LinearSite| {
             let at = format!("layers.{index}.{site}");
-            FrozenLinear::new(weights.get(&format!("{at}.weight"))?, Some(weights.get(&format!("{at}.bias"))?))
+            FrozenLinear::new(
+                weights.get(&format!("{at}.weight"))?,
+                Some(weights.get(&format!("{at}.bias"))?),
+            )
         };
-        let norm = |sublayer: SubLayer| weights.norm(&format!("layers.{index}.{}.norm", sublayer.as_str()), config);
+        let norm =
+            |sublayer: SubLayer| weights.norm(&format!("layers.{index}.{}.norm", sublayer.as_str()), config);
         let [q, k, v, o, up, down] = LinearSite::ALL;
         Ok(Self {
             index,
@@ -42,9 +46,16 @@ impl Block {
     }
 
     /// `x [b, t, h]` to `[b, t, h]`.
-    pub(super) fn forward(&self, x: &Tensor, mask: &KeyMask, hooks: &dyn Hooks, context: &Context) -> Result<Tensor> {
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        mask: &KeyMask,
+        hooks: &dyn Hooks,
+        context: &Context,
+    ) -> Result<Tensor> {
         let attended = self.attend(x, mask, hooks, context)?;
-        let x = hooks.sublayer(self.index, SubLayer::Attention, attended, x, &self.attention_norm, context)?;
+        let x =
+            hooks.sublayer(self.index, SubLayer::Attention, attended, x, &self.attention_norm, context)?;
         let inner = self.linear(LinearSite::FfnUp, &x, hooks, context)?;
         let inner = activate(&inner, self.activation)?;
         let z = self.linear(LinearSite::FfnDown, &inner, hooks, context)?;

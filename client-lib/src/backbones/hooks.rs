@@ -57,7 +57,14 @@ pub trait Hooks {
     }
 
     /// At a linear layer with input `x [b, t, in]` and frozen output `y [b, t, out]`.
-    fn linear(&self, _layer: usize, _site: LinearSite, _x: &Tensor, y: Tensor, _context: &Context) -> Result<Tensor> {
+    fn linear(
+        &self,
+        _layer: usize,
+        _site: LinearSite,
+        _x: &Tensor,
+        y: Tensor,
+        _context: &Context,
+    ) -> Result<Tensor> {
         Ok(y)
     }
 

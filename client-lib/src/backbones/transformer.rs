@@ -126,7 +126,10 @@ impl Backbone {
     fn embed(&self, batch: &Batch) -> Result<Tensor> {
         let (b, t) = batch.input_ids.dims2()?;
         if t > self.config.max_positions {
-            candle_core::bail!("the input has {t} tokens; this backbone has {} positions", self.config.max_positions);
+            candle_core::bail!(
+                "the input has {t} tokens; this backbone has {} positions",
+                self.config.max_positions
+            );
         }
         let lookup = |table: &Tensor, ids: &Tensor| {
             table.index_select(&ids.flatten_all()?, 0)?.reshape((b, t, self.config.shape.hidden_size))
@@ -134,14 +137,20 @@ impl Backbone {
         let words = lookup(&self.word, &batch.input_ids)?;
         let types = match &batch.token_type_ids {
             Some(ids) => lookup(&self.token_type, ids)?,
-            None => self.token_type.narrow(0, 0, 1)?.unsqueeze(0)?.broadcast_as(words.shape())?.contiguous()?,
+            None => {
+                self.token_type.narrow(0, 0, 1)?.unsqueeze(0)?.broadcast_as(words.shape())?.contiguous()?
+            }
         };
         let positions = self.position.narrow(0, 0, t)?;
         self.norm.forward_sum(&words.broadcast_add(&positions)?, &types)
     }
 }
 
-fn load_head(folder: &BaseFolder, weights: &Weights<'_>, config: &TransformerConfig) -> Result<Option<BaseHead>> {
+fn load_head(
+    folder: &BaseFolder,
+    weights: &Weights<'_>,
+    config: &TransformerConfig,
+) -> Result<Option<BaseHead>> {
     // A per-token classifier has the same tensor names.
     if !folder.is_sequence_classifier() {
         return Ok(None);
@@ -157,7 +166,11 @@ fn load_head(folder: &BaseFolder, weights: &Weights<'_>, config: &TransformerCon
     if width != config.shape.hidden_size || bias.dims() != [num_labels] {
         return Ok(None);
     }
-    let labels = if labels.len() == num_labels { labels } else { (0..num_labels).map(|i| format!("LABEL_{i}")).collect() };
+    let labels = if labels.len() == num_labels {
+        labels
+    } else {
+        (0..num_labels).map(|i| format!("LABEL_{i}")).collect()
+    };
     Ok(Some(BaseHead { weight, bias, labels }))
 }
 

@@ -24,8 +24,9 @@ const MEAN_CLASSIFICATION: &str = "mean_classification";
 pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result<Parsed, CheckpointError> {
     let mut fields = Fields::new(path, json);
     let common = Common::take(&mut fields)?;
-    let config =
-        fields.object("config")?.ok_or_else(|| fields.wrong("config", "is missing; it holds the adapter's method"))?;
+    let config = fields
+        .object("config")?
+        .ok_or_else(|| fields.wrong("config", "is missing; it holds the adapter's method"))?;
     let method = parse_method(path, config, &common)?;
     let weights = TensorFile::open(&dir.join(ADAPTERS_WEIGHTS))?;
     let prefix = format!("{}.", common.architecture.model_prefix());
@@ -88,7 +89,12 @@ impl Common {
         let model_type = fields.text("model_type")?.unwrap_or_default();
         let architecture =
             model_type.parse().map_err(|e| fields.wrong("model_type", format!("can't be used: {e}")))?;
-        Ok(Self { name, architecture, base_hint: fields.text("model_name")?, version: fields.text("version")? })
+        Ok(Self {
+            name,
+            architecture,
+            base_hint: fields.text("model_name")?,
+            version: fields.text("version")?,
+        })
     }
 
     /// Files of the first library generation, without a version, write `gelu` for
@@ -104,7 +110,9 @@ impl Common {
 
     /// `adapters` before 1.1.0 ignored alpha.
     fn ignores_alpha(&self) -> bool {
-        let Some(version) = self.version.as_deref().and_then(|v| v.strip_prefix("adapters.")) else { return false };
+        let Some(version) = self.version.as_deref().and_then(|v| v.strip_prefix("adapters.")) else {
+            return false;
+        };
         let mut parts = version.split('.').map_while(|p| p.parse::<u64>().ok());
         (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (1, 1)
     }
@@ -128,9 +136,21 @@ fn parse_bottleneck(mut fields: Fields, common: &Common) -> Result<BottleneckCon
         fields.only(field, &value)?;
     }
     fields.ignore(&[
-        "cross_adapter", "init_weights_seed", "phm_dim", "factorized_phm_W", "shared_W_phm", "shared_phm_rule",
-        "factorized_phm_rule", "phm_c_init", "phm_init_range", "learn_phm", "hypercomplex_nonlinearity", "phm_rank",
-        "phm_bias", "inv_adapter_reduction_factor", "stochastic_depth",
+        "cross_adapter",
+        "init_weights_seed",
+        "phm_dim",
+        "factorized_phm_W",
+        "shared_W_phm",
+        "shared_phm_rule",
+        "factorized_phm_rule",
+        "phm_c_init",
+        "phm_init_range",
+        "learn_phm",
+        "hypercomplex_nonlinearity",
+        "phm_rank",
+        "phm_bias",
+        "inv_adapter_reduction_factor",
+        "stochastic_depth",
     ]);
     let flag = |fields: &mut Fields, field: &str| -> Result<bool, CheckpointError> {
         match fields.take(field) {
@@ -138,7 +158,8 @@ fn parse_bottleneck(mut fields: Fields, common: &Common) -> Result<BottleneckCon
             _ => Err(needed(fields, field)),
         }
     };
-    let (mh_adapter, output_adapter) = (flag(&mut fields, "mh_adapter")?, flag(&mut fields, "output_adapter")?);
+    let (mh_adapter, output_adapter) =
+        (flag(&mut fields, "mh_adapter")?, flag(&mut fields, "output_adapter")?);
     let reduction_factor =
         fields.number("reduction_factor")?.ok_or_else(|| needed(&fields, "reduction_factor"))?;
     let activation = fields.text("non_linearity")?.ok_or_else(|| needed(&fields, "non_linearity"))?;
@@ -146,11 +167,17 @@ fn parse_bottleneck(mut fields: Fields, common: &Common) -> Result<BottleneckCon
         None | Some("bert") => InitScheme::Bert,
         Some("mam_adapter") => InitScheme::MamAdapter,
         Some("houlsby") => InitScheme::Houlsby,
-        Some(other) => return Err(fields.wrong("init_weights", format!("is `{other}`, which this version does not know"))),
+        Some(other) => {
+            return Err(
+                fields.wrong("init_weights", format!("is `{other}`, which this version does not know"))
+            );
+        }
     };
     let residual_before_ln = match fields.take("residual_before_ln") {
         None => InnerResidual::SubLayerOutput,
-        Some(value) => serde_json::from_value(value).map_err(|e| fields.wrong("residual_before_ln", e.to_string()))?,
+        Some(value) => {
+            serde_json::from_value(value).map_err(|e| fields.wrong("residual_before_ln", e.to_string()))?
+        }
     };
     let config = BottleneckConfig {
         mh_adapter,
@@ -188,7 +215,11 @@ fn parse_lora(mut fields: Fields, common: &Common) -> Result<LoraConfig, Checkpo
             "q" => LinearSite::Query,
             "k" => LinearSite::Key,
             "v" => LinearSite::Value,
-            other => return Err(fields.wrong("attn_matrices", format!("names `{other}`; q, k and v are supported"))),
+            other => {
+                return Err(
+                    fields.wrong("attn_matrices", format!("names `{other}`; q, k and v are supported"))
+                );
+            }
         };
         if attention {
             targets.push(site);
@@ -221,7 +252,9 @@ fn parse_head(dir: &Path) -> Result<(Head, Vec<String>, String), CheckpointError
         ("classification", true) => Pooling::Pooler,
         (MEAN_CLASSIFICATION, _) => Pooling::Mean,
         (other, _) => {
-            return Err(fields.wrong("head_type", format!("is `{other}`; this version reads `classification`")));
+            return Err(
+                fields.wrong("head_type", format!("is `{other}`; this version reads `classification`"))
+            );
         }
     };
     let num_labels = fields.count("num_labels")?.unwrap_or(2);

@@ -9,7 +9,10 @@ use std::{
 use hub_schemas::{
     AdapterId, DigestHasher, FilePath, Manifest, Version,
     label::{Language, License, TaskId},
-    manifest::{BaseModel, Dependency, FileEntry, GatingMean, MANIFEST_FILE, MANIFEST_VERSION, MediaType, Metric, Semantics, Task, TrainingRecipe},
+    manifest::{
+        BaseModel, Dependency, FileEntry, GatingMean, MANIFEST_FILE, MANIFEST_VERSION, MediaType, Metric,
+        Semantics, Task, TrainingRecipe,
+    },
     method::Method,
     path::MAX_PATH_DEPTH,
 };

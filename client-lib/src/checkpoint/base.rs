@@ -76,9 +76,10 @@ impl BaseFolder {
     pub fn is_sequence_classifier(&self) -> bool {
         match self.json.get("architectures").and_then(Value::as_array) {
             None => true,
-            Some(classes) => {
-                classes.iter().filter_map(Value::as_str).any(|c| c == self.config.architecture.classification_class())
-            }
+            Some(classes) => classes
+                .iter()
+                .filter_map(Value::as_str)
+                .any(|c| c == self.config.architecture.classification_class()),
         }
     }
 
@@ -160,7 +161,8 @@ fn open_weights(dir: &Path) -> Result<Vec<TensorFile>, CheckpointError> {
         });
     }
     let json = read_json(&index)?;
-    let wrong = |reason: String| CheckpointError::Field { path: index.clone(), field: "weight_map".into(), reason };
+    let wrong =
+        |reason: String| CheckpointError::Field { path: index.clone(), field: "weight_map".into(), reason };
     let map = json.get("weight_map").and_then(Value::as_object).ok_or_else(|| wrong("is missing".into()))?;
     let mut shards: Vec<&str> = map.values().filter_map(Value::as_str).collect();
     shards.sort_unstable();
@@ -195,7 +197,8 @@ fn place(
             if tensor.optional {
                 continue;
             }
-            let reason = format!("it lacks the tensor `{prefix}{}` of shape {:?}", tensor.names[0], tensor.shape);
+            let reason =
+                format!("it lacks the tensor `{prefix}{}` of shape {:?}", tensor.names[0], tensor.shape);
             return Err(CheckpointError::Backbone { path: dir.to_owned(), reason });
         };
         let info = &files[file].header.tensors[&name];

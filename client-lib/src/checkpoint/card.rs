@@ -33,12 +33,14 @@ fn front_matter(manifest: &Manifest) -> String {
             let _ = writeln!(yaml, "- {language}");
         }
     }
-    let _ = writeln!(yaml, "library_name: {library}\nbase_model: {}\nbase_model_relation: adapter", quoted(base));
+    let _ =
+        writeln!(yaml, "library_name: {library}\nbase_model: {}\nbase_model_relation: adapter", quoted(base));
     if manifest.head.is_some() {
         yaml.push_str("pipeline_tag: text-classification\n");
     }
     yaml.push_str("tags:\n");
-    let mut tags = vec![library.to_owned(), manifest.base.architecture.to_string(), manifest.method.kind().to_owned()];
+    let mut tags =
+        vec![library.to_owned(), manifest.base.architecture.to_string(), manifest.method.kind().to_owned()];
     tags.push(manifest.task.name.to_string());
     tags.extend(manifest.task.subtask.iter().map(ToString::to_string));
     tags.push(format!("base_model:adapter:{base}"));
@@ -91,7 +93,11 @@ fn results(card: &mut String, manifest: &Manifest) {
     }
     card.push_str("\n## Results\n\n| metric | value | data | split |\n|---|---|---|---|\n");
     for metric in &manifest.metrics {
-        let _ = writeln!(card, "| {} | {:.4} | {} | {} |", metric.name, metric.value, metric.dataset, metric.split);
+        let _ = writeln!(
+            card,
+            "| {} | {:.4} | {} | {} |",
+            metric.name, metric.value, metric.dataset, metric.split
+        );
     }
 }
 
@@ -109,9 +115,17 @@ fn details(card: &mut String, manifest: &Manifest) {
         manifest.task.labels.join(", "),
     );
     let Some(recipe) = &manifest.training else { return };
-    let _ = writeln!(card, "| trained with | {} {} |\n| seed | {} |", recipe.tool, recipe.tool_version, recipe.seed);
+    let _ = writeln!(
+        card,
+        "| trained with | {} {} |\n| seed | {} |",
+        recipe.tool, recipe.tool_version, recipe.seed
+    );
     for source in &recipe.data {
-        let _ = writeln!(card, "| {} data | {} ({} rows, `{}`) |", source.split, source.name, source.rows, source.digest);
+        let _ = writeln!(
+            card,
+            "| {} data | {} ({} rows, `{}`) |",
+            source.split, source.name, source.rows, source.digest
+        );
     }
     for (name, value) in &recipe.hyper_parameters {
         let _ = writeln!(card, "| {name} | {value} |");

@@ -40,9 +40,9 @@ impl Fields {
     ) -> Result<Option<T>, CheckpointError> {
         match self.take(field) {
             None => Ok(None),
-            Some(value) => {
-                read(&value).map(Some).ok_or_else(|| self.wrong(field, format!("is {}, not {kind}", shown(&value))))
-            }
+            Some(value) => read(&value)
+                .map(Some)
+                .ok_or_else(|| self.wrong(field, format!("is {}, not {kind}", shown(&value)))),
         }
     }
 
@@ -89,7 +89,8 @@ impl Fields {
     pub(super) fn only(&mut self, field: &str, value: &Value) -> Result<(), CheckpointError> {
         match self.take(field) {
             Some(found) if found != *value => {
-                Err(self.wrong(field, format!("is {}; only {value} is supported in this version", shown(&found))))
+                Err(self
+                    .wrong(field, format!("is {}; only {value} is supported in this version", shown(&found))))
             }
             _ => Ok(()),
         }

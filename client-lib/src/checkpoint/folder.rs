@@ -11,7 +11,9 @@ use hub_schemas::{
     Manifest,
     backbone::{Architecture, BackboneShape},
     head::{ClassificationHead, Head},
-    layout::{self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, Format, HEAD_CONFIG, PEFT_WEIGHTS, Subject, WeightsFile},
+    layout::{
+        self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, Format, HEAD_CONFIG, PEFT_WEIGHTS, Subject, WeightsFile,
+    },
     manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES},
     method::Method,
 };

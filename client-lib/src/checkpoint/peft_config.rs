@@ -51,7 +51,9 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let classifier = architecture.classifier_path();
     // `score` is PEFT's other default; it matches nothing in these models.
     if let Some(other) = saved.iter().find(|m| ![classifier, "score"].contains(&m.as_str())) {
-        return Err(fields.wrong("modules_to_save", format!("names `{other}`; only `{classifier}` is supported")));
+        return Err(
+            fields.wrong("modules_to_save", format!("names `{other}`; only `{classifier}` is supported"))
+        );
     }
     let (num_layers, prefixed) = survey(&weights, architecture);
     let targets = Targets::take(&mut fields)?;
@@ -123,7 +125,9 @@ impl Pattern {
                 .size_limit(1 << 20)
                 .build()
                 .map(|regex| Some(Self::Regex(regex)))
-                .map_err(|e| fields.wrong(field, format!("is not a regular expression this version reads: {e}"))),
+                .map_err(|e| {
+                    fields.wrong(field, format!("is not a regular expression this version reads: {e}"))
+                }),
             Some(Value::Array(items)) => items
                 .into_iter()
                 .map(|item| item.as_str().map(ToOwned::to_owned))
@@ -179,8 +183,13 @@ impl Targets {
         prefixed: bool,
     ) -> Result<(Vec<LinearSite>, Option<Vec<usize>>), CheckpointError> {
         let prefix = if prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
-        if let Some(other) = architecture.other_linear_paths().iter().find(|p| self.hits(&format!("{prefix}{p}"))) {
-            return Err(fields.wrong("target_modules", format!("matches `{other}`, which can't be adapted in this version")));
+        if let Some(other) =
+            architecture.other_linear_paths().iter().find(|p| self.hits(&format!("{prefix}{p}")))
+        {
+            return Err(fields.wrong(
+                "target_modules",
+                format!("matches `{other}`, which can't be adapted in this version"),
+            ));
         }
         let hits = |layer, site| self.hits(&format!("{prefix}{}", architecture.linear_path(layer, site)));
         let sites_of = |layer| LinearSite::ALL.into_iter().filter(|&s| hits(layer, s)).collect::<Vec<_>>();
@@ -190,7 +199,9 @@ impl Targets {
         };
         let sites = sites_of(first);
         if let Some(odd) = layers.iter().find(|&&l| sites_of(l) != sites) {
-            let reason = format!("matches other modules in layer {odd} than in layer {first}; only the same modules in every adapted layer are supported");
+            let reason = format!(
+                "matches other modules in layer {odd} than in layer {first}; only the same modules in every adapted layer are supported"
+            );
             return Err(fields.wrong("target_modules", reason));
         }
         // "All layers" can't be told from "the first n" by the weights alone: without
@@ -201,8 +212,13 @@ impl Targets {
 }
 
 /// PEFT's `target_modules` for these sites: the shortest endings that match nothing else.
-pub(super) fn target_modules(architecture: Architecture, config: &LoraConfig, num_layers: usize) -> Vec<String> {
-    let ending = |site| architecture.linear_path(0, site).splitn(4, '.').nth(3).unwrap_or_default().to_owned();
+pub(super) fn target_modules(
+    architecture: Architecture,
+    config: &LoraConfig,
+    num_layers: usize,
+) -> Vec<String> {
+    let ending =
+        |site| architecture.linear_path(0, site).splitn(4, '.').nth(3).unwrap_or_default().to_owned();
     let others = |site: LinearSite| LinearSite::ALL.into_iter().filter(move |&o| o != site);
     let mut modules = Vec::new();
     for &site in &config.targets {
@@ -211,7 +227,8 @@ pub(super) fn target_modules(architecture: Architecture, config: &LoraConfig, nu
         let unique = candidates.into_iter().rev().chain([path.clone()]).find(|name| {
             let pattern = Pattern::Names(vec![name.clone()]);
             let hits_site = |site| pattern.matches(&architecture.linear_path(0, site));
-            !others(site).any(hits_site) && !architecture.other_linear_paths().iter().any(|p| pattern.matches(p))
+            !others(site).any(hits_site)
+                && !architecture.other_linear_paths().iter().any(|p| pattern.matches(p))
         });
         match unique {
             Some(name) => modules.push(name),

@@ -58,7 +58,11 @@ impl TensorFile {
     }
 
     /// Calls `take` with consecutive pieces of a tensor's bytes.
-    pub(super) fn stream(&self, info: &TensorInfo, mut take: impl FnMut(&[u8])) -> Result<(), CheckpointError> {
+    pub(super) fn stream(
+        &self,
+        info: &TensorInfo,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), CheckpointError> {
         let read = || CheckpointError::read(&self.path);
         let mut file = File::open(&self.path).map_err(read())?;
         file.seek(SeekFrom::Start(info.start)).map_err(read())?;
@@ -80,8 +84,12 @@ impl TensorFile {
     }
 
     /// Reads every tensor of `layout` into its slot. The caller has checked the fit.
-    pub(super) fn read_slots(&self, layout: &WeightsFile) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
-        let found = layout.tensors.iter().filter_map(|spec| Some((spec, self.header.tensors.get(&spec.disk)?)));
+    pub(super) fn read_slots(
+        &self,
+        layout: &WeightsFile,
+    ) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
+        let found =
+            layout.tensors.iter().filter_map(|spec| Some((spec, self.header.tensors.get(&spec.disk)?)));
         found.map(|(spec, info)| Ok((spec.slot.clone(), self.read(info)?))).collect()
     }
 }

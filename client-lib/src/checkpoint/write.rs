@@ -50,7 +50,11 @@ pub fn write_adapter(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), Che
     write_configuration(dir, adapter)
 }
 
-fn write_weights(dir: &Path, file: &WeightsFile, slots: &BTreeMap<String, SlotData>) -> Result<(), CheckpointError> {
+fn write_weights(
+    dir: &Path,
+    file: &WeightsFile,
+    slots: &BTreeMap<String, SlotData>,
+) -> Result<(), CheckpointError> {
     let view = |spec: &'_ TensorSpec| {
         let wrong = || CheckpointError::Slot { slot: spec.slot.clone(), expected: spec.shape.clone() };
         let slot = slots.get(&spec.slot).filter(|s| s.shape == spec.shape).ok_or_else(wrong)?;
@@ -71,7 +75,8 @@ fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), C
     match (adapter.format, adapter.method) {
         (Format::Peft, Method::Lora(config)) => {
             let has_head = adapter.head.is_some();
-            let json = peft_config::render(base.architecture, config, base.shape.num_layers, has_head, &base.id);
+            let json =
+                peft_config::render(base.architecture, config, base.shape.num_layers, has_head, &base.id);
             write_json(&dir.join(ADAPTER_CONFIG), &json)
         }
         // `weights_files` has refused every other method in PEFT's format.

@@ -37,7 +37,9 @@ pub enum ExpressionError {
         at: usize,
     },
     /// Not a composition block.
-    #[error("`{0}` is not a composition block; these are: Stack, Fuse, Split, BatchSplit, Parallel, Average, MultiTask")]
+    #[error(
+        "`{0}` is not a composition block; these are: Stack, Fuse, Split, BatchSplit, Parallel, Average, MultiTask"
+    )]
     Block(String),
     /// Too many blocks inside blocks.
     #[error("the composition is nested deeper than {MAX_DEPTH} blocks")]
@@ -49,7 +51,9 @@ impl Composition {
     pub fn names(&self) -> Vec<&str> {
         match self {
             Self::Single(name) => vec![name],
-            Self::Stack(children) | Self::Other { children, .. } => children.iter().flat_map(Self::names).collect(),
+            Self::Stack(children) | Self::Other { children, .. } => {
+                children.iter().flat_map(Self::names).collect()
+            }
         }
     }
 
@@ -148,7 +152,10 @@ impl Parser<'_> {
     }
 
     #[expect(clippy::type_complexity, reason = "members and options of one block, taken apart at once")]
-    fn arguments(&mut self, depth: usize) -> Result<(Vec<Composition>, Vec<(String, Vec<f64>)>), ExpressionError> {
+    fn arguments(
+        &mut self,
+        depth: usize,
+    ) -> Result<(Vec<Composition>, Vec<(String, Vec<f64>)>), ExpressionError> {
         let (mut children, mut options) = (Vec::new(), Vec::new());
         loop {
             if self.take(')') {

@@ -53,9 +53,12 @@ impl Stitch {
         let all: Vec<String> = given.keys().cloned().collect();
         refuse_unsupported(composition)?;
         let mut take = |name: &str| {
-            given.remove(name).ok_or_else(|| StitchError::Unknown { name: name.to_owned(), given: all.join(", ") })
+            given
+                .remove(name)
+                .ok_or_else(|| StitchError::Unknown { name: name.to_owned(), given: all.join(", ") })
         };
-        let adapters = composition.names().into_iter().map(&mut take).collect::<std::result::Result<_, _>>()?;
+        let adapters =
+            composition.names().into_iter().map(&mut take).collect::<std::result::Result<_, _>>()?;
         Ok(Self { adapters })
     }
 }
@@ -69,7 +72,14 @@ fn refuse_unsupported(composition: &Composition) -> std::result::Result<(), Stit
 }
 
 impl Hooks for Stitch {
-    fn linear(&self, layer: usize, site: LinearSite, x: &Tensor, y: Tensor, context: &Context) -> Result<Tensor> {
+    fn linear(
+        &self,
+        layer: usize,
+        site: LinearSite,
+        x: &Tensor,
+        y: Tensor,
+        context: &Context,
+    ) -> Result<Tensor> {
         let mut y = y;
         for adapter in &self.adapters {
             if let Some(delta) = adapter.linear_delta(layer, site, x, context)? {

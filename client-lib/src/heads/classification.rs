@@ -47,7 +47,9 @@ impl Classification {
             Pooling::Mean => mean_of_tokens(state, &batch.attention_mask),
             Pooling::Pooler => match backbone.pool(state)? {
                 Some(pooled) => Ok(pooled),
-                None => candle_core::bail!("the head reads the pooled output, but this backbone has no pooler"),
+                None => {
+                    candle_core::bail!("the head reads the pooled output, but this backbone has no pooler")
+                }
             },
         }
     }

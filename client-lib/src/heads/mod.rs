@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use candle_core::{Result, Tensor};
 use hub_schemas::{head::Head, layout::Slot};
 
-use crate::{backbones::{Backbone, Batch, Mode}, init::Initialiser};
+use crate::{
+    backbones::{Backbone, Batch, Mode},
+    init::Initialiser,
+};
 
 pub use classification::Classification;
 

@@ -57,7 +57,10 @@ struct Affine {
 
 impl Affine {
     fn take(tensors: &BTreeMap<String, Tensor>, at: &str) -> Result<Self> {
-        Ok(Self { weight: take(tensors, &format!("{at}.weight"))?, bias: take(tensors, &format!("{at}.bias"))? })
+        Ok(Self {
+            weight: take(tensors, &format!("{at}.weight"))?,
+            bias: take(tensors, &format!("{at}.bias"))?,
+        })
     }
 
     fn linear(&self, x: &Tensor) -> Result<Tensor> {
@@ -151,7 +154,11 @@ impl Adapter for Bottleneck {
     }
 
     fn finish(&self, at: &SubLayerInput<'_>, inner: &Tensor) -> Result<Tensor> {
-        if self.config.original_ln_after { at.norm.forward_sum(inner, at.residual) } else { Ok(inner.clone()) }
+        if self.config.original_ln_after {
+            at.norm.forward_sum(inner, at.residual)
+        } else {
+            Ok(inner.clone())
+        }
     }
 }
 

@@ -53,7 +53,13 @@ impl Lora {
 }
 
 impl Adapter for Lora {
-    fn linear_delta(&self, layer: usize, site: LinearSite, x: &Tensor, context: &Context) -> Result<Option<Tensor>> {
+    fn linear_delta(
+        &self,
+        layer: usize,
+        site: LinearSite,
+        x: &Tensor,
+        context: &Context,
+    ) -> Result<Option<Tensor>> {
         let Some(Factors { a, b }) = self.factors.get(&(layer, site)) else { return Ok(None) };
         let x = match context.mode {
             Mode::Eval => x.clone(),

@@ -21,7 +21,13 @@ use crate::{backbones::Context, init::Initialiser, ops::Norm};
 /// sub-layer's output, `finish` adds the residual and normalises, once.
 pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// What to add to a linear layer's output; `None` where this adapter does nothing.
-    fn linear_delta(&self, _layer: usize, _site: LinearSite, _x: &Tensor, _context: &Context) -> Result<Option<Tensor>> {
+    fn linear_delta(
+        &self,
+        _layer: usize,
+        _site: LinearSite,
+        _x: &Tensor,
+        _context: &Context,
+    ) -> Result<Option<Tensor>> {
         Ok(None)
     }
 

@@ -110,7 +110,8 @@ impl Dims {
         let ([batch, queries, width], [b, keys, w]) = (q, k) else {
             candle_core::bail!("attention: queries {q:?} and keys {k:?} must have three dimensions")
         };
-        let fits = batch == b && width == w && *batch == mask.batch && *keys == mask.keys && width % heads == 0;
+        let fits =
+            batch == b && width == w && *batch == mask.batch && *keys == mask.keys && width % heads == 0;
         if !fits {
             candle_core::bail!(
                 "attention: queries {q:?}, keys {k:?}, mask [{}, {}] and {heads} heads do not fit together",
@@ -165,7 +166,9 @@ impl CustomOp3 for Op {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let dims = Dims::new(self.heads, q.dims(), k.dims(), &self.mask)?;
-        let Some(p) = self.kept.get() else { candle_core::bail!("attention: the probabilities were not kept") };
+        let Some(p) = self.kept.get() else {
+            candle_core::bail!("attention: the probabilities were not kept")
+        };
         let [dq, dk, dv] = by_dtype!(grad.dtype(), "attention", backward(dims, [q, k, v], p, grad))?;
         let of = |arg: &Tensor, grad| arg.track_op().then_some(grad);
         Ok((of(q, dq), of(k, dk), of(v, dv)))
@@ -183,9 +186,23 @@ fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> 
     let mut kept = vec![T::zero(); if op.keep { d.batch * d.heads * d.queries * d.keys } else { 0 }];
     let one = |index: usize, out: &mut [T], p: &mut [T]| {
         let (b, h) = (index / d.heads, index % d.heads);
-        multiply(p, d.block(q, d.queries, b, h), d.block(k, d.keys, b, h).t(), d.scale(), false, Threads::One);
+        multiply(
+            p,
+            d.block(q, d.queries, b, h),
+            d.block(k, d.keys, b, h).t(),
+            d.scale(),
+            false,
+            Threads::One,
+        );
         p.chunks_exact_mut(d.keys).for_each(|row| softmax(row, op.mask.row(b)));
-        multiply(out, Matrix::new(p, d.queries, d.keys, d.keys), d.block(v, d.keys, b, h), T::one(), false, Threads::One);
+        multiply(
+            out,
+            Matrix::new(p, d.queries, d.keys, d.keys),
+            d.block(v, d.keys, b, h),
+            T::one(),
+            false,
+            Threads::One,
+        );
     };
     let blocks = heads.par_chunks_mut(d.queries * d.head).enumerate();
     if op.keep {
@@ -222,8 +239,22 @@ fn backward<T: Element>(d: Dims, [q, k, v]: [&Tensor; 3], p: &Tensor, grad: &Ten
                                 multiply(dv, square(p).t(), g, T::one(), false, Threads::One);
                                 multiply(ds, g, d.block(v, d.keys, b, h).t(), T::one(), false, Threads::One);
                                 softmax_gradient(ds, p, d.keys);
-                                multiply(dq, square(ds), d.block(k, d.keys, b, h), d.scale(), false, Threads::One);
-                                multiply(dk, square(ds).t(), d.block(q, d.queries, b, h), d.scale(), false, Threads::One);
+                                multiply(
+                                    dq,
+                                    square(ds),
+                                    d.block(k, d.keys, b, h),
+                                    d.scale(),
+                                    false,
+                                    Threads::One,
+                                );
+                                multiply(
+                                    dk,
+                                    square(ds).t(),
+                                    d.block(q, d.queries, b, h),
+                                    d.scale(),
+                                    false,
+                                    Threads::One,
+                                );
                             },
                         );
                         Ok(())

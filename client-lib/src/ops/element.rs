@@ -54,7 +54,8 @@ fn erf_f32(x: f32) -> f32 {
         -2.954_599_8e-3,
         -1.609_603_3e-2,
     ];
-    const EVEN: [f32; 5] = [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329_2e-3, -1.426_474_2e-2];
+    const EVEN: [f32; 5] =
+        [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329_2e-3, -1.426_474_2e-2];
     let x = x.clamp(-4.0, 4.0);
     let square = x * x;
     let p = ODD.iter().fold(0.0, |sum, &c| sum * square + c);
@@ -70,8 +71,7 @@ fn exp_f32(x: f32) -> f32 {
     // ln 2 split in two, so that n·ln 2 is exact to single precision and beyond.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
-    const TAYLOR: [f32; 8] =
-        [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+    const TAYLOR: [f32; 8] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
     // Adding and taking away 1.5·2^23 rounds to the nearest integer.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.3, 88.7);

@@ -6,8 +6,9 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::{
-    by_dtype, is_fused,
+    by_dtype,
     element::Element,
+    is_fused,
     matrix::{Matrix, Threads, multiply},
     slice_of, with_slice,
 };
@@ -28,7 +29,10 @@ impl FrozenLinear {
                 if n == out { Ok(()) } else { candle_core::bail!("a bias of {n} for {out} outputs") }
             })?;
         }
-        Ok(Self { weight: weight.detach().contiguous()?, bias: bias.map(|b| b.detach().contiguous()).transpose()? })
+        Ok(Self {
+            weight: weight.detach().contiguous()?,
+            bias: bias.map(|b| b.detach().contiguous()).transpose()?,
+        })
     }
 
     /// The weight, `[out, in]`.
@@ -66,7 +70,11 @@ pub(super) fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
     storage.dtype()
 }
 
-fn forward<T: Element>(layer: &FrozenLinear, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+fn forward<T: Element>(
+    layer: &FrozenLinear,
+    storage: &CpuStorage,
+    layout: &Layout,
+) -> Result<(CpuStorage, Shape)> {
     let x = slice_of::<T>(storage, layout, "frozen-linear")?;
     let (out, inputs) = layer.weight.dims2()?;
     let mut dims = layout.dims().to_vec();

@@ -68,11 +68,23 @@ impl CustomOp2 for Op {
         "add-layer-norm"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         by_dtype!(storage_dtype(s1), "add-layer-norm", forward(&self.0, (s1, l1), Some((s2, l2))))
     }
 
-    fn bwd(&self, x: &Tensor, r: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        r: &Tensor,
+        _y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         // The sum passes its gradient to both sides unchanged.
         let dx = by_dtype!(grad.dtype(), "add-layer-norm", backward(&self.0, x, Some(r), grad))?;
         let of = |arg: &Tensor| arg.track_op().then(|| dx.clone());
@@ -201,7 +213,9 @@ fn with_affine<T: Element, R>(norm: &Norm, use_both: impl FnOnce(&[T], &[T]) -> 
 fn check_width(norm: &Norm, shape: &Shape, len: usize, other: Option<usize>) -> Result<()> {
     let h = norm.weight.elem_count();
     if shape.dims().last() != Some(&h) || other.is_some_and(|other| other != len) {
-        candle_core::bail!("layer-norm: width {h} expected, the tensor is {shape:?}, the residual has {other:?} elements");
+        candle_core::bail!(
+            "layer-norm: width {h} expected, the tensor is {shape:?}, the residual has {other:?} elements"
+        );
     }
     Ok(())
 }

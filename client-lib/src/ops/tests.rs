@@ -88,7 +88,10 @@ fn fused_operations_equal_their_composition_in_both_precisions() {
         let x = random(&[2, 5, 7], 5, dtype);
         let layer = frozen(dtype);
         let composed = linear(&x, &layer.weight().clone(), Some(&random(&[5], 2, dtype))).expect("composed");
-        assert!(difference(&layer.forward(&x).expect("fused"), &composed) < tolerance, "frozen linear {dtype:?}");
+        assert!(
+            difference(&layer.forward(&x).expect("fused"), &composed) < tolerance,
+            "frozen linear {dtype:?}"
+        );
 
         let (x, r) = (random(&[3, 40], 6, dtype), random(&[3, 40], 7, dtype));
         let (gamma, beta) = (random(&[40], 3, dtype), random(&[40], 4, dtype));
@@ -152,7 +155,8 @@ fn a_frozen_weight_gets_no_gradient_and_an_untracked_input_no_graph() {
 
 #[test]
 fn a_row_without_visible_keys_attends_evenly() {
-    let mask = KeyMask::new(&Tensor::zeros((1, 4), DType::U32, &Device::Cpu).expect("zeros")).expect("a mask");
+    let mask =
+        KeyMask::new(&Tensor::zeros((1, 4), DType::U32, &Device::Cpu).expect("zeros")).expect("a mask");
     let [q, k, v] = [24, 25, 26].map(|seed| random(&[1, 4, 6], seed, DType::F64));
     let out = Attention { heads: 2 }.forward(&q, &k, &v, &mask).expect("forward");
     let mean = v.mean_keepdim(1).and_then(|m| m.broadcast_as(v.shape())).expect("mean");
@@ -172,7 +176,8 @@ fn dropout_is_a_pure_function_of_its_key_and_keeps_the_mean() {
 
 #[test]
 fn shapes_that_do_not_fit_are_errors_with_the_shapes() {
-    let error = frozen(DType::F32).forward(&random(&[2, 6], 1, DType::F32)).expect_err("6 inputs").to_string();
+    let error =
+        frozen(DType::F32).forward(&random(&[2, 6], 1, DType::F32)).expect_err("6 inputs").to_string();
     assert!(error.contains("7 inputs expected") && error.contains("[2, 6]"), "{error}");
     let q = random(&[1, 5, 6], 1, DType::F32);
     assert!(Attention { heads: 2 }.forward(&q, &q, &q, &mask()).is_err());

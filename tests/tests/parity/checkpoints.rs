@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use candle_core::{DType, Device};
 use hub_client::{
     backbones::Backbone,
-    checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, CheckpointError, SlotData, convert, write_adapter},
+    checkpoint::{
+        AdapterFolder, AdapterToWrite, BaseFolder, CheckpointError, SlotData, convert, write_adapter,
+    },
     model::{Mode, StitchedModel},
 };
 use hub_schemas::{
@@ -26,7 +28,9 @@ struct Tiny {
 fn tiny() -> Tiny {
     let dir = TempDir::new().expect("a folder");
     Golden::read().write_base(&dir.path().join("base"));
-    let base = BaseFolder::open(&dir.path().join("base")).and_then(|b| b.model(Some("tiny"))).expect("the base opens");
+    let base = BaseFolder::open(&dir.path().join("base"))
+        .and_then(|b| b.model(Some("tiny")))
+        .expect("the base opens");
     Tiny { dir, base }
 }
 
@@ -40,11 +44,24 @@ fn slots(method: &Method, head: &Head, base: &BaseModel) -> BTreeMap<String, Slo
     slots.iter().map(fill).collect()
 }
 
-fn write(tiny: &Tiny, dir: &Path, format: Format, method: &Method, head: &Head) -> BTreeMap<String, SlotData> {
+fn write(
+    tiny: &Tiny,
+    dir: &Path,
+    format: Format,
+    method: &Method,
+    head: &Head,
+) -> BTreeMap<String, SlotData> {
     let slots = slots(method, head, &tiny.base);
     let labels = ["no".to_owned(), "yes".to_owned()];
-    let adapter =
-        AdapterToWrite { format, method, head: Some(head), labels: &labels, name: "x", base: &tiny.base, slots: &slots };
+    let adapter = AdapterToWrite {
+        format,
+        method,
+        head: Some(head),
+        labels: &labels,
+        name: "x",
+        base: &tiny.base,
+        slots: &slots,
+    };
     write_adapter(dir, &adapter).expect("writes");
     slots
 }
@@ -67,7 +84,10 @@ fn every_method_is_read_back_as_it_was_written() {
     let one = LoraConfig { layers: Some(vec![1]), use_rslora: true, ..LoraConfig::query_value(2, 5.0) };
     let cases = [
         (Method::Bottleneck(BottleneckConfig::pfeiffer(4.0)), &flexible),
-        (Method::Bottleneck(BottleneckConfig { ln_before: true, ..BottleneckConfig::houlsby(8.0) }), &flexible),
+        (
+            Method::Bottleneck(BottleneckConfig { ln_before: true, ..BottleneckConfig::houlsby(8.0) }),
+            &flexible,
+        ),
         (Method::Lora(LoraConfig::query_value(2, 4.0)), &pooled),
         (Method::Lora(every), &pooled),
         (Method::Lora(one), &pooled),
@@ -99,7 +119,8 @@ fn a_backbones_digest_does_not_depend_on_prefix_sharding_or_heads() {
         shards[index % 2].push((name, view));
     }
     let head = [0u8; 64];
-    let head = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![16], &head).expect("a tensor");
+    let head =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![16], &head).expect("a tensor");
     shards[0].push(("cls.predictions.transform.dense.bias".to_owned(), head));
     for (index, shard) in shards.into_iter().enumerate() {
         let bytes = safetensors::serialize(shard, None).expect("serialises");
@@ -141,7 +162,8 @@ fn a_lora_converts_to_the_other_layout_and_back_with_the_same_predictions() {
     let bottleneck = Method::Bottleneck(BottleneckConfig::pfeiffer(4.0));
     let dir = tiny.dir.path().join("bottleneck");
     write(&tiny, &dir, Format::Adapters, &bottleneck, &Head::Classification(ClassificationHead::flexible(2)));
-    let error = convert(&open(&dir), &tiny.base, Format::Peft, "x", &tiny.dir.path().join("no")).expect_err("refused");
+    let error = convert(&open(&dir), &tiny.base, Format::Peft, "x", &tiny.dir.path().join("no"))
+        .expect_err("refused");
     assert_eq!(error.to_string(), "the peft format can't hold the method `bottleneck`");
 }
 
@@ -182,7 +204,11 @@ fn damaged_folders_are_refused_by_name() {
         refusal(|dir| fs::write(dir.join(weights), b"\x80\x04garbage garbage").expect("writes")),
         refusal(pickle),
         refusal(|dir| fs::write(dir.join("adapter_config.json"), "{").expect("writes")),
-        refusal(|dir| fs::remove_file(dir.join("adapter_config.json")).and(fs::remove_file(dir.join("head_config.json"))).expect("removes")),
+        refusal(|dir| {
+            fs::remove_file(dir.join("adapter_config.json"))
+                .and(fs::remove_file(dir.join("head_config.json")))
+                .expect("removes")
+        }),
         refusal(|dir| edit_config(dir, |json| json["config"]["reduction_factor"] = 2.into())),
         refusal(|dir| edit_config(dir, |json| json["config"]["is_parallel"] = true.into())),
         refusal(|dir| edit_config(dir, |json| json["config"]["a_new_switch"] = true.into())),

@@ -31,12 +31,16 @@ fn check(case: &str, adapters: &[(&str, f64)], composition: &str) {
         golden.write_adapter(case, name, *off, &dir.path().join(name));
     }
     let folders: Vec<(String, AdapterFolder)> = (adapters.iter())
-        .map(|(name, _)| (name.to_string(), AdapterFolder::open(&dir.path().join(name)).expect("the adapter opens")))
+        .map(|(name, _)| {
+            (name.to_string(), AdapterFolder::open(&dir.path().join(name)).expect("the adapter opens"))
+        })
         .collect();
-    let named: Vec<(String, &AdapterFolder)> = folders.iter().map(|(name, folder)| (name.clone(), folder)).collect();
+    let named: Vec<(String, &AdapterFolder)> =
+        folders.iter().map(|(name, folder)| (name.clone(), folder)).collect();
     let composition: Composition = composition.parse().expect("an expression");
     for (dtype, bar) in [(DType::F64, DOUBLE), (DType::F32, SINGLE)] {
-        let model = StitchedModel::compose(backbone(dir.path(), dtype), &named, &composition).expect("composes");
+        let model =
+            StitchedModel::compose(backbone(dir.path(), dtype), &named, &composition).expect("composes");
         let output = run(&model, &golden);
         let worst = max_difference(&output.last_hidden_state, &golden.expected(case)).expect("compares");
         assert!(worst <= bar, "{case} in {dtype:?}: off by {worst:e}");
@@ -101,7 +105,8 @@ fn the_classification_head_equals_adapters() {
     for (dtype, bar) in [(DType::F64, DOUBLE), (DType::F32, SINGLE)] {
         let model = StitchedModel::load(backbone(dir.path(), dtype), &folder).expect("loads");
         let logits = run(&model, &golden).logits.expect("there is a head");
-        let worst = max_difference(&logits, &golden.expected("classification_head_logits")).expect("compares");
+        let worst =
+            max_difference(&logits, &golden.expected("classification_head_logits")).expect("compares");
         assert!(worst <= bar, "off by {worst:e}");
     }
 }
@@ -114,6 +119,7 @@ fn a_fresh_lora_changes_nothing_and_stacks_with_another() {
     let backbone = backbone(dir.path(), DType::F64);
     let method = hub_schemas::method::Method::Lora(hub_schemas::method::LoraConfig::query_value(2, 4.0));
     let fresh = StitchedModel::fresh(backbone, &method, None, 1).expect("a model");
-    let worst = max_difference(&run(&fresh, &golden).last_hidden_state, &golden.expected("base")).expect("compares");
+    let worst =
+        max_difference(&run(&fresh, &golden).last_hidden_state, &golden.expected("base")).expect("compares");
     assert!(worst <= DOUBLE, "off by {worst:e}");
 }

@@ -53,7 +53,12 @@ fn check(method: &Method, head: Option<&Head>) {
         for element in [0, grad.len() / 2, grad.len() - 1] {
             let numeric = finite_difference(&model, &golden, var, element);
             let error = (numeric - grad[element]).abs() / (1.0 + numeric.abs());
-            assert!(error < 1e-7, "{} `{slot}`[{element}]: {} against {numeric}", method.summary(), grad[element]);
+            assert!(
+                error < 1e-7,
+                "{} `{slot}`[{element}]: {} against {numeric}",
+                method.summary(),
+                grad[element]
+            );
         }
     }
 }
@@ -82,8 +87,16 @@ fn of_bottlenecks_in_every_arrangement() {
         houlsby.clone(),
         BottleneckConfig { ln_before: true, ln_after: true, dropout: 0.2, ..houlsby },
         BottleneckConfig { use_gating: true, scaling: 0.5, ..pfeiffer.clone() },
-        BottleneckConfig { residual_before_ln: InnerResidual::PostAdd, leave_out: vec![1], ..pfeiffer.clone() },
-        BottleneckConfig { residual_before_ln: InnerResidual::AdapterInput, original_ln_after: false, ..pfeiffer },
+        BottleneckConfig {
+            residual_before_ln: InnerResidual::PostAdd,
+            leave_out: vec![1],
+            ..pfeiffer.clone()
+        },
+        BottleneckConfig {
+            residual_before_ln: InnerResidual::AdapterInput,
+            original_ln_after: false,
+            ..pfeiffer
+        },
     ];
     let head = Head::Classification(ClassificationHead::flexible(3));
     for config in configs {
@@ -93,7 +106,11 @@ fn of_bottlenecks_in_every_arrangement() {
 
 #[test]
 fn of_loras_on_every_linear_layer() {
-    let lora = LoraConfig { targets: LinearSite::ALL.to_vec(), lora_dropout: 0.1, ..LoraConfig::query_value(2, 4.0) };
+    let lora = LoraConfig {
+        targets: LinearSite::ALL.to_vec(),
+        lora_dropout: 0.1,
+        ..LoraConfig::query_value(2, 4.0)
+    };
     check(&Method::Lora(lora), Some(&Head::Classification(ClassificationHead::pooled(3))));
 }
 
@@ -106,7 +123,8 @@ fn of_heads_alone() {
         let dir = TempDir::new().expect("a folder");
         golden.write_base(dir.path());
         let folder = BaseFolder::open(dir.path()).expect("the base opens");
-        let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
+        let backbone =
+            Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
         let model = StitchedModel::fresh(backbone, &Method::LastLayer, Some(&head), 7).expect("a model");
         let output = model.forward(&golden.batch().expect("a batch"), MODE).expect("forward");
         assert!(!output.last_hidden_state.track_op(), "nothing below the head is in the graph");
@@ -128,6 +146,7 @@ fn never_of_the_backbone() {
     // intermediate results too, but none has the shape of a backbone weight.
     assert!(model.parameters().iter().all(|(_, var)| grads.get(var).is_some()));
     let frozen = [vec![16, 16], vec![32, 16], vec![16, 32], vec![20, 16]];
-    let kept = grads.get_ids().filter_map(|id| grads.get_id(*id)).filter(|g| frozen.contains(&g.dims().to_vec()));
+    let kept =
+        grads.get_ids().filter_map(|id| grads.get_id(*id)).filter(|g| frozen.contains(&g.dims().to_vec()));
     assert_eq!(kept.count(), 0, "gradients of the shape of frozen weights");
 }

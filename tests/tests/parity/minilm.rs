@@ -12,7 +12,10 @@ use hub_tests::golden::max_difference;
 /// `scripts/fetch` puts the pinned checkpoint there.
 fn minilm() -> PathBuf {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.data/minilm");
-    assert!(folder.join("model.safetensors").is_file(), "the MiniLM checkpoint is missing: run scripts/fetch");
+    assert!(
+        folder.join("model.safetensors").is_file(),
+        "the MiniLM checkpoint is missing: run scripts/fetch"
+    );
     folder
 }
 
@@ -37,7 +40,8 @@ fn its_embeddings_are_the_published_ones() {
     assert!(max_difference(&start(&first), &published).expect("compares") <= 1e-6);
     let published = [0.086_439, 0.102_763, 0.005_395, 0.002_044, -0.009_963, 0.025_386];
     assert!(max_difference(&start(&second), &published).expect("compares") <= 1e-6);
-    let cosine = (first * second).and_then(|p| p.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()).expect("cosine");
+    let cosine =
+        (first * second).and_then(|p| p.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()).expect("cosine");
     assert!((cosine - 0.404_559).abs() <= 1e-5, "{cosine}");
 }
 
