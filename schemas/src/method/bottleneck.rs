@@ -67,6 +67,7 @@ pub enum InitScheme {
 
 /// Configuration of a sequential bottleneck adapter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of `BnConfig`, as `adapters` writes them")]
 pub struct BottleneckConfig {
     /// After attention.
     pub mh_adapter: bool,
