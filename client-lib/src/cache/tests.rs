@@ -92,10 +92,10 @@ fn removing_one_version_keeps_the_files_that_another_needs() {
 async fn a_lock_is_waited_for() {
     let (_folder, cache) = store();
     let first = cache.lock_for_adding(&Silent).await.expect("locks");
-    let _second = cache.lock_for_adding(&Silent).await.expect("adding is shared");
+    let second = cache.lock_for_adding(&Silent).await.expect("adding is shared");
     let removing = cache.lock_for_removing(&Silent);
     let blocked = tokio::time::timeout(std::time::Duration::from_millis(250), removing).await;
     assert!(blocked.is_err(), "removing waits for those who add");
-    drop((first, _second));
+    drop((first, second));
     cache.lock_for_removing(&Silent).await.expect("locks");
 }

@@ -31,16 +31,15 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let weights = TensorFile::open(&dir.join(ADAPTERS_WEIGHTS))?;
     let prefix = format!("{}.", common.architecture.model_prefix());
     let prefixed = weights.header.tensors.keys().any(|name| name.starts_with(&prefix));
-    let (head, labels) = match dir.join(HEAD_CONFIG).is_file() {
-        true => {
-            let (head, labels, head_name) = parse_head(dir)?;
-            if head_name != common.name {
-                let reason = format!("is `{head_name}` here and `{}` in adapter_config.json", common.name);
-                return Err(Fields::new(&dir.join(HEAD_CONFIG), Map::new()).wrong("name", reason));
-            }
-            (Some(head), labels)
+    let (head, labels) = if dir.join(HEAD_CONFIG).is_file() {
+        let (head, labels, head_name) = parse_head(dir)?;
+        if head_name != common.name {
+            let reason = format!("is `{head_name}` here and `{}` in adapter_config.json", common.name);
+            return Err(Fields::new(&dir.join(HEAD_CONFIG), Map::new()).wrong("name", reason));
         }
-        false => (None, Vec::new()),
+        (Some(head), labels)
+    } else {
+        (None, Vec::new())
     };
     Ok(Parsed {
         format: Format::Adapters,

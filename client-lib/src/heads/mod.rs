@@ -48,6 +48,7 @@ impl PredictionHead {
 }
 
 /// How a fresh tensor of a head is drawn: as BERT's own, N(0, 0.02²) and zero biases.
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "the name of a slot, not of a file")]
 pub fn initialiser(slot: &Slot) -> Initialiser {
     if slot.name.ends_with(".bias") { Initialiser::Constant(0.0) } else { Initialiser::Normal { std: 0.02 } }
 }

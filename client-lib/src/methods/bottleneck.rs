@@ -118,7 +118,7 @@ impl Bottleneck {
         };
         let inner = activate(&place.down.linear(&t)?, self.config.non_linearity)?;
         let mut e = place.up.linear(&inner)?;
-        if self.config.scaling != 1.0 {
+        if (self.config.scaling - 1.0).abs() > 0.0 {
             e = (e * self.config.scaling)?;
         }
         if let Mode::Train { seed, step } = at.context.mode {

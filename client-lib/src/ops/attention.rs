@@ -305,7 +305,7 @@ fn softmax<T: Element>(row: &mut [T], visible: &[bool]) {
             }
             let inverse = T::one() / row.iter().fold(T::zero(), |sum, &x| sum + x);
             for x in row.iter_mut() {
-                *x = *x * inverse;
+                *x *= inverse;
             }
         },
     );

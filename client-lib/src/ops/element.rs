@@ -44,6 +44,7 @@ impl Element for f32 {
 /// approximation that Eigen and XLA use: odd polynomial over even polynomial on [-4, 4].
 /// Branch-free, so that loops over it vectorise.
 #[inline(always)]
+#[expect(clippy::excessive_precision, reason = "the coefficients as published")]
 fn erf_f32(x: f32) -> f32 {
     const ODD: [f32; 7] = [
         -2.726_142_3e-10,

@@ -22,6 +22,10 @@ pub struct FrozenLinear {
 
 impl FrozenLinear {
     /// Takes the tensors out of any graph they were part of.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it takes the tensors over: a graph must not keep them"
+    )]
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         let (out, _) = weight.dims2()?;
         if let Some(bias) = &bias {

@@ -8,6 +8,8 @@
 //! On a CPU an operation is one fused kernel; on any other device it falls back to
 //! the composition of candle operations that is also its oracle in the tests.
 
+#![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
+
 mod activation;
 mod attention;
 mod dropout;

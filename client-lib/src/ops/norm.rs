@@ -167,8 +167,8 @@ fn gradient_row<T: Element>(row: &mut [T], grad: &[T], gamma: &[T], eps: f64) {
     let (mut sum_g, mut sum_gx) = (T::zero(), T::zero());
     for ((x, &g), &w) in row.iter_mut().zip(grad).zip(gamma) {
         *x = (*x - mean) * rstd;
-        sum_g = sum_g + g * w;
-        sum_gx = sum_gx + g * w * *x;
+        sum_g += g * w;
+        sum_gx += g * w * *x;
     }
     let (mean_g, mean_gx) = (sum_g / n, sum_gx / n);
     for ((x, &g), &w) in row.iter_mut().zip(grad).zip(gamma) {
@@ -200,7 +200,7 @@ fn lanes<T: Element>(row: &[T], f: impl Fn(T) -> T) -> T {
     let tail = chunks.remainder().iter().fold(T::zero(), |sum, &x| sum + f(x));
     for chunk in chunks {
         for (sum, &x) in sums.iter_mut().zip(chunk) {
-            *sum = *sum + f(x);
+            *sum += f(x);
         }
     }
     sums.iter().fold(tail, |total, &sum| total + sum)
