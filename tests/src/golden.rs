@@ -55,7 +55,9 @@ impl Golden {
         let tensors = shapes.into_iter().enumerate().map(|(j, (name, shape))| {
             let mut values = closed_form(&shape, j, 0.2, 0.0);
             if name.ends_with("LayerNorm.weight") {
-                values.iter_mut().for_each(|v| *v = 1.0 + 0.5 * *v);
+                for value in &mut values {
+                    *value = 1.0 + 0.5 * *value;
+                }
             }
             (name, shape, values)
         });
@@ -79,7 +81,9 @@ impl Golden {
         let tensors = shapes.into_iter().enumerate().map(|(j, (key, shape))| {
             let mut values = closed_form(&shape, j, 0.3, off);
             if key.contains("adapter_norm") && key.ends_with("weight") {
-                values.iter_mut().for_each(|v| *v = 1.0 + 0.5 * *v);
+                for value in &mut values {
+                    *value = 1.0 + 0.5 * *value;
+                }
             }
             (key, shape, values)
         });
