@@ -1,4 +1,5 @@
 //! Numbers: the same as the reference libraries compute, on closed-form weights and on real ones.
+#![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
 #[path = "parity/checkpoints.rs"]
 mod checkpoints;

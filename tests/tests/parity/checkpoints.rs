@@ -207,7 +207,7 @@ fn damaged_folders_are_refused_by_name() {
         refusal(|dir| {
             fs::remove_file(dir.join("adapter_config.json"))
                 .and(fs::remove_file(dir.join("head_config.json")))
-                .expect("removes")
+                .expect("removes");
         }),
         refusal(|dir| edit_config(dir, |json| json["config"]["reduction_factor"] = 2.into())),
         refusal(|dir| edit_config(dir, |json| json["config"]["is_parallel"] = true.into())),
