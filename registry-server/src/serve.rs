@@ -48,12 +48,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the registry, sweeps leftovers, and binds the address.
+    /// Opens the registry, binds the address, and sweeps leftovers.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
         let app = App::open(config).await?;
-        app.sweep().await?;
         let refuse = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
+        // After the address is taken: a second server on this folder ends before it sweeps.
+        app.sweep().await?;
         let address = listener.local_addr()?;
         if let Some(path) = &config.port_file {
             write_port_file(path, address)

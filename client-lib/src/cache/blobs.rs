@@ -29,9 +29,10 @@ impl Cache {
     pub fn keep_blob(&self, digest: &Digest) -> Result<(), CacheError> {
         let partial = self.partial_path(digest)?;
         let folder = self.folder("blobs")?;
-        make_read_only(&partial).map_err(CacheError::write(&partial))?;
         let path = self.blob_path(digest);
         fs::rename(&partial, &path).map_err(CacheError::write(&path))?;
+        // Only now: a read-only partial file could not be continued.
+        make_read_only(&path).map_err(CacheError::write(&path))?;
         sync_folder(&folder);
         Ok(())
     }

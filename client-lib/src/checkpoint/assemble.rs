@@ -7,7 +7,7 @@ use std::{
 };
 
 use hub_schemas::{
-    AdapterId, DigestHasher, FilePath, Manifest, Version,
+    AdapterId, Digest, DigestHasher, FilePath, Manifest, Version,
     label::{Language, License, TaskId},
     manifest::{
         BaseModel, Dependency, FileEntry, GatingMean, MANIFEST_FILE, MANIFEST_VERSION, MediaType, Metric,
@@ -63,7 +63,7 @@ pub fn assemble_manifest(
         version: facts.version,
         description: facts.description,
         license: facts.license,
-        task: Task { name: facts.task, subtask: facts.subtask, labels },
+        task: Task { name: facts.task, subtask: facts.subtask, labels, extra: Map::new() },
         languages: facts.languages,
         base: base.clone(),
         method: folder.method.clone(),
@@ -137,16 +137,20 @@ fn relative(root: &Path, path: &Path) -> String {
 }
 
 fn entry(dir: &Path, path: FilePath) -> Result<FileEntry, CheckpointError> {
-    let full = dir.join(path.as_str());
-    let mut file = File::open(&full).map_err(CheckpointError::read(&full))?;
+    let (size, digest) = size_and_digest(&dir.join(path.as_str()))?;
+    let media_type = MediaType::of(&path).unwrap_or(MediaType::Text);
+    Ok(FileEntry { size, digest, media_type, path, extra: Map::new() })
+}
+
+/// Reads a file piece by piece.
+pub(super) fn size_and_digest(path: &Path) -> Result<(u64, Digest), CheckpointError> {
+    let mut file = File::open(path).map_err(CheckpointError::read(path))?;
     let mut hasher = DigestHasher::default();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        match file.read(&mut buffer).map_err(CheckpointError::read(&full))? {
-            0 => break,
+        match file.read(&mut buffer).map_err(CheckpointError::read(path))? {
+            0 => return Ok((hasher.len(), hasher.finish())),
             n => hasher.update(&buffer[..n]),
         }
     }
-    let media_type = MediaType::of(&path).unwrap_or(MediaType::Text);
-    Ok(FileEntry { size: hasher.len(), digest: hasher.finish(), media_type, path })
 }

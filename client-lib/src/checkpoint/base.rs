@@ -113,6 +113,14 @@ impl BaseFolder {
         from_cache.or_else(from_config).or_else(from_folder).unwrap_or_else(|| "backbone".to_owned())
     }
 
+    /// The revision, where the folder is a snapshot in a Hugging Face cache.
+    fn cached_revision(&self) -> Option<String> {
+        let snapshots = self.path.parent()?;
+        let is_snapshot = snapshots.file_name()? == "snapshots";
+        let revision = self.path.file_name()?.to_str()?.to_owned();
+        (is_snapshot && revision.len() == 40).then_some(revision)
+    }
+
     /// Digest of the weights, independent of file container, sharding and key prefixes:
     /// SHA-256 over, for every tensor of the backbone in the order of its canonical
     /// name, `name NUL dtype NUL d0,d1,… NUL` and the tensor's bytes. Heads that the
@@ -137,7 +145,7 @@ impl BaseFolder {
     pub fn model_with_digest(&self, id: Option<&str>, weights_digest: Digest) -> BaseModel {
         BaseModel {
             id: id.map_or_else(|| self.guessed_id(), ToOwned::to_owned),
-            revision: None,
+            revision: self.cached_revision(),
             architecture: self.config.architecture,
             shape: self.config.shape,
             weights_digest,

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use hub_schemas::{
+    Digest,
     backbone::ShapeError,
     layout::{HeaderError, Inexpressible, MisfitError},
     manifest::ManifestError,
@@ -127,6 +128,28 @@ pub enum CheckpointError {
         /// What the other file says.
         found: String,
     },
+    /// A file is not the one the manifest lists.
+    #[error(
+        "`{path}` is damaged or was changed: manifest.json lists it with the digest {expected}, it has {found}"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the manifest lists.
+        expected: Digest,
+        /// What the file has.
+        found: Digest,
+    },
+    /// The manifest says that the weights mean something this version does not compute.
+    #[error("`{folder}`: the manifest's `semantics.{flag}` is {value}, which this version does not compute")]
+    Semantics {
+        /// The folder.
+        folder: PathBuf,
+        /// Which flag.
+        flag: String,
+        /// Its value.
+        value: String,
+    },
     /// A configuration contradicts itself or the backbone.
     #[error("the adapter does not fit the base model: {0}")]
     Method(#[from] MethodError),
@@ -167,6 +190,7 @@ impl CheckpointError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Pickle { .. } => Some("save it again with `save_adapter(…, use_safetensors=True)` (adapters) or `save_pretrained(…)` (PEFT)".into()),
+            Self::Damaged { .. } => Some("`hub remove` it and pull it again, or train it again".into()),
             Self::NotABackbone { .. } => {
                 Some("a backbone folder holds config.json and model.safetensors, as Hugging Face models do".into())
             }

@@ -14,7 +14,7 @@ use hub_schemas::{
     layout::{
         self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, Format, HEAD_CONFIG, PEFT_WEIGHTS, Subject, WeightsFile,
     },
-    manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES},
+    manifest::{GatingMean, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
 };
 use serde_json::{Map, Value};
@@ -83,6 +83,8 @@ impl AdapterFolder {
         };
         if let Some(manifest) = manifest {
             folder.agree_with(&manifest)?;
+            folder.check_meaning(&manifest)?;
+            folder.check_integrity(&manifest)?;
             folder.labels.clone_from(&manifest.task.labels);
             // Both libraries drop what only training uses; the manifest keeps it.
             folder.method = manifest.method.clone();
@@ -143,6 +145,36 @@ impl AdapterFolder {
         if !same_head(manifest.head.as_ref(), self.head.as_ref()) {
             let shown = |h: Option<&Head>| h.map_or_else(|| "none".into(), |h| format!("{h:?}"));
             return disagree("head", shown(manifest.head.as_ref()), shown(self.head.as_ref()));
+        }
+        Ok(())
+    }
+}
+
+impl AdapterFolder {
+    /// Refuses weights that mean something else than what this version computes.
+    fn check_meaning(&self, manifest: &Manifest) -> Result<(), CheckpointError> {
+        let refuse = |flag: &str, value: String| {
+            Err(CheckpointError::Semantics { folder: self.path.clone(), flag: flag.to_owned(), value })
+        };
+        if manifest.semantics.gating_mean == Some(GatingMean::Tokens) {
+            return refuse("gating_mean", "tokens".to_owned());
+        }
+        match manifest.semantics.extra.iter().next() {
+            None => Ok(()),
+            Some((flag, value)) => refuse(flag, value.to_string()),
+        }
+    }
+
+    /// Compares weights and configuration with the digests that the manifest lists:
+    /// a flipped bit in a weight would otherwise be a silent wrong number.
+    fn check_integrity(&self, manifest: &Manifest) -> Result<(), CheckpointError> {
+        let matters = |kind| matches!(kind, MediaType::Safetensors | MediaType::Json);
+        for file in manifest.files.iter().filter(|f| matters(f.media_type)) {
+            let path = self.path.join(file.path.as_str());
+            let (_, found) = super::assemble::size_and_digest(&path)?;
+            if found != file.digest {
+                return Err(CheckpointError::Damaged { path, expected: file.digest, found });
+            }
         }
         Ok(())
     }

@@ -113,8 +113,13 @@ struct RawPart {
 impl RawPart {
     fn new(file: &DataFile, split: &str, examples: Vec<Example>) -> Self {
         let rows = examples.len() as u64;
-        let source =
-            DataSource { name: file.name.clone(), split: split.to_owned(), rows, digest: file.digest };
+        let source = DataSource {
+            name: file.name.clone(),
+            split: split.to_owned(),
+            rows,
+            digest: file.digest,
+            extra: Map::new(),
+        };
         Self { source, examples }
     }
 

@@ -123,7 +123,8 @@ mod tests {
     fn check(path: &str, head: &[u8]) -> Result<(), String> {
         let path: hub_schemas::path::FilePath = path.parse().expect("a path");
         let media_type = MediaType::of(&path).expect("an accepted kind");
-        let file = FileEntry { path, size: head.len() as u64, digest: Digest::of(head), media_type };
+        let (size, digest) = (head.len() as u64, Digest::of(head));
+        let file = FileEntry { path, size, digest, media_type, extra: serde_json::Map::new() };
         check_head(&file, head).map_err(|e| e.to_string())
     }
 

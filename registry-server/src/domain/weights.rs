@@ -53,6 +53,16 @@ pub fn config_files(manifest: &Manifest) -> Vec<&'static str> {
     [ADAPTER_CONFIG, HEAD_CONFIG].into_iter().filter(|path| manifest.file(path).is_some()).collect()
 }
 
+/// Refuses safetensors files that the format does not have: before any header is read.
+pub fn check_known(manifest: &Manifest) -> Result<(), WeightsError> {
+    let known = layout::required_files(manifest.format, &manifest.method, manifest.head.as_ref());
+    let listed = manifest.files.iter().filter(|f| f.media_type == MediaType::Safetensors);
+    match listed.into_iter().find(|f| !known.contains(&f.path.as_str())) {
+        None => Ok(()),
+        Some(file) => Err(WeightsError::UnknownFile(file.path.to_string(), manifest.format)),
+    }
+}
+
 /// Checks every safetensors header in `headers` (by path) against the layout.
 pub fn check(
     manifest: &Manifest,

@@ -23,6 +23,7 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// Refuses files that are not what the manifest says.
 pub(crate) async fn files(storage: &Storage, manifest: &Manifest) -> ApiResult<()> {
+    weights::check_known(manifest).map_err(PublishError::from)?;
     let mut headers = Vec::new();
     for file in &manifest.files {
         let head = storage.head(&key(&file.digest), HEAD_BYTES).await?;

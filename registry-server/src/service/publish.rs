@@ -28,7 +28,7 @@ pub(crate) async fn run(
     viewer: &Viewer,
     manifest: &Manifest,
     bytes: &str,
-    visibility: Visibility,
+    visibility: Option<Visibility>,
 ) -> ApiResult<Published> {
     let digest = Digest::of(bytes.as_bytes());
     let answer = |created| Published {
@@ -44,6 +44,9 @@ pub(crate) async fn run(
             Some(found) => return Err(exists(manifest, &found)),
             None => {}
         }
+        if let Some(wanted) = visibility.filter(|&v| v != adapter.visibility) {
+            return Err(other_visibility(manifest, adapter.visibility, wanted));
+        }
     }
     publish::check_limits(manifest, &app.limits)?;
     check_dependencies(app, viewer, manifest).await?;
@@ -51,7 +54,7 @@ pub(crate) async fn run(
     inspect::files(&app.storage, manifest).await?;
 
     let mut tx = app.db.write().await?;
-    let adapter = adapters::ensure(&mut tx, permit, &manifest.name, visibility).await?;
+    let adapter = adapters::ensure(&mut tx, permit, &manifest.name, visibility.unwrap_or_default()).await?;
     match versions::insert(&mut tx, permit, &adapter, manifest, bytes).await? {
         // Whoever was faster made the same version, or another one.
         Inserted::Same => return Ok(answer(false)),
@@ -80,6 +83,14 @@ async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Manifest) -> 
         }
     }
     Ok(())
+}
+
+/// Publishing privately into a public adapter would show what was meant to be hidden.
+fn other_visibility(manifest: &Manifest, found: Visibility, wanted: Visibility) -> ApiError {
+    let (found, wanted) = (found.as_str(), wanted.as_str());
+    let detail = format!("`{}` is {found}; a {wanted} version of it can't be published", manifest.name);
+    ApiError::new(ProblemCode::BadRequest, detail)
+        .hint("publish under another name, or change the adapter's visibility first")
 }
 
 fn exists(manifest: &Manifest, found: &Digest) -> ApiError {

@@ -1,6 +1,7 @@
 //! The files of an adapter version.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{digest::Digest, path::FilePath};
@@ -21,6 +22,9 @@ pub struct FileEntry {
     pub digest: Digest,
     /// What it is.
     pub media_type: MediaType,
+    /// Fields of later versions.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// The kinds of file an adapter may hold. There is none for pickles: they run code when loaded.

@@ -98,6 +98,9 @@ pub struct Task {
     /// Names of the head's outputs, in order.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// Fields of later versions.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// Choices on which implementations of one method differ. Absent means: does not apply.
@@ -128,6 +131,9 @@ pub struct Dependency {
     pub name: AdapterId,
     /// Which versions.
     pub version: VersionReq,
+    /// Fields of later versions.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 impl Manifest {

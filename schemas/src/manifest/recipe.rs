@@ -37,6 +37,9 @@ pub struct DataSource {
     pub rows: u64,
     /// Digest of the file.
     pub digest: Digest,
+    /// Fields of later versions.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// A measurement.

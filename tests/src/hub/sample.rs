@@ -88,6 +88,7 @@ impl SampleAdapter {
                 name: "sentiment".parse().expect("a task"),
                 subtask: None,
                 labels: vec!["negative".to_owned(), "positive".to_owned()],
+                extra: Map::new(),
             },
             languages: vec!["en".parse().expect("a language")],
             base: tiny_base("tiny-bert"),
@@ -155,6 +156,7 @@ impl SampleAdapter {
             size: bytes.len() as u64,
             digest: Digest::of(bytes),
             media_type,
+            extra: Map::new(),
         });
         self.files.push((path.to_owned(), bytes.to_vec()));
         self

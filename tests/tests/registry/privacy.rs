@@ -118,6 +118,7 @@ async fn a_dependency_on_a_private_adapter_of_others_is_no_oracle() {
         let dependency = hub_schemas::manifest::Dependency {
             name: name.parse().expect("a name"),
             version: "*".parse().expect("a requirement"),
+            extra: serde_json::Map::new(),
         };
         let sample = SampleAdapter::lora("eve/x", "1.0.0").with(|m| m.dependencies = vec![dependency]);
         details.push(eve.try_publish(&sample).await.problem().detail.replace(name, "[name]"));

@@ -143,8 +143,11 @@ async fn a_dependency_must_be_in_the_registry_with_a_fitting_version() {
     let hub = TestHub::start().await;
     let ada = hub.user("ada").await;
     let needing = |name: &str, version: &str| {
-        let dependency =
-            Dependency { name: name.parse().expect("a name"), version: version.parse().expect("a version") };
+        let dependency = Dependency {
+            name: name.parse().expect("a name"),
+            version: version.parse().expect("a version"),
+            extra: serde_json::Map::new(),
+        };
         SampleAdapter::lora("ada/sentiment", "1.0.0").with(|m| m.dependencies = vec![dependency])
     };
     ada.publish(&SampleAdapter::lora("ada/language", "1.2.0")).await;

@@ -283,6 +283,7 @@ mod tests {
                 split: "train".into(),
                 rows: 3,
                 digest: Digest::of(b""),
+                extra: serde_json::Map::new(),
             }],
             hyper_parameters: [("optimizer".to_owned(), "adamw".into())].into(),
             extra: serde_json::Map::new(),

@@ -48,8 +48,8 @@ pub(crate) async fn publish(
     let permit = caller.publish_in(&id.namespace, membership.as_ref())?;
     let manifest = manifest_for(&body, &id, &path.version)?;
     let text = std::str::from_utf8(&body).map_err(ApiError::internal)?;
-    let visibility = query.visibility.unwrap_or_default();
-    let published = service::run(&app, &permit, &caller.member_viewer(), &manifest, text, visibility).await?;
+    let published =
+        service::run(&app, &permit, &caller.member_viewer(), &manifest, text, query.visibility).await?;
     let status = if published.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(published)))
 }
