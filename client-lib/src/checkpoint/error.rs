@@ -190,7 +190,7 @@ impl CheckpointError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Pickle { .. } => Some("save it again with `save_adapter(…, use_safetensors=True)` (adapters) or `save_pretrained(…)` (PEFT)".into()),
-            Self::Damaged { .. } => Some("`hub remove` it and pull it again, or train it again".into()),
+            Self::Damaged { .. } => Some("pull it again after `hub remove`, or train it again; if the change is meant, remove manifest.json".into()),
             Self::NotABackbone { .. } => {
                 Some("a backbone folder holds config.json and model.safetensors, as Hugging Face models do".into())
             }

@@ -89,3 +89,26 @@ async fn a_copy_can_be_edited() {
     let said = home.hub(&["pull", "ada/sentiment", "--to", "mine"]).await.expect_code(1);
     assert!(said.stderr.contains("`mine` is not empty"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_in_the_store_is_noticed_before_it_gives_wrong_numbers() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    ada.publish(&SampleAdapter::lora("ada/sentiment", "1.0.0")).await;
+    let home = Home::new(&hub.url());
+    let pulled = home.hub(&["pull", "ada/sentiment", "--format", "json"]).await.expect_code(0).json();
+    let weights = std::path::PathBuf::from(pulled["folder"].as_str().expect("a path"))
+        .join("adapter_model.safetensors");
+    let mut bytes = std::fs::read(&weights).expect("reads");
+    *bytes.last_mut().expect("has bytes") ^= 1;
+    std::fs::remove_file(&weights).expect("removes");
+    std::fs::write(&weights, bytes).expect("writes");
+    let base = hub_tests::golden::fixtures().join("tiny-bert").display().to_string();
+    let run = ["run", "ada/sentiment", "--base", &base, "--force", "a text"];
+    let said = home.hub(&run).await.expect_code(1);
+    assert!(said.stderr.contains("is damaged or was changed"), "{said}");
+    home.hub(&["remove", "ada/sentiment"]).await.expect_code(0);
+    home.hub(&["pull", "ada/sentiment"]).await.expect_code(0);
+    let said = home.hub(&run).await;
+    assert!(!said.stderr.contains("is damaged"), "{said}");
+}

@@ -125,3 +125,20 @@ async fn a_dependency_on_a_private_adapter_of_others_is_no_oracle() {
     }
     assert_eq!(details[0], details[1]);
 }
+
+#[tokio::test]
+async fn what_is_meant_to_be_private_is_never_published_into_a_public_adapter() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    ada.publish(&SampleAdapter::lora("ada/sentiment", "1.0.0")).await;
+    let sample = SampleAdapter::lora("ada/sentiment", "1.1.0");
+    ada.upload_files(&sample).await;
+    let path = "adapters/ada/sentiment/versions/1.1.0?visibility=private";
+    let answer = ada.put(path, sample.manifest_bytes()).await;
+    assert_eq!(answer.problem().code, ProblemCode::BadRequest);
+    assert_eq!(
+        answer.problem().detail,
+        "`ada/sentiment` is public; a private version of it can't be published"
+    );
+    assert!(ada.try_publish(&sample).await.status.is_success());
+}
