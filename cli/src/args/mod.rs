@@ -48,7 +48,10 @@ pub(crate) struct Cli {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it, for the length of a command")]
+#[cfg_attr(
+    feature = "stitch",
+    expect(clippy::large_enum_variant, reason = "there is one of it, for the length of a command")
+)]
 pub(crate) enum Command {
     /// Store a token for the registry
     Login(LoginArgs),

@@ -2,7 +2,7 @@
 //!
 //! A batch is padded to its longest row, so rows of like length belong together.
 //! The order stays random where it matters: examples are shuffled, cut into pools
-//! of [`POOL`] batches, sorted by length inside a pool, and the batches shuffled.
+//! of a fixed number of batches, sorted by length inside a pool, and the batches shuffled.
 
 use super::random::shuffle;
 
