@@ -13,6 +13,7 @@ mod interrupt;
 mod locate;
 mod output;
 mod settings;
+mod whole;
 
 use std::process::ExitCode;
 

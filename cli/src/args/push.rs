@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hub_schemas::{
-    AdapterId, Version,
+    AdapterId, Reference, Version,
     label::{Language, License, TaskId},
+    manifest::Dependency,
+    version::VersionError,
 };
+use serde_json::Map;
 
 /// Arguments of `hub push`.
 #[derive(Debug, Args)]
@@ -52,7 +55,25 @@ pub(crate) struct PushArgs {
     /// One or two sentences for listings
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
+    /// An adapter this one needs, as in `ada/english@^1`; may be repeated
+    #[arg(long = "depends", value_name = "NAME@REQ", value_parser = dependency)]
+    pub(crate) dependencies: Vec<Dependency>,
     /// Check everything and say what would be sent, but send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// `namespace/name`, with any version, or `namespace/name@req`.
+fn dependency(text: &str) -> Result<Dependency, String> {
+    match text.parse::<Reference>() {
+        Ok(Reference::Adapter { id: name, version }) => {
+            let version = match version {
+                Some(version) => version,
+                None => "*".parse().map_err(|e: VersionError| e.to_string())?,
+            };
+            Ok(Dependency { name, version, extra: Map::new() })
+        }
+        Ok(_) => Err("a dependency needs its full name, as in `ada/english@^1`".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -1,15 +1,9 @@
 //! `hub convert`: the same weights in another library's layout.
 
-use std::fs;
-
 use hub_client::checkpoint::{AdapterFolder, convert};
 use serde::Serialize;
 
-use crate::{
-    args::ConvertArgs,
-    context::Context,
-    failure::{Exit, UserError},
-};
+use crate::{args::ConvertArgs, context::Context, failure::Exit, whole::write_folder};
 
 #[derive(Serialize)]
 struct Answer {
@@ -20,11 +14,6 @@ struct Answer {
 /// Converts; the tensors keep their bytes.
 pub(crate) fn run(context: &Context, args: &ConvertArgs) -> anyhow::Result<Exit> {
     let folder = AdapterFolder::open(&args.folder)?;
-    if fs::read_dir(&args.out).is_ok_and(|mut items| items.next().is_some()) {
-        return Err(UserError::new(format!("`{}` is not empty", args.out.display()))
-            .hint("name a folder that is empty or not there with `--out DIR`")
-            .into());
-    }
     let base = if let Some(manifest) = &folder.manifest {
         manifest.base.clone()
     } else {
@@ -34,7 +23,7 @@ pub(crate) fn run(context: &Context, args: &ConvertArgs) -> anyhow::Result<Exit>
     let name = args.name.as_ref().map_or(folder.name.as_str(), |name| name.as_str());
     let name = if name.is_empty() { "default" } else { name };
     let (from, to) = (folder.format, args.to.into());
-    convert(&folder, &base, to, name, &args.out)?;
+    write_folder(&args.out, "--out", |out| Ok(convert(&folder, &base, to, name, out)?))?;
     let (source, out) = (args.folder.display(), args.out.display());
     context.printer.done("wrote", &format!("`{source}` ({from}) as {to} to `{out}`"));
     if context.printer.is_json() {

@@ -14,6 +14,7 @@ use crate::{
     args::PullArgs,
     context::Context,
     failure::{Exit, UserError},
+    whole::write_folder,
 };
 
 /// Longest chain of dependencies; a longer one is a mistake.
@@ -88,22 +89,19 @@ fn pull_dependencies(context: &Context, entry: &Entry, answers: &mut Vec<Answer>
 
 /// Copies: what lies in the cache is shared and read-only.
 fn copy_out(entry: &Entry, target: &Path) -> anyhow::Result<()> {
-    let occupied = fs::read_dir(target).is_ok_and(|mut items| items.next().is_some());
-    if occupied {
-        return Err(UserError::new(format!("`{}` is not empty", target.display()))
-            .hint("name a folder that is empty or not there with `--to DIR`")
-            .into());
-    }
-    let paths = entry.manifest.files.iter().map(|file| file.path.as_str()).chain([MANIFEST_FILE]);
-    for path in paths {
-        let to = target.join(path);
-        let copy = || {
-            if let Some(folder) = to.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            fs::write(&to, fs::read(entry.folder.join(path))?)
-        };
-        copy().map_err(|e| UserError::new(format!("can't write `{}`: {e}", to.display())))?;
-    }
-    Ok(())
+    write_folder(target, "--to", |staging| {
+        let paths = entry.manifest.files.iter().map(|file| file.path.as_str()).chain([MANIFEST_FILE]);
+        for path in paths {
+            let to = staging.join(path);
+            let copy = || {
+                if let Some(folder) = to.parent() {
+                    fs::create_dir_all(folder)?;
+                }
+                fs::write(&to, fs::read(entry.folder.join(path))?)
+            };
+            copy()
+                .map_err(|e| UserError::new(format!("can't write `{}`: {e}", target.join(path).display())))?;
+        }
+        Ok(())
+    })
 }

@@ -107,3 +107,19 @@ async fn a_folder_that_changed_under_its_manifest_is_refused() {
     fs::remove_file(&weights).expect("removes");
     home.hub(&["push", "trained"]).await.expect_code(1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_adapter_needs_is_stated_and_pulled_with_it() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    ada.publish(&SampleAdapter::lora("ada/english", "1.2.0")).await;
+    let home = Home::logged_in(&hub.url(), ada.token()).await;
+    home.write("trained", &SampleAdapter::lora("ada/sentiment", "1.0.0"));
+    let said = home.hub(&["push", "trained", "--depends", "english"]).await.expect_code(2);
+    assert!(said.stderr.contains("a dependency needs its full name"), "{said}");
+    let said = home.hub(&["push", "trained", "--depends", "ada/english@^2"]).await.expect_code(1);
+    assert!(said.stderr.contains("ada/english"), "{said}");
+    home.hub(&["push", "trained", "--depends", "ada/english@^1"]).await.expect_code(0);
+    let pulled = home.hub(&["pull", "ada/sentiment", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!(pulled["dependencies"][0]["name"], "ada/english");
+}

@@ -80,6 +80,9 @@ fn adjusted(
     if !args.languages.is_empty() {
         manifest.languages.clone_from(&args.languages);
     }
+    if !args.dependencies.is_empty() {
+        manifest.dependencies.clone_from(&args.dependencies);
+    }
     if let Some(description) = &args.description {
         manifest.description.clone_from(description);
     }
@@ -177,7 +180,7 @@ fn made(
         description: args.description.clone().unwrap_or_default(),
         metrics: Vec::new(),
         training: None,
-        dependencies: Vec::new(),
+        dependencies: args.dependencies.clone(),
     };
     let mut manifest = assemble_manifest(folder, &base, facts)?;
     if read_card(&args.folder)?.is_none() && !args.dry_run {
