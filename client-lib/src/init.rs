@@ -22,6 +22,16 @@ pub enum Initialiser {
         /// Standard deviation.
         std: f64,
     },
+    /// Uniform in ± `bound`.
+    Uniform {
+        /// Largest absolute value.
+        bound: f64,
+    },
+    /// One value on the diagonal of a matrix, zero elsewhere.
+    Diagonal {
+        /// The value.
+        value: f32,
+    },
     /// Uniform in ±1/√fan_in: Kaiming-uniform (He et al. 2015) with a = √5, PyTorch's default for linear layers.
     KaimingUniform,
 }
@@ -31,11 +41,15 @@ impl Initialiser {
     pub fn draw(self, slot: &Slot, seed: u64) -> Vec<f32> {
         let mut rng = generator(&slot.name, seed);
         let fan_in = slot.shape.last().copied().unwrap_or(1).max(1) as f64;
+        let columns = slot.shape.last().copied().unwrap_or(1).max(1);
         (0..slot.len())
-            .map(|_| match self {
+            .map(|index| match self {
+                Self::Diagonal { value } if index / columns == index % columns => value,
+                Self::Diagonal { .. } => 0.0,
                 Self::Constant(value) => value,
                 Self::Normal { std } => (std * normal(&mut rng)) as f32,
                 Self::TruncatedNormal { std } => (std * truncated(&mut rng)) as f32,
+                Self::Uniform { bound } => ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32,
                 Self::KaimingUniform => {
                     let bound = 1.0 / fan_in.sqrt();
                     ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32
@@ -66,10 +80,12 @@ fn truncated(rng: &mut ChaCha8Rng) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use hub_schemas::layout::Place;
+
     use super::*;
 
     fn slot(name: &str) -> Slot {
-        Slot { name: name.into(), shape: vec![100, 64] }
+        Slot::new(Place::Shared, name, &[100, 64])
     }
 
     #[test]

@@ -4,19 +4,21 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use candle_core::Tensor;
 use hub_schemas::{
-    backbone::Architecture,
+    backbone::{Architecture, BackboneShape, Module, SubLayer},
     head::{ClassificationHead, Head},
-    layout::{Slot, head_slots, method_slots},
+    layout::{Format, Slot, head_slots},
+    manifest::GatingMean,
     method::{Method, MethodError},
 };
 
 pub use crate::backbones::{Batch, Mode};
 use crate::{
     backbones::{Backbone, tensor},
-    checkpoint::{AdapterFolder, CheckpointError},
-    composition::{Composition, Stitch, StitchError},
+    checkpoint::{AdapterFolder, CheckpointError, FusionFolder, SlotData},
+    composition::{Composition, Fusion, Member, NamedFusion, Semantics, Stitch, StitchError},
     heads::{self, PredictionHead},
-    methods,
+    init::Initialiser,
+    methods::{self, GateMean},
     params::Parameters,
 };
 
@@ -86,18 +88,9 @@ impl StitchedModel {
         let shape = backbone.config().shape;
         method.validate(&shape)?;
         check_pooler(&backbone, head)?;
-        let mut slots = method_slots(method, &shape);
-        slots.extend(head.iter().flat_map(|h| head_slots(h, shape.hidden_size)));
-        let initialiser = |slot: &Slot| {
-            if slot.name.starts_with("head.") {
-                heads::initialiser(slot)
-            } else {
-                methods::initialiser(method, slot)
-            }
-        };
-        let parameters = Parameters::fresh(&slots, initialiser, seed, backbone.dtype(), backbone.device())?;
+        let parameters = fresh_parameters(&backbone, method, head, seed)?;
         let tensors = parameters.tensors();
-        let stitch = Stitch::single(methods::build(method, &shape, &tensors, 0)?);
+        let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?);
         let head = head.map(|h| PredictionHead::build(h, &tensors)).transpose()?;
         Ok(Self { backbone, stitch, head, labels: Vec::new(), parameters })
     }
@@ -105,7 +98,8 @@ impl StitchedModel {
     /// One saved adapter, for inference.
     pub fn load(backbone: Arc<Backbone>, folder: &AdapterFolder) -> Result<Self, ModelError> {
         let name = folder.name.clone();
-        Self::compose(backbone, std::slice::from_ref(&(name.clone(), folder)), &Composition::Single(name))
+        let composition = Composition::Single(name.clone());
+        Self::compose(backbone, std::slice::from_ref(&(name, folder)), &[], &composition)
     }
 
     /// Several saved adapters, for inference. The head is that of the composition's
@@ -113,25 +107,33 @@ impl StitchedModel {
     pub fn compose(
         backbone: Arc<Backbone>,
         named: &[(String, &AdapterFolder)],
+        fusions: &[FusionFolder],
         composition: &Composition,
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
-        let mut adapters = BTreeMap::new();
+        let mut members = Vec::new();
         let (mut head, mut labels) = (None, Vec::new());
         for (salt, (name, folder)) in named.iter().enumerate() {
             check_architecture(&backbone, folder)?;
-            let slots = folder.read_slots(&shape)?;
-            let read = |data| tensor(data, backbone.device())?.to_dtype(backbone.dtype());
-            let tensors = slots.iter().map(|(slot, data)| Ok((slot.clone(), read(data)?)));
-            let tensors: BTreeMap<String, Tensor> = tensors.collect::<candle_core::Result<_>>()?;
-            adapters.insert(name.clone(), methods::build(&folder.method, &shape, &tensors, salt as u64)?);
-            if composition.last() == Some(name) && folder.head.is_some() {
+            check_copies(composition, name, &folder.method)?;
+            let tensors = on_device(&backbone, folder.read_slots(&shape)?)?;
+            let mean = gate_mean(folder);
+            let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
+            members.push(Member { name: name.clone(), adapter });
+            if composition.outermost() == &Composition::Single(name.clone()) && folder.head.is_some() {
                 check_pooler(&backbone, folder.head.as_ref())?;
                 head = folder.head.as_ref().map(|h| PredictionHead::build(h, &tensors)).transpose()?;
                 labels.clone_from(&folder.labels);
             }
         }
-        let stitch = Stitch::compose(composition, adapters)?;
+        let places = fused_places(named, &shape);
+        let fusion = |folder: &FusionFolder| {
+            let tensors = on_device(&backbone, folder.read_slots(&places, &shape)?)?;
+            let fusion = Fusion::new(&folder.config, &places, &tensors, backbone.config().attention_dropout)?;
+            Ok(NamedFusion { name: folder.name.clone(), fusion })
+        };
+        let fusions = fusions.iter().map(fusion).collect::<Result<Vec<_>, ModelError>>()?;
+        let stitch = Stitch::compose(composition, members, fusions, semantics(named))?;
         if head.is_none() {
             (head, labels) = base_head(&backbone)?;
         }
@@ -140,7 +142,7 @@ impl StitchedModel {
 
     /// Runs backbone, adapters and head.
     pub fn forward(&self, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
-        let last_hidden_state = self.backbone.forward(batch, &self.stitch, mode)?;
+        let last_hidden_state = self.backbone.forward(batch, &self.stitch, mode)?.state;
         let head = self.head.as_ref();
         let logits = head.map(|h| h.forward(&self.backbone, &last_hidden_state, batch, mode)).transpose()?;
         Ok(Output { last_hidden_state, logits })
@@ -149,7 +151,7 @@ impl StitchedModel {
     /// What the head reads, `[b, h]`: worth keeping when nothing below the head is trained.
     pub fn pooled(&self, batch: &Batch) -> candle_core::Result<Option<Tensor>> {
         let Some(head) = &self.head else { return Ok(None) };
-        let state = self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
+        let state = self.backbone.forward(batch, &self.stitch, Mode::Eval)?.state;
         head.pool(&self.backbone, &state, batch).map(Some)
     }
 
@@ -174,9 +176,98 @@ impl StitchedModel {
     }
 }
 
+/// The fresh tensors of a method and a head, each a pure function of `seed` and its name;
+/// trained copies start as what they copy.
+fn fresh_parameters(
+    backbone: &Backbone,
+    method: &Method,
+    head: Option<&Head>,
+    seed: u64,
+) -> Result<Parameters, ModelError> {
+    let shape = backbone.config().shape;
+    let mut drawn: Vec<(Slot, Initialiser)> = Vec::new();
+    for part in method.parts() {
+        drawn.extend(part.slots(&shape).into_iter().map(|slot| {
+            let initialiser = methods::initialiser(part, &slot);
+            (slot, initialiser)
+        }));
+    }
+    for slot in head.iter().flat_map(|h| head_slots(h, shape.hidden_size)) {
+        let initialiser = heads::initialiser(&slot);
+        drawn.push((slot, initialiser));
+    }
+    let start = |slot: &Slot| methods::start(slot, backbone);
+    Ok(Parameters::fresh(&drawn, start, seed, backbone.dtype(), backbone.device())?)
+}
+
+/// Tensors of a folder in the backbone's precision.
+fn on_device(
+    backbone: &Backbone,
+    slots: BTreeMap<String, SlotData>,
+) -> candle_core::Result<BTreeMap<String, Tensor>> {
+    let read = |data| tensor(data, backbone.device())?.to_dtype(backbone.dtype());
+    slots.iter().map(|(slot, data)| Ok((slot.clone(), read(data)?))).collect()
+}
+
+/// What an adapter's gates average over: as its manifest says, else as its library does.
+fn gate_mean(folder: &AdapterFolder) -> GateMean {
+    let stated = folder.manifest.as_ref().and_then(|m| m.semantics.gating_mean);
+    match stated {
+        Some(GatingMean::Tokens) => GateMean::Tokens,
+        Some(GatingMean::AllPositions) | None => GateMean::AllPositions,
+    }
+}
+
+/// Adapters of the `adapters` library are composed as it composes them; one that was
+/// trained here, or comes from PEFT, makes the plain meaning of the blocks apply.
+fn semantics(named: &[(String, &AdapterFolder)]) -> Semantics {
+    let is_library = |folder: &AdapterFolder| folder.format == Format::Adapters && folder.manifest.is_none();
+    if named.iter().all(|(_, folder)| is_library(folder)) { Semantics::Library } else { Semantics::Plain }
+}
+
+/// The sub-layers at which any of the adapters has a bottleneck.
+fn fused_places(named: &[(String, &AdapterFolder)], shape: &BackboneShape) -> Vec<(usize, SubLayer)> {
+    let bottlenecks =
+        named.iter().flat_map(|(_, folder)| folder.method.parts()).filter_map(|part| match part {
+            Method::Bottleneck(config) => Some(config),
+            _ => None,
+        });
+    // A fusion stands wherever the configuration puts adapters, left-out layers included.
+    let placed = |sublayer| {
+        bottlenecks.clone().any(|config| match sublayer {
+            SubLayer::Attention => config.mh_adapter,
+            SubLayer::Ffn => config.output_adapter,
+        })
+    };
+    let sublayers: Vec<SubLayer> = SubLayer::ALL.into_iter().filter(|&s| placed(s)).collect();
+    (0..shape.num_layers).flat_map(|layer| sublayers.iter().map(move |&s| (layer, s))).collect()
+}
+
+/// Trained copies of tensors outside of linear layers apply to a whole batch.
+fn check_copies(composition: &Composition, name: &str, method: &Method) -> Result<(), ModelError> {
+    let copies = method.parts().iter().filter_map(|part| match part {
+        Method::Replace(config) => Some(&config.tensors),
+        _ => None,
+    });
+    let is_linear = |tensor: &String| {
+        let module = tensor.rsplit_once('.').and_then(|(module, _)| module.parse::<Module>().ok());
+        module.is_some_and(Module::is_linear)
+    };
+    let Some(tensor) = copies.flatten().find(|tensor| !is_linear(tensor)) else { return Ok(()) };
+    match composition.outermost() {
+        Composition::Single(_) | Composition::Nothing | Composition::Stack(_) => Ok(()),
+        other => {
+            Err(StitchError::Replaced { name: name.to_owned(), tensor: tensor.clone(), block: other.block() }
+                .into())
+        }
+    }
+}
+
 fn check_architecture(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {
     let base = backbone.config().architecture;
-    if folder.architecture == base {
+    // PEFT does not write the architecture; where module paths are the same, it can't be told.
+    let unstated = folder.format == Format::Peft && folder.manifest.is_none();
+    if folder.architecture == base || unstated && base.shares_modules(folder.architecture, folder.prefixed) {
         return Ok(());
     }
     Err(ModelError::Architecture { folder: folder.path.clone(), adapter: folder.architecture, base })

@@ -12,53 +12,69 @@ use crate::{checkpoint::SlotData, init::Initialiser};
 /// Layers hold clones of these tensors; a clone shares its storage with the
 /// variable, so an optimiser step is seen by the next forward pass.
 #[derive(Debug, Clone, Default)]
-pub struct Parameters(BTreeMap<String, Var>);
+pub struct Parameters {
+    trained: BTreeMap<String, Var>,
+    /// Drawn once and saved with the others.
+    frozen: BTreeMap<String, Tensor>,
+}
 
 impl Parameters {
-    /// Fresh values for `slots`, each a pure function of `seed` and its slot's name.
+    /// Fresh values, each a pure function of `seed` and its slot's name, unless `start`
+    /// has a value for the slot.
     pub(crate) fn fresh(
-        slots: &[Slot],
-        initialiser: impl Fn(&Slot) -> Initialiser,
+        slots: &[(Slot, Initialiser)],
+        start: impl Fn(&Slot) -> Result<Option<Tensor>>,
         seed: u64,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
-        let fill = |slot: &Slot| {
-            let values = initialiser(slot).draw(slot, seed);
-            let tensor = Tensor::from_vec(values, slot.shape.clone(), device)?.to_dtype(dtype)?;
-            Ok((slot.name.clone(), Var::from_tensor(&tensor)?))
-        };
-        slots.iter().map(fill).collect::<Result<_>>().map(Self)
+        let mut parameters = Self::default();
+        for (slot, initialiser) in slots {
+            let tensor = match start(slot)? {
+                Some(tensor) => tensor.to_dtype(dtype)?.contiguous()?.copy()?,
+                None => {
+                    let values = initialiser.draw(slot, seed);
+                    Tensor::from_vec(values, slot.shape.clone(), device)?.to_dtype(dtype)?
+                }
+            };
+            if slot.trainable {
+                parameters.trained.insert(slot.name.clone(), Var::from_tensor(&tensor)?);
+            } else {
+                parameters.frozen.insert(slot.name.clone(), tensor);
+            }
+        }
+        Ok(parameters)
     }
 
     /// Every slot with its variable, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Var)> {
-        self.0.iter().map(|(slot, var)| (slot.as_str(), var))
+        self.trained.iter().map(|(slot, var)| (slot.as_str(), var))
     }
 
     /// The variable of one slot.
     pub fn get(&self, slot: &str) -> Option<&Var> {
-        self.0.get(slot)
+        self.trained.get(slot)
     }
 
     /// Number of trainable numbers.
     pub fn count(&self) -> usize {
-        self.0.values().map(|v| v.elem_count()).sum()
+        self.trained.values().map(|v| v.elem_count()).sum()
     }
 
     /// The tensors, sharing storage with the variables.
     pub(crate) fn tensors(&self) -> BTreeMap<String, Tensor> {
-        self.0.iter().map(|(slot, var)| (slot.clone(), var.as_tensor().clone())).collect()
+        let trained = self.trained.iter().map(|(slot, var)| (slot.clone(), var.as_tensor().clone()));
+        trained.chain(self.frozen.clone()).collect()
     }
 
     /// Copies of all values.
     pub fn snapshot(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.0.iter().map(|(slot, var)| Ok((slot.clone(), var.as_tensor().detach().copy()?))).collect()
+        self.trained.iter().map(|(slot, var)| Ok((slot.clone(), var.as_tensor().detach().copy()?))).collect()
     }
 
     /// Sets every variable to its value in `values`.
     pub fn restore(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
-        for (slot, var) in &self.0 {
+        for (slot, var) in &self.trained {
             match values.get(slot) {
                 Some(value) => var.set(value)?,
                 None => candle_core::bail!("no value for the parameter `{slot}`"),
@@ -69,7 +85,7 @@ impl Parameters {
 
     /// All values as they are written to disk: single precision.
     pub fn to_slots(&self) -> Result<BTreeMap<String, SlotData>> {
-        self.0.iter().map(|(slot, var)| Ok((slot.clone(), slot_data(var)?))).collect()
+        self.tensors().into_iter().map(|(slot, tensor)| Ok((slot, slot_data(&tensor)?))).collect()
     }
 }
 

@@ -65,7 +65,7 @@ impl Predictor {
         let base = BaseFolder::open(base)?;
         let folder = AdapterFolder::open(adapter)?;
         let config = base.config();
-        let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, config.max_positions)?;
+        let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, config.longest_input())?;
         let backbone = Arc::new(Backbone::load(&base, device)?);
         let model = StitchedModel::load(backbone, &folder)?;
         let labels = model.labels().to_vec();

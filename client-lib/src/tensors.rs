@@ -95,10 +95,10 @@ pub fn read_batch(
     let &[rows, length] = shape.as_slice() else {
         return Err(refuse(INPUT_IDS, format!("has the shape {shape:?}; it must be [batch, tokens]")));
     };
-    if rows == 0 || !(1..=config.max_positions).contains(&length) {
+    if rows == 0 || !(1..=config.longest_input()).contains(&length) {
         let reason = format!(
             "has the shape {shape:?}; at least one row of 1 to {} tokens is read",
-            config.max_positions
+            config.longest_input()
         );
         return Err(refuse(INPUT_IDS, reason));
     }
@@ -110,7 +110,7 @@ pub fn read_batch(
         found => Ok(found.map(|(_, values)| values)),
     };
     let mask = like_ids(ATTENTION_MASK, 2)?.unwrap_or_else(|| vec![1; rows * length]);
-    let types = like_ids(TOKEN_TYPE_IDS, config.token_types)?;
+    let types = like_ids(TOKEN_TYPE_IDS, config.shape.token_types)?;
     Ok(Batch {
         input_ids: tensor(ids)?,
         attention_mask: tensor(mask)?,
@@ -182,9 +182,11 @@ mod tests {
                 num_heads: 2,
                 intermediate_size: 8,
                 vocab_size: 9,
+                max_positions: 4,
+                token_types: 2,
             },
-            max_positions: 4,
-            token_types: 2,
+            position_padding: None,
+            attention_dropout: 0.1,
             norm_eps: 1e-12,
             activation: Activation::Gelu,
         }

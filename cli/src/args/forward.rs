@@ -17,7 +17,7 @@ pub(crate) struct ForwardArgs {
     /// Folder of an adapter, with the name that `--compose` calls it by; may be repeated
     #[arg(long = "adapter", value_name = "[NAME=]DIR")]
     pub(crate) adapters: Vec<NamedFolder>,
-    /// Folder of fusion weights; may be repeated (not in this version)
+    /// Folder of fusion weights; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) fusion: Vec<PathBuf>,
     /// How the adapters work together, as in `Stack(a, b)`

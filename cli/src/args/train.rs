@@ -95,10 +95,80 @@ pub(crate) enum MethodName {
     Pfeiffer,
     /// Bottlenecks after attention and after the feed-forward network
     Houlsby,
+    /// Bottleneck beside the feed-forward network
+    Parallel,
+    /// The same with a learned scaling
+    ScaledParallel,
+    /// Bottleneck with learned scaling of every channel
+    AdapterPlus,
+    /// Hypercomplex bottlenecks after both sub-layers
+    Compacter,
+    /// Hypercomplex bottleneck after the feed-forward network
+    #[value(name = "compacter++")]
+    CompacterPlusPlus,
     /// Low-rank updates of linear layers
     Lora,
+    /// Low-rank updates with learned magnitudes
+    Dora,
+    /// Learned diagonals around shared random matrices
+    Vera,
+    /// Learned factors on keys, values and the feed-forward network
+    Ia3,
+    /// Learned keys and values, through a small network
+    Prefix,
+    /// Learned keys and values, directly
+    PrefixFlat,
+    /// Learned tokens in front of the input
+    Prompt,
+    /// Low-rank interventions on hidden states, orthonormal
+    Loreft,
+    /// The same without orthonormal rows
+    Noreft,
+    /// The same without subtracting the projection
+    Direft,
+    /// Mix-and-Match: prefix and parallel bottleneck
+    Mam,
+    /// Gated prefix, bottleneck and low-rank updates
+    Unipelt,
+    /// The backbone's biases
+    Bitfit,
+    /// The backbone's norms
+    LayerNorm,
+    /// The whole backbone, to compare with
+    Full,
     /// Only the prediction head, on the frozen backbone
     LastLayer,
+}
+
+impl MethodName {
+    /// The name on the command line.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pfeiffer => "pfeiffer",
+            Self::Houlsby => "houlsby",
+            Self::Parallel => "parallel",
+            Self::ScaledParallel => "scaled-parallel",
+            Self::AdapterPlus => "adapter-plus",
+            Self::Compacter => "compacter",
+            Self::CompacterPlusPlus => "compacter++",
+            Self::Lora => "lora",
+            Self::Dora => "dora",
+            Self::Vera => "vera",
+            Self::Ia3 => "ia3",
+            Self::Prefix => "prefix",
+            Self::PrefixFlat => "prefix-flat",
+            Self::Prompt => "prompt",
+            Self::Loreft => "loreft",
+            Self::Noreft => "noreft",
+            Self::Direft => "direft",
+            Self::Mam => "mam",
+            Self::Unipelt => "unipelt",
+            Self::Bitfit => "bitfit",
+            Self::LayerNorm => "layer-norm",
+            Self::Full => "full",
+            Self::LastLayer => "last-layer",
+        }
+    }
 }
 
 /// What a head reads.
@@ -119,18 +189,21 @@ pub(crate) struct MethodArgs {
     /// Adapter method
     #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
     pub(crate) method: MethodName,
-    /// Hidden size divided by bottleneck size (bottlenecks) [default: 16]
+    /// Hidden size divided by bottleneck size (bottlenecks) [default: 16, or the method's own]
     #[arg(long, value_name = "FACTOR")]
     pub(crate) reduction_factor: Option<f64>,
-    /// Rank of the update (lora) [default: 8]
+    /// Rank of the update [default: 8 for lora, 256 for vera, 1 for reft]
     #[arg(long, value_name = "R")]
     pub(crate) rank: Option<usize>,
-    /// Numerator of the update's scaling (lora) [default: twice the rank]
+    /// Numerator of the update's scaling (lora, dora) [default: twice the rank]
     #[arg(long, value_name = "ALPHA")]
     pub(crate) alpha: Option<f64>,
-    /// Linear layers to update (lora) [default: query,value]
+    /// Linear layers to update (lora, dora, vera) [default: query,value]
     #[arg(long, value_name = "SITES", value_delimiter = ',')]
     pub(crate) targets: Vec<LinearSite>,
+    /// Number of learned tokens (prompt) or keys (prefix) [default: 10 and 30]
+    #[arg(long, value_name = "N")]
+    pub(crate) prompt_length: Option<usize>,
     /// What the head reads [default: mean for last-layer, pooler for the others]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) pooling: Option<PoolingName>,

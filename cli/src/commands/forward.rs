@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hub_client::{
     backbones::Backbone,
-    checkpoint::{AdapterFolder, BaseFolder},
+    checkpoint::{AdapterFolder, BaseFolder, FusionFolder},
     composition::Composition,
     model::{Mode, ModelError, StitchedModel},
     tensors::{TensorFileError, read_batch, write_output},
@@ -19,19 +19,14 @@ use crate::{
 
 /// Runs `hub forward`.
 pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit> {
-    if let Some(fusion) = args.fusion.first() {
-        let message = format!(
-            "the fusion weights in `{}` can't be used: this version composes with `Stack` only",
-            fusion.display()
-        );
-        return Err(UserError::new(message).hint("leave `--fusion` out, or update hub").into());
-    }
     let base = BaseFolder::open(&args.base)?;
     let named = args.adapters.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
     for (_, folder) in &named {
         let wanted = folder.manifest.as_ref().map(|manifest| &manifest.base);
         context.find_base(wanted, Some(&args.base), args.force)?;
     }
+    let fusions =
+        args.fusion.iter().map(|folder| FusionFolder::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let composition = composition(args.compose.as_deref(), &named)?;
     let batch = read_batch(&args.inputs, base.config(), &DEVICE)?;
     let backbone = Arc::new(Backbone::load(&base, &DEVICE).map_err(ModelError::from)?);
@@ -40,7 +35,7 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
         Some(composition) => {
             let borrowed: Vec<(String, &AdapterFolder)> =
                 named.iter().map(|(name, folder)| (name.clone(), folder)).collect();
-            StitchedModel::compose(backbone, &borrowed, composition)?
+            StitchedModel::compose(backbone, &borrowed, &fusions, composition)?
         }
     };
     let output = model.forward(&batch, Mode::Eval).map_err(TensorFileError::from)?;

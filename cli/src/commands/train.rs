@@ -1,6 +1,7 @@
 //! `hub train`: from a table of texts and labels to a folder that can be published.
 
 mod job;
+mod method;
 mod progress;
 
 use hub_client::training::{FinishedJob, JobOutcome, Preparation, PreparedJob};

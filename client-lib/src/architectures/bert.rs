@@ -5,13 +5,18 @@ use serde_json::{Map, Value};
 
 use super::{BackboneTensor, ConfigError, TransformerConfig, count, shown};
 
-pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+pub(super) fn config(
+    json: &Map<String, Value>,
+    architecture: Architecture,
+) -> Result<TransformerConfig, ConfigError> {
     let shape = BackboneShape {
         hidden_size: count(json, "hidden_size")?,
         num_layers: count(json, "num_hidden_layers")?,
         num_heads: count(json, "num_attention_heads")?,
         intermediate_size: count(json, "intermediate_size")?,
         vocab_size: count(json, "vocab_size")?,
+        max_positions: count(json, "max_position_embeddings")?,
+        token_types: count(json, "type_vocab_size")?,
     };
     shape.validate()?;
     let positions = json.get("position_embedding_type").and_then(Value::as_str).unwrap_or("absolute");
@@ -40,11 +45,15 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         }
     };
     Ok(TransformerConfig {
-        architecture: Architecture::Bert,
+        architecture,
         shape,
-        max_positions: count(json, "max_position_embeddings")?,
-        token_types: count(json, "type_vocab_size")?,
+        position_padding: None,
         norm_eps,
+        attention_dropout: json
+            .get("attention_probs_dropout_prob")
+            .and_then(Value::as_f64)
+            .filter(|p| (0.0..1.0).contains(p))
+            .unwrap_or(0.1),
         activation: json.get("hidden_act").and_then(Value::as_str).unwrap_or("gelu").parse()?,
     })
 }
@@ -54,14 +63,14 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let h = shape.hidden_size;
     let mut tensors = vec![
         tensor("embeddings.word", "embeddings.word_embeddings.weight", &[shape.vocab_size, h]),
-        tensor("embeddings.position", "embeddings.position_embeddings.weight", &[config.max_positions, h]),
-        tensor("embeddings.token_type", "embeddings.token_type_embeddings.weight", &[config.token_types, h]),
+        tensor("embeddings.position", "embeddings.position_embeddings.weight", &[shape.max_positions, h]),
+        tensor("embeddings.token_type", "embeddings.token_type_embeddings.weight", &[shape.token_types, h]),
     ];
     tensors.extend(norm("embeddings.norm", "embeddings.LayerNorm", h));
     for layer in 0..shape.num_layers {
         for site in LinearSite::ALL {
             let (inputs, outputs) = shape.linear_dims(site);
-            let module = Architecture::Bert.linear_path(layer, site);
+            let module = config.architecture.linear_path(layer, site);
             let canonical = format!("layers.{layer}.{site}");
             tensors.push(tensor(
                 &format!("{canonical}.weight"),
@@ -71,7 +80,7 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
             tensors.push(tensor(&format!("{canonical}.bias"), &format!("{module}.bias"), &[outputs]));
         }
         for sublayer in SubLayer::ALL {
-            let module = Architecture::Bert.sublayer_path(layer, sublayer);
+            let module = config.architecture.sublayer_path(layer, sublayer);
             let canonical = format!("layers.{layer}.{}.norm", sublayer.as_str());
             tensors.extend(norm(&canonical, &format!("{module}.LayerNorm"), h));
         }

@@ -5,6 +5,7 @@
 //! digest without compiling any numerics.
 
 mod bert;
+mod roberta;
 
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, ShapeError, UnknownArchitecture},
@@ -19,14 +20,16 @@ pub struct TransformerConfig {
     pub architecture: Architecture,
     /// Dimensions.
     pub shape: BackboneShape,
-    /// Rows of the position table: the longest sequence.
-    pub max_positions: usize,
-    /// Rows of the token type table.
-    pub token_types: usize,
+    /// Where positions are counted from: the padding id, which only padding has as its
+    /// position (RoBERTa). `None`: from 0.
+    pub position_padding: Option<u32>,
     /// Added to the variance in every norm.
     pub norm_eps: f64,
     /// Between the feed-forward network's two projections.
     pub activation: Activation,
+    /// Probability with which the backbone was trained to drop attention: what a fusion
+    /// takes over in training.
+    pub attention_dropout: f64,
 }
 
 /// Why a `config.json` can't be used.
@@ -71,15 +74,22 @@ impl TransformerConfig {
     pub fn from_json(json: &Map<String, Value>) -> Result<Self, ConfigError> {
         let model_type = json.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
         match model_type.parse::<Architecture>()? {
-            Architecture::Bert => bert::config(json),
+            Architecture::Bert => bert::config(json, Architecture::Bert),
+            other @ (Architecture::Roberta | Architecture::XlmRoberta) => roberta::config(json, other),
         }
     }
 
     /// Every tensor of the backbone, in the order of computation.
     pub fn tensors(&self) -> Vec<BackboneTensor> {
         match self.architecture {
-            Architecture::Bert => bert::tensors(self),
+            Architecture::Bert | Architecture::Roberta | Architecture::XlmRoberta => bert::tensors(self),
         }
+    }
+
+    /// Number of tokens for which there are positions.
+    pub fn longest_input(&self) -> usize {
+        let unused = self.position_padding.map_or(0, |padding| padding as usize + 1);
+        self.shape.max_positions.saturating_sub(unused)
     }
 }
 

@@ -2,18 +2,24 @@
 //!
 //! | hook | sees | returns |
 //! |---|---|---|
+//! | `tensor` | the name of a backbone tensor | a trained copy of it |
+//! | `embedding` | token ids and the rows of a table | the rows |
+//! | `words` | the word embeddings | the same, perhaps longer |
 //! | `embeddings` | the normalised embeddings | the first block's input |
-//! | `linear` | a linear layer's input and output | its output |
+//! | `linear` | a linear layer and its input | its output |
 //! | `keys_values` | attention keys, values and mask | the same, perhaps longer |
 //! | `sublayer` | a sub-layer's output, the residual and the norm | the normalised sum |
 //! | `block` | a block's output | the next block's input |
 //!
-//! Every method has the default "no adapter".
+//! Every method has the default "no adapter". A hook may return more rows than it
+//! was given: whole repetitions of the batch, one for each of several adapters that
+//! run in parallel. The backbone repeats whatever else is in flight.
 
 use candle_core::{Result, Tensor};
-use hub_schemas::backbone::{LinearSite, SubLayer};
+use hub_schemas::backbone::{Module, SubLayer, Table};
 
-use crate::ops::{KeyMask, Norm};
+use super::Linear;
+use crate::ops::{Attention, KeyMask, Norm};
 
 /// Whether dropout is on, and which masks it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +38,45 @@ pub enum Mode {
 /// What every hook knows about the forward pass it is in.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// `[b, t]`, 1 for tokens and 0 for padding.
+    /// `[b, t]`, 1 for tokens and 0 for padding; `t` counts the tokens of a prompt
+    /// once they were put in.
     pub attention_mask: Tensor,
+    /// Number of rows before anything was repeated.
+    pub batch: usize,
+    /// Tokens that a prompt has put in so far.
+    pub prompt_tokens: usize,
     /// Whether this is training.
     pub mode: Mode,
+}
+
+/// Where in the forward pass a linear layer stands.
+#[derive(Debug, Clone, Copy)]
+pub struct LinearInput<'a> {
+    /// Which one.
+    pub module: Module,
+    /// Its input, `[b, t, in]`.
+    pub x: &'a Tensor,
+    /// The layer itself.
+    pub linear: &'a Linear,
+    /// The forward pass.
+    pub context: &'a Context,
+}
+
+/// Where in the forward pass an attention stands.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionInput<'a> {
+    /// Index of the block.
+    pub layer: usize,
+    /// What queries, keys and values were projected from, `[b, t, h]`.
+    pub x: &'a Tensor,
+    /// The layer that projects keys.
+    pub key: &'a Linear,
+    /// The layer that projects values.
+    pub value: &'a Linear,
+    /// How many heads.
+    pub attention: Attention,
+    /// The forward pass.
+    pub context: &'a Context,
 }
 
 /// Attention keys and values `[b, s, h]` with the mask over the `s` keys.
@@ -47,44 +88,57 @@ pub struct KeysValues {
     pub values: Tensor,
     /// Which keys are visible.
     pub mask: KeyMask,
+    /// Prompts that every query attends to by a softmax of their own.
+    pub prompts: Vec<GatedPrompt>,
+}
+
+/// Keys and values that are attended to apart from the others (Zhang et al. 2023).
+#[derive(Debug, Clone)]
+pub struct GatedPrompt {
+    /// `[b, p, h]`
+    pub keys: Tensor,
+    /// `[b, p, h]`
+    pub values: Tensor,
+    /// Factor on what they contribute: `[h]`, one value repeated over each head.
+    pub gate: Tensor,
 }
 
 /// What adapters do at each hook point.
 pub trait Hooks {
-    /// After the embedding block; `x [b, t, h]`.
+    /// A trained copy of the backbone tensor with this canonical name.
+    fn tensor(&self, _name: &str) -> Option<&Tensor> {
+        None
+    }
+
+    /// At the lookup of `ids` `[b, t]` in a table; `rows` is `[b, t, h]`.
+    fn embedding(&self, _table: Table, _ids: &Tensor, rows: Tensor) -> Result<Tensor> {
+        Ok(rows)
+    }
+
+    /// At the word embeddings `[b, t, h]`, before positions and norm: may put tokens in front.
+    fn words(&self, words: Tensor, _context: &Context) -> Result<Tensor> {
+        Ok(words)
+    }
+
+    /// After the embedding block; `x [b, t, h]`: may put tokens in.
     fn embeddings(&self, x: Tensor, _context: &Context) -> Result<Tensor> {
         Ok(x)
     }
 
-    /// At a linear layer with input `x [b, t, in]` and frozen output `y [b, t, out]`.
-    fn linear(
-        &self,
-        _layer: usize,
-        _site: LinearSite,
-        _x: &Tensor,
-        y: Tensor,
-        _context: &Context,
-    ) -> Result<Tensor> {
-        Ok(y)
+    /// At a linear layer.
+    fn linear(&self, at: &LinearInput<'_>) -> Result<Tensor> {
+        at.linear.forward(at.x)
     }
 
     /// At the attention's keys and values, after their projections.
-    fn keys_values(&self, _layer: usize, keys_values: KeysValues, _context: &Context) -> Result<KeysValues> {
+    fn keys_values(&self, _at: &AttentionInput<'_>, keys_values: KeysValues) -> Result<KeysValues> {
         Ok(keys_values)
     }
 
     /// At a sub-layer's output `z [b, t, h]`, before residual and norm: returns what
     /// replaces `norm(z + residual)`.
-    fn sublayer(
-        &self,
-        _layer: usize,
-        _sublayer: SubLayer,
-        z: Tensor,
-        residual: &Tensor,
-        norm: &Norm,
-        _context: &Context,
-    ) -> Result<Tensor> {
-        norm.forward_sum(&z, residual)
+    fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
+        at.norm.forward_sum(&z, at.residual)
     }
 
     /// After a block; `x [b, t, h]`.
@@ -93,8 +147,35 @@ pub trait Hooks {
     }
 }
 
+/// Where a sub-layer's output stands and what there is besides.
+#[derive(Debug, Clone, Copy)]
+pub struct SubLayerInput<'a> {
+    /// Index of the block.
+    pub layer: usize,
+    /// Which sub-layer.
+    pub sublayer: SubLayer,
+    /// What the residual connection carries, `[b, t, h]`.
+    pub residual: &'a Tensor,
+    /// The block's own norm at this place.
+    pub norm: &'a Norm,
+    /// The forward pass.
+    pub context: &'a Context,
+}
+
 /// The plain backbone.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoHooks;
 
 impl Hooks for NoHooks {}
+
+/// `x` with its rows repeated until there are `rows` of them.
+pub(crate) fn repeat_rows(x: &Tensor, rows: usize) -> Result<Tensor> {
+    let own = x.dim(0)?;
+    if own == rows {
+        return Ok(x.clone());
+    }
+    if own == 0 || !rows.is_multiple_of(own) {
+        candle_core::bail!("{own} rows can't be repeated to {rows}");
+    }
+    Tensor::cat(&vec![x; rows / own], 0)
+}

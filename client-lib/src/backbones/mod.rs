@@ -7,9 +7,14 @@
 
 mod block;
 mod hooks;
+mod linear;
 mod transformer;
 mod weights;
 
-pub use hooks::{Context, Hooks, KeysValues, Mode, NoHooks};
-pub use transformer::{Backbone, BaseHead, Batch, OpenError};
+pub(crate) use hooks::repeat_rows;
+pub use hooks::{
+    AttentionInput, Context, GatedPrompt, Hooks, KeysValues, LinearInput, Mode, NoHooks, SubLayerInput,
+};
+pub use linear::Linear;
+pub use transformer::{Backbone, BaseHead, Batch, Hidden, OpenError};
 pub(crate) use weights::tensor;

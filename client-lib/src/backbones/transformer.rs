@@ -1,8 +1,9 @@
 //! Embeddings, blocks and pooler: the whole backbone.
 
 use candle_core::{DType, Device, Result, Tensor};
+use hub_schemas::backbone::{Module, Table};
 
-use super::{Context, Hooks, Mode, block::Block, weights::Weights};
+use super::{Context, Hooks, Linear, LinearInput, Mode, block::Block, hooks::repeat_rows, weights::Weights};
 use crate::{
     architectures::TransformerConfig,
     checkpoint::{BaseFolder, CheckpointError},
@@ -20,6 +21,16 @@ pub struct Batch {
     pub token_type_ids: Option<Tensor>,
 }
 
+/// What the blocks give.
+#[derive(Debug, Clone)]
+pub struct Hidden {
+    /// The last hidden state, `[b, t, h]`. With adapters in parallel `b` is a multiple
+    /// of the batch's rows; with a prompt `t` is larger than the input's.
+    pub state: Tensor,
+    /// 1 for tokens and 0 for padding, `[b, t]`.
+    pub attention_mask: Tensor,
+}
+
 /// A frozen backbone on one device.
 #[derive(Debug)]
 pub struct Backbone {
@@ -29,7 +40,7 @@ pub struct Backbone {
     token_type: Tensor,
     norm: Norm,
     blocks: Vec<Block>,
-    pooler: Option<FrozenLinear>,
+    pooler: Option<Linear>,
     head: Option<BaseHead>,
     dtype: DType,
     device: Device,
@@ -58,7 +69,7 @@ impl Backbone {
         let weights = Weights { folder, dtype, device };
         let blocks = (0..config.shape.num_layers).map(|i| Block::load(i, &config, &weights));
         let pooler = match (weights.optional("pooler.weight")?, weights.optional("pooler.bias")?) {
-            (Some(weight), bias) => Some(FrozenLinear::new(weight, bias)?),
+            (Some(weight), bias) => Some(Linear::frozen(FrozenLinear::new(weight, bias)?)),
             (None, _) => None,
         };
         Ok(Self {
@@ -100,22 +111,55 @@ impl Backbone {
         self.head.as_ref()
     }
 
-    /// The last hidden state `[b, t, h]`.
-    pub fn forward(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Tensor> {
-        let context = Context { attention_mask: batch.attention_mask.clone(), mode };
-        let mask = KeyMask::new(&batch.attention_mask)?;
-        let mut x = hooks.embeddings(self.embed(batch)?, &context)?;
+    /// A copy of the frozen tensor with this canonical name.
+    pub fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
+        let whole = name.parse::<Module>().ok().map(|module| (module, ""));
+        let part = || {
+            let (module, part) = name.rsplit_once('.')?;
+            Some((module.parse::<Module>().ok()?, part))
+        };
+        let found = match whole.or_else(part) {
+            Some((Module::Embedding(Table::Word), "")) => Some(&self.word),
+            Some((Module::Embedding(Table::Position), "")) => Some(&self.position),
+            Some((Module::Embedding(Table::TokenType), "")) => Some(&self.token_type),
+            Some((Module::EmbeddingNorm, part)) => self.norm.tensor(part),
+            Some((Module::Pooler, "weight")) => self.pooler.as_ref().map(Linear::weight),
+            Some((Module::Pooler, "bias")) => self.pooler.as_ref().and_then(Linear::bias),
+            Some((module, part)) => {
+                module.layer().and_then(|layer| self.blocks.get(layer)?.tensor(module, part))
+            }
+            None => None,
+        };
+        found.map(Tensor::copy).transpose()
+    }
+
+    /// Runs embeddings and blocks.
+    pub fn forward(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Hidden> {
+        let attention_mask = batch.attention_mask.clone();
+        let rows = attention_mask.dim(0)?;
+        let mut context = Context { attention_mask, batch: rows, prompt_tokens: 0, mode };
+        let embedded = self.embed(batch, hooks, &mut context)?;
+        let before = embedded.dim(1)?;
+        let mut x = hooks.embeddings(embedded, &context)?;
+        context.lengthen(x.dim(1)? - before)?;
+        let mask = KeyMask::new(&context.attention_mask)?;
         for block in &self.blocks {
-            x = block.forward(&x, &mask, hooks, &context)?;
+            let rows = x.dim(0)?;
+            x = block.forward(&x, &mask.repeat(rows)?, hooks, &context)?;
         }
-        Ok(x)
+        let attention_mask = repeat_rows(&context.attention_mask, x.dim(0)?)?;
+        Ok(Hidden { state: x, attention_mask })
     }
 
     /// `tanh(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.
-    pub fn pool(&self, last_hidden_state: &Tensor) -> Result<Option<Tensor>> {
+    pub fn pool(&self, state: &Tensor, hooks: &dyn Hooks) -> Result<Option<Tensor>> {
         let Some(pooler) = &self.pooler else { return Ok(None) };
-        let first = last_hidden_state.narrow(1, 0, 1)?.squeeze(1)?;
-        pooler.forward(&first)?.tanh().map(Some)
+        let rows = state.dim(0)?;
+        let first = state.narrow(1, 0, 1)?.contiguous()?;
+        let attention_mask = Tensor::ones((rows, 1), DType::U32, state.device())?;
+        let context = Context { attention_mask, batch: rows, prompt_tokens: 0, mode: Mode::Eval };
+        let at = LinearInput { module: Module::Pooler, x: &first, linear: pooler, context: &context };
+        hooks.linear(&at)?.squeeze(1)?.tanh().map(Some)
     }
 
     /// Whether there is a pooler.
@@ -123,27 +167,81 @@ impl Backbone {
         self.pooler.is_some()
     }
 
-    fn embed(&self, batch: &Batch) -> Result<Tensor> {
-        let (b, t) = batch.input_ids.dims2()?;
-        if t > self.config.max_positions {
-            candle_core::bail!(
-                "the input has {t} tokens; this backbone has {} positions",
-                self.config.max_positions
-            );
-        }
-        let lookup = |table: &Tensor, ids: &Tensor| {
-            table.index_select(&ids.flatten_all()?, 0)?.reshape((b, t, self.config.shape.hidden_size))
-        };
-        let words = lookup(&self.word, &batch.input_ids)?;
+    fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
+        let words = self.lookup(Table::Word, &batch.input_ids, hooks)?;
+        let before = words.dim(1)?;
+        let words = hooks.words(words, context)?;
+        let added = words.dim(1)? - before;
+        context.lengthen(added)?;
+        let positions = self.position_ids(batch, added)?;
+        let positions = self.lookup(Table::Position, &positions, hooks)?;
         let types = match &batch.token_type_ids {
-            Some(ids) => lookup(&self.token_type, ids)?,
-            None => {
-                self.token_type.narrow(0, 0, 1)?.unsqueeze(0)?.broadcast_as(words.shape())?.contiguous()?
-            }
+            Some(ids) => pad_front(ids, added)?,
+            None => Tensor::zeros((words.dim(0)?, words.dim(1)?), DType::U32, &self.device)?,
         };
-        let positions = self.position.narrow(0, 0, t)?;
-        self.norm.forward_sum(&words.broadcast_add(&positions)?, &types)
+        let types = self.lookup(Table::TokenType, &types, hooks)?;
+        let norm = self.norm.with(hooks, &Module::EmbeddingNorm.to_string());
+        norm.forward_sum(&(words + positions)?, &types)
     }
+
+    /// Rows of a table, `[b, t, h]`.
+    fn lookup(&self, table: Table, ids: &Tensor, hooks: &dyn Hooks) -> Result<Tensor> {
+        let (b, t) = ids.dims2()?;
+        let name = Module::Embedding(table).to_string();
+        let frozen = match table {
+            Table::Word => &self.word,
+            Table::Position => &self.position,
+            Table::TokenType => &self.token_type,
+        };
+        let rows = hooks.tensor(&name).unwrap_or(frozen).index_select(&ids.flatten_all()?, 0)?;
+        hooks.embedding(table, ids, rows.reshape((b, t, self.config.shape.hidden_size))?)
+    }
+
+    /// Position of every token, u32 `[b, t]`, with `added` learned tokens in front.
+    fn position_ids(&self, batch: &Batch, added: usize) -> Result<Tensor> {
+        let (b, t) = batch.input_ids.dims2()?;
+        let longest = self.config.longest_input();
+        if t + added > longest {
+            candle_core::bail!("the input has {} tokens; this backbone has {longest} positions", t + added);
+        }
+        let Some(padding) = self.config.position_padding else {
+            let all = Tensor::arange(0, (t + added) as u32, &self.device)?;
+            return all.unsqueeze(0)?.broadcast_as((b, t + added))?.contiguous();
+        };
+        // RoBERTa counts tokens that are not padding, from behind the padding id. Embeddings
+        // that come without ids are all counted.
+        let ids = batch.input_ids.to_vec2::<u32>()?;
+        let positions = ids.into_iter().flat_map(|row| {
+            let real = row.into_iter().map(move |id| added > 0 || id != padding);
+            let mut next = padding;
+            std::iter::repeat_n(true, added)
+                .chain(real)
+                .map(move |counts| {
+                    next += u32::from(counts);
+                    if counts { next } else { padding }
+                })
+                .collect::<Vec<_>>()
+        });
+        Tensor::from_vec(positions.collect::<Vec<_>>(), (b, t + added), &self.device)
+    }
+}
+
+impl Context {
+    /// After `added` tokens were put in front.
+    fn lengthen(&mut self, added: usize) -> Result<()> {
+        if added > 0 {
+            let ones = self.attention_mask.narrow(1, 0, 1)?.ones_like()?;
+            let ones = ones.repeat((1, added))?;
+            self.attention_mask = Tensor::cat(&[&ones, &self.attention_mask], 1)?;
+            self.prompt_tokens += added;
+        }
+        Ok(())
+    }
+}
+
+/// `ids` with `added` zeros in front of every row.
+fn pad_front(ids: &Tensor, added: usize) -> Result<Tensor> {
+    if added == 0 { Ok(ids.clone()) } else { ids.pad_with_zeros(1, added, 0) }
 }
 
 fn load_head(

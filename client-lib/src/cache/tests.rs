@@ -26,7 +26,7 @@ fn manifest(version: &str, files: &[&str]) -> (Manifest, Vec<u8>) {
             "id": "tiny", "architecture": "bert", "hidden_size": 4, "num_layers": 1, "num_heads": 1,
             "intermediate_size": 8, "vocab_size": 16, "weights_digest": Digest::of(b"weights"),
         },
-        "method": {"type": "lora", "r": 2, "lora_alpha": 2.0, "targets": ["query"]},
+        "method": {"type": "lora", "r": 2, "lora_alpha": 2.0, "targets": ["layers.0.query"]},
         "format": "peft", "files": entries,
     });
     let bytes = canonical::to_bytes(&value).expect("canonical");

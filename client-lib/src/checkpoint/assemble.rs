@@ -56,7 +56,6 @@ pub fn assemble_manifest(
     // Fails where the weights do not fit this backbone: better here than at the registry.
     folder.check_fit(&base.shape)?;
     let labels = if facts.labels.is_empty() { folder.labels.clone() } else { facts.labels };
-    let gated = matches!(&folder.method, Method::Bottleneck(config) if config.use_gating);
     let manifest = Manifest {
         manifest_version: MANIFEST_VERSION.to_owned(),
         name: facts.name,
@@ -69,7 +68,10 @@ pub fn assemble_manifest(
         method: folder.method.clone(),
         head: folder.head.clone(),
         format: folder.format,
-        semantics: Semantics { gating_mean: gated.then_some(GatingMean::AllPositions), extra: Map::new() },
+        semantics: Semantics {
+            gating_mean: gating_mean(&folder.method, facts.training.is_some()),
+            extra: Map::new(),
+        },
         dependencies: facts.dependencies,
         training: facts.training,
         metrics: facts.metrics,
@@ -80,6 +82,20 @@ pub fn assemble_manifest(
         .validate()
         .map_err(|source| CheckpointError::Manifest { path: folder.path.join(MANIFEST_FILE), source })?;
     Ok(manifest)
+}
+
+/// What the gates of a method average over: of one that was trained here, the tokens.
+fn gating_mean(method: &Method, trained_here: bool) -> Option<GatingMean> {
+    let is_gated = |part: &Method| match part {
+        Method::Bottleneck(config) => config.use_gating,
+        Method::Lora(config) => config.use_gating,
+        Method::Ia3(config) => config.use_gating,
+        Method::Vera(config) => config.use_gating,
+        Method::Prefix(config) => config.use_gating,
+        _ => false,
+    };
+    let mean = if trained_here { GatingMean::Tokens } else { GatingMean::AllPositions };
+    method.parts().iter().any(is_gated).then_some(mean)
 }
 
 impl AdapterFolder {

@@ -14,12 +14,12 @@ use hub_schemas::{
     layout::{
         self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, Format, HEAD_CONFIG, PEFT_WEIGHTS, Subject, WeightsFile,
     },
-    manifest::{GatingMean, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
+    manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
 };
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, SlotData, TensorFile, adapters_config, peft_config};
+use super::{CheckpointError, SlotData, TensorFile, adapters_config, peft};
 
 /// Largest configuration file that is read.
 const MAX_JSON_BYTES: u64 = 4 << 20;
@@ -156,9 +156,6 @@ impl AdapterFolder {
         let refuse = |flag: &str, value: String| {
             Err(CheckpointError::Semantics { folder: self.path.clone(), flag: flag.to_owned(), value })
         };
-        if manifest.semantics.gating_mean == Some(GatingMean::Tokens) {
-            return refuse("gating_mean", "tokens".to_owned());
-        }
         match manifest.semantics.extra.iter().next() {
             None => Ok(()),
             Some((flag, value)) => refuse(flag, value.to_string()),
@@ -186,21 +183,36 @@ fn same_in_inference(a: &Method, b: &Method) -> bool {
         (Method::Bottleneck(a), Method::Bottleneck(b)) => {
             let mut a = a.clone();
             a.dropout = b.dropout;
+            a.stochastic_depth = b.stochastic_depth;
             a.init_weights = b.init_weights;
             a == *b
         }
         (Method::Lora(a), Method::Lora(b)) => {
             let mut a = a.clone();
             a.lora_dropout = b.lora_dropout;
-            let sorted = |targets: &[_]| {
-                let mut targets = targets.to_vec();
-                targets.sort_unstable();
-                targets
-            };
-            a.targets = sorted(&a.targets);
-            let mut b = b.clone();
-            b.targets = sorted(&b.targets);
-            a == b
+            a.init = b.init;
+            a == *b
+        }
+        (Method::Vera(a), Method::Vera(b)) => {
+            let mut a = a.clone();
+            (a.dropout, a.d_initial, a.b_initial) = (b.dropout, b.d_initial, b.b_initial);
+            a == *b
+        }
+        (Method::Prefix(a), Method::Prefix(b)) => {
+            let mut a = a.clone();
+            a.dropout = b.dropout;
+            a == *b
+        }
+        (Method::Prompt(a), Method::Prompt(b)) => (a.prompt_length, a.place) == (b.prompt_length, b.place),
+        (Method::Reft(a), Method::Reft(b)) => {
+            let mut a = a.clone();
+            a.dropout = b.dropout;
+            a == *b
+        }
+        (Method::Replace(a), Method::Replace(b)) => a.tensors == b.tensors,
+        (Method::Union(a), Method::Union(b)) => {
+            a.parts.len() == b.parts.len()
+                && a.parts.iter().zip(&b.parts).all(|(a, b)| same_in_inference(a, b))
         }
         _ => a == b,
     }
@@ -232,7 +244,7 @@ fn parse_configuration(dir: &Path) -> Result<Parsed, CheckpointError> {
         let json = read_json(&config_path)?;
         if json.contains_key("peft_type") {
             refuse_pickle(dir, PEFT_WEIGHTS, "adapter_model.bin")?;
-            return peft_config::parse(dir, &config_path, json);
+            return peft::parse(dir, &config_path, json);
         }
         refuse_pickle(dir, ADAPTERS_WEIGHTS, "pytorch_adapter.bin")?;
         return adapters_config::parse(dir, &config_path, json);

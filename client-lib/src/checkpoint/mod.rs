@@ -5,6 +5,7 @@
 //! by slot (see `hub_schemas::layout`); only this room knows what they are called
 //! on disk.
 
+mod adapters;
 mod adapters_config;
 mod assemble;
 mod base;
@@ -13,10 +14,11 @@ mod convert;
 mod error;
 mod fields;
 mod folder;
-mod peft_config;
+mod peft;
 mod weights;
 mod write;
 
+pub use adapters::FusionFolder;
 pub use assemble::{ManifestFacts, assemble_manifest, file_entries};
 pub use base::BaseFolder;
 pub use card::model_card;

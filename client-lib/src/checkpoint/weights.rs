@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hub_schemas::layout::{Dtype, TensorHeader, TensorInfo, WeightsFile, header_len};
+use hub_schemas::layout::{Dtype, TensorHeader, TensorInfo, TensorSpec, WeightsFile, header_len};
 
 use super::CheckpointError;
 
@@ -90,6 +90,9 @@ impl TensorFile {
     ) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
         let found =
             layout.tensors.iter().filter_map(|spec| Some((spec, self.header.tensors.get(&spec.disk)?)));
-        found.map(|(spec, info)| Ok((spec.slot.clone(), self.read(info)?))).collect()
+        let slot = |(spec, info): (&TensorSpec, &TensorInfo)| {
+            Ok((spec.slot.clone(), SlotData { shape: spec.slot_shape.clone(), ..self.read(info)? }))
+        };
+        found.map(slot).collect()
     }
 }

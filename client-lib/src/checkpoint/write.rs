@@ -11,7 +11,7 @@ use hub_schemas::{
 use safetensors::tensor::TensorView;
 use serde_json::Value;
 
-use super::{CheckpointError, SlotData, adapters_config::Envelope, peft_config};
+use super::{CheckpointError, SlotData, adapters_config::Envelope, peft};
 
 /// Everything that goes into a folder, the manifest and the card excepted.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +56,9 @@ fn write_weights(
     slots: &BTreeMap<String, SlotData>,
 ) -> Result<(), CheckpointError> {
     let view = |spec: &'_ TensorSpec| {
-        let wrong = || CheckpointError::Slot { slot: spec.slot.clone(), expected: spec.shape.clone() };
-        let slot = slots.get(&spec.slot).filter(|s| s.shape == spec.shape).ok_or_else(wrong)?;
-        TensorView::new(slot.dtype, slot.shape.clone(), &slot.bytes).map_err(|_| wrong())
+        let wrong = || CheckpointError::Slot { slot: spec.slot.clone(), expected: spec.slot_shape.clone() };
+        let slot = slots.get(&spec.slot).filter(|s| s.shape == spec.slot_shape).ok_or_else(wrong)?;
+        TensorView::new(slot.dtype, spec.shape.clone(), &slot.bytes).map_err(|_| wrong())
     };
     let views = file.tensors.iter().map(|spec| Ok((spec.disk.clone(), view(spec)?)));
     let views: BTreeMap<String, TensorView<'_>> = views.collect::<Result<_, CheckpointError>>()?;
@@ -73,14 +73,14 @@ fn write_weights(
 fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), CheckpointError> {
     let base = adapter.base;
     match (adapter.format, adapter.method) {
-        (Format::Peft, Method::Lora(config)) => {
+        (Format::Peft, method) => {
             let has_head = adapter.head.is_some();
-            let json =
-                peft_config::render(base.architecture, config, base.shape.num_layers, has_head, &base.id);
-            write_json(&dir.join(ADAPTER_CONFIG), &json)
+            match peft::render(base.architecture, method, base.shape.num_layers, has_head, &base.id) {
+                Some(json) => write_json(&dir.join(ADAPTER_CONFIG), &json),
+                // `weights_files` has refused such a method.
+                None => Ok(()),
+            }
         }
-        // `weights_files` has refused every other method in PEFT's format.
-        (Format::Peft, _) => Ok(()),
         (Format::Adapters, method) => {
             let envelope = Envelope {
                 architecture: base.architecture,
@@ -88,7 +88,7 @@ fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), C
                 base: &base.id,
                 name: adapter.name,
             };
-            if let Some(json) = envelope.adapter(method) {
+            if let Some(json) = envelope.adapter(method, base.shape.num_layers) {
                 write_json(&dir.join(ADAPTER_CONFIG), &json)?;
             }
             match adapter.head {

@@ -1,27 +1,11 @@
 //! The composition expressions of the `adapters` library: `Stack(lang, Fuse(a, b))`.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
+
+use super::{Composition, rules};
 
 /// Deepest nesting that is read.
 const MAX_DEPTH: usize = 8;
-
-/// Which adapters work together, and how.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Composition {
-    /// One adapter.
-    Single(String),
-    /// One after the other.
-    Stack(Vec<Self>),
-    /// A block that is written down but not computed in this version.
-    Other {
-        /// `Fuse`, `Split`, `BatchSplit`, `Parallel`, `Average` or `MultiTask`.
-        block: String,
-        /// Its members.
-        children: Vec<Self>,
-        /// Its keyword arguments, such as `weights=[0.3, 0.7]`.
-        options: Vec<(String, Vec<f64>)>,
-    },
-}
 
 /// Why an expression can't be read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -41,46 +25,35 @@ pub enum ExpressionError {
         "`{0}` is not a composition block; these are: Stack, Fuse, Split, BatchSplit, Parallel, Average, MultiTask"
     )]
     Block(String),
+    /// A block without one of its options, or with one too many.
+    #[error("{block}: {reason}")]
+    Option {
+        /// The block.
+        block: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A block where it can't stand.
+    #[error("{inner} can't stand inside {outer}; these can: {allowed}")]
+    Nesting {
+        /// The block around.
+        outer: &'static str,
+        /// The block inside.
+        inner: &'static str,
+        /// What can stand there.
+        allowed: String,
+    },
+    /// A block in a block in a block.
+    #[error("{inner} inside a nested {outer} is too deep: there only names and Stack can stand")]
+    TooDeep {
+        /// The block around.
+        outer: &'static str,
+        /// The block inside.
+        inner: &'static str,
+    },
     /// Too many blocks inside blocks.
     #[error("the composition is nested deeper than {MAX_DEPTH} blocks")]
     Depth,
-}
-
-impl Composition {
-    /// The names of all members, in order.
-    pub fn names(&self) -> Vec<&str> {
-        match self {
-            Self::Single(name) => vec![name],
-            Self::Stack(children) | Self::Other { children, .. } => {
-                children.iter().flat_map(Self::names).collect()
-            }
-        }
-    }
-
-    /// The member whose head predicts: the last one of the outermost stack.
-    pub fn last(&self) -> Option<&str> {
-        match self {
-            Self::Single(name) => Some(name),
-            Self::Stack(children) => children.last()?.last(),
-            Self::Other { .. } => None,
-        }
-    }
-}
-
-impl fmt::Display for Composition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (block, children, options) = match self {
-            Self::Single(name) => return f.write_str(name),
-            Self::Stack(children) => ("Stack", children, &[][..]),
-            Self::Other { block, children, options } => (block.as_str(), children, options.as_slice()),
-        };
-        let mut parts: Vec<String> = children.iter().map(ToString::to_string).collect();
-        parts.extend(options.iter().map(|(key, values)| {
-            let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-            format!("{key}=[{}]", values.join(", "))
-        }));
-        write!(f, "{block}({})", parts.join(", "))
-    }
 }
 
 impl FromStr for Composition {
@@ -91,8 +64,27 @@ impl FromStr for Composition {
         if parser.peek().is_some() {
             return Err(parser.expected("the end"));
         }
+        rules::check(&composition)?;
         Ok(composition)
     }
+}
+
+/// The value of a keyword argument.
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    /// `splits=4`
+    Number(f64),
+    /// `splits=[4, 7]`
+    Numbers(Vec<f64>),
+    /// `name=both`, `normalize_weights=False`
+    Word(String),
+}
+
+/// Members and keyword arguments of a block.
+#[derive(Default)]
+struct Arguments {
+    children: Vec<Composition>,
+    options: Vec<(String, Value)>,
 }
 
 struct Parser<'a> {
@@ -118,8 +110,15 @@ impl Parser<'_> {
         ExpressionError::Syntax { text: self.text.to_owned(), expected, at }
     }
 
+    /// A name, with or without Python's quotes.
     fn word(&mut self) -> &str {
-        self.peek();
+        if let Some(quote @ ('"' | '\'')) = self.peek() {
+            let rest = &self.text[self.at + 1..];
+            if let Some(end) = rest.find(quote) {
+                self.at += end + 2;
+                return &rest[..end];
+            }
+        }
         let rest = &self.text[self.at..];
         let end = rest.find(|c: char| c.is_whitespace() || "(),=[]".contains(c)).unwrap_or(rest.len());
         self.at += end;
@@ -135,39 +134,29 @@ impl Parser<'_> {
             return Err(self.expected("a name"));
         }
         if !self.take('(') {
-            return Ok(Composition::Single(name));
+            return Ok(if name == "None" { Composition::Nothing } else { Composition::Single(name) });
         }
-        let (children, options) = self.arguments(depth)?;
-        if children.is_empty() {
+        let arguments = self.arguments(depth)?;
+        if arguments.children.is_empty() {
             return Err(self.expected("a member"));
         }
-        match name.as_str() {
-            "Stack" if options.is_empty() => Ok(Composition::Stack(children)),
-            "Stack" => Err(self.expected("no option for Stack")),
-            "Fuse" | "Split" | "BatchSplit" | "Parallel" | "Average" | "MultiTask" => {
-                Ok(Composition::Other { block: name, children, options })
-            }
-            _ => Err(ExpressionError::Block(name)),
-        }
+        build(&name, arguments)
     }
 
-    #[expect(clippy::type_complexity, reason = "members and options of one block, taken apart at once")]
-    fn arguments(
-        &mut self,
-        depth: usize,
-    ) -> Result<(Vec<Composition>, Vec<(String, Vec<f64>)>), ExpressionError> {
-        let (mut children, mut options) = (Vec::new(), Vec::new());
+    fn arguments(&mut self, depth: usize) -> Result<Arguments, ExpressionError> {
+        let mut arguments = Arguments::default();
         loop {
             if self.take(')') {
-                return Ok((children, options));
+                return Ok(arguments);
             }
             let start = self.at;
             let word = self.word().to_owned();
             if self.take('=') {
-                options.push((word, self.numbers()?));
+                let value = self.value()?;
+                arguments.options.push((word, value));
             } else {
                 self.at = start;
-                children.push(self.composition(depth + 1)?);
+                arguments.children.push(self.composition(depth + 1)?);
             }
             if !self.take(',') && self.peek() != Some(')') {
                 return Err(self.expected("`,` or `)`"));
@@ -175,18 +164,27 @@ impl Parser<'_> {
         }
     }
 
-    fn numbers(&mut self) -> Result<Vec<f64>, ExpressionError> {
-        if !self.take('[') {
-            return self.number().map(|n| vec![n]);
-        }
-        let mut numbers = Vec::new();
-        while !self.take(']') {
-            numbers.push(self.number()?);
-            if !self.take(',') && self.peek() != Some(']') {
-                return Err(self.expected("`,` or `]`"));
+    fn value(&mut self) -> Result<Value, ExpressionError> {
+        if self.take('[') {
+            let mut numbers = Vec::new();
+            while !self.take(']') {
+                numbers.push(self.number()?);
+                if !self.take(',') && self.peek() != Some(']') {
+                    return Err(self.expected("`,` or `]`"));
+                }
             }
+            return Ok(Value::Numbers(numbers));
         }
-        Ok(numbers)
+        let start = self.at;
+        let word = self.word().to_owned();
+        match word.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Value::Number(number)),
+            _ if word.is_empty() => {
+                self.at = start;
+                Err(self.expected("a value"))
+            }
+            _ => Ok(Value::Word(word)),
+        }
     }
 
     fn number(&mut self) -> Result<f64, ExpressionError> {
@@ -196,6 +194,102 @@ impl Parser<'_> {
             _ => Err(self.expected("a number")),
         }
     }
+}
+
+/// A block from its name and arguments.
+fn build(name: &str, arguments: Arguments) -> Result<Composition, ExpressionError> {
+    let Arguments { children, mut options } = arguments;
+    let mut take = |key: &str| {
+        let at = options.iter().position(|(k, _)| k == key)?;
+        Some(options.remove(at).1)
+    };
+    let block = match name {
+        "Stack" => Composition::Stack(children),
+        "Parallel" => Composition::Parallel(children),
+        "MultiTask" => Composition::MultiTask(children),
+        "Fuse" => {
+            let name = match take("name") {
+                None => None,
+                Some(Value::Word(name)) => Some(name),
+                Some(_) => return Err(wrong("Fuse", "`name` is not a name")),
+            };
+            Composition::Fuse { children, name }
+        }
+        "Split" => {
+            let splits = sizes("Split", "splits", take("splits"), children.len())?;
+            Composition::Split { children, splits }
+        }
+        "BatchSplit" => {
+            let batch_sizes = sizes("BatchSplit", "batch_sizes", take("batch_sizes"), children.len())?;
+            Composition::BatchSplit { children, batch_sizes }
+        }
+        "Average" => {
+            let (given, normalize) = (take("weights"), take("normalize_weights"));
+            let weights = weights(given, normalize, children.len())?;
+            Composition::Average { children, weights }
+        }
+        _ => return Err(ExpressionError::Block(name.to_owned())),
+    };
+    match options.first() {
+        None => Ok(block),
+        Some((option, _)) => Err(wrong(block.block(), format!("has no option `{option}`"))),
+    }
+}
+
+fn wrong(block: &'static str, reason: impl Into<String>) -> ExpressionError {
+    ExpressionError::Option { block, reason: reason.into() }
+}
+
+/// One number for all children, or one for each.
+fn sizes(
+    block: &'static str,
+    key: &str,
+    value: Option<Value>,
+    children: usize,
+) -> Result<Vec<usize>, ExpressionError> {
+    let numbers = match value {
+        Some(Value::Numbers(numbers)) => numbers,
+        Some(Value::Number(number)) => vec![number; children],
+        Some(Value::Word(word)) => return Err(wrong(block, format!("`{key}` is `{word}`, not numbers"))),
+        None => return Err(wrong(block, format!("`{key}` is missing, as in `{key}=[1, 2]`"))),
+    };
+    if numbers.len() != children {
+        return Err(wrong(block, format!("{} `{key}` for {children} members", numbers.len())));
+    }
+    let whole = |n: &f64| (n.fract() == 0.0 && (0.0..1e9).contains(n)).then_some(*n as usize);
+    let sizes: Option<Vec<usize>> = numbers.iter().map(whole).collect();
+    sizes.ok_or_else(|| wrong(block, format!("`{key}` must be whole numbers")))
+}
+
+/// The weights of an average: the same for all by default, and normalised to a sum
+/// of one unless `normalize_weights=False`.
+fn weights(
+    given: Option<Value>,
+    normalize: Option<Value>,
+    children: usize,
+) -> Result<Vec<f64>, ExpressionError> {
+    let normalize = match normalize {
+        None => true,
+        Some(Value::Word(word)) if word == "True" || word == "true" => true,
+        Some(Value::Word(word)) if word == "False" || word == "false" => false,
+        Some(_) => return Err(wrong("Average", "`normalize_weights` is True or False")),
+    };
+    let weights = match given {
+        None => return Ok(vec![1.0 / children as f64; children]),
+        Some(Value::Numbers(weights)) if weights.len() == children => weights,
+        Some(Value::Numbers(weights)) => {
+            return Err(wrong("Average", format!("{} weights for {children} members", weights.len())));
+        }
+        Some(_) => return Err(wrong("Average", "`weights` is a list of numbers")),
+    };
+    if !normalize {
+        return Ok(weights);
+    }
+    let sum: f64 = weights.iter().sum();
+    if sum.abs() < 1e-12 {
+        return Err(wrong("Average", "the weights sum to zero; add `normalize_weights=False`"));
+    }
+    Ok(weights.into_iter().map(|w| w / sum).collect())
 }
 
 #[cfg(test)]
@@ -210,11 +304,20 @@ mod tests {
             "BatchSplit(a, b, batch_sizes=[1, 2])",
             "Split(a, b, splits=[4, 7])",
             "Average(a, b, weights=[0.3, 0.7])",
+            "Stack(lang, BatchSplit(a, None, batch_sizes=[2, 1]))",
+            "Fuse(a, b, name=both)",
+            "Parallel(a, Stack(b, c))",
         ] {
             assert_eq!(text.parse::<Composition>().map(|c| c.to_string()).as_deref(), Ok(text));
         }
         let nested: Composition = " Stack( a ,b) ".parse().expect("white space is free");
         assert_eq!((nested.names(), nested.last()), (vec!["a", "b"], Some("b")));
+        let python: Composition = "Average(\"a\", 'b', weights=[1, 3])".parse().expect("quotes are read");
+        assert_eq!(python.to_string(), "Average(a, b, weights=[0.25, 0.75])");
+        let one: Composition = "BatchSplit(a, b, batch_sizes=2)".parse().expect("one size for all");
+        assert_eq!(one.to_string(), "BatchSplit(a, b, batch_sizes=[2, 2])");
+        let fused: Composition = "Stack(l, Fuse(a, Stack(b, c)))".parse().expect("reads");
+        assert_eq!(fused.fusions(), ["a,c"]);
     }
 
     #[test]
@@ -225,5 +328,16 @@ mod tests {
         assert_eq!(message("a b"), "`a b`: the end expected at character 3");
         assert!(message("Pile(a, b)").starts_with("`Pile` is not a composition block"));
         assert_eq!(message(&"Stack(".repeat(20)), "the composition is nested deeper than 8 blocks");
+        assert_eq!(message("Split(a, b)"), "Split: `splits` is missing, as in `splits=[1, 2]`");
+        assert_eq!(message("Split(a, b, splits=[1])"), "Split: 1 `splits` for 2 members");
+        assert_eq!(message("Stack(a, weights=[1])"), "Stack: has no option `weights`");
+        assert_eq!(
+            message("Fuse(a, Parallel(b, c))"),
+            "Parallel can't stand inside Fuse; these can: a name, Stack"
+        );
+        assert_eq!(
+            message("Stack(a, Split(b, Average(c, d), splits=[1, 2]))"),
+            "Average inside a nested Split is too deep: there only names and Stack can stand"
+        );
     }
 }

@@ -1,10 +1,21 @@
 //! Several adapters in one backbone.
 //!
-//! `expression` reads what people write (`Stack(lang, task)`); `stitch` turns it and
-//! the loaded adapters into the hooks that the backbone calls.
+//! `expression` reads what people write (`Stack(lang, task)`), `rules` says which
+//! blocks may nest; `stitch` turns it and the loaded adapters into the hooks that the
+//! backbone calls, one file for each kind of hook.
 
+mod block;
 mod expression;
+mod fusion;
+mod linear;
+mod node;
+mod prefix;
+mod rules;
 mod stitch;
+mod sublayer;
 
-pub use expression::{Composition, ExpressionError};
-pub use stitch::{Stitch, StitchError};
+pub use block::Composition;
+pub use expression::ExpressionError;
+pub use fusion::Fusion;
+pub use node::Semantics;
+pub use stitch::{Member, NamedFusion, Stitch, StitchError};

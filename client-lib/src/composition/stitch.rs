@@ -1,15 +1,18 @@
 //! Adapters at the hook points of a backbone.
 
-use std::collections::BTreeMap;
-
 use candle_core::{Result, Tensor};
-use hub_schemas::backbone::{LinearSite, SubLayer};
+use hub_schemas::backbone::Table;
 
-use super::Composition;
+use super::{
+    Composition, Fusion,
+    linear::LinearHook,
+    node::{Node, Semantics},
+    prefix,
+    sublayer::SubLayerHook,
+};
 use crate::{
-    backbones::{Context, Hooks},
-    methods::{Adapter, SubLayerInput},
-    ops::Norm,
+    backbones::{AttentionInput, Context, Hooks, KeysValues, LinearInput, SubLayerInput},
+    methods::Adapter,
 };
 
 /// Why adapters can't be put together.
@@ -23,90 +26,187 @@ pub enum StitchError {
         /// The names that would do.
         given: String,
     },
+    /// A `Fuse` without its trained attention.
+    #[error("the composition fuses `{name}`; these fusions are given: {given}")]
+    UnknownFusion {
+        /// The fusion's name.
+        name: String,
+        /// The names that would do.
+        given: String,
+    },
     /// A block of a later version.
-    #[error("the composition block `{0}` is not supported in this version; a single adapter and `Stack` are")]
-    Unsupported(String),
+    #[error("the composition block `{0}` is not supported in this version")]
+    Unsupported(&'static str),
+    /// Adapters that can't share a batch.
+    #[error(
+        "`{name}` brings trained copies of `{tensor}`, which can't be mixed with other adapters by {block}"
+    )]
+    Replaced {
+        /// The adapter.
+        name: String,
+        /// The tensor.
+        tensor: String,
+        /// The block.
+        block: &'static str,
+    },
 }
 
-/// Adapters in the order in which they apply.
-///
-/// At a linear layer the updates of all of them add up. (The `adapters` library
-/// multiplies stacked LoRAs, so that stacking a fresh one switches the others off;
-/// here a fresh one changes nothing.) At a sub-layer each works on the output of
-/// the one before, and the last one present adds the residual.
-#[derive(Debug, Default)]
+/// A named adapter.
+#[derive(Debug)]
+pub struct Member {
+    /// What expressions call it.
+    pub name: String,
+    /// The adapter.
+    pub adapter: Box<dyn Adapter>,
+}
+
+/// A named fusion.
+#[derive(Debug)]
+pub struct NamedFusion {
+    /// By default the members' names, with commas.
+    pub name: String,
+    /// The fusion.
+    pub fusion: Fusion,
+}
+
+/// Adapters as a composition arranges them.
+#[derive(Debug)]
 pub struct Stitch {
     adapters: Vec<Box<dyn Adapter>>,
+    fusions: Vec<Fusion>,
+    root: Node,
+    semantics: Semantics,
+    skip_layers: Vec<usize>,
+}
+
+impl Default for Stitch {
+    fn default() -> Self {
+        Self {
+            adapters: Vec::new(),
+            fusions: Vec::new(),
+            root: Node::Nothing,
+            semantics: Semantics::Plain,
+            skip_layers: Vec::new(),
+        }
+    }
 }
 
 impl Stitch {
     /// One adapter.
     pub fn single(adapter: Box<dyn Adapter>) -> Self {
-        Self { adapters: vec![adapter] }
+        Self { adapters: vec![adapter], root: Node::Leaf(0), ..Self::default() }
     }
 
-    /// The adapters that `composition` names, in its order.
+    /// The adapters and fusions that `composition` names.
     pub fn compose(
         composition: &Composition,
-        mut given: BTreeMap<String, Box<dyn Adapter>>,
+        members: Vec<Member>,
+        fusions: Vec<NamedFusion>,
+        semantics: Semantics,
     ) -> std::result::Result<Self, StitchError> {
-        let all: Vec<String> = given.keys().cloned().collect();
-        refuse_unsupported(composition)?;
-        let mut take = |name: &str| {
-            given
-                .remove(name)
-                .ok_or_else(|| StitchError::Unknown { name: name.to_owned(), given: all.join(", ") })
+        let (names, adapters): (Vec<String>, Vec<_>) =
+            members.into_iter().map(|m| (m.name, m.adapter)).unzip();
+        let (fused, fusions): (Vec<String>, Vec<_>) = fusions.into_iter().map(|f| (f.name, f.fusion)).unzip();
+        let leaf = |name: &str| {
+            names
+                .iter()
+                .position(|n| n == name)
+                .ok_or_else(|| StitchError::Unknown { name: name.to_owned(), given: names.join(", ") })
         };
-        let adapters =
-            composition.names().into_iter().map(&mut take).collect::<std::result::Result<_, _>>()?;
-        Ok(Self { adapters })
+        let fusion = |name: &str| {
+            fused
+                .iter()
+                .position(|n| n == name)
+                .ok_or_else(|| StitchError::UnknownFusion { name: name.to_owned(), given: fused.join("; ") })
+        };
+        let root = Node::resolve(composition, &leaf, &fusion, &StitchError::Unsupported)?;
+        Ok(Self { adapters, fusions, root, semantics, skip_layers: Vec::new() })
     }
-}
 
-fn refuse_unsupported(composition: &Composition) -> std::result::Result<(), StitchError> {
-    match composition {
-        Composition::Single(_) => Ok(()),
-        Composition::Stack(children) => children.iter().try_for_each(refuse_unsupported),
-        Composition::Other { block, .. } => Err(StitchError::Unsupported(block.clone())),
+    /// Leaves all adapters out of these layers (Rücklé et al., "AdapterDrop", 2021).
+    #[must_use]
+    pub fn skipping(self, skip_layers: Vec<usize>) -> Self {
+        Self { skip_layers, ..self }
+    }
+
+    /// The member that stands first: its embeddings and its interventions apply.
+    fn first(&self) -> Option<&dyn Adapter> {
+        self.root.leaves().first().map(|&index| self.adapters[index].as_ref())
+    }
+
+    fn skips(&self, layer: usize) -> bool {
+        self.skip_layers.contains(&layer)
+    }
+
+    /// The inverse of the first member's invertible adapter, for a language model's head.
+    pub fn invert(&self, x: Tensor) -> Result<Tensor> {
+        match self.first() {
+            Some(adapter) => Ok(adapter.invert(&x)?.unwrap_or(x)),
+            None => Ok(x),
+        }
     }
 }
 
 impl Hooks for Stitch {
-    fn linear(
-        &self,
-        layer: usize,
-        site: LinearSite,
-        x: &Tensor,
-        y: Tensor,
-        context: &Context,
-    ) -> Result<Tensor> {
-        let mut y = y;
-        for adapter in &self.adapters {
-            if let Some(delta) = adapter.linear_delta(layer, site, x, context)? {
-                y = (y + delta)?;
-            }
-        }
-        Ok(y)
+    fn tensor(&self, name: &str) -> Option<&Tensor> {
+        self.root.leaves().into_iter().rev().find_map(|index| self.adapters[index].replaced(name))
     }
 
-    fn sublayer(
-        &self,
-        layer: usize,
-        sublayer: SubLayer,
-        z: Tensor,
-        residual: &Tensor,
-        norm: &Norm,
-        context: &Context,
-    ) -> Result<Tensor> {
-        let at = SubLayerInput { layer, sublayer, residual, norm, context };
-        let mut present = self.adapters.iter().filter(|a| a.is_at(layer, sublayer)).peekable();
-        let mut inner = z;
-        while let Some(adapter) = present.next() {
-            inner = adapter.inner(&at, &inner)?;
-            if present.peek().is_none() {
-                return adapter.finish(&at, &inner);
+    fn embedding(&self, table: Table, ids: &Tensor, rows: Tensor) -> Result<Tensor> {
+        let mut rows = rows;
+        for index in self.root.leaves() {
+            if let Some(delta) = self.adapters[index].embedding(table, ids)? {
+                rows = (rows + delta)?;
             }
         }
-        norm.forward_sum(&inner, residual)
+        Ok(rows)
+    }
+
+    fn words(&self, words: Tensor, _context: &Context) -> Result<Tensor> {
+        match self.first() {
+            Some(adapter) => Ok(adapter.words(&words)?.unwrap_or(words)),
+            None => Ok(words),
+        }
+    }
+
+    fn embeddings(&self, x: Tensor, context: &Context) -> Result<Tensor> {
+        match self.first() {
+            Some(adapter) => Ok(adapter.embeddings(&x, context)?.unwrap_or(x)),
+            None => Ok(x),
+        }
+    }
+
+    fn linear(&self, at: &LinearInput<'_>) -> Result<Tensor> {
+        if at.module.layer().is_some_and(|layer| self.skips(layer)) {
+            return at.linear.forward(at.x);
+        }
+        let hook = LinearHook { adapters: &self.adapters, semantics: self.semantics };
+        hook.forward(&self.root, at)
+    }
+
+    fn keys_values(&self, at: &AttentionInput<'_>, keys_values: KeysValues) -> Result<KeysValues> {
+        if self.skips(at.layer) {
+            return Ok(keys_values);
+        }
+        prefix::compose(&self.adapters, &self.root, at, keys_values)
+    }
+
+    fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
+        if self.skips(at.layer) {
+            return at.norm.forward_sum(&z, at.residual);
+        }
+        let hook =
+            SubLayerHook { adapters: &self.adapters, fusions: &self.fusions, semantics: self.semantics };
+        hook.forward(&self.root, at, &z)
+    }
+
+    fn block(&self, layer: usize, x: Tensor, context: &Context) -> Result<Tensor> {
+        if self.skips(layer) {
+            return Ok(x);
+        }
+        match self.first() {
+            Some(adapter) => Ok(adapter.block(layer, &x, context)?.unwrap_or(x)),
+            None => Ok(x),
+        }
     }
 }

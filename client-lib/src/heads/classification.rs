@@ -9,7 +9,7 @@ use hub_schemas::{
 };
 
 use crate::{
-    backbones::{Backbone, Batch, Mode},
+    backbones::{Backbone, Batch, Mode, NoHooks},
     ops::{DropoutKey, activate, dropout, linear},
 };
 
@@ -45,7 +45,7 @@ impl Classification {
         match self.pooling {
             Pooling::First => state.narrow(1, 0, 1)?.squeeze(1)?.contiguous(),
             Pooling::Mean => mean_of_tokens(state, &batch.attention_mask),
-            Pooling::Pooler => match backbone.pool(state)? {
+            Pooling::Pooler => match backbone.pool(state, &NoHooks)? {
                 Some(pooled) => Ok(pooled),
                 None => {
                     candle_core::bail!("the head reads the pooled output, but this backbone has no pooler")

@@ -1,80 +1,172 @@
-//! LoRA (Hu et al. 2021) at linear layers: `y + s · B A dropout(x)`.
+//! LoRA (Hu et al. 2021) at linear layers and tables: `y + s · B A dropout(x)`.
 //!
 //! `A [r, in]` starts Kaiming-uniform, `B [out, r]` at zero, so that a fresh LoRA
-//! changes nothing. Equal to PEFT 0.21 and, for `s = α / r`, to `adapters`.
+//! changes nothing. Equal to PEFT 0.21 and to `adapters` 1.3.0. With a gate
+//! (`adapters`) the gate stands in place of `s`.
+//!
+//! DoRA (Liu et al. 2024) learns the length of every row of the updated weight:
+//! `y = m / ‖W + s B A‖ ⊙ (W + s B A) x + b`. As in the paper's section 4.3 the norm
+//! counts as a constant in the backward pass. `adapters` leaves `s` out of the norm
+//! and scales the bias too.
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use hub_schemas::{
-    backbone::{BackboneShape, LinearSite},
-    method::LoraConfig,
+    backbone::{Module, Table},
+    layout::Slot,
+    method::{Dora, LoraConfig, LoraInit},
 };
 
-use super::{Adapter, take};
+use super::{
+    Adapter, Update,
+    gate::{Gate, GateMean},
+    take,
+};
 use crate::{
-    backbones::{Context, Mode},
+    backbones::{Context, LinearInput, Mode},
     init::Initialiser,
     ops::{DropoutKey, dropout, linear},
 };
 
-/// A LoRA on every adapted linear layer.
+/// A LoRA on every adapted module.
 #[derive(Debug)]
 pub(super) struct Lora {
-    scaling: f64,
     dropout: f64,
-    factors: BTreeMap<(usize, LinearSite), Factors>,
+    factors: BTreeMap<Module, Factors>,
+    dora: Option<Dora>,
     salt: u64,
 }
 
-/// `A [r, in]` and `B [out, r]` of one linear layer.
+/// `A [r, in]` and `B [out, r]` of one module.
 #[derive(Debug)]
 struct Factors {
     a: Tensor,
     b: Tensor,
+    bias: Option<Tensor>,
+    scaling: f64,
+    gate: Option<Gate>,
+    magnitude: Option<Tensor>,
+    site: u64,
 }
 
 impl Lora {
     pub(super) fn new(
         config: &LoraConfig,
-        shape: &BackboneShape,
         tensors: &BTreeMap<String, Tensor>,
+        mean: GateMean,
         salt: u64,
     ) -> Result<Self> {
         let mut factors = BTreeMap::new();
-        for layer in 0..shape.num_layers {
-            for site in LinearSite::ALL.into_iter().filter(|&s| config.is_at(layer, s)) {
-                let part = |name: &str| take(tensors, &format!("layers.{layer}.{site}.{name}"));
-                factors.insert((layer, site), Factors { a: part("lora_a")?, b: part("lora_b")? });
+        for (index, module) in config.targets.iter().enumerate() {
+            let at = module.to_string();
+            let part = |name: &str| take(tensors, &format!("{at}.{name}"));
+            let optional = |wanted: bool, name: &str| wanted.then(|| part(name)).transpose();
+            let here = Factors {
+                a: part("lora_a")?,
+                b: part("lora_b")?,
+                bias: optional(config.lora_bias, "lora_b_bias")?,
+                scaling: config.scaling(module),
+                gate: config.use_gating.then(|| Gate::take(tensors, &at, mean)).transpose()?,
+                magnitude: optional(config.dora.is_some(), "magnitude")?,
+                site: index as u64,
+            };
+            factors.insert(module, here);
+        }
+        Ok(Self { dropout: config.lora_dropout, factors, dora: config.dora, salt })
+    }
+
+    /// `x` as the factors see it: with dropout in training.
+    fn dropped(&self, x: &Tensor, site: u64, context: &Context) -> Result<Tensor> {
+        match context.mode {
+            Mode::Eval => Ok(x.clone()),
+            Mode::Train { seed, step } => {
+                let site = self.salt << 32 | 1 << 24 | site;
+                dropout(x, self.dropout, DropoutKey { seed, step, site })
             }
         }
-        Ok(Self { scaling: config.scaling(), dropout: config.lora_dropout, factors, salt })
+    }
+}
+
+impl Factors {
+    /// `s · (B A x + c)`, or the gate in place of `s`.
+    fn delta(&self, x: &Tensor, gated_by: &Tensor, context: &Context) -> Result<Tensor> {
+        let narrow = linear(x, &self.a, None)?;
+        match &self.gate {
+            Some(gate) => {
+                linear(&narrow, &self.b, self.bias.as_ref())?.broadcast_mul(&gate.open(gated_by, context)?)
+            }
+            // The factor on the narrow side: r columns instead of `out`.
+            None => {
+                let bias = self.bias.as_ref().map(|bias| bias * self.scaling).transpose()?;
+                linear(&(narrow * self.scaling)?, &self.b, bias.as_ref())
+            }
+        }
+    }
+
+    /// `m / ‖W + f B A‖`, by row: `[out]`.
+    fn row_scale(&self, magnitude: &Tensor, weight: &Tensor, factor: f64) -> Result<Tensor> {
+        let updated = (weight + (self.b.matmul(&self.a)? * factor)?)?;
+        let norm = updated.sqr()?.sum(D::Minus1)?.sqrt()?.detach();
+        magnitude / norm
     }
 }
 
 impl Adapter for Lora {
-    fn linear_delta(
-        &self,
-        layer: usize,
-        site: LinearSite,
-        x: &Tensor,
-        context: &Context,
-    ) -> Result<Option<Tensor>> {
-        let Some(Factors { a, b }) = self.factors.get(&(layer, site)) else { return Ok(None) };
-        let x = match context.mode {
-            Mode::Eval => x.clone(),
-            Mode::Train { seed, step } => {
-                let site = self.salt << 32 | 1 << 24 | (layer as u64) << 8 | site as u64;
-                dropout(x, self.dropout, DropoutKey { seed, step, site })?
+    fn is_at(&self, module: Module) -> bool {
+        self.factors.contains_key(&module)
+    }
+
+    fn embedding(&self, table: Table, ids: &Tensor) -> Result<Option<Tensor>> {
+        let Some(here) = self.factors.get(&Module::Embedding(table)) else { return Ok(None) };
+        let (b, t) = ids.dims2()?;
+        // A row of the table's update is a column of A through B.
+        let columns = here.a.t()?.contiguous()?.index_select(&ids.flatten_all()?, 0)?;
+        let delta = linear(&(columns * here.scaling)?, &here.b, None)?;
+        delta.reshape((b, t, here.b.dim(0)?)).map(Some)
+    }
+
+    fn transforms(&self, module: Module) -> bool {
+        self.dora.is_some() && self.is_at(module)
+    }
+
+    fn transform(&self, at: &LinearInput<'_>) -> Result<Option<Tensor>> {
+        let Some(here) = self.factors.get(&at.module) else { return Ok(None) };
+        let (Some(dora), Some(magnitude)) = (self.dora, &here.magnitude) else { return Ok(None) };
+        let x = self.dropped(at.x, here.site, at.context)?;
+        let weight = at.linear.weight();
+        match dora {
+            Dora::Scaled => {
+                let scale = here.row_scale(magnitude, weight, here.scaling)?;
+                let y = at.linear.forward_without_bias(at.x)?;
+                let y = (y + here.delta(&x, at.x, at.context)?)?.broadcast_mul(&scale)?;
+                match at.linear.bias() {
+                    Some(bias) => y.broadcast_add(bias).map(Some),
+                    None => Ok(Some(y)),
+                }
             }
+            Dora::Unscaled => {
+                let scale = here.row_scale(magnitude, weight, 1.0)?;
+                let y = (at.linear.forward(at.x)? + here.delta(&x, at.x, at.context)?)?;
+                y.broadcast_mul(&scale).map(Some)
+            }
+        }
+    }
+
+    fn update(&self, at: &LinearInput<'_>, input: &Tensor) -> Result<Option<Update>> {
+        let Some(here) = self.factors.get(&at.module).filter(|f| f.magnitude.is_none()) else {
+            return Ok(None);
         };
-        // The factor on the narrow side: r columns instead of `out`.
-        let narrow = (linear(&x, a, None)? * self.scaling)?;
-        linear(&narrow, b, None).map(Some)
+        let x = self.dropped(input, here.site, at.context)?;
+        here.delta(&x, at.x, at.context).map(Update::Add).map(Some)
     }
 }
 
-/// How a fresh factor is drawn.
-pub(super) fn initialiser(slot: &str) -> Initialiser {
-    if slot.ends_with(".lora_a") { Initialiser::KaimingUniform } else { Initialiser::Constant(0.0) }
+/// How a fresh tensor is drawn. (A magnitude starts as the row norms of the weight.)
+pub(super) fn initialiser(config: &LoraConfig, slot: &Slot) -> Initialiser {
+    match (slot.part.as_str(), config.init) {
+        ("gate.weight", _) | ("lora_a" | "lora_b", LoraInit::Bert) => Initialiser::Normal { std: 0.02 },
+        ("lora_a", LoraInit::Lora) => Initialiser::KaimingUniform,
+        _ => Initialiser::Constant(0.0),
+    }
 }

@@ -1,67 +1,33 @@
 //! Adapter methods, each written once against the hook points of `backbones`.
 
+mod adapter;
+mod affine;
 mod bottleneck;
+mod gate;
+mod ia3;
 mod lora;
+mod prefix;
+mod prompt;
+mod reft;
+mod replace;
+mod sublayer;
+mod union;
+mod vera;
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use hub_schemas::{
-    backbone::{BackboneShape, LinearSite, SubLayer},
-    layout::Slot,
+    backbone::BackboneShape,
+    layout::{Place, Slot},
     method::Method,
 };
 
-use crate::{backbones::Context, init::Initialiser, ops::Norm};
+use crate::{backbones::Backbone, init::Initialiser};
 
-/// A loaded adapter: what one method does at the hook points it uses.
-///
-/// A bottleneck's work at a sub-layer comes in two steps, so that compositions can
-/// put several adapters between them: `inner` computes what replaces the
-/// sub-layer's output, `finish` adds the residual and normalises, once.
-pub trait Adapter: std::fmt::Debug + Send + Sync {
-    /// What to add to a linear layer's output; `None` where this adapter does nothing.
-    fn linear_delta(
-        &self,
-        _layer: usize,
-        _site: LinearSite,
-        _x: &Tensor,
-        _context: &Context,
-    ) -> Result<Option<Tensor>> {
-        Ok(None)
-    }
-
-    /// Whether this adapter works at a sub-layer.
-    fn is_at(&self, _layer: usize, _sublayer: SubLayer) -> bool {
-        false
-    }
-
-    /// What replaces the sub-layer's output `z`.
-    fn inner(&self, at: &SubLayerInput<'_>, z: &Tensor) -> Result<Tensor> {
-        let _ = at;
-        Ok(z.clone())
-    }
-
-    /// From the last adapter's `inner` to the block's next state.
-    fn finish(&self, at: &SubLayerInput<'_>, inner: &Tensor) -> Result<Tensor> {
-        at.norm.forward_sum(inner, at.residual)
-    }
-}
-
-/// Where a sub-layer adapter stands and what it sees besides the sub-layer's output.
-#[derive(Debug, Clone, Copy)]
-pub struct SubLayerInput<'a> {
-    /// Index of the block.
-    pub layer: usize,
-    /// Which sub-layer.
-    pub sublayer: SubLayer,
-    /// What the residual connection carries, `[b, t, h]`.
-    pub residual: &'a Tensor,
-    /// The block's own norm at this place.
-    pub norm: &'a Norm,
-    /// The forward pass.
-    pub context: &'a Context,
-}
+pub use adapter::{Adapter, PrefixStates, Update};
+pub use gate::GateMean;
+pub use sublayer::{Entry, Exit, SubLayerAdapter};
 
 /// Builds the adapter of `method` on tensors by slot. `salt` keeps the dropout masks
 /// of several adapters in one model apart.
@@ -69,11 +35,24 @@ pub fn build(
     method: &Method,
     shape: &BackboneShape,
     tensors: &BTreeMap<String, Tensor>,
+    mean: GateMean,
     salt: u64,
 ) -> Result<Box<dyn Adapter>> {
     Ok(match method {
-        Method::Bottleneck(config) => Box::new(bottleneck::Bottleneck::new(config, shape, tensors, salt)?),
-        Method::Lora(config) => Box::new(lora::Lora::new(config, shape, tensors, salt)?),
+        Method::Bottleneck(config) => {
+            Box::new(bottleneck::Bottleneck::new(config, shape, tensors, mean, salt)?)
+        }
+        Method::Lora(config) => Box::new(lora::Lora::new(config, tensors, mean, salt)?),
+        Method::Ia3(config) => Box::new(ia3::Ia3::new(config, tensors, mean)?),
+        Method::Vera(config) => Box::new(vera::Vera::new(config, tensors, mean, salt)?),
+        Method::Prefix(config) => Box::new(prefix::Prefix::new(config, shape, tensors, mean, salt)?),
+        Method::Prompt(config) => Box::new(prompt::Prompt::new(config, tensors)?),
+        Method::Reft(config) => Box::new(reft::Reft::new(config, shape, tensors, salt)?),
+        Method::Replace(config) => Box::new(replace::Replace::new(config, tensors)?),
+        Method::Union(config) => {
+            let parts = config.parts.iter().map(|part| build(part, shape, tensors, mean, salt));
+            Box::new(union::Union(parts.collect::<Result<_>>()?))
+        }
         Method::LastLayer => Box::new(NoAdapter),
     })
 }
@@ -81,9 +60,30 @@ pub fn build(
 /// How a fresh tensor of `method` is drawn.
 pub fn initialiser(method: &Method, slot: &Slot) -> Initialiser {
     match method {
-        Method::Bottleneck(config) => bottleneck::initialiser(config, &slot.name),
-        Method::Lora(_) => lora::initialiser(&slot.name),
-        Method::LastLayer => Initialiser::Constant(0.0),
+        Method::Bottleneck(config) => bottleneck::initialiser(config, slot),
+        Method::Lora(config) => lora::initialiser(config, slot),
+        Method::Ia3(_) => ia3::initialiser(slot),
+        Method::Vera(config) => vera::initialiser(config, slot),
+        Method::Prefix(config) => prefix::initialiser(slot, config),
+        Method::Prompt(config) => prompt::initialiser(config),
+        Method::Reft(_) => reft::initialiser(slot),
+        Method::Replace(_) | Method::Union(_) | Method::LastLayer => Initialiser::Constant(0.0),
+    }
+}
+
+/// What a fresh tensor starts as, where that depends on the backbone: copies as what they
+/// copy, magnitudes as the norms of the rows they belong to.
+pub(crate) fn start(slot: &Slot, backbone: &Backbone) -> Result<Option<Tensor>> {
+    let Place::Module(module) = slot.place else { return Ok(None) };
+    match slot.part.as_str() {
+        "replaced" => backbone.tensor(&module.to_string()),
+        "replaced.weight" => backbone.tensor(&format!("{module}.weight")),
+        "replaced.bias" => backbone.tensor(&format!("{module}.bias")),
+        "magnitude" => match backbone.tensor(&format!("{module}.weight"))? {
+            Some(weight) => weight.sqr()?.sum(D::Minus1)?.sqrt().map(Some),
+            None => Ok(None),
+        },
+        _ => Ok(None),
     }
 }
 

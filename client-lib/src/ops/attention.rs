@@ -36,6 +36,56 @@ impl KeyMask {
         Ok(Self { visible, batch, keys })
     }
 
+    /// A mask over `keys` keys of which all can be seen.
+    pub fn all_visible(batch: usize, keys: usize) -> Self {
+        Self { visible: vec![true; batch * keys].into(), batch, keys }
+    }
+
+    /// The same mask for `rows` rows: whole repetitions of its own.
+    pub fn repeat(&self, rows: usize) -> Result<Self> {
+        if rows == self.batch {
+            return Ok(self.clone());
+        }
+        if self.batch == 0 || !rows.is_multiple_of(self.batch) {
+            candle_core::bail!("a mask for {} rows can't serve {rows}", self.batch);
+        }
+        Ok(Self { visible: self.visible.repeat(rows / self.batch).into(), batch: rows, keys: self.keys })
+    }
+
+    /// Rows `start .. start + len`.
+    #[must_use]
+    pub fn rows(&self, start: usize, len: usize) -> Self {
+        let visible = self.visible[start * self.keys..(start + len) * self.keys].into();
+        Self { visible, batch: len, keys: self.keys }
+    }
+
+    /// With `visible + hidden` keys in front: the hidden ones first, as padding.
+    #[must_use]
+    pub fn prepend(&self, hidden: usize, visible: usize) -> Self {
+        let mut all = Vec::with_capacity(self.batch * (self.keys + hidden + visible));
+        for row in 0..self.batch {
+            all.extend(std::iter::repeat_n(false, hidden));
+            all.extend(std::iter::repeat_n(true, visible));
+            all.extend_from_slice(self.row(row));
+        }
+        Self { visible: all.into(), batch: self.batch, keys: self.keys + hidden + visible }
+    }
+
+    /// The rows of several masks over equally many keys, one after the other.
+    pub fn cat(masks: &[Self]) -> Result<Self> {
+        let keys = masks.first().map_or(0, |m| m.keys);
+        if let Some(other) = masks.iter().find(|m| m.keys != keys) {
+            candle_core::bail!("masks over {keys} and over {} keys can't be joined", other.keys);
+        }
+        let visible = masks.iter().flat_map(|m| m.visible.iter().copied()).collect();
+        Ok(Self { visible, batch: masks.iter().map(|m| m.batch).sum(), keys })
+    }
+
+    /// Number of keys.
+    pub fn keys(&self) -> usize {
+        self.keys
+    }
+
     /// Rows of the batch.
     pub fn batch(&self) -> usize {
         self.batch

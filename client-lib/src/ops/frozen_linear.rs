@@ -44,6 +44,17 @@ impl FrozenLinear {
         &self.weight
     }
 
+    /// The bias, `[out]`.
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
+    /// The same weight without the bias.
+    #[must_use]
+    pub fn without_bias(&self) -> Self {
+        Self { weight: self.weight.clone(), bias: None }
+    }
+
     /// `x [.., in]` to `[.., out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if is_fused(x) {

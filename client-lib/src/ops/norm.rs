@@ -8,23 +8,45 @@ use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, 
 /// Rows per task.
 const ROWS: usize = 32;
 
-/// Frozen `γ [h]` and `β [h]`.
+/// `γ [h]` and `β [h]`: frozen, or trained copies.
 #[derive(Debug, Clone)]
 pub struct Norm {
     weight: Tensor,
     bias: Tensor,
     eps: f64,
+    trained: bool,
 }
 
 impl Norm {
     /// Takes the tensors out of any graph they were part of.
     pub fn new(weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Self> {
-        Ok(Self { weight: weight.detach().contiguous()?, bias: bias.detach().contiguous()?, eps })
+        let (weight, bias) = (weight.detach().contiguous()?, bias.detach().contiguous()?);
+        Ok(Self { weight, bias, eps, trained: false })
+    }
+
+    /// The same with the trained copies that are given, which keep their graph.
+    #[must_use]
+    pub fn replaced(&self, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Self {
+        Self {
+            weight: weight.unwrap_or(&self.weight).clone(),
+            bias: bias.unwrap_or(&self.bias).clone(),
+            eps: self.eps,
+            trained: self.trained || weight.is_some() || bias.is_some(),
+        }
+    }
+
+    /// `γ` as `weight`, `β` as `bias`.
+    pub fn tensor(&self, part: &str) -> Option<&Tensor> {
+        match part {
+            "weight" => Some(&self.weight),
+            "bias" => Some(&self.bias),
+            _ => None,
+        }
     }
 
     /// Normalises `x [.., h]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if is_fused(x) {
+        if is_fused(x) && !self.trained {
             return x.contiguous()?.apply_op1(Op(self.clone()));
         }
         trainable_norm(x, &self.weight, &self.bias, self.eps)
@@ -32,7 +54,7 @@ impl Norm {
 
     /// Normalises `x + residual` without keeping the sum.
     pub fn forward_sum(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
-        if is_fused(x) {
+        if is_fused(x) && !self.trained {
             return x.contiguous()?.apply_op2(&residual.contiguous()?, Op(self.clone()));
         }
         self.forward(&(x + residual)?)

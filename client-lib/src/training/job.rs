@@ -157,7 +157,7 @@ impl TrainingJob {
             prefixed: true,
         };
         layout::weights_files(format, &subject).map_err(CheckpointError::from)?;
-        let max_length = self.options.max_length.min(config.max_positions);
+        let max_length = self.options.max_length.min(config.longest_input());
         let encoder = TextEncoder::open(&self.base, config.shape.vocab_size, max_length)?;
         let training = training.encode(&labels, &encoder)?;
         let validation = validation.encode(&labels, &encoder)?;
@@ -167,7 +167,7 @@ impl TrainingJob {
             let of = training.set.labels.len();
             notices.push(Notice::Truncated { texts: truncated, of, max_length });
         }
-        let count = |slots: Vec<Slot>| slots.iter().map(Slot::len).sum::<usize>();
+        let count = |slots: Vec<Slot>| slots.iter().filter(|s| s.trainable).map(Slot::len).sum::<usize>();
         let options = &self.options;
         let lengths = &training.set.lengths;
         let preparation = Preparation {

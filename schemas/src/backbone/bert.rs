@@ -1,10 +1,9 @@
 //! BERT's module paths, as `transformers` names them.
 
-use super::{LinearSite, SubLayer};
+use super::{LinearSite, Module, SubLayer, Table};
 
 pub(super) const MODEL_PREFIX: &str = "bert";
 pub(super) const CLASSIFIER: &str = "classifier";
-pub(super) const OTHER_LINEARS: &[&str] = &["pooler.dense"];
 
 pub(super) fn linear_path(layer: usize, site: LinearSite) -> String {
     let module = match site {
@@ -24,4 +23,16 @@ pub(super) fn sublayer_path(layer: usize, sublayer: SubLayer) -> String {
         SubLayer::Ffn => "output",
     };
     format!("encoder.layer.{layer}.{module}")
+}
+
+pub(super) fn module_path(module: Module) -> String {
+    match module {
+        Module::Embedding(Table::Word) => "embeddings.word_embeddings".to_owned(),
+        Module::Embedding(Table::Position) => "embeddings.position_embeddings".to_owned(),
+        Module::Embedding(Table::TokenType) => "embeddings.token_type_embeddings".to_owned(),
+        Module::EmbeddingNorm => "embeddings.LayerNorm".to_owned(),
+        Module::Linear { layer, site } => linear_path(layer, site),
+        Module::Norm { layer, sublayer } => format!("{}.LayerNorm", sublayer_path(layer, sublayer)),
+        Module::Pooler => "pooler.dense".to_owned(),
+    }
 }

@@ -1,111 +1,215 @@
 //! The names of AdapterHub's `adapters` library.
 //!
-//! Bottlenecks live under `<sub-layer module>.adapters.<name>`, LoRAs under
-//! `<linear module>.loras.<name>`, flexible heads under `heads.<name>.<index>`.
+//! Bottlenecks live under `<sub-layer module>.adapters.<name>`, everything at a
+//! linear layer under `<linear module>.loras.<name>`, flexible heads under
+//! `heads.<name>.<index>`.
 
 use super::{
-    ADAPTERS_WEIGHTS, Format, HEAD_WEIGHTS, Head, Inexpressible, LinearSite, Method, Pooling, SubLayer,
-    Subject, TensorSpec, WeightsFile, slots,
+    ADAPTERS_WEIGHTS, FUSION_WEIGHTS, Format, HEAD_WEIGHTS, Head, Inexpressible, Method, Place, Pooling,
+    Slot, Subject, TensorSpec, WeightsFile, slots,
 };
-use crate::method::{BottleneckConfig, LoraConfig};
+use crate::{
+    backbone::{Architecture, LinearSite, Module},
+    method::{BottleneckConfig, Dora, PromptPlace},
+};
 
 /// `adapters` saves from a model with heads: names start with the model's prefix.
 pub const PREFIXED: bool = true;
 
 pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, Inexpressible> {
     let mut files = Vec::new();
-    let adapter = match subject.method {
-        Method::Bottleneck(config) => Some(bottleneck(config, subject)),
-        Method::Lora(config) => Some(lora(config, subject)?),
-        Method::LastLayer => None,
-    };
-    files.extend(adapter.map(|tensors| WeightsFile { path: ADAPTERS_WEIGHTS, tensors }));
+    if *subject.method != Method::LastLayer {
+        let mut tensors = Vec::new();
+        for part in subject.method.parts() {
+            expressible(part)?;
+            tensors.extend(part.slots(subject.shape).iter().map(|slot| spec(part, slot, subject)));
+        }
+        files.push(WeightsFile { path: ADAPTERS_WEIGHTS, tensors });
+    }
     if let Some(head) = subject.head {
         files.push(WeightsFile { path: HEAD_WEIGHTS, tensors: flexible_head(head, subject) });
     }
     Ok(files)
 }
 
-fn prefix(subject: &Subject<'_>) -> String {
-    if subject.prefixed { format!("{}.", subject.architecture.model_prefix()) } else { String::new() }
+/// The weights file of the fusion `name` with these slots.
+pub fn fusion_file(slots: &[Slot], architecture: Architecture, name: &str, prefixed: bool) -> WeightsFile {
+    let prefix = if prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
+    let spec = |slot: &Slot| {
+        let at = match slot.place {
+            Place::SubLayer { layer, sublayer } => architecture.sublayer_path(layer, sublayer),
+            other => other.to_string(),
+        };
+        let part = slot.part.trim_start_matches("fusion.");
+        TensorSpec::new(format!("{prefix}{at}.adapter_fusion_layer.{name}.{part}"), slot)
+    };
+    WeightsFile { path: FUSION_WEIGHTS, tensors: slots.iter().map(spec).collect() }
 }
 
-fn bottleneck(config: &BottleneckConfig, subject: &Subject<'_>) -> Vec<TensorSpec> {
-    let (h, d) = (subject.shape.hidden_size, config.bottleneck_size(subject.shape.hidden_size));
-    // With a norm in front, the library puts it at index 0 of the same sequence
-    // and registers it a second time by name.
-    let down = usize::from(config.ln_before);
-    let mut parts: Vec<(String, &str, Vec<usize>, Option<&str>)> = vec![
-        (format!("adapter_down.{down}.weight"), "down.weight", vec![d, h], None),
-        (format!("adapter_down.{down}.bias"), "down.bias", vec![d], None),
-        ("adapter_up.weight".into(), "up.weight", vec![h, d], None),
-        ("adapter_up.bias".into(), "up.bias", vec![h], None),
-    ];
-    if config.ln_before {
-        parts.push((
-            "adapter_norm_before.weight".into(),
-            "norm_before.weight",
-            vec![h],
-            Some("adapter_down.0.weight"),
-        ));
-        parts.push((
-            "adapter_norm_before.bias".into(),
-            "norm_before.bias",
-            vec![h],
-            Some("adapter_down.0.bias"),
-        ));
-    }
-    if config.use_gating {
-        parts.push(("gate.weight".into(), "gate.weight", vec![1, h], None));
-        parts.push(("gate.bias".into(), "gate.bias", vec![1], None));
-    }
-    if config.ln_after {
-        parts.push(("adapter_norm_after.weight".into(), "norm_after.weight", vec![h], None));
-        parts.push(("adapter_norm_after.bias".into(), "norm_after.bias", vec![h], None));
-    }
-    let mut tensors = Vec::new();
-    for layer in 0..subject.shape.num_layers {
-        for sublayer in SubLayer::ALL.into_iter().filter(|&s| config.is_at(layer, s)) {
-            let module = subject.architecture.sublayer_path(layer, sublayer);
-            let at = format!("{}{module}.adapters.{}", prefix(subject), subject.name);
-            tensors.extend(parts.iter().map(|(disk, slot, shape, alias)| TensorSpec {
-                disk: format!("{at}.{disk}"),
-                slot: format!("layers.{layer}.{}.{slot}", sublayer.as_str()),
-                shape: shape.clone(),
-                aliases: alias.iter().map(|a| format!("{at}.{a}")).collect(),
-            }));
-        }
-    }
-    tensors
-}
-
-fn lora(config: &LoraConfig, subject: &Subject<'_>) -> Result<Vec<TensorSpec>, Inexpressible> {
+/// Refuses what the library has no words for.
+fn expressible(method: &Method) -> Result<(), Inexpressible> {
     let refuse = |what: &str| Err(Inexpressible { format: Format::Adapters, what: what.to_owned() });
-    if config.targets.contains(&LinearSite::AttentionOutput) {
-        return refuse("a LoRA on the attention output");
+    let is_own_site =
+        |module: Module| matches!(module, Module::Linear { site, .. } if site != LinearSite::AttentionOutput);
+    match method {
+        Method::Lora(config) => {
+            if let Some(module) = config.targets.iter().find(|&m| !is_own_site(m)) {
+                return refuse(&format!("a LoRA on `{module}`"));
+            }
+            if config.use_rslora {
+                return refuse("a rank-stabilised LoRA");
+            }
+            if config.lora_bias || !config.patterns.is_empty() {
+                return refuse("a LoRA with a bias or with several ranks");
+            }
+            if config.dora == Some(Dora::Scaled) {
+                return refuse("DoRA as in the paper (the library normalises another way)");
+            }
+            Ok(())
+        }
+        Method::Ia3(config) => match config.outputs.iter().find(|&m| !is_own_site(m)) {
+            Some(module) => refuse(&format!("(IA)³ on `{module}`")),
+            None if !config.inputs.is_empty() => refuse("(IA)³ on the input of a layer"),
+            None => Ok(()),
+        },
+        Method::Prompt(config) if config.place == PromptPlace::Words => {
+            refuse("a prompt in front of the word embeddings")
+        }
+        Method::Vera(config) if config.scaling == crate::method::VeraScaling::Diagonal => {
+            refuse("VeRA with vectors for diagonals")
+        }
+        Method::Replace(_) => refuse("trained copies of the backbone's own tensors"),
+        _ => Ok(()),
     }
-    if config.use_rslora {
-        return refuse("a rank-stabilised LoRA");
-    }
-    let mut tensors = Vec::new();
-    for layer in 0..subject.shape.num_layers {
-        for site in LinearSite::ALL.into_iter().filter(|&s| config.is_at(layer, s)) {
-            let module = subject.architecture.linear_path(layer, site);
-            let (inputs, outputs) = subject.shape.linear_dims(site);
-            let at = format!("{}{module}.loras.{}", prefix(subject), subject.name);
-            for (disk, slot, shape) in
-                [("lora_A", "lora_a", vec![config.r, inputs]), ("lora_B", "lora_b", vec![outputs, config.r])]
-            {
-                tensors.push(TensorSpec {
-                    disk: format!("{at}.{disk}"),
-                    slot: format!("layers.{layer}.{site}.{slot}"),
-                    shape,
-                    aliases: Vec::new(),
-                });
+}
+
+fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
+    let architecture = subject.architecture;
+    let prefix = if subject.prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
+    let name = subject.name;
+    let plain = |path: String| TensorSpec::new(format!("{prefix}{path}"), slot);
+    match slot.place {
+        Place::SubLayer { layer, sublayer } => {
+            let at = format!("{}.adapters.{name}", architecture.sublayer_path(layer, sublayer));
+            let (disk, alias) = bottleneck_part(method, &slot.part);
+            let alias = alias.map(|alias| format!("{prefix}{at}.{alias}"));
+            plain(format!("{at}.{disk}")).also(alias)
+        }
+        Place::Module(module) => {
+            let at = format!("{}.loras.{name}", architecture.module_path(module));
+            let spec = plain(format!("{at}.{}", linear_part(&slot.part)));
+            match slot.part.as_str() {
+                "ia3" | "magnitude" => spec.shaped(&[slot.len(), 1]),
+                _ => spec,
             }
         }
+        Place::SelfAttention { layer } => {
+            let at = architecture.attention_path(layer);
+            let part = slot.part.trim_start_matches("gate.");
+            plain(format!("{at}.prefix_tuning.prefix_gates.{name}.{part}"))
+        }
+        Place::Block { layer } => {
+            let at = format!("{}.reft_layer.refts.{name}", architecture.block_path(layer));
+            plain(format!("{at}.{}", reft_part(&slot.part)))
+        }
+        Place::Shared | Place::Head => shared(slot, subject, &prefix),
     }
-    Ok(tensors)
+}
+
+/// The path below `adapters.<name>`, and a second one under which the same tensor is registered.
+fn bottleneck_part(method: &Method, part: &str) -> (String, Option<String>) {
+    let Method::Bottleneck(config) = method else { return (part.to_owned(), None) };
+    // With a norm in front, the library puts it at index 0 of the same sequence
+    // and registers it a second time by name.
+    let down = format!("adapter_down.{}", usize::from(config.ln_before));
+    match part.split_once('.') {
+        Some(("norm_before", rest)) => {
+            (format!("adapter_norm_before.{rest}"), Some(format!("adapter_down.0.{rest}")))
+        }
+        Some(("norm_after", rest)) => (format!("adapter_norm_after.{rest}"), None),
+        Some(("down", rest)) => (format!("{down}.{}", projection_part(config, rest)), None),
+        Some(("up", rest)) => (format!("adapter_up.{}", projection_part(config, rest)), None),
+        _ => (part.to_owned(), None),
+    }
+}
+
+fn projection_part<'a>(config: &BottleneckConfig, part: &'a str) -> &'a str {
+    match (config.phm.is_some(), part) {
+        (true, "bias") => "b",
+        (true, "w") => "W",
+        (true, "w_left") => "W_left",
+        (true, "w_right") => "W_right",
+        (true, "rule") => "phm_rule",
+        (true, "rule_left") => "phm_rule_left",
+        (true, "rule_right") => "phm_rule_right",
+        _ => part,
+    }
+}
+
+fn linear_part(part: &str) -> &str {
+    match part {
+        "lora_a" => "lora_A",
+        "lora_b" | "ia3" => "lora_B",
+        "lambda_d" => "vera_D",
+        "lambda_b" => "vera_B",
+        "magnitude" => "m.weight",
+        other => other,
+    }
+}
+
+/// `unit0.source.weight` to `units.0.learned_source.weight`.
+fn reft_part(part: &str) -> String {
+    let Some((unit, rest)) = part.trim_start_matches("unit").split_once('.') else { return part.to_owned() };
+    let rest = match rest {
+        "projection" => "projection.weight".to_owned(),
+        "projection.original" => "projection.parametrizations.weight.original".to_owned(),
+        "projection.base" => "projection.parametrizations.weight.0.base".to_owned(),
+        source => format!("learned_{source}"),
+    };
+    format!("units.{unit}.{rest}")
+}
+
+fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
+    let name = subject.name;
+    let plain = |path: String| TensorSpec::new(format!("{prefix}{path}"), slot);
+    let parameters = |part: &str| plain(format!("shared_parameters.{name}.{part}"));
+    match slot.part.as_str() {
+        "prompt" => plain(format!("prompt_tuning.prompt_tunings.{name}.prompt_embedding.weight")),
+        "vera_a" => parameters("lora_A"),
+        "vera_b" => parameters("lora_B"),
+        part if part.starts_with("prefix") => {
+            let part = match part {
+                "prefix.embedding" => "wte.weight",
+                "prefix.down.weight" => "control_trans.0.weight",
+                "prefix.down.bias" => "control_trans.0.bias",
+                "prefix.up.weight" => "control_trans.2.weight",
+                "prefix.up.bias" => "control_trans.2.bias",
+                _ => "control_trans",
+            };
+            let path = format!("prefix_tunings.{name}.self_prefix.{part}");
+            // Every layer registers the whole pool again.
+            let aliases = (0..subject.shape.num_layers).map(|layer| {
+                let at = subject.architecture.attention_path(layer);
+                format!("{prefix}{at}.prefix_tuning.pool.{path}")
+            });
+            let spec = plain(format!("prefix_tuning.{path}")).also(aliases);
+            if slot.part == "prefix" { spec.shaped(&[slot.len()]) } else { spec }
+        }
+        part => match part.split_once('.') {
+            Some(("invertible", rest)) => {
+                let rest = rest
+                    .replacen("f.", "F.", 1)
+                    .replacen("g.", "G.", 1)
+                    .replacen("down.", "0.", 1)
+                    .replacen("up.", "2.", 1);
+                plain(format!("invertible_adapters.{name}.{rest}"))
+            }
+            Some(("phm", rule)) => parameters(&format!("phm_{rule}")),
+            Some(("phm_down", weight)) => parameters(&weight.replacen('w', "W_down", 1)),
+            Some(("phm_up", weight)) => parameters(&weight.replacen('w', "W_up", 1)),
+            _ => parameters(part),
+        },
+    }
 }
 
 /// Linear layer `i` of a flexible head stands at index `3 i + 1`, after a dropout
@@ -119,12 +223,7 @@ fn flexible_head(head: &Head, subject: &Subject<'_>) -> Vec<TensorSpec> {
         .enumerate()
         .map(|(index, slot)| {
             let (layer, part) = (index / 2, if index % 2 == 0 { "weight" } else { "bias" });
-            TensorSpec {
-                disk: format!("heads.{}.{}.{part}", subject.name, 3 * layer + 1),
-                slot: slot.name,
-                shape: slot.shape,
-                aliases: Vec::new(),
-            }
+            TensorSpec::new(format!("heads.{}.{}.{part}", subject.name, 3 * layer + 1), &slot)
         })
         .collect()
 }

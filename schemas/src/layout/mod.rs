@@ -14,14 +14,14 @@ mod slots;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use adapters::PREFIXED as ADAPTERS_PREFIXED;
+pub use adapters::{PREFIXED as ADAPTERS_PREFIXED, fusion_file};
 pub use header::{Dtype, HeaderError, MAX_HEADER_BYTES, TensorHeader, TensorInfo, header_len};
-pub use slots::{Slot, head_slots, method_slots};
+pub use slots::{Place, Slot, head_slots, method_slots};
 
 use crate::{
-    backbone::{Architecture, BackboneShape, LinearSite, SubLayer},
+    backbone::{Architecture, BackboneShape, SubLayer},
     head::{Head, Pooling},
-    method::Method,
+    method::{Method, VeraScaling},
 };
 
 /// Whose file layout the weights have.
@@ -50,6 +50,10 @@ pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub const PEFT_WEIGHTS: &str = "adapter_model.safetensors";
 /// The weights of an adapter as `adapters` saves them.
 pub const ADAPTERS_WEIGHTS: &str = "adapter.safetensors";
+/// The configuration of a fusion as `adapters` saves it.
+pub const FUSION_CONFIG: &str = "adapter_fusion_config.json";
+/// The weights of a fusion as `adapters` saves them.
+pub const FUSION_WEIGHTS: &str = "model_adapter_fusion.safetensors";
 /// The configuration of a head as `adapters` saves it.
 pub const HEAD_CONFIG: &str = "head_config.json";
 /// The weights of a head as `adapters` saves them.
@@ -60,12 +64,41 @@ pub const HEAD_WEIGHTS: &str = "model_head.safetensors";
 pub struct TensorSpec {
     /// Its name in the file.
     pub disk: String,
-    /// Its name inside the project.
-    pub slot: String,
-    /// Its shape, outermost dimension first.
+    /// Its shape in the file.
     pub shape: Vec<usize>,
-    /// Other names under which the file may hold the same content again.
+    /// The slot it fills.
+    pub slot: String,
+    /// The slot's shape: the same number of elements.
+    pub slot_shape: Vec<usize>,
+    /// Names under which the file may hold the same content again.
     pub aliases: Vec<String>,
+    /// Whether a file may lack it.
+    pub optional: bool,
+}
+
+impl TensorSpec {
+    /// A tensor that is stored as its slot is shaped.
+    pub(crate) fn new(disk: String, slot: &Slot) -> Self {
+        Self {
+            disk,
+            shape: slot.shape.clone(),
+            slot: slot.name.clone(),
+            slot_shape: slot.shape.clone(),
+            aliases: Vec::new(),
+            optional: false,
+        }
+    }
+
+    /// The same, stored in another shape.
+    fn shaped(self, shape: &[usize]) -> Self {
+        Self { shape: shape.to_vec(), ..self }
+    }
+
+    /// The same, under more names.
+    fn also(mut self, aliases: impl IntoIterator<Item = String>) -> Self {
+        self.aliases.extend(aliases);
+        self
+    }
 }
 
 /// One weights file and what it must hold.
@@ -114,10 +147,13 @@ pub fn weights_files(format: Format, subject: &Subject<'_>) -> Result<Vec<Weight
 }
 
 /// The format in which `hub train` writes a method: PEFT where PEFT has it.
-pub const fn native_format(method: &Method) -> Format {
+pub fn native_format(method: &Method) -> Format {
     match method {
-        Method::Lora(_) => Format::Peft,
-        Method::Bottleneck(_) | Method::LastLayer => Format::Adapters,
+        Method::Lora(config) if !config.use_gating => Format::Peft,
+        Method::Ia3(config) if !config.use_gating => Format::Peft,
+        Method::Vera(config) if config.scaling == VeraScaling::Diagonal => Format::Peft,
+        Method::Replace(_) => Format::Peft,
+        _ => Format::Adapters,
     }
 }
 
@@ -193,7 +229,7 @@ impl WeightsFile {
         for spec in &self.tensors {
             for (index, name) in std::iter::once(&spec.disk).chain(&spec.aliases).enumerate() {
                 let Some(info) = header.tensors.get(name) else {
-                    if index > 0 {
+                    if index > 0 || spec.optional {
                         continue;
                     }
                     return Err(MisfitError::Missing {

@@ -1,51 +1,120 @@
 //! PEFT's names: `base_model.model.<module>.lora_A.weight`.
 
 use super::{
-    Format, Head, Inexpressible, Method, PEFT_WEIGHTS, Pooling, Subject, TensorSpec, WeightsFile, slots,
+    Format, Head, Inexpressible, Method, PEFT_WEIGHTS, Place, Pooling, Slot, Subject, TensorSpec,
+    WeightsFile, slots,
+};
+use crate::{
+    backbone::Module,
+    method::{Dora, PromptPlace, VeraScaling},
 };
 
+/// What stands in front of every module path.
+const ROOT: &str = "base_model.model.";
+
 pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, Inexpressible> {
-    let refuse = |what: &str| Err(Inexpressible { format: Format::Peft, what: what.to_owned() });
-    let Method::Lora(config) = subject.method else {
-        return refuse(&format!("the method `{}`", subject.method.kind()));
-    };
-    let prefix =
-        if subject.prefixed { format!("{}.", subject.architecture.model_prefix()) } else { String::new() };
     let mut tensors = Vec::new();
-    for layer in 0..subject.shape.num_layers {
-        for site in super::LinearSite::ALL.into_iter().filter(|&s| config.is_at(layer, s)) {
-            let module = subject.architecture.linear_path(layer, site);
-            let (inputs, outputs) = subject.shape.linear_dims(site);
-            for (disk, slot, shape) in
-                [("lora_A", "lora_a", vec![config.r, inputs]), ("lora_B", "lora_b", vec![outputs, config.r])]
-            {
-                tensors.push(TensorSpec {
-                    disk: format!("base_model.model.{prefix}{module}.{disk}.weight"),
-                    slot: format!("layers.{layer}.{site}.{slot}"),
-                    shape,
-                    aliases: Vec::new(),
-                });
-            }
-        }
+    for part in subject.method.parts() {
+        expressible(part)?;
+        tensors.extend(part.slots(subject.shape).iter().map(|slot| spec(part, slot, subject)));
     }
     if let Some(head) = subject.head {
-        let Head::Classification(config) = head;
-        if config.layers != 1 || config.pooling != Pooling::Pooler {
-            return refuse("a head other than one layer on the pooled output");
-        }
-        if !subject.prefixed {
-            return refuse("a head on the bare backbone");
-        }
-        let classifier = subject.architecture.classifier_path();
-        for slot in slots::head_slots(head, subject.shape.hidden_size) {
-            let part = slot.name.rsplit('.').next().unwrap_or_default();
-            tensors.push(TensorSpec {
-                disk: format!("base_model.model.{classifier}.{part}"),
-                slot: slot.name.clone(),
-                shape: slot.shape,
-                aliases: Vec::new(),
-            });
-        }
+        tensors.extend(classifier(head, subject)?);
     }
     Ok(vec![WeightsFile { path: PEFT_WEIGHTS, tensors }])
+}
+
+fn refuse<T>(what: impl Into<String>) -> Result<T, Inexpressible> {
+    Err(Inexpressible { format: Format::Peft, what: what.into() })
+}
+
+/// Refuses what PEFT has no words for.
+fn expressible(method: &Method) -> Result<(), Inexpressible> {
+    match method {
+        Method::Lora(config) if config.use_gating => refuse("a LoRA with a gate"),
+        Method::Lora(config) if config.dora == Some(Dora::Unscaled) => {
+            refuse("DoRA as `adapters` normalises it")
+        }
+        Method::Ia3(config) if config.use_gating || config.alpha.to_bits() != 1f64.to_bits() => {
+            refuse("(IA)³ with a gate or a fixed factor")
+        }
+        Method::Vera(config) if config.scaling == VeraScaling::Matrix || config.alpha.is_some() => {
+            refuse("VeRA as `adapters` computes it")
+        }
+        Method::Prompt(config) if config.place != PromptPlace::Words => {
+            refuse("a prompt behind the embedding block")
+        }
+        Method::Prefix(config)
+            if config.bottleneck_size.is_some() || config.use_gating || !config.leave_out.is_empty() =>
+        {
+            refuse("a prefix with a network, with gates or not in every layer")
+        }
+        Method::Lora(_)
+        | Method::Ia3(_)
+        | Method::Vera(_)
+        | Method::Prompt(_)
+        | Method::Prefix(_)
+        | Method::Replace(_) => Ok(()),
+        other => refuse(format!("the method `{}`", other.kind())),
+    }
+}
+
+fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
+    let prefix =
+        if subject.prefixed { format!("{}.", subject.architecture.model_prefix()) } else { String::new() };
+    let Place::Module(module) = slot.place else {
+        let disk = match slot.part.as_str() {
+            "prompt" | "prefix" => "prompt_embeddings".to_owned(),
+            "vera_a" => "base_model.vera_A".to_owned(),
+            "vera_b" => "base_model.vera_B".to_owned(),
+            part => format!("base_model.{part}"),
+        };
+        return TensorSpec::new(disk, slot);
+    };
+    let path = format!("{ROOT}{prefix}{}", subject.architecture.module_path(module));
+    let spec = TensorSpec::new(format!("{path}.{}", module_part(module, &slot.part)), slot);
+    match method {
+        // On its input a column, on its output a row.
+        Method::Ia3(config) if config.inputs.contains(module) => spec.shaped(&[1, slot.len()]),
+        Method::Ia3(_) => spec.shaped(&[slot.len(), 1]),
+        _ => spec,
+    }
+}
+
+fn module_part(module: Module, part: &str) -> String {
+    let table = matches!(module, Module::Embedding(_));
+    match part {
+        "lora_a" if table => "lora_embedding_A",
+        "lora_b" if table => "lora_embedding_B",
+        "lora_a" => "lora_A.weight",
+        "lora_b" => "lora_B.weight",
+        "lora_b_bias" => "lora_B.bias",
+        "magnitude" => "lora_magnitude_vector",
+        "ia3" => "ia3_l",
+        "lambda_d" => "vera_lambda_d",
+        "lambda_b" => "vera_lambda_b",
+        "replaced" | "replaced.weight" => "weight",
+        "replaced.bias" => "bias",
+        other => other,
+    }
+    .to_owned()
+}
+
+fn classifier(head: &Head, subject: &Subject<'_>) -> Result<Vec<TensorSpec>, Inexpressible> {
+    let Head::Classification(config) = head;
+    if config.layers != 1 || config.pooling != Pooling::Pooler {
+        return refuse("a head other than one layer on the pooled output");
+    }
+    if !subject.prefixed {
+        return refuse("a head on the bare backbone");
+    }
+    let path = subject.architecture.classifier_path();
+    let slots = slots::head_slots(head, subject.shape.hidden_size);
+    Ok(slots
+        .iter()
+        .map(|slot| {
+            let part = slot.part.rsplit('.').next().unwrap_or_default();
+            TensorSpec::new(format!("{ROOT}{path}.{part}"), slot)
+        })
+        .collect())
 }

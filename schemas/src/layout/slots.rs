@@ -1,20 +1,82 @@
 //! The slots of every method and head: names and shapes inside the project.
 
-use super::{BackboneShape, Head, LinearSite, Method, SubLayer};
-use crate::method::{BottleneckConfig, LoraConfig};
+use std::fmt;
+
+use super::{BackboneShape, Head, Method, SubLayer};
+use crate::backbone::Module;
+
+/// Where in a backbone a tensor of an adapter belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// At a module with weights of its own.
+    Module(Module),
+    /// After a sub-layer.
+    SubLayer {
+        /// Index of the block.
+        layer: usize,
+        /// Which sub-layer.
+        sublayer: SubLayer,
+    },
+    /// At a block's keys and values.
+    SelfAttention {
+        /// Index of the block.
+        layer: usize,
+    },
+    /// After a block.
+    Block {
+        /// Index of the block.
+        layer: usize,
+    },
+    /// At no single place: shared by all of them, or in front of the blocks.
+    Shared,
+    /// In the prediction head.
+    Head,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Module(module) => module.fmt(f),
+            Self::SubLayer { layer, sublayer } => write!(f, "layers.{layer}.{}", sublayer.as_str()),
+            Self::SelfAttention { layer } => write!(f, "layers.{layer}.self_attention"),
+            Self::Block { layer } => write!(f, "layers.{layer}.block"),
+            Self::Shared => f.write_str("shared"),
+            Self::Head => f.write_str("head"),
+        }
+    }
+}
 
 /// A named tensor inside the project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
-    /// Its name, such as `layers.3.query.lora_a`.
+    /// Place and part: `layers.3.query.lora_a`.
     pub name: String,
+    /// Where it belongs.
+    pub place: Place,
+    /// Which tensor of that place it is.
+    pub part: String,
     /// Its shape, outermost dimension first.
     pub shape: Vec<usize>,
+    /// Whether training changes it.
+    pub trainable: bool,
 }
 
 impl Slot {
-    fn new(name: String, shape: &[usize]) -> Self {
-        Self { name, shape: shape.to_vec() }
+    /// A trainable tensor.
+    pub fn new(place: Place, part: &str, shape: &[usize]) -> Self {
+        Self {
+            name: format!("{place}.{part}"),
+            place,
+            part: part.to_owned(),
+            shape: shape.to_vec(),
+            trainable: true,
+        }
+    }
+
+    /// The same, drawn once and never trained.
+    #[must_use]
+    pub fn frozen(self) -> Self {
+        Self { trainable: false, ..self }
     }
 
     /// Number of elements.
@@ -28,55 +90,9 @@ impl Slot {
     }
 }
 
-/// The trainable tensors of `method` on a backbone of this shape, in the order of computation.
+/// The tensors of `method` on a backbone of this shape, in the order of computation.
 pub fn method_slots(method: &Method, shape: &BackboneShape) -> Vec<Slot> {
-    match method {
-        Method::Bottleneck(config) => bottleneck_slots(config, shape),
-        Method::Lora(config) => lora_slots(config, shape),
-        Method::LastLayer => Vec::new(),
-    }
-}
-
-fn bottleneck_slots(config: &BottleneckConfig, shape: &BackboneShape) -> Vec<Slot> {
-    let h = shape.hidden_size;
-    let d = config.bottleneck_size(h);
-    let mut slots = Vec::new();
-    for layer in 0..shape.num_layers {
-        for sublayer in SubLayer::ALL.into_iter().filter(|&s| config.is_at(layer, s)) {
-            let at = format!("layers.{layer}.{}", sublayer.as_str());
-            let mut push = |part: &str, dims: &[usize]| slots.push(Slot::new(format!("{at}.{part}"), dims));
-            if config.ln_before {
-                push("norm_before.weight", &[h]);
-                push("norm_before.bias", &[h]);
-            }
-            push("down.weight", &[d, h]);
-            push("down.bias", &[d]);
-            push("up.weight", &[h, d]);
-            push("up.bias", &[h]);
-            if config.use_gating {
-                push("gate.weight", &[1, h]);
-                push("gate.bias", &[1]);
-            }
-            if config.ln_after {
-                push("norm_after.weight", &[h]);
-                push("norm_after.bias", &[h]);
-            }
-        }
-    }
-    slots
-}
-
-fn lora_slots(config: &LoraConfig, shape: &BackboneShape) -> Vec<Slot> {
-    let mut slots = Vec::new();
-    for layer in 0..shape.num_layers {
-        for site in LinearSite::ALL.into_iter().filter(|&s| config.is_at(layer, s)) {
-            let (inputs, outputs) = shape.linear_dims(site);
-            let at = format!("layers.{layer}.{site}");
-            slots.push(Slot::new(format!("{at}.lora_a"), &[config.r, inputs]));
-            slots.push(Slot::new(format!("{at}.lora_b"), &[outputs, config.r]));
-        }
-    }
-    slots
+    method.slots(shape)
 }
 
 /// The trainable tensors of `head`: linear layer `i` is `head.i`.
@@ -86,8 +102,8 @@ pub fn head_slots(head: &Head, hidden_size: usize) -> Vec<Slot> {
         .flat_map(|layer| {
             let outputs = if layer + 1 == head.layers { head.num_labels } else { hidden_size };
             [
-                Slot::new(format!("head.{layer}.weight"), &[outputs, hidden_size]),
-                Slot::new(format!("head.{layer}.bias"), &[outputs]),
+                Slot::new(Place::Head, &format!("{layer}.weight"), &[outputs, hidden_size]),
+                Slot::new(Place::Head, &format!("{layer}.bias"), &[outputs]),
             ]
         })
         .collect()

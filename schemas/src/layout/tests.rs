@@ -2,8 +2,12 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use super::*;
 use crate::{
+    backbone::{LinearSite, Targets},
     head::ClassificationHead,
-    method::{BottleneckConfig, LoraConfig},
+    method::{
+        BottleneckConfig, Ia3Config, LoraConfig, PrefixConfig, PromptConfig, PromptPlace, ReftConfig,
+        Scaling, UnionConfig, VeraConfig, VeraScaling,
+    },
 };
 
 const MINILM: BackboneShape = BackboneShape {
@@ -12,6 +16,8 @@ const MINILM: BackboneShape = BackboneShape {
     num_heads: 12,
     intermediate_size: 1536,
     vocab_size: 30522,
+    max_positions: 512,
+    token_types: 2,
 };
 const BERT_BASE: BackboneShape = BackboneShape {
     hidden_size: 768,
@@ -19,32 +25,111 @@ const BERT_BASE: BackboneShape = BackboneShape {
     num_heads: 12,
     intermediate_size: 3072,
     vocab_size: 30522,
+    max_positions: 512,
+    token_types: 2,
 };
 
 fn count(method: &Method, shape: &BackboneShape) -> usize {
-    method_slots(method, shape).iter().map(Slot::len).sum()
+    method_slots(method, shape).iter().filter(|slot| slot.trainable).map(Slot::len).sum()
+}
+
+/// Trainable numbers on bert-base and on MiniLM.
+fn counts(method: impl Fn(&BackboneShape) -> Method) -> (usize, usize) {
+    let on = |shape| {
+        let method = method(shape);
+        method.validate(shape).expect("fits");
+        count(&method, shape)
+    };
+    (on(&BERT_BASE), on(&MINILM))
+}
+
+fn prefix(length: usize, inner: Option<usize>, use_gating: bool) -> Method {
+    Method::Prefix(PrefixConfig { bottleneck_size: inner, use_gating, ..PrefixConfig::flat(length) })
 }
 
 #[test]
-fn parameter_counts_equal_those_of_the_python_libraries() {
-    let table = [
-        (Method::Bottleneck(BottleneckConfig::pfeiffer(16.0)), 894_528, 113_040),
-        (Method::Bottleneck(BottleneckConfig::pfeiffer(2.0)), 7_091_712, 888_192),
-        (Method::Bottleneck(BottleneckConfig::pfeiffer(64.0)), 230_544, 29_988),
-        (Method::Bottleneck(BottleneckConfig::houlsby(16.0)), 1_789_056, 226_080),
-        (Method::Bottleneck(BottleneckConfig::houlsby(12.0)), 2_379_264, 299_904),
-        (Method::Lora(LoraConfig::query_value(8, 8.0)), 294_912, 73_728),
-        (Method::Lora(LoraConfig::query_value(16, 8.0)), 589_824, 147_456),
-        (Method::LastLayer, 0, 0),
+fn bottlenecks_have_as_many_parameters_as_in_the_python_libraries() {
+    use BottleneckConfig as Bn;
+    let scaled = || Bn { scaling: Scaling::Learned, ..Bn::parallel(2.0) };
+    let table: [(Bn, (usize, usize)); 13] = [
+        (Bn::pfeiffer(16.0), (894_528, 113_040)),
+        (Bn::pfeiffer(2.0), (7_091_712, 888_192)),
+        (Bn::pfeiffer(12.0), (1_189_632, 149_952)),
+        (Bn::pfeiffer(64.0), (230_544, 29_988)),
+        (Bn::houlsby(16.0), (1_789_056, 226_080)),
+        (Bn::houlsby(12.0), (2_379_264, 299_904)),
+        (Bn::parallel(2.0), (7_091_712, 888_192)),
+        (scaled(), (7_091_724, 888_198)),
+        (Bn::pfeiffer(16.0).invertible(2.0), (1_190_592, 187_344)),
+        (Bn::houlsby(16.0).invertible(2.0), (2_085_120, 300_384)),
+        (Bn::adapter_plus(96.0), (165_984, 23_064)),
+        (Bn::compacter(32.0), (57_088, 14_320)),
+        (Bn::compacter_plus_plus(32.0), (28_576, 7_192)),
     ];
-    for (method, base, mini) in table {
-        assert_eq!(
-            (count(&method, &BERT_BASE), count(&method, &MINILM)),
-            (base, mini),
-            "{}",
-            method.summary()
-        );
+    for (config, expected) in table {
+        let method = Method::Bottleneck(config);
+        assert_eq!(counts(|_| method.clone()), expected, "{}", method.summary());
     }
+}
+
+#[test]
+fn every_other_method_has_as_many_parameters_as_in_the_python_libraries() {
+    use LinearSite::{FfnDown, FfnUp, Key, Query, Value};
+    let lora = |r, sites: &'static [LinearSite]| {
+        counts(move |s| Method::Lora(LoraConfig::on(r, 8.0, Targets::everywhere(sites, s.num_layers))))
+    };
+    assert_eq!(lora(8, &[Query, Value]), (294_912, 73_728));
+    assert_eq!(lora(16, &[Query, Value]), (589_824, 147_456));
+    assert_eq!(lora(8, &[Query, Key, Value, FfnUp, FfnDown]), (1_179_648, 294_912));
+    let dora = |s: &BackboneShape| {
+        let lora = LoraConfig::query_value(8, 8.0, s.num_layers);
+        Method::Lora(LoraConfig { dora: Some(crate::method::Dora::Scaled), ..lora })
+    };
+    assert_eq!(counts(dora), (313_344, 78_336));
+    let ia3 = |s: &BackboneShape| {
+        let outputs = Targets::everywhere(&[Key, Value, FfnUp], s.num_layers);
+        Method::Ia3(Ia3Config { outputs, inputs: Targets::default(), use_gating: false, alpha: 1.0 })
+    };
+    assert_eq!(counts(ia3), (55_296, 13_824));
+    let vera = |scaling| {
+        counts(move |s| {
+            let targets = Targets::everywhere(&[Query, Value], s.num_layers);
+            let (d_initial, b_initial, dropout) = (0.1, 0.0, 0.0);
+            let (alpha, dora, use_gating, r) = (None, None, false, 8);
+            let config =
+                VeraConfig { r, targets, d_initial, b_initial, dropout, scaling, alpha, dora, use_gating };
+            Method::Vera(config)
+        })
+    };
+    assert_eq!(vera(VeraScaling::Diagonal), (18_624, 4_704));
+    assert_eq!(vera(VeraScaling::Matrix), (14_157_312, 1_770_240));
+    assert_eq!(counts(|_| prefix(30, Some(512), false)), (9_872_384, 2_572_544));
+    assert_eq!(counts(|_| prefix(30, None, false)), (552_960, 138_240));
+    let place = PromptPlace::AfterEmbeddings;
+    let prompt = PromptConfig { prompt_length: 10, place, init_range: 0.5 };
+    assert_eq!(counts(|_| Method::Prompt(prompt.clone())), (7_680, 3_840));
+    assert_eq!(counts(|_| Method::Reft(ReftConfig::loreft(1))), (36_888, 9_228));
+    assert_eq!(counts(|_| Method::LastLayer), (0, 0));
+}
+
+#[test]
+fn unions_have_as_many_parameters_as_in_the_python_libraries() {
+    let mam = |_: &BackboneShape| {
+        let parts = vec![prefix(30, Some(800), false), Method::Bottleneck(BottleneckConfig::parallel(2.0))];
+        Method::Union(UnionConfig { parts })
+    };
+    assert_eq!(counts(mam), (22_493_984, 4_898_720));
+    let unipelt = |s: &BackboneShape| {
+        let bottleneck = BottleneckConfig { use_gating: true, ..BottleneckConfig::pfeiffer(16.0) };
+        let lora = LoraConfig { use_gating: true, ..LoraConfig::query_value(8, 2.0, s.num_layers) };
+        let parts = vec![prefix(10, Some(512), true), Method::Bottleneck(bottleneck), Method::Lora(lora)];
+        Method::Union(UnionConfig { parts })
+    };
+    assert_eq!(counts(unipelt), (11_083_376, 2_760_872));
+}
+
+#[test]
+fn the_head_has_as_many_parameters_as_in_the_python_library() {
     let head = Head::Classification(ClassificationHead::flexible(2));
     assert_eq!(head_slots(&head, 768).iter().map(Slot::len).sum::<usize>(), 592_130);
 }
@@ -65,8 +150,8 @@ fn every_slot_has_exactly_one_name_on_disk() {
     };
     let cases = [
         (Format::Adapters, Method::Bottleneck(gated), &flexible),
-        (Format::Adapters, Method::Lora(LoraConfig::query_value(8, 8.0)), &flexible),
-        (Format::Peft, Method::Lora(LoraConfig::query_value(8, 8.0)), &pooled),
+        (Format::Adapters, Method::Lora(LoraConfig::query_value(8, 8.0, 6)), &flexible),
+        (Format::Peft, Method::Lora(LoraConfig::query_value(8, 8.0, 6)), &pooled),
         (Format::Adapters, Method::LastLayer, &flexible),
     ];
     for (format, method, head) in cases {
@@ -84,7 +169,11 @@ fn every_slot_has_exactly_one_name_on_disk() {
 
 #[test]
 fn names_on_disk_are_those_the_python_libraries_write() {
-    let lora = Method::Lora(LoraConfig { layers: Some(vec![1]), ..LoraConfig::query_value(8, 8.0) });
+    let lora = Method::Lora(LoraConfig::on(
+        8,
+        8.0,
+        Targets::in_layers(&[LinearSite::Query, LinearSite::Value], [1]),
+    ));
     let pfeiffer = Method::Bottleneck(BottleneckConfig {
         leave_out: vec![0, 1, 2, 3, 4],
         ..BottleneckConfig::pfeiffer(16.0)
@@ -129,8 +218,7 @@ fn file_bytes(tensors: &[(&str, Vec<usize>)]) -> Vec<u8> {
 
 #[test]
 fn a_misfitting_file_is_refused_with_the_tensor_and_both_shapes() {
-    let spec =
-        |name: &str| TensorSpec { disk: name.into(), slot: name.into(), shape: vec![2, 3], aliases: vec![] };
+    let spec = |name: &str| TensorSpec::new(name.into(), &Slot::new(Place::Shared, name, &[2, 3]));
     let file = WeightsFile { path: "x.safetensors", tensors: vec![spec("a"), spec("b")] };
     let check = |tensors: &[(&str, Vec<usize>)]| {
         let bytes = file_bytes(tensors);

@@ -1,12 +1,17 @@
 //! LoRA: `y = W x + b + s · B A dropout(x)`.
 //!
 //! Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021); rank
-//! stabilisation from Kalajdzievski (2023). Field names follow PEFT's `LoraConfig`.
+//! stabilisation from Kalajdzievski (2023); weight decomposition from Liu et al.,
+//! "DoRA" (2024). Field names follow PEFT's `LoraConfig`.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::backbone::{BackboneShape, LinearSite};
+use super::{MethodError, MethodSpec, spec};
+use crate::{
+    backbone::{BackboneShape, LinearSite, Module, Targets},
+    layout::{Place, Slot},
+};
 
 /// Configuration of a LoRA.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -21,97 +26,151 @@ pub struct LoraConfig {
     /// Scale by `alpha / √r` instead of `alpha / r`.
     #[serde(default)]
     pub use_rslora: bool,
-    /// The linear layers that are updated, without repeats.
-    pub targets: Vec<LinearSite>,
-    /// The layers that are updated; all of them when absent.
+    /// The modules that are updated.
+    #[schema(value_type = Vec<String>)]
+    pub targets: Targets,
+    /// Modules with a rank or an alpha of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<LoraPattern>,
+    /// Magnitude and direction of each row are learned apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layers: Option<Vec<usize>>,
+    pub dora: Option<Dora>,
+    /// `B` has a bias.
+    #[serde(default)]
+    pub lora_bias: bool,
+    /// A learned gate per example replaces the scaling (`adapters` only).
+    #[serde(default)]
+    pub use_gating: bool,
+    /// How fresh factors are drawn.
+    #[serde(default)]
+    pub init: LoraInit,
 }
 
-/// A LoRA configuration that can't be.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum LoraError {
-    /// Zero, or larger than any backbone's hidden size.
-    #[error("`r` is {0}; the rank must lie between 1 and 65536")]
-    Rank(usize),
-    /// Not a number.
-    #[error("`lora_alpha` is {0}; it must be a finite number")]
-    Alpha(f64),
-    /// Outside 0..1.
-    #[error("`lora_dropout` is {0}; it must lie in 0 ≤ p < 1")]
-    Dropout(f64),
-    /// No target, or one twice.
-    #[error("`targets` must name at least one linear layer, each once")]
-    Targets,
-    /// A layer that the backbone does not have.
-    #[error("`layers` names layer {layer}, but the backbone has layers 0 to {last}")]
-    Layer {
-        /// The layer that does not exist.
-        layer: usize,
-        /// The last layer that does.
-        last: usize,
-    },
+/// A module with a rank or an alpha of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LoraPattern {
+    /// The module.
+    #[schema(value_type = String)]
+    pub module: Module,
+    /// Its rank.
+    pub r: usize,
+    /// Its alpha.
+    pub lora_alpha: f64,
+}
+
+/// How DoRA normalises the updated weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dora {
+    /// `m / ‖W + s B A‖ · (W + s B A) x + b`: the paper, PEFT.
+    Scaled,
+    /// `m / ‖W + B A‖ · (W x + b + s B A x)`: `adapters` 1.2 and later.
+    Unscaled,
+}
+
+/// How fresh factors are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoraInit {
+    /// `A` Kaiming-uniform (a = √5), `B` zero: a fresh LoRA changes nothing.
+    #[default]
+    Lora,
+    /// Both from N(0, 0.02²).
+    Bert,
 }
 
 impl LoraConfig {
     /// Rank `r` with `alpha`, on queries and values of every layer.
-    pub fn query_value(r: usize, lora_alpha: f64) -> Self {
+    pub fn query_value(r: usize, lora_alpha: f64, num_layers: usize) -> Self {
+        Self::on(r, lora_alpha, Targets::everywhere(&[LinearSite::Query, LinearSite::Value], num_layers))
+    }
+
+    /// Rank `r` with `alpha`, on these modules.
+    pub fn on(r: usize, lora_alpha: f64, targets: Targets) -> Self {
         Self {
             r,
             lora_alpha,
             lora_dropout: 0.0,
             use_rslora: false,
-            targets: vec![LinearSite::Query, LinearSite::Value],
-            layers: None,
+            targets,
+            patterns: Vec::new(),
+            dora: None,
+            lora_bias: false,
+            use_gating: false,
+            init: LoraInit::Lora,
         }
     }
 
-    /// Factor `s` on the update.
-    pub fn scaling(&self) -> f64 {
-        let r = self.r as f64;
-        self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }
+    /// Rank at `module`.
+    pub fn rank(&self, module: Module) -> usize {
+        self.pattern(module).map_or(self.r, |p| p.r)
     }
 
-    /// Whether this linear layer is updated.
-    pub fn is_at(&self, layer: usize, site: LinearSite) -> bool {
-        self.targets.contains(&site) && self.layers.as_ref().is_none_or(|layers| layers.contains(&layer))
+    /// Alpha at `module`.
+    pub fn alpha(&self, module: Module) -> f64 {
+        self.pattern(module).map_or(self.lora_alpha, |p| p.lora_alpha)
     }
 
-    pub(super) fn summary(&self) -> String {
-        let targets: Vec<_> = self.targets.iter().map(|t| t.as_str()).collect();
-        format!("lora r{} {}", self.r, targets.join(","))
+    /// Factor `s` on the update of `module`.
+    pub fn scaling(&self, module: Module) -> f64 {
+        let r = self.rank(module) as f64;
+        self.alpha(module) / if self.use_rslora { r.sqrt() } else { r }
     }
 
-    pub(super) fn validate(&self, shape: &BackboneShape) -> Result<(), LoraError> {
-        if !(1..=1 << 16).contains(&self.r) {
-            return Err(LoraError::Rank(self.r));
-        }
-        if !self.lora_alpha.is_finite() {
-            return Err(LoraError::Alpha(self.lora_alpha));
-        }
-        if !(0.0..1.0).contains(&self.lora_dropout) {
-            return Err(LoraError::Dropout(self.lora_dropout));
-        }
-        let repeats = self.targets.iter().enumerate().any(|(i, t)| self.targets[..i].contains(t));
-        if self.targets.is_empty() || repeats {
-            return Err(LoraError::Targets);
-        }
-        let beyond = self.layers.iter().flatten().find(|&&layer| layer >= shape.num_layers);
-        match beyond {
-            Some(&layer) => Err(LoraError::Layer { layer, last: shape.num_layers - 1 }),
-            None => Ok(()),
-        }
+    fn pattern(&self, module: Module) -> Option<&LoraPattern> {
+        self.patterns.iter().find(|p| p.module == module)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl MethodSpec for LoraConfig {
+    fn kind(&self) -> &'static str {
+        "lora"
+    }
 
-    #[test]
-    fn scaling_follows_peft() {
-        let plain = LoraConfig::query_value(4, 8.0);
-        assert!((plain.scaling() - 2.0).abs() < 1e-12);
-        assert!((LoraConfig { use_rslora: true, ..plain }.scaling() - 4.0).abs() < 1e-12);
+    fn summary(&self) -> String {
+        let name = if self.dora.is_some() { "dora" } else { "lora" };
+        format!("{name} r{} {}", self.r, self.targets.kinds())
+    }
+
+    fn validate(&self, shape: &BackboneShape) -> Result<(), MethodError> {
+        spec::rank("r", self.r)?;
+        spec::finite("lora_alpha", self.lora_alpha)?;
+        spec::dropout("lora_dropout", self.lora_dropout)?;
+        let fits = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
+        spec::targets(&self.targets, shape, fits, "a LoRA updates linear layers and embedding tables")?;
+        for pattern in &self.patterns {
+            spec::rank("patterns.r", pattern.r)?;
+            spec::finite("patterns.lora_alpha", pattern.lora_alpha)?;
+            if !self.targets.contains(pattern.module) {
+                return Err(MethodError::Module {
+                    field: "patterns",
+                    module: pattern.module,
+                    expected: "a pattern is for a module among `targets`",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {
+        let mut slots = Vec::new();
+        for module in self.targets.iter() {
+            let ((inputs, outputs), r) = (shape.module_dims(module), self.rank(module));
+            let mut push =
+                |part: &str, dims: &[usize]| slots.push(Slot::new(Place::Module(module), part, dims));
+            push("lora_a", &[r, inputs]);
+            push("lora_b", &[outputs, r]);
+            if self.lora_bias {
+                push("lora_b_bias", &[outputs]);
+            }
+            if self.dora.is_some() {
+                push("magnitude", &[outputs]);
+            }
+            if self.use_gating {
+                push("gate.weight", &[1, inputs]);
+                push("gate.bias", &[1]);
+            }
+        }
+        slots
     }
 }

@@ -1,72 +1,137 @@
-//! The typed configuration of every adapter method.
+//! The typed configuration of every adapter method: one file each.
 //!
 //! Field names and defaults are those of the Python libraries whose files we
-//! read and write: `adapters` for bottlenecks, PEFT for LoRA.
+//! read and write: `adapters` for what it alone has, PEFT for the rest. A method
+//! is a [`MethodSpec`]: what it is called, whether it fits a backbone, and which
+//! tensors it has there. What it computes is in the client library.
 
 mod activation;
 mod bottleneck;
+mod fusion;
+mod ia3;
 mod lora;
+mod prefix;
+mod prompt;
+mod reft;
+mod replace;
+mod spec;
+mod union;
+mod vera;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use activation::{Activation, UnknownActivation};
-pub use bottleneck::{BottleneckConfig, BottleneckError, InitScheme, InnerResidual};
-pub use lora::{LoraConfig, LoraError};
+pub use bottleneck::{
+    BottleneckConfig, InitScheme, InnerResidual, Invertible, PhmConfig, PhmInit, ReductionFactor, Scaling,
+};
+pub use fusion::FusionConfig;
+pub use ia3::Ia3Config;
+pub use lora::{Dora, LoraConfig, LoraInit, LoraPattern};
+pub use prefix::PrefixConfig;
+pub use prompt::{PromptConfig, PromptPlace};
+pub use reft::ReftConfig;
+pub use replace::ReplaceConfig;
+pub use spec::{MethodError, MethodSpec};
+pub use union::UnionConfig;
+pub use vera::{VeraConfig, VeraScaling};
 
-use crate::backbone::BackboneShape;
+use crate::{backbone::BackboneShape, layout::Slot};
 
 /// An adapter method with its configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Method {
-    /// Bottleneck layers after sub-layers (Houlsby et al. 2019, Pfeiffer et al. 2021).
+    /// Bottleneck layers after sub-layers (Houlsby et al. 2019, Pfeiffer et al. 2021),
+    /// in parallel to them (He et al. 2022), or hypercomplex (Mahabadi et al. 2021).
     Bottleneck(BottleneckConfig),
     /// Low-rank updates of linear layers (Hu et al. 2021).
     Lora(LoraConfig),
+    /// Learned factors on outputs or inputs of linear layers (Liu et al. 2022).
+    Ia3(Ia3Config),
+    /// Learned diagonals around shared random matrices (Kopiczko et al. 2024).
+    Vera(VeraConfig),
+    /// Learned keys and values in front of every attention (Li & Liang 2021).
+    Prefix(PrefixConfig),
+    /// Learned tokens in front of the input (Lester et al. 2021).
+    Prompt(PromptConfig),
+    /// Interventions on hidden states (Wu et al. 2024).
+    Reft(ReftConfig),
+    /// Trained copies of the backbone's own tensors: `BitFit`, tuned norms, full fine-tuning.
+    Replace(ReplaceConfig),
+    /// Several methods at once (He et al. 2022, Mao et al. 2022).
+    Union(UnionConfig),
     /// No adapter: only the prediction head is trained, on the frozen backbone.
     LastLayer,
 }
 
-/// A configuration that no file or model can have.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum MethodError {
-    /// In a bottleneck's configuration.
-    #[error(transparent)]
-    Bottleneck(#[from] BottleneckError),
-    /// In a LoRA's configuration.
-    #[error(transparent)]
-    Lora(#[from] LoraError),
-}
-
 impl Method {
-    /// The kind of method, as search filters and listings name it.
-    pub const fn kind(&self) -> &'static str {
+    /// Every value that [`kind`](MethodSpec::kind) can have.
+    pub const KINDS: [&'static str; 10] =
+        ["bottleneck", "lora", "ia3", "vera", "prefix", "prompt", "reft", "replace", "union", "last-layer"];
+
+    /// The method's own configuration.
+    fn spec(&self) -> &dyn MethodSpec {
         match self {
-            Self::Bottleneck(_) => "bottleneck",
-            Self::Lora(_) => "lora",
-            Self::LastLayer => "last-layer",
+            Self::Bottleneck(config) => config,
+            Self::Lora(config) => config,
+            Self::Ia3(config) => config,
+            Self::Vera(config) => config,
+            Self::Prefix(config) => config,
+            Self::Prompt(config) => config,
+            Self::Reft(config) => config,
+            Self::Replace(config) => config,
+            Self::Union(config) => config,
+            Self::LastLayer => &LastLayer,
         }
     }
 
-    /// Every value that [`kind`](Self::kind) can have.
-    pub const KINDS: [&'static str; 3] = ["bottleneck", "lora", "last-layer"];
+    /// The parts of a union, or the method itself.
+    pub fn parts(&self) -> &[Self] {
+        match self {
+            Self::Union(union) => &union.parts,
+            single => std::slice::from_ref(single),
+        }
+    }
+
+    /// The kind of method, as search filters and listings name it.
+    pub fn kind(&self) -> &'static str {
+        self.spec().kind()
+    }
 
     /// The method and the numbers that set its size, for people: `lora r8 query,value`.
     pub fn summary(&self) -> String {
-        match self {
-            Self::Bottleneck(config) => config.summary(),
-            Self::Lora(config) => config.summary(),
-            Self::LastLayer => "last layer".to_owned(),
-        }
+        self.spec().summary()
     }
 
     /// Refuses a configuration that does not fit the backbone or itself.
     pub fn validate(&self, shape: &BackboneShape) -> Result<(), MethodError> {
-        match self {
-            Self::Bottleneck(config) => Ok(config.validate(shape)?),
-            Self::Lora(config) => Ok(config.validate(shape)?),
-            Self::LastLayer => Ok(()),
-        }
+        self.spec().validate(shape)
+    }
+
+    /// Its tensors on a backbone of this shape, in the order of computation.
+    pub fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {
+        self.spec().slots(shape)
+    }
+}
+
+/// The method without an adapter.
+struct LastLayer;
+
+impl MethodSpec for LastLayer {
+    fn kind(&self) -> &'static str {
+        "last-layer"
+    }
+
+    fn summary(&self) -> String {
+        "last layer".to_owned()
+    }
+
+    fn validate(&self, _shape: &BackboneShape) -> Result<(), MethodError> {
+        Ok(())
+    }
+
+    fn slots(&self, _shape: &BackboneShape) -> Vec<Slot> {
+        Vec::new()
     }
 }

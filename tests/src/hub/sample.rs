@@ -13,8 +13,15 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Map, Value, json};
 
 /// The dimensions of the samples' base model.
-pub const TINY_BERT: BackboneShape =
-    BackboneShape { hidden_size: 16, num_layers: 2, num_heads: 2, intermediate_size: 32, vocab_size: 100 };
+pub const TINY_BERT: BackboneShape = BackboneShape {
+    hidden_size: 16,
+    num_layers: 2,
+    num_heads: 2,
+    intermediate_size: 32,
+    vocab_size: 100,
+    max_positions: 64,
+    token_types: 2,
+};
 
 /// A base model with the dimensions of [`TINY_BERT`] and weights of its own.
 pub fn tiny_base(id: &str) -> BaseModel {
@@ -41,7 +48,7 @@ pub struct SampleAdapter {
 impl SampleAdapter {
     /// A LoRA in PEFT's layout, for task `sentiment`.
     pub fn lora(name: &str, version: &str) -> Self {
-        let method = Method::Lora(LoraConfig::query_value(4, 8.0));
+        let method = Method::Lora(LoraConfig::query_value(4, 8.0, 2));
         let head = Head::Classification(ClassificationHead::pooled(2));
         let config = json!({
             "peft_type": "LORA", "task_type": "SEQ_CLS", "r": 4, "lora_alpha": 8, "lora_dropout": 0.0,

@@ -11,7 +11,7 @@ use hub_client::{
     model::{Mode, StitchedModel},
 };
 use hub_schemas::{
-    backbone::LinearSite,
+    backbone::{LinearSite, Targets},
     head::{ClassificationHead, Head},
     layout::{Format, head_slots, method_slots, native_format},
     manifest::BaseModel,
@@ -80,15 +80,16 @@ fn every_method_is_read_back_as_it_was_written() {
     let tiny = tiny();
     let flexible = Head::Classification(ClassificationHead::flexible(2));
     let pooled = Head::Classification(ClassificationHead::pooled(2));
-    let every = LoraConfig { targets: LinearSite::ALL.to_vec(), ..LoraConfig::query_value(3, 6.0) };
-    let one = LoraConfig { layers: Some(vec![1]), use_rslora: true, ..LoraConfig::query_value(2, 5.0) };
+    let every = LoraConfig::on(3, 6.0, Targets::everywhere(&LinearSite::ALL, 2));
+    let one = Targets::in_layers(&[LinearSite::Query, LinearSite::Value], [1]);
+    let one = LoraConfig { use_rslora: true, ..LoraConfig::on(2, 5.0, one) };
     let cases = [
         (Method::Bottleneck(BottleneckConfig::pfeiffer(4.0)), &flexible),
         (
             Method::Bottleneck(BottleneckConfig { ln_before: true, ..BottleneckConfig::houlsby(8.0) }),
             &flexible,
         ),
-        (Method::Lora(LoraConfig::query_value(2, 4.0)), &pooled),
+        (Method::Lora(LoraConfig::query_value(2, 4.0, 2)), &pooled),
         (Method::Lora(every), &pooled),
         (Method::Lora(one), &pooled),
         (Method::LastLayer, &flexible),
@@ -149,7 +150,7 @@ fn writing_twice_gives_the_same_bytes() {
 fn a_lora_converts_to_the_other_layout_and_back_with_the_same_predictions() {
     let tiny = tiny();
     let head = Head::Classification(ClassificationHead::pooled(2));
-    let method = Method::Lora(LoraConfig::query_value(2, 4.0));
+    let method = Method::Lora(LoraConfig::query_value(2, 4.0, 2));
     let [peft, adapters, again] = ["peft", "adapters", "again"].map(|name| tiny.dir.path().join(name));
     write(&tiny, &peft, Format::Peft, &method, &head);
     let open = |dir: &Path| AdapterFolder::open(dir).expect("opens");
@@ -210,7 +211,7 @@ fn damaged_folders_are_refused_by_name() {
                 .expect("removes");
         }),
         refusal(|dir| edit_config(dir, |json| json["config"]["reduction_factor"] = 2.into())),
-        refusal(|dir| edit_config(dir, |json| json["config"]["is_parallel"] = true.into())),
+        refusal(|dir| edit_config(dir, |json| json["config"]["inv_adapter"] = "glow".into())),
         refusal(|dir| edit_config(dir, |json| json["config"]["a_new_switch"] = true.into())),
         refusal(|dir| edit_config(dir, |json| json["config"]["non_linearity"] = "snake".into())),
         refusal(|dir| edit_config(dir, |json| json["model_type"] = "gpt9".into())),

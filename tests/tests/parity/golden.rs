@@ -40,7 +40,7 @@ fn check(case: &str, adapters: &[(&str, f64)], composition: &str) {
     let composition: Composition = composition.parse().expect("an expression");
     for (dtype, bar) in [(DType::F64, DOUBLE), (DType::F32, SINGLE)] {
         let model =
-            StitchedModel::compose(backbone(dir.path(), dtype), &named, &composition).expect("composes");
+            StitchedModel::compose(backbone(dir.path(), dtype), &named, &[], &composition).expect("composes");
         let output = run(&model, &golden);
         let worst = max_difference(&output.last_hidden_state, &golden.expected(case)).expect("compares");
         assert!(worst <= bar, "{case} in {dtype:?}: off by {worst:e}");
@@ -117,7 +117,7 @@ fn a_fresh_lora_changes_nothing_and_stacks_with_another() {
     let dir = TempDir::new().expect("a folder");
     golden.write_base(&dir.path().join("base"));
     let backbone = backbone(dir.path(), DType::F64);
-    let method = hub_schemas::method::Method::Lora(hub_schemas::method::LoraConfig::query_value(2, 4.0));
+    let method = hub_schemas::method::Method::Lora(hub_schemas::method::LoraConfig::query_value(2, 4.0, 2));
     let fresh = StitchedModel::fresh(backbone, &method, None, 1).expect("a model");
     let worst =
         max_difference(&run(&fresh, &golden).last_hidden_state, &golden.expected("base")).expect("compares");

@@ -9,9 +9,9 @@ use hub_client::{
     model::{Mode, StitchedModel},
 };
 use hub_schemas::{
-    backbone::LinearSite,
+    backbone::{LinearSite, Targets},
     head::{ClassificationHead, Head, Pooling},
-    method::{Activation, BottleneckConfig, InnerResidual, LoraConfig, Method},
+    method::{Activation, BottleneckConfig, InnerResidual, LoraConfig, Method, Scaling},
 };
 use hub_tests::golden::Golden;
 use tempfile::TempDir;
@@ -86,7 +86,7 @@ fn of_bottlenecks_in_every_arrangement() {
     let configs = [
         houlsby.clone(),
         BottleneckConfig { ln_before: true, ln_after: true, dropout: 0.2, ..houlsby },
-        BottleneckConfig { use_gating: true, scaling: 0.5, ..pfeiffer.clone() },
+        BottleneckConfig { use_gating: true, scaling: Scaling::Fixed(0.5), ..pfeiffer.clone() },
         BottleneckConfig {
             residual_before_ln: InnerResidual::PostAdd,
             leave_out: vec![1],
@@ -106,11 +106,8 @@ fn of_bottlenecks_in_every_arrangement() {
 
 #[test]
 fn of_loras_on_every_linear_layer() {
-    let lora = LoraConfig {
-        targets: LinearSite::ALL.to_vec(),
-        lora_dropout: 0.1,
-        ..LoraConfig::query_value(2, 4.0)
-    };
+    let lora =
+        LoraConfig { lora_dropout: 0.1, ..LoraConfig::on(2, 4.0, Targets::everywhere(&LinearSite::ALL, 2)) };
     check(&Method::Lora(lora), Some(&Head::Classification(ClassificationHead::pooled(3))));
 }
 
@@ -139,7 +136,11 @@ fn never_of_the_backbone() {
     golden.write_base(dir.path());
     let folder = BaseFolder::open(dir.path()).expect("the base opens");
     let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
-    let method = Method::Lora(LoraConfig { layers: Some(vec![1]), ..LoraConfig::query_value(2, 4.0) });
+    let method = Method::Lora(LoraConfig::on(
+        2,
+        4.0,
+        Targets::in_layers(&[LinearSite::Query, LinearSite::Value], [1]),
+    ));
     let model = StitchedModel::fresh(backbone, &method, None, 1).expect("a model");
     let grads = loss(&model, &golden).and_then(|l| l.backward()).expect("backward");
     // Two factors on two layers' sites are four variables; candle keeps the gradients of

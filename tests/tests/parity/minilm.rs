@@ -24,7 +24,7 @@ fn embed(backbone: &Backbone, ids: &[u32]) -> candle_core::Result<Tensor> {
     let input_ids = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?;
     let attention_mask = input_ids.ones_like()?;
     let batch = Batch { input_ids, attention_mask, token_type_ids: None };
-    let mean = backbone.forward(&batch, &NoHooks, Mode::Eval)?.mean(1)?.squeeze(0)?;
+    let mean = backbone.forward(&batch, &NoHooks, Mode::Eval)?.state.mean(1)?.squeeze(0)?;
     mean.broadcast_div(&mean.sqr()?.sum_all()?.sqrt()?)
 }
 

@@ -130,11 +130,11 @@ fn forward_writes_states_and_logits() {
     );
     let refused = |extra: &[&str]| world.run(&[&forward[..], extra].concat());
     let (code, _, stderr) = refused(&["--fusion", "f"]);
-    assert!(code == 1 && stderr.contains("this version composes with `Stack` only"), "{stderr}");
+    assert!(code == 1 && stderr.contains("there is no folder `f`"), "{stderr}");
     let (code, _, stderr) = refused(&["--adapter", "a=./out", "--adapter", "b=./out"]);
     assert!(code == 1 && stderr.contains("not how they work together"), "{stderr}");
-    let (code, _, stderr) = refused(&["--adapter", "a=./out", "--compose", "Average(a)"]);
-    assert!(code == 1 && stderr.contains("`Average` is not supported"), "{stderr}");
+    let (code, _, stderr) = refused(&["--adapter", "a=./out", "--compose", "MultiTask(a)"]);
+    assert!(code == 1 && stderr.contains("`MultiTask` is not supported"), "{stderr}");
 }
 
 #[cfg(unix)]

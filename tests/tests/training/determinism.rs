@@ -9,7 +9,7 @@ use super::world::{World, files, train};
 fn the_same_seed_gives_the_same_digest_and_another_seed_another() {
     for method in [
         Method::Bottleneck(BottleneckConfig::pfeiffer(4.0)),
-        Method::Lora(LoraConfig::query_value(2, 4.0)),
+        Method::Lora(LoraConfig::query_value(2, 4.0, 2)),
         Method::LastLayer,
     ] {
         let world = World::new();

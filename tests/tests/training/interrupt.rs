@@ -19,7 +19,7 @@ fn stop_after(world: &World, method: &Method, output: &str, existing: Existing, 
 fn a_resumed_run_ends_with_the_same_bytes() {
     for method in [
         Method::Bottleneck(BottleneckConfig::houlsby(4.0)),
-        Method::Lora(LoraConfig::query_value(2, 4.0)),
+        Method::Lora(LoraConfig::query_value(2, 4.0, 2)),
         Method::LastLayer,
     ] {
         let world = World::new();

@@ -45,7 +45,7 @@ fn houlsby_bottlenecks_learn() {
 
 #[test]
 fn a_lora_learns() {
-    learns(Method::Lora(LoraConfig::query_value(4, 8.0)), 0.85);
+    learns(Method::Lora(LoraConfig::query_value(4, 8.0, 2)), 0.85);
 }
 
 #[test]

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use hub_client::training::{Existing, Facts, HyperParameters, Selection, TrainingJob};
-use hub_schemas::{
-    AdapterId,
-    backbone::LinearSite,
-    head::Pooling,
-    method::{BottleneckConfig, LoraConfig, Method},
+use hub_client::{
+    checkpoint::BaseFolder,
+    training::{Existing, Facts, HyperParameters, Selection, TrainingJob},
 };
+use hub_schemas::{AdapterId, head::Pooling, method::Method};
 
+use super::method::method;
 use crate::{
-    args::train::{FactArgs, MethodArgs, MethodName, PoolingName, SelectionName, SteeringArgs, TrainArgs},
+    args::train::{FactArgs, PoolingName, SelectionName, SteeringArgs, TrainArgs},
     commands::numeric::columns,
     failure::UserError,
 };
@@ -22,8 +21,9 @@ const LAST_LAYER_EPOCHS: u64 = 20;
 const MAX_NAME: usize = 64;
 
 /// Brings flags and defaults together.
-pub(super) fn resolve(args: TrainArgs, base: PathBuf) -> Result<TrainingJob, UserError> {
-    let method = method(&args.method)?;
+pub(super) fn resolve(args: TrainArgs, base: PathBuf) -> anyhow::Result<TrainingJob> {
+    let shape = BaseFolder::open(&base)?.config().shape;
+    let method = method(&args.method, &shape)?;
     let output = args.output.unwrap_or_default();
     let facts = facts(args.facts, &output)?;
     let mut options = options(&args.steering, &method);
@@ -53,38 +53,6 @@ pub(super) fn resolve(args: TrainArgs, base: PathBuf) -> Result<TrainingJob, Use
         output,
         existing,
         facts,
-    })
-}
-
-fn method(args: &MethodArgs) -> Result<Method, UserError> {
-    let is_bottleneck = matches!(args.method, MethodName::Pfeiffer | MethodName::Houlsby);
-    let is_lora = args.method == MethodName::Lora;
-    let misplaced = [
-        ("--reduction-factor", args.reduction_factor.is_some() && !is_bottleneck, "`pfeiffer` and `houlsby`"),
-        ("--rank", args.rank.is_some() && !is_lora, "`lora`"),
-        ("--alpha", args.alpha.is_some() && !is_lora, "`lora`"),
-        ("--targets", !args.targets.is_empty() && !is_lora, "`lora`"),
-    ];
-    if let Some((flag, _, methods)) = misplaced.into_iter().find(|(_, misplaced, _)| *misplaced) {
-        return Err(UserError::new(format!(
-            "`{flag}` has no meaning for this method; it belongs to {methods}"
-        )));
-    }
-    let factor = args.reduction_factor.unwrap_or(16.0);
-    Ok(match args.method {
-        MethodName::Pfeiffer => Method::Bottleneck(BottleneckConfig::pfeiffer(factor)),
-        MethodName::Houlsby => Method::Bottleneck(BottleneckConfig::houlsby(factor)),
-        MethodName::LastLayer => Method::LastLayer,
-        MethodName::Lora => {
-            let rank = args.rank.unwrap_or(8);
-            let alpha = args.alpha.unwrap_or(2.0 * rank as f64);
-            let mut config = LoraConfig::query_value(rank, alpha);
-            if !args.targets.is_empty() {
-                // One set, one spelling: the order of flags must not change the digest.
-                config.targets = LinearSite::ALL.into_iter().filter(|s| args.targets.contains(s)).collect();
-            }
-            Method::Lora(config)
-        }
     })
 }
 

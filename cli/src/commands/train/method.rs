@@ -1,0 +1,144 @@
+//! From `--method` and its flags to a typed configuration.
+
+use hub_schemas::{
+    backbone::{BackboneShape, LinearSite, Targets},
+    method::{
+        BottleneckConfig, Dora, Ia3Config, LoraConfig, Method, PrefixConfig, PromptConfig, PromptPlace,
+        ReftConfig, ReplaceConfig, Scaling, UnionConfig, VeraConfig, VeraScaling,
+    },
+};
+
+use crate::{
+    args::train::{MethodArgs, MethodName},
+    failure::UserError,
+};
+
+/// A flag, whether it was given, and the methods that it means something to.
+struct Flag {
+    name: &'static str,
+    given: bool,
+    methods: &'static [MethodName],
+}
+
+use MethodName as M;
+
+const BOTTLENECKS: &[MethodName] = &[
+    M::Pfeiffer,
+    M::Houlsby,
+    M::Parallel,
+    M::ScaledParallel,
+    M::AdapterPlus,
+    M::Compacter,
+    M::CompacterPlusPlus,
+    M::Mam,
+    M::Unipelt,
+];
+const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Vera, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
+const TARGETED: &[MethodName] = &[M::Lora, M::Dora, M::Vera];
+const SCALED: &[MethodName] = &[M::Lora, M::Dora];
+const PROMPTED: &[MethodName] = &[M::Prefix, M::PrefixFlat, M::Prompt, M::Mam, M::Unipelt];
+
+/// The configuration that `args` ask for on a backbone of this shape.
+pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method, UserError> {
+    refuse_misplaced(args)?;
+    let factor = |default| args.reduction_factor.unwrap_or(default);
+    let bottleneck = |config| Ok(Method::Bottleneck(config));
+    use BottleneckConfig as Bn;
+    match args.method {
+        M::Pfeiffer => bottleneck(Bn::pfeiffer(factor(16.0))),
+        M::Houlsby => bottleneck(Bn::houlsby(factor(16.0))),
+        M::Parallel => bottleneck(Bn::parallel(factor(2.0))),
+        M::ScaledParallel => bottleneck(Bn { scaling: Scaling::Learned, ..Bn::parallel(factor(2.0)) }),
+        M::AdapterPlus => bottleneck(Bn::adapter_plus(factor(96.0))),
+        M::Compacter => bottleneck(Bn::compacter(factor(32.0))),
+        M::CompacterPlusPlus => bottleneck(Bn::compacter_plus_plus(factor(32.0))),
+        M::Lora => Ok(Method::Lora(lora(args, shape))),
+        M::Dora => Ok(Method::Lora(LoraConfig { dora: Some(Dora::Scaled), ..lora(args, shape) })),
+        M::Vera => Ok(Method::Vera(vera(args, shape))),
+        M::Ia3 => {
+            let outputs = [LinearSite::Key, LinearSite::Value, LinearSite::FfnUp];
+            let outputs = Targets::everywhere(&outputs, shape.num_layers);
+            Ok(Method::Ia3(Ia3Config { outputs, inputs: Targets::default(), use_gating: false, alpha: 1.0 }))
+        }
+        M::Prefix => Ok(Method::Prefix(prefix(args, 30, Some(512)))),
+        M::PrefixFlat => Ok(Method::Prefix(prefix(args, 30, None))),
+        M::Prompt => Ok(Method::Prompt(PromptConfig {
+            prompt_length: args.prompt_length.unwrap_or(10),
+            place: PromptPlace::AfterEmbeddings,
+            init_range: 0.5,
+        })),
+        M::Loreft => Ok(Method::Reft(reft(args, true, true))),
+        M::Noreft => Ok(Method::Reft(reft(args, false, true))),
+        M::Direft => Ok(Method::Reft(reft(args, false, false))),
+        M::Mam => {
+            let parallel = Method::Bottleneck(Bn::parallel(factor(2.0)));
+            let parts = vec![Method::Prefix(prefix(args, 30, Some(800))), parallel];
+            Ok(Method::Union(UnionConfig { parts }))
+        }
+        M::Unipelt => Ok(unipelt(args, shape, factor(16.0))),
+        M::Bitfit => Ok(Method::Replace(ReplaceConfig::bitfit(shape))),
+        M::LayerNorm => Ok(Method::Replace(ReplaceConfig::layer_norm(shape))),
+        M::Full => Ok(Method::Replace(ReplaceConfig::full(shape))),
+        M::LastLayer => Ok(Method::LastLayer),
+    }
+}
+
+fn refuse_misplaced(args: &MethodArgs) -> Result<(), UserError> {
+    let flags = [
+        Flag { name: "--reduction-factor", given: args.reduction_factor.is_some(), methods: BOTTLENECKS },
+        Flag { name: "--rank", given: args.rank.is_some(), methods: RANKED },
+        Flag { name: "--alpha", given: args.alpha.is_some(), methods: SCALED },
+        Flag { name: "--targets", given: !args.targets.is_empty(), methods: TARGETED },
+        Flag { name: "--prompt-length", given: args.prompt_length.is_some(), methods: PROMPTED },
+    ];
+    let misplaced = flags.iter().find(|flag| flag.given && !flag.methods.contains(&args.method));
+    let Some(Flag { name, methods, .. }) = misplaced else { return Ok(()) };
+    let methods: Vec<String> = methods.iter().map(|m| format!("`{}`", m.as_str())).collect();
+    let reason = format!("`{name}` has no meaning for this method; it belongs to {}", methods.join(", "));
+    Err(UserError::new(reason))
+}
+
+/// One set, one spelling: the order of flags must not change the digest.
+fn targets(args: &MethodArgs, shape: &BackboneShape) -> Targets {
+    if args.targets.is_empty() {
+        return Targets::everywhere(&[LinearSite::Query, LinearSite::Value], shape.num_layers);
+    }
+    Targets::everywhere(&args.targets, shape.num_layers)
+}
+
+fn lora(args: &MethodArgs, shape: &BackboneShape) -> LoraConfig {
+    let rank = args.rank.unwrap_or(8);
+    LoraConfig::on(rank, args.alpha.unwrap_or(2.0 * rank as f64), targets(args, shape))
+}
+
+fn vera(args: &MethodArgs, shape: &BackboneShape) -> VeraConfig {
+    VeraConfig {
+        r: args.rank.unwrap_or(256),
+        targets: targets(args, shape),
+        d_initial: 0.1,
+        b_initial: 0.0,
+        dropout: 0.0,
+        scaling: VeraScaling::Diagonal,
+        alpha: None,
+        dora: None,
+        use_gating: false,
+    }
+}
+
+fn prefix(args: &MethodArgs, length: usize, bottleneck_size: Option<usize>) -> PrefixConfig {
+    PrefixConfig { bottleneck_size, ..PrefixConfig::flat(args.prompt_length.unwrap_or(length)) }
+}
+
+fn reft(args: &MethodArgs, orthogonality: bool, subtract_projection: bool) -> ReftConfig {
+    ReftConfig { orthogonality, subtract_projection, ..ReftConfig::loreft(args.rank.unwrap_or(1)) }
+}
+
+/// Gated prefix, bottleneck and LoRA (Mao et al. 2022).
+fn unipelt(args: &MethodArgs, shape: &BackboneShape, factor: f64) -> Method {
+    let prefix = PrefixConfig { use_gating: true, ..prefix(args, 10, Some(512)) };
+    let bottleneck = BottleneckConfig { use_gating: true, ..BottleneckConfig::pfeiffer(factor) };
+    let rank = args.rank.unwrap_or(8);
+    let lora = LoraConfig { use_gating: true, ..LoraConfig::query_value(rank, 2.0, shape.num_layers) };
+    let parts = vec![Method::Prefix(prefix), Method::Bottleneck(bottleneck), Method::Lora(lora)];
+    Method::Union(UnionConfig { parts })
+}

@@ -1,0 +1,146 @@
+//! `LoRAConfig` and what the library builds on it: (IA)³, `VeRA`, `DoRA`.
+
+use hub_schemas::{
+    backbone::{LinearSite, Module, Targets},
+    method::{Dora, Ia3Config, LoraConfig, LoraInit, Method, VeraConfig, VeraScaling},
+};
+use serde_json::{Map, Value, json};
+
+use super::Reading;
+use crate::checkpoint::{CheckpointError, fields::Fields};
+
+pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Method, CheckpointError> {
+    fields.ignore(&["init_weights_seed", "dtype"]);
+    let mode = fields.text("composition_mode")?.unwrap_or_else(|| "add".to_owned());
+    let r = fields.count("r")?.unwrap_or(8);
+    let alpha = fields.number("alpha")?.unwrap_or(8.0);
+    let alpha = if reading.ignores_alpha() { r as f64 } else { alpha };
+    let dropout = fields.number("dropout")?.unwrap_or(0.0);
+    let use_gating = fields.bool_or("use_gating", false)?;
+    let dora = fields.bool_or("use_dora", false)?.then_some(Dora::Unscaled);
+    let init = fields.text("init_weights")?.unwrap_or_default();
+    let vera = fields.number("vera_d")?.zip(fields.number("vera_b")?);
+    let targets = parse_targets(reading, &mut fields)?;
+    let method = match (mode.as_str(), vera) {
+        ("add", None) => Method::Lora(LoraConfig {
+            lora_dropout: dropout,
+            dora,
+            use_gating,
+            init: if init == "bert" { LoraInit::Bert } else { LoraInit::Lora },
+            ..LoraConfig::on(r, alpha, targets)
+        }),
+        ("add", Some((d_initial, b_initial))) => {
+            let (scaling, alpha) = (VeraScaling::Matrix, Some(alpha));
+            let config =
+                VeraConfig { r, targets, d_initial, b_initial, dropout, scaling, alpha, dora, use_gating };
+            Method::Vera(config)
+        }
+        ("scale", None) if r == 1 && dora.is_none() => {
+            Method::Ia3(Ia3Config { outputs: targets, inputs: Targets::default(), use_gating, alpha })
+        }
+        (other, _) => {
+            let reason = format!("is `{other}` with r {r}; `add`, or `scale` with r 1, can be used");
+            return Err(fields.wrong("composition_mode", reason));
+        }
+    };
+    fields.finish()?;
+    Ok(method)
+}
+
+fn parse_targets(reading: &Reading<'_>, fields: &mut Fields) -> Result<Targets, CheckpointError> {
+    let leave_out = fields.counts("leave_out")?.unwrap_or_default();
+    let attention = fields.bool_or("selfattn_lora", true)?;
+    let mut sites = Vec::new();
+    for matrix in fields.texts("attn_matrices")?.unwrap_or_else(|| vec!["q".into(), "v".into()]) {
+        let site = match matrix.as_str() {
+            "q" => LinearSite::Query,
+            "k" => LinearSite::Key,
+            "v" => LinearSite::Value,
+            other => {
+                let reason = format!("names `{other}`; q, k and v are supported");
+                return Err(fields.wrong("attn_matrices", reason));
+            }
+        };
+        if attention {
+            sites.push(site);
+        }
+    }
+    if fields.bool_or("intermediate_lora", false)? {
+        sites.push(LinearSite::FfnUp);
+    }
+    if fields.bool_or("output_lora", false)? {
+        sites.push(LinearSite::FfnDown);
+    }
+    let layers = (0..reading.num_layers).filter(|layer| !leave_out.contains(layer));
+    Ok(Targets::in_layers(&sites, layers))
+}
+
+/// What all three have.
+fn common(targets: &Targets, num_layers: usize) -> Map<String, Value> {
+    let at = |site| targets.iter().any(|m| matches!(m, Module::Linear { site: s, .. } if s == site));
+    let matrices: Vec<&str> = [(LinearSite::Query, "q"), (LinearSite::Key, "k"), (LinearSite::Value, "v")]
+        .into_iter()
+        .filter(|(site, _)| at(*site))
+        .map(|(_, name)| name)
+        .collect();
+    let left_out: Vec<usize> =
+        (0..num_layers).filter(|&layer| !targets.iter().any(|m| m.layer() == Some(layer))).collect();
+    let mut json = Map::new();
+    json.insert("architecture".into(), json!("lora"));
+    json.insert("selfattn_lora".into(), json!(!matrices.is_empty()));
+    json.insert("attn_matrices".into(), json!(matrices));
+    json.insert("intermediate_lora".into(), json!(at(LinearSite::FfnUp)));
+    json.insert("output_lora".into(), json!(at(LinearSite::FfnDown)));
+    json.insert("leave_out".into(), json!(left_out));
+    json
+}
+
+fn with(mut json: Map<String, Value>, fields: Value) -> Value {
+    if let Value::Object(fields) = fields {
+        json.extend(fields);
+    }
+    Value::Object(json)
+}
+
+pub(super) fn lora(config: &LoraConfig, num_layers: usize) -> Value {
+    let mut fields = json!({
+        "alpha": super::number(config.lora_alpha),
+        "composition_mode": "add",
+        "dropout": config.lora_dropout,
+        "init_weights": if config.init == LoraInit::Bert { "bert" } else { "lora" },
+        "r": config.r,
+        "use_gating": config.use_gating,
+    });
+    // Versions before 1.3 do not know the field.
+    if config.dora.is_some() {
+        fields["use_dora"] = json!(true);
+    }
+    with(common(&config.targets, num_layers), fields)
+}
+
+pub(super) fn ia3(config: &Ia3Config, num_layers: usize) -> Value {
+    let fields = json!({
+        "alpha": super::number(config.alpha),
+        "composition_mode": "scale",
+        "dropout": 0.0,
+        "init_weights": "ia3",
+        "r": 1,
+        "use_gating": config.use_gating,
+    });
+    with(common(&config.outputs, num_layers), fields)
+}
+
+pub(super) fn vera(config: &VeraConfig, num_layers: usize) -> Value {
+    let fields = json!({
+        "alpha": super::number(config.alpha.unwrap_or(config.r as f64)),
+        "composition_mode": "add",
+        "dropout": config.dropout,
+        "init_weights": "vera",
+        "r": config.r,
+        "use_dora": config.dora.is_some(),
+        "use_gating": config.use_gating,
+        "vera_b": config.b_initial,
+        "vera_d": config.d_initial,
+    });
+    with(common(&config.targets, num_layers), fields)
+}

@@ -1,0 +1,182 @@
+//! PEFT's `adapter_config.json`, read by PEFT's own rules: one file per family of types.
+
+mod low_rank;
+mod scaling;
+mod targets;
+
+use std::path::Path;
+
+use hub_schemas::{
+    backbone::{Architecture, Module},
+    head::{ClassificationHead, Head},
+    layout::{Format, PEFT_WEIGHTS},
+    method::{Method, ReplaceConfig, UnionConfig},
+};
+use serde_json::{Map, Value, json};
+
+use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed};
+
+/// Fields that say nothing about what the weights compute.
+const HARMLESS: &[&str] = &[
+    "auto_mapping",
+    "ensure_weight_tying",
+    "inference_mode",
+    "init_weights",
+    "megatron_config",
+    "megatron_core",
+    "peft_version",
+    "revision",
+    "runtime_config",
+    "task_type",
+];
+
+/// The weights file, and how module paths look in it.
+struct File<'a> {
+    weights: &'a TensorFile,
+    architecture: Architecture,
+    num_layers: usize,
+    prefixed: bool,
+}
+
+impl<'a> File<'a> {
+    fn new(weights: &'a TensorFile) -> Self {
+        let starts = |a: Architecture| {
+            let prefix = format!("base_model.model.{}.", a.model_prefix());
+            weights.header.tensors.keys().any(|name| name.starts_with(&prefix))
+        };
+        let prefixed = Architecture::ALL.into_iter().find(|&a| starts(a));
+        let layer = |name: &String| name.split('.').find_map(|part| part.parse::<usize>().ok());
+        let last = weights.header.tensors.keys().filter_map(layer).max();
+        Self {
+            weights,
+            architecture: prefixed.unwrap_or(Architecture::Bert),
+            num_layers: last.map_or(0, |last| last + 1),
+            prefixed: prefixed.is_some(),
+        }
+    }
+
+    /// Every module that the backbone may have.
+    fn modules(&self) -> Vec<Module> {
+        Module::in_layers(self.num_layers)
+    }
+
+    /// A module's path in the model that was adapted.
+    fn path(&self, module: Module) -> String {
+        let path = self.architecture.module_path(module);
+        if self.prefixed { format!("{}.{path}", self.architecture.model_prefix()) } else { path }
+    }
+
+    /// Whether some tensor of the file belongs to a module.
+    fn mentions(&self, module: Module) -> bool {
+        let start = format!("base_model.model.{}.", self.path(module));
+        self.weights.header.tensors.keys().any(|name| name.starts_with(&start))
+    }
+
+    /// Canonical names of the backbone's own tensors of which the file has trained copies.
+    fn copies(&self) -> Vec<String> {
+        let mut copies = Vec::new();
+        for module in self.modules() {
+            for canonical in module.tensors() {
+                let part = if canonical.ends_with(".bias") { "bias" } else { "weight" };
+                let name = format!("base_model.model.{}.{part}", self.path(module));
+                if self.weights.header.tensors.contains_key(&name) {
+                    copies.push(canonical);
+                }
+            }
+        }
+        copies
+    }
+}
+
+pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result<Parsed, CheckpointError> {
+    let mut fields = Fields::new(path, json);
+    fields.ignore(HARMLESS);
+    let base_hint = fields.text("base_model_name_or_path")?;
+    let kind = fields.text("peft_type")?.unwrap_or_default();
+    let weights = TensorFile::open(&dir.join(PEFT_WEIGHTS))?;
+    let file = File::new(&weights);
+    let classifier = file.architecture.classifier_path();
+    let bias = fields.text("bias")?.unwrap_or_else(|| "none".to_owned());
+    let saved = fields.texts("modules_to_save")?.unwrap_or_default();
+    let saves_backbone = saved.iter().any(|module| ![classifier, "score"].contains(&module.as_str()));
+    let method = match kind.as_str() {
+        "LORA" => low_rank::parse(&mut fields, &file)?,
+        "IA3" => scaling::parse(&mut fields, &file)?,
+        other => {
+            let reason = format!("is `{other}`; this version reads LORA and IA3");
+            return Err(fields.wrong("peft_type", reason));
+        }
+    };
+    fields.finish()?;
+    let method = if bias != "none" || saves_backbone { with_copies(method, &file) } else { method };
+
+    let head = weights.header.tensors.get(&format!("base_model.model.{classifier}.weight")).map(|info| {
+        let num_labels = info.shape.first().copied().unwrap_or_default();
+        Head::Classification(ClassificationHead::pooled(num_labels))
+    });
+    let labels = (0..head.as_ref().map_or(0, Head::num_labels)).map(|i| format!("LABEL_{i}")).collect();
+    Ok(Parsed {
+        format: Format::Peft,
+        method,
+        head,
+        labels,
+        name: "default".to_owned(),
+        prefixed: file.prefixed,
+        base_hint,
+        architecture: file.architecture,
+    })
+}
+
+/// The method together with the trained copies that the file holds.
+fn with_copies(method: Method, file: &File<'_>) -> Method {
+    let tensors: std::collections::BTreeSet<String> = file.copies().into_iter().collect();
+    if tensors.is_empty() {
+        return method;
+    }
+    let copies = Method::Replace(ReplaceConfig { selection: "modules".to_owned(), tensors });
+    Method::Union(UnionConfig { parts: vec![method, copies] })
+}
+
+/// The configuration that PEFT needs to load what we wrote; `None` for a method it does
+/// not have. Only fields that every PEFT since 0.5 knows, and later ones where they
+/// matter: an unknown field stops older versions from loading.
+pub(super) fn render(
+    architecture: Architecture,
+    method: &Method,
+    num_layers: usize,
+    has_head: bool,
+    base: &str,
+) -> Option<Value> {
+    let mut copies = Vec::new();
+    let mut own = None;
+    for part in method.parts() {
+        match part {
+            Method::Lora(config) => own = Some(low_rank::render(architecture, config, num_layers)),
+            Method::Ia3(config) => own = Some(scaling::render(architecture, config, num_layers)),
+            Method::Replace(config) => copies.extend(config.tensors.iter().cloned()),
+            _ => return None,
+        }
+    }
+    let Value::Object(mut json) = own? else { return None };
+    let mut saved: Vec<String> = Vec::new();
+    for canonical in copies {
+        let module = canonical.rsplit_once('.').and_then(|(module, _)| module.parse::<Module>().ok());
+        saved.extend(module.or(canonical.parse().ok()).map(|module| architecture.module_path(module)));
+    }
+    saved.dedup();
+    if has_head {
+        saved.extend([architecture.classifier_path().to_owned(), "score".to_owned()]);
+    }
+    json.insert("auto_mapping".into(), Value::Null);
+    json.insert("base_model_name_or_path".into(), json!(base));
+    json.insert("inference_mode".into(), json!(true));
+    json.insert("modules_to_save".into(), if saved.is_empty() { Value::Null } else { json!(saved) });
+    json.insert("revision".into(), Value::Null);
+    json.insert("task_type".into(), json!(if has_head { "SEQ_CLS" } else { "FEATURE_EXTRACTION" }));
+    Some(Value::Object(json))
+}
+
+/// PEFT types whole numbers as integers.
+fn whole(number: f64) -> Value {
+    if number.fract() == 0.0 && number.abs() < 1e9 { json!(number as i64) } else { json!(number) }
+}

@@ -1,0 +1,36 @@
+//! `IA3Config`.
+
+use hub_schemas::{
+    backbone::{Architecture, Module, Targets},
+    method::{Ia3Config, Method},
+};
+use serde_json::{Value, json};
+
+use super::{
+    super::fields::Fields,
+    File,
+    targets::{ModuleFilter, target_modules},
+};
+use crate::checkpoint::CheckpointError;
+
+pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
+    fields.ignore(&["init_ia3_weights", "fan_in_fan_out"]);
+    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let inputs: Targets = match ModuleFilter::take_names(fields, "feedforward_modules")? {
+        None => Targets::default(),
+        Some(filter) => targets.iter().filter(|&m| filter.hits(&file.path(m), m)).collect(),
+    };
+    let outputs = targets.iter().filter(|&module| !inputs.contains(module)).collect();
+    Ok(Method::Ia3(Ia3Config { outputs, inputs, use_gating: false, alpha: 1.0 }))
+}
+
+pub(super) fn render(architecture: Architecture, config: &Ia3Config, num_layers: usize) -> Value {
+    let all: Targets = config.outputs.iter().chain(config.inputs.iter()).collect();
+    json!({
+        "fan_in_fan_out": false,
+        "feedforward_modules": target_modules(architecture, &config.inputs, num_layers),
+        "init_ia3_weights": true,
+        "peft_type": "IA3",
+        "target_modules": target_modules(architecture, &all, num_layers),
+    })
+}

@@ -1,0 +1,166 @@
+//! Which modules PEFT's `target_modules`, `exclude_modules` and `layers_to_transform` name.
+
+use hub_schemas::backbone::{Architecture, LinearSite, Module, Targets};
+use serde_json::Value;
+
+use super::{super::fields::Fields, File};
+use crate::checkpoint::CheckpointError;
+
+/// Which modules are adapted: PEFT's three fields.
+pub(super) struct ModuleFilter {
+    include: Pattern,
+    exclude: Option<Pattern>,
+    layers: Option<Vec<usize>>,
+}
+
+enum Pattern {
+    /// A module matches when its path is an entry or ends with a dot and an entry.
+    Names(Vec<String>),
+    /// Every linear layer but the output layer.
+    AllLinear,
+    /// A regular expression that must match the whole path.
+    Regex(regex::Regex),
+}
+
+impl Pattern {
+    fn take(fields: &mut Fields, field: &str) -> Result<Option<Self>, CheckpointError> {
+        match fields.take(field) {
+            None => Ok(None),
+            Some(Value::String(text)) if text == "all-linear" => Ok(Some(Self::AllLinear)),
+            Some(Value::String(text)) => regex::RegexBuilder::new(&format!("^(?:{text})$"))
+                .size_limit(1 << 20)
+                .build()
+                .map(|regex| Some(Self::Regex(regex)))
+                .map_err(|e| {
+                    fields.wrong(field, format!("is not a regular expression this version reads: {e}"))
+                }),
+            Some(Value::Array(items)) => items
+                .into_iter()
+                .map(|item| item.as_str().map(ToOwned::to_owned))
+                .collect::<Option<Vec<_>>>()
+                .map(|names| Some(Self::Names(names)))
+                .ok_or_else(|| fields.wrong(field, "is a list of something other than names")),
+            Some(_) => Err(fields.wrong(field, "is neither a list nor a text")),
+        }
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Names(names) => names.iter().any(|name| {
+                path.strip_suffix(name.as_str()).is_some_and(|front| front.is_empty() || front.ends_with('.'))
+            }),
+            Self::AllLinear => true,
+            Self::Regex(regex) => regex.is_match(path),
+        }
+    }
+}
+
+impl ModuleFilter {
+    pub(super) fn take(fields: &mut Fields) -> Result<Self, CheckpointError> {
+        fields.ignore(&["layers_pattern"]);
+        let include = Pattern::take(fields, "target_modules")?
+            .ok_or_else(|| fields.wrong("target_modules", "is missing; it names the adapted modules"))?;
+        let exclude = Pattern::take(fields, "exclude_modules")?;
+        let layers = match fields.take("layers_to_transform") {
+            None => None,
+            Some(Value::Number(n)) => Some(vec![n.as_u64().unwrap_or(u64::MAX) as usize]),
+            Some(Value::Array(items)) => {
+                Some(items.iter().map(|i| i.as_u64().unwrap_or(u64::MAX) as usize).collect())
+            }
+            Some(_) => return Err(fields.wrong("layers_to_transform", "is neither a number nor a list")),
+        };
+        Ok(Self { include, exclude, layers })
+    }
+
+    /// A filter from one field of names alone; `None` when the field is absent.
+    pub(super) fn take_names(fields: &mut Fields, field: &str) -> Result<Option<Self>, CheckpointError> {
+        let include = Pattern::take(fields, field)?;
+        Ok(include.map(|include| Self { include, exclude: None, layers: None }))
+    }
+
+    /// Whether a module is named; `path` is its path in the model that was adapted.
+    pub(super) fn hits(&self, path: &str, module: Module) -> bool {
+        let all_linear = matches!(self.include, Pattern::AllLinear);
+        if all_linear && !module.is_linear() {
+            return false;
+        }
+        let layer_ok = match (&self.layers, module.layer()) {
+            (None, _) => true,
+            (Some(layers), Some(layer)) => layers.contains(&layer),
+            (Some(_), None) => false,
+        };
+        layer_ok && self.include.matches(path) && !self.exclude.as_ref().is_some_and(|e| e.matches(path))
+    }
+
+    /// The modules of `kind` that are named. Those outside of the blocks count only where
+    /// the file has them: a backbone may lack its pooler.
+    pub(super) fn matched(
+        &self,
+        fields: &Fields,
+        file: &File<'_>,
+        kind: impl Fn(Module) -> bool,
+    ) -> Result<Targets, CheckpointError> {
+        let named = |module: &Module| self.hits(&file.path(*module), *module);
+        let matched: Targets = file
+            .modules()
+            .into_iter()
+            .filter(|&module| kind(module))
+            .filter(named)
+            .filter(|&module| module.layer().is_some() || file.mentions(module))
+            .collect();
+        if matched.is_empty() {
+            return Err(
+                fields.wrong("target_modules", "matches no module of the backbone that can be adapted")
+            );
+        }
+        Ok(matched)
+    }
+}
+
+/// PEFT's `target_modules` for these modules: the shortest endings that match nothing else.
+pub(super) fn target_modules(
+    architecture: Architecture,
+    targets: &Targets,
+    num_layers: usize,
+) -> Vec<String> {
+    let all = Module::in_layers(num_layers);
+    let mut modules = Vec::new();
+    for module in targets.iter() {
+        let path = architecture.module_path(module);
+        let same_kind = |other: &Module| other.at_layer(0) == module.at_layer(0);
+        let endings = path.match_indices('.').map(|(i, _)| &path[i + 1..]).filter(|e| !starts_with_layer(e));
+        // `output.dense` is also the end of `attention.output.dense`. Where no ending is
+        // unique, every layer is named by its full path.
+        let unique = endings.rev().find(|ending| {
+            let pattern = Pattern::Names(vec![(*ending).to_owned()]);
+            let is_hit = |other: &&Module| pattern.matches(&architecture.module_path(**other));
+            all.iter().filter(is_hit).all(|other| same_kind(other) && is_covered(targets, *other, num_layers))
+        });
+        modules.push(unique.map_or(path.clone(), ToOwned::to_owned));
+    }
+    modules.sort();
+    modules.dedup();
+    modules
+}
+
+/// Whether a module is meant, or is kept out by `layers_to_transform`.
+fn is_covered(targets: &Targets, module: Module, num_layers: usize) -> bool {
+    targets.contains(module)
+        || layers_to_transform(targets, num_layers)
+            .is_some_and(|layers| module.layer().is_some_and(|layer| !layers.contains(&layer)))
+}
+
+fn starts_with_layer(ending: &str) -> bool {
+    ending.split('.').next().is_some_and(|part| part.parse::<usize>().is_ok())
+}
+
+/// The adapted layers, where the same linear layers are adapted in some layers and
+/// nothing in the others.
+pub(super) fn layers_to_transform(targets: &Targets, num_layers: usize) -> Option<Vec<usize>> {
+    let sites = |layer: usize| LinearSite::ALL.map(|site| targets.contains(Module::Linear { layer, site }));
+    let layers: Vec<usize> = (0..num_layers).filter(|&layer| sites(layer).contains(&true)).collect();
+    let first = sites(*layers.first()?);
+    let alike = layers.iter().all(|&layer| sites(layer) == first);
+    let inside = targets.iter().all(|module| module.layer().is_some());
+    (alike && inside && layers.len() < num_layers).then_some(layers)
+}

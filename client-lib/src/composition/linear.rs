@@ -1,0 +1,250 @@
+//! Composition at a linear layer.
+//!
+//! Adapters that add to the output or scale it give [`Update`]s, which are composed
+//! before one of them meets the frozen output: the frozen product is computed once
+//! for all rows, however many adapters share the batch. Methods that change the
+//! weight itself compute their rows' output whole.
+
+use candle_core::{Result, Tensor};
+use hub_schemas::backbone::Module;
+
+use super::node::{Node, Semantics, split_rows};
+use crate::{
+    backbones::LinearInput,
+    methods::{Adapter, Update},
+};
+
+/// The adapters at one linear layer.
+pub(super) struct LinearHook<'a> {
+    pub(super) adapters: &'a [Box<dyn Adapter>],
+    pub(super) semantics: Semantics,
+}
+
+impl LinearHook<'_> {
+    /// The layer's output, `[b, t, out]`, or several times as many rows.
+    pub(super) fn forward(&self, node: &Node, at: &LinearInput<'_>) -> Result<Tensor> {
+        if !self.touches(node, at.module) {
+            return at.linear.forward(at.x);
+        }
+        self.whole(node, at, None)
+    }
+
+    fn touches(&self, node: &Node, module: Module) -> bool {
+        node.any(self.adapters, &|adapter| adapter.is_at(module) || replaces(adapter, module))
+    }
+
+    /// Whether some adapter computes its rows' output by itself.
+    fn is_whole(&self, node: &Node, module: Module) -> bool {
+        node.any(self.adapters, &|adapter| adapter.transforms(module) || replaces(adapter, module))
+    }
+
+    /// The output under `node`; `y` is what it is before.
+    fn whole(&self, node: &Node, at: &LinearInput<'_>, y: Option<Tensor>) -> Result<Tensor> {
+        let base = |y: Option<Tensor>| y.map_or_else(|| at.linear.forward(at.x), Ok);
+        if !self.is_whole(node, at.module) {
+            let y = base(y)?;
+            return match self.update(node, at, None)? {
+                None => Ok(y),
+                Some(update) => {
+                    // A forked update has more rows than the output that all of them share.
+                    let rows = match &update {
+                        Update::Add(delta) => delta.dim(0)?,
+                        Update::Scale(factors) if factors.rank() == 3 => factors.dim(0)?.max(y.dim(0)?),
+                        Update::Scale(_) => y.dim(0)?,
+                    };
+                    update.apply(&crate::backbones::repeat_rows(&y, rows)?)
+                }
+            };
+        }
+        match node {
+            Node::Leaf(index) => self.leaf(self.adapters[*index].as_ref(), at, y),
+            Node::Nothing => base(y),
+            Node::Stack(children) => {
+                let step = |y: Option<Tensor>, child| self.whole(child, at, y).map(Some);
+                base(children.iter().try_fold(y, step)?)
+            }
+            Node::Average { children, weights } => {
+                let y = base(y)?;
+                let mut sum = y.zeros_like()?;
+                for (child, weight) in children.iter().zip(weights) {
+                    sum = (sum + (self.whole(child, at, Some(y.clone()))? * *weight)?)?;
+                }
+                Ok(sum)
+            }
+            Node::BatchSplit { children, .. } | Node::Parallel(children) => {
+                let x = node.forked(at.x, at.context.batch)?;
+                let y = y.map(|y| node.forked(&y, at.context.batch)).transpose()?;
+                let groups = groups(node, x.dim(0)?)?;
+                let xs = split_rows(&x, &groups)?;
+                let ys = y.map(|y| split_rows(&y, &groups)).transpose()?;
+                let one = |(i, child): (usize, &Node)| {
+                    let at = LinearInput { x: &xs[i], ..*at };
+                    self.whole(child, &at, ys.as_ref().map(|ys| ys[i].clone()))
+                };
+                let parts = children.iter().enumerate().map(one).collect::<Result<Vec<_>>>()?;
+                Tensor::cat(&parts, 0)
+            }
+            Node::Fuse { .. } | Node::Split { .. } => unsupported(node),
+        }
+    }
+
+    fn leaf(&self, adapter: &dyn Adapter, at: &LinearInput<'_>, y: Option<Tensor>) -> Result<Tensor> {
+        let (weight, bias) = names(at.module);
+        let linear = at.linear.replaced(adapter.replaced(&weight), adapter.replaced(&bias));
+        let own = LinearInput { linear: &linear, ..*at };
+        let y = match (adapter.transform(&own)?, replaces(adapter, at.module), y) {
+            (Some(y), ..) => y,
+            (None, false, Some(y)) => y,
+            (None, true, Some(_) | None) | (None, false, None) => linear.forward(at.x)?,
+        };
+        match adapter.update(&own, at.x)? {
+            Some(update) => update.apply(&y),
+            None => Ok(y),
+        }
+    }
+
+    /// What `node` adds to the output or scales it by, after `prior`.
+    fn update(&self, node: &Node, at: &LinearInput<'_>, prior: Option<Update>) -> Result<Option<Update>> {
+        if !self.touches(node, at.module) {
+            return Ok(prior);
+        }
+        match node {
+            Node::Leaf(index) => self.leaf_update(self.adapters[*index].as_ref(), at, prior),
+            Node::Nothing => Ok(prior),
+            Node::Stack(children) => {
+                children.iter().try_fold(prior, |prior, child| self.update(child, at, prior))
+            }
+            Node::Average { children, weights } => self.average(children, weights, at, prior.as_ref()),
+            Node::BatchSplit { children, .. } | Node::Parallel(children) => {
+                let x = node.forked(at.x, at.context.batch)?;
+                let groups = groups(node, x.dim(0)?)?;
+                let xs = split_rows(&x, &groups)?;
+                let mut parts = Vec::with_capacity(children.len());
+                let mut start = 0;
+                for ((child, x), &size) in children.iter().zip(&xs).zip(&groups) {
+                    let prior = prior.as_ref().map(|u| narrow(u, start, size, &groups)).transpose()?;
+                    start += size;
+                    parts.push(self.update(child, &LinearInput { x, ..*at }, prior)?);
+                }
+                join(&parts, &xs, at)
+            }
+            Node::Fuse { .. } | Node::Split { .. } => unsupported(node),
+        }
+    }
+
+    fn leaf_update(
+        &self,
+        adapter: &dyn Adapter,
+        at: &LinearInput<'_>,
+        prior: Option<Update>,
+    ) -> Result<Option<Update>> {
+        // The library feeds the first update to the second, so that their product remains.
+        let input = match (&prior, self.semantics) {
+            (Some(Update::Add(delta)), Semantics::Library) => delta.clone(),
+            _ => at.x.clone(),
+        };
+        let Some(own) = adapter.update(at, &input)? else { return Ok(prior) };
+        Ok(Some(match (prior, own, self.semantics) {
+            (None, own, _) | (Some(Update::Add(_)), own @ Update::Add(_), Semantics::Library) => own,
+            (Some(Update::Add(prior)), Update::Add(own), Semantics::Plain) => Update::Add((prior + own)?),
+            (Some(Update::Scale(prior)), Update::Scale(own), _) => Update::Scale(prior.broadcast_mul(&own)?),
+            (Some(_), _, _) => candle_core::bail!(
+                "at `{}` one adapter adds and another one scales; that can't be composed",
+                at.module
+            ),
+        }))
+    }
+
+    fn average(
+        &self,
+        children: &[Node],
+        weights: &[f64],
+        at: &LinearInput<'_>,
+        prior: Option<&Update>,
+    ) -> Result<Option<Update>> {
+        // The library takes a mean of values that are weighted already.
+        let share = match self.semantics {
+            Semantics::Library => 1.0 / children.len() as f64,
+            Semantics::Plain => 1.0,
+        };
+        let mut sum: Option<Update> = None;
+        for (child, weight) in children.iter().zip(weights) {
+            let Some(own) = self.update(child, at, prior.cloned())? else { continue };
+            let weight = weight * share;
+            sum = Some(match (sum, own) {
+                (None, Update::Add(own)) => Update::Add((own * weight)?),
+                (None, Update::Scale(own)) => Update::Scale((own * weight)?),
+                (Some(Update::Add(sum)), Update::Add(own)) => Update::Add((sum + (own * weight)?)?),
+                (Some(Update::Scale(sum)), Update::Scale(own)) => {
+                    Update::Scale(sum.broadcast_add(&(own * weight)?)?)
+                }
+                _ => candle_core::bail!(
+                    "at `{}` an adapter that adds and one that scales are averaged",
+                    at.module
+                ),
+            });
+        }
+        Ok(sum)
+    }
+}
+
+/// Canonical names of a module's weight and bias.
+fn names(module: Module) -> (String, String) {
+    (format!("{module}.weight"), format!("{module}.bias"))
+}
+
+fn replaces(adapter: &dyn Adapter, module: Module) -> bool {
+    let (weight, bias) = names(module);
+    adapter.replaced(&weight).is_some() || adapter.replaced(&bias).is_some()
+}
+
+fn groups(node: &Node, rows: usize) -> Result<Vec<usize>> {
+    node.groups(rows).unwrap_or_else(|| Ok(vec![rows]))
+}
+
+fn unsupported<T>(node: &Node) -> Result<T> {
+    let block = if matches!(node, Node::Fuse { .. }) { "Fuse" } else { "Split" };
+    candle_core::bail!("{block} composes bottleneck adapters; one of its members changes linear layers")
+}
+
+/// The part of an update for some rows.
+fn narrow(update: &Update, start: usize, size: usize, groups: &[usize]) -> Result<Update> {
+    let rows: usize = groups.iter().sum();
+    let cut = |x: &Tensor| {
+        // What is the same for all rows, or was made before the rows were forked.
+        if x.rank() < 3 || x.dim(0)? == 1 {
+            return Ok(x.clone());
+        }
+        crate::backbones::repeat_rows(x, rows)?.narrow(0, start, size)?.contiguous()
+    };
+    Ok(match update {
+        Update::Add(delta) => Update::Add(cut(delta)?),
+        Update::Scale(factors) => Update::Scale(cut(factors)?),
+    })
+}
+
+/// The updates of consecutive groups of rows as one; rows without one are left alone.
+fn join(parts: &[Option<Update>], xs: &[Tensor], at: &LinearInput<'_>) -> Result<Option<Update>> {
+    let adds = parts.iter().flatten().any(|u| matches!(u, Update::Add(_)));
+    let scales = parts.iter().flatten().any(|u| matches!(u, Update::Scale(_)));
+    if adds && scales {
+        candle_core::bail!("at `{}` some rows are added to and others scaled", at.module);
+    }
+    if !adds && !scales {
+        return Ok(None);
+    }
+    let outputs = at.linear.weight().dim(0)?;
+    let full = |(part, x): (&Option<Update>, &Tensor)| {
+        let (rows, positions, _) = x.dims3()?;
+        let shape = if adds { (rows, positions, outputs) } else { (rows, 1, outputs) };
+        match part {
+            Some(Update::Add(values)) => Ok(values.clone()),
+            Some(Update::Scale(values)) => values.broadcast_as(shape)?.contiguous(),
+            None if adds => Tensor::zeros(shape, x.dtype(), x.device()),
+            None => Tensor::ones(shape, x.dtype(), x.device()),
+        }
+    };
+    let all = parts.iter().zip(xs).map(full).collect::<Result<Vec<_>>>()?;
+    let all = Tensor::cat(&all, 0)?;
+    Ok(Some(if adds { Update::Add(all) } else { Update::Scale(all) }))
+}

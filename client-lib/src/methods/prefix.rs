@@ -1,0 +1,128 @@
+//! Prefix tuning (Li & Liang 2021): learned keys and values in front of every attention's.
+//!
+//! The prefix is one tensor `[length, 2 · layers · h]`: keys of the `i`-th adapted layer
+//! in columns `2 i h ..`, values in the next `h`. Reparameterised it is
+//! `W₂ φ(W₁ E + b₁) + b₂` of an embedding `E [length, h]`. Not the identity at the start.
+
+use std::collections::BTreeMap;
+
+use candle_core::{D, Result, Tensor};
+use hub_schemas::{
+    backbone::BackboneShape,
+    layout::Slot,
+    method::{Activation, PrefixConfig},
+};
+
+use super::{
+    Adapter, PrefixStates,
+    affine::Affine,
+    gate::{Gate, GateMean},
+    take,
+};
+use crate::{
+    backbones::{AttentionInput, Mode},
+    init::Initialiser,
+    ops::{DropoutKey, activate, dropout},
+};
+
+/// The prefix of every adapted layer.
+#[derive(Debug)]
+pub(super) struct Prefix {
+    source: Source,
+    /// Adapted layer to its place among the adapted ones.
+    order: BTreeMap<usize, usize>,
+    gates: BTreeMap<usize, Gate>,
+    hidden: usize,
+    dropout: f64,
+    salt: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Flat(Tensor),
+    Network { embedding: Tensor, down: Affine, up: Affine, activation: Activation },
+}
+
+impl Source {
+    fn value(&self) -> Result<Tensor> {
+        match self {
+            Self::Flat(prefix) => Ok(prefix.clone()),
+            Self::Network { embedding, down, up, activation } => {
+                up.linear(&activate(&down.linear(embedding)?, *activation)?)
+            }
+        }
+    }
+}
+
+impl Prefix {
+    pub(super) fn new(
+        config: &PrefixConfig,
+        shape: &BackboneShape,
+        tensors: &BTreeMap<String, Tensor>,
+        mean: GateMean,
+        salt: u64,
+    ) -> Result<Self> {
+        let source = match config.bottleneck_size {
+            None => Source::Flat(take(tensors, "shared.prefix")?),
+            Some(_) => Source::Network {
+                embedding: take(tensors, "shared.prefix.embedding")?,
+                down: Affine::take(tensors, "shared.prefix.down")?,
+                up: Affine::take(tensors, "shared.prefix.up")?,
+                activation: config.non_linearity,
+            },
+        };
+        let layers = config.layers(shape);
+        let gate = |&layer: &usize| {
+            Ok((layer, Gate::take(tensors, &format!("layers.{layer}.self_attention"), mean)?))
+        };
+        let gates =
+            if config.use_gating { layers.iter().map(gate).collect::<Result<_>>()? } else { BTreeMap::new() };
+        let order = layers.into_iter().enumerate().map(|(i, layer)| (layer, i)).collect();
+        Ok(Self { source, order, gates, hidden: shape.hidden_size, dropout: config.dropout, salt })
+    }
+}
+
+impl Adapter for Prefix {
+    fn is_at_attention(&self, layer: usize) -> bool {
+        self.order.contains_key(&layer)
+    }
+
+    fn prefix(&self, at: &AttentionInput<'_>) -> Result<Option<PrefixStates>> {
+        let Some(&index) = self.order.get(&at.layer) else { return Ok(None) };
+        let rows = at.x.dim(0)?;
+        let all = self.source.value()?;
+        let part = |side: usize| {
+            let own = all.narrow(D::Minus1, (2 * index + side) * self.hidden, self.hidden)?;
+            let states = own.unsqueeze(0)?.broadcast_as((rows, own.dim(0)?, self.hidden))?.contiguous()?;
+            match at.context.mode {
+                Mode::Eval => Ok(states),
+                Mode::Train { seed, step } => {
+                    let site = self.salt << 32 | 2 << 24 | (2 * index + side) as u64;
+                    dropout(&states, self.dropout, DropoutKey { seed, step, site })
+                }
+            }
+        };
+        let (mut keys, mut values) = (part(0)?, part(1)?);
+        if let Some(gate) = self.gates.get(&at.layer) {
+            // One gate for both, or the first for keys and the last for values.
+            let open = gate.open(at.x, at.context)?;
+            let last = open.dim(2)? - 1;
+            keys = keys.broadcast_mul(&open.narrow(2, 0, 1)?)?;
+            values = values.broadcast_mul(&open.narrow(2, last, 1)?)?;
+        }
+        Ok(Some(PrefixStates { keys, values }))
+    }
+}
+
+/// PyTorch's defaults for an embedding and for linear layers.
+pub(super) fn initialiser(slot: &Slot, config: &PrefixConfig) -> Initialiser {
+    match slot.part.as_str() {
+        "prefix" | "prefix.embedding" => Initialiser::Normal { std: 1.0 },
+        "prefix.up.bias" => {
+            Initialiser::Uniform { bound: 1.0 / (config.bottleneck_size.unwrap_or(1) as f64).sqrt() }
+        }
+        "gate.weight" => Initialiser::Normal { std: 0.02 },
+        "gate.bias" | "prefix.down.bias" => Initialiser::Constant(0.0),
+        _ => Initialiser::KaimingUniform,
+    }
+}

@@ -1,0 +1,140 @@
+//! ReFT (Wu et al. 2024): low-rank interventions after a block, at its first and last
+//! positions that are not padding.
+//!
+//! `Φ(h) = h + Rᵀ (f(W h + b) − R h)` with `R [r, h]`; DiReFT has no `− R h`. Where the
+//! ends overlap, the intervention at the end wins. Equal to `adapters` 1.3.0; its
+//! LoReFT stores `R` as a parametrisation, here it is the matrix itself.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Result, Tensor};
+use hub_schemas::{
+    backbone::BackboneShape,
+    layout::Slot,
+    method::{Activation, ReftConfig},
+};
+
+use super::{Adapter, affine::Affine, take};
+use crate::{
+    backbones::{Context, Mode, repeat_rows},
+    init::Initialiser,
+    ops::{DropoutKey, activate, dropout, linear},
+};
+
+/// The interventions of every adapted layer.
+#[derive(Debug)]
+pub(super) struct Reft {
+    config: ReftConfig,
+    layers: BTreeMap<usize, Vec<Unit>>,
+    salt: u64,
+}
+
+#[derive(Debug)]
+struct Unit {
+    source: Affine,
+    projection: Tensor,
+    subtract: bool,
+    activation: Option<Activation>,
+}
+
+impl Unit {
+    fn forward(&self, h: &Tensor) -> Result<Tensor> {
+        let mut source = self.source.linear(h)?;
+        if let Some(activation) = self.activation {
+            source = activate(&source, activation)?;
+        }
+        if self.subtract {
+            source = (source - linear(h, &self.projection, None)?)?;
+        }
+        h + linear(&source, &self.projection.t()?.contiguous()?, None)?
+    }
+}
+
+impl Reft {
+    pub(super) fn new(
+        config: &ReftConfig,
+        shape: &BackboneShape,
+        tensors: &BTreeMap<String, Tensor>,
+        salt: u64,
+    ) -> Result<Self> {
+        let unit = |layer: usize, unit: usize| {
+            let at = format!("layers.{layer}.block.unit{unit}");
+            Ok(Unit {
+                source: Affine::take(tensors, &format!("{at}.source"))?,
+                projection: take(tensors, &format!("{at}.projection"))?,
+                subtract: config.subtract_projection,
+                activation: config.non_linearity,
+            })
+        };
+        let mut layers = BTreeMap::new();
+        for layer in (0..shape.num_layers).filter(|&layer| config.is_at(layer)) {
+            let units = (0..config.units()).map(|u| unit(layer, u)).collect::<Result<Vec<_>>>()?;
+            layers.insert(layer, units);
+        }
+        Ok(Self { config: config.clone(), layers, salt })
+    }
+
+    /// The changed state of every position, with dropout in training.
+    fn changed(&self, unit: &Unit, x: &Tensor, site: u64, mode: Mode) -> Result<Tensor> {
+        let changed = unit.forward(x)?;
+        match mode {
+            Mode::Eval => Ok(changed),
+            Mode::Train { seed, step } => {
+                let site = self.salt << 32 | 3 << 24 | site;
+                dropout(&changed, self.config.dropout, DropoutKey { seed, step, site })
+            }
+        }
+    }
+}
+
+impl Adapter for Reft {
+    fn block(&self, layer: usize, x: &Tensor, context: &Context) -> Result<Option<Tensor>> {
+        let Some(units) = self.layers.get(&layer) else { return Ok(None) };
+        let (rows, positions, h) = x.dims3()?;
+        let mask = repeat_rows(&context.attention_mask, rows)?;
+        let ends = Ends::new(&mask, self.config.prefix_positions, self.config.suffix_positions)?;
+        let mut state = x.clone();
+        for (index, chosen) in [ends.first, ends.last].into_iter().enumerate() {
+            let Some(unit) = units.get(index).or(units.first()) else { continue };
+            if !chosen.contains(&1) {
+                continue;
+            }
+            let changed = self.changed(unit, x, (2 * layer + index) as u64, context.mode)?;
+            let chosen = Tensor::from_vec(chosen, (rows, positions, 1), x.device())?;
+            state = chosen.broadcast_as((rows, positions, h))?.where_cond(&changed, &state)?;
+        }
+        Ok(Some(state))
+    }
+}
+
+/// Which positions are changed: 1 where they are, row-major `[b, t]`.
+struct Ends {
+    first: Vec<u8>,
+    last: Vec<u8>,
+}
+
+impl Ends {
+    fn new(mask: &Tensor, prefix: usize, suffix: usize) -> Result<Self> {
+        let rows = mask.to_dtype(candle_core::DType::U32)?.to_vec2::<u32>()?;
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        for row in rows {
+            let start = row.iter().position(|&m| m != 0).unwrap_or(0);
+            let end = start + row.iter().filter(|&&m| m != 0).count();
+            let within = |from: usize, to: usize| {
+                (0..row.len()).map(move |i| u8::from((from..to).contains(&i))).collect::<Vec<_>>()
+            };
+            first.extend(within(start, start + prefix));
+            last.extend(within(end.saturating_sub(suffix), end));
+        }
+        Ok(Self { first, last })
+    }
+}
+
+/// The library draws both as PyTorch draws linear layers; an orthonormal `R` is made so
+/// when the parameters are set up.
+pub(super) fn initialiser(slot: &Slot) -> Initialiser {
+    match slot.part.rsplit('.').next() {
+        Some("bias") => Initialiser::Constant(0.0),
+        _ => Initialiser::KaimingUniform,
+    }
+}

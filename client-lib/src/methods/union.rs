@@ -1,0 +1,95 @@
+//! Several methods in one adapter: at each hook point the parts that have something to do.
+
+use candle_core::{Result, Tensor};
+use hub_schemas::backbone::{Module, SubLayer, Table};
+
+use super::{Adapter, PrefixStates, SubLayerAdapter, Update};
+use crate::backbones::{AttentionInput, Context, GatedPrompt, LinearInput};
+
+/// The parts of a union, in its order.
+#[derive(Debug)]
+pub(super) struct Union(pub(super) Vec<Box<dyn Adapter>>);
+
+impl Union {
+    fn first<T>(&self, ask: impl Fn(&dyn Adapter) -> Result<Option<T>>) -> Result<Option<T>> {
+        for part in &self.0 {
+            if let Some(answer) = ask(part.as_ref())? {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Each part on what the one before has made.
+    fn chain(
+        &self,
+        x: &Tensor,
+        step: impl Fn(&dyn Adapter, &Tensor) -> Result<Option<Tensor>>,
+    ) -> Result<Option<Tensor>> {
+        let mut state: Option<Tensor> = None;
+        for part in &self.0 {
+            if let Some(next) = step(part.as_ref(), state.as_ref().unwrap_or(x))? {
+                state = Some(next);
+            }
+        }
+        Ok(state)
+    }
+}
+
+impl Adapter for Union {
+    fn replaced(&self, name: &str) -> Option<&Tensor> {
+        self.0.iter().find_map(|part| part.replaced(name))
+    }
+
+    fn embedding(&self, table: Table, ids: &Tensor) -> Result<Option<Tensor>> {
+        self.first(|part| part.embedding(table, ids))
+    }
+
+    fn words(&self, words: &Tensor) -> Result<Option<Tensor>> {
+        self.chain(words, |part, words| part.words(words))
+    }
+
+    fn embeddings(&self, x: &Tensor, context: &Context) -> Result<Option<Tensor>> {
+        self.chain(x, |part, x| part.embeddings(x, context))
+    }
+
+    fn invert(&self, x: &Tensor) -> Result<Option<Tensor>> {
+        self.chain(x, |part, x| part.invert(x))
+    }
+
+    fn is_at(&self, module: Module) -> bool {
+        self.0.iter().any(|part| part.is_at(module))
+    }
+
+    fn transforms(&self, module: Module) -> bool {
+        self.0.iter().any(|part| part.transforms(module))
+    }
+
+    fn is_at_attention(&self, layer: usize) -> bool {
+        self.0.iter().any(|part| part.is_at_attention(layer))
+    }
+
+    fn transform(&self, at: &LinearInput<'_>) -> Result<Option<Tensor>> {
+        self.first(|part| part.transform(at))
+    }
+
+    fn update(&self, at: &LinearInput<'_>, input: &Tensor) -> Result<Option<Update>> {
+        self.first(|part| part.update(at, input))
+    }
+
+    fn prefix(&self, at: &AttentionInput<'_>) -> Result<Option<PrefixStates>> {
+        self.first(|part| part.prefix(at))
+    }
+
+    fn gated_prompt(&self, at: &AttentionInput<'_>) -> Result<Option<GatedPrompt>> {
+        self.first(|part| part.gated_prompt(at))
+    }
+
+    fn sublayer(&self, layer: usize, sublayer: SubLayer) -> Option<&dyn SubLayerAdapter> {
+        self.0.iter().find_map(|part| part.sublayer(layer, sublayer))
+    }
+
+    fn block(&self, layer: usize, x: &Tensor, context: &Context) -> Result<Option<Tensor>> {
+        self.chain(x, |part, x| part.block(layer, x, context))
+    }
+}

@@ -1,0 +1,159 @@
+//! VeRA (Kopiczko et al. 2024): `y + Λ_b B Λ_d A dropout(x)`, `A` and `B` random, frozen and
+//! shared by all layers, cut to each layer's size.
+//!
+//! Equal to PEFT 0.21. `adapters` 1.3.0 has square matrices in place of the diagonals
+//! and scales by `α / r`.
+
+use std::collections::BTreeMap;
+
+use candle_core::{D, Result, Tensor};
+use hub_schemas::{
+    backbone::Module,
+    layout::Slot,
+    method::{Dora, VeraConfig, VeraScaling},
+};
+
+use super::{
+    Adapter, Update,
+    gate::{Gate, GateMean},
+    take,
+};
+use crate::{
+    backbones::{Context, LinearInput, Mode},
+    init::Initialiser,
+    ops::{DropoutKey, dropout, linear},
+};
+
+/// The shared matrices and every layer's diagonals.
+#[derive(Debug)]
+pub(super) struct Vera {
+    config: VeraConfig,
+    a: Tensor,
+    b: Tensor,
+    layers: BTreeMap<Module, Layer>,
+    salt: u64,
+}
+
+#[derive(Debug)]
+struct Layer {
+    d: Tensor,
+    b: Tensor,
+    gate: Option<Gate>,
+    magnitude: Option<Tensor>,
+    site: u64,
+}
+
+impl Vera {
+    pub(super) fn new(
+        config: &VeraConfig,
+        tensors: &BTreeMap<String, Tensor>,
+        mean: GateMean,
+        salt: u64,
+    ) -> Result<Self> {
+        let mut layers = BTreeMap::new();
+        for (index, module) in config.targets.iter().enumerate() {
+            let at = module.to_string();
+            let layer = Layer {
+                d: take(tensors, &format!("{at}.lambda_d"))?,
+                b: take(tensors, &format!("{at}.lambda_b"))?,
+                gate: config.use_gating.then(|| Gate::take(tensors, &at, mean)).transpose()?,
+                magnitude: (config.dora.map(|_| take(tensors, &format!("{at}.magnitude")))).transpose()?,
+                site: index as u64,
+            };
+            layers.insert(module, layer);
+        }
+        let (a, b) = (take(tensors, "shared.vera_a")?, take(tensors, "shared.vera_b")?);
+        Ok(Self { config: config.clone(), a, b, layers, salt })
+    }
+
+    /// `Λ_b B Λ_d A x`, without any scaling; `x [.., in]`, `weight [out, in]` gives the sizes.
+    fn product(&self, layer: &Layer, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        let (outputs, inputs) = weight.dims2()?;
+        let a = self.a.narrow(1, 0, inputs)?.contiguous()?;
+        let b = self.b.narrow(0, 0, outputs)?.contiguous()?;
+        let narrow = linear(x, &a, None)?;
+        match self.config.scaling {
+            VeraScaling::Diagonal => {
+                linear(&narrow.broadcast_mul(&layer.d)?, &b, None)?.broadcast_mul(&layer.b)
+            }
+            VeraScaling::Matrix => {
+                linear(&linear(&linear(&narrow, &layer.d, None)?, &b, None)?, &layer.b, None)
+            }
+        }
+    }
+
+    fn delta(&self, layer: &Layer, at: &LinearInput<'_>, input: &Tensor) -> Result<Tensor> {
+        let x = self.dropped(input, layer.site, at.context)?;
+        let y = self.product(layer, &x, at.linear.weight())?;
+        match &layer.gate {
+            Some(gate) => y.broadcast_mul(&gate.open(at.x, at.context)?),
+            None => y * self.factor(),
+        }
+    }
+
+    fn factor(&self) -> f64 {
+        self.config.alpha.map_or(1.0, |alpha| alpha / self.config.r as f64)
+    }
+
+    fn dropped(&self, x: &Tensor, site: u64, context: &Context) -> Result<Tensor> {
+        match context.mode {
+            Mode::Eval => Ok(x.clone()),
+            Mode::Train { seed, step } => {
+                let site = self.salt << 32 | 4 << 24 | site;
+                dropout(x, self.config.dropout, DropoutKey { seed, step, site })
+            }
+        }
+    }
+}
+
+impl Adapter for Vera {
+    fn is_at(&self, module: Module) -> bool {
+        self.layers.contains_key(&module)
+    }
+
+    /// `DVoRA`: as DoRA, on the update of VeRA.
+    fn transforms(&self, module: Module) -> bool {
+        self.config.dora.is_some() && self.is_at(module)
+    }
+
+    fn transform(&self, at: &LinearInput<'_>) -> Result<Option<Tensor>> {
+        let Some(layer) = self.layers.get(&at.module) else { return Ok(None) };
+        let Some((dora, magnitude)) = self.config.dora.zip(layer.magnitude.as_ref()) else { return Ok(None) };
+        let weight = at.linear.weight();
+        let eye = Tensor::eye(weight.dim(1)?, weight.dtype(), weight.device())?;
+        // The rows of ΔWᵀ are what the identity's rows become.
+        let update = self.product(layer, &eye, weight)?.t()?;
+        let factor = if dora == Dora::Scaled { self.factor() } else { 1.0 };
+        let norm = (weight + (update * factor)?)?.sqr()?.sum(D::Minus1)?.sqrt()?.detach();
+        let scale = (magnitude / norm)?;
+        let delta = self.delta(layer, at, at.x)?;
+        match dora {
+            Dora::Unscaled => (at.linear.forward(at.x)? + delta)?.broadcast_mul(&scale).map(Some),
+            Dora::Scaled => {
+                let y = (at.linear.forward_without_bias(at.x)? + delta)?.broadcast_mul(&scale)?;
+                at.linear.bias().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias)).map(Some)
+            }
+        }
+    }
+
+    fn update(&self, at: &LinearInput<'_>, input: &Tensor) -> Result<Option<Update>> {
+        let Some(layer) = self.layers.get(&at.module).filter(|l| l.magnitude.is_none()) else {
+            return Ok(None);
+        };
+        self.delta(layer, at, input).map(Update::Add).map(Some)
+    }
+}
+
+/// Random matrices Kaiming-uniform (a = 0), diagonals constant.
+pub(super) fn initialiser(config: &VeraConfig, slot: &Slot) -> Initialiser {
+    let fan_in = slot.shape.last().copied().unwrap_or(1).max(1) as f64;
+    match (slot.part.as_str(), config.scaling) {
+        ("vera_a" | "vera_b", _) => Initialiser::Uniform { bound: (6.0 / fan_in).sqrt() },
+        ("lambda_d", VeraScaling::Diagonal) => Initialiser::Constant(config.d_initial as f32),
+        ("lambda_b", VeraScaling::Diagonal) => Initialiser::Constant(config.b_initial as f32),
+        ("lambda_d", VeraScaling::Matrix) => Initialiser::Diagonal { value: config.d_initial as f32 },
+        ("lambda_b", VeraScaling::Matrix) => Initialiser::Diagonal { value: config.b_initial as f32 },
+        ("gate.weight", _) => Initialiser::Normal { std: 0.02 },
+        _ => Initialiser::Constant(0.0),
+    }
+}

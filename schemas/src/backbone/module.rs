@@ -1,0 +1,193 @@
+//! The modules of a backbone that an adapter can change.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{BackboneShape, LinearSite, SubLayer};
+
+/// A lookup table of the embedding block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Table {
+    /// One row per token.
+    Word,
+    /// One row per position.
+    Position,
+    /// One row per segment.
+    TokenType,
+}
+
+impl Table {
+    /// Every table.
+    pub const ALL: [Self; 3] = [Self::Word, Self::Position, Self::TokenType];
+
+    /// The name used in tensor slots.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Word => "word",
+            Self::Position => "position",
+            Self::TokenType => "token_type",
+        }
+    }
+}
+
+/// A module with weights of its own, wherever it stands in the backbone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Module {
+    /// A lookup table.
+    Embedding(Table),
+    /// The norm of the embedding block.
+    EmbeddingNorm,
+    /// A linear layer of a block.
+    Linear {
+        /// Index of the block.
+        layer: usize,
+        /// Which one.
+        site: LinearSite,
+    },
+    /// The norm of a sub-layer.
+    Norm {
+        /// Index of the block.
+        layer: usize,
+        /// Which one.
+        sublayer: SubLayer,
+    },
+    /// The pooler's linear layer.
+    Pooler,
+}
+
+/// Not a module of a backbone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a module of a backbone, such as `layers.3.query`, `layers.3.ffn.norm` or `embeddings.word`"
+)]
+pub struct ParseModuleError(pub String);
+
+impl Module {
+    /// The block it stands in.
+    pub const fn layer(self) -> Option<usize> {
+        match self {
+            Self::Linear { layer, .. } | Self::Norm { layer, .. } => Some(layer),
+            Self::Embedding(_) | Self::EmbeddingNorm | Self::Pooler => None,
+        }
+    }
+
+    /// Whether it multiplies its input with a matrix.
+    pub const fn is_linear(self) -> bool {
+        matches!(self, Self::Linear { .. } | Self::Pooler)
+    }
+
+    /// Whether it is a layer norm.
+    pub const fn is_norm(self) -> bool {
+        matches!(self, Self::Norm { .. } | Self::EmbeddingNorm)
+    }
+
+    /// The same module of another block.
+    pub const fn at_layer(self, layer: usize) -> Self {
+        match self {
+            Self::Linear { site, .. } => Self::Linear { layer, site },
+            Self::Norm { sublayer, .. } => Self::Norm { layer, sublayer },
+            other => other,
+        }
+    }
+
+    /// Canonical names of its tensors: the weight, and the bias where modules of its kind have one.
+    pub fn tensors(self) -> Vec<String> {
+        match self {
+            Self::Embedding(_) => vec![self.to_string()],
+            _ => vec![format!("{self}.weight"), format!("{self}.bias")],
+        }
+    }
+
+    /// Every module of a backbone of this shape, in the order of computation.
+    pub fn all(shape: &BackboneShape) -> Vec<Self> {
+        Self::in_layers(shape.num_layers)
+    }
+
+    /// Every module of a backbone with so many blocks.
+    pub fn in_layers(num_layers: usize) -> Vec<Self> {
+        let mut modules: Vec<Self> = Table::ALL.into_iter().map(Self::Embedding).collect();
+        modules.push(Self::EmbeddingNorm);
+        for layer in 0..num_layers {
+            modules.extend(LinearSite::ALL.map(|site| Self::Linear { layer, site }));
+            modules.extend(SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer }));
+        }
+        modules.push(Self::Pooler);
+        modules
+    }
+
+    /// The part of the name behind `layers.N.`, or the whole name.
+    pub(super) fn kind(self) -> String {
+        match self {
+            Self::Embedding(table) => format!("embeddings.{}", table.as_str()),
+            Self::EmbeddingNorm => "embeddings.norm".to_owned(),
+            Self::Linear { site, .. } => site.as_str().to_owned(),
+            Self::Norm { sublayer, .. } => format!("{}.norm", sublayer.as_str()),
+            Self::Pooler => "pooler".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.layer() {
+            Some(layer) => write!(f, "layers.{layer}.{}", self.kind()),
+            None => f.write_str(&self.kind()),
+        }
+    }
+}
+
+impl From<Module> for String {
+    fn from(module: Module) -> Self {
+        module.to_string()
+    }
+}
+
+impl TryFrom<String> for Module {
+    type Error = ParseModuleError;
+    fn try_from(text: String) -> Result<Self, ParseModuleError> {
+        text.parse()
+    }
+}
+
+impl FromStr for Module {
+    type Err = ParseModuleError;
+    fn from_str(text: &str) -> Result<Self, ParseModuleError> {
+        let wrong = || ParseModuleError(text.to_owned());
+        let outside = [Self::EmbeddingNorm, Self::Pooler];
+        if let Some(module) =
+            Table::ALL.map(Self::Embedding).into_iter().chain(outside).find(|m| m.kind() == text)
+        {
+            return Ok(module);
+        }
+        let (layer, kind) = text.strip_prefix("layers.").and_then(|t| t.split_once('.')).ok_or_else(wrong)?;
+        let layer = layer.parse().map_err(|_| wrong())?;
+        let linears = LinearSite::ALL.map(|site| Self::Linear { layer, site });
+        let norms = SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer });
+        linears.into_iter().chain(norms).find(|m| m.kind() == kind).ok_or_else(wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_module_has_one_name() {
+        let shape = BackboneShape {
+            hidden_size: 8,
+            num_layers: 12,
+            num_heads: 2,
+            intermediate_size: 16,
+            vocab_size: 9,
+            max_positions: 16,
+            token_types: 2,
+        };
+        for module in Module::all(&shape) {
+            assert_eq!(module.to_string().parse(), Ok(module));
+        }
+        assert!("layers.x.query".parse::<Module>().is_err());
+        assert!("layers.1.head".parse::<Module>().is_err());
+    }
+}

@@ -1,0 +1,81 @@
+//! The linear layers and sub-layers of a transformer block.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A linear layer inside a transformer block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinearSite {
+    /// Projects the block's input to attention queries.
+    Query,
+    /// Projects the block's input to attention keys.
+    Key,
+    /// Projects the block's input to attention values.
+    Value,
+    /// Projects the concatenated heads back to the hidden size.
+    AttentionOutput,
+    /// The feed-forward network's first projection.
+    FfnUp,
+    /// The feed-forward network's last projection.
+    FfnDown,
+}
+
+impl LinearSite {
+    /// Every site, in the order of computation.
+    pub const ALL: [Self; 6] =
+        [Self::Query, Self::Key, Self::Value, Self::AttentionOutput, Self::FfnUp, Self::FfnDown];
+
+    /// The name used in tensor slots, manifests and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::AttentionOutput => "attention_output",
+            Self::FfnUp => "ffn_up",
+            Self::FfnDown => "ffn_down",
+        }
+    }
+}
+
+impl std::fmt::Display for LinearSite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Not a linear layer of a block.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a linear layer; these are: query, key, value, attention_output, ffn_up, ffn_down")]
+pub struct UnknownSite(pub String);
+
+impl std::str::FromStr for LinearSite {
+    type Err = UnknownSite;
+    fn from_str(text: &str) -> Result<Self, UnknownSite> {
+        Self::ALL.into_iter().find(|s| s.as_str() == text).ok_or_else(|| UnknownSite(text.to_owned()))
+    }
+}
+
+/// A sub-layer of a transformer block: what a residual connection goes around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubLayer {
+    /// Multi-head attention with its output projection.
+    Attention,
+    /// The feed-forward network.
+    Ffn,
+}
+
+impl SubLayer {
+    /// Both, in the order of computation.
+    pub const ALL: [Self; 2] = [Self::Attention, Self::Ffn];
+
+    /// The name used in tensor slots.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attention => "attention",
+            Self::Ffn => "ffn",
+        }
+    }
+}

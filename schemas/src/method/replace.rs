@@ -1,0 +1,106 @@
+//! Trained copies of the backbone's own tensors.
+//!
+//! `BitFit` (Ben Zaken et al. 2022) trains the biases, layer-norm tuning the norms,
+//! full fine-tuning everything; PEFT's `bias` and `modules_to_save` add such copies
+//! to another method. The file holds the trained values, not differences.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{MethodError, MethodSpec};
+use crate::{
+    backbone::{BackboneShape, Module},
+    layout::{Place, Slot},
+};
+
+/// Which tensors of the backbone are replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReplaceConfig {
+    /// What people call this selection: `bitfit`, `layer-norm`, `full`, or `modules`.
+    pub selection: String,
+    /// Canonical names, such as `layers.3.query.bias`.
+    pub tensors: BTreeSet<String>,
+}
+
+impl ReplaceConfig {
+    /// Every bias (Ben Zaken et al. 2022).
+    pub fn bitfit(shape: &BackboneShape) -> Self {
+        Self::select("bitfit", shape, |module, tensor| module != Module::Pooler && tensor.ends_with(".bias"))
+    }
+
+    /// Weight and bias of every norm.
+    pub fn layer_norm(shape: &BackboneShape) -> Self {
+        Self::select("layer-norm", shape, |module, _| module.is_norm())
+    }
+
+    /// Everything but the pooler.
+    pub fn full(shape: &BackboneShape) -> Self {
+        Self::select("full", shape, |module, _| module != Module::Pooler)
+    }
+
+    fn select(name: &str, shape: &BackboneShape, wanted: impl Fn(Module, &str) -> bool) -> Self {
+        let tensors = Module::all(shape)
+            .into_iter()
+            .flat_map(|module| module.tensors().into_iter().map(move |tensor| (module, tensor)))
+            .filter(|(module, tensor)| wanted(*module, tensor))
+            .map(|(_, tensor)| tensor)
+            .collect();
+        Self { selection: name.to_owned(), tensors }
+    }
+
+    /// The module of a canonical tensor name, and its shape.
+    fn find(tensor: &str, shape: &BackboneShape) -> Option<(Module, &'static str, Vec<usize>)> {
+        if let Ok(module @ Module::Embedding(_)) = tensor.parse() {
+            let (rows, width) = shape.module_dims(module);
+            return Some((module, "replaced", vec![rows, width]));
+        }
+        let (module, part) = tensor.rsplit_once('.')?;
+        let module: Module = module.parse().ok()?;
+        let (inputs, outputs) = shape.module_dims(module);
+        match part {
+            "bias" => Some((module, "replaced.bias", vec![outputs])),
+            "weight" if module.is_norm() => Some((module, "replaced.weight", vec![outputs])),
+            "weight" => Some((module, "replaced.weight", vec![outputs, inputs])),
+            _ => None,
+        }
+    }
+}
+
+impl MethodSpec for ReplaceConfig {
+    fn kind(&self) -> &'static str {
+        "replace"
+    }
+
+    fn summary(&self) -> String {
+        format!("{} ({} tensors)", self.selection, self.tensors.len())
+    }
+
+    fn validate(&self, shape: &BackboneShape) -> Result<(), MethodError> {
+        let wrong = |found: String, expected: &str| {
+            Err(MethodError::Field { field: "tensors", found, expected: expected.to_owned() })
+        };
+        if self.tensors.is_empty() {
+            return wrong("empty".to_owned(), "it must name at least one tensor of the backbone");
+        }
+        for tensor in &self.tensors {
+            match Self::find(tensor, shape) {
+                None => return wrong(format!("`{tensor}`"), "it must name tensors of the backbone"),
+                Some((module, ..)) => match module.layer() {
+                    Some(layer) if layer >= shape.num_layers => {
+                        let last = shape.num_layers - 1;
+                        return Err(MethodError::Layer { field: "tensors", layer, last });
+                    }
+                    _ => {}
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {
+        let found = self.tensors.iter().filter_map(|tensor| Self::find(tensor, shape));
+        found.map(|(module, part, dims)| Slot::new(Place::Module(module), part, &dims)).collect()
+    }
+}
