@@ -14,6 +14,7 @@ mod error;
 mod fields;
 mod folder;
 mod peft_config;
+mod pickle;
 mod weights;
 mod write;
 
@@ -23,5 +24,6 @@ pub use card::model_card;
 pub use convert::convert;
 pub use error::CheckpointError;
 pub use folder::{AdapterFolder, read_bounded};
+pub use pickle::PickleError;
 pub use weights::{SlotData, TensorFile};
 pub use write::{AdapterToWrite, write_adapter};

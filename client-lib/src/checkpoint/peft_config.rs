@@ -10,7 +10,7 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed};
+use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed, weights::stored_name};
 
 /// Fields that say nothing about what the weights compute.
 const HARMLESS: &[&str] = &[
@@ -46,7 +46,7 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let use_rslora = fields.bool_or("use_rslora", false)?;
     let saved = fields.texts("modules_to_save")?.unwrap_or_default();
 
-    let weights = TensorFile::open(&dir.join(PEFT_WEIGHTS))?;
+    let weights = TensorFile::open(&dir.join(stored_name(dir, PEFT_WEIGHTS)))?;
     let architecture = Architecture::Bert;
     let classifier = architecture.classifier_path();
     // `score` is PEFT's other default; it matches nothing in these models.
