@@ -5,7 +5,7 @@ use std::path::Path;
 use hub_schemas::{
     backbone::Architecture,
     head::{ClassificationHead, Head, Pooling},
-    layout::{ADAPTERS_WEIGHTS, Format, HEAD_CONFIG, HEAD_WEIGHTS},
+    layout::{ADAPTERS_WEIGHTS, Format, HEAD_CONFIG},
     method::Method,
 };
 use serde_json::{Map, Value, json};
@@ -15,6 +15,7 @@ use super::{
     adapters::{self, Reading},
     fields::Fields,
     folder::{Parsed, read_json},
+    weights::stored_name,
 };
 
 /// Version whose rules our files follow.
@@ -28,7 +29,7 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let config = fields
         .object("config")?
         .ok_or_else(|| fields.wrong("config", "is missing; it holds the adapter's method"))?;
-    let weights = TensorFile::open(&dir.join(ADAPTERS_WEIGHTS))?;
+    let weights = TensorFile::open(&dir.join(stored_name(dir, ADAPTERS_WEIGHTS)))?;
     let method = common.reading(path, num_layers(&weights)).method(config)?;
     let prefix = format!("{}.", common.architecture.model_prefix());
     let prefixed = weights.header.tensors.keys().any(|name| name.starts_with(&prefix));
@@ -110,9 +111,6 @@ fn num_layers(weights: &TensorFile) -> usize {
 
 fn parse_head(dir: &Path) -> Result<(Head, Vec<String>, String), CheckpointError> {
     let path = dir.join(HEAD_CONFIG);
-    if !dir.join(HEAD_WEIGHTS).is_file() && dir.join("pytorch_model_head.bin").is_file() {
-        return Err(CheckpointError::Pickle { path: dir.join("pytorch_model_head.bin") });
-    }
     let mut outer = Fields::new(&path, read_json(&path)?);
     let common = Common::take(&mut outer)?;
     let config = outer.object("config")?.ok_or_else(|| outer.wrong("config", "is missing"))?;

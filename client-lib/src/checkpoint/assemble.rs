@@ -8,6 +8,7 @@ use std::{
 
 use hub_schemas::{
     AdapterId, Digest, DigestHasher, FilePath, Manifest, Version,
+    backbone::BackboneShape,
     label::{Language, License, TaskId},
     manifest::{
         BaseModel, Dependency, FileEntry, GatingMean, MANIFEST_FILE, MANIFEST_VERSION, MediaType, Metric,
@@ -18,7 +19,7 @@ use hub_schemas::{
 };
 use serde_json::Map;
 
-use super::{AdapterFolder, CheckpointError};
+use super::{AdapterFolder, CheckpointError, weights::is_pickled};
 
 /// What a folder can't tell about itself.
 #[derive(Debug, Clone)]
@@ -53,6 +54,7 @@ pub fn assemble_manifest(
     base: &BaseModel,
     facts: ManifestFacts,
 ) -> Result<Manifest, CheckpointError> {
+    folder.refuse_pickled(&base.shape)?;
     // Fails where the weights do not fit this backbone: better here than at the registry.
     folder.check_fit(&base.shape)?;
     let labels = if facts.labels.is_empty() { folder.labels.clone() } else { facts.labels };
@@ -99,8 +101,17 @@ fn gating_mean(method: &Method, trained_here: bool) -> Option<GatingMean> {
 }
 
 impl AdapterFolder {
+    /// Weights that Python would run are read here and converted, but not passed on.
+    fn refuse_pickled(&self, shape: &BackboneShape) -> Result<(), CheckpointError> {
+        let paths = self.layout(shape)?.into_iter().map(|file| self.path.join(file.path));
+        match paths.into_iter().find(|path| is_pickled(path)) {
+            Some(path) => Err(CheckpointError::PublishesPickle { path }),
+            None => Ok(()),
+        }
+    }
+
     /// Compares the headers of the weight files with what the backbone's dimensions demand.
-    pub fn check_fit(&self, shape: &hub_schemas::backbone::BackboneShape) -> Result<(), CheckpointError> {
+    pub fn check_fit(&self, shape: &BackboneShape) -> Result<(), CheckpointError> {
         for layout in self.layout(shape)? {
             let file = super::TensorFile::open(&self.path.join(layout.path))?;
             layout

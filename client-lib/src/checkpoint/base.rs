@@ -8,7 +8,7 @@ use std::{
 use hub_schemas::{Digest, DigestHasher, layout::TensorInfo, manifest::BaseModel};
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, TensorFile, folder::read_json};
+use super::{CheckpointError, TensorFile, folder::read_json, weights::is_pickled};
 use crate::architectures::{BackboneTensor, TransformerConfig};
 
 const SINGLE: &str = "model.safetensors";
@@ -181,6 +181,9 @@ fn open_weights(dir: &Path) -> Result<Vec<TensorFile>, CheckpointError> {
     // A shard is a plain file beside the index, nothing else.
     if let Some(shard) = shards.iter().find(|s| s.contains(['/', '\\']) || s.starts_with('.')) {
         return Err(wrong(format!("names `{shard}`, which is not a file beside it")));
+    }
+    if let Some(pickle) = shards.iter().map(|shard| dir.join(shard)).find(|path| is_pickled(path)) {
+        return Err(CheckpointError::Pickle { path: pickle });
     }
     shards.into_iter().map(|shard| TensorFile::open(&dir.join(shard))).collect()
 }

@@ -11,6 +11,7 @@ use hub_schemas::{
     path::PathError,
 };
 
+use super::PickleError;
 use crate::architectures::ConfigError;
 
 /// Why a backbone or adapter folder can't be used. Every variant names the file.
@@ -32,11 +33,27 @@ pub enum CheckpointError {
     /// The folder holds no adapter.
     #[error("`{0}` is not an adapter folder: it has neither `adapter_config.json` nor `head_config.json`")]
     NotAnAdapter(PathBuf),
-    /// The folder has weights, but only pickled ones.
-    #[error("`{path}` is a pickle, which can run code when it is loaded; only safetensors are read")]
+    /// A backbone has weights, but only pickled ones.
+    #[error(
+        "`{path}` is a pickle, which can run code when it is loaded; backbones are read from safetensors only"
+    )]
     Pickle {
         /// The pickled file.
         path: PathBuf,
+    },
+    /// Pickled weights can be read and converted, but not published.
+    #[error("`{path}` is a pickle, which can run code when it is loaded; only safetensors are published")]
+    PublishesPickle {
+        /// The pickled file.
+        path: PathBuf,
+    },
+    /// A `.bin` file is not a state dict of PyTorch's, or is more than that.
+    #[error("`{path}` is not a usable file of PyTorch weights: {source}")]
+    Pickled {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PickleError,
     },
     /// The folder holds no backbone.
     #[error("`{folder}` is not a backbone folder: it lacks `{missing}`")]
@@ -189,7 +206,10 @@ impl CheckpointError {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Pickle { .. } => Some("save it again with `save_adapter(…, use_safetensors=True)` (adapters) or `save_pretrained(…)` (PEFT)".into()),
+            Self::Pickle { .. } => Some("convert it where you trust it: load the model in Python and save it with `save_pretrained(…, safe_serialization=True)`".into()),
+            Self::PublishesPickle { .. } => Some("`hub convert` writes the same adapter as safetensors".into()),
+            Self::Pickled { source: PickleError::Global(_) | PickleError::Opcode { .. }, .. } => Some("PyTorch would run what such a file asks for: load it only if you trust whoever made it; `save_adapter(…, use_safetensors=True)` (adapters) or `save_pretrained(…)` (PEFT) saves weights alone".into()),
+            Self::Pickled { .. } => Some("the file may be truncated or damaged; otherwise save it again as safetensors".into()),
             Self::Damaged { .. } => Some("pull it again after `hub remove`, or train it again; if the change is meant, remove manifest.json".into()),
             Self::NotABackbone { .. } => {
                 Some("a backbone folder holds config.json and model.safetensors, as Hugging Face models do".into())

@@ -11,15 +11,13 @@ use hub_schemas::{
     Manifest,
     backbone::{Architecture, BackboneShape},
     head::{ClassificationHead, Head},
-    layout::{
-        self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, Format, HEAD_CONFIG, PEFT_WEIGHTS, Subject, WeightsFile,
-    },
+    layout::{self, ADAPTER_CONFIG, Format, HEAD_CONFIG, Subject, WeightsFile},
     manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
 };
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, SlotData, TensorFile, adapters_config, peft};
+use super::{CheckpointError, SlotData, TensorFile, adapters_config, peft, weights::stored_name};
 
 /// Largest configuration file that is read.
 const MAX_JSON_BYTES: u64 = 4 << 20;
@@ -94,7 +92,8 @@ impl AdapterFolder {
         Ok(folder)
     }
 
-    /// The weights files this adapter must have on a backbone of this shape.
+    /// The weights files this adapter must have on a backbone of this shape, by the
+    /// names they have here.
     pub fn layout(&self, shape: &BackboneShape) -> Result<Vec<WeightsFile>, CheckpointError> {
         self.method.validate(shape)?;
         let subject = Subject {
@@ -105,7 +104,11 @@ impl AdapterFolder {
             name: &self.name,
             prefixed: self.prefixed,
         };
-        Ok(layout::weights_files(self.format, &subject)?)
+        let mut files = layout::weights_files(self.format, &subject)?;
+        for file in &mut files {
+            file.path = stored_name(&self.path, file.path);
+        }
+        Ok(files)
     }
 
     /// Reads every tensor into its slot, refusing files that miss one, have one
@@ -243,24 +246,14 @@ fn parse_configuration(dir: &Path) -> Result<Parsed, CheckpointError> {
     if config_path.is_file() {
         let json = read_json(&config_path)?;
         if json.contains_key("peft_type") {
-            refuse_pickle(dir, PEFT_WEIGHTS, "adapter_model.bin")?;
             return peft::parse(dir, &config_path, json);
         }
-        refuse_pickle(dir, ADAPTERS_WEIGHTS, "pytorch_adapter.bin")?;
         return adapters_config::parse(dir, &config_path, json);
     }
     if dir.join(HEAD_CONFIG).is_file() {
         return adapters_config::parse_head_only(dir);
     }
     Err(CheckpointError::NotAnAdapter(dir.to_owned()))
-}
-
-fn refuse_pickle(dir: &Path, wanted: &str, pickled: &str) -> Result<(), CheckpointError> {
-    let pickle = dir.join(pickled);
-    if !dir.join(wanted).is_file() && pickle.is_file() {
-        return Err(CheckpointError::Pickle { path: pickle });
-    }
-    Ok(())
 }
 
 /// Reads a file of at most `max` bytes.

@@ -15,6 +15,7 @@ mod error;
 mod fields;
 mod folder;
 mod peft;
+mod pickle;
 mod weights;
 mod write;
 
@@ -25,5 +26,6 @@ pub use card::model_card;
 pub use convert::convert;
 pub use error::CheckpointError;
 pub use folder::{AdapterFolder, read_bounded};
+pub use pickle::PickleError;
 pub use weights::{SlotData, TensorFile};
 pub use write::{AdapterToWrite, write_adapter};

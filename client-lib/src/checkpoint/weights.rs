@@ -1,4 +1,8 @@
-//! Reading tensors from safetensors files, by name, with every offset checked first.
+//! Reading tensors from weights files, by name, with every offset checked first.
+//!
+//! The format follows from the file's name: `.bin` is what `torch.save` writes (see
+//! `pickle`), anything else is safetensors. A name is what a manifest or a layout
+//! promises, so content can't choose the laxer reader.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +13,29 @@ use std::{
 
 use hub_schemas::layout::{Dtype, TensorHeader, TensorInfo, TensorSpec, WeightsFile, header_len};
 
-use super::CheckpointError;
+use super::{CheckpointError, pickle};
+
+/// Weights files of which the Python libraries also wrote a pickled kind: the names
+/// in `adapters` (`adapters/utils.py` of 1.3.0) and PEFT (`utils/constants.py` of 0.21.2).
+const PICKLED: &[(&str, &str)] = &[
+    ("adapter.safetensors", "pytorch_adapter.bin"),
+    ("model_head.safetensors", "pytorch_model_head.bin"),
+    ("model_adapter_fusion.safetensors", "pytorch_model_adapter_fusion.bin"),
+    ("adapter_model.safetensors", "adapter_model.bin"),
+];
+
+/// The name under which `dir` holds the weights file that a layout calls `name`: its
+/// pickled kind where only that is there.
+pub(super) fn stored_name(dir: &Path, name: &'static str) -> &'static str {
+    let pickled = PICKLED.iter().find(|(plain, _)| *plain == name).map(|(_, pickled)| *pickled);
+    let is_there = |name: &&str| dir.join(name).is_file();
+    pickled.filter(|_| !is_there(&name)).filter(is_there).unwrap_or(name)
+}
+
+/// Whether a file is pickled, by its name.
+pub(super) fn is_pickled(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("bin"))
+}
 
 /// A tensor's bytes, little endian, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,17 +55,25 @@ impl SlotData {
     }
 }
 
-/// An open safetensors file whose header was read and checked.
+/// A weights file whose table of contents was read and checked: safetensors, or a
+/// `.bin` file of PyTorch's.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
-    /// Its table of contents.
+    /// Its table of contents. Places are for [`read`](Self::read); several tensors of
+    /// a `.bin` file can have the same one.
     pub header: TensorHeader,
+    /// Tensors that do not lie row-major in the file, by their `start`. None in safetensors.
+    views: BTreeMap<u64, pickle::View>,
 }
 
 impl TensorFile {
-    /// Reads and checks the header.
+    /// Reads and checks the table of contents. A `.bin` file that is more than a flat
+    /// table of tensors is refused; nothing in it is ever run.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        if is_pickled(path) {
+            return Self::open_pickled(path);
+        }
         let read = || CheckpointError::read(path);
         let header_error = |source| CheckpointError::Header { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(read())?;
@@ -49,7 +83,15 @@ impl TensorFile {
         let needed = header_len(&first, file_len).map_err(header_error)?;
         file.take(needed - 8).read_to_end(&mut first).map_err(read())?;
         let header = TensorHeader::parse(&first, file_len).map_err(header_error)?;
-        Ok(Self { path: path.to_owned(), header })
+        Ok(Self { path: path.to_owned(), header, views: BTreeMap::new() })
+    }
+
+    fn open_pickled(path: &Path) -> Result<Self, CheckpointError> {
+        let table = pickle::open(path).map_err(|source| match source {
+            pickle::PickleError::Io(source) => CheckpointError::read(path)(source),
+            source => CheckpointError::Pickled { path: path.to_owned(), source },
+        })?;
+        Ok(Self { path: path.to_owned(), header: table.header, views: table.views })
     }
 
     /// The file's path.
@@ -65,9 +107,13 @@ impl TensorFile {
     ) -> Result<(), CheckpointError> {
         let read = || CheckpointError::read(&self.path);
         let mut file = File::open(&self.path).map_err(read())?;
+        if let Some(view) = self.views.get(&info.start) {
+            take(&view.gather(&mut file, &info.shape).map_err(read())?);
+            return Ok(());
+        }
         file.seek(SeekFrom::Start(info.start)).map_err(read())?;
         let mut left = file.take(info.end - info.start);
-        let mut buffer = vec![0; 1 << 20];
+        let mut buffer = vec![0; (info.end - info.start).min(1 << 20) as usize];
         loop {
             match left.read(&mut buffer).map_err(read())? {
                 0 => return Ok(()),

@@ -11,7 +11,7 @@ use hub_schemas::{
     method::FusionConfig,
 };
 
-use crate::checkpoint::{CheckpointError, SlotData, TensorFile, fields::Fields, folder::read_json};
+use crate::checkpoint::{CheckpointError, SlotData, TensorFile, fields::Fields, folder::read_json, weights::stored_name};
 
 /// A fusion's folder whose configuration was read.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl FusionFolder {
         places: &[(usize, SubLayer)],
         shape: &BackboneShape,
     ) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
-        let file = TensorFile::open(&self.path.join(FUSION_WEIGHTS))?;
+        let file = TensorFile::open(&self.path.join(stored_name(&self.path, FUSION_WEIGHTS)))?;
         let prefix = format!("{}.", self.architecture.model_prefix());
         let prefixed = file.header.tensors.keys().any(|name| name.starts_with(&prefix));
         let layout =

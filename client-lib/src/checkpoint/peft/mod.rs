@@ -14,7 +14,7 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed};
+use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed, weights::stored_name};
 
 /// Fields that say nothing about what the weights compute.
 const HARMLESS: &[&str] = &[
@@ -93,7 +93,7 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     fields.ignore(HARMLESS);
     let base_hint = fields.text("base_model_name_or_path")?;
     let kind = fields.text("peft_type")?.unwrap_or_default();
-    let weights = TensorFile::open(&dir.join(PEFT_WEIGHTS))?;
+    let weights = TensorFile::open(&dir.join(stored_name(dir, PEFT_WEIGHTS)))?;
     let file = File::new(&weights);
     let classifier = file.architecture.classifier_path();
     let bias = fields.text("bias")?.unwrap_or_else(|| "none".to_owned());
