@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use candle_core::Tensor;
 use hub_schemas::{
     backbone::Architecture,
-    head::{ClassificationHead, Head},
-    layout::{Slot, head_slots, method_slots},
+    head::Head,
+    layout::{Slot, method_slots},
     method::{Method, MethodError},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     backbones::{Backbone, tensor},
     checkpoint::{AdapterFolder, CheckpointError},
     composition::{Composition, Stitch, StitchError},
-    heads::{self, PredictionHead},
+    heads::{self, HeadInput, HeadLoadError, LoadedHead, Prediction},
     methods,
     params::Parameters,
 };
@@ -42,9 +42,9 @@ pub enum ModelError {
         /// The backbone's.
         base: Architecture,
     },
-    /// The head needs a pooler that the checkpoint lacks.
-    #[error("the head reads the pooled output, but the base model's checkpoint has no pooler")]
-    NoPooler,
+    /// The head does not fit the backbone.
+    #[error(transparent)]
+    Head(#[from] HeadLoadError),
     /// The tensors can't be used.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
@@ -55,8 +55,24 @@ pub enum ModelError {
 pub struct Output {
     /// `[b, t, h]`
     pub last_hidden_state: Tensor,
-    /// `[b, labels]`, when there is a head.
-    pub logits: Option<Tensor>,
+    /// What the head gives, when there is one.
+    pub prediction: Option<Prediction>,
+}
+
+impl Output {
+    /// The head's scores, where it gives a single tensor; their shape depends on the head.
+    pub fn logits(&self) -> Option<&Tensor> {
+        self.prediction.as_ref()?.logits()
+    }
+
+    /// Every tensor by the name that it has among the outputs of Hugging Face models.
+    pub fn named(&self) -> candle_core::Result<Vec<(&'static str, Tensor)>> {
+        let mut named = vec![("last_hidden_state", self.last_hidden_state.clone())];
+        if let Some(prediction) = &self.prediction {
+            named.extend(prediction.named()?);
+        }
+        Ok(named)
+    }
 }
 
 /// A backbone with adapters stitched in and a head on top.
@@ -64,16 +80,15 @@ pub struct Output {
 pub struct StitchedModel {
     backbone: Arc<Backbone>,
     stitch: Stitch,
-    head: Option<PredictionHead>,
-    labels: Vec<String>,
+    head: Option<LoadedHead>,
     parameters: Parameters,
 }
 
 impl StitchedModel {
-    /// The plain backbone, with the classifier its checkpoint brings, if any.
+    /// The plain backbone, with the head its checkpoint brings, if any.
     pub fn plain(backbone: Arc<Backbone>) -> Result<Self, ModelError> {
-        let (head, labels) = base_head(&backbone)?;
-        Ok(Self { backbone, stitch: Stitch::default(), head, labels, parameters: Parameters::default() })
+        let head = LoadedHead::of_base(&backbone)?;
+        Ok(Self { backbone, stitch: Stitch::default(), head, parameters: Parameters::default() })
     }
 
     /// A fresh, trainable adapter and head.
@@ -85,9 +100,8 @@ impl StitchedModel {
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
         method.validate(&shape)?;
-        check_pooler(&backbone, head)?;
         let mut slots = method_slots(method, &shape);
-        slots.extend(head.iter().flat_map(|h| head_slots(h, shape.hidden_size)));
+        slots.extend(head.iter().flat_map(|h| heads::trained_slots(h, &backbone)));
         let initialiser = |slot: &Slot| {
             if slot.name.starts_with("head.") {
                 heads::initialiser(slot)
@@ -98,8 +112,8 @@ impl StitchedModel {
         let parameters = Parameters::fresh(&slots, initialiser, seed, backbone.dtype(), backbone.device())?;
         let tensors = parameters.tensors();
         let stitch = Stitch::single(methods::build(method, &shape, &tensors, 0)?);
-        let head = head.map(|h| PredictionHead::build(h, &tensors)).transpose()?;
-        Ok(Self { backbone, stitch, head, labels: Vec::new(), parameters })
+        let head = head.map(|h| LoadedHead::fresh(&backbone, h, tensors)).transpose()?;
+        Ok(Self { backbone, stitch, head, parameters })
     }
 
     /// One saved adapter, for inference.
@@ -117,7 +131,7 @@ impl StitchedModel {
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
         let mut adapters = BTreeMap::new();
-        let (mut head, mut labels) = (None, Vec::new());
+        let mut head = None;
         for (salt, (name, folder)) in named.iter().enumerate() {
             check_architecture(&backbone, folder)?;
             let slots = folder.read_slots(&shape)?;
@@ -125,37 +139,46 @@ impl StitchedModel {
             let tensors = slots.iter().map(|(slot, data)| Ok((slot.clone(), read(data)?)));
             let tensors: BTreeMap<String, Tensor> = tensors.collect::<candle_core::Result<_>>()?;
             adapters.insert(name.clone(), methods::build(&folder.method, &shape, &tensors, salt as u64)?);
-            if composition.last() == Some(name) && folder.head.is_some() {
-                check_pooler(&backbone, folder.head.as_ref())?;
-                head = folder.head.as_ref().map(|h| PredictionHead::build(h, &tensors)).transpose()?;
-                labels.clone_from(&folder.labels);
+            if composition.last() == Some(name) {
+                head = LoadedHead::of_folder(&backbone, folder, &tensors)?;
             }
         }
         let stitch = Stitch::compose(composition, adapters)?;
         if head.is_none() {
-            (head, labels) = base_head(&backbone)?;
+            head = LoadedHead::of_base(&backbone)?;
         }
-        Ok(Self { backbone, stitch, head, labels, parameters: Parameters::default() })
+        Ok(Self { backbone, stitch, head, parameters: Parameters::default() })
     }
 
     /// Runs backbone, adapters and head.
     pub fn forward(&self, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
         let last_hidden_state = self.backbone.forward(batch, &self.stitch, mode)?;
-        let head = self.head.as_ref();
-        let logits = head.map(|h| h.forward(&self.backbone, &last_hidden_state, batch, mode)).transpose()?;
-        Ok(Output { last_hidden_state, logits })
+        let input = HeadInput {
+            backbone: &self.backbone,
+            state: &last_hidden_state,
+            batch,
+            mode,
+            // No adapter of this version is invertible.
+            invert: &Ok,
+        };
+        let prediction = self.head.as_ref().map(|head| head.forward(&input)).transpose()?;
+        Ok(Output { last_hidden_state, prediction })
     }
 
     /// What the head reads, `[b, h]`: worth keeping when nothing below the head is trained.
+    /// `None` without a head on whole sequences.
     pub fn pooled(&self, batch: &Batch) -> candle_core::Result<Option<Tensor>> {
         let Some(head) = &self.head else { return Ok(None) };
         let state = self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
-        head.pool(&self.backbone, &state, batch).map(Some)
+        head.layers().pool(&self.backbone, &state, batch)
     }
 
-    /// Logits `[b, labels]` from what [`pooled`](Self::pooled) returned.
+    /// Scores `[b, labels]` from what [`pooled`](Self::pooled) returned.
     pub fn logits(&self, pooled: &Tensor, mode: Mode) -> candle_core::Result<Option<Tensor>> {
-        self.head.as_ref().map(|head| head.logits(pooled, mode)).transpose()
+        match &self.head {
+            Some(head) => head.layers().scores(pooled, mode),
+            None => Ok(None),
+        }
     }
 
     /// What training changes. Empty for a loaded model.
@@ -163,9 +186,14 @@ impl StitchedModel {
         &self.parameters
     }
 
+    /// What the head computes, when there is one.
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref().map(LoadedHead::config)
+    }
+
     /// Names of the head's outputs.
     pub fn labels(&self) -> &[String] {
-        &self.labels
+        self.head.as_ref().map_or(&[], LoadedHead::labels)
     }
 
     /// The frozen backbone.
@@ -180,18 +208,4 @@ fn check_architecture(backbone: &Backbone, folder: &AdapterFolder) -> Result<(),
         return Ok(());
     }
     Err(ModelError::Architecture { folder: folder.path.clone(), adapter: folder.architecture, base })
-}
-
-fn check_pooler(backbone: &Backbone, head: Option<&Head>) -> Result<(), ModelError> {
-    let Some(Head::Classification(head)) = head else { return Ok(()) };
-    let needed = head.pooling == hub_schemas::head::Pooling::Pooler;
-    if needed && !backbone.has_pooler() { Err(ModelError::NoPooler) } else { Ok(()) }
-}
-
-fn base_head(backbone: &Backbone) -> Result<(Option<PredictionHead>, Vec<String>), ModelError> {
-    let Some(head) = backbone.head() else { return Ok((None, Vec::new())) };
-    let config = Head::Classification(ClassificationHead::pooled(head.labels.len()));
-    let tensors =
-        [("head.0.weight".to_owned(), head.weight.clone()), ("head.0.bias".to_owned(), head.bias.clone())];
-    Ok((Some(PredictionHead::build(&config, &tensors.into())?), head.labels.clone()))
 }

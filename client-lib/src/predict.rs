@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use candle_core::Device;
+use hub_schemas::head::Head;
 
 use crate::{
     backbones::{Backbone, Mode},
@@ -32,6 +33,17 @@ pub enum PredictError {
     /// There is no head.
     #[error("the adapter in `{}` has no classification head: it can't label texts", .0.display())]
     NoHead(std::path::PathBuf),
+    /// The head does something else.
+    #[error(
+        "the adapter in `{}` has a `{kind}` head: only a `classification` head labels texts",
+        folder.display()
+    )]
+    OtherHead {
+        /// The adapter's folder.
+        folder: std::path::PathBuf,
+        /// What the head does.
+        kind: &'static str,
+    },
     /// The head answers with something that is not a number.
     #[error("the prediction for {text:?} is not a number: the adapter's weights are damaged")]
     NotFinite {
@@ -68,10 +80,14 @@ impl Predictor {
         let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, config.max_positions)?;
         let backbone = Arc::new(Backbone::load(&base, device)?);
         let model = StitchedModel::load(backbone, &folder)?;
-        let labels = model.labels().to_vec();
-        if labels.is_empty() {
-            return Err(PredictError::NoHead(adapter.to_owned()));
+        match model.head() {
+            None => return Err(PredictError::NoHead(adapter.to_owned())),
+            Some(Head::Classification(_)) => {}
+            Some(other) => {
+                return Err(PredictError::OtherHead { folder: adapter.to_owned(), kind: other.kind() });
+            }
         }
+        let labels = model.labels().to_vec();
         Ok(Self { model, encoder, labels })
     }
 
@@ -100,9 +116,10 @@ impl Predictor {
         for rows in order.chunks(BATCH) {
             let batch: Vec<&Tokens> = rows.iter().map(|&row| &tokens[row]).collect();
             let batch = self.encoder.batch(&batch, self.model.backbone().device())?;
-            let logits = self.model.forward(&batch, Mode::Eval)?.logits;
-            // `open` has checked that there is a head.
-            let logits = logits.map(|logits| logits.to_vec2::<f32>()).transpose()?.unwrap_or_default();
+            let output = self.model.forward(&batch, Mode::Eval)?;
+            // `open` has checked that there is a head, and that it labels texts.
+            let logits = output.logits().map(candle_core::Tensor::to_vec2::<f32>).transpose()?;
+            let logits = logits.unwrap_or_default();
             for (&row, logits) in rows.iter().zip(logits) {
                 answers.insert(row, self.answer(texts[row].as_ref(), logits)?);
             }

@@ -5,11 +5,15 @@
 //! adapter. All weights here are frozen: they are plain tensors inside operations
 //! whose backward computes no gradient for them.
 
+mod base_head;
 mod block;
+mod head_inputs;
 mod hooks;
 mod transformer;
 mod weights;
 
+pub use base_head::BaseHead;
+pub use head_inputs::HeadInputs;
 pub use hooks::{Context, Hooks, KeysValues, Mode, NoHooks};
-pub use transformer::{Backbone, BaseHead, Batch, OpenError};
+pub use transformer::{Backbone, Batch, OpenError};
 pub(crate) use weights::tensor;

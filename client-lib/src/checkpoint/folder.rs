@@ -10,16 +10,17 @@ use std::{
 use hub_schemas::{
     Manifest,
     backbone::{Architecture, BackboneShape},
-    head::{ClassificationHead, Head},
+    head::Head,
     layout::{
-        self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, Format, HEAD_CONFIG, PEFT_WEIGHTS, Subject, WeightsFile,
+        self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass, PEFT_WEIGHTS,
+        Subject, WeightsFile,
     },
     manifest::{GatingMean, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
 };
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, SlotData, TensorFile, adapters_config, peft_config};
+use super::{CheckpointError, SlotData, TensorFile, adapters_config, heads, peft_config};
 
 /// Largest configuration file that is read.
 const MAX_JSON_BYTES: u64 = 4 << 20;
@@ -39,6 +40,9 @@ pub struct AdapterFolder {
     pub labels: Vec<String>,
     /// The adapter's name inside tensor names (`adapters` format).
     pub name: String,
+    /// The `transformers` class that the head is part of, where it is no flexible head
+    /// (`adapters` format).
+    pub head_class: Option<ModelClass>,
     /// Whether tensor names start at a model with a head.
     pub prefixed: bool,
     /// The manifest, when there is one.
@@ -56,6 +60,7 @@ pub(super) struct Parsed {
     pub(super) head: Option<Head>,
     pub(super) labels: Vec<String>,
     pub(super) name: String,
+    pub(super) head_class: Option<ModelClass>,
     pub(super) prefixed: bool,
     pub(super) base_hint: Option<String>,
     pub(super) architecture: Architecture,
@@ -76,6 +81,7 @@ impl AdapterFolder {
             head: parsed.head,
             labels: parsed.labels,
             name: parsed.name,
+            head_class: parsed.head_class,
             prefixed: parsed.prefixed,
             base_hint: parsed.base_hint,
             architecture: parsed.architecture,
@@ -105,7 +111,13 @@ impl AdapterFolder {
             name: &self.name,
             prefixed: self.prefixed,
         };
-        Ok(layout::weights_files(self.format, &subject)?)
+        let mut files = layout::weights_files(self.format, &subject)?;
+        if let (Some(class), Some(head)) = (self.head_class, &self.head) {
+            for file in files.iter_mut().filter(|file| file.path == HEAD_WEIGHTS) {
+                file.tensors = class.tensors(head, shape.hidden_size);
+            }
+        }
+        Ok(files)
     }
 
     /// Reads every tensor into its slot, refusing files that miss one, have one
@@ -142,7 +154,11 @@ impl AdapterFolder {
             let shown = |m: &Method| serde_json::to_string(m).unwrap_or_else(|_| m.summary());
             return disagree("method", shown(&manifest.method), shown(&self.method));
         }
-        if !same_head(manifest.head.as_ref(), self.head.as_ref()) {
+        let same_head = match (&manifest.head, &self.head) {
+            (Some(a), Some(b)) => heads::same_in_inference(self.format, a, b),
+            (a, b) => a == b,
+        };
+        if !same_head {
             let shown = |h: Option<&Head>| h.map_or_else(|| "none".into(), |h| format!("{h:?}"));
             return disagree("head", shown(manifest.head.as_ref()), shown(self.head.as_ref()));
         }
@@ -206,17 +222,6 @@ fn same_in_inference(a: &Method, b: &Method) -> bool {
     }
 }
 
-fn same_head(a: Option<&Head>, b: Option<&Head>) -> bool {
-    match (a, b) {
-        (Some(Head::Classification(a)), Some(Head::Classification(b))) => {
-            // The activation of a one-layer head is never applied.
-            let activation = if a.layers == 1 { a.activation } else { b.activation };
-            *a == ClassificationHead { dropout: a.dropout, activation, ..b.clone() }
-        }
-        (a, b) => a == b,
-    }
-}
-
 fn read_manifest(dir: &Path) -> Result<Option<Manifest>, CheckpointError> {
     let path = dir.join(MANIFEST_FILE);
     if !path.is_file() {
@@ -232,13 +237,17 @@ fn parse_configuration(dir: &Path) -> Result<Parsed, CheckpointError> {
         let json = read_json(&config_path)?;
         if json.contains_key("peft_type") {
             refuse_pickle(dir, PEFT_WEIGHTS, "adapter_model.bin")?;
-            return peft_config::parse(dir, &config_path, json);
+            let mut parsed = peft_config::parse(dir, &config_path, json)?;
+            if parsed.head.is_none() {
+                parsed.head = heads::beside_peft(dir)?;
+            }
+            return Ok(parsed);
         }
         refuse_pickle(dir, ADAPTERS_WEIGHTS, "pytorch_adapter.bin")?;
         return adapters_config::parse(dir, &config_path, json);
     }
     if dir.join(HEAD_CONFIG).is_file() {
-        return adapters_config::parse_head_only(dir);
+        return heads::parse_head_only(dir);
     }
     Err(CheckpointError::NotAnAdapter(dir.to_owned()))
 }

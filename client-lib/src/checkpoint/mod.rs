@@ -13,6 +13,7 @@ mod convert;
 mod error;
 mod fields;
 mod folder;
+mod heads;
 mod peft_config;
 mod weights;
 mod write;
@@ -23,5 +24,7 @@ pub use card::model_card;
 pub use convert::convert;
 pub use error::CheckpointError;
 pub use folder::{AdapterFolder, read_bounded};
+#[cfg(feature = "stitch")]
+pub(crate) use heads::base_head;
 pub use weights::{SlotData, TensorFile};
 pub use write::{AdapterToWrite, write_adapter};

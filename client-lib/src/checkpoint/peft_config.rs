@@ -4,13 +4,13 @@ use std::path::Path;
 
 use hub_schemas::{
     backbone::{Architecture, LinearSite},
-    head::{ClassificationHead, Head},
-    layout::{Format, PEFT_WEIGHTS},
+    head::Head,
+    layout::{Format, HeadTask, ModelClass, PEFT_WEIGHTS},
     method::{LoraConfig, Method},
 };
 use serde_json::{Map, Value, json};
 
-use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed};
+use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed, heads};
 
 /// Fields that say nothing about what the weights compute.
 const HARMLESS: &[&str] = &[
@@ -26,7 +26,6 @@ const HARMLESS: &[&str] = &[
     "qalora_group_size",
     "revision",
     "runtime_config",
-    "task_type",
 ];
 
 /// Initialisations that change the base weights: the adapter is wrong on the plain base.
@@ -44,33 +43,29 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let lora_alpha = fields.number("lora_alpha")?.unwrap_or(8.0);
     let lora_dropout = fields.number("lora_dropout")?.unwrap_or(0.0);
     let use_rslora = fields.bool_or("use_rslora", false)?;
+    let task_type = fields.text("task_type")?;
     let saved = fields.texts("modules_to_save")?.unwrap_or_default();
 
     let weights = TensorFile::open(&dir.join(PEFT_WEIGHTS))?;
     let architecture = Architecture::Bert;
-    let classifier = architecture.classifier_path();
-    // `score` is PEFT's other default; it matches nothing in these models.
-    if let Some(other) = saved.iter().find(|m| ![classifier, "score"].contains(&m.as_str())) {
-        return Err(
-            fields.wrong("modules_to_save", format!("names `{other}`; only `{classifier}` is supported"))
-        );
+    if let Some(other) = saved.iter().find(|m| !heads::PEFT_MODULES.contains(&m.as_str())) {
+        let reason = format!("names `{other}`; only `classifier` and `qa_outputs` are supported");
+        return Err(fields.wrong("modules_to_save", reason));
     }
     let (num_layers, prefixed) = survey(&weights, architecture);
     let targets = Targets::take(&mut fields)?;
     let (sites, layers) = targets.matched(&fields, architecture, num_layers, prefixed)?;
     fields.finish()?;
 
-    let head = weights.header.tensors.get(&format!("base_model.model.{classifier}.weight")).map(|info| {
-        let num_labels = info.shape.first().copied().unwrap_or_default();
-        Head::Classification(ClassificationHead::pooled(num_labels))
-    });
-    let labels = (0..head.as_ref().map_or(0, Head::num_labels)).map(|i| format!("LABEL_{i}")).collect();
+    let head = heads::peft_head(&weights, architecture, task_type.as_deref());
+    let labels = head.as_ref().map_or_else(Vec::new, Head::default_labels);
     Ok(Parsed {
         format: Format::Peft,
         method: Method::Lora(LoraConfig { r, lora_alpha, lora_dropout, use_rslora, targets: sites, layers }),
         head,
         labels,
         name: "default".to_owned(),
+        head_class: None,
         prefixed,
         base_hint,
         architecture,
@@ -251,9 +246,10 @@ pub(super) fn render(
     architecture: Architecture,
     config: &LoraConfig,
     num_layers: usize,
-    has_head: bool,
+    head: Option<&Head>,
     base: &str,
 ) -> Value {
+    let task = head.and_then(|head| ModelClass::with_head(architecture, head)).map(ModelClass::task);
     let mut json = json!({
         "auto_mapping": null,
         "base_model_name_or_path": base,
@@ -265,12 +261,12 @@ pub(super) fn render(
         "layers_to_transform": config.layers,
         "lora_alpha": whole(config.lora_alpha),
         "lora_dropout": config.lora_dropout,
-        "modules_to_save": has_head.then(|| vec![architecture.classifier_path(), "score"]),
+        "modules_to_save": task.map(HeadTask::peft_modules),
         "peft_type": "LORA",
         "r": config.r,
         "revision": null,
         "target_modules": target_modules(architecture, config, num_layers),
-        "task_type": if has_head { "SEQ_CLS" } else { "FEATURE_EXTRACTION" },
+        "task_type": task.and_then(HeadTask::peft_task_type).unwrap_or("FEATURE_EXTRACTION"),
     });
     if config.use_rslora {
         json["use_rslora"] = json!(true);

@@ -72,22 +72,28 @@ fn write_weights(
 
 fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), CheckpointError> {
     let base = adapter.base;
+    let envelope = Envelope {
+        architecture: base.architecture,
+        hidden_size: base.shape.hidden_size,
+        base: &base.id,
+        name: adapter.name,
+    };
     match (adapter.format, adapter.method) {
         (Format::Peft, Method::Lora(config)) => {
-            let has_head = adapter.head.is_some();
-            let json =
-                peft_config::render(base.architecture, config, base.shape.num_layers, has_head, &base.id);
-            write_json(&dir.join(ADAPTER_CONFIG), &json)
+            let layers = base.shape.num_layers;
+            let json = peft_config::render(base.architecture, config, layers, adapter.head, &base.id);
+            write_json(&dir.join(ADAPTER_CONFIG), &json)?;
+            // PEFT has no place for a head without weights.
+            match adapter.head {
+                Some(head @ Head::Embedding(_)) => {
+                    write_json(&dir.join(HEAD_CONFIG), &envelope.head(head, adapter.labels))
+                }
+                _ => Ok(()),
+            }
         }
         // `weights_files` has refused every other method in PEFT's format.
         (Format::Peft, _) => Ok(()),
         (Format::Adapters, method) => {
-            let envelope = Envelope {
-                architecture: base.architecture,
-                hidden_size: base.shape.hidden_size,
-                base: &base.id,
-                name: adapter.name,
-            };
             if let Some(json) = envelope.adapter(method) {
                 write_json(&dir.join(ADAPTER_CONFIG), &json)?;
             }

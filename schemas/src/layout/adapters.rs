@@ -4,8 +4,8 @@
 //! `<linear module>.loras.<name>`, flexible heads under `heads.<name>.<index>`.
 
 use super::{
-    ADAPTERS_WEIGHTS, Format, HEAD_WEIGHTS, Head, Inexpressible, LinearSite, Method, Pooling, SubLayer,
-    Subject, TensorSpec, WeightsFile, slots,
+    ADAPTERS_WEIGHTS, Format, HEAD_WEIGHTS, Inexpressible, LinearSite, Method, SubLayer, Subject, TensorSpec,
+    WeightsFile, heads,
 };
 use crate::method::{BottleneckConfig, LoraConfig};
 
@@ -21,7 +21,10 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
     };
     files.extend(adapter.map(|tensors| WeightsFile { path: ADAPTERS_WEIGHTS, tensors }));
     if let Some(head) = subject.head {
-        files.push(WeightsFile { path: HEAD_WEIGHTS, tensors: flexible_head(head, subject) });
+        let tensors = heads::flexible_weights(head, subject)?;
+        if !tensors.is_empty() {
+            files.push(WeightsFile { path: HEAD_WEIGHTS, tensors });
+        }
     }
     Ok(files)
 }
@@ -106,25 +109,4 @@ fn lora(config: &LoraConfig, subject: &Subject<'_>) -> Result<Vec<TensorSpec>, I
         }
     }
     Ok(tensors)
-}
-
-/// Linear layer `i` of a flexible head stands at index `3 i + 1`, after a dropout
-/// and followed by an activation. A head on the mean is stored the same way; its
-/// configuration has another type name, so that the library refuses it.
-fn flexible_head(head: &Head, subject: &Subject<'_>) -> Vec<TensorSpec> {
-    let Head::Classification(config) = head;
-    debug_assert!(matches!(config.pooling, Pooling::First | Pooling::Pooler | Pooling::Mean));
-    slots::head_slots(head, subject.shape.hidden_size)
-        .into_iter()
-        .enumerate()
-        .map(|(index, slot)| {
-            let (layer, part) = (index / 2, if index % 2 == 0 { "weight" } else { "bias" });
-            TensorSpec {
-                disk: format!("heads.{}.{}.{part}", subject.name, 3 * layer + 1),
-                slot: slot.name,
-                shape: slot.shape,
-                aliases: Vec::new(),
-            }
-        })
-        .collect()
 }

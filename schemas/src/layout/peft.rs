@@ -1,8 +1,6 @@
 //! PEFT's names: `base_model.model.<module>.lora_A.weight`.
 
-use super::{
-    Format, Head, Inexpressible, Method, PEFT_WEIGHTS, Pooling, Subject, TensorSpec, WeightsFile, slots,
-};
+use super::{Format, Inexpressible, Method, PEFT_WEIGHTS, Subject, TensorSpec, WeightsFile, heads};
 
 pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, Inexpressible> {
     let refuse = |what: &str| Err(Inexpressible { format: Format::Peft, what: what.to_owned() });
@@ -29,23 +27,7 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
         }
     }
     if let Some(head) = subject.head {
-        let Head::Classification(config) = head;
-        if config.layers != 1 || config.pooling != Pooling::Pooler {
-            return refuse("a head other than one layer on the pooled output");
-        }
-        if !subject.prefixed {
-            return refuse("a head on the bare backbone");
-        }
-        let classifier = subject.architecture.classifier_path();
-        for slot in slots::head_slots(head, subject.shape.hidden_size) {
-            let part = slot.name.rsplit('.').next().unwrap_or_default();
-            tensors.push(TensorSpec {
-                disk: format!("base_model.model.{classifier}.{part}"),
-                slot: slot.name.clone(),
-                shape: slot.shape,
-                aliases: Vec::new(),
-            });
-        }
+        tensors.extend(heads::peft_tensors(head, subject)?);
     }
     Ok(vec![WeightsFile { path: PEFT_WEIGHTS, tensors }])
 }

@@ -1,6 +1,6 @@
-//! The slots of every method and head: names and shapes inside the project.
+//! The slots of every method: names and shapes inside the project.
 
-use super::{BackboneShape, Head, LinearSite, Method, SubLayer};
+use super::{BackboneShape, LinearSite, Method, SubLayer};
 use crate::method::{BottleneckConfig, LoraConfig};
 
 /// A named tensor inside the project.
@@ -77,18 +77,4 @@ fn lora_slots(config: &LoraConfig, shape: &BackboneShape) -> Vec<Slot> {
         }
     }
     slots
-}
-
-/// The trainable tensors of `head`: linear layer `i` is `head.i`.
-pub fn head_slots(head: &Head, hidden_size: usize) -> Vec<Slot> {
-    let Head::Classification(head) = head;
-    (0..head.layers)
-        .flat_map(|layer| {
-            let outputs = if layer + 1 == head.layers { head.num_labels } else { hidden_size };
-            [
-                Slot::new(format!("head.{layer}.weight"), &[outputs, hidden_size]),
-                Slot::new(format!("head.{layer}.bias"), &[outputs]),
-            ]
-        })
-        .collect()
 }

@@ -26,7 +26,7 @@ fn loss(model: &StitchedModel, golden: &Golden) -> candle_core::Result<Tensor> {
         (t.flatten_all()? * Tensor::from_vec(weights, n, &Device::Cpu)?)?.sum_all()
     };
     let state = weighed(&output.last_hidden_state)?;
-    match &output.logits {
+    match output.logits() {
         Some(logits) => state + weighed(logits)?,
         None => Ok(state),
     }
