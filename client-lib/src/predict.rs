@@ -76,17 +76,14 @@ impl Predictor {
     pub fn open(base: &Path, adapter: &Path, device: &Device) -> Result<Self, PredictError> {
         let base = BaseFolder::open(base)?;
         let folder = AdapterFolder::open(adapter)?;
+        if folder.head.is_some() {
+            check_head(adapter, folder.head.as_ref())?;
+        }
         let config = base.config();
         let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, config.max_positions)?;
         let backbone = Arc::new(Backbone::load(&base, device)?);
         let model = StitchedModel::load(backbone, &folder)?;
-        match model.head() {
-            None => return Err(PredictError::NoHead(adapter.to_owned())),
-            Some(Head::Classification(_)) => {}
-            Some(other) => {
-                return Err(PredictError::OtherHead { folder: adapter.to_owned(), kind: other.kind() });
-            }
-        }
+        check_head(adapter, model.head())?;
         let labels = model.labels().to_vec();
         Ok(Self { model, encoder, labels })
     }
@@ -134,6 +131,15 @@ impl Predictor {
         let best = argmax(&logits) as usize;
         let label = self.labels.get(best).map_or_else(|| format!("LABEL_{best}"), Clone::clone);
         Ok(Prediction { label, probability: log_softmax(&logits)[best].exp(), logits })
+    }
+}
+
+/// Only a classification head labels texts.
+fn check_head(adapter: &Path, head: Option<&Head>) -> Result<(), PredictError> {
+    match head {
+        Some(Head::Classification(_)) => Ok(()),
+        Some(other) => Err(PredictError::OtherHead { folder: adapter.to_owned(), kind: other.kind() }),
+        None => Err(PredictError::NoHead(adapter.to_owned())),
     }
 }
 

@@ -7,5 +7,7 @@ mod checkpoints;
 mod golden;
 #[path = "parity/gradients.rs"]
 mod gradients;
+#[path = "parity/heads.rs"]
+mod heads;
 #[path = "parity/minilm.rs"]
 mod minilm;
