@@ -5,18 +5,18 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use candle_core::Tensor;
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, Module, SubLayer},
-    head::{ClassificationHead, Head},
-    layout::{Format, Slot, head_slots},
+    head::Head,
+    layout::{Format, Slot},
     manifest::GatingMean,
     method::{Method, MethodError},
 };
 
 pub use crate::backbones::{Batch, Mode};
 use crate::{
-    backbones::{Backbone, tensor},
+    backbones::{Backbone, Hidden, tensor},
     checkpoint::{AdapterFolder, CheckpointError, FusionFolder, SlotData},
     composition::{Composition, Fusion, Member, NamedFusion, Semantics, Stitch, StitchError},
-    heads::{self, PredictionHead},
+    heads::{self, Features, HeadInput, HeadLoadError, LoadedHead, Prediction},
     init::Initialiser,
     methods::{self, GateMean},
     params::Parameters,
@@ -44,9 +44,9 @@ pub enum ModelError {
         /// The backbone's.
         base: Architecture,
     },
-    /// The head needs a pooler that the checkpoint lacks.
-    #[error("the head reads the pooled output, but the base model's checkpoint has no pooler")]
-    NoPooler,
+    /// The head does not fit the backbone.
+    #[error(transparent)]
+    Head(#[from] HeadLoadError),
     /// The tensors can't be used.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
@@ -57,8 +57,24 @@ pub enum ModelError {
 pub struct Output {
     /// `[b, t, h]`
     pub last_hidden_state: Tensor,
-    /// `[b, labels]`, when there is a head.
-    pub logits: Option<Tensor>,
+    /// What the head gives, when there is one.
+    pub prediction: Option<Prediction>,
+}
+
+impl Output {
+    /// The head's scores, where it gives a single tensor; their shape depends on the head.
+    pub fn logits(&self) -> Option<&Tensor> {
+        self.prediction.as_ref()?.logits()
+    }
+
+    /// Every tensor by the name that it has among the outputs of Hugging Face models.
+    pub fn named(&self) -> candle_core::Result<Vec<(&'static str, Tensor)>> {
+        let mut named = vec![("last_hidden_state", self.last_hidden_state.clone())];
+        if let Some(prediction) = &self.prediction {
+            named.extend(prediction.named()?);
+        }
+        Ok(named)
+    }
 }
 
 /// A backbone with adapters stitched in and a head on top.
@@ -66,16 +82,15 @@ pub struct Output {
 pub struct StitchedModel {
     backbone: Arc<Backbone>,
     stitch: Stitch,
-    head: Option<PredictionHead>,
-    labels: Vec<String>,
+    head: Option<LoadedHead>,
     parameters: Parameters,
 }
 
 impl StitchedModel {
-    /// The plain backbone, with the classifier its checkpoint brings, if any.
+    /// The plain backbone, with the head its checkpoint brings, if any.
     pub fn plain(backbone: Arc<Backbone>) -> Result<Self, ModelError> {
-        let (head, labels) = base_head(&backbone)?;
-        Ok(Self { backbone, stitch: Stitch::default(), head, labels, parameters: Parameters::default() })
+        let head = LoadedHead::of_base(&backbone)?;
+        Ok(Self { backbone, stitch: Stitch::default(), head, parameters: Parameters::default() })
     }
 
     /// A fresh, trainable adapter and head.
@@ -87,12 +102,11 @@ impl StitchedModel {
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
         method.validate(&shape)?;
-        check_pooler(&backbone, head)?;
         let parameters = fresh_parameters(&backbone, method, head, seed)?;
         let tensors = parameters.tensors();
         let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?);
-        let head = head.map(|h| PredictionHead::build(h, &tensors)).transpose()?;
-        Ok(Self { backbone, stitch, head, labels: Vec::new(), parameters })
+        let head = head.map(|h| LoadedHead::fresh(&backbone, h, tensors)).transpose()?;
+        Ok(Self { backbone, stitch, head, parameters })
     }
 
     /// One saved adapter, for inference.
@@ -112,7 +126,7 @@ impl StitchedModel {
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
         let mut members = Vec::new();
-        let (mut head, mut labels) = (None, Vec::new());
+        let mut head = None;
         for (salt, (name, folder)) in named.iter().enumerate() {
             check_architecture(&backbone, folder)?;
             check_copies(composition, name, &folder.method)?;
@@ -120,10 +134,8 @@ impl StitchedModel {
             let mean = gate_mean(folder);
             let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
             members.push(Member { name: name.clone(), adapter });
-            if composition.outermost() == &Composition::Single(name.clone()) && folder.head.is_some() {
-                check_pooler(&backbone, folder.head.as_ref())?;
-                head = folder.head.as_ref().map(|h| PredictionHead::build(h, &tensors)).transpose()?;
-                labels.clone_from(&folder.labels);
+            if composition.outermost() == &Composition::Single(name.clone()) {
+                head = LoadedHead::of_folder(&backbone, folder, &tensors)?;
             }
         }
         let places = fused_places(named, &shape);
@@ -135,29 +147,39 @@ impl StitchedModel {
         let fusions = fusions.iter().map(fusion).collect::<Result<Vec<_>, ModelError>>()?;
         let stitch = Stitch::compose(composition, members, fusions, semantics(named))?;
         if head.is_none() {
-            (head, labels) = base_head(&backbone)?;
+            head = LoadedHead::of_base(&backbone)?;
         }
-        Ok(Self { backbone, stitch, head, labels, parameters: Parameters::default() })
+        Ok(Self { backbone, stitch, head, parameters: Parameters::default() })
     }
 
     /// Runs backbone, adapters and head.
     pub fn forward(&self, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
-        let last_hidden_state = self.backbone.forward(batch, &self.stitch, mode)?.state;
-        let head = self.head.as_ref();
-        let logits = head.map(|h| h.forward(&self.backbone, &last_hidden_state, batch, mode)).transpose()?;
-        Ok(Output { last_hidden_state, logits })
+        let Hidden { state, attention_mask } = self.backbone.forward(batch, &self.stitch, mode)?;
+        let features = self.features(&state, &attention_mask);
+        let invert = |x| self.stitch.invert(x);
+        let input = HeadInput { features, batch, mode, invert: &invert };
+        let prediction = self.head.as_ref().map(|head| head.forward(&input)).transpose()?;
+        Ok(Output { last_hidden_state: state, prediction })
     }
 
     /// What the head reads, `[b, h]`: worth keeping when nothing below the head is trained.
+    /// `None` without a head on whole sequences.
     pub fn pooled(&self, batch: &Batch) -> candle_core::Result<Option<Tensor>> {
         let Some(head) = &self.head else { return Ok(None) };
-        let state = self.backbone.forward(batch, &self.stitch, Mode::Eval)?.state;
-        head.pool(&self.backbone, &state, batch).map(Some)
+        let Hidden { state, attention_mask } = self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
+        head.layers().pool(&self.features(&state, &attention_mask))
     }
 
-    /// Logits `[b, labels]` from what [`pooled`](Self::pooled) returned.
+    /// Scores `[b, labels]` from what [`pooled`](Self::pooled) returned.
     pub fn logits(&self, pooled: &Tensor, mode: Mode) -> candle_core::Result<Option<Tensor>> {
-        self.head.as_ref().map(|head| head.logits(pooled, mode)).transpose()
+        match &self.head {
+            Some(head) => head.layers().scores(pooled, mode),
+            None => Ok(None),
+        }
+    }
+
+    fn features<'a>(&'a self, state: &'a Tensor, attention_mask: &'a Tensor) -> Features<'a> {
+        Features { backbone: &self.backbone, hooks: &self.stitch, state, attention_mask }
     }
 
     /// What training changes. Empty for a loaded model.
@@ -165,9 +187,14 @@ impl StitchedModel {
         &self.parameters
     }
 
+    /// What the head computes, when there is one.
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref().map(LoadedHead::config)
+    }
+
     /// Names of the head's outputs.
     pub fn labels(&self) -> &[String] {
-        &self.labels
+        self.head.as_ref().map_or(&[], LoadedHead::labels)
     }
 
     /// The frozen backbone.
@@ -192,7 +219,7 @@ fn fresh_parameters(
             (slot, initialiser)
         }));
     }
-    for slot in head.iter().flat_map(|h| head_slots(h, shape.hidden_size)) {
+    for slot in head.iter().flat_map(|h| heads::trained_slots(h, backbone)) {
         let initialiser = heads::initialiser(&slot);
         drawn.push((slot, initialiser));
     }
@@ -271,18 +298,4 @@ fn check_architecture(backbone: &Backbone, folder: &AdapterFolder) -> Result<(),
         return Ok(());
     }
     Err(ModelError::Architecture { folder: folder.path.clone(), adapter: folder.architecture, base })
-}
-
-fn check_pooler(backbone: &Backbone, head: Option<&Head>) -> Result<(), ModelError> {
-    let Some(Head::Classification(head)) = head else { return Ok(()) };
-    let needed = head.pooling == hub_schemas::head::Pooling::Pooler;
-    if needed && !backbone.has_pooler() { Err(ModelError::NoPooler) } else { Ok(()) }
-}
-
-fn base_head(backbone: &Backbone) -> Result<(Option<PredictionHead>, Vec<String>), ModelError> {
-    let Some(head) = backbone.head() else { return Ok((None, Vec::new())) };
-    let config = Head::Classification(ClassificationHead::pooled(head.labels.len()));
-    let tensors =
-        [("head.0.weight".to_owned(), head.weight.clone()), ("head.0.bias".to_owned(), head.bias.clone())];
-    Ok((Some(PredictionHead::build(&config, &tensors.into())?), head.labels.clone()))
 }

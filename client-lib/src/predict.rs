@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use candle_core::Device;
+use hub_schemas::head::Head;
 
 use crate::{
     backbones::{Backbone, Mode},
@@ -32,6 +33,17 @@ pub enum PredictError {
     /// There is no head.
     #[error("the adapter in `{}` has no classification head: it can't label texts", .0.display())]
     NoHead(std::path::PathBuf),
+    /// The head does something else.
+    #[error(
+        "the adapter in `{}` has a `{kind}` head: only a `classification` head labels texts",
+        folder.display()
+    )]
+    OtherHead {
+        /// The adapter's folder.
+        folder: std::path::PathBuf,
+        /// What the head does.
+        kind: &'static str,
+    },
     /// The head answers with something that is not a number.
     #[error("the prediction for {text:?} is not a number: the adapter's weights are damaged")]
     NotFinite {
@@ -64,14 +76,15 @@ impl Predictor {
     pub fn open(base: &Path, adapter: &Path, device: &Device) -> Result<Self, PredictError> {
         let base = BaseFolder::open(base)?;
         let folder = AdapterFolder::open(adapter)?;
+        if folder.head.is_some() {
+            check_head(adapter, folder.head.as_ref())?;
+        }
         let config = base.config();
         let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, config.longest_input())?;
         let backbone = Arc::new(Backbone::load(&base, device)?);
         let model = StitchedModel::load(backbone, &folder)?;
+        check_head(adapter, model.head())?;
         let labels = model.labels().to_vec();
-        if labels.is_empty() {
-            return Err(PredictError::NoHead(adapter.to_owned()));
-        }
         Ok(Self { model, encoder, labels })
     }
 
@@ -100,9 +113,10 @@ impl Predictor {
         for rows in order.chunks(BATCH) {
             let batch: Vec<&Tokens> = rows.iter().map(|&row| &tokens[row]).collect();
             let batch = self.encoder.batch(&batch, self.model.backbone().device())?;
-            let logits = self.model.forward(&batch, Mode::Eval)?.logits;
-            // `open` has checked that there is a head.
-            let logits = logits.map(|logits| logits.to_vec2::<f32>()).transpose()?.unwrap_or_default();
+            let output = self.model.forward(&batch, Mode::Eval)?;
+            // `open` has checked that there is a head, and that it labels texts.
+            let logits = output.logits().map(candle_core::Tensor::to_vec2::<f32>).transpose()?;
+            let logits = logits.unwrap_or_default();
             for (&row, logits) in rows.iter().zip(logits) {
                 answers.insert(row, self.answer(texts[row].as_ref(), logits)?);
             }
@@ -117,6 +131,15 @@ impl Predictor {
         let best = argmax(&logits) as usize;
         let label = self.labels.get(best).map_or_else(|| format!("LABEL_{best}"), Clone::clone);
         Ok(Prediction { label, probability: log_softmax(&logits)[best].exp(), logits })
+    }
+}
+
+/// Only a classification head labels texts.
+fn check_head(adapter: &Path, head: Option<&Head>) -> Result<(), PredictError> {
+    match head {
+        Some(Head::Classification(_)) => Ok(()),
+        Some(other) => Err(PredictError::OtherHead { folder: adapter.to_owned(), kind: other.kind() }),
+        None => Err(PredictError::NoHead(adapter.to_owned())),
     }
 }
 

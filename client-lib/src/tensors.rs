@@ -8,6 +8,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
     architectures::TransformerConfig,
+    backbones::HeadInputs,
     files::{Access, write_atomic},
     model::{Batch, Output},
 };
@@ -15,6 +16,8 @@ use crate::{
 const INPUT_IDS: &str = "input_ids";
 const ATTENTION_MASK: &str = "attention_mask";
 const TOKEN_TYPE_IDS: &str = "token_type_ids";
+const WORD_STARTS: &str = "word_starts";
+const KNOWN: [&str; 4] = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS];
 
 /// A file of inputs that can't be used, or of outputs that can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +58,67 @@ pub enum TensorFileError {
 /// A tensor's shape and its elements.
 type Numbers = (Vec<usize>, Vec<u32>);
 
+/// A file of inputs, and where it lies.
+struct Inputs<'a> {
+    path: &'a Path,
+    file: SafeTensors<'a>,
+}
+
+impl Inputs<'_> {
+    fn refuse(&self, name: &str, reason: String) -> TensorFileError {
+        TensorFileError::Input { path: self.path.to_owned(), name: name.to_owned(), reason }
+    }
+
+    /// Whole numbers below `limit`; `None` where the file has no such tensor.
+    fn numbers(&self, name: &str, limit: usize) -> Result<Option<Numbers>, TensorFileError> {
+        let Ok(view) = self.file.tensor(name) else { return Ok(None) };
+        let values =
+            whole_numbers(&view).ok_or_else(|| self.refuse(name, "does not hold whole numbers".into()))?;
+        if let Some(value) = values.iter().find(|value| !(0..limit as i64).contains(*value)) {
+            let reason = format!("holds {value}; it must lie between 0 and {}", limit - 1);
+            return Err(self.refuse(name, reason));
+        }
+        Ok(Some((view.shape().to_vec(), values.into_iter().map(|v| v as u32).collect())))
+    }
+
+    /// Whole numbers below `limit`, one for each token.
+    fn like_ids(
+        &self,
+        name: &str,
+        limit: usize,
+        shape: &[usize],
+    ) -> Result<Option<Vec<u32>>, TensorFileError> {
+        match self.numbers(name, limit)? {
+            Some((other, _)) if other != shape => {
+                Err(self.refuse(name, format!("has the shape {other:?}, `{INPUT_IDS}` has {shape:?}")))
+            }
+            found => Ok(found.map(|(_, values)| values)),
+        }
+    }
+
+    /// Where words start: `[rows, words]`, no start beyond the end of the tokens.
+    fn word_starts(
+        &self,
+        rows: usize,
+        length: usize,
+        device: &Device,
+    ) -> Result<Option<Tensor>, TensorFileError> {
+        let Some((shape, values)) = self.numbers(WORD_STARTS, length + 1)? else { return Ok(None) };
+        match *shape.as_slice() {
+            [found, words] if found == rows => Ok(Some(Tensor::from_vec(values, (rows, words), device)?)),
+            _ => Err(self.refuse(
+                WORD_STARTS,
+                format!(
+                    "has the shape {shape:?}; it must be [{rows}, words], one row for each of `{INPUT_IDS}`"
+                ),
+            )),
+        }
+    }
+}
+
 /// Reads the inputs of a backbone with this configuration. Without an attention
-/// mask every position is a token.
+/// mask every position is a token. The choices of multiple choice may stand in a
+/// dimension of their own, `[batch, choices, tokens]`.
 pub fn read_batch(
     path: &Path,
     config: &TransformerConfig,
@@ -69,52 +131,38 @@ pub fn read_batch(
     })?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| TensorFileError::Format { path: path.to_owned(), reason: e.to_string() })?;
-    let refuse = |name: &str, reason: String| TensorFileError::Input {
-        path: path.to_owned(),
-        name: name.to_owned(),
-        reason,
-    };
-    let known = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS];
-    if let Some(other) = file.names().into_iter().find(|name| !known.contains(name)) {
-        return Err(refuse(
-            other,
-            format!("is none that {} reads: {}", config.architecture, known.join(", ")),
-        ));
+    let inputs = Inputs { path, file };
+    if let Some(other) = inputs.file.names().into_iter().find(|name| !KNOWN.contains(name)) {
+        let reason = format!("is none that {} reads: {}", config.architecture, KNOWN.join(", "));
+        return Err(inputs.refuse(other, reason));
     }
-    let read = |name: &str, limit: usize| -> Result<Option<Numbers>, TensorFileError> {
-        let Ok(view) = file.tensor(name) else { return Ok(None) };
-        let values =
-            whole_numbers(&view).ok_or_else(|| refuse(name, "does not hold whole numbers".into()))?;
-        if let Some(value) = values.iter().find(|value| !(0..limit as i64).contains(*value)) {
-            return Err(refuse(name, format!("holds {value}; it must lie between 0 and {}", limit - 1)));
+    let (shape, ids) = inputs
+        .numbers(INPUT_IDS, config.shape.vocab_size)?
+        .ok_or_else(|| inputs.refuse(INPUT_IDS, "is missing".into()))?;
+    let (rows, length, choices) = match *shape.as_slice() {
+        [rows, length] => (rows, length, None),
+        [rows, choices, length] => (rows * choices, length, Some(choices)),
+        _ => {
+            let reason =
+                format!("has the shape {shape:?}; it must be [batch, tokens] or [batch, choices, tokens]");
+            return Err(inputs.refuse(INPUT_IDS, reason));
         }
-        Ok(Some((view.shape().to_vec(), values.into_iter().map(|v| v as u32).collect())))
-    };
-    let (shape, ids) =
-        read(INPUT_IDS, config.shape.vocab_size)?.ok_or_else(|| refuse(INPUT_IDS, "is missing".into()))?;
-    let &[rows, length] = shape.as_slice() else {
-        return Err(refuse(INPUT_IDS, format!("has the shape {shape:?}; it must be [batch, tokens]")));
     };
     if rows == 0 || !(1..=config.longest_input()).contains(&length) {
         let reason = format!(
             "has the shape {shape:?}; at least one row of 1 to {} tokens is read",
             config.longest_input()
         );
-        return Err(refuse(INPUT_IDS, reason));
+        return Err(inputs.refuse(INPUT_IDS, reason));
     }
     let tensor = |values: Vec<u32>| Tensor::from_vec(values, (rows, length), device);
-    let like_ids = |name: &str, limit: usize| match read(name, limit)? {
-        Some((other, _)) if other != shape => {
-            Err(refuse(name, format!("has the shape {other:?}, `{INPUT_IDS}` has {shape:?}")))
-        }
-        found => Ok(found.map(|(_, values)| values)),
-    };
-    let mask = like_ids(ATTENTION_MASK, 2)?.unwrap_or_else(|| vec![1; rows * length]);
-    let types = like_ids(TOKEN_TYPE_IDS, config.shape.token_types)?;
+    let mask = inputs.like_ids(ATTENTION_MASK, 2, &shape)?.unwrap_or_else(|| vec![1; rows * length]);
+    let types = inputs.like_ids(TOKEN_TYPE_IDS, config.shape.token_types, &shape)?;
     Ok(Batch {
         input_ids: tensor(ids)?,
         attention_mask: tensor(mask)?,
         token_type_ids: types.map(tensor).transpose()?,
+        head_inputs: HeadInputs { word_starts: inputs.word_starts(rows, length, device)?, choices },
     })
 }
 
@@ -143,12 +191,10 @@ fn whole_numbers(view: &TensorView<'_>) -> Option<Vec<i64>> {
     }
 }
 
-/// Writes `last_hidden_state`, and `logits` when there are any, in single precision.
+/// Writes `last_hidden_state`, and what the head gives by its names, in single precision.
 pub fn write_output(path: &Path, output: &Output) -> Result<(), TensorFileError> {
-    let named = [("last_hidden_state", Some(&output.last_hidden_state)), ("logits", output.logits.as_ref())];
     let mut tensors = Vec::new();
-    for (name, tensor) in named {
-        let Some(tensor) = tensor else { continue };
+    for (name, tensor) in output.named()? {
         let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         tensors.push((name, tensor.dims().to_vec(), bytes));
@@ -222,6 +268,19 @@ mod tests {
     }
 
     #[test]
+    fn choices_may_have_a_dimension_of_their_own_and_words_have_starts() {
+        let batch = read(&[
+            (INPUT_IDS, Dtype::I64, vec![1, 2, 3], i64s(&[1, 2, 3, 4, 5, 6])),
+            (WORD_STARTS, Dtype::I64, vec![2, 2], i64s(&[1, 3, 1, 0])),
+        ])
+        .expect("reads");
+        assert_eq!(batch.input_ids.to_vec2::<u32>().expect("ids"), [[1, 2, 3], [4, 5, 6]]);
+        assert_eq!(batch.head_inputs.choices, Some(2));
+        let starts = batch.head_inputs.word_starts.expect("starts");
+        assert_eq!(starts.to_vec2::<u32>().expect("starts"), [[1, 3], [1, 0]]);
+    }
+
+    #[test]
     fn inputs_that_can_not_be_are_named() {
         let ids = |values: &[i64], shape: &[usize]| (INPUT_IDS, Dtype::I64, shape.to_vec(), i64s(values));
         let messages = [
@@ -232,16 +291,22 @@ mod tests {
             read(&[ids(&[1; 5], &[1, 5])]),
             read(&[ids(&[1, 2], &[1, 2]), ("pixel_values", Dtype::U8, vec![1], vec![0])]),
             read(&[ids(&[1, 2], &[1, 2]), (ATTENTION_MASK, Dtype::U8, vec![1], vec![1])]),
+            read(&[ids(&[1, 2], &[1, 2]), (WORD_STARTS, Dtype::U8, vec![2, 1], vec![1, 1])]),
+            read(&[ids(&[1, 2], &[1, 2]), (WORD_STARTS, Dtype::U8, vec![1, 1], vec![3])]),
+            read(&[ids(&[], &[2, 0, 1])]),
         ];
         let messages: Vec<String> = messages.into_iter().map(|m| m.expect_err("refused")).collect();
         insta::assert_snapshot!(messages.join("\n"), @r"
         the input `input_ids` in `in.safetensors` is missing
         the input `input_ids` in `in.safetensors` holds 9; it must lie between 0 and 8
         the input `input_ids` in `in.safetensors` holds -1; it must lie between 0 and 8
-        the input `input_ids` in `in.safetensors` has the shape [2]; it must be [batch, tokens]
+        the input `input_ids` in `in.safetensors` has the shape [2]; it must be [batch, tokens] or [batch, choices, tokens]
         the input `input_ids` in `in.safetensors` has the shape [1, 5]; at least one row of 1 to 4 tokens is read
-        the input `pixel_values` in `in.safetensors` is none that bert reads: input_ids, attention_mask, token_type_ids
+        the input `pixel_values` in `in.safetensors` is none that bert reads: input_ids, attention_mask, token_type_ids, word_starts
         the input `attention_mask` in `in.safetensors` has the shape [1], `input_ids` has [1, 2]
+        the input `word_starts` in `in.safetensors` has the shape [2, 1]; it must be [1, words], one row for each of `input_ids`
+        the input `word_starts` in `in.safetensors` holds 3; it must lie between 0 and 2
+        the input `input_ids` in `in.safetensors` has the shape [2, 0, 1]; at least one row of 1 to 4 tokens is read
         ");
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
 
-use crate::backbones::Batch;
+use crate::backbones::{Batch, HeadInputs};
 
 /// File name of a backbone's tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
@@ -182,6 +182,7 @@ impl TextEncoder {
             input_ids: padded(|row| &row.ids, self.pad)?,
             attention_mask: Tensor::from_vec(mask, (rows.len(), length), device)?,
             token_type_ids: Some(padded(|row| &row.type_ids, 0)?),
+            head_inputs: HeadInputs::default(),
         })
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use candle_core::{DType, Device, Tensor};
-use hub_client::model::Batch;
+use hub_client::{backbones::HeadInputs, model::Batch};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 
@@ -124,6 +124,7 @@ impl Golden {
             input_ids: ids("input_ids")?,
             attention_mask: ids("attention_mask")?,
             token_type_ids: None,
+            head_inputs: HeadInputs::default(),
         })
     }
 

@@ -67,6 +67,11 @@ pub fn succeed(command: &mut Command) -> Result<Output> {
 
 /// What `hub forward` makes of the fixtures' inputs.
 pub fn hub_forward(base: &Path, adapter: Option<&Path>) -> Result<Tensors> {
+    hub_forward_on(&fixture("inputs.safetensors"), base, adapter)
+}
+
+/// What `hub forward` makes of a file of inputs.
+pub fn hub_forward_on(inputs: &Path, base: &Path, adapter: Option<&Path>) -> Result<Tensors> {
     let home = tempfile::tempdir()?;
     let outputs = home.path().join("outputs.safetensors");
     let mut command = hub(home.path())?;
@@ -74,13 +79,23 @@ pub fn hub_forward(base: &Path, adapter: Option<&Path>) -> Result<Tensors> {
     if let Some(adapter) = adapter {
         command.arg("--adapter").arg(adapter);
     }
-    command.arg("--inputs").arg(fixture("inputs.safetensors")).arg("--outputs").arg(&outputs);
+    command.arg("--inputs").arg(inputs).arg("--outputs").arg(&outputs);
     succeed(&mut command)?;
     read(&outputs)
 }
 
 /// What a Python library (`peft`, `adapters`, `transformers`) makes of the fixtures' inputs.
 pub fn python_forward(library: &str, base: &Path, adapter: Option<&Path>) -> Result<Tensors> {
+    python_forward_on(&fixture("inputs.safetensors"), library, base, adapter)
+}
+
+/// What a Python library makes of a file of inputs.
+pub fn python_forward_on(
+    inputs: &Path,
+    library: &str,
+    base: &Path,
+    adapter: Option<&Path>,
+) -> Result<Tensors> {
     let home = tempfile::tempdir()?;
     let outputs = home.path().join("outputs.safetensors");
     let mut command = python("forward.py")?;
@@ -88,7 +103,7 @@ pub fn python_forward(library: &str, base: &Path, adapter: Option<&Path>) -> Res
     if let Some(adapter) = adapter {
         command.arg("--adapter").arg(adapter);
     }
-    command.arg("--inputs").arg(fixture("inputs.safetensors")).arg("--outputs").arg(&outputs);
+    command.arg("--inputs").arg(inputs).arg("--outputs").arg(&outputs);
     succeed(&mut command)?;
     read(&outputs)
 }

@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod golden;
+pub mod heads;
 pub mod hub;
 pub mod interop;
 pub mod proxy;

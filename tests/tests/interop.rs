@@ -1,8 +1,11 @@
 //! Folders cross the border to PEFT and `adapters` in both directions and mean the same there.
 //!
+//! `heads`: every prediction head, in both directions.
 //! `reads`: what those libraries saved gives the same numbers in `hub forward`.
 //! `writes`: what we convert or train gives the same numbers in those libraries.
 
+#[path = "interop/heads.rs"]
+mod heads;
 #[path = "interop/reads.rs"]
 mod reads;
 #[path = "interop/writes.rs"]

@@ -7,6 +7,8 @@ mod checkpoints;
 mod golden;
 #[path = "parity/gradients.rs"]
 mod gradients;
+#[path = "parity/heads.rs"]
+mod heads;
 #[path = "parity/methods.rs"]
 mod methods;
 #[path = "parity/minilm.rs"]

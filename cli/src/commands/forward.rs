@@ -40,8 +40,13 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
     };
     let output = model.forward(&batch, Mode::Eval).map_err(TensorFileError::from)?;
     write_output(&args.outputs, &output)?;
-    let what =
-        if output.logits.is_some() { "`last_hidden_state` and `logits`" } else { "`last_hidden_state`" };
+    let names = output.named().map_err(TensorFileError::from)?;
+    let names: Vec<String> = names.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let what = match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => "nothing".to_owned(),
+    };
     context.printer.done("wrote", &format!("{what} to `{}`", args.outputs.display()));
     Ok(Exit::Success)
 }

@@ -5,16 +5,20 @@
 //! adapter. All weights here are frozen: they are plain tensors inside operations
 //! whose backward computes no gradient for them.
 
+mod base_head;
 mod block;
+mod head_inputs;
 mod hooks;
 mod linear;
 mod transformer;
 mod weights;
 
+pub use base_head::BaseHead;
+pub use head_inputs::HeadInputs;
 pub(crate) use hooks::repeat_rows;
 pub use hooks::{
     AttentionInput, Context, GatedPrompt, Hooks, KeysValues, LinearInput, Mode, NoHooks, SubLayerInput,
 };
 pub use linear::Linear;
-pub use transformer::{Backbone, BaseHead, Batch, Hidden, OpenError};
+pub use transformer::{Backbone, Batch, Hidden, OpenError};
 pub(crate) use weights::tensor;

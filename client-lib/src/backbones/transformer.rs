@@ -3,7 +3,10 @@
 use candle_core::{DType, Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
-use super::{Context, Hooks, Linear, LinearInput, Mode, block::Block, hooks::repeat_rows, weights::Weights};
+use super::{
+    BaseHead, Context, HeadInputs, Hooks, Linear, LinearInput, Mode, block::Block, hooks::repeat_rows,
+    weights::Weights,
+};
 use crate::{
     architectures::TransformerConfig,
     checkpoint::{BaseFolder, CheckpointError},
@@ -19,6 +22,8 @@ pub struct Batch {
     pub attention_mask: Tensor,
     /// Segment of each token, u32 `[b, t]`; all zero when absent.
     pub token_type_ids: Option<Tensor>,
+    /// What only some heads read.
+    pub head_inputs: HeadInputs,
 }
 
 /// What the blocks give.
@@ -42,19 +47,9 @@ pub struct Backbone {
     blocks: Vec<Block>,
     pooler: Option<Linear>,
     head: Option<BaseHead>,
+    ties_embeddings: bool,
     dtype: DType,
     device: Device,
-}
-
-/// The classifier that a fine-tuned checkpoint brings, on the pooled output.
-#[derive(Debug, Clone)]
-pub struct BaseHead {
-    /// `[labels, h]`.
-    pub weight: Tensor,
-    /// `[labels]`.
-    pub bias: Tensor,
-    /// Names of the classes.
-    pub labels: Vec<String>,
 }
 
 impl Backbone {
@@ -72,13 +67,16 @@ impl Backbone {
             (Some(weight), bias) => Some(Linear::frozen(FrozenLinear::new(weight, bias)?)),
             (None, _) => None,
         };
+        let word = weights.get("embeddings.word")?;
+        let head = BaseHead::load(folder, &weights, &word, pooler.is_some())?;
         Ok(Self {
-            word: weights.get("embeddings.word")?,
+            word,
             position: weights.get("embeddings.position")?,
             token_type: weights.get("embeddings.token_type")?,
             norm: weights.norm("embeddings.norm", &config)?,
             blocks: blocks.collect::<Result<_>>()?,
-            head: if pooler.is_some() { load_head(folder, &weights, &config)? } else { None },
+            head,
+            ties_embeddings: folder.ties_embeddings(),
             pooler,
             config,
             dtype,
@@ -106,9 +104,19 @@ impl Backbone {
         &self.device
     }
 
-    /// The classifier that the checkpoint brings.
+    /// The head that the checkpoint brings.
     pub fn head(&self) -> Option<&BaseHead> {
         self.head.as_ref()
+    }
+
+    /// The token embedding table, `[vocabulary, h]`.
+    pub fn word_embeddings(&self) -> &Tensor {
+        &self.word
+    }
+
+    /// Whether a language model's output table is the word embedding.
+    pub fn ties_embeddings(&self) -> bool {
+        self.ties_embeddings
     }
 
     /// A copy of the frozen tensor with this canonical name.
@@ -242,34 +250,6 @@ impl Context {
 /// `ids` with `added` zeros in front of every row.
 fn pad_front(ids: &Tensor, added: usize) -> Result<Tensor> {
     if added == 0 { Ok(ids.clone()) } else { ids.pad_with_zeros(1, added, 0) }
-}
-
-fn load_head(
-    folder: &BaseFolder,
-    weights: &Weights<'_>,
-    config: &TransformerConfig,
-) -> Result<Option<BaseHead>> {
-    // A per-token classifier has the same tensor names.
-    if !folder.is_sequence_classifier() {
-        return Ok(None);
-    }
-    let path = config.architecture.classifier_path();
-    let (Some(weight), Some(bias)) =
-        (weights.extra(&format!("{path}.weight"))?, weights.extra(&format!("{path}.bias"))?)
-    else {
-        return Ok(None);
-    };
-    let labels = folder.labels().unwrap_or_default();
-    let (num_labels, width) = weight.dims2()?;
-    if width != config.shape.hidden_size || bias.dims() != [num_labels] {
-        return Ok(None);
-    }
-    let labels = if labels.len() == num_labels {
-        labels
-    } else {
-        (0..num_labels).map(|i| format!("LABEL_{i}")).collect()
-    };
-    Ok(Some(BaseHead { weight, bias, labels }))
 }
 
 /// Why a backbone can't be loaded.

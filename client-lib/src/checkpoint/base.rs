@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hub_schemas::{Digest, DigestHasher, layout::TensorInfo, manifest::BaseModel};
+use hub_schemas::{
+    Digest, DigestHasher,
+    layout::{HeadTask, ModelClass, TensorInfo},
+    manifest::BaseModel,
+};
 use serde_json::{Map, Value};
 
 use super::{CheckpointError, TensorFile, folder::read_json, weights::is_pickled};
@@ -72,15 +76,23 @@ impl BaseFolder {
         self.files.iter().enumerate().find_map(|(i, file)| Some((i, file.header.tensors.get(name)?)))
     }
 
-    /// Whether `config.json` says that the checkpoint classifies sequences (or says nothing).
-    pub fn is_sequence_classifier(&self) -> bool {
+    /// The class with a head that the checkpoint was saved from, as `config.json` states it;
+    /// a sequence classifier where it states nothing.
+    pub fn model_class(&self) -> Option<ModelClass> {
         match self.json.get("architectures").and_then(Value::as_array) {
-            None => true,
-            Some(classes) => classes
-                .iter()
-                .filter_map(Value::as_str)
-                .any(|c| c == self.config.architecture.classification_class()),
+            None => Some(ModelClass::new(self.config.architecture, HeadTask::SequenceClassification)),
+            Some(classes) => classes.iter().filter_map(Value::as_str).find_map(|class| class.parse().ok()),
         }
+    }
+
+    /// What `config.json` says the checkpoint's sequence classifier was trained for.
+    pub fn problem_type(&self) -> Option<&str> {
+        self.json.get("problem_type")?.as_str()
+    }
+
+    /// Whether a language model's output table is the word embedding.
+    pub fn ties_embeddings(&self) -> bool {
+        self.json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(true)
     }
 
     /// Names of the checkpoint's own classes, in order, when `config.json` states them.

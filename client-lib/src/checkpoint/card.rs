@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use hub_schemas::{Manifest, layout::Format};
+use hub_schemas::{
+    Manifest,
+    head::Head,
+    layout::{Format, ModelClass},
+};
 
 /// The page people read: what it is, how well it does, how to use it, how it was made.
 pub fn model_card(manifest: &Manifest) -> String {
@@ -35,8 +39,8 @@ fn front_matter(manifest: &Manifest) -> String {
     }
     let _ =
         writeln!(yaml, "library_name: {library}\nbase_model: {}\nbase_model_relation: adapter", quoted(base));
-    if manifest.head.is_some() {
-        yaml.push_str("pipeline_tag: text-classification\n");
+    if let Some(head) = &manifest.head {
+        let _ = writeln!(yaml, "pipeline_tag: {}", pipeline(head));
     }
     yaml.push_str("tags:\n");
     let mut tags =
@@ -52,6 +56,21 @@ fn front_matter(manifest: &Manifest) -> String {
     yaml
 }
 
+/// Hugging Face's name of what a head is for.
+const fn pipeline(head: &Head) -> &'static str {
+    match head {
+        Head::Classification(_) | Head::MultiLabelClassification(_) | Head::Regression(_) => {
+            "text-classification"
+        }
+        Head::Tagging(_) | Head::DependencyParsing(_) => "token-classification",
+        Head::MultipleChoice(_) => "multiple-choice",
+        Head::QuestionAnswering(_) => "question-answering",
+        Head::MaskedLm(_) => "fill-mask",
+        Head::CausalLm(_) => "text-generation",
+        Head::Embedding(_) => "feature-extraction",
+    }
+}
+
 fn model_index(yaml: &mut String, manifest: &Manifest) {
     if manifest.metrics.is_empty() {
         return;
@@ -60,7 +79,8 @@ fn model_index(yaml: &mut String, manifest: &Manifest) {
     for metric in &manifest.metrics {
         let _ = writeln!(
             yaml,
-            "  - task: {{type: text-classification}}\n    dataset: {{name: {data}, type: {data}, split: {split}}}\n    metrics: [{{type: {name}, value: {value}}}]",
+            "  - task: {{type: {task}}}\n    dataset: {{name: {data}, type: {data}, split: {split}}}\n    metrics: [{{type: {name}, value: {value}}}]",
+            task = manifest.head.as_ref().map_or("text-classification", pipeline),
             data = quoted(&metric.dataset),
             split = quoted(&metric.split),
             name = quoted(&metric.name),
@@ -73,18 +93,28 @@ fn usage(card: &mut String, manifest: &Manifest) {
     let id = &manifest.name;
     let _ = write!(card, "\n## Use it\n\n```console\n$ hub pull {id}\n$ hub run {id} \"some text\"\n```\n");
     let python = match manifest.format {
-        Format::Peft => format!(
-            "from peft import PeftModel\nfrom transformers import {class}\n\nmodel = {class}.from_pretrained({base}, num_labels={n})\nmodel = PeftModel.from_pretrained(model, \"path/to/this/folder\")",
-            class = manifest.base.architecture.classification_class(),
-            base = quoted(&manifest.base.id),
-            n = manifest.task.labels.len().max(2),
-        ),
+        Format::Peft => {
+            let (class, labels) = wrapped_class(manifest);
+            format!(
+                "from peft import PeftModel\nfrom transformers import {class}\n\nmodel = {class}.from_pretrained({base}{labels})\nmodel = PeftModel.from_pretrained(model, \"path/to/this/folder\")",
+                base = quoted(&manifest.base.id),
+            )
+        }
         Format::Adapters => format!(
             "from adapters import AutoAdapterModel\n\nmodel = AutoAdapterModel.from_pretrained({base})\nname = model.load_adapter(\"path/to/this/folder\", use_safetensors=True)\nmodel.set_active_adapters(name)",
             base = quoted(&manifest.base.id),
         ),
     };
     let _ = write!(card, "\nIn Python:\n\n```python\n{python}\n```\n");
+}
+
+/// The `transformers` class that PEFT wraps, and how many labels it has.
+fn wrapped_class(manifest: &Manifest) -> (String, String) {
+    let head = manifest.head.as_ref();
+    match head.and_then(|head| Some((head, ModelClass::with_head(manifest.base.architecture, head)?))) {
+        Some((head, class)) => (class.to_string(), format!(", num_labels={}", head.num_labels())),
+        None => ("AutoModel".to_owned(), String::new()),
+    }
 }
 
 fn results(card: &mut String, manifest: &Manifest) {

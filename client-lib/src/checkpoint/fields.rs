@@ -32,6 +32,11 @@ impl Fields {
         self.rest.remove(field).filter(|v| !v.is_null())
     }
 
+    /// Whether `field` stands there, null included.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.rest.contains_key(field)
+    }
+
     fn take_as<T>(
         &mut self,
         field: &str,

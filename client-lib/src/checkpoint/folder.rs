@@ -10,14 +10,16 @@ use std::{
 use hub_schemas::{
     Manifest,
     backbone::{Architecture, BackboneShape},
-    head::{ClassificationHead, Head},
-    layout::{self, ADAPTER_CONFIG, Format, HEAD_CONFIG, Subject, WeightsFile},
+    head::Head,
+    layout::{
+        self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass, Subject, WeightsFile,
+    },
     manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
 };
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, SlotData, TensorFile, adapters_config, peft, weights::stored_name};
+use super::{CheckpointError, SlotData, TensorFile, adapters_config, heads, peft, weights::stored_name};
 
 /// Largest configuration file that is read.
 const MAX_JSON_BYTES: u64 = 4 << 20;
@@ -37,6 +39,9 @@ pub struct AdapterFolder {
     pub labels: Vec<String>,
     /// The adapter's name inside tensor names (`adapters` format).
     pub name: String,
+    /// The `transformers` class that the head is part of, where it is no flexible head
+    /// (`adapters` format).
+    pub head_class: Option<ModelClass>,
     /// Whether tensor names start at a model with a head.
     pub prefixed: bool,
     /// The manifest, when there is one.
@@ -54,6 +59,7 @@ pub(super) struct Parsed {
     pub(super) head: Option<Head>,
     pub(super) labels: Vec<String>,
     pub(super) name: String,
+    pub(super) head_class: Option<ModelClass>,
     pub(super) prefixed: bool,
     pub(super) base_hint: Option<String>,
     pub(super) architecture: Architecture,
@@ -74,6 +80,7 @@ impl AdapterFolder {
             head: parsed.head,
             labels: parsed.labels,
             name: parsed.name,
+            head_class: parsed.head_class,
             prefixed: parsed.prefixed,
             base_hint: parsed.base_hint,
             architecture: parsed.architecture,
@@ -105,6 +112,11 @@ impl AdapterFolder {
             prefixed: self.prefixed,
         };
         let mut files = layout::weights_files(self.format, &subject)?;
+        if let (Some(class), Some(head)) = (self.head_class, &self.head) {
+            for file in files.iter_mut().filter(|file| file.path == HEAD_WEIGHTS) {
+                file.tensors = class.tensors(head, shape.hidden_size);
+            }
+        }
         for file in &mut files {
             file.path = stored_name(&self.path, file.path);
         }
@@ -145,7 +157,11 @@ impl AdapterFolder {
             let shown = |m: &Method| serde_json::to_string(m).unwrap_or_else(|_| m.summary());
             return disagree("method", shown(&manifest.method), shown(&self.method));
         }
-        if !same_head(manifest.head.as_ref(), self.head.as_ref()) {
+        let same_head = match (&manifest.head, &self.head) {
+            (Some(a), Some(b)) => heads::same_in_inference(self.format, a, b),
+            (a, b) => a == b,
+        };
+        if !same_head {
             let shown = |h: Option<&Head>| h.map_or_else(|| "none".into(), |h| format!("{h:?}"));
             return disagree("head", shown(manifest.head.as_ref()), shown(self.head.as_ref()));
         }
@@ -221,17 +237,6 @@ fn same_in_inference(a: &Method, b: &Method) -> bool {
     }
 }
 
-fn same_head(a: Option<&Head>, b: Option<&Head>) -> bool {
-    match (a, b) {
-        (Some(Head::Classification(a)), Some(Head::Classification(b))) => {
-            // The activation of a one-layer head is never applied.
-            let activation = if a.layers == 1 { a.activation } else { b.activation };
-            *a == ClassificationHead { dropout: a.dropout, activation, ..b.clone() }
-        }
-        (a, b) => a == b,
-    }
-}
-
 fn read_manifest(dir: &Path) -> Result<Option<Manifest>, CheckpointError> {
     let path = dir.join(MANIFEST_FILE);
     if !path.is_file() {
@@ -246,12 +251,16 @@ fn parse_configuration(dir: &Path) -> Result<Parsed, CheckpointError> {
     if config_path.is_file() {
         let json = read_json(&config_path)?;
         if json.contains_key("peft_type") {
-            return peft::parse(dir, &config_path, json);
+            let mut parsed = peft::parse(dir, &config_path, json)?;
+            if parsed.head.is_none() {
+                parsed.head = heads::beside_peft(dir)?;
+            }
+            return Ok(parsed);
         }
         return adapters_config::parse(dir, &config_path, json);
     }
     if dir.join(HEAD_CONFIG).is_file() {
-        return adapters_config::parse_head_only(dir);
+        return heads::parse_head_only(dir);
     }
     Err(CheckpointError::NotAnAdapter(dir.to_owned()))
 }

@@ -14,6 +14,7 @@ mod convert;
 mod error;
 mod fields;
 mod folder;
+mod heads;
 mod peft;
 mod pickle;
 mod weights;
@@ -26,6 +27,8 @@ pub use card::model_card;
 pub use convert::convert;
 pub use error::CheckpointError;
 pub use folder::{AdapterFolder, read_bounded};
+#[cfg(feature = "stitch")]
+pub(crate) use heads::base_head;
 pub use pickle::PickleError;
 pub use weights::{SlotData, TensorFile};
 pub use write::{AdapterToWrite, write_adapter};

@@ -72,22 +72,28 @@ fn write_weights(
 
 fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), CheckpointError> {
     let base = adapter.base;
+    let envelope = Envelope {
+        architecture: base.architecture,
+        hidden_size: base.shape.hidden_size,
+        base: &base.id,
+        name: adapter.name,
+    };
     match (adapter.format, adapter.method) {
         (Format::Peft, method) => {
-            let has_head = adapter.head.is_some();
-            match peft::render(base.architecture, method, base.shape.num_layers, has_head, &base.id) {
-                Some(json) => write_json(&dir.join(ADAPTER_CONFIG), &json),
-                // `weights_files` has refused such a method.
-                None => Ok(()),
+            let layers = base.shape.num_layers;
+            // `weights_files` has refused a method that has no configuration.
+            if let Some(json) = peft::render(base.architecture, method, layers, adapter.head, &base.id) {
+                write_json(&dir.join(ADAPTER_CONFIG), &json)?;
+            }
+            // PEFT has no place for a head without weights.
+            match adapter.head {
+                Some(head @ Head::Embedding(_)) => {
+                    write_json(&dir.join(HEAD_CONFIG), &envelope.head(head, adapter.labels))
+                }
+                _ => Ok(()),
             }
         }
         (Format::Adapters, method) => {
-            let envelope = Envelope {
-                architecture: base.architecture,
-                hidden_size: base.shape.hidden_size,
-                base: &base.id,
-                name: adapter.name,
-            };
             if let Some(json) = envelope.adapter(method, base.shape.num_layers) {
                 write_json(&dir.join(ADAPTER_CONFIG), &json)?;
             }

@@ -1,78 +1,38 @@
-//! One class per sequence: dropout, linear, activation, …, dropout, linear on one vector.
-
-use std::collections::BTreeMap;
+//! Classes, sets of classes or numbers for a whole sequence: linear layers on one vector.
+//!
+//! Losses: cross-entropy for classification, binary cross-entropy with logits for
+//! multi-label classification, mean squared error for regression.
 
 use candle_core::{Result, Tensor};
-use hub_schemas::{
-    head::{ClassificationHead, Pooling},
-    method::Activation,
-};
+use hub_schemas::head::{ClassificationHead, Pooling};
 
-use crate::{
-    backbones::{Backbone, Batch, Mode, NoHooks},
-    ops::{DropoutKey, activate, dropout, linear},
-};
+use super::{Features, HeadInput, Tensors, linear_layers::LinearLayers, pooling::pool};
+use crate::backbones::Mode;
 
-/// Keeps the head's dropout masks apart from those of adapters.
-const SITE: u64 = 1 << 63;
-
-/// A loaded classification head.
+/// A loaded head of one of the three kinds.
 #[derive(Debug)]
 pub struct Classification {
     pooling: Pooling,
-    activation: Activation,
-    dropout: f64,
-    layers: Vec<(Tensor, Tensor)>,
+    layers: LinearLayers,
 }
 
 impl Classification {
-    pub(super) fn new(config: &ClassificationHead, tensors: &BTreeMap<String, Tensor>) -> Result<Self> {
-        let part = |layer: usize, part: &str| match tensors.get(&format!("head.{layer}.{part}")) {
-            Some(tensor) => Ok(tensor.clone()),
-            None => candle_core::bail!("the head has no tensor for `head.{layer}.{part}`"),
-        };
-        let layers = (0..config.layers).map(|i| Ok((part(i, "weight")?, part(i, "bias")?)));
-        Ok(Self {
-            pooling: config.pooling,
-            activation: config.activation,
-            dropout: config.dropout,
-            layers: layers.collect::<Result<_>>()?,
-        })
+    pub(super) fn new(config: &ClassificationHead, tensors: &Tensors) -> Result<Self> {
+        Ok(Self { pooling: config.pooling, layers: LinearLayers::new(&config.stack(), tensors)? })
     }
 
     /// One vector per sequence, `[b, h]`.
-    pub(super) fn pool(&self, backbone: &Backbone, state: &Tensor, batch: &Batch) -> Result<Tensor> {
-        match self.pooling {
-            Pooling::First => state.narrow(1, 0, 1)?.squeeze(1)?.contiguous(),
-            Pooling::Mean => mean_of_tokens(state, &batch.attention_mask),
-            Pooling::Pooler => match backbone.pool(state, &NoHooks)? {
-                Some(pooled) => Ok(pooled),
-                None => {
-                    candle_core::bail!("the head reads the pooled output, but this backbone has no pooler")
-                }
-            },
-        }
+    pub(super) fn pool(&self, features: &Features<'_>) -> Result<Tensor> {
+        pool(self.pooling, features)
     }
 
-    /// Logits `[b, labels]`.
-    pub(super) fn forward(&self, pooled: &Tensor, mode: Mode) -> Result<Tensor> {
-        let mut x = pooled.clone();
-        for (i, (weight, bias)) in self.layers.iter().enumerate() {
-            if i > 0 {
-                x = activate(&x, self.activation)?;
-            }
-            if let Mode::Train { seed, step } = mode {
-                x = dropout(&x, self.dropout, DropoutKey { seed, step, site: SITE | i as u64 })?;
-            }
-            x = linear(&x, weight, Some(bias))?;
-        }
-        Ok(x)
+    /// Scores `[b, labels]` from what [`pool`](Self::pool) returned.
+    pub(super) fn scores(&self, pooled: &Tensor, mode: Mode) -> Result<Tensor> {
+        self.layers.forward(pooled, mode)
     }
-}
 
-/// Mean over the positions where the mask is 1 (Reimers & Gurevych 2019).
-pub(crate) fn mean_of_tokens(state: &Tensor, mask: &Tensor) -> Result<Tensor> {
-    let mask = mask.to_dtype(state.dtype())?.unsqueeze(2)?;
-    let sum = state.broadcast_mul(&mask)?.sum(1)?;
-    sum.broadcast_div(&mask.sum(1)?.maximum(1e-9)?)
+    /// Scores `[b, labels]`.
+    pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
+        self.scores(&self.pool(&input.features)?, input.mode)
+    }
 }

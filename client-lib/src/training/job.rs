@@ -9,7 +9,7 @@ use hub_schemas::{
     label::{Language, License, TaskId},
     layout::{self, Format, Slot, Subject},
     manifest::{BaseModel, DataSource},
-    method::{Activation, Method},
+    method::Method,
 };
 use serde_json::{Map, Value, json};
 
@@ -140,11 +140,9 @@ impl TrainingJob {
         let folder = BaseFolder::open(&self.base)?;
         let config = folder.config().clone();
         let head = Head::Classification(ClassificationHead {
-            num_labels: labels.len(),
             layers: self.head_layers,
-            activation: Activation::Tanh,
             pooling: self.pooling,
-            dropout: 0.1,
+            ..ClassificationHead::flexible(labels.len())
         });
         let format = layout::native_format(&self.method);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;

@@ -56,6 +56,6 @@ impl Learner for WholeModel<'_> {
         let rows: Vec<&Tokens> = rows.iter().map(|&row| &inputs[row]).collect();
         let batch = self.encoder.batch(&rows, self.model.backbone().device())?;
         let output = self.model.forward(&batch, mode)?;
-        output.logits.ok_or(TrainingError::NoHead)
+        output.logits().cloned().ok_or(TrainingError::NoHead)
     }
 }

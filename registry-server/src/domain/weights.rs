@@ -2,8 +2,8 @@
 
 use hub_schemas::{
     layout::{
-        self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, Inexpressible, MisfitError, Subject,
-        TensorHeader, WeightsFile,
+        self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, Inexpressible, MisfitError, ModelClass,
+        Subject, TensorHeader, WeightsFile,
     },
     manifest::{Manifest, MediaType},
     method::Method,
@@ -127,7 +127,12 @@ fn layouts(manifest: &Manifest, configs: &Configs, prefixed: bool) -> Result<Vec
     }
     let name = |config: &Value| config.get("name").and_then(Value::as_str).map(ToOwned::to_owned);
     let mut found = Vec::new();
-    for file in files("")? {
+    for mut file in files("")? {
+        if let (HEAD_WEIGHTS, Some(class), Some(head)) = (file.path, head_class(configs), &manifest.head) {
+            file.tensors = class.tensors(head, manifest.base.shape.hidden_size);
+            found.push(file);
+            continue;
+        }
         let (config, path) = match file.path {
             HEAD_WEIGHTS => (&configs.head, HEAD_CONFIG),
             _ => (&configs.adapter, ADAPTER_CONFIG),
@@ -136,6 +141,13 @@ fn layouts(manifest: &Manifest, configs: &Configs, prefixed: bool) -> Result<Vec
         found.extend(files(&name)?.into_iter().filter(|f| f.path == file.path));
     }
     Ok(found)
+}
+
+/// The model class that the head is part of: such a head has no configuration of its own.
+fn head_class(configs: &Configs) -> Option<ModelClass> {
+    let has_config = configs.head.get("config").is_some_and(Value::is_object);
+    let class = configs.head.get("model_class")?.as_str()?;
+    (!has_config).then(|| class.parse().ok()).flatten()
 }
 
 /// Values that shapes can't reveal: two scalings fit the same tensors.

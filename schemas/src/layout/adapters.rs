@@ -5,8 +5,8 @@
 //! `heads.<name>.<index>`.
 
 use super::{
-    ADAPTERS_WEIGHTS, FUSION_WEIGHTS, Format, HEAD_WEIGHTS, Head, Inexpressible, Method, Place, Pooling,
-    Slot, Subject, TensorSpec, WeightsFile, slots,
+    ADAPTERS_WEIGHTS, FUSION_WEIGHTS, Format, HEAD_WEIGHTS, Inexpressible, Method, Place, Slot, Subject,
+    TensorSpec, WeightsFile, heads,
 };
 use crate::{
     backbone::{Architecture, LinearSite, Module},
@@ -27,7 +27,10 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
         files.push(WeightsFile { path: ADAPTERS_WEIGHTS, tensors });
     }
     if let Some(head) = subject.head {
-        files.push(WeightsFile { path: HEAD_WEIGHTS, tensors: flexible_head(head, subject) });
+        let tensors = heads::flexible_weights(head, subject)?;
+        if !tensors.is_empty() {
+            files.push(WeightsFile { path: HEAD_WEIGHTS, tensors });
+        }
     }
     Ok(files)
 }
@@ -210,20 +213,4 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
             _ => parameters(part),
         },
     }
-}
-
-/// Linear layer `i` of a flexible head stands at index `3 i + 1`, after a dropout
-/// and followed by an activation. A head on the mean is stored the same way; its
-/// configuration has another type name, so that the library refuses it.
-fn flexible_head(head: &Head, subject: &Subject<'_>) -> Vec<TensorSpec> {
-    let Head::Classification(config) = head;
-    debug_assert!(matches!(config.pooling, Pooling::First | Pooling::Pooler | Pooling::Mean));
-    slots::head_slots(head, subject.shape.hidden_size)
-        .into_iter()
-        .enumerate()
-        .map(|(index, slot)| {
-            let (layer, part) = (index / 2, if index % 2 == 0 { "weight" } else { "bias" });
-            TensorSpec::new(format!("heads.{}.{}.{part}", subject.name, 3 * layer + 1), &slot)
-        })
-        .collect()
 }

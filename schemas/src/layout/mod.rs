@@ -8,6 +8,7 @@
 
 mod adapters;
 mod header;
+mod heads;
 mod peft;
 mod slots;
 
@@ -16,11 +17,12 @@ use utoipa::ToSchema;
 
 pub use adapters::{PREFIXED as ADAPTERS_PREFIXED, fusion_file};
 pub use header::{Dtype, HeaderError, MAX_HEADER_BYTES, TensorHeader, TensorInfo, header_len};
-pub use slots::{Place, Slot, head_slots, method_slots};
+pub use heads::{DECODER, HeadSizes, HeadTask, ModelClass, UnknownModelClass, head_slots};
+pub use slots::{Place, Slot, method_slots};
 
 use crate::{
     backbone::{Architecture, BackboneShape, SubLayer},
-    head::{Head, Pooling},
+    head::Head,
     method::{Method, VeraScaling},
 };
 
@@ -165,8 +167,11 @@ pub fn required_files(format: Format, method: &Method, head: Option<&Head>) -> V
         (Format::Adapters, Method::LastLayer) => {}
         (Format::Adapters, _) => files.extend([ADAPTER_CONFIG, ADAPTERS_WEIGHTS]),
     }
-    if format == Format::Adapters && head.is_some() {
-        files.extend([HEAD_CONFIG, HEAD_WEIGHTS]);
+    match (format, head) {
+        // It has no tensors, and neither library has another place to note it.
+        (_, Some(Head::Embedding(_))) => files.push(HEAD_CONFIG),
+        (Format::Adapters, Some(_)) => files.extend([HEAD_CONFIG, HEAD_WEIGHTS]),
+        _ => {}
     }
     files
 }

@@ -1,8 +1,7 @@
 //! PEFT's names: `base_model.model.<module>.lora_A.weight`.
 
 use super::{
-    Format, Head, Inexpressible, Method, PEFT_WEIGHTS, Place, Pooling, Slot, Subject, TensorSpec,
-    WeightsFile, slots,
+    Format, Inexpressible, Method, PEFT_WEIGHTS, Place, Slot, Subject, TensorSpec, WeightsFile, heads,
 };
 use crate::{
     backbone::Module,
@@ -19,7 +18,7 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
         tensors.extend(part.slots(subject.shape).iter().map(|slot| spec(part, slot, subject)));
     }
     if let Some(head) = subject.head {
-        tensors.extend(classifier(head, subject)?);
+        tensors.extend(heads::peft_tensors(head, subject)?);
     }
     Ok(vec![WeightsFile { path: PEFT_WEIGHTS, tensors }])
 }
@@ -98,23 +97,4 @@ fn module_part(module: Module, part: &str) -> String {
         other => other,
     }
     .to_owned()
-}
-
-fn classifier(head: &Head, subject: &Subject<'_>) -> Result<Vec<TensorSpec>, Inexpressible> {
-    let Head::Classification(config) = head;
-    if config.layers != 1 || config.pooling != Pooling::Pooler {
-        return refuse("a head other than one layer on the pooled output");
-    }
-    if !subject.prefixed {
-        return refuse("a head on the bare backbone");
-    }
-    let path = subject.architecture.classifier_path();
-    let slots = slots::head_slots(head, subject.shape.hidden_size);
-    Ok(slots
-        .iter()
-        .map(|slot| {
-            let part = slot.part.rsplit('.').next().unwrap_or_default();
-            TensorSpec::new(format!("{ROOT}{path}.{part}"), slot)
-        })
-        .collect())
 }

@@ -1,8 +1,8 @@
-//! The slots of every method and head: names and shapes inside the project.
+//! The slots of every method: names and shapes inside the project.
 
 use std::fmt;
 
-use super::{BackboneShape, Head, Method, SubLayer};
+use super::{BackboneShape, Method, SubLayer};
 use crate::backbone::Module;
 
 /// Where in a backbone a tensor of an adapter belongs.
@@ -93,18 +93,4 @@ impl Slot {
 /// The tensors of `method` on a backbone of this shape, in the order of computation.
 pub fn method_slots(method: &Method, shape: &BackboneShape) -> Vec<Slot> {
     method.slots(shape)
-}
-
-/// The trainable tensors of `head`: linear layer `i` is `head.i`.
-pub fn head_slots(head: &Head, hidden_size: usize) -> Vec<Slot> {
-    let Head::Classification(head) = head;
-    (0..head.layers)
-        .flat_map(|layer| {
-            let outputs = if layer + 1 == head.layers { head.num_labels } else { hidden_size };
-            [
-                Slot::new(Place::Head, &format!("{layer}.weight"), &[outputs, hidden_size]),
-                Slot::new(Place::Head, &format!("{layer}.bias"), &[outputs]),
-            ]
-        })
-        .collect()
 }

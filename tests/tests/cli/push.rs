@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use hub_tests::{
     assert_said,
     cli::Home,
+    heads::Case,
     hub::{SampleAdapter, TestHub},
 };
 
@@ -87,6 +88,32 @@ async fn a_folder_that_peft_wrote_needs_a_task_a_licence_and_its_backbone() {
     assert!(said.stdout.starts_with("ada/from-peft@1.0.0 sha256:"), "{said}");
     assert!(folder.join("README.md").exists() && folder.join("manifest.json").exists());
     home.hub(&["pull", "ada/from-peft"]).await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adapters_with_every_head_are_published_and_pulled() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let home = Home::logged_in(&hub.url(), ada.token()).await;
+    for kind in ["head", "peft", "adapters", "own"] {
+        for case in Case::of_kind(kind).expect("lists") {
+            let folder = home.path(&case.name);
+            fs::create_dir(&folder).expect("creates");
+            for item in fs::read_dir(case.adapter().expect("a folder")).expect("lists").flatten() {
+                if item.file_name() != "expected.safetensors" {
+                    fs::copy(item.path(), folder.join(item.file_name())).expect("copies");
+                }
+            }
+            let base = case.base().to_string_lossy().into_owned();
+            let arguments = ["push", &case.name, "--base", &base, "--task", "probing", "--license", "MIT"];
+            home.hub(&arguments).await.expect_code(0);
+            home.hub(&["pull", &format!("ada/{}", case.name)]).await.expect_code(0);
+        }
+    }
+    let described = hub.anonymous().get("adapters/ada/adapters-questions").await.json();
+    let digest = described["latest"]["digest"].as_str().expect("a digest").to_owned();
+    let manifest = hub.anonymous().get(&format!("manifests/{digest}")).await.json();
+    assert_eq!(manifest["head"]["type"], "question-answering");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,7 +72,7 @@ fn logits(tiny: &Tiny, adapter: &Path) -> Vec<f32> {
     let folder = AdapterFolder::open(adapter).expect("opens");
     let model = StitchedModel::load(backbone, &folder).expect("loads");
     let output = model.forward(&Golden::read().batch().expect("a batch"), Mode::Eval).expect("forward");
-    output.logits.and_then(|l| l.flatten_all().ok()).and_then(|l| l.to_vec1().ok()).expect("logits")
+    output.logits().and_then(|l| l.flatten_all().ok()).and_then(|l| l.to_vec1().ok()).expect("logits")
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn the_plain_backbone_equals_transformers() {
         let output = run(&model, &golden);
         let worst = max_difference(&output.last_hidden_state, &golden.expected("base")).expect("compares");
         assert!(worst <= bar, "off by {worst:e}");
-        assert!(output.logits.is_none());
+        assert!(output.logits().is_none());
     }
 }
 
@@ -104,9 +104,9 @@ fn the_classification_head_equals_adapters() {
     let folder = AdapterFolder::open(&dir.path().join("h")).expect("the head opens");
     for (dtype, bar) in [(DType::F64, DOUBLE), (DType::F32, SINGLE)] {
         let model = StitchedModel::load(backbone(dir.path(), dtype), &folder).expect("loads");
-        let logits = run(&model, &golden).logits.expect("there is a head");
-        let worst =
-            max_difference(&logits, &golden.expected("classification_head_logits")).expect("compares");
+        let output = run(&model, &golden);
+        let logits = output.logits().expect("there is a head");
+        let worst = max_difference(logits, &golden.expected("classification_head_logits")).expect("compares");
         assert!(worst <= bar, "off by {worst:e}");
     }
 }

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, Var};
 use hub_client::{
-    backbones::Backbone,
+    backbones::{Backbone, Batch, HeadInputs},
     checkpoint::BaseFolder,
+    heads::tied_table,
     model::{Mode, StitchedModel},
 };
 use hub_schemas::{
     backbone::{LinearSite, Targets},
-    head::{ClassificationHead, Head, Pooling},
+    head::{
+        ClassificationHead, DependencyParsingHead, EmbeddingHead, Head, LanguageModelHead,
+        MultipleChoiceHead, Pooling, QuestionAnsweringHead, TaggingHead,
+    },
     method::{Activation, BottleneckConfig, InnerResidual, LoraConfig, Method, Scaling},
 };
 use hub_tests::golden::Golden;
@@ -19,17 +23,26 @@ use tempfile::TempDir;
 const MODE: Mode = Mode::Train { seed: 3, step: 4 };
 
 fn loss(model: &StitchedModel, golden: &Golden) -> candle_core::Result<Tensor> {
-    let output = model.forward(&golden.batch()?, MODE)?;
+    let output = model.forward(&batch(golden)?, MODE)?;
     let weighed = |t: &Tensor| {
         let n = t.elem_count();
         let weights: Vec<f64> = (0..n).map(|i| (i as f64 * 0.9).cos()).collect();
         (t.flatten_all()? * Tensor::from_vec(weights, n, &Device::Cpu)?)?.sum_all()
     };
-    let state = weighed(&output.last_hidden_state)?;
-    match &output.logits {
-        Some(logits) => state + weighed(logits)?,
-        None => Ok(state),
+    let mut sum = weighed(&output.last_hidden_state)?;
+    for (_, tensor) in output.named()?.iter().skip(1) {
+        sum = (sum + weighed(tensor)?)?;
     }
+    Ok(sum)
+}
+
+/// The golden batch with what heads on words and on choices read.
+fn batch(golden: &Golden) -> candle_core::Result<Batch> {
+    let mut batch = golden.batch()?;
+    let rows = batch.input_ids.dim(0)?;
+    let starts = Tensor::from_vec([1_u32, 2, 4].repeat(rows), (rows, 3), &Device::Cpu)?;
+    batch.head_inputs = HeadInputs { word_starts: Some(starts), choices: Some(rows) };
+    Ok(batch)
 }
 
 fn check(method: &Method, head: Option<&Head>) {
@@ -127,6 +140,46 @@ fn of_heads_alone() {
         assert!(!output.last_hidden_state.track_op(), "nothing below the head is in the graph");
         check(&Method::LastLayer, Some(&head));
     }
+}
+
+#[test]
+fn of_every_other_head() {
+    let heads = [
+        Head::MultiLabelClassification(ClassificationHead { bias: false, ..ClassificationHead::flexible(4) }),
+        Head::Regression(ClassificationHead::pooled(1)),
+        Head::Tagging(TaggingHead { layers: 2, ..TaggingHead::single(3) }),
+        Head::MultipleChoice(MultipleChoiceHead::flexible(2)),
+        Head::QuestionAnswering(QuestionAnsweringHead::single()),
+        Head::DependencyParsing(DependencyParsingHead { num_labels: 2, dropout: 0.1 }),
+        Head::MaskedLm(LanguageModelHead::masked(20, 16)),
+        Head::CausalLm(LanguageModelHead {
+            bias: false,
+            layer_norm: false,
+            ..LanguageModelHead::causal(20, 16)
+        }),
+        Head::Embedding(EmbeddingHead { pooling: Pooling::Mean, normalize: true }),
+    ];
+    let lora = Method::Lora(LoraConfig { layers: Some(vec![1]), ..LoraConfig::query_value(2, 4.0) });
+    for head in heads {
+        check(&lora, Some(&head));
+    }
+}
+
+#[test]
+fn a_tied_output_table_is_no_parameter() {
+    let golden = Golden::read();
+    let dir = TempDir::new().expect("a folder");
+    golden.write_base(dir.path());
+    let folder = BaseFolder::open(dir.path()).expect("the base opens");
+    let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
+    let head = Head::MaskedLm(LanguageModelHead::masked(20, 16));
+    let model = StitchedModel::fresh(backbone, &Method::LastLayer, Some(&head), 7).expect("a model");
+    let slots: Vec<&str> = model.parameters().iter().map(|(slot, _)| slot).collect();
+    let trained =
+        ["head.0.bias", "head.0.norm.bias", "head.0.norm.weight", "head.0.weight", "head.decoder.bias"];
+    assert_eq!(slots, trained);
+    let table = tied_table(&head, model.backbone()).expect("it is tied").1;
+    assert_eq!(table.dims(), [20, 16]);
 }
 
 #[test]

@@ -8,13 +8,13 @@ use std::path::Path;
 
 use hub_schemas::{
     backbone::{Architecture, Module},
-    head::{ClassificationHead, Head},
-    layout::{Format, PEFT_WEIGHTS},
+    head::Head,
+    layout::{Format, HeadTask, ModelClass, PEFT_WEIGHTS},
     method::{Method, ReplaceConfig, UnionConfig},
 };
 use serde_json::{Map, Value, json};
 
-use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed, weights::stored_name};
+use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed, heads, weights::stored_name};
 
 /// Fields that say nothing about what the weights compute.
 const HARMLESS: &[&str] = &[
@@ -27,7 +27,6 @@ const HARMLESS: &[&str] = &[
     "peft_version",
     "revision",
     "runtime_config",
-    "task_type",
 ];
 
 /// The weights file, and how module paths look in it.
@@ -95,10 +94,10 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let kind = fields.text("peft_type")?.unwrap_or_default();
     let weights = TensorFile::open(&dir.join(stored_name(dir, PEFT_WEIGHTS)))?;
     let file = File::new(&weights);
-    let classifier = file.architecture.classifier_path();
+    let task_type = fields.text("task_type")?;
     let bias = fields.text("bias")?.unwrap_or_else(|| "none".to_owned());
     let saved = fields.texts("modules_to_save")?.unwrap_or_default();
-    let saves_backbone = saved.iter().any(|module| ![classifier, "score"].contains(&module.as_str()));
+    let saves_backbone = saved.iter().any(|module| !heads::PEFT_MODULES.contains(&module.as_str()));
     let method = match kind.as_str() {
         "LORA" => low_rank::parse(&mut fields, &file)?,
         "IA3" => scaling::parse(&mut fields, &file)?,
@@ -110,15 +109,13 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     fields.finish()?;
     let method = if bias != "none" || saves_backbone { with_copies(method, &file) } else { method };
 
-    let head = weights.header.tensors.get(&format!("base_model.model.{classifier}.weight")).map(|info| {
-        let num_labels = info.shape.first().copied().unwrap_or_default();
-        Head::Classification(ClassificationHead::pooled(num_labels))
-    });
-    let labels = (0..head.as_ref().map_or(0, Head::num_labels)).map(|i| format!("LABEL_{i}")).collect();
+    let head = heads::peft_head(&weights, file.architecture, task_type.as_deref());
+    let labels = head.as_ref().map_or_else(Vec::new, Head::default_labels);
     Ok(Parsed {
         format: Format::Peft,
         method,
         head,
+        head_class: None,
         labels,
         name: "default".to_owned(),
         prefixed: file.prefixed,
@@ -144,7 +141,7 @@ pub(super) fn render(
     architecture: Architecture,
     method: &Method,
     num_layers: usize,
-    has_head: bool,
+    head: Option<&Head>,
     base: &str,
 ) -> Option<Value> {
     let mut copies = Vec::new();
@@ -164,15 +161,14 @@ pub(super) fn render(
         saved.extend(module.or(canonical.parse().ok()).map(|module| architecture.module_path(module)));
     }
     saved.dedup();
-    if has_head {
-        saved.extend([architecture.classifier_path().to_owned(), "score".to_owned()]);
-    }
+    let task = head.and_then(|head| ModelClass::with_head(architecture, head)).map(ModelClass::task);
+    saved.extend(task.map(HeadTask::peft_modules).into_iter().flatten().map(ToString::to_string));
     json.insert("auto_mapping".into(), Value::Null);
     json.insert("base_model_name_or_path".into(), json!(base));
     json.insert("inference_mode".into(), json!(true));
     json.insert("modules_to_save".into(), if saved.is_empty() { Value::Null } else { json!(saved) });
     json.insert("revision".into(), Value::Null);
-    json.insert("task_type".into(), json!(if has_head { "SEQ_CLS" } else { "FEATURE_EXTRACTION" }));
+    json.insert("task_type".into(), json!(task.and_then(HeadTask::peft_task_type).unwrap_or("FEATURE_EXTRACTION")));
     Some(Value::Object(json))
 }
 

@@ -1,0 +1,13 @@
+//! What only some prediction heads read, beside the tokens.
+
+use candle_core::Tensor;
+
+/// The inputs of a batch that the backbone itself does not read.
+#[derive(Debug, Clone, Default)]
+pub struct HeadInputs {
+    /// Where each word starts among the tokens, u32 `[b, w]`, for dependency parsing. The last
+    /// start of a row only ends the last word; padding is the padding token's id.
+    pub word_starts: Option<Tensor>,
+    /// How many sequences in a row are the choices of one example.
+    pub choices: Option<usize>,
+}

@@ -1,0 +1,63 @@
+//! The head that a base checkpoint brings: that of the class in its `config.json`.
+
+use hub_schemas::{
+    head::Head,
+    layout::{DECODER, HeadSizes, HeadTask},
+};
+use serde_json::Value;
+
+use super::labels;
+use crate::checkpoint::BaseFolder;
+
+/// The head of a base checkpoint, and where its tensors lie.
+pub(crate) struct FoundHead {
+    pub(crate) head: Head,
+    pub(crate) labels: Vec<String>,
+    /// Slot and name of each tensor.
+    pub(crate) names: Vec<(String, String)>,
+    /// Whether the output table is the word embedding.
+    pub(crate) is_tied: bool,
+}
+
+/// The head of the class that `config.json` names, when the checkpoint holds every tensor of it.
+pub(crate) fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
+    let class = folder.model_class()?;
+    let config = folder.config();
+    let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
+    let label_names = folder.labels();
+    let outputs = match class.task() {
+        // Every choice is scored alone: their number is nowhere in the weights.
+        HeadTask::MultipleChoice => label_names.as_ref().map_or(2, Vec::len),
+        HeadTask::MaskedLm | HeadTask::CausalLm => vocab_size,
+        _ => folder.extra_tensor(&class.output_weight())?.1.shape.first().copied()?,
+    };
+    let head = class.head(HeadSizes { outputs, vocab_size, hidden_size }, config.activation);
+    let head = as_trained(head, folder.problem_type());
+    let is_tied = folder.ties_embeddings() && matches!(head, Head::MaskedLm(_) | Head::CausalLm(_));
+    let mut names = Vec::new();
+    for spec in class.tensors(&head, hidden_size) {
+        if is_tied && spec.slot == DECODER {
+            continue;
+        }
+        let fits = |name: &&String| {
+            folder.extra_tensor(name).is_some_and(|(_, info)| info.shape == spec.shape && info.is_float())
+        };
+        let name = std::iter::once(&spec.disk).chain(&spec.aliases).find(fits)?.clone();
+        names.push((spec.slot, name));
+    }
+    let named = label_names.filter(|names| names.len() == head.num_labels());
+    let label2id = named.map(|names| names.into_iter().zip((0_usize..).map(Value::from)).collect());
+    let labels = labels(&head, label2id);
+    Some(FoundHead { head, labels, names, is_tied })
+}
+
+/// `problem_type` of a `config.json`: the loss, which the class and the weights don't tell.
+fn as_trained(head: Head, problem_type: Option<&str>) -> Head {
+    match (head, problem_type) {
+        (Head::Classification(config) | Head::Regression(config), Some("multi_label_classification")) => {
+            Head::MultiLabelClassification(config)
+        }
+        (Head::Classification(config), Some("regression")) => Head::Regression(config),
+        (head, _) => head,
+    }
+}

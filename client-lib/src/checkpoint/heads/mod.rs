@@ -1,0 +1,138 @@
+//! Prediction heads on disk: the flexible heads of `adapters` (`flexible.rs`) and the
+//! heads that are part of a `transformers` model class, in base checkpoints, beside
+//! PEFT adapters and in `adapters` folders (`base.rs`, `model_class.rs`).
+
+#[cfg(feature = "stitch")]
+mod base;
+mod flexible;
+mod model_class;
+
+use std::path::Path;
+
+use hub_schemas::{
+    backbone::Architecture,
+    head::Head,
+    layout::{Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass},
+    method::Method,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    CheckpointError,
+    adapters_config::Common,
+    fields::Fields,
+    folder::{Parsed, read_json},
+};
+
+#[cfg(feature = "stitch")]
+pub(crate) use base::base_head;
+pub(super) use flexible::render;
+pub(super) use model_class::{PEFT_MODULES, peft_head};
+
+/// The name of a head that is part of a model class: such a head has none.
+const UNNAMED: &str = "head";
+
+/// What `head_config.json` says.
+pub(super) struct ParsedHead {
+    pub(super) head: Head,
+    pub(super) labels: Vec<String>,
+    /// Its name inside tensor names, where it has one.
+    pub(super) name: Option<String>,
+    /// The model class that it is part of, when it is not a flexible head.
+    pub(super) class: Option<ModelClass>,
+    architecture: Architecture,
+    base_hint: Option<String>,
+}
+
+/// Reads `head_config.json` in `dir`.
+pub(super) fn parse(dir: &Path) -> Result<ParsedHead, CheckpointError> {
+    let path = dir.join(HEAD_CONFIG);
+    let pickle = dir.join("pytorch_model_head.bin");
+    if !dir.join(HEAD_WEIGHTS).is_file() && pickle.is_file() {
+        return Err(CheckpointError::Pickle { path: pickle });
+    }
+    let mut json = read_json(&path)?;
+    let is_flexible = json.get("config").is_some_and(Value::is_object);
+    if !is_flexible && json.get("name").is_none_or(Value::is_null) {
+        json.insert("name".to_owned(), json!(UNNAMED));
+    }
+    let mut outer = Fields::new(&path, json);
+    let common = Common::take(&mut outer)?;
+    let (head, labels, class) = if is_flexible {
+        let config = outer.object("config")?.unwrap_or_default();
+        let (head, labels) = flexible::parse(Fields::new(&path, config))?;
+        (head, labels, None)
+    } else {
+        let (head, labels, class) = model_class::parse(dir, &mut outer)?;
+        (head, labels, Some(class))
+    };
+    head.validate(&labels).map_err(|e| outer.wrong("config", format!("can't be used: {e}")))?;
+    let name = class.is_none().then_some(common.name);
+    Ok(ParsedHead {
+        head,
+        labels,
+        name,
+        class,
+        architecture: common.architecture,
+        base_hint: common.base_hint,
+    })
+}
+
+/// A folder that holds only a head: the frozen backbone with a trained last layer.
+pub(super) fn parse_head_only(dir: &Path) -> Result<Parsed, CheckpointError> {
+    let parsed = parse(dir)?;
+    Ok(Parsed {
+        format: Format::Adapters,
+        method: Method::LastLayer,
+        head: Some(parsed.head),
+        labels: parsed.labels,
+        name: parsed.name.unwrap_or_else(|| UNNAMED.to_owned()),
+        head_class: parsed.class,
+        prefixed: true,
+        base_hint: parsed.base_hint,
+        architecture: parsed.architecture,
+    })
+}
+
+/// The head beside a PEFT adapter that PEFT itself has no place for: one without weights.
+pub(super) fn beside_peft(dir: &Path) -> Result<Option<Head>, CheckpointError> {
+    if !dir.join(HEAD_CONFIG).is_file() {
+        return Ok(None);
+    }
+    match parse(dir)?.head {
+        head @ Head::Embedding(_) => Ok(Some(head)),
+        other => {
+            let reason = format!("describes a `{}` head; PEFT keeps that in its own file", other.kind());
+            Err(Fields::new(&dir.join(HEAD_CONFIG), Map::new()).wrong("config", reason))
+        }
+    }
+}
+
+/// Equal up to what only training uses, and up to what the format can't say: PEFT does
+/// not note which loss a classifier was trained with.
+pub(super) fn same_in_inference(format: Format, a: &Head, b: &Head) -> bool {
+    let on_sequences = |head: &Head| {
+        matches!(head, Head::Classification(_) | Head::MultiLabelClassification(_) | Head::Regression(_))
+    };
+    let same_kind = a.kind() == b.kind() || (format == Format::Peft && on_sequences(a) && on_sequences(b));
+    same_kind
+        && a.num_labels() == b.num_labels()
+        && a.pooling() == b.pooling()
+        && match (a.linear_stack(), b.linear_stack()) {
+            (Some(a), Some(b)) => a.same_in_inference(&b),
+            _ => matches!(a, Head::DependencyParsing(_)) || a == b,
+        }
+}
+
+/// The names of a head's outputs: those of `label2id`, and the libraries' own for the rest.
+fn labels(head: &Head, label2id: Option<Map<String, Value>>) -> Vec<String> {
+    let defaults: Vec<String> = (0..head.num_labels().min(100_000)).map(|i| format!("LABEL_{i}")).collect();
+    let mut labels = defaults.clone();
+    for (label, id) in label2id.into_iter().flatten() {
+        if let Some(place) = id.as_u64().and_then(|i| labels.get_mut(i as usize)) {
+            *place = label;
+        }
+    }
+    // Names that nobody has given are none, where none are needed.
+    if labels == defaults { head.default_labels() } else { labels }
+}

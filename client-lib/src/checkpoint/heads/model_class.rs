@@ -1,0 +1,67 @@
+//! Heads that are part of a `transformers` model class, as PEFT and `adapters` save them.
+
+use std::path::Path;
+
+use hub_schemas::{
+    backbone::Architecture,
+    head::Head,
+    layout::{HEAD_WEIGHTS, HeadSizes, HeadTask, ModelClass},
+    method::Activation,
+};
+
+use super::labels;
+use crate::checkpoint::{CheckpointError, TensorFile, fields::Fields};
+
+/// The modules that PEFT saves whole beside an adapter and that this version reads.
+/// `score` is one of PEFT's defaults; it matches nothing in encoders.
+pub(in crate::checkpoint) const PEFT_MODULES: [&str; 3] = ["classifier", "score", "qa_outputs"];
+
+/// What `head_config.json` says when `adapters` saved the head of a model class.
+pub(super) fn parse(
+    dir: &Path,
+    outer: &mut Fields,
+) -> Result<(Head, Vec<String>, ModelClass), CheckpointError> {
+    let name = outer.text("model_class")?.unwrap_or_default();
+    let class: ModelClass =
+        name.parse().map_err(|e| outer.wrong("config", format!("is missing, and {e}")))?;
+    let label2id = outer.object("label2id")?;
+    let outputs = match (outer.count("num_labels")?, &label2id) {
+        (Some(outputs), _) => outputs,
+        (None, Some(map)) => map.len(),
+        (None, None) => 2,
+    };
+    let hidden_size = outer.count("hidden_size")?.ok_or_else(|| outer.wrong("hidden_size", "is missing"))?;
+    let weights = TensorFile::open(&dir.join(HEAD_WEIGHTS))?;
+    let table = weights.header.tensors.get(&class.output_weight());
+    let vocab_size = table.and_then(|info| info.shape.first().copied()).unwrap_or_default();
+    // The library converts every language model's head with GELU.
+    let head = class.head(HeadSizes { outputs, vocab_size, hidden_size }, Activation::Gelu);
+    let labels = labels(&head, label2id);
+    Ok((head, labels, class))
+}
+
+/// The head that PEFT saved beside an adapter. `task_type` is its word for the model
+/// class; without it, what is in the file decides.
+pub(in crate::checkpoint) fn peft_head(
+    weights: &TensorFile,
+    architecture: Architecture,
+    task_type: Option<&str>,
+) -> Option<Head> {
+    let is_meant = |task: &HeadTask| {
+        task.peft_task_type()
+            .is_some_and(|word| task_type.is_none_or(|meant| !is_task(meant) || meant == word))
+    };
+    HeadTask::ALL.into_iter().filter(is_meant).find_map(|task| {
+        let class = ModelClass::new(architecture, task);
+        let tensor = |name: &str| weights.header.tensors.get(&format!("base_model.model.{name}"));
+        let &[outputs, hidden_size] = tensor(&class.output_weight())?.shape.as_slice() else { return None };
+        let head = class.head(HeadSizes { outputs, vocab_size: 0, hidden_size }, Activation::Gelu);
+        let names = class.tensors(&head, hidden_size);
+        names.iter().all(|spec| tensor(&spec.disk).is_some()).then_some(head)
+    })
+}
+
+/// Whether PEFT's task says which model class was wrapped.
+fn is_task(task_type: &str) -> bool {
+    HeadTask::ALL.iter().any(|task| task.peft_task_type() == Some(task_type))
+}

@@ -1,0 +1,98 @@
+//! Tokens from hidden states: linear layers with activation and norm, then the product
+//! with a table of token embeddings (Devlin et al. 2019, section 3.1).
+//!
+//! Loss: cross-entropy over the masked tokens, or against the next token.
+
+use candle_core::{DType, Result, Tensor};
+use hub_schemas::{head::LanguageModelHead, method::Activation};
+
+use super::{HeadInput, Tensors, part};
+use crate::ops::{FrozenLinear, activate, linear, trainable_norm};
+
+/// A loaded language modelling head.
+#[derive(Debug)]
+pub struct LanguageModel {
+    layers: Vec<Layer>,
+    activation: Option<Activation>,
+    decoder: Decoder,
+    bias: Option<Tensor>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    weight: Tensor,
+    bias: Tensor,
+    norm: Option<(Tensor, Tensor)>,
+}
+
+/// The table `[vocabulary, e]`: usually tied to the frozen word embedding.
+#[derive(Debug)]
+enum Decoder {
+    Frozen(FrozenLinear),
+    Trained(Tensor),
+}
+
+impl LanguageModel {
+    pub(super) fn new(config: &LanguageModelHead, tensors: &Tensors) -> Result<Self> {
+        let layer = |i: usize| {
+            let norm = |name: &str| part(tensors, &format!("{i}.norm.{name}"));
+            let norm =
+                config.layer_norm.then(|| Ok::<_, candle_core::Error>((norm("weight")?, norm("bias")?)));
+            Ok(Layer {
+                weight: part(tensors, &format!("{i}.weight"))?,
+                bias: part(tensors, &format!("{i}.bias"))?,
+                norm: norm.transpose()?,
+            })
+        };
+        let table = part(tensors, "decoder.weight")?;
+        Ok(Self {
+            layers: (0..config.layers.saturating_sub(1)).map(layer).collect::<Result<_>>()?,
+            activation: config.activation,
+            decoder: if table.is_variable() {
+                Decoder::Trained(table)
+            } else {
+                Decoder::Frozen(FrozenLinear::new(table, None)?)
+            },
+            bias: config.bias.then(|| part(tensors, "decoder.bias")).transpose()?,
+        })
+    }
+
+    /// Scores `[b, t, vocabulary]`. The inverse of an invertible adapter stands before the table.
+    pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
+        let eps = input.features.backbone.config().norm_eps;
+        let mut x = input.features.state.clone();
+        for layer in &self.layers {
+            x = linear(&x, &layer.weight, Some(&layer.bias))?;
+            if let Some(activation) = self.activation {
+                x = activate(&x, activation)?;
+            }
+            if let Some((weight, bias)) = &layer.norm {
+                x = trainable_norm(&x, weight, bias, eps)?;
+            }
+        }
+        x = (input.invert)(x)?;
+        let scores = match &self.decoder {
+            Decoder::Frozen(table) => table.forward(&x)?,
+            Decoder::Trained(table) => linear(&x, table, None)?,
+        };
+        match &self.bias {
+            Some(bias) => scores.broadcast_add(bias),
+            None => Ok(scores),
+        }
+    }
+}
+
+/// Whether a saved output table is the word embedding that it claims to be tied to, up
+/// to half-precision rounding.
+///
+/// `adapters` writes the table into the embedding when it loads such a head: with
+/// another table the whole backbone would compute something else.
+pub(super) fn is_tied(saved: &Tensor, words: &Tensor) -> Result<bool> {
+    if saved.dims() != words.dims() {
+        return Ok(false);
+    }
+    let number = |t: Tensor| t.to_dtype(DType::F64)?.to_scalar::<f64>();
+    let largest = number(words.abs()?.flatten_all()?.max(0)?)?;
+    let difference = number((saved - words)?.abs()?.flatten_all()?.max(0)?)?;
+    Ok(difference <= largest / 128.0)
+}

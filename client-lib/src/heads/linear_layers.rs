@@ -1,0 +1,45 @@
+//! Linear layers with a non-linearity between them: what most heads consist of.
+
+use candle_core::{Result, Tensor};
+use hub_schemas::{head::LinearStack, method::Activation};
+
+use super::{Tensors, part, site};
+use crate::{
+    backbones::Mode,
+    ops::{DropoutKey, activate, dropout, linear},
+};
+
+/// Loaded layers: dropout, linear, activation, …, dropout, linear.
+#[derive(Debug)]
+pub(super) struct LinearLayers {
+    activation: Option<Activation>,
+    dropout: f64,
+    layers: Vec<(Tensor, Option<Tensor>)>,
+}
+
+impl LinearLayers {
+    pub(super) fn new(stack: &LinearStack, tensors: &Tensors) -> Result<Self> {
+        let layer = |i: usize| {
+            let has_bias = i + 1 < stack.layers || stack.bias;
+            let bias = has_bias.then(|| part(tensors, &format!("{i}.bias"))).transpose()?;
+            Ok((part(tensors, &format!("{i}.weight"))?, bias))
+        };
+        let layers = (0..stack.layers).map(layer).collect::<Result<_>>()?;
+        Ok(Self { activation: stack.activation, dropout: stack.dropout, layers })
+    }
+
+    /// `[…, h]` to `[…, outputs]`.
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let mut x = x.clone();
+        for (i, (weight, bias)) in self.layers.iter().enumerate() {
+            if let (true, Some(activation)) = (i > 0, self.activation) {
+                x = activate(&x, activation)?;
+            }
+            if let Mode::Train { seed, step } = mode {
+                x = dropout(&x, self.dropout, DropoutKey { seed, step, site: site(i) })?;
+            }
+            x = linear(&x, weight, bias.as_ref())?;
+        }
+        Ok(x)
+    }
+}

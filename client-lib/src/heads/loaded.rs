@@ -1,0 +1,115 @@
+//! A head on a particular backbone, with what it is and the names of its outputs.
+
+use std::path::PathBuf;
+
+use candle_core::Tensor;
+use hub_schemas::{
+    head::{Head, Pooling},
+    layout::{DECODER, Slot, head_slots},
+};
+
+use super::{HeadInput, Prediction, PredictionHead, Tensors, language_model};
+use crate::{backbones::Backbone, checkpoint::AdapterFolder};
+
+/// Why a head can't stand on a backbone.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadLoadError {
+    /// The head needs a pooler that the checkpoint lacks.
+    #[error("the head reads the pooled output, but the base model's checkpoint has no pooler")]
+    NoPooler,
+    /// A language model's head has another output table than the word embedding it is tied to.
+    #[error(
+        "the head in `{}` has an output table that is not the base model's word embedding; it belongs to a base model with other weights",
+        .0.display()
+    )]
+    Untied(PathBuf),
+    /// The tensors can't be used.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// A head that is ready to predict.
+#[derive(Debug)]
+pub struct LoadedHead {
+    config: Head,
+    labels: Vec<String>,
+    head: PredictionHead,
+}
+
+impl LoadedHead {
+    /// The head that the backbone's checkpoint brings.
+    pub fn of_base(backbone: &Backbone) -> Result<Option<Self>, HeadLoadError> {
+        let Some(base) = backbone.head() else { return Ok(None) };
+        let head = PredictionHead::build(&base.head, &base.tensors)?;
+        Ok(Some(Self { config: base.head.clone(), labels: base.labels.clone(), head }))
+    }
+
+    /// The head that an adapter's folder brings, from its tensors by slot.
+    pub fn of_folder(
+        backbone: &Backbone,
+        folder: &AdapterFolder,
+        tensors: &Tensors,
+    ) -> Result<Option<Self>, HeadLoadError> {
+        let Some(config) = &folder.head else { return Ok(None) };
+        check_pooler(backbone, config)?;
+        if let Some((_, words)) = tied_table(config, backbone)
+            && let Some(saved) = tensors.get(DECODER)
+            && !language_model::is_tied(saved, &words)?
+        {
+            return Err(HeadLoadError::Untied(folder.path.clone()));
+        }
+        let head = PredictionHead::build(config, tensors)?;
+        Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head }))
+    }
+
+    /// A head on fresh tensors: those of [`trained_slots`], and the table that it is tied to.
+    pub fn fresh(backbone: &Backbone, config: &Head, mut tensors: Tensors) -> Result<Self, HeadLoadError> {
+        check_pooler(backbone, config)?;
+        tensors.extend(tied_table(config, backbone));
+        let head = PredictionHead::build(config, &tensors)?;
+        Ok(Self { config: config.clone(), labels: Vec::new(), head })
+    }
+
+    /// What it computes.
+    pub fn config(&self) -> &Head {
+        &self.config
+    }
+
+    /// Names of its outputs, in order.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The layers.
+    pub fn layers(&self) -> &PredictionHead {
+        &self.head
+    }
+
+    /// Predictions from the last hidden state.
+    pub fn forward(&self, input: &HeadInput<'_>) -> candle_core::Result<Prediction> {
+        self.head.forward(input)
+    }
+}
+
+/// The tensors of `head` that training changes on this backbone: not a table that is tied
+/// to the frozen word embedding.
+pub fn trained_slots(head: &Head, backbone: &Backbone) -> Vec<Slot> {
+    let is_tied = tied_table(head, backbone).is_some();
+    let mut slots = head_slots(head, backbone.config().shape.hidden_size);
+    slots.retain(|slot| !is_tied || slot.name != DECODER);
+    slots
+}
+
+/// The backbone's word embedding under the slot of the output table that is tied to it;
+/// `None` for other heads, and where the checkpoint keeps the two apart. A folder that
+/// holds a language model's head holds this tensor too.
+pub fn tied_table(head: &Head, backbone: &Backbone) -> Option<(String, Tensor)> {
+    let is_language_model = matches!(head, Head::MaskedLm(_) | Head::CausalLm(_));
+    (is_language_model && backbone.ties_embeddings())
+        .then(|| (DECODER.to_owned(), backbone.word_embeddings().clone()))
+}
+
+fn check_pooler(backbone: &Backbone, head: &Head) -> Result<(), HeadLoadError> {
+    let needed = head.pooling() == Some(Pooling::Pooler);
+    if needed && !backbone.has_pooler() { Err(HeadLoadError::NoPooler) } else { Ok(()) }
+}

@@ -1,0 +1,38 @@
+//! Where in a text the answer to a question stands (Rajpurkar et al. 2016).
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::LinearStack;
+use crate::method::Activation;
+
+/// Linear layers that give every token two scores: to be the answer's first, and its last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QuestionAnsweringHead {
+    /// Number of linear layers: all but the last are `hidden × hidden`.
+    pub layers: usize,
+    /// Between the layers; nothing when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// Probability of dropping an input element of each layer in training.
+    #[serde(default)]
+    pub dropout: f64,
+}
+
+impl QuestionAnsweringHead {
+    /// The default of both libraries: a single layer.
+    pub const fn single() -> Self {
+        Self { layers: 1, activation: Some(Activation::Tanh), dropout: 0.1 }
+    }
+
+    /// Its linear layers.
+    pub const fn stack(&self) -> LinearStack {
+        LinearStack {
+            layers: self.layers,
+            activation: self.activation,
+            outputs: 2,
+            bias: true,
+            dropout: self.dropout,
+        }
+    }
+}

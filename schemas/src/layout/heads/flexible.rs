@@ -1,0 +1,56 @@
+//! The flexible heads of `adapters`: `heads.<name>.<index>.weight`.
+//!
+//! The index counts modules, those without weights included.
+
+use super::{Format, Head, Inexpressible, Subject, TensorSpec, head_slots, spec};
+use crate::head::{LanguageModelHead, LinearStack};
+
+/// The tensors of `head` under the subject's name.
+pub(in crate::layout) fn weights(
+    head: &Head,
+    subject: &Subject<'_>,
+) -> Result<Vec<TensorSpec>, Inexpressible> {
+    // The library knows regression as a classification with a single output.
+    if matches!(head, Head::Regression(config) if config.num_labels != 1) {
+        let what = "a `regression` head with several outputs".to_owned();
+        return Err(Inexpressible { format: Format::Adapters, what });
+    }
+    let slots = head_slots(head, subject.shape.hidden_size);
+    let at = |part: &str| format!("heads.{}.{}", subject.name, module(head, part));
+    Ok(slots.iter().map(|slot| spec(at(slot.name.trim_start_matches("head.")), slot)).collect())
+}
+
+/// `0.weight` to `1.weight`.
+fn module(head: &Head, part: &str) -> String {
+    let (first, rest) = part.split_once('.').unwrap_or((part, ""));
+    match (head, first, first.parse::<usize>()) {
+        (_, "arcs", _) => "biaffine_arcs.weight".to_owned(),
+        (_, "relations", _) => "biaffine_rels.weight".to_owned(),
+        (Head::MaskedLm(config) | Head::CausalLm(config), _, Ok(layer)) => match rest.split_once('.') {
+            Some(("norm", rest)) => format!("{}.{rest}", norm_index(config, layer)),
+            _ => format!("{}.{rest}", layer * modules_per_layer(config)),
+        },
+        (Head::MaskedLm(config) | Head::CausalLm(config), _, _) => {
+            format!("{}.{rest}", config.layers.saturating_sub(1) * modules_per_layer(config))
+        }
+        (_, _, Ok(layer)) => match head.linear_stack() {
+            Some(stack) => format!("{}.{rest}", linear_index(&stack, layer)),
+            None => part.to_owned(),
+        },
+        _ => part.to_owned(),
+    }
+}
+
+/// Dropout, linear and, where there is one, an activation.
+fn linear_index(stack: &LinearStack, layer: usize) -> usize {
+    layer * (2 + usize::from(stack.activation.is_some())) + 1
+}
+
+/// Linear and, where they are, an activation and a norm.
+fn modules_per_layer(config: &LanguageModelHead) -> usize {
+    1 + usize::from(config.activation.is_some()) + usize::from(config.layer_norm)
+}
+
+fn norm_index(config: &LanguageModelHead, layer: usize) -> usize {
+    layer * modules_per_layer(config) + 1 + usize::from(config.activation.is_some())
+}

@@ -1,0 +1,103 @@
+//! The tensors of prediction heads: their slots, and what they are called on disk.
+//!
+//! `adapters` has flexible heads, named by their place in a sequence of modules
+//! (`flexible.rs`). `transformers`, and PEFT with it, has heads that are part of a
+//! model class, named by that class (`model_class.rs`).
+
+mod flexible;
+mod model_class;
+
+pub use model_class::{HeadSizes, HeadTask, ModelClass, UnknownModelClass};
+
+use super::{Format, Head, Inexpressible, Place, Slot, Subject, TensorSpec};
+use crate::head::{DependencyParsingHead, LanguageModelHead, LinearStack};
+
+/// The slot of the table that a language model's last layer multiplies with. It is the
+/// backbone's own word embedding where the checkpoint ties the two.
+pub const DECODER: &str = "head.decoder.weight";
+
+pub(super) use flexible::weights as flexible_weights;
+
+/// The tensors of `head`: linear layer `i` is `head.i`.
+pub fn head_slots(head: &Head, hidden_size: usize) -> Vec<Slot> {
+    if let Some(stack) = head.linear_stack() {
+        return linear_slots(&stack, hidden_size);
+    }
+    match head {
+        Head::DependencyParsing(config) => biaffine_slots(config, hidden_size),
+        Head::MaskedLm(config) | Head::CausalLm(config) => language_model_slots(config, hidden_size),
+        _ => Vec::new(),
+    }
+}
+
+fn slot(part: &str, shape: &[usize]) -> Slot {
+    Slot::new(Place::Head, part, shape)
+}
+
+fn spec(disk: String, slot: &Slot) -> TensorSpec {
+    TensorSpec::new(disk, slot)
+}
+
+fn linear_slots(stack: &LinearStack, hidden_size: usize) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for layer in 0..stack.layers {
+        let last = layer + 1 == stack.layers;
+        let outputs = if last { stack.outputs } else { hidden_size };
+        slots.push(slot(&format!("{layer}.weight"), &[outputs, hidden_size]));
+        if !last || stack.bias {
+            slots.push(slot(&format!("{layer}.bias"), &[outputs]));
+        }
+    }
+    slots
+}
+
+/// A one is appended to every dependent, and for the relations to every head too.
+fn biaffine_slots(config: &DependencyParsingHead, hidden_size: usize) -> Vec<Slot> {
+    let h = hidden_size;
+    vec![slot("arcs.weight", &[1, h + 1, h]), slot("relations.weight", &[config.num_labels, h + 1, h + 1])]
+}
+
+fn language_model_slots(config: &LanguageModelHead, hidden_size: usize) -> Vec<Slot> {
+    let e = config.embedding_size;
+    let mut slots = Vec::new();
+    for layer in 0..config.layers.saturating_sub(1) {
+        let inputs = if layer == 0 { hidden_size } else { e };
+        slots.push(slot(&format!("{layer}.weight"), &[e, inputs]));
+        slots.push(slot(&format!("{layer}.bias"), &[e]));
+        if config.layer_norm {
+            slots.push(slot(&format!("{layer}.norm.weight"), &[e]));
+            slots.push(slot(&format!("{layer}.norm.bias"), &[e]));
+        }
+    }
+    slots.push(slot("decoder.weight", &[config.vocab_size, e]));
+    if config.bias {
+        slots.push(slot("decoder.bias", &[config.vocab_size]));
+    }
+    slots
+}
+
+/// What PEFT saves beside an adapter: the head of the model class that it wrapped.
+pub(super) fn peft_tensors(head: &Head, subject: &Subject<'_>) -> Result<Vec<TensorSpec>, Inexpressible> {
+    let refuse = |what: String| Err(Inexpressible { format: Format::Peft, what });
+    if head_slots(head, subject.shape.hidden_size).is_empty() {
+        return Ok(Vec::new());
+    }
+    let class = ModelClass::with_head(subject.architecture, head);
+    let Some(class) = class.filter(|class| class.task().is_saved_by_peft()) else {
+        return refuse(match head.linear_stack() {
+            Some(_) => format!("a `{}` head other than that of `transformers`", head.kind()),
+            None => format!("a `{}` head", head.kind()),
+        });
+    };
+    if !subject.prefixed {
+        return refuse("a head on the bare backbone".to_owned());
+    }
+    let mut tensors = class.tensors(head, subject.shape.hidden_size);
+    for tensor in &mut tensors {
+        tensor.disk.insert_str(0, "base_model.model.");
+    }
+    Ok(tensors)
+}
+
+#[cfg(test)]
+mod tests;
