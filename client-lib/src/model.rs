@@ -59,6 +59,8 @@ pub struct Output {
     pub last_hidden_state: Tensor,
     /// What the head gives, when there is one.
     pub prediction: Option<Prediction>,
+    /// What each head gives, where groups of rows have heads of their own.
+    pub by_group: Vec<Option<Prediction>>,
 }
 
 impl Output {
@@ -68,10 +70,24 @@ impl Output {
     }
 
     /// Every tensor by the name that it has among the outputs of Hugging Face models.
-    pub fn named(&self) -> candle_core::Result<Vec<(&'static str, Tensor)>> {
-        let mut named = vec![("last_hidden_state", self.last_hidden_state.clone())];
-        if let Some(prediction) = &self.prediction {
-            named.extend(prediction.named()?);
+    /// Those of the head of group N end with `.N`; where all have one shape but for the
+    /// rows, `logits` holds them one below the other.
+    pub fn named(&self) -> candle_core::Result<Vec<(String, Tensor)>> {
+        let mut named = vec![("last_hidden_state".to_owned(), self.last_hidden_state.clone())];
+        let predictions =
+            self.prediction.iter().map(Prediction::named).collect::<candle_core::Result<Vec<_>>>()?;
+        named.extend(predictions.into_iter().flatten().map(|(name, tensor)| (name.to_owned(), tensor)));
+        for (group, prediction) in self.by_group.iter().enumerate() {
+            let Some(prediction) = prediction else { continue };
+            let own = prediction.named()?.into_iter();
+            named.extend(own.map(|(name, tensor)| (format!("{name}.{group}"), tensor)));
+        }
+        let all: Option<Vec<&Tensor>> = self.by_group.iter().map(|p| p.as_ref()?.logits()).collect();
+        match all.as_deref() {
+            Some(all @ [first, ..]) if all.iter().all(|t| t.dims()[1..] == first.dims()[1..]) => {
+                named.push(("logits".to_owned(), Tensor::cat(all, 0)?));
+            }
+            _ => {}
         }
         Ok(named)
     }
@@ -83,6 +99,8 @@ pub struct StitchedModel {
     backbone: Arc<Backbone>,
     stitch: Stitch,
     head: Option<LoadedHead>,
+    /// Heads of groups of rows, each with the rows it has; all alike where none are stated.
+    groups: Vec<(Option<usize>, Option<LoadedHead>)>,
     parameters: Parameters,
 }
 
@@ -90,7 +108,13 @@ impl StitchedModel {
     /// The plain backbone, with the head its checkpoint brings, if any.
     pub fn plain(backbone: Arc<Backbone>) -> Result<Self, ModelError> {
         let head = LoadedHead::of_base(&backbone)?;
-        Ok(Self { backbone, stitch: Stitch::default(), head, parameters: Parameters::default() })
+        Ok(Self {
+            backbone,
+            stitch: Stitch::default(),
+            head,
+            groups: Vec::new(),
+            parameters: Parameters::default(),
+        })
     }
 
     /// A fresh, trainable adapter and head.
@@ -106,7 +130,7 @@ impl StitchedModel {
         let tensors = parameters.tensors();
         let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?);
         let head = head.map(|h| LoadedHead::fresh(&backbone, h, tensors)).transpose()?;
-        Ok(Self { backbone, stitch, head, parameters })
+        Ok(Self { backbone, stitch, head, groups: Vec::new(), parameters })
     }
 
     /// One saved adapter, for inference.
@@ -126,7 +150,7 @@ impl StitchedModel {
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
         let mut members = Vec::new();
-        let mut head = None;
+        let mut heads = BTreeMap::new();
         for (salt, (name, folder)) in named.iter().enumerate() {
             check_architecture(&backbone, folder)?;
             check_copies(composition, name, &folder.method)?;
@@ -134,8 +158,8 @@ impl StitchedModel {
             let mean = gate_mean(folder);
             let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
             members.push(Member { name: name.clone(), adapter });
-            if composition.outermost() == &Composition::Single(name.clone()) {
-                head = LoadedHead::of_folder(&backbone, folder, &tensors)?;
+            if let Some(head) = LoadedHead::of_folder(&backbone, folder, &tensors)? {
+                heads.insert(name.clone(), head);
             }
         }
         let places = fused_places(named, &shape);
@@ -145,11 +169,13 @@ impl StitchedModel {
             Ok(NamedFusion { name: folder.name.clone(), fusion })
         };
         let fusions = fusions.iter().map(fusion).collect::<Result<Vec<_>, ModelError>>()?;
-        let stitch = Stitch::compose(composition, members, fusions, semantics(named))?;
-        if head.is_none() {
+        let stitch = Stitch::compose(composition, members, fusions, semantics(named))?
+            .with_free_prompts(named.iter().any(|(_, folder)| folder.frees_prompts()));
+        let (mut head, groups) = choose_heads(composition, heads);
+        if head.is_none() && groups.is_empty() {
             head = LoadedHead::of_base(&backbone)?;
         }
-        Ok(Self { backbone, stitch, head, parameters: Parameters::default() })
+        Ok(Self { backbone, stitch, head, groups, parameters: Parameters::default() })
     }
 
     /// Runs backbone, adapters and head.
@@ -159,7 +185,8 @@ impl StitchedModel {
         let invert = |x| self.stitch.invert(x);
         let input = HeadInput { features, batch, mode, invert: &invert };
         let prediction = self.head.as_ref().map(|head| head.forward(&input)).transpose()?;
-        Ok(Output { last_hidden_state: state, prediction })
+        let by_group = self.predict_groups(&input)?;
+        Ok(Output { last_hidden_state: state, prediction, by_group })
     }
 
     /// What the head reads, `[b, h]`: worth keeping when nothing below the head is trained.
@@ -176,6 +203,21 @@ impl StitchedModel {
             Some(head) => head.layers().scores(pooled, mode),
             None => Ok(None),
         }
+    }
+
+    fn predict_groups(&self, input: &HeadInput<'_>) -> candle_core::Result<Vec<Option<Prediction>>> {
+        let Features { state, attention_mask, .. } = input.features;
+        let alike = state.dim(0)? / self.groups.len().max(1);
+        let mut start = 0;
+        let mut predict = |(rows, head): &(Option<usize>, Option<LoadedHead>)| {
+            let rows = rows.unwrap_or(alike);
+            let own = |x: &Tensor| x.narrow(0, start, rows)?.contiguous();
+            let (state, attention_mask) = (own(state)?, own(attention_mask)?);
+            start += rows;
+            let features = self.features(&state, &attention_mask);
+            head.as_ref().map(|head| head.forward(&HeadInput { features, ..*input })).transpose()
+        };
+        self.groups.iter().map(&mut predict).collect()
     }
 
     fn features<'a>(&'a self, state: &'a Tensor, attention_mask: &'a Tensor) -> Features<'a> {
@@ -201,6 +243,24 @@ impl StitchedModel {
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
     }
+}
+
+/// A head of the whole batch, or heads of groups of rows with how many rows they have.
+type Heads = (Option<LoadedHead>, Vec<(Option<usize>, Option<LoadedHead>)>);
+
+/// Which heads predict: that of the last adapter, or where the last block divides the
+/// rows, that of each member's last adapter.
+fn choose_heads(composition: &Composition, mut heads: BTreeMap<String, LoadedHead>) -> Heads {
+    let mut take = |child: &Composition| heads.remove(child.last()?);
+    let groups: Vec<_> = match composition.outermost() {
+        single @ Composition::Single(_) => return (take(single), Vec::new()),
+        Composition::Parallel(children) => children.iter().map(|child| (None, take(child))).collect(),
+        Composition::BatchSplit { children, batch_sizes } => {
+            children.iter().zip(batch_sizes).map(|(child, &rows)| (Some(rows), take(child))).collect()
+        }
+        _ => Vec::new(),
+    };
+    if groups.iter().any(|(_, head)| head.is_some()) { (None, groups) } else { (None, Vec::new()) }
 }
 
 /// The fresh tensors of a method and a head, each a pure function of `seed` and its name;

@@ -202,7 +202,7 @@ pub fn write_output(path: &Path, output: &Output) -> Result<(), TensorFileError>
     let failed = |source| TensorFileError::Io { action: "write", path: path.to_owned(), source };
     let views = tensors
         .iter()
-        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
     let bytes = views
         .and_then(|views| safetensors::serialize(views, None))
@@ -232,6 +232,7 @@ mod tests {
                 token_types: 2,
             },
             position_padding: None,
+            padding_id: 0,
             attention_dropout: 0.1,
             norm_eps: 1e-12,
             activation: Activation::Gelu,

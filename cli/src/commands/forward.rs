@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
     }
     let fusions =
         args.fusion.iter().map(|folder| FusionFolder::open(folder)).collect::<Result<Vec<_>, _>>()?;
-    let composition = composition(args.compose.as_deref(), &named)?;
+    let composition = composition(context, args.compose.as_deref(), &named)?;
     let batch = read_batch(&args.inputs, base.config(), &DEVICE)?;
     let backbone = Arc::new(Backbone::load(&base, &DEVICE).map_err(ModelError::from)?);
     let model = match &composition {
@@ -59,6 +59,7 @@ fn open(named: &NamedFolder) -> anyhow::Result<(String, AdapterFolder)> {
 
 /// What to compute: the expression, or the only adapter, or the plain backbone.
 fn composition(
+    context: &Context,
     expression: Option<&str>,
     named: &[(String, AdapterFolder)],
 ) -> anyhow::Result<Option<Composition>> {
@@ -72,14 +73,10 @@ fn composition(
         (Some(expression), _) => {
             let composition: Composition = expression.parse()?;
             let used = composition.names();
-            match names.iter().find(|name| !used.contains(*name)) {
-                None => Ok(Some(composition)),
-                Some(unused) => {
-                    Err(UserError::new(format!("`{expression}` does not use the adapter `{unused}`"))
-                        .hint("add it to the expression, or leave its `--adapter` out")
-                        .into())
-                }
+            for unused in names.iter().filter(|name| !used.contains(*name)) {
+                context.printer.warn(&format!("`{expression}` does not use the adapter `{unused}`"));
             }
+            Ok(Some(composition))
         }
         (None, []) => Ok(None),
         (None, [name]) => Ok(Some(Composition::Single((*name).to_owned()))),

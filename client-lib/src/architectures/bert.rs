@@ -48,6 +48,7 @@ pub(super) fn config(
         architecture,
         shape,
         position_padding: None,
+        padding_id: json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(0) as u32,
         norm_eps,
         attention_dropout: json
             .get("attention_probs_dropout_prob")

@@ -23,6 +23,8 @@ pub struct TransformerConfig {
     /// Where positions are counted from: the padding id, which only padding has as its
     /// position (RoBERTa). `None`: from 0.
     pub position_padding: Option<u32>,
+    /// The token that fills shorter rows of a batch.
+    pub padding_id: u32,
     /// Added to the variance in every norm.
     pub norm_eps: f64,
     /// Between the feed-forward network's two projections.

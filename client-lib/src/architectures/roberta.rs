@@ -24,5 +24,5 @@ pub(super) fn config(
     if id + 1 >= config.shape.max_positions as u64 {
         return Err(wrong());
     }
-    Ok(TransformerConfig { position_padding: Some(id as u32), ..config })
+    Ok(TransformerConfig { position_padding: Some(id as u32), padding_id: id as u32, ..config })
 }

@@ -45,6 +45,8 @@ pub struct Context {
     pub batch: usize,
     /// Tokens that a prompt has put in so far.
     pub prompt_tokens: usize,
+    /// The backbone's padding id: a constant that one library pads prefixes with.
+    pub padding_id: f32,
     /// Whether this is training.
     pub mode: Mode,
 }
@@ -123,6 +125,21 @@ pub trait Hooks {
     /// After the embedding block; `x [b, t, h]`: may put tokens in.
     fn embeddings(&self, x: Tensor, _context: &Context) -> Result<Tensor> {
         Ok(x)
+    }
+
+    /// How many queries at the start see every key, of so many learned tokens in front.
+    fn free_queries(&self, _prompt_tokens: usize) -> usize {
+        0
+    }
+
+    /// Whether the input's segments are left out.
+    fn drops_token_types(&self) -> bool {
+        false
+    }
+
+    /// How far the positions of the input are shifted by what stands in front of it.
+    fn position_offset(&self) -> usize {
+        0
     }
 
     /// At a linear layer.

@@ -145,12 +145,19 @@ impl Backbone {
     pub fn forward(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Hidden> {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
-        let mut context = Context { attention_mask, batch: rows, prompt_tokens: 0, mode };
+        let mut context = Context {
+            attention_mask,
+            batch: rows,
+            prompt_tokens: 0,
+            padding_id: self.config.padding_id as f32,
+            mode,
+        };
         let embedded = self.embed(batch, hooks, &mut context)?;
         let before = embedded.dim(1)?;
         let mut x = hooks.embeddings(embedded, &context)?;
         context.lengthen(x.dim(1)? - before)?;
-        let mask = KeyMask::new(&context.attention_mask)?;
+        let free = hooks.free_queries(context.prompt_tokens);
+        let mask = KeyMask::new(&context.attention_mask)?.with_free_queries(free);
         for block in &self.blocks {
             let rows = x.dim(0)?;
             x = block.forward(&x, &mask.repeat(rows)?, hooks, &context)?;
@@ -165,7 +172,13 @@ impl Backbone {
         let rows = state.dim(0)?;
         let first = state.narrow(1, 0, 1)?.contiguous()?;
         let attention_mask = Tensor::ones((rows, 1), DType::U32, state.device())?;
-        let context = Context { attention_mask, batch: rows, prompt_tokens: 0, mode: Mode::Eval };
+        let context = Context {
+            attention_mask,
+            batch: rows,
+            prompt_tokens: 0,
+            padding_id: self.config.padding_id as f32,
+            mode: Mode::Eval,
+        };
         let at = LinearInput { module: Module::Pooler, x: &first, linear: pooler, context: &context };
         hooks.linear(&at)?.squeeze(1)?.tanh().map(Some)
     }
@@ -181,11 +194,11 @@ impl Backbone {
         let words = hooks.words(words, context)?;
         let added = words.dim(1)? - before;
         context.lengthen(added)?;
-        let positions = self.position_ids(batch, added)?;
+        let positions = self.position_ids(batch, added, hooks.position_offset())?;
         let positions = self.lookup(Table::Position, &positions, hooks)?;
         let types = match &batch.token_type_ids {
-            Some(ids) => pad_front(ids, added)?,
-            None => Tensor::zeros((words.dim(0)?, words.dim(1)?), DType::U32, &self.device)?,
+            Some(ids) if !hooks.drops_token_types() => pad_front(ids, added)?,
+            _ => Tensor::zeros((words.dim(0)?, words.dim(1)?), DType::U32, &self.device)?,
         };
         let types = self.lookup(Table::TokenType, &types, hooks)?;
         let norm = self.norm.with(hooks, &Module::EmbeddingNorm.to_string());
@@ -206,14 +219,18 @@ impl Backbone {
     }
 
     /// Position of every token, u32 `[b, t]`, with `added` learned tokens in front.
-    fn position_ids(&self, batch: &Batch, added: usize) -> Result<Tensor> {
+    /// All positions are `offset` further on.
+    fn position_ids(&self, batch: &Batch, added: usize, offset: usize) -> Result<Tensor> {
         let (b, t) = batch.input_ids.dims2()?;
         let longest = self.config.longest_input();
-        if t + added > longest {
-            candle_core::bail!("the input has {} tokens; this backbone has {longest} positions", t + added);
+        if t + added + offset > longest {
+            candle_core::bail!(
+                "the input has {} tokens; this backbone has {longest} positions",
+                t + added + offset
+            );
         }
         let Some(padding) = self.config.position_padding else {
-            let all = Tensor::arange(0, (t + added) as u32, &self.device)?;
+            let all = Tensor::arange(offset as u32, (offset + t + added) as u32, &self.device)?;
             return all.unsqueeze(0)?.broadcast_as((b, t + added))?.contiguous();
         };
         // RoBERTa counts tokens that are not padding, from behind the padding id. Embeddings
@@ -221,7 +238,7 @@ impl Backbone {
         let ids = batch.input_ids.to_vec2::<u32>()?;
         let positions = ids.into_iter().flat_map(|row| {
             let real = row.into_iter().map(move |id| added > 0 || id != padding);
-            let mut next = padding;
+            let mut next = padding + offset as u32;
             std::iter::repeat_n(true, added)
                 .chain(real)
                 .map(move |counts| {

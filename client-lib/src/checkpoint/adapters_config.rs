@@ -28,8 +28,16 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let config = fields
         .object("config")?
         .ok_or_else(|| fields.wrong("config", "is missing; it holds the adapter's method"))?;
-    let weights = TensorFile::open(&dir.join(stored_name(dir, ADAPTERS_WEIGHTS)))?;
-    let method = common.reading(path, num_layers(&weights)).method(config)?;
+    let weights = TensorFile::open_renamed(&dir.join(stored_name(dir, ADAPTERS_WEIGHTS)))?;
+    let mut method = common.reading(path, num_layers(&weights, common.architecture)).method(config)?;
+    // The first generation wrote the invertible part into every configuration of a task
+    // adapter, but only language adapters have its weights.
+    if fields.text("type")?.as_deref() == Some("text_task")
+        && !weights.header.tensors.keys().any(|name| name.contains("invertible_adapters."))
+        && let Method::Bottleneck(config) = &mut method
+    {
+        config.invertible = None;
+    }
     let prefix = format!("{}.", common.architecture.model_prefix());
     let prefixed = weights.header.tensors.keys().any(|name| name.starts_with(&prefix));
     let parsed = if dir.join(HEAD_CONFIG).is_file() { Some(heads::parse(dir)?) } else { None };
@@ -40,6 +48,7 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     }
     let (head, labels, head_class) =
         parsed.map_or((None, Vec::new(), None), |parsed| (Some(parsed.head), parsed.labels, parsed.class));
+    let library = common.library();
     Ok(Parsed {
         format: Format::Adapters,
         method,
@@ -47,6 +56,7 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
         labels,
         name: common.name,
         head_class,
+        library,
         prefixed,
         base_hint: common.base_hint,
         architecture: common.architecture,
@@ -79,14 +89,21 @@ impl Common {
         })
     }
 
+    /// Major and minor version of the library; `None` for what is older than `adapters`.
+    fn library(&self) -> Option<(u64, u64)> {
+        let mut parts =
+            self.version.as_deref()?.strip_prefix("adapters.")?.split('.').map_while(|p| p.parse().ok());
+        Some((parts.next()?, parts.next()?))
+    }
+
     fn reading<'a>(&'a self, path: &'a Path, num_layers: usize) -> Reading<'a> {
         Reading { path, version: self.version.as_deref(), num_layers }
     }
 }
 
 /// How many layers the weights mention.
-fn num_layers(weights: &TensorFile) -> usize {
-    let layer = |name: &String| name.split('.').find_map(|part| part.parse::<usize>().ok());
+fn num_layers(weights: &TensorFile, architecture: Architecture) -> usize {
+    let layer = |name: &String| architecture.layer_of(name);
     weights.header.tensors.keys().filter_map(layer).max().map_or(0, |last| last + 1)
 }
 

@@ -113,7 +113,7 @@ impl AdapterFolder {
     /// Compares the headers of the weight files with what the backbone's dimensions demand.
     pub fn check_fit(&self, shape: &BackboneShape) -> Result<(), CheckpointError> {
         for layout in self.layout(shape)? {
-            let file = super::TensorFile::open(&self.path.join(layout.path))?;
+            let file = super::TensorFile::open_renamed(&self.path.join(layout.path))?;
             layout
                 .check(&file.header)
                 .map_err(|source| CheckpointError::Misfit { folder: self.path.clone(), source })?;

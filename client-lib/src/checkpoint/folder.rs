@@ -11,15 +11,16 @@ use hub_schemas::{
     Manifest,
     backbone::{Architecture, BackboneShape},
     head::Head,
-    layout::{
-        self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass, Subject, WeightsFile,
-    },
+    layout::{self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass, Subject, WeightsFile},
     manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
 };
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, SlotData, TensorFile, adapters_config, heads, peft, weights::stored_name};
+use super::{
+    CheckpointError, SlotData, TensorFile, adapters::orthogonal, adapters_config, heads, peft,
+    weights::stored_name,
+};
 
 /// Largest configuration file that is read.
 const MAX_JSON_BYTES: u64 = 4 << 20;
@@ -42,6 +43,8 @@ pub struct AdapterFolder {
     /// The `transformers` class that the head is part of, where it is no flexible head
     /// (`adapters` format).
     pub head_class: Option<ModelClass>,
+    /// Major and minor version of the `adapters` library that wrote it.
+    library: Option<(u64, u64)>,
     /// Whether tensor names start at a model with a head.
     pub prefixed: bool,
     /// The manifest, when there is one.
@@ -60,6 +63,7 @@ pub(super) struct Parsed {
     pub(super) labels: Vec<String>,
     pub(super) name: String,
     pub(super) head_class: Option<ModelClass>,
+    pub(super) library: Option<(u64, u64)>,
     pub(super) prefixed: bool,
     pub(super) base_hint: Option<String>,
     pub(super) architecture: Architecture,
@@ -81,6 +85,7 @@ impl AdapterFolder {
             labels: parsed.labels,
             name: parsed.name,
             head_class: parsed.head_class,
+            library: parsed.library,
             prefixed: parsed.prefixed,
             base_hint: parsed.base_hint,
             architecture: parsed.architecture,
@@ -97,6 +102,12 @@ impl AdapterFolder {
             folder.manifest = Some(manifest);
         }
         Ok(folder)
+    }
+
+    /// Whether the queries of learned tokens see padding: so in `adapters` 1.3.0, whose
+    /// attention masks have a row for every query.
+    pub fn frees_prompts(&self) -> bool {
+        self.format == Format::Adapters && self.manifest.is_none() && self.library >= Some((1, 3))
     }
 
     /// The weights files this adapter must have on a backbone of this shape, by the
@@ -128,12 +139,13 @@ impl AdapterFolder {
     pub fn read_slots(&self, shape: &BackboneShape) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
         let mut slots = BTreeMap::new();
         for layout in self.layout(shape)? {
-            let file = TensorFile::open(&self.path.join(layout.path))?;
+            let file = TensorFile::open_renamed(&self.path.join(layout.path))?;
             layout
                 .check(&file.header)
                 .map_err(|source| CheckpointError::Misfit { folder: self.path.clone(), source })?;
             slots.extend(file.read_slots(&layout)?);
         }
+        orthogonal::materialise(&mut slots);
         Ok(slots)
     }
 
@@ -222,7 +234,11 @@ fn same_in_inference(a: &Method, b: &Method) -> bool {
             a.dropout = b.dropout;
             a == *b
         }
-        (Method::Prompt(a), Method::Prompt(b)) => (a.prompt_length, a.place) == (b.prompt_length, b.place),
+        (Method::Prompt(a), Method::Prompt(b)) => {
+            let mut a = a.clone();
+            a.init_range = b.init_range;
+            a == *b
+        }
         (Method::Reft(a), Method::Reft(b)) => {
             let mut a = a.clone();
             a.dropout = b.dropout;

@@ -55,6 +55,15 @@ impl SlotData {
     }
 }
 
+/// Parts of tensor names in files of `adapter-transformers` 1, and what they are called since.
+const OLD_NAMES: [(&str, &str); 5] = [
+    ("attention_text_task_adapters", "adapters"),
+    ("attention_text_lang_adapters", "adapters"),
+    ("layer_text_task_adapters", "adapters"),
+    ("layer_text_lang_adapters", "adapters"),
+    ("invertible_lang_adapters", "invertible_adapters"),
+];
+
 /// A weights file whose table of contents was read and checked: safetensors, or a
 /// `.bin` file of PyTorch's.
 #[derive(Debug)]
@@ -92,6 +101,20 @@ impl TensorFile {
             source => CheckpointError::Pickled { path: path.to_owned(), source },
         })?;
         Ok(Self { path: path.to_owned(), header: table.header, views: table.views })
+    }
+
+    /// Like [`open`](Self::open), with the names of the first library generation brought
+    /// up to date: it kept adapters for tasks and for languages apart.
+    pub(super) fn open_renamed(path: &Path) -> Result<Self, CheckpointError> {
+        let mut file = Self::open(path)?;
+        let is_old = |name: &String| OLD_NAMES.iter().any(|(old, _)| name.contains(old));
+        if file.header.tensors.keys().any(is_old) {
+            let renamed = std::mem::take(&mut file.header.tensors).into_iter().map(|(name, info)| {
+                (OLD_NAMES.iter().fold(name, |name, (old, new)| name.replace(old, new)), info)
+            });
+            file.header.tensors = renamed.collect();
+        }
+        Ok(file)
     }
 
     /// The file's path.

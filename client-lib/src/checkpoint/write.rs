@@ -11,7 +11,7 @@ use hub_schemas::{
 use safetensors::tensor::TensorView;
 use serde_json::Value;
 
-use super::{CheckpointError, SlotData, adapters_config::Envelope, peft};
+use super::{CheckpointError, SlotData, adapters::orthogonal, adapters_config::Envelope, peft};
 
 /// Everything that goes into a folder, the manifest and the card excepted.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +44,18 @@ pub fn write_adapter(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), Che
     };
     let files = layout::weights_files(adapter.format, &subject)?;
     fs::create_dir_all(dir).map_err(CheckpointError::write(dir))?;
+    let mut slots = adapter.slots.clone();
+    if adapter.format == Format::Adapters && is_orthogonal(adapter.method) {
+        orthogonal::parametrise(&mut slots);
+    }
     for file in &files {
-        write_weights(dir, file, adapter.slots)?;
+        write_weights(dir, file, &slots)?;
     }
     write_configuration(dir, adapter)
+}
+
+fn is_orthogonal(method: &Method) -> bool {
+    method.parts().iter().any(|part| matches!(part, Method::Reft(config) if config.orthogonality))
 }
 
 fn write_weights(

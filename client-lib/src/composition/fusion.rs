@@ -17,12 +17,17 @@ use crate::{
 /// Keeps a fusion's dropout masks apart from those of adapters.
 const SITE: u64 = 1 << 62;
 
+/// Where `adapters` starts when the temperature falls with every pass. It does not save how
+/// far it fell, so a loaded fusion starts here again.
+const FIRST_TEMPERATURE: f64 = 50.0;
+
 /// A loaded fusion: its projections at every sub-layer.
 #[derive(Debug)]
 pub struct Fusion {
     config: FusionConfig,
     places: BTreeMap<(usize, SubLayer), Projections>,
     dropout: f64,
+    temperature: f64,
 }
 
 #[derive(Debug)]
@@ -74,7 +79,8 @@ impl Fusion {
             built.insert((layer, sublayer), projections);
         }
         let dropout = config.dropout_prob.unwrap_or(dropout);
-        Ok(Self { config: config.clone(), places: built, dropout })
+        let temperature = if config.temperature { FIRST_TEMPERATURE } else { 1.0 };
+        Ok(Self { config: config.clone(), places: built, dropout, temperature })
     }
 
     /// Whether the query is the sub-layer's output rather than the adapter's input.
@@ -97,7 +103,7 @@ impl Fusion {
         let keys = project(keys, here.key.as_ref())?;
         let query = project(mixture.query, here.query.as_ref())?;
         let scores = keys.broadcast_mul(&query.unsqueeze(2)?)?.sum(D::Minus1)?;
-        let shares = softmax(&self.dropped(&scores, mixture)?)?;
+        let shares = softmax(&(self.dropped(&scores, mixture)? / self.temperature)?)?;
         let mix = |values: &Tensor| values.broadcast_mul(&shares.unsqueeze(3)?)?.sum(2);
         let mixed = match (&here.value, self.config.value_before_softmax) {
             (Some(weight), true) => mix(&linear(&values, weight, None)?)?,

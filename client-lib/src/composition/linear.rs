@@ -140,12 +140,16 @@ impl LinearHook<'_> {
     ) -> Result<Option<Update>> {
         // The library feeds the first update to the second, so that their product remains.
         let input = match (&prior, self.semantics) {
-            (Some(Update::Add(delta)), Semantics::Library) => delta.clone(),
+            (Some(Update::Add(delta) | Update::Scale(delta)), Semantics::Library) => delta.clone(),
             _ => at.x.clone(),
         };
         let Some(own) = adapter.update(at, &input)? else { return Ok(prior) };
         Ok(Some(match (prior, own, self.semantics) {
-            (None, own, _) | (Some(Update::Add(_)), own @ Update::Add(_), Semantics::Library) => own,
+            // What adds behind what scales has worked on the factors.
+            (None, own, _) | (Some(_), own @ Update::Add(_), Semantics::Library) => own,
+            (Some(Update::Add(prior)), Update::Scale(own), Semantics::Library) => {
+                Update::Scale(prior.broadcast_mul(&own)?)
+            }
             (Some(Update::Add(prior)), Update::Add(own), Semantics::Plain) => Update::Add((prior + own)?),
             (Some(Update::Scale(prior)), Update::Scale(own), _) => Update::Scale(prior.broadcast_mul(&own)?),
             (Some(_), _, _) => candle_core::bail!(
@@ -167,10 +171,12 @@ impl LinearHook<'_> {
             Semantics::Library => 1.0 / children.len() as f64,
             Semantics::Plain => 1.0,
         };
+        let present = children.iter().zip(weights).filter(|(child, _)| self.touches(child, at.module));
+        let present: Vec<(&Node, f64)> = present.map(|(child, weight)| (child, *weight)).collect();
         let mut sum: Option<Update> = None;
-        for (child, weight) in children.iter().zip(weights) {
+        for (child, weight) in &present {
             let Some(own) = self.update(child, at, prior.cloned())? else { continue };
-            let weight = weight * share;
+            let weight = lone_weight(&present, weights, self.semantics).unwrap_or(*weight) * share;
             sum = Some(match (sum, own) {
                 (None, Update::Add(own)) => Update::Add((own * weight)?),
                 (None, Update::Scale(own)) => Update::Scale((own * weight)?),
@@ -186,6 +192,11 @@ impl LinearHook<'_> {
         }
         Ok(sum)
     }
+}
+
+/// In the library the weights of all members fall to the only one that is present.
+pub(super) fn lone_weight(present: &[(&Node, f64)], weights: &[f64], semantics: Semantics) -> Option<f64> {
+    (semantics == Semantics::Library && present.len() == 1).then(|| weights.iter().sum())
 }
 
 /// Canonical names of a module's weight and bias.

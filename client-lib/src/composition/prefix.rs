@@ -12,13 +12,47 @@ use crate::{
     ops::KeyMask,
 };
 
+/// What stands in front of the shorter prefixes of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Padding {
+    /// Keys that no query sees.
+    Hidden,
+    /// What `adapters` 1.3.0 puts there: keys and values that are all this number, the
+    /// backbone's padding id, with a one added to their scores.
+    Constant(f32),
+}
+
+impl Padding {
+    fn bias(self) -> f32 {
+        match self {
+            Self::Hidden => f32::NEG_INFINITY,
+            Self::Constant(_) => 1.0,
+        }
+    }
+
+    fn value(self) -> f32 {
+        match self {
+            Self::Hidden => 0.0,
+            Self::Constant(value) => value,
+        }
+    }
+}
+
+/// The adapters at one attention.
+#[derive(Clone, Copy)]
+pub(super) struct PrefixHook<'a> {
+    pub(super) adapters: &'a [Box<dyn Adapter>],
+    pub(super) padding: Padding,
+}
+
 /// Keys and values under `node`.
 pub(super) fn compose(
-    adapters: &[Box<dyn Adapter>],
+    hook: PrefixHook<'_>,
     node: &Node,
     at: &AttentionInput<'_>,
     state: KeysValues,
 ) -> Result<KeysValues> {
+    let adapters = hook.adapters;
     if !touches(adapters, node, at.layer) {
         return Ok(state);
     }
@@ -26,10 +60,10 @@ pub(super) fn compose(
         Node::Leaf(index) => attach(adapters[*index].as_ref(), at, state),
         Node::Nothing => Ok(state),
         Node::Stack(children) => {
-            children.iter().try_fold(state, |state, child| compose(adapters, child, at, state))
+            children.iter().try_fold(state, |state, child| compose(hook, child, at, state))
         }
         Node::BatchSplit { children, .. } | Node::Parallel(children) => {
-            by_rows(adapters, node, children, at, &state)
+            by_rows(hook, node, children, at, &state)
         }
         Node::Average { .. } | Node::Fuse { .. } | Node::Split { .. } => {
             candle_core::bail!("prefixes can be composed by Stack, BatchSplit and Parallel")
@@ -47,7 +81,7 @@ fn attach(adapter: &dyn Adapter, at: &AttentionInput<'_>, state: KeysValues) -> 
     let mut state = match adapter.prefix(&at)? {
         None => state,
         Some(PrefixStates { keys, values }) => KeysValues {
-            mask: state.mask.prepend(0, keys.dim(1)?),
+            mask: state.mask.prepend(0, 0.0, keys.dim(1)?),
             keys: Tensor::cat(&[&keys, &state.keys], 1)?,
             values: Tensor::cat(&[&values, &state.values], 1)?,
             prompts: state.prompts,
@@ -58,7 +92,7 @@ fn attach(adapter: &dyn Adapter, at: &AttentionInput<'_>, state: KeysValues) -> 
 }
 
 fn by_rows(
-    adapters: &[Box<dyn Adapter>],
+    hook: PrefixHook<'_>,
     node: &Node,
     children: &[Node],
     at: &AttentionInput<'_>,
@@ -81,21 +115,27 @@ fn by_rows(
             prompts: Vec::new(),
         };
         start += groups[i];
-        let part = compose(adapters, child, &AttentionInput { x: &xs[i], ..*at }, state)?;
+        let part = compose(hook, child, &AttentionInput { x: &xs[i], ..*at }, state)?;
         if !part.prompts.is_empty() {
             candle_core::bail!("gated prompts of several adapters can't share a batch");
         }
         parts.push(part);
     }
-    pad_and_join(&parts)
+    pad_and_join(&parts, hook.padding)
 }
 
-fn pad_and_join(parts: &[KeysValues]) -> Result<KeysValues> {
+fn pad_and_join(parts: &[KeysValues], padding: Padding) -> Result<KeysValues> {
     let longest = parts.iter().map(|p| p.mask.keys()).max().unwrap_or(0);
-    let pad = |x: &Tensor| x.pad_with_zeros(1, longest - x.dim(1)?, 0);
+    let pad = |x: &Tensor| {
+        let (rows, keys, width) = x.dims3()?;
+        let shape = (rows, longest - keys, width);
+        let values = Tensor::full(padding.value(), shape, x.device())?.to_dtype(x.dtype())?;
+        if keys == longest { Ok(x.clone()) } else { Tensor::cat(&[&values, x], 1) }
+    };
     let keys = parts.iter().map(|p| pad(&p.keys)).collect::<Result<Vec<_>>>()?;
     let values = parts.iter().map(|p| pad(&p.values)).collect::<Result<Vec<_>>>()?;
-    let masks: Vec<KeyMask> = parts.iter().map(|p| p.mask.prepend(longest - p.mask.keys(), 0)).collect();
+    let masks: Vec<KeyMask> =
+        parts.iter().map(|p| p.mask.prepend(longest - p.mask.keys(), padding.bias(), 0)).collect();
     Ok(KeysValues {
         keys: Tensor::cat(&keys, 0)?,
         values: Tensor::cat(&values, 0)?,

@@ -7,7 +7,7 @@ use super::{
     Composition, Fusion,
     linear::LinearHook,
     node::{Node, Semantics},
-    prefix,
+    prefix::{self, Padding, PrefixHook},
     sublayer::SubLayerHook,
 };
 use crate::{
@@ -77,6 +77,7 @@ pub struct Stitch {
     root: Node,
     semantics: Semantics,
     skip_layers: Vec<usize>,
+    free_prompts: bool,
 }
 
 impl Default for Stitch {
@@ -87,6 +88,7 @@ impl Default for Stitch {
             root: Node::Nothing,
             semantics: Semantics::Plain,
             skip_layers: Vec::new(),
+            free_prompts: false,
         }
     }
 }
@@ -120,13 +122,19 @@ impl Stitch {
                 .ok_or_else(|| StitchError::UnknownFusion { name: name.to_owned(), given: fused.join("; ") })
         };
         let root = Node::resolve(composition, &leaf, &fusion, &StitchError::Unsupported)?;
-        Ok(Self { adapters, fusions, root, semantics, skip_layers: Vec::new() })
+        Ok(Self { adapters, fusions, root, semantics, skip_layers: Vec::new(), free_prompts: false })
     }
 
     /// Leaves all adapters out of these layers (Rücklé et al., "AdapterDrop", 2021).
     #[must_use]
     pub fn skipping(self, skip_layers: Vec<usize>) -> Self {
         Self { skip_layers, ..self }
+    }
+
+    /// Lets the queries of learned tokens see padding, as `adapters` 1.3.0 does.
+    #[must_use]
+    pub fn with_free_prompts(self, free_prompts: bool) -> Self {
+        Self { free_prompts, ..self }
     }
 
     /// The member that stands first: its embeddings and its interventions apply.
@@ -176,6 +184,18 @@ impl Hooks for Stitch {
         }
     }
 
+    fn drops_token_types(&self) -> bool {
+        self.first().is_some_and(Adapter::drops_token_types)
+    }
+
+    fn position_offset(&self) -> usize {
+        self.first().map_or(0, Adapter::position_offset)
+    }
+
+    fn free_queries(&self, prompt_tokens: usize) -> usize {
+        if self.free_prompts { prompt_tokens } else { 0 }
+    }
+
     fn linear(&self, at: &LinearInput<'_>) -> Result<Tensor> {
         if at.module.layer().is_some_and(|layer| self.skips(layer)) {
             return at.linear.forward(at.x);
@@ -188,7 +208,11 @@ impl Hooks for Stitch {
         if self.skips(at.layer) {
             return Ok(keys_values);
         }
-        prefix::compose(&self.adapters, &self.root, at, keys_values)
+        let padding = match self.semantics {
+            Semantics::Library => Padding::Constant(at.context.padding_id),
+            Semantics::Plain => Padding::Hidden,
+        };
+        prefix::compose(PrefixHook { adapters: &self.adapters, padding }, &self.root, at, keys_values)
     }
 
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {

@@ -9,6 +9,7 @@ use candle_core::{Result, Tensor};
 use super::{
     Fusion,
     fusion::Mixture,
+    linear::lone_weight,
     node::{Node, Semantics, split_rows},
 };
 use crate::{
@@ -234,12 +235,15 @@ impl SubLayerHook<'_> {
     ) -> Result<State> {
         let state = self.enter_first(node, at, state)?;
         let present = children.iter().zip(weights).filter(|(child, _)| self.touches(child, at));
-        let done = present
-            .map(|(child, weight)| Ok((self.member(child, at, state.clone())?, *weight)))
-            .collect::<Result<Vec<_>>>()?;
+        let present: Vec<(&Node, f64)> = present.map(|(child, weight)| (child, *weight)).collect();
+        let lone = lone_weight(&present, weights, self.semantics);
+        let run = |(child, weight): &(&Node, f64)| {
+            Ok((self.member(child, at, state.clone())?, lone.unwrap_or(*weight)))
+        };
+        let done = present.iter().map(run).collect::<Result<Vec<_>>>()?;
         // The library takes a mean of values that are weighted already.
         let share = match self.semantics {
-            Semantics::Library => 1.0 / done.len() as f64,
+            Semantics::Library => 1.0 / children.len() as f64,
             Semantics::Plain => 1.0,
         };
         let mut sum: Option<Tensor> = None;

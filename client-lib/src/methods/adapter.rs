@@ -72,6 +72,16 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether this adapter was trained without the input's segments.
+    fn drops_token_types(&self) -> bool {
+        false
+    }
+
+    /// How far this adapter shifts the input's positions.
+    fn position_offset(&self) -> usize {
+        0
+    }
+
     /// Whether [`prefix`](Self::prefix) or [`gated_prompt`](Self::gated_prompt) give something.
     fn is_at_attention(&self, _layer: usize) -> bool {
         false

@@ -34,6 +34,8 @@ pub(super) struct Prefix {
     gates: BTreeMap<usize, Gate>,
     hidden: usize,
     dropout: f64,
+    offset: usize,
+    drops_token_types: bool,
     salt: u64,
 }
 
@@ -78,11 +80,29 @@ impl Prefix {
         let gates =
             if config.use_gating { layers.iter().map(gate).collect::<Result<_>>()? } else { BTreeMap::new() };
         let order = layers.into_iter().enumerate().map(|(i, layer)| (layer, i)).collect();
-        Ok(Self { source, order, gates, hidden: shape.hidden_size, dropout: config.dropout, salt })
+        let offset = if config.shifts_positions { config.prefix_length } else { 0 };
+        Ok(Self {
+            source,
+            order,
+            gates,
+            hidden: shape.hidden_size,
+            dropout: config.dropout,
+            offset,
+            drops_token_types: config.drops_token_types,
+            salt,
+        })
     }
 }
 
 impl Adapter for Prefix {
+    fn drops_token_types(&self) -> bool {
+        self.drops_token_types
+    }
+
+    fn position_offset(&self) -> usize {
+        self.offset
+    }
+
     fn is_at_attention(&self, layer: usize) -> bool {
         self.order.contains_key(&layer)
     }

@@ -17,11 +17,13 @@ use crate::{backbones::Context, init::Initialiser};
 pub(super) struct Prompt {
     tokens: Tensor,
     place: PromptPlace,
+    drops_token_types: bool,
 }
 
 impl Prompt {
     pub(super) fn new(config: &PromptConfig, tensors: &BTreeMap<String, Tensor>) -> Result<Self> {
-        Ok(Self { tokens: take(tensors, "shared.prompt")?, place: config.place })
+        let tokens = take(tensors, "shared.prompt")?;
+        Ok(Self { tokens, place: config.place, drops_token_types: config.drops_token_types })
     }
 
     fn in_front(&self, x: &Tensor) -> Result<Tensor> {
@@ -35,6 +37,10 @@ impl Prompt {
 }
 
 impl Adapter for Prompt {
+    fn drops_token_types(&self) -> bool {
+        self.drops_token_types
+    }
+
     fn words(&self, words: &Tensor) -> Result<Option<Tensor>> {
         match self.place {
             PromptPlace::Words => self.in_front(words).map(Some),

@@ -65,6 +65,14 @@ impl Adapter for Union {
         self.0.iter().any(|part| part.transforms(module))
     }
 
+    fn drops_token_types(&self) -> bool {
+        self.0.iter().any(|part| part.drops_token_types())
+    }
+
+    fn position_offset(&self) -> usize {
+        self.0.iter().map(|part| part.position_offset()).sum()
+    }
+
     fn is_at_attention(&self, layer: usize) -> bool {
         self.0.iter().any(|part| part.is_at_attention(layer))
     }

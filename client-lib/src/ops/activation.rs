@@ -11,7 +11,41 @@ const CHUNK: usize = 1 << 14;
 
 /// Applies `activation` element by element.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    if is_fused(x) { x.contiguous()?.apply_op1(Op(activation)) } else { composed(x, activation) }
+    match Fused::of(activation) {
+        Some(fused) if is_fused(x) => x.contiguous()?.apply_op1(Op(fused)),
+        _ => composed(x, activation),
+    }
+}
+
+/// The functions with a fused kernel; what hardly anyone uses is composed.
+#[derive(Clone, Copy)]
+enum Fused {
+    Relu,
+    Gelu,
+    GeluNew,
+    Swish,
+    Tanh,
+    Sigmoid,
+    LeakyRelu,
+}
+
+impl Fused {
+    const fn of(activation: Activation) -> Option<Self> {
+        Some(match activation {
+            Activation::Relu => Self::Relu,
+            Activation::Gelu => Self::Gelu,
+            Activation::GeluNew => Self::GeluNew,
+            Activation::Swish => Self::Swish,
+            Activation::Tanh => Self::Tanh,
+            Activation::Sigmoid => Self::Sigmoid,
+            Activation::LeakyRelu => Self::LeakyRelu,
+            Activation::Mish
+            | Activation::QuickGelu
+            | Activation::Relu6
+            | Activation::Relu2
+            | Activation::Linear => return None,
+        })
+    }
 }
 
 /// The same in candle's operations: the fallback off the CPU, the oracle in tests.
@@ -24,7 +58,18 @@ pub(super) fn composed(x: &Tensor, activation: Activation) -> Result<Tensor> {
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => sigmoid_composed(x),
         Activation::LeakyRelu => x.relu()? - ((x.neg()?.relu()?) * 0.01)?,
+        Activation::Mish => x * softplus(x)?.tanh()?,
+        Activation::QuickGelu => x * sigmoid_composed(&(x * 1.702)?)?,
+        // max(x, 0) − max(x − 6, 0)
+        Activation::Relu6 => x.relu()? - (x - 6.0)?.relu()?,
+        Activation::Relu2 => x.relu()?.sqr(),
+        Activation::Linear => Ok(x.clone()),
     }
+}
+
+/// `ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|)`, which does not overflow.
+fn softplus(x: &Tensor) -> Result<Tensor> {
+    x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
 }
 
 fn sigmoid_composed(x: &Tensor) -> Result<Tensor> {
@@ -32,7 +77,7 @@ fn sigmoid_composed(x: &Tensor) -> Result<Tensor> {
     ((x * 0.5)?.tanh()? * 0.5)? + 0.5
 }
 
-struct Op(Activation);
+struct Op(Fused);
 
 impl CustomOp1 for Op {
     fn name(&self) -> &'static str {
@@ -48,14 +93,14 @@ impl CustomOp1 for Op {
     }
 }
 
-fn forward<T: Element>(f: Activation, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+fn forward<T: Element>(f: Fused, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
     let x = slice_of::<T>(storage, layout, "activation")?;
     let mut y = vec![T::zero(); x.len()];
     y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| map(f, x, y));
     Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
 }
 
-fn backward<T: Element>(f: Activation, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+fn backward<T: Element>(f: Fused, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let mut dx = vec![T::zero(); x.elem_count()];
     with_slice::<T, _>(x, |xs| {
         with_slice::<T, _>(grad, |gs| {
@@ -73,7 +118,7 @@ fn vectorised(work: impl FnOnce()) {
     pulp::Arch::new().dispatch(work);
 }
 
-fn map<T: Element>(f: Activation, x: &[T], y: &mut [T]) {
+fn map<T: Element>(f: Fused, x: &[T], y: &mut [T]) {
     macro_rules! each {
         ($value:expr) => {
             vectorised(
@@ -87,17 +132,17 @@ fn map<T: Element>(f: Activation, x: &[T], y: &mut [T]) {
         };
     }
     match f {
-        Activation::Relu => each!(|x: T| if x > T::zero() { x } else { T::zero() }),
-        Activation::Gelu => each!(gelu),
-        Activation::GeluNew => each!(gelu_tanh),
-        Activation::Swish => each!(|x: T| x * sigmoid(x)),
-        Activation::Tanh => each!(tanh),
-        Activation::Sigmoid => each!(sigmoid),
-        Activation::LeakyRelu => each!(|x: T| if x > T::zero() { x } else { x * T::constant(0.01) }),
+        Fused::Relu => each!(|x: T| if x > T::zero() { x } else { T::zero() }),
+        Fused::Gelu => each!(gelu),
+        Fused::GeluNew => each!(gelu_tanh),
+        Fused::Swish => each!(|x: T| x * sigmoid(x)),
+        Fused::Tanh => each!(tanh),
+        Fused::Sigmoid => each!(sigmoid),
+        Fused::LeakyRelu => each!(|x: T| if x > T::zero() { x } else { x * T::constant(0.01) }),
     }
 }
 
-fn map_derivative<T: Element>(f: Activation, x: &[T], grad: &[T], out: &mut [T]) {
+fn map_derivative<T: Element>(f: Fused, x: &[T], grad: &[T], out: &mut [T]) {
     macro_rules! each {
         ($derivative:expr) => {
             vectorised(
@@ -111,23 +156,23 @@ fn map_derivative<T: Element>(f: Activation, x: &[T], grad: &[T], out: &mut [T])
         };
     }
     match f {
-        Activation::Relu => each!(|x: T| if x > T::zero() { T::one() } else { T::zero() }),
-        Activation::Gelu => each!(gelu_derivative),
-        Activation::GeluNew => each!(gelu_tanh_derivative),
+        Fused::Relu => each!(|x: T| if x > T::zero() { T::one() } else { T::zero() }),
+        Fused::Gelu => each!(gelu_derivative),
+        Fused::GeluNew => each!(gelu_tanh_derivative),
         // d/dx x·σ(x) = σ (1 + x (1 − σ))
-        Activation::Swish => each!(|x: T| {
+        Fused::Swish => each!(|x: T| {
             let s = sigmoid(x);
             s * (T::one() + x * (T::one() - s))
         }),
-        Activation::Tanh => each!(|x: T| {
+        Fused::Tanh => each!(|x: T| {
             let t = tanh(x);
             T::one() - t * t
         }),
-        Activation::Sigmoid => each!(|x: T| {
+        Fused::Sigmoid => each!(|x: T| {
             let s = sigmoid(x);
             s * (T::one() - s)
         }),
-        Activation::LeakyRelu => each!(|x: T| if x > T::zero() { T::one() } else { T::constant(0.01) }),
+        Fused::LeakyRelu => each!(|x: T| if x > T::zero() { T::one() } else { T::constant(0.01) }),
     }
 }
 

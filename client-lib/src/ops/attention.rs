@@ -18,13 +18,15 @@ use super::{
     slice_of, with_slice,
 };
 
-/// Which keys each row of a batch may attend to.
+/// Which keys each row of a batch may attend to: what is added to the scores.
 #[derive(Debug, Clone)]
 pub struct KeyMask {
-    /// `[b, s]`, row-major.
-    visible: Arc<[bool]>,
+    /// `[b, s]`, row-major: 0 for a visible key, −∞ for a hidden one.
+    bias: Arc<[f32]>,
     batch: usize,
     keys: usize,
+    /// How many queries at the start see every key.
+    free_queries: usize,
 }
 
 impl KeyMask {
@@ -32,13 +34,20 @@ impl KeyMask {
     pub fn new(mask: &Tensor) -> Result<Self> {
         let (batch, keys) = mask.dims2()?;
         let mask = mask.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
-        let visible = mask.flatten_all()?.to_vec1::<f32>()?.into_iter().map(|m| m != 0.0).collect();
-        Ok(Self { visible, batch, keys })
+        let bias = mask.flatten_all()?.to_vec1::<f32>()?.into_iter();
+        let bias = bias.map(|m| if m == 0.0 { f32::NEG_INFINITY } else { 0.0 }).collect();
+        Ok(Self { bias, batch, keys, free_queries: 0 })
     }
 
     /// A mask over `keys` keys of which all can be seen.
     pub fn all_visible(batch: usize, keys: usize) -> Self {
-        Self { visible: vec![true; batch * keys].into(), batch, keys }
+        Self { bias: vec![0.0; batch * keys].into(), batch, keys, free_queries: 0 }
+    }
+
+    /// The same where the first `queries` queries see every key, padding included.
+    #[must_use]
+    pub fn with_free_queries(self, queries: usize) -> Self {
+        Self { free_queries: queries, ..self }
     }
 
     /// The same mask for `rows` rows: whole repetitions of its own.
@@ -49,36 +58,37 @@ impl KeyMask {
         if self.batch == 0 || !rows.is_multiple_of(self.batch) {
             candle_core::bail!("a mask for {} rows can't serve {rows}", self.batch);
         }
-        Ok(Self { visible: self.visible.repeat(rows / self.batch).into(), batch: rows, keys: self.keys })
+        Ok(Self { bias: self.bias.repeat(rows / self.batch).into(), batch: rows, ..*self })
     }
 
     /// Rows `start .. start + len`.
     #[must_use]
     pub fn rows(&self, start: usize, len: usize) -> Self {
-        let visible = self.visible[start * self.keys..(start + len) * self.keys].into();
-        Self { visible, batch: len, keys: self.keys }
+        let bias = self.bias[start * self.keys..(start + len) * self.keys].into();
+        Self { bias, batch: len, ..*self }
     }
 
-    /// With `visible + hidden` keys in front: the hidden ones first, as padding.
+    /// With `padding + visible` keys in front: those of the padding first, with `bias` on
+    /// their scores.
     #[must_use]
-    pub fn prepend(&self, hidden: usize, visible: usize) -> Self {
-        let mut all = Vec::with_capacity(self.batch * (self.keys + hidden + visible));
+    pub fn prepend(&self, padding: usize, bias: f32, visible: usize) -> Self {
+        let mut all = Vec::with_capacity(self.batch * (self.keys + padding + visible));
         for row in 0..self.batch {
-            all.extend(std::iter::repeat_n(false, hidden));
-            all.extend(std::iter::repeat_n(true, visible));
+            all.extend(std::iter::repeat_n(bias, padding));
+            all.extend(std::iter::repeat_n(0.0, visible));
             all.extend_from_slice(self.row(row));
         }
-        Self { visible: all.into(), batch: self.batch, keys: self.keys + hidden + visible }
+        Self { bias: all.into(), keys: self.keys + padding + visible, ..*self }
     }
 
     /// The rows of several masks over equally many keys, one after the other.
     pub fn cat(masks: &[Self]) -> Result<Self> {
-        let keys = masks.first().map_or(0, |m| m.keys);
-        if let Some(other) = masks.iter().find(|m| m.keys != keys) {
-            candle_core::bail!("masks over {keys} and over {} keys can't be joined", other.keys);
+        let Some(first) = masks.first() else { candle_core::bail!("no mask to join") };
+        if let Some(other) = masks.iter().find(|m| m.keys != first.keys) {
+            candle_core::bail!("masks over {} and over {} keys can't be joined", first.keys, other.keys);
         }
-        let visible = masks.iter().flat_map(|m| m.visible.iter().copied()).collect();
-        Ok(Self { visible, batch: masks.iter().map(|m| m.batch).sum(), keys })
+        let bias = masks.iter().flat_map(|m| m.bias.iter().copied()).collect();
+        Ok(Self { bias, batch: masks.iter().map(|m| m.batch).sum(), ..*first })
     }
 
     /// Number of keys.
@@ -91,15 +101,22 @@ impl KeyMask {
         self.batch
     }
 
-    /// Visible keys of row `row`, in front of anything that was padded.
-    fn row(&self, row: usize) -> &[bool] {
-        &self.visible[row * self.keys..(row + 1) * self.keys]
+    /// What is added to the scores of row `row`.
+    fn row(&self, row: usize) -> &[f32] {
+        &self.bias[row * self.keys..(row + 1) * self.keys]
     }
 
-    /// `[b, 1, 1, s]`: zero where visible, very negative where not.
-    fn additive(&self, like: &Tensor) -> Result<Tensor> {
-        let values: Vec<f32> = self.visible.iter().map(|&v| if v { 0.0 } else { -1e30 }).collect();
-        Tensor::from_vec(values, (self.batch, 1, 1, self.keys), like.device())?.to_dtype(like.dtype())
+    /// `[b, 1, t, s]`, or `t` one where every query sees the same.
+    fn additive(&self, queries: usize, like: &Tensor) -> Result<Tensor> {
+        let t = if self.free_queries > 0 { queries } else { 1 };
+        let row = |row: usize| {
+            (0..t).flat_map(move |query| {
+                let free = query < self.free_queries;
+                self.row(row).iter().map(move |&b| if free { 0.0 } else { b.max(-1e30) })
+            })
+        };
+        let values: Vec<f32> = (0..self.batch).flat_map(row).collect();
+        Tensor::from_vec(values, (self.batch, 1, t, self.keys), like.device())?.to_dtype(like.dtype())
     }
 }
 
@@ -130,7 +147,7 @@ impl Attention {
         let (b, t, width) = q.dims3()?;
         let scale = 1.0 / ((width / self.heads) as f64).sqrt();
         let scores = (split(q)?.matmul(&split(k)?.t()?)? * scale)?;
-        let scores = scores.broadcast_add(&mask.additive(&scores)?)?;
+        let scores = scores.broadcast_add(&mask.additive(t, &scores)?)?;
         let exps = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
         let p = exps.broadcast_div(&exps.sum_keepdim(D::Minus1)?)?;
         p.matmul(&split(v)?)?.transpose(1, 2)?.reshape((b, t, width))
@@ -244,7 +261,10 @@ fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> 
             false,
             Threads::One,
         );
-        p.chunks_exact_mut(d.keys).for_each(|row| softmax(row, op.mask.row(b)));
+        for (query, row) in p.chunks_exact_mut(d.keys).enumerate() {
+            let free = query < op.mask.free_queries;
+            softmax(row, if free { None } else { Some(op.mask.row(b)) });
+        }
         multiply(
             out,
             Matrix::new(p, d.queries, d.keys, d.keys),
@@ -337,17 +357,19 @@ fn side_by_side<T: Element>(heads: &[T], d: Dims, rows: usize) -> Vec<T> {
     out
 }
 
-/// Softmax over the visible keys; the others get zero. With none visible every key
-/// gets the same weight, as an additive mask of the most negative number gives.
-fn softmax<T: Element>(row: &mut [T], visible: &[bool]) {
-    if !visible.contains(&true) {
+/// Softmax over the keys with what the mask adds; hidden ones get zero. With none visible
+/// every key gets the same weight, as an additive mask of the most negative number gives.
+fn softmax<T: Element>(row: &mut [T], bias: Option<&[f32]>) {
+    if bias.is_some_and(|bias| bias.iter().all(|&b| b == f32::NEG_INFINITY)) {
         return row.fill(T::one() / T::constant(row.len() as f64));
     }
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
-            for (x, &v) in row.iter_mut().zip(visible) {
-                *x = if v { *x } else { T::neg_infinity() };
+            if let Some(bias) = bias {
+                for (x, &b) in row.iter_mut().zip(bias) {
+                    *x += T::constant(f64::from(b));
+                }
             }
             let max = row.iter().fold(T::neg_infinity(), |max, &x| if x > max { x } else { max });
             for x in row.iter_mut() {

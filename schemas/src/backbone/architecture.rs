@@ -69,6 +69,14 @@ impl Architecture {
         }
     }
 
+    /// The block that a module path or tensor name belongs to.
+    pub fn layer_of(self, path: &str) -> Option<usize> {
+        let stem = self.block_path(0);
+        let stem = stem.strip_suffix('0')?;
+        let rest = &path[path.find(stem)? + stem.len()..];
+        rest.split('.').next()?.parse().ok()
+    }
+
     /// The path of a block's attention inside the backbone: the module that projects
     /// queries, keys and values.
     pub fn attention_path(self, layer: usize) -> String {

@@ -22,7 +22,11 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
         let mut tensors = Vec::new();
         for part in subject.method.parts() {
             expressible(part)?;
-            tensors.extend(part.slots(subject.shape).iter().map(|slot| spec(part, slot, subject)));
+            for slot in part.slots(subject.shape) {
+                let orthogonal = matches!(part, Method::Reft(config) if config.orthogonality);
+                let stored = if orthogonal { parametrised(slot, subject) } else { vec![slot] };
+                tensors.extend(stored.iter().map(|slot| spec(part, slot, subject)));
+            }
         }
         files.push(WeightsFile { path: ADAPTERS_WEIGHTS, tensors });
     }
@@ -33,6 +37,17 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
         }
     }
     Ok(files)
+}
+
+/// An orthonormal projection as PyTorch's parametrisation stores it: the parameters of the
+/// rotation `[r, h]`, and what it rotates, `[h, h]`.
+fn parametrised(slot: Slot, subject: &Subject<'_>) -> Vec<Slot> {
+    if !slot.part.ends_with(".projection") {
+        return vec![slot];
+    }
+    let h = subject.shape.hidden_size;
+    let original = Slot::new(slot.place, &format!("{}.original", slot.part), &slot.shape);
+    vec![original, Slot::new(slot.place, &format!("{}.base", slot.part), &[h, h])]
 }
 
 /// The weights file of the fusion `name` with these slots.
@@ -81,6 +96,7 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
         Method::Vera(config) if config.scaling == crate::method::VeraScaling::Diagonal => {
             refuse("VeRA with vectors for diagonals")
         }
+        Method::Prefix(config) if config.shifts_positions => refuse("a prefix that shifts positions"),
         Method::Replace(_) => refuse("trained copies of the backbone's own tensors"),
         _ => Ok(()),
     }

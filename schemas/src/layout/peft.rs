@@ -17,10 +17,24 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
         expressible(part)?;
         tensors.extend(part.slots(subject.shape).iter().map(|slot| spec(part, slot, subject)));
     }
+    name_wrapped(&mut tensors);
     if let Some(head) = subject.head {
         tensors.extend(heads::peft_tensors(head, subject)?);
     }
     Ok(vec![WeightsFile { path: PEFT_WEIGHTS, tensors }])
+}
+
+/// The trained copy of a bias whose layer PEFT has wrapped is called by the layer inside.
+fn name_wrapped(tensors: &mut [TensorSpec]) {
+    let wrapped: Vec<String> = tensors
+        .iter()
+        .filter_map(|spec| spec.disk.strip_suffix("lora_A.weight").map(ToOwned::to_owned))
+        .collect();
+    for spec in tensors.iter_mut().filter(|spec| spec.slot.ends_with(".replaced.bias")) {
+        if let Some(path) = spec.disk.strip_suffix("bias").filter(|path| wrapped.iter().any(|w| w == path)) {
+            spec.disk = format!("{path}base_layer.bias");
+        }
+    }
 }
 
 fn refuse<T>(what: impl Into<String>) -> Result<T, Inexpressible> {
@@ -44,9 +58,12 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
             refuse("a prompt behind the embedding block")
         }
         Method::Prefix(config)
-            if config.bottleneck_size.is_some() || config.use_gating || !config.leave_out.is_empty() =>
+            if config.bottleneck_size.is_some()
+                || config.use_gating
+                || !config.leave_out.is_empty()
+                || !config.shifts_positions =>
         {
-            refuse("a prefix with a network, with gates or not in every layer")
+            refuse("a prefix with a network, with gates, not in every layer or that leaves positions alone")
         }
         Method::Lora(_)
         | Method::Ia3(_)

@@ -23,12 +23,22 @@ pub enum Activation {
     /// `x` where positive, `0.01 · x` elsewhere.
     #[serde(rename = "leakyrelu", alias = "leaky_relu")]
     LeakyRelu,
+    /// `x · tanh(ln(1 + eˣ))` (Misra 2019).
+    Mish,
+    /// `x · σ(1.702 x)`
+    QuickGelu,
+    /// `min(max(x, 0), 6)`
+    Relu6,
+    /// `max(x, 0)²`
+    Relu2,
+    /// `x`
+    Linear,
 }
 
 /// Not a non-linearity this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the non-linearity `{0}` is not supported; these are: relu, gelu, gelu_new, swish, tanh, sigmoid, leakyrelu"
+    "the non-linearity `{0}` is not supported; these are: relu, gelu, gelu_new, swish, tanh, sigmoid, leakyrelu, mish, quick_gelu, relu6, relu2, linear"
 )]
 pub struct UnknownActivation(pub String);
 
@@ -43,6 +53,11 @@ impl Activation {
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
             Self::LeakyRelu => "leakyrelu",
+            Self::Mish => "mish",
+            Self::QuickGelu => "quick_gelu",
+            Self::Relu6 => "relu6",
+            Self::Relu2 => "relu2",
+            Self::Linear => "linear",
         }
     }
 }
@@ -64,6 +79,11 @@ impl std::str::FromStr for Activation {
             "tanh" => Self::Tanh,
             "sigmoid" => Self::Sigmoid,
             "leakyrelu" | "leaky_relu" => Self::LeakyRelu,
+            "mish" => Self::Mish,
+            "quick_gelu" => Self::QuickGelu,
+            "relu6" => Self::Relu6,
+            "relu2" => Self::Relu2,
+            "linear" => Self::Linear,
             _ => return Err(UnknownActivation(text.to_owned())),
         })
     }

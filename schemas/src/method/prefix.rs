@@ -38,6 +38,12 @@ pub struct PrefixConfig {
     /// One gate for keys and values together.
     #[serde(default = "yes")]
     pub shared_gating: bool,
+    /// The input's positions are counted from behind the prefix, as PEFT does.
+    #[serde(default)]
+    pub shifts_positions: bool,
+    /// Segments of the input are not looked at, as PEFT does when it extracts features.
+    #[serde(default)]
+    pub drops_token_types: bool,
 }
 
 const fn tanh() -> Activation {
@@ -58,6 +64,8 @@ impl PrefixConfig {
             leave_out: Vec::new(),
             use_gating: false,
             shared_gating: true,
+            shifts_positions: false,
+            drops_token_types: false,
         }
     }
 

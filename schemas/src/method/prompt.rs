@@ -21,6 +21,9 @@ pub struct PromptConfig {
     /// Fresh tokens are uniform in ± this.
     #[serde(default = "half")]
     pub init_range: f64,
+    /// Segments of the input are not looked at, as PEFT does when it extracts features.
+    #[serde(default)]
+    pub drops_token_types: bool,
 }
 
 /// Where learned tokens join the input.

@@ -159,7 +159,11 @@ fn of_every_other_head() {
         }),
         Head::Embedding(EmbeddingHead { pooling: Pooling::Mean, normalize: true }),
     ];
-    let lora = Method::Lora(LoraConfig { layers: Some(vec![1]), ..LoraConfig::query_value(2, 4.0) });
+    let lora = Method::Lora(LoraConfig::on(
+        2,
+        4.0,
+        Targets::in_layers(&[LinearSite::Query, LinearSite::Value], [1]),
+    ));
     for head in heads {
         check(&lora, Some(&head));
     }

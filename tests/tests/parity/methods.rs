@@ -77,9 +77,7 @@ impl Case {
             (None, [(_, folder), ..]) => StitchedModel::load(backbone, folder)?,
         };
         let output = model.forward(&batch, Mode::Eval)?;
-        let mut tensors = BTreeMap::from([("last_hidden_state".to_owned(), output.last_hidden_state)]);
-        tensors.extend(output.logits.map(|logits| ("logits".to_owned(), logits)));
-        Ok(tensors)
+        Ok(output.named()?.into_iter().collect())
     }
 
     /// Why this case fails, if it does.

@@ -11,7 +11,9 @@ use hub_schemas::{
     method::FusionConfig,
 };
 
-use crate::checkpoint::{CheckpointError, SlotData, TensorFile, fields::Fields, folder::read_json, weights::stored_name};
+use crate::checkpoint::{
+    CheckpointError, SlotData, TensorFile, fields::Fields, folder::read_json, weights::stored_name,
+};
 
 /// A fusion's folder whose configuration was read.
 #[derive(Debug)]

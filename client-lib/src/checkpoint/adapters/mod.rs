@@ -4,6 +4,7 @@
 mod bottleneck;
 mod fusion;
 mod low_rank;
+pub(super) mod orthogonal;
 mod prompts;
 mod reft;
 

@@ -22,6 +22,8 @@ pub(super) fn parse_prefix(
         leave_out: fields.counts("leave_out")?.unwrap_or_default(),
         use_gating: fields.bool_or("use_gating", false)?,
         shared_gating: fields.bool_or("shared_gating", true)?,
+        shifts_positions: false,
+        drops_token_types: false,
     };
     fields.finish()?;
     Ok(config)
@@ -39,7 +41,7 @@ pub(super) fn parse_prompt(mut fields: Fields) -> Result<PromptConfig, Checkpoin
     };
     let prompt_length = fields.count("prompt_length")?.unwrap_or(10);
     fields.finish()?;
-    Ok(PromptConfig { prompt_length, place, init_range: 0.5 })
+    Ok(PromptConfig { prompt_length, place, init_range: 0.5, drops_token_types: false })
 }
 
 pub(super) fn prefix(config: &PrefixConfig) -> Value {

@@ -13,7 +13,8 @@ use crate::checkpoint::{CheckpointError, fields::Fields};
 const SUBTRACT: &str = "subtract_projection";
 
 pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<ReftConfig, CheckpointError> {
-    fields.ignore(&["dtype", "output_reft", "init_weights_seed"]);
+    fields.ignore(&["dtype", "init_weights_seed"]);
+    let is_on = fields.bool_or("output_reft", true)?;
     let layers = match fields.take("layers") {
         None => None,
         Some(Value::String(text)) if text == "all" => None,
@@ -24,10 +25,11 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<ReftCon
         }
         Some(_) => return Err(fields.wrong("layers", "is neither \"all\" nor a list of layers")),
     };
+    let layers = if is_on { layers } else { Some(Vec::new()) };
     let orthogonality = fields.bool_or("orthogonality", true)?;
     let subtract_projection = match fields.take(SUBTRACT) {
         Some(Value::Bool(stated)) => stated,
-        _ if orthogonality => true,
+        _ if orthogonality || !is_on => true,
         _ => {
             let reason = "is missing: the library drops it, so that a DiReFT and a NoReFT adapter have the same file; add `\"subtract_projection\": true` (NoReFT) or `false` (DiReFT) to the configuration";
             return Err(fields.wrong(SUBTRACT, reason));

@@ -12,7 +12,7 @@ use std::path::Path;
 use hub_schemas::{
     backbone::Architecture,
     head::Head,
-    layout::{Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass},
+    layout::{Format, HEAD_CONFIG, ModelClass},
     method::Method,
 };
 use serde_json::{Map, Value, json};
@@ -47,10 +47,6 @@ pub(super) struct ParsedHead {
 /// Reads `head_config.json` in `dir`.
 pub(super) fn parse(dir: &Path) -> Result<ParsedHead, CheckpointError> {
     let path = dir.join(HEAD_CONFIG);
-    let pickle = dir.join("pytorch_model_head.bin");
-    if !dir.join(HEAD_WEIGHTS).is_file() && pickle.is_file() {
-        return Err(CheckpointError::Pickle { path: pickle });
-    }
     let mut json = read_json(&path)?;
     let is_flexible = json.get("config").is_some_and(Value::is_object);
     if !is_flexible && json.get("name").is_none_or(Value::is_null) {
@@ -88,6 +84,7 @@ pub(super) fn parse_head_only(dir: &Path) -> Result<Parsed, CheckpointError> {
         labels: parsed.labels,
         name: parsed.name.unwrap_or_else(|| UNNAMED.to_owned()),
         head_class: parsed.class,
+        library: None,
         prefixed: true,
         base_hint: parsed.base_hint,
         architecture: parsed.architecture,

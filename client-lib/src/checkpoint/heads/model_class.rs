@@ -53,7 +53,10 @@ pub(in crate::checkpoint) fn peft_head(
     };
     HeadTask::ALL.into_iter().filter(is_meant).find_map(|task| {
         let class = ModelClass::new(architecture, task);
-        let tensor = |name: &str| weights.header.tensors.get(&format!("base_model.model.{name}"));
+        let tensor = |name: &str| {
+            let roots = ["base_model.model.", "base_model."];
+            roots.iter().find_map(|root| weights.header.tensors.get(&format!("{root}{name}")))
+        };
         let &[outputs, hidden_size] = tensor(&class.output_weight())?.shape.as_slice() else { return None };
         let head = class.head(HeadSizes { outputs, vocab_size: 0, hidden_size }, Activation::Gelu);
         let names = class.tensors(&head, hidden_size);

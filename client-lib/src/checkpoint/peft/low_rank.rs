@@ -19,7 +19,7 @@ const CHANGES_BASE: &[&str] = &["pissa", "olora", "corda", "loftq"];
 
 pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
     check_initialisation(fields)?;
-    fields.ignore(&["loftq_config", "qalora_group_size"]);
+    fields.ignore(&["loftq_config", "qalora_group_size", "eva_config"]);
     // Only says how the layer that was adapted stores its weight.
     fields.ignore(&["fan_in_fan_out"]);
     let r = fields.count("r")?.unwrap_or(8);

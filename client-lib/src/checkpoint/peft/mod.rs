@@ -1,6 +1,7 @@
 //! PEFT's `adapter_config.json`, read by PEFT's own rules: one file per family of types.
 
 mod low_rank;
+mod prompts;
 mod scaling;
 mod targets;
 
@@ -44,11 +45,11 @@ impl<'a> File<'a> {
             weights.header.tensors.keys().any(|name| name.starts_with(&prefix))
         };
         let prefixed = Architecture::ALL.into_iter().find(|&a| starts(a));
-        let layer = |name: &String| name.split('.').find_map(|part| part.parse::<usize>().ok());
-        let last = weights.header.tensors.keys().filter_map(layer).max();
+        let architecture = prefixed.unwrap_or(Architecture::Bert);
+        let last = weights.header.tensors.keys().filter_map(|name| architecture.layer_of(name)).max();
         Self {
             weights,
-            architecture: prefixed.unwrap_or(Architecture::Bert),
+            architecture,
             num_layers: last.map_or(0, |last| last + 1),
             prefixed: prefixed.is_some(),
         }
@@ -77,8 +78,9 @@ impl<'a> File<'a> {
         for module in self.modules() {
             for canonical in module.tensors() {
                 let part = if canonical.ends_with(".bias") { "bias" } else { "weight" };
-                let name = format!("base_model.model.{}.{part}", self.path(module));
-                if self.weights.header.tensors.contains_key(&name) {
+                let path = format!("base_model.model.{}", self.path(module));
+                let names = [format!("{path}.{part}"), format!("{path}.base_layer.{part}")];
+                if names.iter().any(|name| self.weights.header.tensors.contains_key(name)) {
                     copies.push(canonical);
                 }
             }
@@ -101,8 +103,12 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let method = match kind.as_str() {
         "LORA" => low_rank::parse(&mut fields, &file)?,
         "IA3" => scaling::parse(&mut fields, &file)?,
+        "PROMPT_TUNING" | "P_TUNING" => prompts::parse(&mut fields, &file, false, task_type.as_deref())?,
+        "PREFIX_TUNING" => prompts::parse(&mut fields, &file, true, task_type.as_deref())?,
         other => {
-            let reason = format!("is `{other}`; this version reads LORA and IA3");
+            let reason = format!(
+                "is `{other}`; this version reads LORA, IA3, PROMPT_TUNING, P_TUNING and PREFIX_TUNING"
+            );
             return Err(fields.wrong("peft_type", reason));
         }
     };
@@ -116,6 +122,7 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
         method,
         head,
         head_class: None,
+        library: None,
         labels,
         name: "default".to_owned(),
         prefixed: file.prefixed,
@@ -150,6 +157,8 @@ pub(super) fn render(
         match part {
             Method::Lora(config) => own = Some(low_rank::render(architecture, config, num_layers)),
             Method::Ia3(config) => own = Some(scaling::render(architecture, config, num_layers)),
+            Method::Prompt(config) => own = Some(prompts::prompt(config)),
+            Method::Prefix(config) => own = Some(prompts::prefix(config)),
             Method::Replace(config) => copies.extend(config.tensors.iter().cloned()),
             _ => return None,
         }
@@ -168,7 +177,10 @@ pub(super) fn render(
     json.insert("inference_mode".into(), json!(true));
     json.insert("modules_to_save".into(), if saved.is_empty() { Value::Null } else { json!(saved) });
     json.insert("revision".into(), Value::Null);
-    json.insert("task_type".into(), json!(task.and_then(HeadTask::peft_task_type).unwrap_or("FEATURE_EXTRACTION")));
+    json.insert(
+        "task_type".into(),
+        json!(task.and_then(HeadTask::peft_task_type).unwrap_or("FEATURE_EXTRACTION")),
+    );
     Some(Value::Object(json))
 }
 

@@ -9,7 +9,7 @@ mod model_class;
 
 pub use model_class::{HeadSizes, HeadTask, ModelClass, UnknownModelClass};
 
-use super::{Format, Head, Inexpressible, Place, Slot, Subject, TensorSpec};
+use super::{Format, Head, Inexpressible, Method, Place, Slot, Subject, TensorSpec};
 use crate::head::{DependencyParsingHead, LanguageModelHead, LinearStack};
 
 /// The slot of the table that a language model's last layer multiplies with. It is the
@@ -89,12 +89,15 @@ pub(super) fn peft_tensors(head: &Head, subject: &Subject<'_>) -> Result<Vec<Ten
             None => format!("a `{}` head", head.kind()),
         });
     };
-    if !subject.prefixed {
+    // Prompt learning does not wrap the model, so that a path has one part less.
+    let is_prompt = matches!(subject.method, Method::Prompt(_) | Method::Prefix(_));
+    if !subject.prefixed && !is_prompt {
         return refuse("a head on the bare backbone".to_owned());
     }
+    let root = if is_prompt { "base_model." } else { "base_model.model." };
     let mut tensors = class.tensors(head, subject.shape.hidden_size);
     for tensor in &mut tensors {
-        tensor.disk.insert_str(0, "base_model.model.");
+        tensor.disk.insert_str(0, root);
     }
     Ok(tensors)
 }

@@ -8,15 +8,20 @@ use crate::{
     method::{Activation, LoraConfig, Method},
 };
 
-const SHAPE: BackboneShape =
-    BackboneShape { hidden_size: 8, num_layers: 1, num_heads: 2, intermediate_size: 16, vocab_size: 30 };
+const SHAPE: BackboneShape = BackboneShape {
+    hidden_size: 8,
+    num_layers: 1,
+    num_heads: 2,
+    intermediate_size: 16,
+    vocab_size: 30,
+    max_positions: 0,
+    token_types: 0,
+};
 
 /// `name shape` of every tensor of the head's file, or of the head in PEFT's file.
 fn names(format: Format, head: &Head) -> Result<String, String> {
     let method = match format {
-        Format::Peft => {
-            Method::Lora(LoraConfig { layers: Some(Vec::new()), ..LoraConfig::query_value(2, 2.0) })
-        }
+        Format::Peft => Method::Lora(LoraConfig::query_value(2, 2.0, 0)),
         Format::Adapters => Method::LastLayer,
     };
     let subject = Subject {
