@@ -154,7 +154,7 @@ impl StitchedModel {
         for (salt, (name, folder)) in named.iter().enumerate() {
             check_architecture(&backbone, folder)?;
             check_copies(composition, name, &folder.method)?;
-            let tensors = on_device(&backbone, folder.read_slots(&shape)?)?;
+            let tensors = on_device(&backbone, &folder.read_slots(&shape)?)?;
             let mean = gate_mean(folder);
             let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
             members.push(Member { name: name.clone(), adapter });
@@ -164,7 +164,7 @@ impl StitchedModel {
         }
         let places = fused_places(named, &shape);
         let fusion = |folder: &FusionFolder| {
-            let tensors = on_device(&backbone, folder.read_slots(&places, &shape)?)?;
+            let tensors = on_device(&backbone, &folder.read_slots(&places, &shape)?)?;
             let fusion = Fusion::new(&folder.config, &places, &tensors, backbone.config().attention_dropout)?;
             Ok(NamedFusion { name: folder.name.clone(), fusion })
         };
@@ -290,7 +290,7 @@ fn fresh_parameters(
 /// Tensors of a folder in the backbone's precision.
 fn on_device(
     backbone: &Backbone,
-    slots: BTreeMap<String, SlotData>,
+    slots: &BTreeMap<String, SlotData>,
 ) -> candle_core::Result<BTreeMap<String, Tensor>> {
     let read = |data| tensor(data, backbone.device())?.to_dtype(backbone.dtype());
     slots.iter().map(|(slot, data)| Ok((slot.clone(), read(data)?))).collect()

@@ -30,12 +30,11 @@ impl Parameters {
     ) -> Result<Self> {
         let mut parameters = Self::default();
         for (slot, initialiser) in slots {
-            let tensor = match start(slot)? {
-                Some(tensor) => tensor.to_dtype(dtype)?.contiguous()?.copy()?,
-                None => {
-                    let values = initialiser.draw(slot, seed);
-                    Tensor::from_vec(values, slot.shape.clone(), device)?.to_dtype(dtype)?
-                }
+            let tensor = if let Some(tensor) = start(slot)? {
+                tensor.to_dtype(dtype)?.contiguous()?.copy()?
+            } else {
+                let values = initialiser.draw(slot, seed);
+                Tensor::from_vec(values, slot.shape.clone(), device)?.to_dtype(dtype)?
             };
             if slot.trainable {
                 parameters.trained.insert(slot.name.clone(), Var::from_tensor(&tensor)?);

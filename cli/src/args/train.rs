@@ -110,8 +110,6 @@ pub(crate) enum MethodName {
     Lora,
     /// Low-rank updates with learned magnitudes
     Dora,
-    /// Learned diagonals around shared random matrices
-    Vera,
     /// Learned factors on keys, values and the feed-forward network
     Ia3,
     /// Learned keys and values, through a small network
@@ -120,9 +118,7 @@ pub(crate) enum MethodName {
     PrefixFlat,
     /// Learned tokens in front of the input
     Prompt,
-    /// Low-rank interventions on hidden states, orthonormal
-    Loreft,
-    /// The same without orthonormal rows
+    /// Low-rank interventions on hidden states
     Noreft,
     /// The same without subtracting the projection
     Direft,
@@ -130,12 +126,6 @@ pub(crate) enum MethodName {
     Mam,
     /// Gated prefix, bottleneck and low-rank updates
     Unipelt,
-    /// The backbone's biases
-    Bitfit,
-    /// The backbone's norms
-    LayerNorm,
-    /// The whole backbone, to compare with
-    Full,
     /// Only the prediction head, on the frozen backbone
     LastLayer,
 }
@@ -153,19 +143,14 @@ impl MethodName {
             Self::CompacterPlusPlus => "compacter++",
             Self::Lora => "lora",
             Self::Dora => "dora",
-            Self::Vera => "vera",
             Self::Ia3 => "ia3",
             Self::Prefix => "prefix",
             Self::PrefixFlat => "prefix-flat",
             Self::Prompt => "prompt",
-            Self::Loreft => "loreft",
             Self::Noreft => "noreft",
             Self::Direft => "direft",
             Self::Mam => "mam",
             Self::Unipelt => "unipelt",
-            Self::Bitfit => "bitfit",
-            Self::LayerNorm => "layer-norm",
-            Self::Full => "full",
             Self::LastLayer => "last-layer",
         }
     }
@@ -192,13 +177,13 @@ pub(crate) struct MethodArgs {
     /// Hidden size divided by bottleneck size (bottlenecks) [default: 16, or the method's own]
     #[arg(long, value_name = "FACTOR")]
     pub(crate) reduction_factor: Option<f64>,
-    /// Rank of the update [default: 8 for lora, 256 for vera, 1 for reft]
+    /// Rank of the update [default: 8 for lora, 1 for reft]
     #[arg(long, value_name = "R")]
     pub(crate) rank: Option<usize>,
     /// Numerator of the update's scaling (lora, dora) [default: twice the rank]
     #[arg(long, value_name = "ALPHA")]
     pub(crate) alpha: Option<f64>,
-    /// Linear layers to update (lora, dora, vera) [default: query,value]
+    /// Linear layers to update (lora, dora) [default: query,value]
     #[arg(long, value_name = "SITES", value_delimiter = ',')]
     pub(crate) targets: Vec<LinearSite>,
     /// Number of learned tokens (prompt) or keys (prefix) [default: 10 and 30]

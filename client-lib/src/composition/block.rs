@@ -50,8 +50,10 @@ impl Composition {
     pub fn children(&self) -> &[Self] {
         match self {
             Self::Single(_) | Self::Nothing => &[],
-            Self::Stack(children) | Self::Parallel(children) | Self::MultiTask(children) => children,
-            Self::Fuse { children, .. }
+            Self::Stack(children)
+            | Self::Parallel(children)
+            | Self::MultiTask(children)
+            | Self::Fuse { children, .. }
             | Self::Split { children, .. }
             | Self::BatchSplit { children, .. }
             | Self::Average { children, .. } => children,

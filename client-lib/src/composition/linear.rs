@@ -57,7 +57,7 @@ impl LinearHook<'_> {
             };
         }
         match node {
-            Node::Leaf(index) => self.leaf(self.adapters[*index].as_ref(), at, y),
+            Node::Leaf(index) => Self::leaf(self.adapters[*index].as_ref(), at, y),
             Node::Nothing => base(y),
             Node::Stack(children) => {
                 let step = |y: Option<Tensor>, child| self.whole(child, at, y).map(Some);
@@ -88,13 +88,12 @@ impl LinearHook<'_> {
         }
     }
 
-    fn leaf(&self, adapter: &dyn Adapter, at: &LinearInput<'_>, y: Option<Tensor>) -> Result<Tensor> {
+    fn leaf(adapter: &dyn Adapter, at: &LinearInput<'_>, y: Option<Tensor>) -> Result<Tensor> {
         let (weight, bias) = names(at.module);
         let linear = at.linear.replaced(adapter.replaced(&weight), adapter.replaced(&bias));
         let own = LinearInput { linear: &linear, ..*at };
         let y = match (adapter.transform(&own)?, replaces(adapter, at.module), y) {
-            (Some(y), ..) => y,
-            (None, false, Some(y)) => y,
+            (Some(y), ..) | (None, false, Some(y)) => y,
             (None, true, Some(_) | None) | (None, false, None) => linear.forward(at.x)?,
         };
         match adapter.update(&own, at.x)? {

@@ -68,8 +68,9 @@ impl Node {
     pub(super) fn children(&self) -> &[Self] {
         match self {
             Self::Leaf(_) | Self::Nothing => &[],
-            Self::Stack(children) | Self::Parallel(children) => children,
-            Self::Fuse { children, .. }
+            Self::Stack(children)
+            | Self::Parallel(children)
+            | Self::Fuse { children, .. }
             | Self::Split { children, .. }
             | Self::BatchSplit { children, .. }
             | Self::Average { children, .. } => children,

@@ -92,16 +92,13 @@ impl Factors {
     /// `s · (B A x + c)`, or the gate in place of `s`.
     fn delta(&self, x: &Tensor, gated_by: &Tensor, context: &Context) -> Result<Tensor> {
         let narrow = linear(x, &self.a, None)?;
-        match &self.gate {
-            Some(gate) => {
-                linear(&narrow, &self.b, self.bias.as_ref())?.broadcast_mul(&gate.open(gated_by, context)?)
-            }
-            // The factor on the narrow side: r columns instead of `out`.
-            None => {
-                let bias = self.bias.as_ref().map(|bias| bias * self.scaling).transpose()?;
-                linear(&(narrow * self.scaling)?, &self.b, bias.as_ref())
-            }
+        if let Some(gate) = &self.gate {
+            let wide = linear(&narrow, &self.b, self.bias.as_ref())?;
+            return wide.broadcast_mul(&gate.open(gated_by, context)?);
         }
+        // The factor on the narrow side: r columns instead of `out`.
+        let bias = self.bias.as_ref().map(|bias| bias * self.scaling).transpose()?;
+        linear(&(narrow * self.scaling)?, &self.b, bias.as_ref())
     }
 
     /// `m / ‖W + f B A‖`, by row: `[out]`.

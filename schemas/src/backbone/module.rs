@@ -84,6 +84,7 @@ impl Module {
     }
 
     /// The same module of another block.
+    #[must_use]
     pub const fn at_layer(self, layer: usize) -> Self {
         match self {
             Self::Linear { site, .. } => Self::Linear { layer, site },

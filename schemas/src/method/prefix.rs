@@ -17,6 +17,7 @@ use crate::{
 
 /// Configuration of a prefix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the switches in which the libraries differ")]
 pub struct PrefixConfig {
     /// Number of keys and values per layer.
     pub prefix_length: usize,

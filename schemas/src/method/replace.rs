@@ -27,7 +27,7 @@ pub struct ReplaceConfig {
 impl ReplaceConfig {
     /// Every bias (Ben Zaken et al. 2022).
     pub fn bitfit(shape: &BackboneShape) -> Self {
-        Self::select("bitfit", shape, |module, tensor| module != Module::Pooler && tensor.ends_with(".bias"))
+        Self::select("bitfit", shape, |module, tensor| module != Module::Pooler && is_bias(tensor))
     }
 
     /// Weight and bias of every norm.
@@ -66,6 +66,10 @@ impl ReplaceConfig {
             _ => None,
         }
     }
+}
+
+fn is_bias(tensor: &str) -> bool {
+    tensor.rsplit('.').next() == Some("bias")
 }
 
 impl MethodSpec for ReplaceConfig {

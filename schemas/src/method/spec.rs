@@ -64,7 +64,7 @@ pub trait MethodSpec {
 }
 
 /// Refuses a number outside of `range`.
-pub(super) fn within<T: PartialOrd + Display>(
+pub(super) fn within<T: Copy + PartialOrd + Display>(
     field: &'static str,
     value: T,
     range: impl RangeBounds<T>,

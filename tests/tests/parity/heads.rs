@@ -38,7 +38,7 @@ fn compute(case: &Case, base: &Path, adapter: Option<&Path>) -> Result<Doubles> 
 fn doubles(output: &Output) -> Result<Doubles> {
     let numbers = output.named()?.into_iter().map(|(name, tensor)| {
         let values = tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-        Ok((name.to_owned(), (tensor.dims().to_vec(), values)))
+        Ok((name.clone(), (tensor.dims().to_vec(), values)))
     });
     numbers.collect()
 }
@@ -184,7 +184,7 @@ fn a_language_models_table_must_be_the_word_embedding_it_is_tied_to() -> Result<
 fn a_lora_keeps_its_embedding_head_beside_pefts_own_files() -> Result<()> {
     let base_folder = BaseFolder::open(&Case::named("embedding-mean")?.base())?;
     let backbone = Arc::new(Backbone::load_with(&base_folder, DType::F64, &Device::Cpu)?);
-    let method = Method::Lora(LoraConfig::query_value(2, 4.0, 2));
+    let method = Method::Lora(LoraConfig::query_value(2, 4.0, 1));
     let head = Head::Embedding(EmbeddingHead { pooling: Pooling::Mean, normalize: true });
     let model = StitchedModel::fresh(backbone, &method, Some(&head), 1)?;
     let (scratch, base) = (TempDir::new()?, base_folder.model(None)?);
@@ -254,7 +254,7 @@ fn what_a_head_says_of_itself_and_can_not_be_is_refused() -> Result<()> {
     `head_config.json`: `config` can't be used: the head has 0 layers; 1 to 8 are possible
     `head_config.json`: `config` can't be used: the head has 1000000000000 layers; 1 to 8 are possible
     `DIR` can't be loaded: the tensor `heads.probe.1.weight` in `model_head.safetensors` has shape [3, 24]; the base model and the configuration make it [4, 24]
-    `head_config.json`: `activation_function` can't be used: the non-linearity `maxout` is not supported; these are: relu, gelu, gelu_new, swish, tanh, sigmoid, leakyrelu
+    `head_config.json`: `activation_function` can't be used: the non-linearity `maxout` is not supported; these are: relu, gelu, gelu_new, swish, tanh, sigmoid, leakyrelu, mish, quick_gelu, relu6, relu2, linear
     `head_config.json`: `bias` is false; only true is supported in this version
     `head_config.json`: `num_labels` is 3; only 2 is supported in this version
     `head_config.json`: `vocab_size` is missing

@@ -184,3 +184,43 @@ fn ctrl_c_saves_and_resume_ends_with_the_same_digest() {
     let resumed = json(&world, &borrowed(&train("parts", &["--resume"])));
     assert_eq!(whole["digest"], resumed["digest"]);
 }
+
+#[test]
+fn every_method_trains_and_predicts() {
+    let world = World::new();
+    let methods = [
+        "pfeiffer",
+        "houlsby",
+        "parallel",
+        "scaled-parallel",
+        "adapter-plus",
+        "compacter",
+        "compacter++",
+        "lora",
+        "dora",
+        "ia3",
+        "prefix",
+        "prefix-flat",
+        "prompt",
+        "noreft",
+        "direft",
+        "mam",
+        "unipelt",
+        "last-layer",
+    ];
+    for method in methods {
+        let (out, name) = (format!("./{method}"), format!("local/{}", method.replace('+', "p")));
+        let mut train = vec!["train", "--base", "tiny-bert", "--data", "reviews.csv", "--output", &out];
+        train.extend(["--name", &name, "--method", method, "--steps", "2", "--batch-size", "4"]);
+        let sizes: &[&str] = match method {
+            "adapter-plus" | "compacter" | "compacter++" => &["--reduction-factor", "2"],
+            "prefix" | "prefix-flat" | "prompt" | "mam" | "unipelt" => &["--prompt-length", "2"],
+            _ => &[],
+        };
+        train.extend(sizes);
+        let (code, _, stderr) = world.run(&train);
+        assert_eq!(code, 0, "{method}: {stderr}");
+        let (code, stdout, stderr) = world.run(&["run", &out, "--base", "tiny-bert", "good film"]);
+        assert!(code == 0 && stdout.contains('\t'), "{method}: {stdout}{stderr}");
+    }
+}

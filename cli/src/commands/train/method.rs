@@ -4,7 +4,7 @@ use hub_schemas::{
     backbone::{BackboneShape, LinearSite, Targets},
     method::{
         BottleneckConfig, Dora, Ia3Config, LoraConfig, Method, PrefixConfig, PromptConfig, PromptPlace,
-        ReftConfig, ReplaceConfig, Scaling, UnionConfig, VeraConfig, VeraScaling,
+        ReftConfig, Scaling, UnionConfig,
     },
 };
 
@@ -33,8 +33,7 @@ const BOTTLENECKS: &[MethodName] = &[
     M::Mam,
     M::Unipelt,
 ];
-const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Vera, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
-const TARGETED: &[MethodName] = &[M::Lora, M::Dora, M::Vera];
+const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Noreft, M::Direft, M::Unipelt];
 const SCALED: &[MethodName] = &[M::Lora, M::Dora];
 const PROMPTED: &[MethodName] = &[M::Prefix, M::PrefixFlat, M::Prompt, M::Mam, M::Unipelt];
 
@@ -54,7 +53,6 @@ pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method,
         M::CompacterPlusPlus => bottleneck(Bn::compacter_plus_plus(factor(32.0))),
         M::Lora => Ok(Method::Lora(lora(args, shape))),
         M::Dora => Ok(Method::Lora(LoraConfig { dora: Some(Dora::Scaled), ..lora(args, shape) })),
-        M::Vera => Ok(Method::Vera(vera(args, shape))),
         M::Ia3 => {
             let outputs = [LinearSite::Key, LinearSite::Value, LinearSite::FfnUp];
             let outputs = Targets::everywhere(&outputs, shape.num_layers);
@@ -68,18 +66,14 @@ pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method,
             init_range: 0.5,
             drops_token_types: false,
         })),
-        M::Loreft => Ok(Method::Reft(reft(args, true, true))),
-        M::Noreft => Ok(Method::Reft(reft(args, false, true))),
-        M::Direft => Ok(Method::Reft(reft(args, false, false))),
+        M::Noreft => Ok(Method::Reft(reft(args, true))),
+        M::Direft => Ok(Method::Reft(reft(args, false))),
         M::Mam => {
             let parallel = Method::Bottleneck(Bn::parallel(factor(2.0)));
             let parts = vec![Method::Prefix(prefix(args, 30, Some(800))), parallel];
             Ok(Method::Union(UnionConfig { parts }))
         }
         M::Unipelt => Ok(unipelt(args, shape, factor(16.0))),
-        M::Bitfit => Ok(Method::Replace(ReplaceConfig::bitfit(shape))),
-        M::LayerNorm => Ok(Method::Replace(ReplaceConfig::layer_norm(shape))),
-        M::Full => Ok(Method::Replace(ReplaceConfig::full(shape))),
         M::LastLayer => Ok(Method::LastLayer),
     }
 }
@@ -89,7 +83,7 @@ fn refuse_misplaced(args: &MethodArgs) -> Result<(), UserError> {
         Flag { name: "--reduction-factor", given: args.reduction_factor.is_some(), methods: BOTTLENECKS },
         Flag { name: "--rank", given: args.rank.is_some(), methods: RANKED },
         Flag { name: "--alpha", given: args.alpha.is_some(), methods: SCALED },
-        Flag { name: "--targets", given: !args.targets.is_empty(), methods: TARGETED },
+        Flag { name: "--targets", given: !args.targets.is_empty(), methods: SCALED },
         Flag { name: "--prompt-length", given: args.prompt_length.is_some(), methods: PROMPTED },
     ];
     let misplaced = flags.iter().find(|flag| flag.given && !flag.methods.contains(&args.method));
@@ -112,26 +106,17 @@ fn lora(args: &MethodArgs, shape: &BackboneShape) -> LoraConfig {
     LoraConfig::on(rank, args.alpha.unwrap_or(2.0 * rank as f64), targets(args, shape))
 }
 
-fn vera(args: &MethodArgs, shape: &BackboneShape) -> VeraConfig {
-    VeraConfig {
-        r: args.rank.unwrap_or(256),
-        targets: targets(args, shape),
-        d_initial: 0.1,
-        b_initial: 0.0,
-        dropout: 0.0,
-        scaling: VeraScaling::Diagonal,
-        alpha: None,
-        dora: None,
-        use_gating: false,
-    }
-}
-
 fn prefix(args: &MethodArgs, length: usize, bottleneck_size: Option<usize>) -> PrefixConfig {
     PrefixConfig { bottleneck_size, ..PrefixConfig::flat(args.prompt_length.unwrap_or(length)) }
 }
 
-fn reft(args: &MethodArgs, orthogonality: bool, subtract_projection: bool) -> ReftConfig {
-    ReftConfig { orthogonality, subtract_projection, ..ReftConfig::loreft(args.rank.unwrap_or(1)) }
+fn reft(args: &MethodArgs, subtract_projection: bool) -> ReftConfig {
+    ReftConfig {
+        orthogonality: false,
+        tied_weights: true,
+        subtract_projection,
+        ..ReftConfig::loreft(args.rank.unwrap_or(1))
+    }
 }
 
 /// Gated prefix, bottleneck and LoRA (Mao et al. 2022).

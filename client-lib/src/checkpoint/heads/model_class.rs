@@ -10,7 +10,7 @@ use hub_schemas::{
 };
 
 use super::labels;
-use crate::checkpoint::{CheckpointError, TensorFile, fields::Fields};
+use crate::checkpoint::{CheckpointError, TensorFile, fields::Fields, weights::stored_name};
 
 /// The modules that PEFT saves whole beside an adapter and that this version reads.
 /// `score` is one of PEFT's defaults; it matches nothing in encoders.
@@ -31,7 +31,7 @@ pub(super) fn parse(
         (None, None) => 2,
     };
     let hidden_size = outer.count("hidden_size")?.ok_or_else(|| outer.wrong("hidden_size", "is missing"))?;
-    let weights = TensorFile::open(&dir.join(HEAD_WEIGHTS))?;
+    let weights = TensorFile::open(&dir.join(stored_name(dir, HEAD_WEIGHTS)))?;
     let table = weights.header.tensors.get(&class.output_weight());
     let vocab_size = table.and_then(|info| info.shape.first().copied()).unwrap_or_default();
     // The library converts every language model's head with GELU.

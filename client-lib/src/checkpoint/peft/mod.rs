@@ -77,7 +77,7 @@ impl<'a> File<'a> {
         let mut copies = Vec::new();
         for module in self.modules() {
             for canonical in module.tensors() {
-                let part = if canonical.ends_with(".bias") { "bias" } else { "weight" };
+                let part = if canonical.rsplit('.').next() == Some("bias") { "bias" } else { "weight" };
                 let path = format!("base_model.model.{}", self.path(module));
                 let names = [format!("{path}.{part}"), format!("{path}.base_layer.{part}")];
                 if names.iter().any(|name| self.weights.header.tensors.contains_key(name)) {
