@@ -20,6 +20,7 @@ struct Flag {
     methods: &'static [MethodName],
 }
 
+use BottleneckConfig as Bn;
 use MethodName as M;
 
 const BOTTLENECKS: &[MethodName] = &[
@@ -42,7 +43,6 @@ pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method,
     refuse_misplaced(args)?;
     let factor = |default| args.reduction_factor.unwrap_or(default);
     let bottleneck = |config| Ok(Method::Bottleneck(config));
-    use BottleneckConfig as Bn;
     match args.method {
         M::Pfeiffer => bottleneck(Bn::pfeiffer(factor(16.0))),
         M::Houlsby => bottleneck(Bn::houlsby(factor(16.0))),
