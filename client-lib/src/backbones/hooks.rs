@@ -19,7 +19,7 @@ use candle_core::{Result, Tensor};
 use hub_schemas::backbone::{Module, SubLayer, Table};
 
 use super::Linear;
-use crate::ops::{Attention, KeyMask, Norm};
+use crate::ops::{Attention, DropoutKey, KeyMask, Norm, dropout};
 
 /// Whether dropout is on, and which masks it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,16 @@ pub enum Mode {
         /// The optimiser step.
         step: u64,
     },
+}
+
+impl Mode {
+    /// `x` with dropout in training, unchanged otherwise. `site` names the place in the model.
+    pub(crate) fn dropout(self, x: &Tensor, p: f64, site: u64) -> Result<Tensor> {
+        match self {
+            Self::Eval => Ok(x.clone()),
+            Self::Train { seed, step } => dropout(x, p, DropoutKey { seed, step, site }),
+        }
+    }
 }
 
 /// What every hook knows about the forward pass it is in.

@@ -145,13 +145,7 @@ impl Backbone {
     pub fn forward(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Hidden> {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
-        let mut context = Context {
-            attention_mask,
-            batch: rows,
-            prompt_tokens: 0,
-            padding_id: self.config.padding_id as f32,
-            mode,
-        };
+        let mut context = self.context(attention_mask, rows, mode);
         let embedded = self.embed(batch, hooks, &mut context)?;
         let before = embedded.dim(1)?;
         let mut x = hooks.embeddings(embedded, &context)?;
@@ -172,13 +166,7 @@ impl Backbone {
         let rows = state.dim(0)?;
         let first = state.narrow(1, 0, 1)?.contiguous()?;
         let attention_mask = Tensor::ones((rows, 1), DType::U32, state.device())?;
-        let context = Context {
-            attention_mask,
-            batch: rows,
-            prompt_tokens: 0,
-            padding_id: self.config.padding_id as f32,
-            mode: Mode::Eval,
-        };
+        let context = self.context(attention_mask, rows, Mode::Eval);
         let at = LinearInput { module: Module::Pooler, x: &first, linear: pooler, context: &context };
         hooks.linear(&at)?.squeeze(1)?.tanh().map(Some)
     }
@@ -186,6 +174,11 @@ impl Backbone {
     /// Whether there is a pooler.
     pub fn has_pooler(&self) -> bool {
         self.pooler.is_some()
+    }
+
+    fn context(&self, attention_mask: Tensor, batch: usize, mode: Mode) -> Context {
+        let padding_id = self.config.padding_id as f32;
+        Context { attention_mask, batch, prompt_tokens: 0, padding_id, mode }
     }
 
     fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
@@ -198,11 +191,11 @@ impl Backbone {
         let positions = self.lookup(Table::Position, &positions, hooks)?;
         let types = match &batch.token_type_ids {
             Some(ids) if !hooks.drops_token_types() => pad_front(ids, added)?,
-            _ => Tensor::zeros((words.dim(0)?, words.dim(1)?), DType::U32, &self.device)?,
+            _ => Tensor::zeros((1, 1), DType::U32, &self.device)?,
         };
-        let types = self.lookup(Table::TokenType, &types, hooks)?;
+        let types = self.lookup(Table::TokenType, &types, hooks)?.broadcast_as(words.shape())?;
         let norm = self.norm.with(hooks, &Module::EmbeddingNorm.to_string());
-        norm.forward_sum(&(words + positions)?, &types)
+        norm.forward_sum(&words.broadcast_add(&positions)?, &types)
     }
 
     /// Rows of a table, `[b, t, h]`.
@@ -218,7 +211,8 @@ impl Backbone {
         hooks.embedding(table, ids, rows.reshape((b, t, self.config.shape.hidden_size))?)
     }
 
-    /// Position of every token, u32 `[b, t]`, with `added` learned tokens in front.
+    /// Position of every token, u32 `[b, t]`, or `[1, t]` where it is the same in every row,
+    /// with `added` learned tokens in front.
     /// All positions are `offset` further on.
     fn position_ids(&self, batch: &Batch, added: usize, offset: usize) -> Result<Tensor> {
         let (b, t) = batch.input_ids.dims2()?;
@@ -231,7 +225,7 @@ impl Backbone {
         }
         let Some(padding) = self.config.position_padding else {
             let all = Tensor::arange(offset as u32, (offset + t + added) as u32, &self.device)?;
-            return all.unsqueeze(0)?.broadcast_as((b, t + added))?.contiguous();
+            return all.unsqueeze(0);
         };
         // RoBERTa counts tokens that are not padding, from behind the padding id. Embeddings
         // that come without ids are all counted.

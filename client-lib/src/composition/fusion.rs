@@ -9,10 +9,7 @@ use std::collections::BTreeMap;
 use candle_core::{D, Result, Tensor};
 use hub_schemas::{backbone::SubLayer, method::FusionConfig};
 
-use crate::{
-    backbones::Mode,
-    ops::{DropoutKey, dropout, linear},
-};
+use crate::{backbones::Mode, ops::linear};
 
 /// Keeps a fusion's dropout masks apart from those of adapters.
 const SITE: u64 = 1 << 62;
@@ -115,14 +112,8 @@ impl Fusion {
     }
 
     fn dropped(&self, scores: &Tensor, mixture: &Mixture<'_>) -> Result<Tensor> {
-        match mixture.mode {
-            Mode::Eval => Ok(scores.clone()),
-            Mode::Train { seed, step } => {
-                let (layer, sublayer) = mixture.place;
-                let site = SITE | (layer as u64) << 8 | sublayer as u64;
-                dropout(scores, self.dropout, DropoutKey { seed, step, site })
-            }
-        }
+        let (layer, sublayer) = mixture.place;
+        mixture.mode.dropout(scores, self.dropout, SITE | (layer as u64) << 8 | sublayer as u64)
     }
 }
 

@@ -170,6 +170,11 @@ pub enum PullError {
 }
 
 impl PullError {
+    /// Whether the registry sent something else than what was asked for.
+    pub(super) fn is_wrong_bytes(&self) -> bool {
+        matches!(self, Self::Registry(RegistryError::Corrupt { .. }))
+    }
+
     /// What to do next.
     pub fn hints(&self) -> Vec<String> {
         match self {

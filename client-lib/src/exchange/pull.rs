@@ -1,6 +1,8 @@
 //! Fetching a version into the local store.
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use std::{future::ready, pin::pin, sync::OnceLock};
+
+use futures_util::{StreamExt as _, stream};
 use hub_schemas::{Digest, Manifest, manifest::FileEntry};
 
 use super::{Choice, PullError};
@@ -43,13 +45,7 @@ pub async fn pull(client: &RegistryClient, cache: &Cache, choice: &Choice) -> Re
     let manifest =
         Manifest::parse(&bytes).map_err(|source| PullError::Manifest { title: choice.title(), source })?;
     check_identity(choice, &manifest)?;
-    let files = stream::iter(unique(&manifest.files));
-    let fetched: Vec<u64> = files
-        .map(|file| fetch(client, cache, &manifest, file))
-        .buffer_unordered(DOWNLOADS_AT_ONCE)
-        .try_collect()
-        .await?;
-    let fetched = fetched.iter().sum();
+    let fetched = fetch_all(client, cache, &manifest).await?;
     let result = put_in_place(cache, &manifest, &bytes, choice);
     if matches!(result, Err(PullError::Misfit { .. })) {
         drop(adding);
@@ -80,6 +76,30 @@ fn check_identity(choice: &Choice, manifest: &Manifest) -> Result<(), PullError>
 fn unique(files: &[FileEntry]) -> Vec<&FileEntry> {
     let mut seen = std::collections::HashSet::new();
     files.iter().filter(|file| seen.insert(file.digest)).collect()
+}
+
+/// Fetches every file that the store lacks; says how many bytes they have.
+///
+/// The first failure ends it. A registry that sent wrong bytes for one file is not trusted
+/// with the beginnings of others: what is under way then comes to its own, verified end, so
+/// that no partial file of that registry is left for a later pull to continue.
+async fn fetch_all(client: &RegistryClient, cache: &Cache, manifest: &Manifest) -> Result<u64, PullError> {
+    let wrong = OnceLock::new();
+    let mut fetched = 0;
+    {
+        let files = stream::iter(unique(&manifest.files)).take_while(|_| ready(wrong.get().is_none()));
+        let mut running =
+            pin!(files.map(|file| fetch(client, cache, manifest, file)).buffer_unordered(DOWNLOADS_AT_ONCE));
+        while let Some(result) = running.next().await {
+            match result {
+                Ok(bytes) => fetched += bytes,
+                Err(e) if e.is_wrong_bytes() => drop(wrong.set(e)),
+                Err(e) if wrong.get().is_none() => return Err(e),
+                Err(_) => {}
+            }
+        }
+    }
+    wrong.into_inner().map_or(Ok(fetched), Err)
 }
 
 /// Fetches a file unless the store has it; says how many bytes it has when fetched.

@@ -12,11 +12,6 @@ use candle_core::{D, Result, Tensor};
 use hub_schemas::{backbone::Architecture, head::DependencyParsingHead};
 
 use super::{HeadInput, Tensors, part, site};
-use crate::{
-    backbones::Mode,
-    ops::{DropoutKey, dropout},
-};
-
 /// A loaded parsing head.
 #[derive(Debug)]
 pub struct DependencyParsing {
@@ -51,10 +46,7 @@ impl DependencyParsing {
         let Some(starts) = &input.batch.head_inputs.word_starts else {
             candle_core::bail!("the head parses words, but the batch has no `word_starts`")
         };
-        let mut state = input.features.state.clone();
-        if let Mode::Train { seed, step } = input.mode {
-            state = dropout(&state, self.dropout, DropoutKey { seed, step, site: site(0) })?;
-        }
+        let state = input.mode.dropout(input.features.state, self.dropout, site(0))?;
         let (b, t, h) = state.dims3()?;
         let averages = word_averages(starts, t, padding(input.features.backbone.config().architecture))?;
         let averages = averages.to_device(state.device())?.to_dtype(state.dtype())?;

@@ -6,7 +6,7 @@ use hub_schemas::{head::LinearStack, method::Activation};
 use super::{Tensors, part, site};
 use crate::{
     backbones::Mode,
-    ops::{DropoutKey, activate, dropout, linear},
+    ops::{activate, linear},
 };
 
 /// Loaded layers: dropout, linear, activation, …, dropout, linear.
@@ -35,10 +35,7 @@ impl LinearLayers {
             if let (true, Some(activation)) = (i > 0, self.activation) {
                 x = activate(&x, activation)?;
             }
-            if let Mode::Train { seed, step } = mode {
-                x = dropout(&x, self.dropout, DropoutKey { seed, step, site: site(i) })?;
-            }
-            x = linear(&x, weight, bias.as_ref())?;
+            x = linear(&mode.dropout(&x, self.dropout, site(i))?, weight, bias.as_ref())?;
         }
         Ok(x)
     }

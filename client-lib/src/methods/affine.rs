@@ -30,6 +30,11 @@ impl Affine {
         linear(x, &self.weight, Some(&self.bias))
     }
 
+    /// Outputs `start .. start + len` of [`linear`](Self::linear) alone.
+    pub(super) fn outputs(&self, x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
+        linear(x, &self.weight.narrow(0, start, len)?, Some(&self.bias.narrow(0, start, len)?))
+    }
+
     /// As a layer norm over the last dimension.
     pub(super) fn norm(&self, x: &Tensor) -> Result<Tensor> {
         trainable_norm(x, &self.weight, &self.bias, INNER_EPS)

@@ -3,15 +3,10 @@
 //! `A [r, in]` starts Kaiming-uniform, `B [out, r]` at zero, so that a fresh LoRA
 //! changes nothing. Equal to PEFT 0.21 and to `adapters` 1.3.0. With a gate
 //! (`adapters`) the gate stands in place of `s`.
-//!
-//! DoRA (Liu et al. 2024) learns the length of every row of the updated weight:
-//! `y = m / ‖W + s B A‖ ⊙ (W + s B A) x + b`. As in the paper's section 4.3 the norm
-//! counts as a constant in the backward pass. `adapters` leaves `s` out of the norm
-//! and scales the bias too.
 
 use std::collections::BTreeMap;
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 use hub_schemas::{
     backbone::{Module, Table},
     layout::Slot,
@@ -20,13 +15,14 @@ use hub_schemas::{
 
 use super::{
     Adapter, Update,
+    dora::{self, Decomposed},
     gate::{Gate, GateMean},
     take,
 };
 use crate::{
-    backbones::{Context, LinearInput, Mode},
+    backbones::{Context, LinearInput},
     init::Initialiser,
-    ops::{DropoutKey, dropout, linear},
+    ops::linear,
 };
 
 /// A LoRA on every adapted module.
@@ -78,13 +74,7 @@ impl Lora {
 
     /// `x` as the factors see it: with dropout in training.
     fn dropped(&self, x: &Tensor, site: u64, context: &Context) -> Result<Tensor> {
-        match context.mode {
-            Mode::Eval => Ok(x.clone()),
-            Mode::Train { seed, step } => {
-                let site = self.salt << 32 | 1 << 24 | site;
-                dropout(x, self.dropout, DropoutKey { seed, step, site })
-            }
-        }
+        context.mode.dropout(x, self.dropout, self.salt << 32 | 1 << 24 | site)
     }
 }
 
@@ -99,13 +89,6 @@ impl Factors {
         // The factor on the narrow side: r columns instead of `out`.
         let bias = self.bias.as_ref().map(|bias| bias * self.scaling).transpose()?;
         linear(&(narrow * self.scaling)?, &self.b, bias.as_ref())
-    }
-
-    /// `m / ‖W + f B A‖`, by row: `[out]`.
-    fn row_scale(&self, magnitude: &Tensor, weight: &Tensor, factor: f64) -> Result<Tensor> {
-        let updated = (weight + (self.b.matmul(&self.a)? * factor)?)?;
-        let norm = updated.sqr()?.sum(D::Minus1)?.sqrt()?.detach();
-        magnitude / norm
     }
 }
 
@@ -131,23 +114,9 @@ impl Adapter for Lora {
         let Some(here) = self.factors.get(&at.module) else { return Ok(None) };
         let (Some(dora), Some(magnitude)) = (self.dora, &here.magnitude) else { return Ok(None) };
         let x = self.dropped(at.x, here.site, at.context)?;
-        let weight = at.linear.weight();
-        match dora {
-            Dora::Scaled => {
-                let scale = here.row_scale(magnitude, weight, here.scaling)?;
-                let y = at.linear.forward_without_bias(at.x)?;
-                let y = (y + here.delta(&x, at.x, at.context)?)?.broadcast_mul(&scale)?;
-                match at.linear.bias() {
-                    Some(bias) => y.broadcast_add(bias).map(Some),
-                    None => Ok(Some(y)),
-                }
-            }
-            Dora::Unscaled => {
-                let scale = here.row_scale(magnitude, weight, 1.0)?;
-                let y = (at.linear.forward(at.x)? + here.delta(&x, at.x, at.context)?)?;
-                y.broadcast_mul(&scale).map(Some)
-            }
-        }
+        let delta = here.delta(&x, at.x, at.context)?;
+        let update = here.b.matmul(&here.a)?;
+        dora::transform(dora, at, Decomposed { magnitude, update, factor: here.scaling, delta }).map(Some)
     }
 
     fn update(&self, at: &LinearInput<'_>, input: &Tensor) -> Result<Option<Update>> {

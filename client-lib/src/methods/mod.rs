@@ -3,6 +3,7 @@
 mod adapter;
 mod affine;
 mod bottleneck;
+mod dora;
 mod gate;
 mod ia3;
 mod lora;

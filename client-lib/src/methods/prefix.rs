@@ -19,11 +19,7 @@ use super::{
     gate::{Gate, GateMean},
     take,
 };
-use crate::{
-    backbones::{AttentionInput, Mode},
-    init::Initialiser,
-    ops::{DropoutKey, activate, dropout},
-};
+use crate::{backbones::AttentionInput, init::Initialiser, ops::activate};
 
 /// The prefix of every adapted layer.
 #[derive(Debug)]
@@ -46,11 +42,13 @@ enum Source {
 }
 
 impl Source {
-    fn value(&self) -> Result<Tensor> {
+    /// Columns `start .. start + len` of the prefix, `[length, len]`: nothing is computed for
+    /// the other layers.
+    fn columns(&self, start: usize, len: usize) -> Result<Tensor> {
         match self {
-            Self::Flat(prefix) => Ok(prefix.clone()),
+            Self::Flat(prefix) => prefix.narrow(D::Minus1, start, len),
             Self::Network { embedding, down, up, activation } => {
-                up.linear(&activate(&down.linear(embedding)?, *activation)?)
+                up.outputs(&activate(&down.linear(embedding)?, *activation)?, start, len)
             }
         }
     }
@@ -110,17 +108,12 @@ impl Adapter for Prefix {
     fn prefix(&self, at: &AttentionInput<'_>) -> Result<Option<PrefixStates>> {
         let Some(&index) = self.order.get(&at.layer) else { return Ok(None) };
         let rows = at.x.dim(0)?;
-        let all = self.source.value()?;
+        let both = self.source.columns(2 * index * self.hidden, 2 * self.hidden)?;
         let part = |side: usize| {
-            let own = all.narrow(D::Minus1, (2 * index + side) * self.hidden, self.hidden)?;
+            let own = both.narrow(D::Minus1, side * self.hidden, self.hidden)?;
             let states = own.unsqueeze(0)?.broadcast_as((rows, own.dim(0)?, self.hidden))?.contiguous()?;
-            match at.context.mode {
-                Mode::Eval => Ok(states),
-                Mode::Train { seed, step } => {
-                    let site = self.salt << 32 | 2 << 24 | (2 * index + side) as u64;
-                    dropout(&states, self.dropout, DropoutKey { seed, step, site })
-                }
-            }
+            let site = self.salt << 32 | 2 << 24 | (2 * index + side) as u64;
+            at.context.mode.dropout(&states, self.dropout, site)
         };
         let (mut keys, mut values) = (part(0)?, part(1)?);
         if let Some(gate) = self.gates.get(&at.layer) {

@@ -18,7 +18,7 @@ use super::{Adapter, affine::Affine, take};
 use crate::{
     backbones::{Context, Mode, repeat_rows},
     init::Initialiser,
-    ops::{DropoutKey, activate, dropout, linear},
+    ops::{activate, linear},
 };
 
 /// The interventions of every adapted layer.
@@ -77,13 +77,7 @@ impl Reft {
     /// The changed state of every position, with dropout in training.
     fn changed(&self, unit: &Unit, x: &Tensor, site: u64, mode: Mode) -> Result<Tensor> {
         let changed = unit.forward(x)?;
-        match mode {
-            Mode::Eval => Ok(changed),
-            Mode::Train { seed, step } => {
-                let site = self.salt << 32 | 3 << 24 | site;
-                dropout(&changed, self.config.dropout, DropoutKey { seed, step, site })
-            }
-        }
+        mode.dropout(&changed, self.config.dropout, self.salt << 32 | 3 << 24 | site)
     }
 }
 

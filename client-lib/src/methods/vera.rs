@@ -6,23 +6,20 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 use hub_schemas::{
     backbone::Module,
     layout::Slot,
-    method::{Dora, VeraConfig, VeraScaling},
+    method::{VeraConfig, VeraScaling},
 };
 
 use super::{
     Adapter, Update,
+    dora::{self, Decomposed},
     gate::{Gate, GateMean},
     take,
 };
-use crate::{
-    backbones::{Context, LinearInput, Mode},
-    init::Initialiser,
-    ops::{DropoutKey, dropout, linear},
-};
+use crate::{backbones::LinearInput, init::Initialiser, ops::linear};
 
 /// The shared matrices and every layer's diagonals.
 #[derive(Debug)]
@@ -83,7 +80,8 @@ impl Vera {
     }
 
     fn delta(&self, layer: &Layer, at: &LinearInput<'_>, input: &Tensor) -> Result<Tensor> {
-        let x = self.dropped(input, layer.site, at.context)?;
+        let site = self.salt << 32 | 4 << 24 | layer.site;
+        let x = at.context.mode.dropout(input, self.config.dropout, site)?;
         let y = self.product(layer, &x, at.linear.weight())?;
         match &layer.gate {
             Some(gate) => y.broadcast_mul(&gate.open(at.x, at.context)?),
@@ -94,16 +92,6 @@ impl Vera {
     fn factor(&self) -> f64 {
         self.config.alpha.map_or(1.0, |alpha| alpha / self.config.r as f64)
     }
-
-    fn dropped(&self, x: &Tensor, site: u64, context: &Context) -> Result<Tensor> {
-        match context.mode {
-            Mode::Eval => Ok(x.clone()),
-            Mode::Train { seed, step } => {
-                let site = self.salt << 32 | 4 << 24 | site;
-                dropout(x, self.config.dropout, DropoutKey { seed, step, site })
-            }
-        }
-    }
 }
 
 impl Adapter for Vera {
@@ -111,11 +99,11 @@ impl Adapter for Vera {
         self.layers.contains_key(&module)
     }
 
-    /// `DVoRA`: as DoRA, on the update of VeRA.
     fn transforms(&self, module: Module) -> bool {
         self.config.dora.is_some() && self.is_at(module)
     }
 
+    /// `DVoRA`: `DoRA` on the update of `VeRA`.
     fn transform(&self, at: &LinearInput<'_>) -> Result<Option<Tensor>> {
         let Some(layer) = self.layers.get(&at.module) else { return Ok(None) };
         let Some((dora, magnitude)) = self.config.dora.zip(layer.magnitude.as_ref()) else { return Ok(None) };
@@ -123,17 +111,8 @@ impl Adapter for Vera {
         let eye = Tensor::eye(weight.dim(1)?, weight.dtype(), weight.device())?;
         // The rows of ΔWᵀ are what the identity's rows become.
         let update = self.product(layer, &eye, weight)?.t()?;
-        let factor = if dora == Dora::Scaled { self.factor() } else { 1.0 };
-        let norm = (weight + (update * factor)?)?.sqr()?.sum(D::Minus1)?.sqrt()?.detach();
-        let scale = (magnitude / norm)?;
         let delta = self.delta(layer, at, at.x)?;
-        match dora {
-            Dora::Unscaled => (at.linear.forward(at.x)? + delta)?.broadcast_mul(&scale).map(Some),
-            Dora::Scaled => {
-                let y = (at.linear.forward_without_bias(at.x)? + delta)?.broadcast_mul(&scale)?;
-                at.linear.bias().map_or(Ok(y.clone()), |bias| y.broadcast_add(bias)).map(Some)
-            }
-        }
+        dora::transform(dora, at, Decomposed { magnitude, update, factor: self.factor(), delta }).map(Some)
     }
 
     fn update(&self, at: &LinearInput<'_>, input: &Tensor) -> Result<Option<Update>> {

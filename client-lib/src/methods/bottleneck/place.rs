@@ -16,7 +16,7 @@ use crate::{
         gate::{Gate, GateMean},
         take,
     },
-    ops::{DropoutKey, activate, dropout},
+    ops::activate,
 };
 
 /// Keeps the masks of stochastic depth apart from those of dropout.
@@ -94,14 +94,12 @@ impl Place {
 
     /// Stochastic depth (Huang et al. 2016), by example.
     fn drop_path(&self, up: &Tensor, mode: Mode) -> Result<Tensor> {
-        match mode {
-            Mode::Train { seed, step } if self.config.stochastic_depth > 0.0 && !self.config.is_parallel => {
-                let ones = Tensor::ones((up.dim(0)?, 1, 1), DType::F32, up.device())?.to_dtype(up.dtype())?;
-                let key = DropoutKey { seed, step, site: self.site | DEPTH };
-                up.broadcast_mul(&dropout(&ones, self.config.stochastic_depth, key)?)
-            }
-            _ => Ok(up.clone()),
+        let p = self.config.stochastic_depth;
+        if mode == Mode::Eval || p <= 0.0 || self.config.is_parallel {
+            return Ok(up.clone());
         }
+        let ones = Tensor::ones((up.dim(0)?, 1, 1), DType::F32, up.device())?.to_dtype(up.dtype())?;
+        up.broadcast_mul(&mode.dropout(&ones, p, self.site | DEPTH)?)
     }
 
     fn with_residual(&self, e: &Tensor, residual: &Tensor) -> Result<Tensor> {
@@ -140,10 +138,7 @@ impl SubLayerAdapter for Place {
 
     fn forward(&self, at: &SubLayerInput<'_>, entry: &Entry) -> Result<Exit> {
         let up = self.up(at, &entry.input)?;
-        let mut e = up.clone();
-        if let Mode::Train { seed, step } = at.context.mode {
-            e = dropout(&e, self.config.dropout, DropoutKey { seed, step, site: self.site })?;
-        }
+        let mut e = at.context.mode.dropout(&up, self.config.dropout, self.site)?;
         if let Some(gate) = &self.gate {
             e = e.broadcast_mul(&gate.open(&entry.input, at.context)?)?;
         }
