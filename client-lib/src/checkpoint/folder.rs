@@ -224,6 +224,11 @@ fn same_in_inference(a: &Method, b: &Method) -> bool {
             a.init = b.init;
             a == *b
         }
+        (Method::AdaLora(a), Method::AdaLora(b)) => {
+            let mut a = a.clone();
+            a.lora_dropout = b.lora_dropout;
+            a == *b
+        }
         (Method::Vera(a), Method::Vera(b)) => {
             let mut a = a.clone();
             (a.dropout, a.d_initial, a.b_initial) = (b.dropout, b.d_initial, b.b_initial);

@@ -163,8 +163,8 @@ impl Hooks for Stitch {
     fn embedding(&self, table: Table, ids: &Tensor, rows: Tensor) -> Result<Tensor> {
         let mut rows = rows;
         for index in self.root.leaves() {
-            if let Some(delta) = self.adapters[index].embedding(table, ids)? {
-                rows = (rows + delta)?;
+            if let Some(changed) = self.adapters[index].embedding(table, ids, &rows)? {
+                rows = changed;
             }
         }
         Ok(rows)

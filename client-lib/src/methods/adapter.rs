@@ -42,8 +42,8 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// What to add to the rows that `ids` `[b, t]` have in a table: `[b, t, h]`.
-    fn embedding(&self, _table: Table, _ids: &Tensor) -> Result<Option<Tensor>> {
+    /// What stands for the rows `[b, t, h]` that `ids` `[b, t]` have in a table.
+    fn embedding(&self, _table: Table, _ids: &Tensor, _rows: &Tensor) -> Result<Option<Tensor>> {
         Ok(None)
     }
 

@@ -97,13 +97,12 @@ impl Adapter for Lora {
         self.factors.contains_key(&module)
     }
 
-    fn embedding(&self, table: Table, ids: &Tensor) -> Result<Option<Tensor>> {
+    fn embedding(&self, table: Table, ids: &Tensor, rows: &Tensor) -> Result<Option<Tensor>> {
         let Some(here) = self.factors.get(&Module::Embedding(table)) else { return Ok(None) };
-        let (b, t) = ids.dims2()?;
         // A row of the table's update is a column of A through B.
         let columns = here.a.t()?.contiguous()?.index_select(&ids.flatten_all()?, 0)?;
         let delta = linear(&(columns * here.scaling)?, &here.b, None)?;
-        delta.reshape((b, t, here.b.dim(0)?)).map(Some)
+        (rows + delta.reshape(rows.shape())?).map(Some)
     }
 
     fn transforms(&self, module: Module) -> bool {

@@ -1,17 +1,23 @@
 //! Adapter methods, each written once against the hook points of `backbones`.
 
+mod adalora;
 mod adapter;
 mod affine;
 mod bottleneck;
 mod dora;
 mod gate;
 mod ia3;
+mod loha;
+mod lokr;
 mod lora;
+mod on_linears;
+mod orthogonal;
 mod prefix;
 mod prompt;
 mod reft;
 mod replace;
 mod sublayer;
+mod tokens;
 mod union;
 mod vera;
 
@@ -44,6 +50,12 @@ pub fn build(
             Box::new(bottleneck::Bottleneck::new(config, shape, tensors, mean, salt)?)
         }
         Method::Lora(config) => Box::new(lora::Lora::new(config, tensors, mean, salt)?),
+        Method::AdaLora(config) => Box::new(adalora::load(config, tensors, salt)?),
+        Method::Loha(config) => Box::new(loha::load(config, tensors, salt)?),
+        Method::Lokr(config) => Box::new(lokr::load(config, tensors, salt)?),
+        Method::Oft(config) => Box::new(orthogonal::oft::load(config, shape, tensors)?),
+        Method::Boft(config) => Box::new(orthogonal::boft::load(config, shape, tensors)?),
+        Method::Tokens(config) => Box::new(tokens::Tokens::new(config, tensors)?),
         Method::Ia3(config) => Box::new(ia3::Ia3::new(config, tensors, mean)?),
         Method::Vera(config) => Box::new(vera::Vera::new(config, tensors, mean, salt)?),
         Method::Prefix(config) => Box::new(prefix::Prefix::new(config, shape, tensors, mean, salt)?),
@@ -63,6 +75,12 @@ pub fn initialiser(method: &Method, slot: &Slot) -> Initialiser {
     match method {
         Method::Bottleneck(config) => bottleneck::initialiser(config, slot),
         Method::Lora(config) => lora::initialiser(config, slot),
+        Method::AdaLora(_) => adalora::initialiser(slot),
+        Method::Loha(_) => loha::initialiser(slot),
+        Method::Lokr(_) => lokr::initialiser(slot),
+        Method::Oft(_) => orthogonal::oft::initialiser(),
+        Method::Boft(_) => orthogonal::boft::initialiser(slot),
+        Method::Tokens(_) => tokens::initialiser(),
         Method::Ia3(_) => ia3::initialiser(slot),
         Method::Vera(config) => vera::initialiser(config, slot),
         Method::Prefix(config) => prefix::initialiser(slot, config),

@@ -41,8 +41,8 @@ impl Adapter for Union {
         self.0.iter().find_map(|part| part.replaced(name))
     }
 
-    fn embedding(&self, table: Table, ids: &Tensor) -> Result<Option<Tensor>> {
-        self.first(|part| part.embedding(table, ids))
+    fn embedding(&self, table: Table, ids: &Tensor, rows: &Tensor) -> Result<Option<Tensor>> {
+        self.chain(rows, |part, rows| part.embedding(table, ids, rows))
     }
 
     fn words(&self, words: &Tensor) -> Result<Option<Tensor>> {

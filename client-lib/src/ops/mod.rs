@@ -15,6 +15,7 @@ mod attention;
 mod dropout;
 mod element;
 mod frozen_linear;
+mod inverse;
 mod matrix;
 mod norm;
 
@@ -22,6 +23,7 @@ pub use activation::activate;
 pub use attention::{Attention, KeyMask};
 pub use dropout::{DropoutKey, dropout};
 pub use frozen_linear::FrozenLinear;
+pub use inverse::inverse;
 pub use norm::{Norm, trainable_norm};
 
 use candle_core::{DType, Device, Result, Tensor};

@@ -131,6 +131,9 @@ fn gradients_equal_finite_differences() {
     let qkv = [16, 17, 18].map(|seed| random(&[2, 5, 6], seed, DType::F64));
     check_gradient(&qkv, |t| Attention { heads: 3 }.forward(&t[0], &t[1], &t[2], &mask()));
 
+    let squares = random(&[2, 4, 4], 24, DType::F64);
+    check_gradient(&[squares], |t| inverse(&t[0]));
+
     let (w, b) = (random(&[4, 18], 19, DType::F64), random(&[4], 20, DType::F64));
     check_gradient(&[x, w, b], |t| linear(&t[0], &t[1], Some(&t[2])));
 }

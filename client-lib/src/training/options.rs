@@ -55,12 +55,23 @@ impl HyperParameters {
     /// scaled by `alpha / r`, so it bears a higher rate than a bottleneck.
     pub fn defaults(method: &Method) -> Self {
         let learning_rate = match method {
-            Method::Lora(_) | Method::Prefix(_) | Method::Reft(_) => 2e-3,
+            Method::Lora(_)
+            | Method::AdaLora(_)
+            | Method::Loha(_)
+            | Method::Lokr(_)
+            | Method::Oft(_)
+            | Method::Boft(_)
+            | Method::Prefix(_)
+            | Method::Reft(_) => 2e-3,
             // Few numbers that start far from where they are needed.
             Method::Ia3(_) | Method::Vera(_) | Method::Prompt(_) => 1e-2,
             // The whole backbone moves: a rate that would suit an adapter destroys it.
             Method::Replace(config) if config.selection == "full" => 5e-5,
-            Method::Bottleneck(_) | Method::Union(_) | Method::Replace(_) | Method::LastLayer => 1e-3,
+            Method::Bottleneck(_)
+            | Method::Union(_)
+            | Method::Tokens(_)
+            | Method::Replace(_)
+            | Method::LastLayer => 1e-3,
         };
         Self {
             seed: 0,

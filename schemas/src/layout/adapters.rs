@@ -97,6 +97,12 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
             refuse("VeRA with vectors for diagonals")
         }
         Method::Prefix(config) if config.shifts_positions => refuse("a prefix that shifts positions"),
+        Method::AdaLora(_)
+        | Method::Loha(_)
+        | Method::Lokr(_)
+        | Method::Oft(_)
+        | Method::Boft(_)
+        | Method::Tokens(_) => refuse(&format!("the method `{}`", method.kind())),
         Method::Replace(_) => refuse("trained copies of the backbone's own tensors"),
         _ => Ok(()),
     }

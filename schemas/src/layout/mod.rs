@@ -154,7 +154,13 @@ pub fn native_format(method: &Method) -> Format {
         Method::Lora(config) if !config.use_gating => Format::Peft,
         Method::Ia3(config) if !config.use_gating => Format::Peft,
         Method::Vera(config) if config.scaling == VeraScaling::Diagonal => Format::Peft,
-        Method::Replace(_) => Format::Peft,
+        Method::AdaLora(_)
+        | Method::Loha(_)
+        | Method::Lokr(_)
+        | Method::Oft(_)
+        | Method::Boft(_)
+        | Method::Tokens(_)
+        | Method::Replace(_) => Format::Peft,
         _ => Format::Adapters,
     }
 }

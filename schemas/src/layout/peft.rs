@@ -26,15 +26,24 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
 
 /// The trained copy of a bias whose layer PEFT has wrapped is called by the layer inside.
 fn name_wrapped(tensors: &mut [TensorSpec]) {
-    let wrapped: Vec<String> = tensors
-        .iter()
-        .filter_map(|spec| spec.disk.strip_suffix("lora_A.weight").map(ToOwned::to_owned))
+    let changed: Vec<&TensorSpec> = tensors.iter().filter(|spec| !is_copy(spec)).collect();
+    let is_wrapped = |path: &str| changed.iter().any(|spec| spec.disk.starts_with(path));
+    let renamed: Vec<Option<String>> = (tensors.iter())
+        .map(|spec| {
+            let path = spec.disk.strip_suffix("bias").filter(|_| is_copy(spec))?;
+            is_wrapped(path).then(|| format!("{path}base_layer.bias"))
+        })
         .collect();
-    for spec in tensors.iter_mut().filter(|spec| spec.slot.ends_with(".replaced.bias")) {
-        if let Some(path) = spec.disk.strip_suffix("bias").filter(|path| wrapped.iter().any(|w| w == path)) {
-            spec.disk = format!("{path}base_layer.bias");
+    for (spec, name) in tensors.iter_mut().zip(renamed) {
+        if let Some(name) = name {
+            spec.disk = name;
         }
     }
+}
+
+/// Whether a tensor is a trained copy of one of the backbone's.
+fn is_copy(spec: &TensorSpec) -> bool {
+    spec.slot.contains(".replaced")
 }
 
 fn refuse<T>(what: impl Into<String>) -> Result<T, Inexpressible> {
@@ -66,6 +75,12 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
             refuse("a prefix with a network, with gates, not in every layer or that leaves positions alone")
         }
         Method::Lora(_)
+        | Method::AdaLora(_)
+        | Method::Loha(_)
+        | Method::Lokr(_)
+        | Method::Oft(_)
+        | Method::Boft(_)
+        | Method::Tokens(_)
         | Method::Ia3(_)
         | Method::Vera(_)
         | Method::Prompt(_)
@@ -90,6 +105,9 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
     let path = format!("{ROOT}{prefix}{}", subject.architecture.module_path(module));
     let spec = TensorSpec::new(format!("{path}.{}", module_part(module, &slot.part)), slot);
     match method {
+        Method::Tokens(config) if config.beside => {
+            TensorSpec::new(format!("{path}.token_adapter.trainable_tokens_delta"), slot)
+        }
         // On its input a column, on its output a row.
         Method::Ia3(config) if config.inputs.contains(module) => spec.shaped(&[1, slot.len()]),
         Method::Ia3(_) => spec.shaped(&[slot.len(), 1]),
@@ -105,6 +123,12 @@ fn module_part(module: Module, part: &str) -> String {
         "lora_a" => "lora_A.weight",
         "lora_b" => "lora_B.weight",
         "lora_b_bias" => "lora_B.bias",
+        "ada_a" => "lora_A",
+        "ada_b" => "lora_B",
+        "ada_e" => "lora_E",
+        "oft_r" => "oft_R.weight",
+        "boft_r" => "boft_R",
+        "tokens" => "trainable_tokens_delta",
         "magnitude" => "lora_magnitude_vector",
         "ia3" => "ia3_l",
         "lambda_d" => "vera_lambda_d",

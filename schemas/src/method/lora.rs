@@ -138,18 +138,7 @@ impl MethodSpec for LoraConfig {
         spec::dropout("lora_dropout", self.lora_dropout)?;
         let fits = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
         spec::targets(&self.targets, shape, fits, "a LoRA updates linear layers and embedding tables")?;
-        for pattern in &self.patterns {
-            spec::rank("patterns.r", pattern.r)?;
-            spec::finite("patterns.lora_alpha", pattern.lora_alpha)?;
-            if !self.targets.contains(pattern.module) {
-                return Err(MethodError::Module {
-                    field: "patterns",
-                    module: pattern.module,
-                    expected: "a pattern is for a module among `targets`",
-                });
-            }
-        }
-        Ok(())
+        spec::patterns(&self.patterns, &self.targets)
     }
 
     fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {

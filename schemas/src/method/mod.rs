@@ -6,15 +6,21 @@
 //! tensors it has there. What it computes is in the client library.
 
 mod activation;
+mod adalora;
+mod boft;
 mod bottleneck;
 mod fusion;
 mod ia3;
+mod loha;
+mod lokr;
 mod lora;
+mod oft;
 mod prefix;
 mod prompt;
 mod reft;
 mod replace;
 mod spec;
+mod tokens;
 mod union;
 mod vera;
 
@@ -22,17 +28,23 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use activation::{Activation, UnknownActivation};
+pub use adalora::{AdaLoraConfig, PrunedRank};
+pub use boft::BoftConfig;
 pub use bottleneck::{
     BottleneckConfig, InitScheme, InnerResidual, Invertible, PhmConfig, PhmInit, ReductionFactor, Scaling,
 };
 pub use fusion::FusionConfig;
 pub use ia3::Ia3Config;
+pub use loha::LohaConfig;
+pub use lokr::{KroneckerFactor, LokrConfig};
 pub use lora::{Dora, LoraConfig, LoraInit, LoraPattern};
+pub use oft::{OftBlocks, OftConfig};
 pub use prefix::PrefixConfig;
 pub use prompt::{PromptConfig, PromptPlace};
 pub use reft::ReftConfig;
 pub use replace::ReplaceConfig;
 pub use spec::{MethodError, MethodSpec};
+pub use tokens::TokensConfig;
 pub use union::UnionConfig;
 pub use vera::{VeraConfig, VeraScaling};
 
@@ -47,6 +59,17 @@ pub enum Method {
     Bottleneck(BottleneckConfig),
     /// Low-rank updates of linear layers (Hu et al. 2021).
     Lora(LoraConfig),
+    /// Low-rank updates with as many singular values as each layer needs (Zhang et al. 2023).
+    #[serde(rename = "adalora")]
+    AdaLora(AdaLoraConfig),
+    /// Element-wise products of low-rank updates (Hyeon-Woo et al. 2022).
+    Loha(LohaConfig),
+    /// Kronecker products as updates (Edalati et al. 2022).
+    Lokr(LokrConfig),
+    /// Rotated inputs of linear layers (Qiu et al. 2023).
+    Oft(OftConfig),
+    /// Inputs rotated by butterfly factors (Liu et al. 2024).
+    Boft(BoftConfig),
     /// Learned factors on outputs or inputs of linear layers (Liu et al. 2022).
     Ia3(Ia3Config),
     /// Learned diagonals around shared random matrices (Kopiczko et al. 2024).
@@ -57,6 +80,8 @@ pub enum Method {
     Prompt(PromptConfig),
     /// Interventions on hidden states (Wu et al. 2024).
     Reft(ReftConfig),
+    /// Learned rows of an embedding table.
+    Tokens(TokensConfig),
     /// Trained copies of the backbone's own tensors: `BitFit`, tuned norms, full fine-tuning.
     Replace(ReplaceConfig),
     /// Several methods at once (He et al. 2022, Mao et al. 2022).
@@ -67,19 +92,41 @@ pub enum Method {
 
 impl Method {
     /// Every value that [`kind`](MethodSpec::kind) can have.
-    pub const KINDS: [&'static str; 10] =
-        ["bottleneck", "lora", "ia3", "vera", "prefix", "prompt", "reft", "replace", "union", "last-layer"];
+    pub const KINDS: [&'static str; 16] = [
+        "bottleneck",
+        "lora",
+        "adalora",
+        "loha",
+        "lokr",
+        "oft",
+        "boft",
+        "ia3",
+        "vera",
+        "prefix",
+        "prompt",
+        "reft",
+        "tokens",
+        "replace",
+        "union",
+        "last-layer",
+    ];
 
     /// The method's own configuration.
     fn spec(&self) -> &dyn MethodSpec {
         match self {
             Self::Bottleneck(config) => config,
             Self::Lora(config) => config,
+            Self::AdaLora(config) => config,
+            Self::Loha(config) => config,
+            Self::Lokr(config) => config,
+            Self::Oft(config) => config,
+            Self::Boft(config) => config,
             Self::Ia3(config) => config,
             Self::Vera(config) => config,
             Self::Prefix(config) => config,
             Self::Prompt(config) => config,
             Self::Reft(config) => config,
+            Self::Tokens(config) => config,
             Self::Replace(config) => config,
             Self::Union(config) => config,
             Self::LastLayer => &LastLayer,

@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, ops::RangeBounds};
 
+use super::LoraPattern;
 use crate::{
     backbone::{BackboneShape, Module, Targets},
     layout::Slot,
@@ -122,4 +123,29 @@ pub(super) fn targets(
         Some(module) => Err(MethodError::Module { field, module, expected }),
         None => Ok(()),
     }
+}
+
+/// Refuses patterns for modules that are no targets, and ranks that can't be.
+pub(super) fn patterns(patterns: &[LoraPattern], targets: &Targets) -> Result<(), MethodError> {
+    for pattern in patterns {
+        rank("patterns.r", pattern.r)?;
+        finite("patterns.lora_alpha", pattern.lora_alpha)?;
+        if !targets.contains(pattern.module) {
+            let expected = "a pattern is for a module among `targets`";
+            return Err(MethodError::Module { field: "patterns", module: pattern.module, expected });
+        }
+    }
+    Ok(())
+}
+
+/// Rank and factor `alpha / r` at `module`, where patterns stand above `r` and `alpha`.
+pub(super) fn rank_and_scaling(
+    patterns: &[LoraPattern],
+    module: Module,
+    r: usize,
+    alpha: f64,
+) -> (usize, f64) {
+    let own = patterns.iter().find(|pattern| pattern.module == module);
+    let (r, alpha) = own.map_or((r, alpha), |own| (own.r, own.lora_alpha));
+    (r, alpha / r as f64)
 }

@@ -103,7 +103,14 @@ pub(super) fn config(method: &Method, num_layers: usize) -> Option<Value> {
             let parts = union.parts.iter().map(|part| config(part, num_layers));
             json!({ "architecture": "union", "configs": parts.collect::<Option<Vec<_>>>()? })
         }
-        Method::Replace(_) | Method::LastLayer => return None,
+        Method::AdaLora(_)
+        | Method::Loha(_)
+        | Method::Lokr(_)
+        | Method::Oft(_)
+        | Method::Boft(_)
+        | Method::Tokens(_)
+        | Method::Replace(_)
+        | Method::LastLayer => return None,
     })
 }
 

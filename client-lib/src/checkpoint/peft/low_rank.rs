@@ -1,7 +1,7 @@
 //! `LoraConfig`, with `DoRA` and rank stabilisation.
 
 use hub_schemas::{
-    backbone::{Architecture, Module},
+    backbone::{Architecture, Module, Targets},
     method::{Dora, LoraConfig, LoraPattern, Method},
 };
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::fields::Fields,
     File,
-    targets::{ModuleFilter, layers_to_transform, target_modules},
+    targets::{ModuleFilter, render_targets},
     whole,
 };
 use crate::checkpoint::CheckpointError;
@@ -26,19 +26,7 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
     let lora_alpha = fields.number("lora_alpha")?.unwrap_or(8.0);
     let targets = ModuleFilter::take(fields)?
         .matched(fields, file, |module| module.is_linear() || matches!(module, Module::Embedding(_)))?;
-    let (ranks, alphas) = (patterns(fields, "rank_pattern")?, patterns(fields, "alpha_pattern")?);
-    let patterns = targets
-        .iter()
-        .filter_map(|module| {
-            let path = file.path(module);
-            let (rank, alpha) = (find(&ranks, &path), find(&alphas, &path));
-            (rank.is_some() || alpha.is_some()).then(|| LoraPattern {
-                module,
-                r: rank.map_or(r, |rank| rank as usize),
-                lora_alpha: alpha.unwrap_or(lora_alpha),
-            })
-        })
-        .collect();
+    let patterns = patterns_of(fields, file, &targets, r, lora_alpha)?;
     Ok(Method::Lora(LoraConfig {
         lora_dropout: fields.number("lora_dropout")?.unwrap_or(0.0),
         use_rslora: fields.bool_or("use_rslora", false)?,
@@ -47,6 +35,27 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
         patterns,
         ..LoraConfig::on(r, lora_alpha, targets)
     }))
+}
+
+/// The targets for which `rank_pattern` or `alpha_pattern` says something.
+pub(super) fn patterns_of(
+    fields: &mut Fields,
+    file: &File<'_>,
+    targets: &Targets,
+    r: usize,
+    lora_alpha: f64,
+) -> Result<Vec<LoraPattern>, CheckpointError> {
+    let (ranks, alphas) = (patterns(fields, "rank_pattern")?, patterns(fields, "alpha_pattern")?);
+    let own = targets.iter().filter_map(|module| {
+        let path = file.path(module);
+        let (rank, alpha) = (find(&ranks, &path), find(&alphas, &path));
+        (rank.is_some() || alpha.is_some()).then(|| LoraPattern {
+            module,
+            r: rank.map_or(r, |rank| rank as usize),
+            lora_alpha: alpha.unwrap_or(lora_alpha),
+        })
+    });
+    Ok(own.collect())
 }
 
 fn check_initialisation(fields: &mut Fields) -> Result<(), CheckpointError> {
@@ -87,14 +96,12 @@ pub(super) fn render(architecture: Architecture, config: &LoraConfig, num_layers
         "bias": "none",
         "fan_in_fan_out": false,
         "init_lora_weights": true,
-        "layers_pattern": null,
-        "layers_to_transform": layers_to_transform(&config.targets, num_layers),
         "lora_alpha": whole(config.lora_alpha),
         "lora_dropout": config.lora_dropout,
         "peft_type": "LORA",
         "r": config.r,
-        "target_modules": target_modules(architecture, &config.targets, num_layers),
     });
+    render_targets(&mut json, architecture, &config.targets, num_layers);
     for (field, set) in [
         ("use_rslora", config.use_rslora),
         ("use_dora", config.dora.is_some()),
@@ -104,13 +111,19 @@ pub(super) fn render(architecture: Architecture, config: &LoraConfig, num_layers
             json[field] = json!(true);
         }
     }
-    if !config.patterns.is_empty() {
-        let escaped = |module| regex::escape(&architecture.module_path(module));
-        let object = |value: &dyn Fn(&LoraPattern) -> Value| -> Map<String, Value> {
-            config.patterns.iter().map(|p| (escaped(p.module), value(p))).collect()
-        };
-        json["rank_pattern"] = Value::Object(object(&|p| json!(p.r)));
-        json["alpha_pattern"] = Value::Object(object(&|p| whole(p.lora_alpha)));
-    }
+    render_patterns(&mut json, architecture, &config.patterns);
     json
+}
+
+/// `rank_pattern` and `alpha_pattern`, by the whole path of each module.
+pub(super) fn render_patterns(json: &mut Value, architecture: Architecture, patterns: &[LoraPattern]) {
+    if patterns.is_empty() {
+        return;
+    }
+    let escaped = |module| regex::escape(&architecture.module_path(module));
+    let object = |value: &dyn Fn(&LoraPattern) -> Value| -> Map<String, Value> {
+        patterns.iter().map(|p| (escaped(p.module), value(p))).collect()
+    };
+    json["rank_pattern"] = Value::Object(object(&|p| json!(p.r)));
+    json["alpha_pattern"] = Value::Object(object(&|p| whole(p.lora_alpha)));
 }

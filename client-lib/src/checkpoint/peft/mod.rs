@@ -1,9 +1,12 @@
 //! PEFT's `adapter_config.json`, read by PEFT's own rules: one file per family of types.
 
 mod low_rank;
+mod orthogonal;
+mod products;
 mod prompts;
 mod scaling;
 mod targets;
+mod tokens;
 
 use std::path::Path;
 
@@ -101,13 +104,24 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let saved = fields.texts("modules_to_save")?.unwrap_or_default();
     let saves_backbone = saved.iter().any(|module| !heads::PEFT_MODULES.contains(&module.as_str()));
     let method = match kind.as_str() {
-        "LORA" => low_rank::parse(&mut fields, &file)?,
+        "LORA" => {
+            let lora = low_rank::parse(&mut fields, &file)?;
+            tokens::beside(lora, &mut fields, &file, task_type.as_deref())?
+        }
+        "ADALORA" => products::adalora(&mut fields, &file)?,
+        "LOHA" => products::loha(&mut fields, &file)?,
+        "LOKR" => products::lokr(&mut fields, &file)?,
+        "VERA" => products::vera(&mut fields, &file)?,
+        "OFT" => orthogonal::oft(&mut fields, &file)?,
+        "BOFT" => orthogonal::boft(&mut fields, &file)?,
+        "TRAINABLE_TOKENS" => tokens::parse(&mut fields, &file, task_type.as_deref())?,
         "IA3" => scaling::parse(&mut fields, &file)?,
         "PROMPT_TUNING" | "P_TUNING" => prompts::parse(&mut fields, &file, false, task_type.as_deref())?,
         "PREFIX_TUNING" => prompts::parse(&mut fields, &file, true, task_type.as_deref())?,
         other => {
             let reason = format!(
-                "is `{other}`; this version reads LORA, IA3, PROMPT_TUNING, P_TUNING and PREFIX_TUNING"
+                "is `{other}`; this version reads LORA, ADALORA, LOHA, LOKR, VERA, OFT, BOFT, IA3, \
+                 TRAINABLE_TOKENS, PROMPT_TUNING, P_TUNING and PREFIX_TUNING"
             );
             return Err(fields.wrong("peft_type", reason));
         }
@@ -138,7 +152,12 @@ fn with_copies(method: Method, file: &File<'_>) -> Method {
         return method;
     }
     let copies = Method::Replace(ReplaceConfig { selection: "modules".to_owned(), tensors });
-    Method::Union(UnionConfig { parts: vec![method, copies] })
+    let mut parts = match method {
+        Method::Union(union) => union.parts,
+        single => vec![single],
+    };
+    parts.push(copies);
+    Method::Union(UnionConfig { parts })
 }
 
 /// The configuration that PEFT needs to load what we wrote; `None` for a method it does
@@ -152,10 +171,21 @@ pub(super) fn render(
     base: &str,
 ) -> Option<Value> {
     let mut copies = Vec::new();
+    let mut tokens = Map::new();
     let mut own = None;
     for part in method.parts() {
         match part {
             Method::Lora(config) => own = Some(low_rank::render(architecture, config, num_layers)),
+            Method::AdaLora(config) => own = Some(products::render_adalora(architecture, config, num_layers)),
+            Method::Loha(config) => own = Some(products::render_loha(architecture, config, num_layers)),
+            Method::Lokr(config) => own = Some(products::render_lokr(architecture, config, num_layers)),
+            Method::Vera(config) => own = Some(products::render_vera(architecture, config, num_layers)),
+            Method::Oft(config) => own = Some(orthogonal::render_oft(architecture, config, num_layers)),
+            Method::Boft(config) => own = Some(orthogonal::render_boft(architecture, config, num_layers)),
+            Method::Tokens(config) if config.beside => {
+                tokens.insert(architecture.module_path(config.table), json!(config.tokens));
+            }
+            Method::Tokens(config) => own = Some(tokens::render(architecture, config)),
             Method::Ia3(config) => own = Some(scaling::render(architecture, config, num_layers)),
             Method::Prompt(config) => own = Some(prompts::prompt(config)),
             Method::Prefix(config) => own = Some(prompts::prefix(config)),
@@ -164,6 +194,9 @@ pub(super) fn render(
         }
     }
     let Value::Object(mut json) = own? else { return None };
+    if !tokens.is_empty() {
+        json.insert("trainable_token_indices".into(), Value::Object(tokens));
+    }
     let mut saved: Vec<String> = Vec::new();
     for canonical in copies {
         let module = canonical.rsplit_once('.').and_then(|(module, _)| module.parse::<Module>().ok());

@@ -143,6 +143,18 @@ pub(super) fn target_modules(
     modules
 }
 
+/// The fields that say which modules are adapted.
+pub(super) fn render_targets(
+    json: &mut Value,
+    architecture: Architecture,
+    targets: &Targets,
+    num_layers: usize,
+) {
+    json["layers_pattern"] = Value::Null;
+    json["layers_to_transform"] = layers_to_transform(targets, num_layers).into();
+    json["target_modules"] = target_modules(architecture, targets, num_layers).into();
+}
+
 /// Whether a module is meant, or is kept out by `layers_to_transform`.
 fn is_covered(targets: &Targets, module: Module, num_layers: usize) -> bool {
     targets.contains(module)

@@ -1,0 +1,5 @@
+//! Methods that rotate the input of linear layers.
+
+mod blocks;
+pub(super) mod boft;
+pub(super) mod oft;
