@@ -7,7 +7,7 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape, Module, SubLayer},
     head::Head,
     layout::{Format, Slot},
-    manifest::GatingMean,
+    manifest::{CompositionRules, GatingMean},
     method::{Method, MethodError},
 };
 
@@ -15,7 +15,7 @@ pub use crate::backbones::{Batch, Mode};
 use crate::{
     backbones::{Backbone, Hidden, tensor},
     checkpoint::{AdapterFolder, CheckpointError, FusionFolder, SlotData},
-    composition::{Composition, Fusion, Member, NamedFusion, Semantics, Stitch, StitchError},
+    composition::{Composition, Fusion, Member, NamedFusion, Quirks, Semantics, Stitch, StitchError},
     heads::{self, Features, HeadInput, HeadLoadError, LoadedHead, Prediction},
     init::Initialiser,
     methods::{self, GateMean},
@@ -169,8 +169,10 @@ impl StitchedModel {
             Ok(NamedFusion { name: folder.name.clone(), fusion })
         };
         let fusions = fusions.iter().map(fusion).collect::<Result<Vec<_>, ModelError>>()?;
-        let stitch = Stitch::compose(composition, members, fusions, semantics(named))?
-            .with_free_prompts(named.iter().any(|(_, folder)| folder.frees_prompts()));
+        let stitch = Stitch::compose(composition, members, fusions, semantics(named))?.with_quirks(Quirks {
+            free_prompts: named.iter().any(|(_, folder)| folder.semantics().prompts_see_padding),
+            drops_segments: named.iter().any(|(_, folder)| folder.semantics().drops_segments),
+        });
         let (mut head, groups) = choose_heads(composition, heads);
         if head.is_none() && groups.is_empty() {
             head = LoadedHead::of_base(&backbone)?;
@@ -298,8 +300,7 @@ fn on_device(
 
 /// What an adapter's gates average over: as its manifest says, else as its library does.
 fn gate_mean(folder: &AdapterFolder) -> GateMean {
-    let stated = folder.manifest.as_ref().and_then(|m| m.semantics.gating_mean);
-    match stated {
+    match folder.semantics().gating_mean {
         Some(GatingMean::Tokens) => GateMean::Tokens,
         Some(GatingMean::AllPositions) | None => GateMean::AllPositions,
     }
@@ -308,7 +309,8 @@ fn gate_mean(folder: &AdapterFolder) -> GateMean {
 /// Adapters of the `adapters` library are composed as it composes them; one that was
 /// trained here, or comes from PEFT, makes the plain meaning of the blocks apply.
 fn semantics(named: &[(String, &AdapterFolder)]) -> Semantics {
-    let is_library = |folder: &AdapterFolder| folder.format == Format::Adapters && folder.manifest.is_none();
+    let is_library =
+        |folder: &AdapterFolder| folder.semantics().composition == Some(CompositionRules::Adapters);
     if named.iter().all(|(_, folder)| is_library(folder)) { Semantics::Library } else { Semantics::Plain }
 }
 

@@ -61,6 +61,17 @@ pub struct Context {
     pub mode: Mode,
 }
 
+/// A lookup in an embedding table.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddingInput<'a> {
+    /// Which one.
+    pub table: Table,
+    /// The rows asked for, u32 `[b, t]`.
+    pub ids: &'a Tensor,
+    /// The table itself, `[rows, h]`.
+    pub weight: &'a Tensor,
+}
+
 /// Where in the forward pass a linear layer stands.
 #[derive(Debug, Clone, Copy)]
 pub struct LinearInput<'a> {
@@ -122,8 +133,8 @@ pub trait Hooks {
         None
     }
 
-    /// At the lookup of `ids` `[b, t]` in a table; `rows` is `[b, t, h]`.
-    fn embedding(&self, _table: Table, _ids: &Tensor, rows: Tensor) -> Result<Tensor> {
+    /// At a lookup; `rows [b, t, h]` is what it gives.
+    fn embedding(&self, _at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {
         Ok(rows)
     }
 

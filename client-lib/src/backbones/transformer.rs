@@ -4,7 +4,9 @@ use candle_core::{DType, Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
-    BaseHead, Context, HeadInputs, Hooks, Linear, LinearInput, Mode, block::Block, hooks::repeat_rows,
+    BaseHead, Context, HeadInputs, Hooks, Linear, LinearInput, Mode,
+    block::Block,
+    hooks::{EmbeddingInput, repeat_rows},
     weights::Weights,
 };
 use crate::{
@@ -207,8 +209,10 @@ impl Backbone {
             Table::Position => &self.position,
             Table::TokenType => &self.token_type,
         };
-        let rows = hooks.tensor(&name).unwrap_or(frozen).index_select(&ids.flatten_all()?, 0)?;
-        hooks.embedding(table, ids, rows.reshape((b, t, self.config.shape.hidden_size))?)
+        let weight = hooks.tensor(&name).unwrap_or(frozen);
+        let rows = weight.index_select(&ids.flatten_all()?, 0)?;
+        let rows = rows.reshape((b, t, self.config.shape.hidden_size))?;
+        hooks.embedding(&EmbeddingInput { table, ids, weight }, rows)
     }
 
     /// Position of every token, u32 `[b, t]`, or `[1, t]` where it is the same in every row,

@@ -57,6 +57,7 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
         name: common.name,
         head_class,
         library,
+        drops_segments: false,
         prefixed,
         base_hint: common.base_hint,
         architecture: common.architecture,
@@ -97,7 +98,7 @@ impl Common {
     }
 
     fn reading<'a>(&'a self, path: &'a Path, num_layers: usize) -> Reading<'a> {
-        Reading { path, version: self.version.as_deref(), num_layers }
+        Reading { path, version: self.version.as_deref(), num_layers, in_union: false }
     }
 }
 

@@ -11,10 +11,9 @@ use hub_schemas::{
     backbone::BackboneShape,
     label::{Language, License, TaskId},
     manifest::{
-        BaseModel, Dependency, FileEntry, GatingMean, MANIFEST_FILE, MANIFEST_VERSION, MediaType, Metric,
-        Semantics, Task, TrainingRecipe,
+        BaseModel, Dependency, FileEntry, MANIFEST_FILE, MANIFEST_VERSION, MediaType, Metric, Task,
+        TrainingRecipe,
     },
-    method::Method,
     path::MAX_PATH_DEPTH,
 };
 use serde_json::Map;
@@ -70,10 +69,7 @@ pub fn assemble_manifest(
         method: folder.method.clone(),
         head: folder.head.clone(),
         format: folder.format,
-        semantics: Semantics {
-            gating_mean: gating_mean(&folder.method, facts.training.is_some()),
-            extra: Map::new(),
-        },
+        semantics: if facts.training.is_some() { folder.own_semantics() } else { folder.semantics() },
         dependencies: facts.dependencies,
         training: facts.training,
         metrics: facts.metrics,
@@ -84,20 +80,6 @@ pub fn assemble_manifest(
         .validate()
         .map_err(|source| CheckpointError::Manifest { path: folder.path.join(MANIFEST_FILE), source })?;
     Ok(manifest)
-}
-
-/// What the gates of a method average over: of one that was trained here, the tokens.
-fn gating_mean(method: &Method, trained_here: bool) -> Option<GatingMean> {
-    let is_gated = |part: &Method| match part {
-        Method::Bottleneck(config) => config.use_gating,
-        Method::Lora(config) => config.use_gating,
-        Method::Ia3(config) => config.use_gating,
-        Method::Vera(config) => config.use_gating,
-        Method::Prefix(config) => config.use_gating,
-        _ => false,
-    };
-    let mean = if trained_here { GatingMean::Tokens } else { GatingMean::AllPositions };
-    method.parts().iter().any(is_gated).then_some(mean)
 }
 
 impl AdapterFolder {

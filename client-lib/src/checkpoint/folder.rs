@@ -44,7 +44,9 @@ pub struct AdapterFolder {
     /// (`adapters` format).
     pub head_class: Option<ModelClass>,
     /// Major and minor version of the `adapters` library that wrote it.
-    library: Option<(u64, u64)>,
+    pub(super) library: Option<(u64, u64)>,
+    /// Whether the library drops segments.
+    pub(super) drops_segments: bool,
     /// Whether tensor names start at a model with a head.
     pub prefixed: bool,
     /// The manifest, when there is one.
@@ -64,6 +66,7 @@ pub(super) struct Parsed {
     pub(super) name: String,
     pub(super) head_class: Option<ModelClass>,
     pub(super) library: Option<(u64, u64)>,
+    pub(super) drops_segments: bool,
     pub(super) prefixed: bool,
     pub(super) base_hint: Option<String>,
     pub(super) architecture: Architecture,
@@ -86,6 +89,7 @@ impl AdapterFolder {
             name: parsed.name,
             head_class: parsed.head_class,
             library: parsed.library,
+            drops_segments: parsed.drops_segments,
             prefixed: parsed.prefixed,
             base_hint: parsed.base_hint,
             architecture: parsed.architecture,
@@ -102,12 +106,6 @@ impl AdapterFolder {
             folder.manifest = Some(manifest);
         }
         Ok(folder)
-    }
-
-    /// Whether the queries of learned tokens see padding: so in `adapters` 1.3.0, whose
-    /// attention masks have a row for every query.
-    pub fn frees_prompts(&self) -> bool {
-        self.format == Format::Adapters && self.manifest.is_none() && self.library >= Some((1, 3))
     }
 
     /// The weights files this adapter must have on a backbone of this shape, by the

@@ -17,6 +17,7 @@ mod folder;
 mod heads;
 mod peft;
 mod pickle;
+mod semantics;
 mod weights;
 mod write;
 

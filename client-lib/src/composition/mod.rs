@@ -18,4 +18,4 @@ pub use block::Composition;
 pub use expression::ExpressionError;
 pub use fusion::Fusion;
 pub use node::Semantics;
-pub use stitch::{Member, NamedFusion, Stitch, StitchError};
+pub use stitch::{Member, NamedFusion, Quirks, Stitch, StitchError};

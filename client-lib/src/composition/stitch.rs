@@ -1,7 +1,6 @@
 //! Adapters at the hook points of a backbone.
 
 use candle_core::{Result, Tensor};
-use hub_schemas::backbone::Table;
 
 use super::{
     Composition, Fusion,
@@ -11,7 +10,7 @@ use super::{
     sublayer::SubLayerHook,
 };
 use crate::{
-    backbones::{AttentionInput, Context, Hooks, KeysValues, LinearInput, SubLayerInput},
+    backbones::{AttentionInput, Context, EmbeddingInput, Hooks, KeysValues, LinearInput, SubLayerInput},
     methods::Adapter,
 };
 
@@ -77,7 +76,16 @@ pub struct Stitch {
     root: Node,
     semantics: Semantics,
     skip_layers: Vec<usize>,
-    free_prompts: bool,
+    quirks: Quirks,
+}
+
+/// Where an imported adapter keeps to what its own library computes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// The queries of learned tokens see padding, as in `adapters` 1.3.0.
+    pub free_prompts: bool,
+    /// Segments are left out, as in PEFT's question answering.
+    pub drops_segments: bool,
 }
 
 impl Default for Stitch {
@@ -88,7 +96,7 @@ impl Default for Stitch {
             root: Node::Nothing,
             semantics: Semantics::Plain,
             skip_layers: Vec::new(),
-            free_prompts: false,
+            quirks: Quirks::default(),
         }
     }
 }
@@ -115,14 +123,16 @@ impl Stitch {
                 .position(|n| n == name)
                 .ok_or_else(|| StitchError::Unknown { name: name.to_owned(), given: names.join(", ") })
         };
+        // A fusion may have a name of its own: alone it is the one that is meant.
+        let is_lone = fused.len() == 1 && composition.fusions().len() == 1;
         let fusion = |name: &str| {
             fused
                 .iter()
-                .position(|n| n == name)
+                .position(|n| n == name || is_lone)
                 .ok_or_else(|| StitchError::UnknownFusion { name: name.to_owned(), given: fused.join("; ") })
         };
         let root = Node::resolve(composition, &leaf, &fusion, &StitchError::Unsupported)?;
-        Ok(Self { adapters, fusions, root, semantics, skip_layers: Vec::new(), free_prompts: false })
+        Ok(Self { adapters, fusions, root, semantics, skip_layers: Vec::new(), quirks: Quirks::default() })
     }
 
     /// Leaves all adapters out of these layers (Rücklé et al., "AdapterDrop", 2021).
@@ -131,10 +141,10 @@ impl Stitch {
         Self { skip_layers, ..self }
     }
 
-    /// Lets the queries of learned tokens see padding, as `adapters` 1.3.0 does.
+    /// Computes as the members' libraries do.
     #[must_use]
-    pub fn with_free_prompts(self, free_prompts: bool) -> Self {
-        Self { free_prompts, ..self }
+    pub fn with_quirks(self, quirks: Quirks) -> Self {
+        Self { quirks, ..self }
     }
 
     /// The member that stands first: its embeddings and its interventions apply.
@@ -160,10 +170,10 @@ impl Hooks for Stitch {
         self.root.leaves().into_iter().rev().find_map(|index| self.adapters[index].replaced(name))
     }
 
-    fn embedding(&self, table: Table, ids: &Tensor, rows: Tensor) -> Result<Tensor> {
+    fn embedding(&self, at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {
         let mut rows = rows;
         for index in self.root.leaves() {
-            if let Some(changed) = self.adapters[index].embedding(table, ids, &rows)? {
+            if let Some(changed) = self.adapters[index].embedding(at, &rows)? {
                 rows = changed;
             }
         }
@@ -185,7 +195,7 @@ impl Hooks for Stitch {
     }
 
     fn drops_token_types(&self) -> bool {
-        self.first().is_some_and(Adapter::drops_token_types)
+        self.quirks.drops_segments || self.first().is_some_and(Adapter::drops_token_types)
     }
 
     fn position_offset(&self) -> usize {
@@ -193,7 +203,7 @@ impl Hooks for Stitch {
     }
 
     fn free_queries(&self, prompt_tokens: usize) -> usize {
-        if self.free_prompts { prompt_tokens } else { 0 }
+        if self.quirks.free_prompts { prompt_tokens } else { 0 }
     }
 
     fn linear(&self, at: &LinearInput<'_>) -> Result<Tensor> {

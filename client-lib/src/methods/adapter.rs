@@ -1,10 +1,10 @@
 //! What an adapter can do, hook point by hook point.
 
 use candle_core::{Result, Tensor};
-use hub_schemas::backbone::{Module, SubLayer, Table};
+use hub_schemas::backbone::{Module, SubLayer};
 
 use super::SubLayerAdapter;
-use crate::backbones::{AttentionInput, Context, GatedPrompt, LinearInput};
+use crate::backbones::{AttentionInput, Context, EmbeddingInput, GatedPrompt, LinearInput};
 
 /// How a linear layer's output changes.
 #[derive(Debug, Clone)]
@@ -42,8 +42,8 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// What stands for the rows `[b, t, h]` that `ids` `[b, t]` have in a table.
-    fn embedding(&self, _table: Table, _ids: &Tensor, _rows: &Tensor) -> Result<Option<Tensor>> {
+    /// What stands for the `rows` `[b, t, h]` that a lookup gives.
+    fn embedding(&self, _at: &EmbeddingInput<'_>, _rows: &Tensor) -> Result<Option<Tensor>> {
         Ok(None)
     }
 

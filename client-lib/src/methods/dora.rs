@@ -26,8 +26,7 @@ pub(super) fn transform(dora: Dora, at: &LinearInput<'_>, parts: Decomposed<'_>)
     let Decomposed { magnitude, update, factor, delta } = parts;
     let factor = if dora == Dora::Scaled { factor } else { 1.0 };
     let updated = (at.linear.weight() + (update * factor)?)?;
-    let norm = updated.sqr()?.sum(D::Minus1)?.sqrt()?.detach();
-    let scale = (magnitude / norm)?;
+    let scale = row_scale(magnitude, &updated)?;
     match dora {
         Dora::Unscaled => (at.linear.forward(at.x)? + delta)?.broadcast_mul(&scale),
         Dora::Scaled => {
@@ -38,4 +37,9 @@ pub(super) fn transform(dora: Dora, at: &LinearInput<'_>, parts: Decomposed<'_>)
             }
         }
     }
+}
+
+/// `m / ‖W'‖` of every row of an updated weight `W' [out, in]`: `[out]`.
+pub(super) fn row_scale(magnitude: &Tensor, updated: &Tensor) -> Result<Tensor> {
+    magnitude / updated.sqr()?.sum(D::Minus1)?.sqrt()?.detach()
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor};
 use hub_schemas::{
-    backbone::{Module, Table},
+    backbone::Module,
     layout::Slot,
     method::{Dora, LoraConfig, LoraInit},
 };
@@ -20,7 +20,7 @@ use super::{
     take,
 };
 use crate::{
-    backbones::{Context, LinearInput},
+    backbones::{Context, EmbeddingInput, LinearInput},
     init::Initialiser,
     ops::linear,
 };
@@ -97,16 +97,23 @@ impl Adapter for Lora {
         self.factors.contains_key(&module)
     }
 
-    fn embedding(&self, table: Table, ids: &Tensor, rows: &Tensor) -> Result<Option<Tensor>> {
-        let Some(here) = self.factors.get(&Module::Embedding(table)) else { return Ok(None) };
+    fn embedding(&self, at: &EmbeddingInput<'_>, rows: &Tensor) -> Result<Option<Tensor>> {
+        let Some(here) = self.factors.get(&Module::Embedding(at.table)) else { return Ok(None) };
         // A row of the table's update is a column of A through B.
-        let columns = here.a.t()?.contiguous()?.index_select(&ids.flatten_all()?, 0)?;
-        let delta = linear(&(columns * here.scaling)?, &here.b, None)?;
-        (rows + delta.reshape(rows.shape())?).map(Some)
+        let columns = here.a.t()?.contiguous()?.index_select(&at.ids.flatten_all()?, 0)?;
+        let delta = linear(&(columns * here.scaling)?, &here.b, None)?.reshape(rows.shape())?;
+        let sum = (rows + delta)?;
+        match &here.magnitude {
+            None => Ok(Some(sum)),
+            Some(magnitude) => {
+                let updated = (at.weight.t()? + (here.b.matmul(&here.a)? * here.scaling)?)?;
+                sum.broadcast_mul(&dora::row_scale(magnitude, &updated)?).map(Some)
+            }
+        }
     }
 
     fn transforms(&self, module: Module) -> bool {
-        self.dora.is_some() && self.is_at(module)
+        self.dora.is_some() && module.is_linear() && self.is_at(module)
     }
 
     fn transform(&self, at: &LinearInput<'_>) -> Result<Option<Tensor>> {

@@ -23,9 +23,9 @@ mod vera;
 
 use std::collections::BTreeMap;
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 use hub_schemas::{
-    backbone::BackboneShape,
+    backbone::{BackboneShape, Module},
     layout::{Place, Slot},
     method::Method,
 };
@@ -98,12 +98,18 @@ pub(crate) fn start(slot: &Slot, backbone: &Backbone) -> Result<Option<Tensor>> 
         "replaced" => backbone.tensor(&module.to_string()),
         "replaced.weight" => backbone.tensor(&format!("{module}.weight")),
         "replaced.bias" => backbone.tensor(&format!("{module}.bias")),
-        "magnitude" => match backbone.tensor(&format!("{module}.weight"))? {
-            Some(weight) => weight.sqr()?.sum(D::Minus1)?.sqrt().map(Some),
-            None => Ok(None),
-        },
+        // A table's rows are inputs.
+        "magnitude" if matches!(module, Module::Embedding(_)) => {
+            norms(backbone.tensor(&module.to_string())?, 0)
+        }
+        "magnitude" => norms(backbone.tensor(&format!("{module}.weight"))?, 1),
         _ => Ok(None),
     }
+}
+
+/// Lengths of a matrix's rows (`dim` 1) or columns (`dim` 0).
+fn norms(weight: Option<Tensor>, dim: usize) -> Result<Option<Tensor>> {
+    weight.map(|weight| weight.sqr()?.sum(dim)?.sqrt()).transpose()
 }
 
 /// Training only the head changes nothing inside the backbone.

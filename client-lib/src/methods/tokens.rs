@@ -3,13 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{Result, Tensor};
-use hub_schemas::{
-    backbone::{Module, Table},
-    method::TokensConfig,
-};
+use hub_schemas::{backbone::Module, method::TokensConfig};
 
 use super::{Adapter, take};
-use crate::init::Initialiser;
+use crate::{backbones::EmbeddingInput, init::Initialiser};
 
 /// The rows and which tokens they are for.
 #[derive(Debug)]
@@ -29,11 +26,11 @@ impl Tokens {
 }
 
 impl Adapter for Tokens {
-    fn embedding(&self, table: Table, ids: &Tensor, rows: &Tensor) -> Result<Option<Tensor>> {
-        if self.table != Module::Embedding(table) {
+    fn embedding(&self, at: &EmbeddingInput<'_>, rows: &Tensor) -> Result<Option<Tensor>> {
+        if self.table != Module::Embedding(at.table) {
             return Ok(None);
         }
-        let ids: Vec<u32> = ids.flatten_all()?.to_vec1()?;
+        let ids: Vec<u32> = at.ids.flatten_all()?.to_vec1()?;
         if !ids.iter().any(|id| self.row_of.contains_key(id)) {
             return Ok(None);
         }

@@ -1,10 +1,10 @@
 //! Several methods in one adapter: at each hook point the parts that have something to do.
 
 use candle_core::{Result, Tensor};
-use hub_schemas::backbone::{Module, SubLayer, Table};
+use hub_schemas::backbone::{Module, SubLayer};
 
 use super::{Adapter, PrefixStates, SubLayerAdapter, Update};
-use crate::backbones::{AttentionInput, Context, GatedPrompt, LinearInput};
+use crate::backbones::{AttentionInput, Context, EmbeddingInput, GatedPrompt, LinearInput};
 
 /// The parts of a union, in its order.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl Adapter for Union {
         self.0.iter().find_map(|part| part.replaced(name))
     }
 
-    fn embedding(&self, table: Table, ids: &Tensor, rows: &Tensor) -> Result<Option<Tensor>> {
-        self.chain(rows, |part, rows| part.embedding(table, ids, rows))
+    fn embedding(&self, at: &EmbeddingInput<'_>, rows: &Tensor) -> Result<Option<Tensor>> {
+        self.chain(rows, |part, rows| part.embedding(at, rows))
     }
 
     fn words(&self, words: &Tensor) -> Result<Option<Tensor>> {

@@ -43,6 +43,8 @@ impl Fused {
             | Activation::QuickGelu
             | Activation::Relu6
             | Activation::Relu2
+            | Activation::Gelu10
+            | Activation::Laplace
             | Activation::Linear => return None,
         })
     }
@@ -63,6 +65,13 @@ pub(super) fn composed(x: &Tensor, activation: Activation) -> Result<Tensor> {
         // max(x, 0) − max(x − 6, 0)
         Activation::Relu6 => x.relu()? - (x - 6.0)?.relu()?,
         Activation::Relu2 => x.relu()?.sqr(),
+        Activation::Gelu10 => x.gelu_erf()?.clamp(-10.0, 10.0),
+        Activation::Laplace => {
+            // `transformers` has rounded 1/√2 and √(1/4π).
+            let (mean, deviation) = (707_107e-6, 282_095e-6);
+            let scaled = ((x - mean)? / (deviation * std::f64::consts::SQRT_2))?;
+            (scaled.erf()? + 1.0)? * 0.5
+        }
         Activation::Linear => Ok(x.clone()),
     }
 }

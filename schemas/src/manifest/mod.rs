@@ -109,6 +109,15 @@ pub struct Semantics {
     /// A gate averages over which positions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gating_mean: Option<GatingMean>,
+    /// Whose arithmetic holds where it is composed with others; by default that of the blocks' definitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub composition: Option<CompositionRules>,
+    /// The queries of learned tokens see padding, as in `adapters` since 1.3.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prompts_see_padding: bool,
+    /// Segments (`token_type_ids`) count as none, as PEFT's wrapper for question answering drops them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drops_segments: bool,
     /// Flags of later versions.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -122,6 +131,15 @@ pub enum GatingMean {
     AllPositions,
     /// Only tokens, so that a prediction does not depend on its batch.
     Tokens,
+}
+
+/// Whose arithmetic holds in a composition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CompositionRules {
+    /// That of `adapters`: `Average` divides weighted values by their number once more, stacked
+    /// low-rank updates are fed to each other.
+    Adapters,
 }
 
 /// Another adapter that this one needs.

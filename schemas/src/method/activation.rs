@@ -31,6 +31,11 @@ pub enum Activation {
     Relu6,
     /// `max(x, 0)²`
     Relu2,
+    /// GELU, kept between −10 and 10.
+    #[serde(rename = "gelu_10")]
+    Gelu10,
+    /// `(1 + erf((x − 0.707107) / (0.282095 √2))) / 2` (Ma et al. 2022).
+    Laplace,
     /// `x`
     Linear,
 }
@@ -38,7 +43,7 @@ pub enum Activation {
 /// Not a non-linearity this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the non-linearity `{0}` is not supported; these are: relu, gelu, gelu_new, swish, tanh, sigmoid, leakyrelu, mish, quick_gelu, relu6, relu2, linear"
+    "the non-linearity `{0}` is not supported; these are: relu, gelu, gelu_new, swish, tanh, sigmoid, leakyrelu, mish, quick_gelu, relu6, relu2, gelu_10, laplace, linear"
 )]
 pub struct UnknownActivation(pub String);
 
@@ -57,6 +62,8 @@ impl Activation {
             Self::QuickGelu => "quick_gelu",
             Self::Relu6 => "relu6",
             Self::Relu2 => "relu2",
+            Self::Gelu10 => "gelu_10",
+            Self::Laplace => "laplace",
             Self::Linear => "linear",
         }
     }
@@ -74,7 +81,9 @@ impl std::str::FromStr for Activation {
         Ok(match text {
             "relu" => Self::Relu,
             "gelu" | "gelu_python" => Self::Gelu,
-            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Self::GeluNew,
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_fast" | "gelu_accurate" => {
+                Self::GeluNew
+            }
             "swish" | "silu" => Self::Swish,
             "tanh" => Self::Tanh,
             "sigmoid" => Self::Sigmoid,
@@ -83,6 +92,8 @@ impl std::str::FromStr for Activation {
             "quick_gelu" => Self::QuickGelu,
             "relu6" => Self::Relu6,
             "relu2" => Self::Relu2,
+            "gelu_10" => Self::Gelu10,
+            "laplace" => Self::Laplace,
             "linear" => Self::Linear,
             _ => return Err(UnknownActivation(text.to_owned())),
         })

@@ -76,6 +76,11 @@ impl FusionConfig {
             if self.value {
                 push("fusion.value.weight", &[h, h]);
             }
+            if !(self.query || self.key || self.value) {
+                // The library makes it then, and never uses it.
+                push("fusion.dense.weight", &[1, h]);
+                push("fusion.dense.bias", &[1]);
+            }
         }
         slots
     }

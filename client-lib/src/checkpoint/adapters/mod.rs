@@ -25,6 +25,8 @@ pub(super) struct Reading<'a> {
     pub(super) version: Option<&'a str>,
     /// Number of layers that the weights mention.
     pub(super) num_layers: usize,
+    /// Whether the configuration is a part of a union.
+    pub(super) in_union: bool,
 }
 
 impl Reading<'_> {
@@ -45,8 +47,12 @@ impl Reading<'_> {
         name.parse().map_err(|e| fields.wrong(field, format!("can't be used: {e}")))
     }
 
-    /// `adapters` before 1.1.0 ignored alpha.
+    /// `adapters` before 1.1.0 ignored alpha. The later library reads such a file so too, but
+    /// looks at the outer configuration only.
     fn ignores_alpha(&self) -> bool {
+        if self.in_union {
+            return false;
+        }
         let Some(version) = self.version.and_then(|v| v.strip_prefix("adapters.")) else {
             return false;
         };
@@ -79,7 +85,7 @@ impl Reading<'_> {
         };
         let part = |config: Value| match config {
             Value::Object(config) if config.get("architecture") != Some(&json!("union")) => {
-                self.method(config)
+                Self { in_union: true, ..*self }.method(config)
             }
             _ => Err(fields.wrong("config.configs", "holds something other than single methods")),
         };

@@ -27,7 +27,7 @@ use super::{
 #[cfg(feature = "stitch")]
 pub(crate) use base::base_head;
 pub(super) use flexible::render;
-pub(super) use model_class::{PEFT_MODULES, peft_head};
+pub(super) use model_class::peft_head;
 
 /// The name of a head that is part of a model class: such a head has none.
 const UNNAMED: &str = "head";
@@ -85,6 +85,7 @@ pub(super) fn parse_head_only(dir: &Path) -> Result<Parsed, CheckpointError> {
         name: parsed.name.unwrap_or_else(|| UNNAMED.to_owned()),
         head_class: parsed.class,
         library: None,
+        drops_segments: false,
         prefixed: true,
         base_hint: parsed.base_hint,
         architecture: parsed.architecture,

@@ -12,10 +12,6 @@ use hub_schemas::{
 use super::labels;
 use crate::checkpoint::{CheckpointError, TensorFile, fields::Fields, weights::stored_name};
 
-/// The modules that PEFT saves whole beside an adapter and that this version reads.
-/// `score` is one of PEFT's defaults; it matches nothing in encoders.
-pub(in crate::checkpoint) const PEFT_MODULES: [&str; 3] = ["classifier", "score", "qa_outputs"];
-
 /// What `head_config.json` says when `adapters` saved the head of a model class.
 pub(super) fn parse(
     dir: &Path,

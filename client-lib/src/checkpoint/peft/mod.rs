@@ -100,9 +100,8 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let weights = TensorFile::open(&dir.join(stored_name(dir, PEFT_WEIGHTS)))?;
     let file = File::new(&weights);
     let task_type = fields.text("task_type")?;
-    let bias = fields.text("bias")?.unwrap_or_else(|| "none".to_owned());
-    let saved = fields.texts("modules_to_save")?.unwrap_or_default();
-    let saves_backbone = saved.iter().any(|module| !heads::PEFT_MODULES.contains(&module.as_str()));
+    // What they mean is in the file: copies of the backbone's own tensors.
+    fields.ignore(&["bias", "modules_to_save"]);
     let method = match kind.as_str() {
         "LORA" => {
             let lora = low_rank::parse(&mut fields, &file)?;
@@ -127,9 +126,17 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
         }
     };
     fields.finish()?;
-    let method = if bias != "none" || saves_backbone { with_copies(method, &file) } else { method };
+    let method = with_copies(method, &file);
 
-    let head = heads::peft_head(&weights, file.architecture, task_type.as_deref());
+    // A file without module paths tells by its head what it was made for.
+    let candidates = if file.prefixed { vec![file.architecture] } else { Architecture::ALL.to_vec() };
+    let head_of = |architecture| {
+        heads::peft_head(&weights, architecture, task_type.as_deref()).map(|head| (architecture, head))
+    };
+    let (architecture, head) = match candidates.into_iter().find_map(head_of) {
+        Some((architecture, head)) => (architecture, Some(head)),
+        None => (file.architecture, None),
+    };
     let labels = head.as_ref().map_or_else(Vec::new, Head::default_labels);
     Ok(Parsed {
         format: Format::Peft,
@@ -137,11 +144,13 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
         head,
         head_class: None,
         library: None,
+        // `PeftModelForQuestionAnswering.forward` takes them and does not pass them on.
+        drops_segments: task_type.as_deref() == Some("QUESTION_ANS"),
         labels,
         name: "default".to_owned(),
         prefixed: file.prefixed,
         base_hint,
-        architecture: file.architecture,
+        architecture,
     })
 }
 

@@ -33,7 +33,7 @@ pub(super) fn parse(
     is_prefix: bool,
     task_type: Option<&str>,
 ) -> Result<Method, CheckpointError> {
-    let drops_token_types = task_type == Some("FEATURE_EXTRACTION");
+    let drops_token_types = matches!(task_type, Some("FEATURE_EXTRACTION" | "QUESTION_ANS"));
     fields.ignore(MAKING);
     fields.only("num_transformer_submodules", &json!(1))?;
     let stated = fields.count("num_virtual_tokens")?;

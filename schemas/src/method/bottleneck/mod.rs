@@ -260,7 +260,6 @@ impl MethodSpec for BottleneckConfig {
                 expected: "the adapter would be nowhere".to_owned(),
             });
         }
-        spec::layers("leave_out", &self.leave_out, shape)?;
         self.phm.as_ref().map_or(Ok(()), |phm| self.validate_phm(phm, shape))
     }
 

@@ -1,0 +1,51 @@
+//! On which points an imported adapter keeps to what its own library computes.
+
+use hub_schemas::{
+    layout::Format,
+    manifest::{CompositionRules, GatingMean, Semantics},
+    method::Method,
+};
+
+use super::AdapterFolder;
+
+impl AdapterFolder {
+    /// What the manifest states; without one, what the library that wrote the folder does.
+    pub fn semantics(&self) -> Semantics {
+        match &self.manifest {
+            Some(manifest) => manifest.semantics.clone(),
+            None => self.library_semantics(),
+        }
+    }
+
+    /// What applies to an adapter that was trained here.
+    pub(super) fn own_semantics(&self) -> Semantics {
+        Semantics {
+            gating_mean: is_gated(&self.method).then_some(GatingMean::Tokens),
+            ..Semantics::default()
+        }
+    }
+
+    fn library_semantics(&self) -> Semantics {
+        let is_adapters = self.format == Format::Adapters;
+        let has_prompt = self.method.parts().iter().any(|part| matches!(part, Method::Prompt(_)));
+        Semantics {
+            gating_mean: is_gated(&self.method).then_some(GatingMean::AllPositions),
+            composition: is_adapters.then_some(CompositionRules::Adapters),
+            // Its attention masks have a row for every query since 1.3.
+            prompts_see_padding: is_adapters && has_prompt && self.library >= Some((1, 3)),
+            drops_segments: self.drops_segments,
+            ..Semantics::default()
+        }
+    }
+}
+
+fn is_gated(method: &Method) -> bool {
+    method.parts().iter().any(|part| match part {
+        Method::Bottleneck(config) => config.use_gating,
+        Method::Lora(config) => config.use_gating,
+        Method::Ia3(config) => config.use_gating,
+        Method::Vera(config) => config.use_gating,
+        Method::Prefix(config) => config.use_gating,
+        _ => false,
+    })
+}
