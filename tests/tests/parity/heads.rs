@@ -254,7 +254,7 @@ fn what_a_head_says_of_itself_and_can_not_be_is_refused() -> Result<()> {
     `head_config.json`: `config` can't be used: the head has 0 layers; 1 to 8 are possible
     `head_config.json`: `config` can't be used: the head has 1000000000000 layers; 1 to 8 are possible
     `DIR` can't be loaded: the tensor `heads.probe.1.weight` in `model_head.safetensors` has shape [3, 24]; the base model and the configuration make it [4, 24]
-    `head_config.json`: `activation_function` can't be used: the non-linearity `maxout` is not supported; these are: relu, gelu, gelu_new, swish, tanh, sigmoid, leakyrelu, mish, quick_gelu, relu6, relu2, linear
+    `head_config.json`: `activation_function` can't be used: the non-linearity `maxout` is not supported; these are: relu, gelu, gelu_new, swish, tanh, sigmoid, leakyrelu, mish, quick_gelu, relu6, relu2, gelu_10, laplace, linear
     `head_config.json`: `bias` is false; only true is supported in this version
     `head_config.json`: `num_labels` is 3; only 2 is supported in this version
     `head_config.json`: `vocab_size` is missing
