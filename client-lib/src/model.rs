@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use candle_core::Tensor;
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape, Module, SubLayer},
+    backbone::{Architecture, BackboneShape, LinearSite, Module, SubLayer},
     head::Head,
-    layout::{Format, Slot},
+    layout::{Format, Place, Slot},
     manifest::{CompositionRules, GatingMean},
     method::{Method, MethodError},
 };
@@ -43,6 +43,18 @@ pub enum ModelError {
         adapter: Architecture,
         /// The backbone's.
         base: Architecture,
+    },
+    /// The adapter changes a module that the backbone does not have.
+    #[error(
+        "the adapter changes `{module}`, which {base} models do not have; linear layers of theirs are: {sites}"
+    )]
+    Module {
+        /// The module.
+        module: Module,
+        /// The backbone's architecture.
+        base: Architecture,
+        /// Names of the linear layers it has.
+        sites: String,
     },
     /// The head does not fit the backbone.
     #[error(transparent)]
@@ -126,6 +138,7 @@ impl StitchedModel {
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
         method.validate(&shape)?;
+        check_modules(&backbone, method)?;
         let parameters = fresh_parameters(&backbone, method, head, seed)?;
         let tensors = parameters.tensors();
         let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?);
@@ -153,6 +166,7 @@ impl StitchedModel {
         let mut heads = BTreeMap::new();
         for (salt, (name, folder)) in named.iter().enumerate() {
             check_architecture(&backbone, folder)?;
+            check_modules(&backbone, &folder.method)?;
             check_copies(composition, name, &folder.method)?;
             let tensors = on_device(&backbone, &folder.read_slots(&shape)?)?;
             let mean = gate_mean(folder);
@@ -352,11 +366,39 @@ fn check_copies(composition: &Composition, name: &str, method: &Method) -> Resul
     }
 }
 
+/// Refuses what would train or load tensors that no computation reads.
+fn check_modules(backbone: &Backbone, method: &Method) -> Result<(), ModelError> {
+    let config = backbone.config();
+    let slots = method.parts().iter().flat_map(|part| part.slots(&config.shape));
+    let modules = slots.filter_map(|slot| match slot.place {
+        Place::Module(module) => Some(module),
+        _ => None,
+    });
+    let base = config.architecture;
+    match modules.into_iter().find(|&module| !base.has(module)) {
+        None => Ok(()),
+        Some(module) => {
+            let sites: Vec<&str> = base.linear_sites().into_iter().map(LinearSite::as_str).collect();
+            Err(ModelError::Module { module, base, sites: sites.join(", ") })
+        }
+    }
+}
+
 fn check_architecture(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {
     let base = backbone.config().architecture;
-    // PEFT does not write the architecture; where module paths are the same, it can't be told.
+    // PEFT does not write the architecture; where module paths are the same, or the file
+    // names no module at all, it can't be told.
     let unstated = folder.format == Format::Peft && folder.manifest.is_none();
-    if folder.architecture == base || unstated && base.shares_modules(folder.architecture, folder.prefixed) {
+    let shape = backbone.config().shape;
+    let names_none = || {
+        let shared = |part: &Method| part.slots(&shape).iter().all(|slot| slot.place == Place::Shared);
+        let same_head = folder.architecture.is_decoder() && base.is_decoder();
+        (folder.head.is_none() || same_head) && folder.method.parts().iter().all(shared)
+    };
+    if folder.architecture == base || unstated && names_none() {
+        return Ok(());
+    }
+    if unstated && base.shares_modules(folder.architecture, folder.prefixed) {
         return Ok(());
     }
     Err(ModelError::Architecture { folder: folder.path.clone(), adapter: folder.architecture, base })

@@ -3,6 +3,8 @@
 
 #[path = "parity/checkpoints.rs"]
 mod checkpoints;
+#[path = "parity/decoders.rs"]
+mod decoders;
 #[path = "parity/golden.rs"]
 mod golden;
 #[path = "parity/gradients.rs"]

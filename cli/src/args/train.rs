@@ -118,6 +118,10 @@ pub(crate) enum MethodName {
     PrefixFlat,
     /// Learned tokens in front of the input
     Prompt,
+    /// Learned tokens beside every attention, behind a gate per layer
+    LlamaAdapter,
+    /// The same behind a gate per head, as in the paper
+    LlamaAdapterHeads,
     /// Low-rank interventions on hidden states
     Noreft,
     /// The same without subtracting the projection
@@ -147,6 +151,8 @@ impl MethodName {
             Self::Prefix => "prefix",
             Self::PrefixFlat => "prefix-flat",
             Self::Prompt => "prompt",
+            Self::LlamaAdapter => "llama-adapter",
+            Self::LlamaAdapterHeads => "llama-adapter-heads",
             Self::Noreft => "noreft",
             Self::Direft => "direft",
             Self::Mam => "mam",
@@ -163,6 +169,8 @@ pub(crate) enum PoolingName {
     First,
     /// The backbone's own pooler
     Pooler,
+    /// The last token's last state: what decoders are read by
+    Last,
     /// The mean over all tokens
     Mean,
 }

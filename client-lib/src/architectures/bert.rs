@@ -1,9 +1,11 @@
 //! BERT (Devlin et al. 2019) as `transformers` stores it.
 
-use hub_schemas::backbone::{Architecture, BackboneShape, LinearSite, SubLayer};
+use hub_schemas::backbone::{Architecture, BackboneShape, SubLayer};
 use serde_json::{Map, Value};
 
-use super::{BackboneTensor, ConfigError, TransformerConfig, count, shown};
+use super::{
+    BackboneTensor, ConfigError, NormKind, NormOrder, Positions, TransformerConfig, count, shown, tensor,
+};
 
 pub(super) fn config(
     json: &Map<String, Value>,
@@ -17,6 +19,8 @@ pub(super) fn config(
         vocab_size: count(json, "vocab_size")?,
         max_positions: count(json, "max_position_embeddings")?,
         token_types: count(json, "type_vocab_size")?,
+        num_kv_heads: None,
+        head_dim: None,
     };
     shape.validate()?;
     let positions = json.get("position_embedding_type").and_then(Value::as_str).unwrap_or("absolute");
@@ -47,7 +51,12 @@ pub(super) fn config(
     Ok(TransformerConfig {
         architecture,
         shape,
-        position_padding: None,
+        positions: Positions::Learned,
+        norm_order: NormOrder::Post,
+        norm_kind: NormKind::Layer,
+        is_causal: false,
+        attention_bias: true,
+        ffn_bias: true,
         padding_id: json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(0) as u32,
         norm_eps,
         attention_dropout: json
@@ -69,7 +78,7 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     ];
     tensors.extend(norm("embeddings.norm", "embeddings.LayerNorm", h));
     for layer in 0..shape.num_layers {
-        for site in LinearSite::ALL {
+        for site in config.architecture.linear_sites() {
             let (inputs, outputs) = shape.linear_dims(site);
             let module = config.architecture.linear_path(layer, site);
             let canonical = format!("layers.{layer}.{site}");
@@ -94,15 +103,6 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
         });
     }
     tensors
-}
-
-fn tensor(canonical: &str, name: &str, shape: &[usize]) -> BackboneTensor {
-    BackboneTensor {
-        canonical: canonical.to_owned(),
-        names: vec![name.to_owned()],
-        shape: shape.to_vec(),
-        optional: false,
-    }
 }
 
 /// Checkpoints converted from TensorFlow call a norm's weight `gamma` and its bias `beta`.

@@ -5,13 +5,27 @@
 //! digest without compiling any numerics.
 
 mod bert;
+mod gpt2;
+mod llama;
+mod parts;
 mod roberta;
 
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape, ShapeError, UnknownArchitecture},
+    backbone::{Architecture, BackboneShape, LinearSite, ShapeError, UnknownArchitecture},
     method::{Activation, UnknownActivation},
 };
 use serde_json::{Map, Value};
+
+pub use parts::{NormOrder, Positions, Rope, RopeScaling};
+
+/// What a norm computes: the bias is part of the kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// Layer norm, with a bias.
+    Layer,
+    /// RMS norm, without.
+    Rms,
+}
 
 /// Everything the generic transformer needs to know besides the weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,9 +34,18 @@ pub struct TransformerConfig {
     pub architecture: Architecture,
     /// Dimensions.
     pub shape: BackboneShape,
-    /// Where positions are counted from: the padding id, which only padding has as its
-    /// position (RoBERTa). `None`: from 0.
-    pub position_padding: Option<u32>,
+    /// How positions get into the computation.
+    pub positions: Positions,
+    /// Where the norms of a block stand.
+    pub norm_order: NormOrder,
+    /// What a norm computes.
+    pub norm_kind: NormKind,
+    /// Whether no token sees those behind it.
+    pub is_causal: bool,
+    /// Whether the attention's linear layers have biases.
+    pub attention_bias: bool,
+    /// Whether the feed-forward network's linear layers have biases.
+    pub ffn_bias: bool,
     /// The token that fills shorter rows of a batch.
     pub padding_id: u32,
     /// Added to the variance in every norm.
@@ -78,6 +101,8 @@ impl TransformerConfig {
         match model_type.parse::<Architecture>()? {
             Architecture::Bert => bert::config(json, Architecture::Bert),
             other @ (Architecture::Roberta | Architecture::XlmRoberta) => roberta::config(json, other),
+            Architecture::Gpt2 => gpt2::config(json),
+            Architecture::Llama => llama::config(json),
         }
     }
 
@@ -85,13 +110,84 @@ impl TransformerConfig {
     pub fn tensors(&self) -> Vec<BackboneTensor> {
         match self.architecture {
             Architecture::Bert | Architecture::Roberta | Architecture::XlmRoberta => bert::tensors(self),
+            Architecture::Gpt2 => gpt2::tensors(self),
+            Architecture::Llama => llama::tensors(self),
+        }
+    }
+
+    /// Whether a linear layer has a bias.
+    pub const fn has_bias(&self, site: LinearSite) -> bool {
+        match site {
+            LinearSite::FfnUp | LinearSite::FfnGate | LinearSite::FfnDown => self.ffn_bias,
+            _ => self.attention_bias,
         }
     }
 
     /// Number of tokens for which there are positions.
     pub fn longest_input(&self) -> usize {
-        let unused = self.position_padding.map_or(0, |padding| padding as usize + 1);
-        self.shape.max_positions.saturating_sub(unused)
+        match self.positions {
+            Positions::Learned => self.shape.max_positions,
+            Positions::LearnedFromPadding(padding) => {
+                self.shape.max_positions.saturating_sub(padding as usize + 1)
+            }
+            // Any position has angles. What the model was trained on is `max_positions`.
+            Positions::Rotary(_) => usize::MAX,
+        }
+    }
+}
+
+/// A tensor of exactly one name.
+fn tensor(canonical: &str, name: &str, shape: &[usize]) -> BackboneTensor {
+    BackboneTensor {
+        canonical: canonical.to_owned(),
+        names: vec![name.to_owned()],
+        shape: shape.to_vec(),
+        optional: false,
+    }
+}
+
+/// Refuses a switch that changes the mathematics unless it stands at its usual value.
+fn only(json: &Map<String, Value>, key: &'static str, usual: &Value) -> Result<(), ConfigError> {
+    match json.get(key) {
+        None | Some(Value::Null) => Ok(()),
+        Some(value) if value == usual => Ok(()),
+        value => Err(ConfigError::Field {
+            key,
+            found: shown(value),
+            expected: "only the usual value is supported in this version",
+        }),
+    }
+}
+
+/// A switch.
+fn flag(json: &Map<String, Value>, key: &'static str) -> Result<bool, ConfigError> {
+    match json.get(key) {
+        None | Some(Value::Null) => Ok(false),
+        Some(value) => value.as_bool().ok_or_else(|| ConfigError::Field {
+            key,
+            found: shown(Some(value)),
+            expected: "it must be true or false",
+        }),
+    }
+}
+
+/// A number between 0 and 1, such as an ε or a probability.
+fn fraction(json: &Map<String, Value>, key: &'static str, usual: f64) -> Result<f64, ConfigError> {
+    match json.get(key) {
+        None | Some(Value::Null) => Ok(usual),
+        Some(value) => value.as_f64().filter(|e| (0.0..1.0).contains(e)).ok_or_else(|| ConfigError::Field {
+            key,
+            found: shown(Some(value)),
+            expected: "it must lie between 0 and 1",
+        }),
+    }
+}
+
+/// A positive integer of a `config.json` that may be left out.
+fn optional_count(json: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, ConfigError> {
+    match json.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(_) => count(json, key).map(Some),
     }
 }
 

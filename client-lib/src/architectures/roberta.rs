@@ -4,7 +4,7 @@
 use hub_schemas::backbone::Architecture;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, TransformerConfig, bert, shown};
+use super::{ConfigError, Positions, TransformerConfig, bert, shown};
 
 /// RoBERTa's padding id, where `config.json` states none.
 const PADDING: u64 = 1;
@@ -24,5 +24,6 @@ pub(super) fn config(
     if id + 1 >= config.shape.max_positions as u64 {
         return Err(wrong());
     }
-    Ok(TransformerConfig { position_padding: Some(id as u32), padding_id: id as u32, ..config })
+    let positions = Positions::LearnedFromPadding(id as u32);
+    Ok(TransformerConfig { positions, padding_id: id as u32, ..config })
 }

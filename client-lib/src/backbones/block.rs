@@ -1,76 +1,95 @@
 //! One transformer block: attention and feed-forward network, each with residual and norm.
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use hub_schemas::{
     backbone::{LinearSite, Module, SubLayer},
-    method::Activation,
+    method::{Activation, PromptJoin},
 };
 
 use super::{
-    AttentionInput, Context, Hooks, KeysValues, Linear, LinearInput, SubLayerInput, hooks::repeat_rows,
-    weights::Weights,
+    AttentionInput, Context, GatedPrompt, Hooks, KeyValueProjection, KeysValues, Linear, LinearInput,
+    SubLayerInput, hooks::repeat_rows, weights::Weights,
 };
 use crate::{
-    architectures::TransformerConfig,
-    ops::{Attention, FrozenLinear, KeyMask, Norm, activate},
+    architectures::{NormOrder, TransformerConfig},
+    ops::{Attention, KeyMask, Norm, Rotary, activate},
 };
 
-/// A block with its norms after the residual (post-norm).
+/// A block, its norms behind the residual sums or in front of the sub-layers.
 #[derive(Debug)]
 pub(super) struct Block {
     index: usize,
-    linears: [Linear; 6],
+    /// By site; an architecture has some of them.
+    linears: [Option<Linear>; LinearSite::ALL.len()],
     attention: Attention,
+    /// Widths of queries and of keys.
+    widths: (usize, usize),
     activation: Activation,
+    norm_order: NormOrder,
     attention_norm: Norm,
     ffn_norm: Norm,
 }
 
+/// What all blocks of a forward pass share.
+pub(super) struct Pass<'a> {
+    pub(super) hooks: &'a dyn Hooks,
+    pub(super) context: &'a Context,
+    /// The angles of the positions, where queries and keys are turned.
+    pub(super) rotary: Option<&'a Rotary>,
+}
+
 impl Block {
     pub(super) fn load(index: usize, config: &TransformerConfig, weights: &Weights<'_>) -> Result<Self> {
-        let linear = |site: LinearSite| {
-            let at = format!("layers.{index}.{site}");
-            let bias = Some(weights.get(&format!("{at}.bias"))?);
-            FrozenLinear::new(weights.get(&format!("{at}.weight"))?, bias).map(Linear::frozen)
-        };
+        let mut linears = [const { None }; LinearSite::ALL.len()];
+        for site in config.architecture.linear_sites() {
+            let name = format!("layers.{index}.{site}");
+            linears[site as usize] = Some(weights.linear(&name, config, config.has_bias(site))?);
+        }
         let norm =
             |sublayer: SubLayer| weights.norm(&format!("layers.{index}.{}.norm", sublayer.as_str()), config);
-        let [q, k, v, o, up, down] = LinearSite::ALL;
+        let shape = &config.shape;
         Ok(Self {
             index,
-            linears: [linear(q)?, linear(k)?, linear(v)?, linear(o)?, linear(up)?, linear(down)?],
-            attention: Attention { heads: config.shape.num_heads },
+            linears,
+            attention: Attention { heads: shape.num_heads, kv_heads: shape.kv_heads() },
+            widths: (shape.query_width(), shape.kv_width()),
             activation: config.activation,
+            norm_order: config.norm_order,
             attention_norm: norm(SubLayer::Attention)?,
             ffn_norm: norm(SubLayer::Ffn)?,
         })
     }
 
     /// `x [b, t, h]` to `[b, t, h]`, or to several times as many rows.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        mask: &KeyMask,
-        hooks: &dyn Hooks,
-        context: &Context,
-    ) -> Result<Tensor> {
-        let attended = self.attend(x, mask, hooks, context)?;
-        let x = self.sublayer(SubLayer::Attention, attended, x, hooks, context)?;
-        let inner = self.linear(LinearSite::FfnUp, &x, hooks, context)?;
-        let inner = activate(&inner, self.activation)?;
-        let z = self.linear(LinearSite::FfnDown, &inner, hooks, context)?;
-        let x = self.sublayer(SubLayer::Ffn, z, &x, hooks, context)?;
-        hooks.block(self.index, x, context)
+    pub(super) fn forward(&self, x: &Tensor, mask: &KeyMask, pass: &Pass<'_>) -> Result<Tensor> {
+        let attended = self.attend(&self.enter(SubLayer::Attention, x, pass)?, mask, pass)?;
+        let x = self.leave(SubLayer::Attention, attended, x, pass)?;
+        let z = self.feed_forward(&self.enter(SubLayer::Ffn, &x, pass)?, pass)?;
+        let x = self.leave(SubLayer::Ffn, z, &x, pass)?;
+        pass.hooks.block(self.index, x, pass.context)
     }
 
-    fn attend(&self, x: &Tensor, mask: &KeyMask, hooks: &dyn Hooks, context: &Context) -> Result<Tensor> {
-        let queries = self.linear(LinearSite::Query, x, hooks, context)?;
-        let keys = self.linear(LinearSite::Key, x, hooks, context)?;
-        let values = self.linear(LinearSite::Value, x, hooks, context)?;
+    /// `W_down φ(W_up x)`, or `W_down (φ(W_gate x) ⊙ W_up x)` (Shazeer 2020).
+    fn feed_forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+        let up = self.linear(LinearSite::FfnUp, x, pass)?;
+        let inner = if self.linears[LinearSite::FfnGate as usize].is_some() {
+            let gate = activate(&self.linear(LinearSite::FfnGate, x, pass)?, self.activation)?;
+            let rows = gate.dim(0)?.max(up.dim(0)?);
+            (repeat_rows(&gate, rows)? * repeat_rows(&up, rows)?)?
+        } else {
+            activate(&up, self.activation)?
+        };
+        self.linear(LinearSite::FfnDown, &inner, pass)
+    }
+
+    fn attend(&self, x: &Tensor, mask: &KeyMask, pass: &Pass<'_>) -> Result<Tensor> {
+        let [queries, keys, values] = self.project(x, pass)?;
         // Any of the three may have been forked for adapters in parallel.
         let rows = [&queries, &keys, &values].map(|t| t.dims()[0]).into_iter().max().unwrap_or(0);
+        let turn = |x: &Tensor| pass.rotary.map_or_else(|| Ok(x.clone()), |rotary| rotary.forward(x));
+        let queries = turn(&queries)?;
         let keys_values = KeysValues {
-            keys: repeat_rows(&keys, rows)?,
+            keys: repeat_rows(&turn(&keys)?, rows)?,
             values: repeat_rows(&values, rows)?,
             mask: mask.repeat(rows)?,
             prompts: Vec::new(),
@@ -78,58 +97,130 @@ impl Block {
         let at = AttentionInput {
             layer: self.index,
             x,
-            key: self.at(LinearSite::Key),
-            value: self.at(LinearSite::Value),
+            projection: self.projection()?,
             attention: self.attention,
-            context,
+            context: pass.context,
         };
-        let KeysValues { keys, values, mask, prompts } = hooks.keys_values(&at, keys_values)?;
+        let KeysValues { keys, values, mask, prompts } = pass.hooks.keys_values(&at, keys_values)?;
         let queries = repeat_rows(&queries, keys.dim(0)?)?;
-        let mut mixed = self.attention.forward(&queries, &keys, &values, &mask)?;
-        for prompt in prompts {
+        let mixed = self.attention.forward(&queries, &keys, &values, &mask)?;
+        self.join(mixed, &queries, &prompts, pass)
+    }
+
+    /// The attention's output: what the heads give, and what prompts beside them give.
+    fn join(
+        &self,
+        mixed: Tensor,
+        queries: &Tensor,
+        prompts: &[GatedPrompt],
+        pass: &Pass<'_>,
+    ) -> Result<Tensor> {
+        let apart = |prompt: &GatedPrompt| {
             let all = KeyMask::all_visible(prompt.keys.dim(0)?, prompt.keys.dim(1)?);
-            let apart = self.attention.forward(&queries, &prompt.keys, &prompt.values, &all)?;
-            mixed = (mixed + apart.broadcast_mul(&prompt.gate)?)?;
+            let apart = self.attention.forward(queries, &prompt.keys, &prompt.values, &all)?;
+            apart.broadcast_mul(&prompt.gate)
+        };
+        // Without a bias the projection of a sum is the sum of the projections: one is enough.
+        let projects_once = self.at(LinearSite::AttentionOutput)?.bias().is_none();
+        let is_inside =
+            |join: PromptJoin| join == PromptJoin::Heads || join == PromptJoin::Projected && projects_once;
+        let mut mixed = mixed;
+        for prompt in prompts.iter().filter(|prompt| is_inside(prompt.join)) {
+            mixed = (mixed + apart(prompt)?)?;
         }
-        self.linear(LinearSite::AttentionOutput, &mixed, hooks, context)
+        let mut output = self.linear(LinearSite::AttentionOutput, &mixed, pass)?;
+        for prompt in prompts.iter().filter(|prompt| !is_inside(prompt.join)) {
+            let apart = apart(prompt)?;
+            let apart = match prompt.join {
+                PromptJoin::Output => apart,
+                _ => self.linear(LinearSite::AttentionOutput, &apart, pass)?,
+            };
+            output = (output + apart)?;
+        }
+        Ok(output)
+    }
+
+    /// Queries, keys and values.
+    fn project(&self, x: &Tensor, pass: &Pass<'_>) -> Result<[Tensor; 3]> {
+        if self.linears[LinearSite::QueryKeyValue as usize].is_none() {
+            let linear = |site| self.linear(site, x, pass);
+            return Ok([linear(LinearSite::Query)?, linear(LinearSite::Key)?, linear(LinearSite::Value)?]);
+        }
+        let all = self.linear(LinearSite::QueryKeyValue, x, pass)?;
+        let (queries, keys) = self.widths;
+        let part = |start, len| all.narrow(D::Minus1, start, len)?.contiguous();
+        Ok([part(0, queries)?, part(queries, keys)?, part(queries + keys, keys)?])
+    }
+
+    fn projection(&self) -> Result<KeyValueProjection<'_>> {
+        let (queries, keys) = self.widths;
+        Ok(match &self.linears[LinearSite::QueryKeyValue as usize] {
+            Some(layer) => KeyValueProjection::Fused { layer, queries, keys },
+            None => KeyValueProjection::Apart {
+                key: self.at(LinearSite::Key)?,
+                value: self.at(LinearSite::Value)?,
+            },
+        })
     }
 
     /// The frozen tensor of a module of this block; `part` is `weight` or `bias`.
     pub(super) fn tensor(&self, module: Module, part: &str) -> Option<&Tensor> {
         match (module, part) {
-            (Module::Linear { site, .. }, "weight") => Some(self.at(site).weight()),
-            (Module::Linear { site, .. }, "bias") => self.at(site).bias(),
-            (Module::Norm { sublayer: SubLayer::Attention, .. }, part) => self.attention_norm.tensor(part),
-            (Module::Norm { sublayer: SubLayer::Ffn, .. }, part) => self.ffn_norm.tensor(part),
+            (Module::Linear { site, .. }, "weight") => Some(self.at(site).ok()?.weight()),
+            (Module::Linear { site, .. }, "bias") => self.at(site).ok()?.bias(),
+            (Module::Norm { sublayer, .. }, part) => self.norm(sublayer).tensor(part),
             _ => None,
         }
     }
 
-    fn at(&self, site: LinearSite) -> &Linear {
-        &self.linears[site as usize]
+    fn at(&self, site: LinearSite) -> Result<&Linear> {
+        match &self.linears[site as usize] {
+            Some(linear) => Ok(linear),
+            None => candle_core::bail!("this backbone has no layer `{site}`"),
+        }
     }
 
-    fn linear(&self, site: LinearSite, x: &Tensor, hooks: &dyn Hooks, context: &Context) -> Result<Tensor> {
-        let module = Module::Linear { layer: self.index, site };
-        hooks.linear(&LinearInput { module, x, linear: self.at(site), context })
-    }
-
-    fn sublayer(
-        &self,
-        sublayer: SubLayer,
-        z: Tensor,
-        residual: &Tensor,
-        hooks: &dyn Hooks,
-        context: &Context,
-    ) -> Result<Tensor> {
-        let frozen = match sublayer {
+    const fn norm(&self, sublayer: SubLayer) -> &Norm {
+        match sublayer {
             SubLayer::Attention => &self.attention_norm,
             SubLayer::Ffn => &self.ffn_norm,
-        };
+        }
+    }
+
+    /// The block's norm with the copies that the hooks have for it.
+    fn norm_with(&self, sublayer: SubLayer, hooks: &dyn Hooks) -> Norm {
         let module = Module::Norm { layer: self.index, sublayer };
-        let norm = &frozen.with(hooks, &module.to_string());
+        self.norm(sublayer).with(hooks, &module.to_string())
+    }
+
+    fn linear(&self, site: LinearSite, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+        let module = Module::Linear { layer: self.index, site };
+        pass.hooks.linear(&LinearInput { module, x, linear: self.at(site)?, context: pass.context })
+    }
+
+    /// What a sub-layer reads.
+    fn enter(&self, sublayer: SubLayer, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+        match self.norm_order {
+            NormOrder::Post => Ok(x.clone()),
+            NormOrder::Pre => self.norm_with(sublayer, pass.hooks).forward(x),
+        }
+    }
+
+    /// What follows a sub-layer's output `z`.
+    fn leave(&self, sublayer: SubLayer, z: Tensor, residual: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+        let norm = match self.norm_order {
+            NormOrder::Post => Some(self.norm_with(sublayer, pass.hooks)),
+            NormOrder::Pre => None,
+        };
         let residual = &repeat_rows(residual, z.dim(0)?)?;
-        hooks.sublayer(&SubLayerInput { layer: self.index, sublayer, residual, norm, context }, z)
+        let at = SubLayerInput {
+            layer: self.index,
+            sublayer,
+            residual,
+            norm: norm.as_ref(),
+            context: pass.context,
+        };
+        pass.hooks.sublayer(&at, z)
     }
 }
 

@@ -15,8 +15,11 @@
 //! was given: whole repetitions of the batch, one for each of several adapters that
 //! run in parallel. The backbone repeats whatever else is in flight.
 
-use candle_core::{Result, Tensor};
-use hub_schemas::backbone::{Module, SubLayer, Table};
+use candle_core::{D, Result, Tensor};
+use hub_schemas::{
+    backbone::{Module, SubLayer, Table},
+    method::PromptJoin,
+};
 
 use super::Linear;
 use crate::ops::{Attention, DropoutKey, KeyMask, Norm, dropout};
@@ -92,14 +95,47 @@ pub struct AttentionInput<'a> {
     pub layer: usize,
     /// What queries, keys and values were projected from, `[b, t, h]`.
     pub x: &'a Tensor,
-    /// The layer that projects keys.
-    pub key: &'a Linear,
-    /// The layer that projects values.
-    pub value: &'a Linear,
+    /// What projects keys and values.
+    pub projection: KeyValueProjection<'a>,
     /// How many heads.
     pub attention: Attention,
     /// The forward pass.
     pub context: &'a Context,
+}
+
+/// The frozen layers that project keys and values.
+#[derive(Debug, Clone, Copy)]
+pub enum KeyValueProjection<'a> {
+    /// One each.
+    Apart {
+        /// The layer that projects keys.
+        key: &'a Linear,
+        /// The layer that projects values.
+        value: &'a Linear,
+    },
+    /// One for queries, keys and values, side by side.
+    Fused {
+        /// The layer.
+        layer: &'a Linear,
+        /// Width of the queries.
+        queries: usize,
+        /// Width of the keys, and of the values.
+        keys: usize,
+    },
+}
+
+impl KeyValueProjection<'_> {
+    /// Keys and values `[.., g·d]` of `x [.., h]`, without positions.
+    pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
+        match self {
+            Self::Apart { key, value } => Ok((key.forward(x)?, value.forward(x)?)),
+            Self::Fused { layer, queries, keys } => {
+                let all = layer.forward(x)?;
+                let part = |start| all.narrow(D::Minus1, start, *keys)?.contiguous();
+                Ok((part(*queries)?, part(queries + keys)?))
+            }
+        }
+    }
 }
 
 /// Attention keys and values `[b, s, h]` with the mask over the `s` keys.
@@ -122,8 +158,10 @@ pub struct GatedPrompt {
     pub keys: Tensor,
     /// `[b, p, h]`
     pub values: Tensor,
-    /// Factor on what they contribute: `[h]`, one value repeated over each head.
+    /// Factor on what they contribute: `[1]`, or `[h]` with one value repeated over each head.
     pub gate: Tensor,
+    /// Where it is added.
+    pub join: PromptJoin,
 }
 
 /// What adapters do at each hook point.
@@ -176,7 +214,7 @@ pub trait Hooks {
     /// At a sub-layer's output `z [b, t, h]`, before residual and norm: returns what
     /// replaces `norm(z + residual)`.
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
-        at.norm.forward_sum(&z, at.residual)
+        at.join(&z)
     }
 
     /// After a block; `x [b, t, h]`.
@@ -194,10 +232,21 @@ pub struct SubLayerInput<'a> {
     pub sublayer: SubLayer,
     /// What the residual connection carries, `[b, t, h]`.
     pub residual: &'a Tensor,
-    /// The block's own norm at this place.
-    pub norm: &'a Norm,
+    /// The block's own norm behind the residual sum; none where norms stand in front of
+    /// the sub-layers.
+    pub norm: Option<&'a Norm>,
     /// The forward pass.
     pub context: &'a Context,
+}
+
+impl SubLayerInput<'_> {
+    /// `norm(z + residual)`, or the sum alone.
+    pub fn join(&self, z: &Tensor) -> Result<Tensor> {
+        match self.norm {
+            Some(norm) => norm.forward_sum(z, self.residual),
+            None => z + self.residual,
+        }
+    }
 }
 
 /// The plain backbone.

@@ -5,14 +5,14 @@ use hub_schemas::backbone::{Module, Table};
 
 use super::{
     BaseHead, Context, HeadInputs, Hooks, Linear, LinearInput, Mode,
-    block::Block,
+    block::{Block, Pass},
     hooks::{EmbeddingInput, repeat_rows},
     weights::Weights,
 };
 use crate::{
-    architectures::TransformerConfig,
+    architectures::{Positions, TransformerConfig},
     checkpoint::{BaseFolder, CheckpointError},
-    ops::{FrozenLinear, KeyMask, Norm},
+    ops::{FrozenLinear, KeyMask, Norm, Rotary},
 };
 
 /// Token ids with their masks, padded to one length.
@@ -43,10 +43,11 @@ pub struct Hidden {
 pub struct Backbone {
     config: TransformerConfig,
     word: Tensor,
-    position: Tensor,
-    token_type: Tensor,
-    norm: Norm,
+    position: Option<Tensor>,
+    token_type: Option<Tensor>,
+    norm: Option<Norm>,
     blocks: Vec<Block>,
+    final_norm: Option<Norm>,
     pooler: Option<Linear>,
     head: Option<BaseHead>,
     ties_embeddings: bool,
@@ -69,14 +70,19 @@ impl Backbone {
             (Some(weight), bias) => Some(Linear::frozen(FrozenLinear::new(weight, bias)?)),
             (None, _) => None,
         };
+        let norm = |module: Module| {
+            let there = config.architecture.has(module);
+            there.then(|| weights.norm(&module.to_string(), &config)).transpose()
+        };
         let word = weights.get("embeddings.word")?;
         let head = BaseHead::load(folder, &weights, &word, pooler.is_some())?;
         Ok(Self {
             word,
-            position: weights.get("embeddings.position")?,
-            token_type: weights.get("embeddings.token_type")?,
-            norm: weights.norm("embeddings.norm", &config)?,
+            position: weights.optional("embeddings.position")?,
+            token_type: weights.optional("embeddings.token_type")?,
+            norm: norm(Module::EmbeddingNorm)?,
             blocks: blocks.collect::<Result<_>>()?,
+            final_norm: norm(Module::FinalNorm)?,
             head,
             ties_embeddings: folder.ties_embeddings(),
             pooler,
@@ -130,9 +136,10 @@ impl Backbone {
         };
         let found = match whole.or_else(part) {
             Some((Module::Embedding(Table::Word), "")) => Some(&self.word),
-            Some((Module::Embedding(Table::Position), "")) => Some(&self.position),
-            Some((Module::Embedding(Table::TokenType), "")) => Some(&self.token_type),
-            Some((Module::EmbeddingNorm, part)) => self.norm.tensor(part),
+            Some((Module::Embedding(Table::Position), "")) => self.position.as_ref(),
+            Some((Module::Embedding(Table::TokenType), "")) => self.token_type.as_ref(),
+            Some((Module::EmbeddingNorm, part)) => self.norm.as_ref().and_then(|norm| norm.tensor(part)),
+            Some((Module::FinalNorm, part)) => self.final_norm.as_ref().and_then(|norm| norm.tensor(part)),
             Some((Module::Pooler, "weight")) => self.pooler.as_ref().map(Linear::weight),
             Some((Module::Pooler, "bias")) => self.pooler.as_ref().and_then(Linear::bias),
             Some((module, part)) => {
@@ -153,10 +160,17 @@ impl Backbone {
         let mut x = hooks.embeddings(embedded, &context)?;
         context.lengthen(x.dim(1)? - before)?;
         let free = hooks.free_queries(context.prompt_tokens);
-        let mask = KeyMask::new(&context.attention_mask)?.with_free_queries(free);
+        let mask = KeyMask::new(&context.attention_mask)?
+            .with_free_queries(free)
+            .with_causality(self.config.is_causal);
+        let rotary = self.rotary(x.dim(1)?, hooks.position_offset());
+        let pass = Pass { hooks, context: &context, rotary: rotary.as_ref() };
         for block in &self.blocks {
             let rows = x.dim(0)?;
-            x = block.forward(&x, &mask.repeat(rows)?, hooks, &context)?;
+            x = block.forward(&x, &mask.repeat(rows)?, &pass)?;
+        }
+        if let Some(norm) = &self.final_norm {
+            x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
         }
         let attention_mask = repeat_rows(&context.attention_mask, x.dim(0)?)?;
         Ok(Hidden { state: x, attention_mask })
@@ -184,31 +198,46 @@ impl Backbone {
     }
 
     fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
-        let words = self.lookup(Table::Word, &batch.input_ids, hooks)?;
+        let words = self.lookup((Table::Word, &self.word), &batch.input_ids, hooks)?;
         let before = words.dim(1)?;
         let words = hooks.words(words, context)?;
         let added = words.dim(1)? - before;
         context.lengthen(added)?;
-        let positions = self.position_ids(batch, added, hooks.position_offset())?;
-        let positions = self.lookup(Table::Position, &positions, hooks)?;
+        let mut x = words;
+        if let Some(table) = &self.position {
+            let positions = self.position_ids(batch, added, hooks.position_offset())?;
+            x = x.broadcast_add(&self.lookup((Table::Position, table), &positions, hooks)?)?;
+        }
+        let norm = self.norm.as_ref().map(|norm| norm.with(hooks, &Module::EmbeddingNorm.to_string()));
+        let Some(table) = &self.token_type else {
+            return norm.map_or_else(|| Ok(x.clone()), |norm| norm.forward(&x));
+        };
         let types = match &batch.token_type_ids {
             Some(ids) if !hooks.drops_token_types() => pad_front(ids, added)?,
             _ => Tensor::zeros((1, 1), DType::U32, &self.device)?,
         };
-        let types = self.lookup(Table::TokenType, &types, hooks)?.broadcast_as(words.shape())?;
-        let norm = self.norm.with(hooks, &Module::EmbeddingNorm.to_string());
-        norm.forward_sum(&words.broadcast_add(&positions)?, &types)
+        let types = self.lookup((Table::TokenType, table), &types, hooks)?.broadcast_as(x.shape())?;
+        match norm {
+            Some(norm) => norm.forward_sum(&x, &types),
+            None => x + types,
+        }
+    }
+
+    /// The angles of `tokens` positions from `offset` on, where queries and keys are turned.
+    fn rotary(&self, tokens: usize, offset: usize) -> Option<Rotary> {
+        match self.config.positions {
+            Positions::Rotary(rope) => {
+                let frequencies = rope.frequencies(self.config.shape.head_width());
+                Some(Rotary::new(&frequencies, offset..offset + tokens))
+            }
+            Positions::Learned | Positions::LearnedFromPadding(_) => None,
+        }
     }
 
     /// Rows of a table, `[b, t, h]`.
-    fn lookup(&self, table: Table, ids: &Tensor, hooks: &dyn Hooks) -> Result<Tensor> {
+    fn lookup(&self, (table, frozen): (Table, &Tensor), ids: &Tensor, hooks: &dyn Hooks) -> Result<Tensor> {
         let (b, t) = ids.dims2()?;
         let name = Module::Embedding(table).to_string();
-        let frozen = match table {
-            Table::Word => &self.word,
-            Table::Position => &self.position,
-            Table::TokenType => &self.token_type,
-        };
         let weight = hooks.tensor(&name).unwrap_or(frozen);
         let rows = weight.index_select(&ids.flatten_all()?, 0)?;
         let rows = rows.reshape((b, t, self.config.shape.hidden_size))?;
@@ -227,7 +256,7 @@ impl Backbone {
                 t + added + offset
             );
         }
-        let Some(padding) = self.config.position_padding else {
+        let Positions::LearnedFromPadding(padding) = self.config.positions else {
             let all = Tensor::arange(offset as u32, (offset + t + added) as u32, &self.device)?;
             return all.unsqueeze(0);
         };

@@ -2,10 +2,11 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use super::Linear;
 use crate::{
-    architectures::TransformerConfig,
+    architectures::{NormKind, TransformerConfig},
     checkpoint::{BaseFolder, SlotData},
-    ops::Norm,
+    ops::{FrozenLinear, Norm},
 };
 
 /// Reads tensors of a backbone folder onto a device.
@@ -41,8 +42,18 @@ impl Weights<'_> {
 
     pub(super) fn norm(&self, canonical: &str, config: &TransformerConfig) -> Result<Norm> {
         let weight = self.get(&format!("{canonical}.weight"))?;
-        let bias = self.get(&format!("{canonical}.bias"))?;
-        Norm::new(&weight, &bias, config.norm_eps)
+        match config.norm_kind {
+            NormKind::Layer => Norm::new(&weight, &self.get(&format!("{canonical}.bias"))?, config.norm_eps),
+            NormKind::Rms => Norm::rms(&weight, config.norm_eps),
+        }
+    }
+
+    /// A linear layer with this canonical name, its weight as `[out, in]`.
+    pub(super) fn linear(&self, canonical: &str, config: &TransformerConfig, bias: bool) -> Result<Linear> {
+        let weight = self.get(&format!("{canonical}.weight"))?;
+        let weight = if config.architecture.transposes_weights() { weight.t()? } else { weight };
+        let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
+        FrozenLinear::new(weight, bias).map(Linear::frozen)
     }
 }
 

@@ -98,7 +98,8 @@ impl Common {
     }
 
     fn reading<'a>(&'a self, path: &'a Path, num_layers: usize) -> Reading<'a> {
-        Reading { path, version: self.version.as_deref(), num_layers, in_union: false }
+        let architecture = self.architecture;
+        Reading { path, version: self.version.as_deref(), num_layers, architecture, in_union: false }
     }
 }
 
@@ -131,7 +132,7 @@ impl Envelope<'_> {
 
     /// `adapter_config.json`; `None` for a method that has no adapter.
     pub(super) fn adapter(&self, method: &Method, num_layers: usize) -> Option<Value> {
-        adapters::config(method, num_layers).map(|config| self.around(&config))
+        adapters::config(self.architecture, method, num_layers).map(|config| self.around(&config))
     }
 
     /// `head_config.json`.

@@ -92,7 +92,10 @@ impl BaseFolder {
 
     /// Whether a language model's output table is the word embedding.
     pub fn ties_embeddings(&self) -> bool {
-        self.json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(true)
+        self.json
+            .get("tie_word_embeddings")
+            .and_then(Value::as_bool)
+            .unwrap_or_else(|| self.config.architecture.ties_embeddings())
     }
 
     /// Names of the checkpoint's own classes, in order, when `config.json` states them.

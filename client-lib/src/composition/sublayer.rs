@@ -63,7 +63,7 @@ impl SubLayerHook<'_> {
     /// What replaces `norm(z + residual)`.
     pub(super) fn forward(&self, node: &Node, at: &SubLayerInput<'_>, z: &Tensor) -> Result<Tensor> {
         if !self.touches(node, at) {
-            return at.norm.forward_sum(z, at.residual);
+            return at.join(z);
         }
         if let Some(rows) = self.rows(node) {
             return self.by_rows(rows, at, z);
@@ -80,7 +80,7 @@ impl SubLayerHook<'_> {
         let at = SubLayerInput { residual: &state.residual, ..*at };
         match state.last.and_then(|last| self.adapter(last, &at)) {
             Some(last) => last.leave(&at, &z, &state.hidden),
-            None => at.norm.forward_sum(&z, at.residual),
+            None => at.join(&z),
         }
     }
 

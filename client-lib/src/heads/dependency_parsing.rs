@@ -70,6 +70,7 @@ const fn padding(architecture: Architecture) -> u32 {
     match architecture {
         Architecture::Bert => 0,
         Architecture::Roberta | Architecture::XlmRoberta => 1,
+        Architecture::Gpt2 | Architecture::Llama => 0,
     }
 }
 

@@ -34,6 +34,8 @@ pub struct LoadedHead {
     config: Head,
     labels: Vec<String>,
     head: PredictionHead,
+    /// Whether the inverse of an invertible adapter stands before a language model's table.
+    inverts: bool,
 }
 
 impl LoadedHead {
@@ -41,7 +43,9 @@ impl LoadedHead {
     pub fn of_base(backbone: &Backbone) -> Result<Option<Self>, HeadLoadError> {
         let Some(base) = backbone.head() else { return Ok(None) };
         let head = PredictionHead::build(&base.head, &base.tensors)?;
-        Ok(Some(Self { config: base.head.clone(), labels: base.labels.clone(), head }))
+        // In `transformers`' own classes of decoders `adapters` leaves the inverse out.
+        let inverts = !backbone.config().architecture.is_decoder();
+        Ok(Some(Self { config: base.head.clone(), labels: base.labels.clone(), head, inverts }))
     }
 
     /// The head that an adapter's folder brings, from its tensors by slot.
@@ -59,7 +63,7 @@ impl LoadedHead {
             return Err(HeadLoadError::Untied(folder.path.clone()));
         }
         let head = PredictionHead::build(config, tensors)?;
-        Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head }))
+        Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts: true }))
     }
 
     /// A head on fresh tensors: those of [`trained_slots`], and the table that it is tied to.
@@ -67,7 +71,7 @@ impl LoadedHead {
         check_pooler(backbone, config)?;
         tensors.extend(tied_table(config, backbone));
         let head = PredictionHead::build(config, &tensors)?;
-        Ok(Self { config: config.clone(), labels: Vec::new(), head })
+        Ok(Self { config: config.clone(), labels: Vec::new(), head, inverts: true })
     }
 
     /// What it computes.
@@ -87,7 +91,10 @@ impl LoadedHead {
 
     /// Predictions from the last hidden state.
     pub fn forward(&self, input: &HeadInput<'_>) -> candle_core::Result<Prediction> {
-        self.head.forward(input)
+        if self.inverts {
+            return self.head.forward(input);
+        }
+        self.head.forward(&HeadInput { invert: &Ok, ..*input })
     }
 }
 

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use hub_schemas::{
-    backbone::Module,
+    backbone::{BackboneShape, Module},
     layout::Slot,
     method::{Dora, LoraConfig, LoraInit},
 };
@@ -39,6 +39,8 @@ pub(super) struct Lora {
 struct Factors {
     a: Tensor,
     b: Tensor,
+    /// Where several pairs of factors stand among the outputs, and how many outputs there are.
+    parts: Option<(Vec<(usize, usize)>, usize)>,
     bias: Option<Tensor>,
     scaling: f64,
     gate: Option<Gate>,
@@ -49,6 +51,7 @@ struct Factors {
 impl Lora {
     pub(super) fn new(
         config: &LoraConfig,
+        shape: &BackboneShape,
         tensors: &BTreeMap<String, Tensor>,
         mean: GateMean,
         salt: u64,
@@ -58,7 +61,10 @@ impl Lora {
             let at = module.to_string();
             let part = |name: &str| take(tensors, &format!("{at}.{name}"));
             let optional = |wanted: bool, name: &str| wanted.then(|| part(name)).transpose();
+            let (_, outputs) = shape.module_dims(module);
+            let parts = config.parts(module, shape);
             let here = Factors {
+                parts: (!config.fused.is_empty() && parts != [(0, outputs)]).then_some((parts, outputs)),
                 a: part("lora_a")?,
                 b: part("lora_b")?,
                 bias: optional(config.lora_bias, "lora_b_bias")?,
@@ -82,6 +88,9 @@ impl Factors {
     /// `s · (B A x + c)`, or the gate in place of `s`.
     fn delta(&self, x: &Tensor, gated_by: &Tensor, context: &Context) -> Result<Tensor> {
         let narrow = linear(x, &self.a, None)?;
+        if let Some((parts, outputs)) = &self.parts {
+            return self.side_by_side(&(narrow * self.scaling)?, parts, *outputs);
+        }
         if let Some(gate) = &self.gate {
             let wide = linear(&narrow, &self.b, self.bias.as_ref())?;
             return wide.broadcast_mul(&gate.open(gated_by, context)?);
@@ -89,6 +98,30 @@ impl Factors {
         // The factor on the narrow side: r columns instead of `out`.
         let bias = self.bias.as_ref().map(|bias| bias * self.scaling).transpose()?;
         linear(&(narrow * self.scaling)?, &self.b, bias.as_ref())
+    }
+
+    /// Each pair's `B_i (A_i x)` at its place among the outputs, zero between them.
+    fn side_by_side(&self, narrow: &Tensor, parts: &[(usize, usize)], outputs: usize) -> Result<Tensor> {
+        let r = self.b.dim(D::Minus1)?;
+        let (mut pieces, mut done, mut rows) = (Vec::new(), 0, 0);
+        let gap = |width: usize| {
+            let mut dims = narrow.dims().to_vec();
+            dims.pop();
+            dims.push(width);
+            Tensor::zeros(dims, narrow.dtype(), narrow.device())
+        };
+        for (index, &(start, width)) in parts.iter().enumerate() {
+            if start > done {
+                pieces.push(gap(start - done)?);
+            }
+            let own = narrow.narrow(D::Minus1, index * r, r)?.contiguous()?;
+            pieces.push(linear(&own, &self.b.narrow(0, rows, width)?, None)?);
+            (done, rows) = (start + width, rows + width);
+        }
+        if done < outputs {
+            pieces.push(gap(outputs - done)?);
+        }
+        Tensor::cat(&pieces, D::Minus1)
     }
 }
 

@@ -7,6 +7,7 @@ mod bottleneck;
 mod dora;
 mod gate;
 mod ia3;
+mod llama_adapter;
 mod loha;
 mod lokr;
 mod lora;
@@ -49,7 +50,7 @@ pub fn build(
         Method::Bottleneck(config) => {
             Box::new(bottleneck::Bottleneck::new(config, shape, tensors, mean, salt)?)
         }
-        Method::Lora(config) => Box::new(lora::Lora::new(config, tensors, mean, salt)?),
+        Method::Lora(config) => Box::new(lora::Lora::new(config, shape, tensors, mean, salt)?),
         Method::AdaLora(config) => Box::new(adalora::load(config, tensors, salt)?),
         Method::Loha(config) => Box::new(loha::load(config, tensors, salt)?),
         Method::Lokr(config) => Box::new(lokr::load(config, tensors, salt)?),
@@ -60,6 +61,7 @@ pub fn build(
         Method::Vera(config) => Box::new(vera::Vera::new(config, tensors, mean, salt)?),
         Method::Prefix(config) => Box::new(prefix::Prefix::new(config, shape, tensors, mean, salt)?),
         Method::Prompt(config) => Box::new(prompt::Prompt::new(config, tensors)?),
+        Method::LlamaAdapter(config) => Box::new(llama_adapter::LlamaAdapter::new(config, shape, tensors)?),
         Method::Reft(config) => Box::new(reft::Reft::new(config, shape, tensors, salt)?),
         Method::Replace(config) => Box::new(replace::Replace::new(config, tensors)?),
         Method::Union(config) => {
@@ -85,6 +87,7 @@ pub fn initialiser(method: &Method, slot: &Slot) -> Initialiser {
         Method::Vera(config) => vera::initialiser(config, slot),
         Method::Prefix(config) => prefix::initialiser(slot, config),
         Method::Prompt(config) => prompt::initialiser(config),
+        Method::LlamaAdapter(_) => llama_adapter::initialiser(slot),
         Method::Reft(_) => reft::initialiser(slot),
         Method::Replace(_) | Method::Union(_) | Method::LastLayer => Initialiser::Constant(0.0),
     }

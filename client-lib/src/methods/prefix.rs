@@ -1,7 +1,7 @@
 //! Prefix tuning (Li & Liang 2021): learned keys and values in front of every attention's.
 //!
-//! The prefix is one tensor `[length, 2 · layers · h]`: keys of the `i`-th adapted layer
-//! in columns `2 i h ..`, values in the next `h`. Reparameterised it is
+//! The prefix is one tensor `[length, 2 · layers · w]` for keys of width `w`: those of the
+//! `i`-th adapted layer in columns `2 i w ..`, values in the next `w`. Reparameterised it is
 //! `W₂ φ(W₁ E + b₁) + b₂` of an embedding `E [length, h]`. Not the identity at the start.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,8 @@ pub(super) struct Prefix {
     /// Adapted layer to its place among the adapted ones.
     order: BTreeMap<usize, usize>,
     gates: BTreeMap<usize, Gate>,
-    hidden: usize,
+    /// Of all keys, or all values, of a token.
+    width: usize,
     dropout: f64,
     offset: usize,
     drops_token_types: bool,
@@ -83,7 +84,7 @@ impl Prefix {
             source,
             order,
             gates,
-            hidden: shape.hidden_size,
+            width: shape.kv_width(),
             dropout: config.dropout,
             offset,
             drops_token_types: config.drops_token_types,
@@ -108,10 +109,10 @@ impl Adapter for Prefix {
     fn prefix(&self, at: &AttentionInput<'_>) -> Result<Option<PrefixStates>> {
         let Some(&index) = self.order.get(&at.layer) else { return Ok(None) };
         let rows = at.x.dim(0)?;
-        let both = self.source.columns(2 * index * self.hidden, 2 * self.hidden)?;
+        let both = self.source.columns(2 * index * self.width, 2 * self.width)?;
         let part = |side: usize| {
-            let own = both.narrow(D::Minus1, side * self.hidden, self.hidden)?;
-            let states = own.unsqueeze(0)?.broadcast_as((rows, own.dim(0)?, self.hidden))?.contiguous()?;
+            let own = both.narrow(D::Minus1, side * self.width, self.width)?;
+            let states = own.unsqueeze(0)?.broadcast_as((rows, own.dim(0)?, self.width))?.contiguous()?;
             let site = self.salt << 32 | 2 << 24 | (2 * index + side) as u64;
             at.context.mode.dropout(&states, self.dropout, site)
         };

@@ -1,8 +1,10 @@
 //! Multi-head scaled dot-product attention (Vaswani et al. 2017) with a real backward.
 //!
 //! `o = softmax(q kᵀ / √d + mask) v` per head. Queries are `[b, t, h·d]`, keys and
-//! values `[b, s, h·d]`, read in place: no transposed copies. The probabilities are
-//! kept for the backward only when something below needs a gradient.
+//! values `[b, s, g·d]`, read in place: no transposed copies. With fewer heads of keys
+//! than of queries, `g < h`, consecutive `h / g` query heads share one (Ainslie et al.
+//! 2023). The probabilities are kept for the backward only when something below needs a
+//! gradient.
 
 use std::sync::{Arc, OnceLock};
 
@@ -27,6 +29,8 @@ pub struct KeyMask {
     keys: usize,
     /// How many queries at the start see every key.
     free_queries: usize,
+    /// Whether a query sees only the keys up to its own, and all that were put in front.
+    causal: bool,
 }
 
 impl KeyMask {
@@ -36,18 +40,29 @@ impl KeyMask {
         let mask = mask.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
         let bias = mask.flatten_all()?.to_vec1::<f32>()?.into_iter();
         let bias = bias.map(|m| if m == 0.0 { f32::NEG_INFINITY } else { 0.0 }).collect();
-        Ok(Self { bias, batch, keys, free_queries: 0 })
+        Ok(Self { bias, batch, keys, free_queries: 0, causal: false })
     }
 
     /// A mask over `keys` keys of which all can be seen.
     pub fn all_visible(batch: usize, keys: usize) -> Self {
-        Self { bias: vec![0.0; batch * keys].into(), batch, keys, free_queries: 0 }
+        Self { bias: vec![0.0; batch * keys].into(), batch, keys, free_queries: 0, causal: false }
     }
 
     /// The same where the first `queries` queries see every key, padding included.
     #[must_use]
     pub fn with_free_queries(self, queries: usize) -> Self {
         Self { free_queries: queries, ..self }
+    }
+
+    /// The same where no query sees a key behind its own: the last key is the last query's.
+    #[must_use]
+    pub fn with_causality(self, causal: bool) -> Self {
+        Self { causal, ..self }
+    }
+
+    /// How many keys query `query` of `queries` may see before padding is looked at.
+    fn limit(&self, query: usize, queries: usize) -> usize {
+        if self.causal { (query + 1 + self.keys).saturating_sub(queries).min(self.keys) } else { self.keys }
     }
 
     /// The same mask for `rows` rows: whole repetitions of its own.
@@ -108,11 +123,17 @@ impl KeyMask {
 
     /// `[b, 1, t, s]`, or `t` one where every query sees the same.
     fn additive(&self, queries: usize, like: &Tensor) -> Result<Tensor> {
-        let t = if self.free_queries > 0 { queries } else { 1 };
+        let t = if self.free_queries > 0 || self.causal { queries } else { 1 };
         let row = |row: usize| {
             (0..t).flat_map(move |query| {
                 let free = query < self.free_queries;
-                self.row(row).iter().map(move |&b| if free { 0.0 } else { b.max(-1e30) })
+                let limit = self.limit(query, t);
+                let bias = self.row(row).iter().enumerate();
+                bias.map(move |(key, &b)| match (free, key < limit) {
+                    (true, _) => 0.0,
+                    (false, true) => b.max(-1e30),
+                    (false, false) => -1e30,
+                })
             })
         };
         let values: Vec<f32> = (0..self.batch).flat_map(row).collect();
@@ -123,39 +144,52 @@ impl KeyMask {
 /// An attention of `heads` heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attention {
-    /// Number of heads; the last dimension is split over them.
+    /// Number of heads; the last dimension of queries is split over them.
     pub heads: usize,
+    /// Number of heads of keys and values, which divides the other.
+    pub kv_heads: usize,
 }
 
 impl Attention {
-    /// `q [b, t, h·d]`, `k` and `v` `[b, s, h·d]`, to `[b, t, h·d]`.
+    /// As many heads of keys and values as of queries.
+    pub const fn new(heads: usize) -> Self {
+        Self { heads, kv_heads: heads }
+    }
+
+    /// `q [b, t, h·d]`, `k` and `v` `[b, s, g·d]`, to `[b, t, h·d]`.
     pub fn forward(self, q: &Tensor, k: &Tensor, v: &Tensor, mask: &KeyMask) -> Result<Tensor> {
         if !is_fused(q) {
             return self.composed(q, k, v, mask);
         }
         let keep = q.track_op() || k.track_op() || v.track_op();
-        let op = Op { heads: self.heads, mask: mask.clone(), keep, kept: OnceLock::new() };
+        let op = Op { attention: self, mask: mask.clone(), keep, kept: OnceLock::new() };
         q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
     }
 
     /// The same in candle's operations: the fallback off the CPU, the oracle in tests.
     pub(super) fn composed(self, q: &Tensor, k: &Tensor, v: &Tensor, mask: &KeyMask) -> Result<Tensor> {
-        let split = |x: &Tensor| {
+        let split = |x: &Tensor, heads: usize| {
             let (b, t, width) = x.dims3()?;
-            x.reshape((b, t, self.heads, width / self.heads))?.transpose(1, 2)?.contiguous()
+            x.reshape((b, t, heads, width / heads))?.transpose(1, 2)?.contiguous()
+        };
+        let shared = |x: &Tensor| {
+            let x = split(x, self.kv_heads)?;
+            let (b, g, s, d) = x.dims4()?;
+            let each = self.heads / self.kv_heads;
+            x.unsqueeze(2)?.broadcast_as((b, g, each, s, d))?.contiguous()?.reshape((b, g * each, s, d))
         };
         let (b, t, width) = q.dims3()?;
         let scale = 1.0 / ((width / self.heads) as f64).sqrt();
-        let scores = (split(q)?.matmul(&split(k)?.t()?)? * scale)?;
+        let scores = (split(q, self.heads)?.matmul(&shared(k)?.t()?)? * scale)?;
         let scores = scores.broadcast_add(&mask.additive(t, &scores)?)?;
         let exps = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
         let p = exps.broadcast_div(&exps.sum_keepdim(D::Minus1)?)?;
-        p.matmul(&split(v)?)?.transpose(1, 2)?.reshape((b, t, width))
+        p.matmul(&shared(v)?)?.transpose(1, 2)?.reshape((b, t, width))
     }
 }
 
 struct Op {
-    heads: usize,
+    attention: Attention,
     mask: KeyMask,
     keep: bool,
     /// Probabilities `[b, h, t, s]`.
@@ -169,33 +203,53 @@ struct Dims {
     queries: usize,
     keys: usize,
     heads: usize,
+    kv_heads: usize,
     head: usize,
 }
 
 impl Dims {
-    fn new(heads: usize, q: &[usize], k: &[usize], mask: &KeyMask) -> Result<Self> {
+    fn new(attention: Attention, q: &[usize], k: &[usize], mask: &KeyMask) -> Result<Self> {
+        let Attention { heads, kv_heads } = attention;
         let ([batch, queries, width], [b, keys, w]) = (q, k) else {
             candle_core::bail!("attention: queries {q:?} and keys {k:?} must have three dimensions")
         };
-        let fits =
-            batch == b && width == w && *batch == mask.batch && *keys == mask.keys && width % heads == 0;
+        let shared = kv_heads > 0 && heads.is_multiple_of(kv_heads);
+        let fits = shared
+            && batch == b
+            && width * kv_heads == w * heads
+            && *batch == mask.batch
+            && *keys == mask.keys
+            && width % heads == 0;
         if !fits {
             candle_core::bail!(
-                "attention: queries {q:?}, keys {k:?}, mask [{}, {}] and {heads} heads do not fit together",
+                "attention: queries {q:?}, keys {k:?}, mask [{}, {}], {heads} heads and {kv_heads} of keys do not fit together",
                 mask.batch,
                 mask.keys
             );
         }
-        Ok(Self { batch: *batch, queries: *queries, keys: *keys, heads, head: width / heads })
+        Ok(Self { batch: *batch, queries: *queries, keys: *keys, heads, kv_heads, head: width / heads })
     }
 
     fn width(self) -> usize {
         self.heads * self.head
     }
 
-    /// The `rows × head` matrix of one head of one batch row in a `[b, rows, h·d]` slice.
-    fn block<T: Element>(self, data: &[T], rows: usize, b: usize, h: usize) -> Matrix<'_, T> {
-        Matrix::new(&data[b * rows * self.width() + h * self.head..], rows, self.head, self.width())
+    /// Query heads that share a head of keys.
+    fn group(self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// The `queries × head` matrix of one head of one batch row in a `[b, t, h·d]` slice.
+    fn query<T: Element>(self, data: &[T], b: usize, h: usize) -> Matrix<'_, T> {
+        let at = b * self.queries * self.width() + h * self.head;
+        Matrix::new(&data[at..], self.queries, self.head, self.width())
+    }
+
+    /// The `keys × head` matrix that one query head sees, in a `[b, s, g·d]` slice.
+    fn key<T: Element>(self, data: &[T], b: usize, h: usize) -> Matrix<'_, T> {
+        let width = self.kv_heads * self.head;
+        let at = b * self.keys * width + h / self.group() * self.head;
+        Matrix::new(&data[at..], self.keys, self.head, width)
     }
 
     fn scale<T: Element>(self) -> T {
@@ -217,7 +271,7 @@ impl CustomOp3 for Op {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let dims = Dims::new(self.heads, l1.dims(), l2.dims(), &self.mask)?;
+        let dims = Dims::new(self.attention, l1.dims(), l2.dims(), &self.mask)?;
         if l2.dims() != l3.dims() {
             candle_core::bail!("attention: keys {:?} and values {:?} differ in shape", l2.dims(), l3.dims());
         }
@@ -232,7 +286,7 @@ impl CustomOp3 for Op {
         _o: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let dims = Dims::new(self.heads, q.dims(), k.dims(), &self.mask)?;
+        let dims = Dims::new(self.attention, q.dims(), k.dims(), &self.mask)?;
         let Some(p) = self.kept.get() else {
             candle_core::bail!("attention: the probabilities were not kept")
         };
@@ -253,22 +307,22 @@ fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> 
     let mut kept = vec![T::zero(); if op.keep { d.batch * d.heads * d.queries * d.keys } else { 0 }];
     let one = |index: usize, out: &mut [T], p: &mut [T]| {
         let (b, h) = (index / d.heads, index % d.heads);
-        multiply(
-            p,
-            d.block(q, d.queries, b, h),
-            d.block(k, d.keys, b, h).t(),
-            d.scale(),
-            false,
-            Threads::One,
-        );
+        multiply(p, d.query(q, b, h), d.key(k, b, h).t(), d.scale(), false, Threads::One);
         for (query, row) in p.chunks_exact_mut(d.keys).enumerate() {
-            let free = query < op.mask.free_queries;
-            softmax(row, if free { None } else { Some(op.mask.row(b)) });
+            if query < op.mask.free_queries {
+                softmax(row, None);
+            } else if op.mask.causal {
+                let (seen, hidden) = row.split_at_mut(op.mask.limit(query, d.queries));
+                hidden.fill(T::zero());
+                causal_softmax(seen, &op.mask.row(b)[..seen.len()]);
+            } else {
+                softmax(row, Some(op.mask.row(b)));
+            }
         }
         multiply(
             out,
             Matrix::new(p, d.queries, d.keys, d.keys),
-            d.block(v, d.keys, b, h),
+            d.key(v, b, h),
             T::one(),
             false,
             Threads::One,
@@ -282,7 +336,7 @@ fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> 
     } else {
         blocks.for_each_init(|| vec![T::zero(); d.queries * d.keys], |p, (i, out)| one(i, out, p));
     }
-    let out = side_by_side(&heads, d, d.queries);
+    let out = side_by_side(&heads, d.queries, d.heads, d.head);
     Ok((T::to_cpu_storage_owned(out), (d.batch, d.queries, d.width()).into()))
 }
 
@@ -290,41 +344,25 @@ fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> 
 fn backward<T: Element>(d: Dims, [q, k, v]: [&Tensor; 3], p: &Tensor, grad: &Tensor) -> Result<[Tensor; 3]> {
     let (of_queries, of_keys) = (d.queries * d.head, d.keys * d.head);
     let mut dq = vec![T::zero(); d.batch * d.heads * of_queries];
-    let mut dk = vec![T::zero(); d.batch * d.heads * of_keys];
+    let mut dk = vec![T::zero(); d.batch * d.kv_heads * of_keys];
     let mut dv = dk.clone();
     with_slice::<T, _>(q, |q| {
         with_slice::<T, _>(k, |k| {
             with_slice::<T, _>(v, |v| {
                 with_slice::<T, _>(p, |p| {
                     with_slice::<T, _>(grad, |g| {
-                        let blocks = dq.par_chunks_mut(of_queries).zip(dk.par_chunks_mut(of_keys));
+                        // The query heads that share keys add to the same gradients, one after the other.
+                        let blocks =
+                            dq.par_chunks_mut(d.group() * of_queries).zip(dk.par_chunks_mut(of_keys));
                         let blocks = blocks.zip(dv.par_chunks_mut(of_keys)).enumerate();
                         blocks.for_each_init(
                             || vec![T::zero(); d.queries * d.keys],
                             |ds, (i, ((dq, dk), dv))| {
-                                let (b, h) = (i / d.heads, i % d.heads);
-                                let p = &p[i * d.queries * d.keys..(i + 1) * d.queries * d.keys];
-                                let g = d.block(g, d.queries, b, h);
-                                let square = |data| Matrix::new(data, d.queries, d.keys, d.keys);
-                                multiply(dv, square(p).t(), g, T::one(), false, Threads::One);
-                                multiply(ds, g, d.block(v, d.keys, b, h).t(), T::one(), false, Threads::One);
-                                softmax_gradient(ds, p, d.keys);
-                                multiply(
-                                    dq,
-                                    square(ds),
-                                    d.block(k, d.keys, b, h),
-                                    d.scale(),
-                                    false,
-                                    Threads::One,
-                                );
-                                multiply(
-                                    dk,
-                                    square(ds).t(),
-                                    d.block(q, d.queries, b, h),
-                                    d.scale(),
-                                    false,
-                                    Threads::One,
-                                );
+                                for (member, dq) in dq.chunks_exact_mut(of_queries).enumerate() {
+                                    let index = i * d.group() + member;
+                                    let p = &p[index * d.queries * d.keys..(index + 1) * d.queries * d.keys];
+                                    one_head(d, index, [q, k, v, p, g], ds, [dq, dk, dv]);
+                                }
                             },
                         );
                         Ok(())
@@ -333,28 +371,64 @@ fn backward<T: Element>(d: Dims, [q, k, v]: [&Tensor; 3], p: &Tensor, grad: &Ten
             })
         })
     })?;
-    let tensor = |data: &[T], rows, like: &Tensor| {
-        Tensor::from_vec(side_by_side(data, d, rows), (d.batch, rows, d.width()), like.device())
+    let tensor = |data: &[T], rows, heads, like: &Tensor| {
+        let together = side_by_side(data, rows, heads, d.head);
+        Tensor::from_vec(together, (d.batch, rows, heads * d.head), like.device())
     };
-    Ok([tensor(&dq, d.queries, q)?, tensor(&dk, d.keys, k)?, tensor(&dv, d.keys, v)?])
+    Ok([
+        tensor(&dq, d.queries, d.heads, q)?,
+        tensor(&dk, d.keys, d.kv_heads, k)?,
+        tensor(&dv, d.keys, d.kv_heads, v)?,
+    ])
+}
+
+/// The gradients of query head `index`, counted through the batch; those of keys and values
+/// are added to what the heads before it in its group gave.
+fn one_head<T: Element>(
+    d: Dims,
+    index: usize,
+    [q, k, v, p, g]: [&[T]; 5],
+    ds: &mut [T],
+    [dq, dk, dv]: [&mut [T]; 3],
+) {
+    let (b, h) = (index / d.heads, index % d.heads);
+    let accumulate = h % d.group() > 0;
+    let g = d.query(g, b, h);
+    let square = |data| Matrix::new(data, d.queries, d.keys, d.keys);
+    multiply(dv, square(p).t(), g, T::one(), accumulate, Threads::One);
+    multiply(ds, g, d.key(v, b, h).t(), T::one(), false, Threads::One);
+    softmax_gradient(ds, p, d.keys);
+    multiply(dq, square(ds), d.key(k, b, h), d.scale(), false, Threads::One);
+    multiply(dk, square(ds).t(), d.query(q, b, h), d.scale(), accumulate, Threads::One);
 }
 
 /// `[b, h, rows, d]` to `[b, rows, h·d]`.
-fn side_by_side<T: Element>(heads: &[T], d: Dims, rows: usize) -> Vec<T> {
-    let mut out = vec![T::zero(); heads.len()];
-    let per_batch = rows * d.width();
+fn side_by_side<T: Element>(data: &[T], rows: usize, heads: usize, head: usize) -> Vec<T> {
+    let mut out = vec![T::zero(); data.len()];
+    let width = heads * head;
+    let per_batch = rows * width;
     if per_batch == 0 {
         return out;
     }
-    out.par_chunks_mut(per_batch).zip(heads.par_chunks(per_batch)).for_each(|(out, heads)| {
-        for (h, block) in heads.chunks_exact(rows * d.head).enumerate() {
-            for (row, from) in block.chunks_exact(d.head).enumerate() {
-                let at = row * d.width() + h * d.head;
-                out[at..at + d.head].copy_from_slice(from);
+    out.par_chunks_mut(per_batch).zip(data.par_chunks(per_batch)).for_each(|(out, data)| {
+        for (h, block) in data.chunks_exact(rows * head).enumerate() {
+            for (row, from) in block.chunks_exact(head).enumerate() {
+                let at = row * width + h * head;
+                out[at..at + head].copy_from_slice(from);
             }
         }
     });
     out
+}
+
+/// The same for a decoder, where a query that sees no key at all gets nothing: what
+/// PyTorch's attention gives for the padding on the left.
+fn causal_softmax<T: Element>(row: &mut [T], bias: &[f32]) {
+    if bias.iter().all(|&b| b == f32::NEG_INFINITY) {
+        row.fill(T::zero());
+    } else {
+        softmax(row, Some(bias));
+    }
 }
 
 /// Softmax over the keys with what the mask adds; hidden ones get zero. With none visible

@@ -18,6 +18,7 @@ mod frozen_linear;
 mod inverse;
 mod matrix;
 mod norm;
+mod rotary;
 
 pub use activation::activate;
 pub use attention::{Attention, KeyMask};
@@ -25,6 +26,7 @@ pub use dropout::{DropoutKey, dropout};
 pub use frozen_linear::FrozenLinear;
 pub use inverse::inverse;
 pub use norm::{Norm, trainable_norm};
+pub use rotary::Rotary;
 
 use candle_core::{DType, Device, Result, Tensor};
 use element::Element;

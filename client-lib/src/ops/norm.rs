@@ -1,9 +1,13 @@
-//! Layer normalisation (Ba et al. 2016): `y = (x − μ) / √(σ² + ε) ⊙ γ + β`, over the last dimension.
+//! Normalisation over the last dimension: `y = (x − μ) / √(σ² + ε) ⊙ γ + β` (layer norm, Ba et al.
+//! 2016), or `y = x / √(mean(x²) + ε) ⊙ γ` (RMS norm, Zhang & Sennrich 2019).
+//!
+//! One kernel: an RMS norm is a layer norm whose mean is taken to be zero.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, with_slice};
+use crate::architectures::NormKind;
 
 /// Rows per task.
 const ROWS: usize = 32;
@@ -11,7 +15,9 @@ const ROWS: usize = 32;
 /// `γ [h]` and `β [h]`: frozen, or trained copies.
 #[derive(Debug, Clone)]
 pub struct Norm {
+    kind: NormKind,
     weight: Tensor,
+    /// Zeros in an RMS norm.
     bias: Tensor,
     eps: f64,
     trained: bool,
@@ -21,13 +27,21 @@ impl Norm {
     /// Takes the tensors out of any graph they were part of.
     pub fn new(weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Self> {
         let (weight, bias) = (weight.detach().contiguous()?, bias.detach().contiguous()?);
-        Ok(Self { weight, bias, eps, trained: false })
+        Ok(Self { kind: NormKind::Layer, weight, bias, eps, trained: false })
+    }
+
+    /// An RMS norm; takes the tensor out of any graph it was part of.
+    pub fn rms(weight: &Tensor, eps: f64) -> Result<Self> {
+        let weight = weight.detach().contiguous()?;
+        let bias = weight.zeros_like()?;
+        Ok(Self { kind: NormKind::Rms, weight, bias, eps, trained: false })
     }
 
     /// The same with the trained copies that are given, which keep their graph.
     #[must_use]
     pub fn replaced(&self, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Self {
         Self {
+            kind: self.kind,
             weight: weight.unwrap_or(&self.weight).clone(),
             bias: bias.unwrap_or(&self.bias).clone(),
             eps: self.eps,
@@ -39,7 +53,7 @@ impl Norm {
     pub fn tensor(&self, part: &str) -> Option<&Tensor> {
         match part {
             "weight" => Some(&self.weight),
-            "bias" => Some(&self.bias),
+            "bias" if self.kind == NormKind::Layer => Some(&self.bias),
             _ => None,
         }
     }
@@ -49,7 +63,18 @@ impl Norm {
         if is_fused(x) && !self.trained {
             return x.contiguous()?.apply_op1(Op(self.clone()));
         }
-        trainable_norm(x, &self.weight, &self.bias, self.eps)
+        self.composed(x)
+    }
+
+    /// The same in candle's operations.
+    pub(super) fn composed(&self, x: &Tensor) -> Result<Tensor> {
+        match self.kind {
+            NormKind::Layer => trainable_norm(x, &self.weight, &self.bias, self.eps),
+            NormKind::Rms => {
+                let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
+                x.broadcast_div(&(mean + self.eps)?.sqrt()?)?.broadcast_mul(&self.weight)
+            }
+        }
     }
 
     /// Normalises `x + residual` without keeping the sum.
@@ -133,7 +158,7 @@ fn forward<T: Element>(
                     for (i, y) in y.chunks_exact_mut(h).enumerate() {
                         let at = (block * ROWS + i) * h;
                         sum_into(y, &xs[at..at + h], rs.map(|r| &r[at..at + h]));
-                        let (mean, rstd) = moments(y, norm.eps);
+                        let (mean, rstd) = moments(y, norm);
                         for ((y, &g), &b) in y.iter_mut().zip(gamma).zip(beta) {
                             *y = (*y - mean) * rstd * g + b;
                         }
@@ -158,7 +183,7 @@ fn backward<T: Element>(norm: &Norm, x: &Tensor, residual: Option<&Tensor>, grad
                     for (i, dx) in dx.chunks_exact_mut(h).enumerate() {
                         let at = (block * ROWS + i) * h;
                         sum_into(dx, &xs[at..at + h], rs.map(|r| &r[at..at + h]));
-                        gradient_row(dx, &gs[at..at + h], gamma, norm.eps);
+                        gradient_row(dx, &gs[at..at + h], gamma, norm);
                     }
                 },
             );
@@ -183,8 +208,8 @@ fn backward<T: Element>(norm: &Norm, x: &Tensor, residual: Option<&Tensor>, grad
 
 /// `row` holds x and becomes ∂x.
 #[inline(always)]
-fn gradient_row<T: Element>(row: &mut [T], grad: &[T], gamma: &[T], eps: f64) {
-    let (mean, rstd) = moments(row, eps);
+fn gradient_row<T: Element>(row: &mut [T], grad: &[T], gamma: &[T], norm: &Norm) {
+    let (mean, rstd) = moments(row, norm);
     let n = T::constant(row.len() as f64);
     let (mut sum_g, mut sum_gx) = (T::zero(), T::zero());
     for ((x, &g), &w) in row.iter_mut().zip(grad).zip(gamma) {
@@ -192,7 +217,9 @@ fn gradient_row<T: Element>(row: &mut [T], grad: &[T], gamma: &[T], eps: f64) {
         sum_g += g * w;
         sum_gx += g * w * *x;
     }
-    let (mean_g, mean_gx) = (sum_g / n, sum_gx / n);
+    // Where no mean was subtracted, none has a gradient.
+    let mean_g = if norm.kind == NormKind::Layer { sum_g / n } else { T::zero() };
+    let mean_gx = sum_gx / n;
     for ((x, &g), &w) in row.iter_mut().zip(grad).zip(gamma) {
         *x = (g * w - mean_g - *x * mean_gx) * rstd;
     }
@@ -206,13 +233,13 @@ fn sum_into<T: Element>(out: &mut [T], x: &[T], residual: Option<&[T]>) {
     }
 }
 
-/// Mean and `1 / √(variance + ε)`. Several partial sums: one would be a chain the CPU waits for.
+/// Mean, or zero in an RMS norm, and `1 / √(variance + ε)`. Several partial sums: one would be a chain the CPU waits for.
 #[inline(always)]
-fn moments<T: Element>(row: &[T], eps: f64) -> (T, T) {
+fn moments<T: Element>(row: &[T], norm: &Norm) -> (T, T) {
     let n = T::constant(row.len() as f64);
-    let mean = lanes(row, |x| x) / n;
+    let mean = if norm.kind == NormKind::Layer { lanes(row, |x| x) / n } else { T::zero() };
     let variance = lanes(row, |x| (x - mean) * (x - mean)) / n;
-    (mean, T::one() / (variance + T::constant(eps)).sqrt())
+    (mean, T::one() / (variance + T::constant(norm.eps)).sqrt())
 }
 
 #[inline(always)]

@@ -105,7 +105,7 @@ fn fused_operations_equal_their_composition_in_both_precisions() {
             assert!(difference(&fused, &composed) < tolerance, "{activation} {dtype:?}");
         }
 
-        let attention = Attention { heads: 2 };
+        let attention = Attention::new(2);
         let [q, k, v] = [8, 9, 10].map(|seed| random(&[2, 5, 6], seed, dtype));
         let fused = attention.forward(&q, &k, &v, &mask()).expect("fused");
         let composed = attention.composed(&q, &k, &v, &mask()).expect("composed");
@@ -129,7 +129,7 @@ fn gradients_equal_finite_differences() {
     }
 
     let qkv = [16, 17, 18].map(|seed| random(&[2, 5, 6], seed, DType::F64));
-    check_gradient(&qkv, |t| Attention { heads: 3 }.forward(&t[0], &t[1], &t[2], &mask()));
+    check_gradient(&qkv, |t| Attention::new(3).forward(&t[0], &t[1], &t[2], &mask()));
 
     let squares = random(&[2, 4, 4], 24, DType::F64);
     check_gradient(&[squares], |t| inverse(&t[0]));
@@ -143,7 +143,7 @@ fn more_keys_than_queries_are_attended_to() {
     let mask = KeyMask::new(&Tensor::ones((2, 4), DType::U32, &Device::Cpu).expect("ones")).expect("a mask");
     let q = random(&[2, 3, 6], 21, DType::F64);
     let [k, v] = [22, 23].map(|seed| random(&[2, 4, 6], seed, DType::F64));
-    check_gradient(&[q, k, v], |t| Attention { heads: 2 }.forward(&t[0], &t[1], &t[2], &mask));
+    check_gradient(&[q, k, v], |t| Attention::new(2).forward(&t[0], &t[1], &t[2], &mask));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_row_without_visible_keys_attends_evenly() {
     let mask =
         KeyMask::new(&Tensor::zeros((1, 4), DType::U32, &Device::Cpu).expect("zeros")).expect("a mask");
     let [q, k, v] = [24, 25, 26].map(|seed| random(&[1, 4, 6], seed, DType::F64));
-    let out = Attention { heads: 2 }.forward(&q, &k, &v, &mask).expect("forward");
+    let out = Attention::new(2).forward(&q, &k, &v, &mask).expect("forward");
     let mean = v.mean_keepdim(1).and_then(|m| m.broadcast_as(v.shape())).expect("mean");
     assert!(difference(&out, &mean) < 1e-12);
 }
@@ -183,5 +183,54 @@ fn shapes_that_do_not_fit_are_errors_with_the_shapes() {
         frozen(DType::F32).forward(&random(&[2, 6], 1, DType::F32)).expect_err("6 inputs").to_string();
     assert!(error.contains("7 inputs expected") && error.contains("[2, 6]"), "{error}");
     let q = random(&[1, 5, 6], 1, DType::F32);
-    assert!(Attention { heads: 2 }.forward(&q, &q, &q, &mask()).is_err());
+    assert!(Attention::new(2).forward(&q, &q, &q, &mask()).is_err());
+}
+
+#[test]
+fn fused_decoder_operations_equal_their_composition_and_their_gradients_finite_differences() {
+    let rotary = Rotary::new(&[1.0, 0.3, 0.01], 2..7);
+    let rms = |dtype| Norm::rms(&random(&[18], 30, dtype), 1e-6).expect("a norm");
+    let grouped = Attention { heads: 4, kv_heads: 2 };
+    // The second row is padded on the right. Two keys stand in front of the first query's.
+    let causal = mask().prepend(0, 0.0, 2).with_causality(true);
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 3e-6)] {
+        let x = random(&[2, 5, 12], 31, dtype);
+        let turned = rotary.forward(&x).expect("fused");
+        assert!(difference(&turned, &rotary.composed(&x).expect("composed")) < tolerance, "rotary {dtype:?}");
+
+        let x = random(&[3, 18], 32, dtype);
+        let fused = rms(dtype).forward(&x).expect("fused");
+        assert!(difference(&fused, &rms(dtype).composed(&x).expect("composed")) < tolerance, "rms {dtype:?}");
+
+        let q = random(&[2, 5, 12], 33, dtype);
+        let [k, v] = [34, 35].map(|seed| random(&[2, 7, 6], seed, dtype));
+        let fused = grouped.forward(&q, &k, &v, &causal).expect("fused");
+        let composed = grouped.composed(&q, &k, &v, &causal).expect("composed");
+        assert!(difference(&fused, &composed) < tolerance, "attention {dtype:?}");
+    }
+    let f64 = |shape: &[usize], seed| random(shape, seed, DType::F64);
+    check_gradient(&[f64(&[2, 5, 12], 36)], |t| rotary.forward(&t[0]));
+    check_gradient(&[f64(&[3, 18], 37)], |t| rms(DType::F64).forward(&t[0]));
+    let qkv = [f64(&[2, 5, 12], 38), f64(&[2, 7, 6], 39), f64(&[2, 7, 6], 40)];
+    check_gradient(&qkv, |t| grouped.forward(&t[0], &t[1], &t[2], &causal));
+}
+
+#[test]
+fn a_query_sees_its_own_key_those_before_and_what_was_put_in_front() {
+    let ones = Tensor::ones((1, 3), DType::U32, &Device::Cpu).expect("ones");
+    let causal = KeyMask::new(&ones).expect("a mask").prepend(0, 0.0, 1).with_causality(true);
+    let q = Tensor::zeros((1, 3, 2), DType::F64, &Device::Cpu).expect("zeros");
+    let v = Tensor::new(&[[[8f64, 0.0], [4.0, 0.0], [0.0, 3.0], [0.0, 8.0]]], &Device::Cpu).expect("values");
+    let out = Attention::new(1).forward(&q, &v, &v, &causal).and_then(|o| o.squeeze(0)?.to_vec2::<f64>());
+    assert_eq!(out.expect("forward"), [[6.0, 0.0], [4.0, 1.0], [3.0, 2.75]]);
+}
+
+#[test]
+fn in_a_decoder_a_row_without_visible_keys_gets_nothing() {
+    let hidden = Tensor::new(&[[0u32, 1, 1]], &Device::Cpu).expect("a mask");
+    let mask = KeyMask::new(&hidden).expect("a mask").with_causality(true);
+    let [q, k, v] = [41, 42, 43].map(|seed| random(&[1, 3, 6], seed, DType::F64));
+    let out = Attention::new(2).forward(&q, &k, &v, &mask).and_then(|o| o.squeeze(0)?.to_vec2::<f64>());
+    let out = out.expect("forward");
+    assert!(out[0].iter().all(|&x| x == 0.0) && out[1].iter().all(|&x| x != 0.0));
 }

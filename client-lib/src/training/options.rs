@@ -63,6 +63,8 @@ impl HyperParameters {
             | Method::Boft(_)
             | Method::Prefix(_)
             | Method::Reft(_) => 2e-3,
+            // The gate has to leave zero before anything else has a gradient.
+            Method::LlamaAdapter(_) => 9e-3,
             // Few numbers that start far from where they are needed.
             Method::Ia3(_) | Method::Vera(_) | Method::Prompt(_) => 1e-2,
             // The whole backbone moves: a rate that would suit an adapter destroys it.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{LinearSite, Module, SubLayer, bert, roberta};
+use super::{LinearSite, Module, SubLayer, bert, gpt2, llama, roberta};
 
 /// A family of backbones that share one computation and one naming of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -15,16 +15,23 @@ pub enum Architecture {
     Roberta,
     /// XLM-RoBERTa encoders (`model_type: xlm-roberta`): RoBERTa with another vocabulary.
     XlmRoberta,
+    /// GPT-2 decoders (`model_type: gpt2`): pre-norm, learned positions, one matrix for queries, keys and values.
+    Gpt2,
+    /// LLaMA decoders (`model_type: llama`): pre-norm with RMS norms, rotary positions, grouped
+    /// queries, a gated feed-forward network.
+    Llama,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the architecture `{0}` is not supported; this version knows `bert`, `roberta` and `xlm-roberta`")]
+#[error(
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2` and `llama`"
+)]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 3] = [Self::Bert, Self::Roberta, Self::XlmRoberta];
+    pub const ALL: [Self; 5] = [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama];
 
     /// The `model_type` of a Hugging Face `config.json`.
     pub const fn model_type(self) -> &'static str {
@@ -32,6 +39,8 @@ impl Architecture {
             Self::Bert => "bert",
             Self::Roberta => "roberta",
             Self::XlmRoberta => "xlm-roberta",
+            Self::Gpt2 => "gpt2",
+            Self::Llama => "llama",
         }
     }
 
@@ -40,6 +49,8 @@ impl Architecture {
         match self {
             Self::Bert => bert::MODEL_PREFIX,
             Self::Roberta | Self::XlmRoberta => roberta::MODEL_PREFIX,
+            Self::Gpt2 => gpt2::MODEL_PREFIX,
+            Self::Llama => llama::MODEL_PREFIX,
         }
     }
 
@@ -48,17 +59,70 @@ impl Architecture {
         self.module_path(Module::Linear { layer, site })
     }
 
-    /// The path of a module inside the backbone.
+    /// The path of a module inside the backbone; its own name where the architecture has none such.
     pub fn module_path(self, module: Module) -> String {
+        self.find(module).unwrap_or_else(|| module.to_string())
+    }
+
+    /// The path of a module inside the backbone, if the architecture has it.
+    fn find(self, module: Module) -> Option<String> {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::module_path(module),
+            Self::Gpt2 => gpt2::module_path(module),
+            Self::Llama => llama::module_path(module),
         }
+    }
+
+    /// Whether backbones of this architecture have a module (or may have it: a pooler).
+    pub fn has(self, module: Module) -> bool {
+        self.find(module).is_some()
+    }
+
+    /// Every module of a backbone with so many blocks, in the order of computation.
+    pub fn modules(self, num_layers: usize) -> Vec<Module> {
+        Module::in_layers(num_layers).into_iter().filter(|&module| self.has(module)).collect()
+    }
+
+    /// The linear layers of each block.
+    pub fn linear_sites(self) -> Vec<LinearSite> {
+        LinearSite::ALL.into_iter().filter(|&site| self.has(Module::Linear { layer: 0, site })).collect()
+    }
+
+    /// Where LoRA goes when nobody says: PEFT's default for the model type.
+    pub fn default_targets(self) -> Vec<LinearSite> {
+        match self {
+            Self::Gpt2 => vec![LinearSite::QueryKeyValue],
+            _ => vec![LinearSite::Query, LinearSite::Value],
+        }
+    }
+
+    /// What `adapters` means by `intermediate_lora` and `output_lora`: in LLaMA its names are swapped.
+    pub const fn adapters_ffn_sites(self) -> [LinearSite; 2] {
+        match self {
+            Self::Llama => [LinearSite::FfnDown, LinearSite::FfnUp],
+            _ => [LinearSite::FfnUp, LinearSite::FfnDown],
+        }
+    }
+
+    /// Whether checkpoints keep the weights of linear layers as `[in, out]`.
+    pub const fn transposes_weights(self) -> bool {
+        matches!(self, Self::Gpt2)
+    }
+
+    /// Whether a language model's output table is the word embedding where `config.json` is silent.
+    pub const fn ties_embeddings(self) -> bool {
+        !matches!(self, Self::Llama)
+    }
+
+    /// Whether positions are attended to from behind only.
+    pub const fn is_decoder(self) -> bool {
+        matches!(self, Self::Gpt2 | Self::Llama)
     }
 
     /// Whether the modules of another architecture have the same paths; with the model's
     /// prefix in front when `prefixed`.
     pub fn shares_modules(self, other: Self, prefixed: bool) -> bool {
-        let paths = |a: Self| Module::in_layers(1).into_iter().map(|m| a.module_path(m)).collect::<Vec<_>>();
+        let paths = |a: Self| Module::in_layers(1).into_iter().map(|m| a.find(m)).collect::<Vec<_>>();
         paths(self) == paths(other) && (!prefixed || self.model_prefix() == other.model_prefix())
     }
 
@@ -66,6 +130,8 @@ impl Architecture {
     pub fn block_path(self, layer: usize) -> String {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => format!("encoder.layer.{layer}"),
+            Self::Gpt2 => format!("h.{layer}"),
+            Self::Llama => format!("layers.{layer}"),
         }
     }
 
@@ -73,8 +139,10 @@ impl Architecture {
     pub fn layer_of(self, path: &str) -> Option<usize> {
         let stem = self.block_path(0);
         let stem = stem.strip_suffix('0')?;
-        let rest = &path[path.find(stem)? + stem.len()..];
-        rest.split('.').next()?.parse().ok()
+        // `h.` is the end of many words, a whole part of a path only once.
+        let starts_part = |at: &usize| *at == 0 || path[..*at].ends_with('.');
+        let at = path.match_indices(stem).map(|(at, _)| at).find(starts_part)?;
+        path[at + stem.len()..].split('.').next()?.parse().ok()
     }
 
     /// The path of a block's attention inside the backbone: the module that projects
@@ -84,6 +152,8 @@ impl Architecture {
             Self::Bert | Self::Roberta | Self::XlmRoberta => {
                 format!("{}.attention.self", self.block_path(layer))
             }
+            Self::Gpt2 => format!("{}.attn", self.block_path(layer)),
+            Self::Llama => format!("{}.self_attn", self.block_path(layer)),
         }
     }
 
@@ -91,6 +161,8 @@ impl Architecture {
     pub fn sublayer_path(self, layer: usize, sublayer: SubLayer) -> String {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::sublayer_path(layer, sublayer),
+            Self::Gpt2 => gpt2::sublayer_path(layer, sublayer),
+            Self::Llama => llama::sublayer_path(layer, sublayer),
         }
     }
 
@@ -99,6 +171,7 @@ impl Architecture {
     pub const fn classifier_path(self) -> &'static str {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::CLASSIFIER,
+            Self::Gpt2 | Self::Llama => "score",
         }
     }
 
@@ -108,6 +181,8 @@ impl Architecture {
             Self::Bert => "BertForSequenceClassification",
             Self::Roberta => "RobertaForSequenceClassification",
             Self::XlmRoberta => "XLMRobertaForSequenceClassification",
+            Self::Gpt2 => "GPT2ForSequenceClassification",
+            Self::Llama => "LlamaForSequenceClassification",
         }
     }
 
@@ -117,6 +192,8 @@ impl Architecture {
             Self::Bert => "BertAdapterModel",
             Self::Roberta => "RobertaAdapterModel",
             Self::XlmRoberta => "XLMRobertaAdapterModel",
+            Self::Gpt2 => "GPT2AdapterModel",
+            Self::Llama => "LlamaAdapterModel",
         }
     }
 }

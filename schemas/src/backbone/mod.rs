@@ -7,6 +7,8 @@
 
 mod architecture;
 mod bert;
+mod gpt2;
+mod llama;
 mod module;
 mod roberta;
 mod shape;

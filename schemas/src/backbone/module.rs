@@ -53,6 +53,8 @@ pub enum Module {
         /// Which one.
         sublayer: SubLayer,
     },
+    /// The norm after the last block.
+    FinalNorm,
     /// The pooler's linear layer.
     Pooler,
 }
@@ -69,7 +71,7 @@ impl Module {
     pub const fn layer(self) -> Option<usize> {
         match self {
             Self::Linear { layer, .. } | Self::Norm { layer, .. } => Some(layer),
-            Self::Embedding(_) | Self::EmbeddingNorm | Self::Pooler => None,
+            Self::Embedding(_) | Self::EmbeddingNorm | Self::FinalNorm | Self::Pooler => None,
         }
     }
 
@@ -80,7 +82,7 @@ impl Module {
 
     /// Whether it is a layer norm.
     pub const fn is_norm(self) -> bool {
-        matches!(self, Self::Norm { .. } | Self::EmbeddingNorm)
+        matches!(self, Self::Norm { .. } | Self::EmbeddingNorm | Self::FinalNorm)
     }
 
     /// The same module of another block.
@@ -101,12 +103,13 @@ impl Module {
         }
     }
 
-    /// Every module of a backbone of this shape, in the order of computation.
+    /// Every module that a backbone of this shape may have, in the order of computation.
     pub fn all(shape: &BackboneShape) -> Vec<Self> {
         Self::in_layers(shape.num_layers)
     }
 
-    /// Every module of a backbone with so many blocks.
+    /// Every module that a backbone with so many blocks may have; an architecture has
+    /// those of [`Architecture::modules`](super::Architecture::modules).
     pub fn in_layers(num_layers: usize) -> Vec<Self> {
         let mut modules: Vec<Self> = Table::ALL.into_iter().map(Self::Embedding).collect();
         modules.push(Self::EmbeddingNorm);
@@ -114,6 +117,7 @@ impl Module {
             modules.extend(LinearSite::ALL.map(|site| Self::Linear { layer, site }));
             modules.extend(SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer }));
         }
+        modules.push(Self::FinalNorm);
         modules.push(Self::Pooler);
         modules
     }
@@ -123,6 +127,7 @@ impl Module {
         match self {
             Self::Embedding(table) => format!("embeddings.{}", table.as_str()),
             Self::EmbeddingNorm => "embeddings.norm".to_owned(),
+            Self::FinalNorm => "final_norm".to_owned(),
             Self::Linear { site, .. } => site.as_str().to_owned(),
             Self::Norm { sublayer, .. } => format!("{}.norm", sublayer.as_str()),
             Self::Pooler => "pooler".to_owned(),
@@ -156,7 +161,7 @@ impl FromStr for Module {
     type Err = ParseModuleError;
     fn from_str(text: &str) -> Result<Self, ParseModuleError> {
         let wrong = || ParseModuleError(text.to_owned());
-        let outside = [Self::EmbeddingNorm, Self::Pooler];
+        let outside = [Self::EmbeddingNorm, Self::FinalNorm, Self::Pooler];
         if let Some(module) =
             Table::ALL.map(Self::Embedding).into_iter().chain(outside).find(|m| m.kind() == text)
         {
@@ -184,6 +189,8 @@ mod tests {
             vocab_size: 9,
             max_positions: 16,
             token_types: 2,
+            num_kv_heads: None,
+            head_dim: None,
         };
         for module in Module::all(&shape) {
             assert_eq!(module.to_string().parse(), Ok(module));

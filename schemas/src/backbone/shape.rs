@@ -24,6 +24,12 @@ pub struct BackboneShape {
     /// Rows of the segment table; 0 where it is not stated.
     #[serde(default)]
     pub token_types: usize,
+    /// Heads that keys and values have, where fewer than queries (Ainslie et al. 2023).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub num_kv_heads: Option<usize>,
+    /// Width of a head, where it is not `hidden_size / num_heads`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<usize>,
 }
 
 /// Dimensions that no real backbone has.
@@ -47,6 +53,14 @@ pub enum ShapeError {
         /// The number of heads.
         num_heads: usize,
     },
+    /// The heads can't share keys and values evenly.
+    #[error("`num_heads` {num_heads} is not a multiple of `num_kv_heads` {num_kv_heads}")]
+    SharedHeads {
+        /// The number of heads.
+        num_heads: usize,
+        /// The number of heads of keys and values.
+        num_kv_heads: usize,
+    },
 }
 
 impl BackboneShape {
@@ -69,10 +83,46 @@ impl BackboneShape {
                 return Err(ShapeError::OutOfRange { field, value, max: 1 << 22 });
             }
         }
-        if !self.hidden_size.is_multiple_of(self.num_heads) {
+        let own = [("num_kv_heads", self.num_kv_heads, self.num_heads), ("head_dim", self.head_dim, 1 << 14)];
+        for (field, value, max) in own {
+            if let Some(value) = value.filter(|&value| value == 0 || value > max) {
+                return Err(ShapeError::OutOfRange { field, value, max });
+            }
+        }
+        if self.head_dim.is_none() && !self.hidden_size.is_multiple_of(self.num_heads) {
             return Err(ShapeError::Heads { hidden_size: self.hidden_size, num_heads: self.num_heads });
         }
+        let num_kv_heads = self.kv_heads();
+        if !self.num_heads.is_multiple_of(num_kv_heads) {
+            return Err(ShapeError::SharedHeads { num_heads: self.num_heads, num_kv_heads });
+        }
         Ok(())
+    }
+
+    /// Heads that keys and values have.
+    pub const fn kv_heads(&self) -> usize {
+        match self.num_kv_heads {
+            Some(heads) => heads,
+            None => self.num_heads,
+        }
+    }
+
+    /// Width of a head.
+    pub const fn head_width(&self) -> usize {
+        match self.head_dim {
+            Some(width) => width,
+            None => self.hidden_size / self.num_heads,
+        }
+    }
+
+    /// Width of all queries of a token.
+    pub const fn query_width(&self) -> usize {
+        self.num_heads * self.head_width()
+    }
+
+    /// Width of all keys, or of all values, of a token.
+    pub const fn kv_width(&self) -> usize {
+        self.kv_heads() * self.head_width()
     }
 
     /// `(inputs, outputs)` of a module: of a table `(rows, width)`, of a norm its width twice.
@@ -83,16 +133,20 @@ impl BackboneShape {
             Module::Embedding(Table::Position) => (self.max_positions, h),
             Module::Embedding(Table::TokenType) => (self.token_types, h),
             Module::Linear { site, .. } => self.linear_dims(site),
-            Module::EmbeddingNorm | Module::Norm { .. } | Module::Pooler => (h, h),
+            Module::EmbeddingNorm | Module::Norm { .. } | Module::FinalNorm | Module::Pooler => (h, h),
         }
     }
 
     /// `(inputs, outputs)` of the linear layer at `site`.
     pub const fn linear_dims(&self, site: LinearSite) -> (usize, usize) {
         let (h, i) = (self.hidden_size, self.intermediate_size);
+        let (queries, keys) = (self.query_width(), self.kv_width());
         match site {
-            LinearSite::Query | LinearSite::Key | LinearSite::Value | LinearSite::AttentionOutput => (h, h),
-            LinearSite::FfnUp => (h, i),
+            LinearSite::Query => (h, queries),
+            LinearSite::Key | LinearSite::Value => (h, keys),
+            LinearSite::QueryKeyValue => (h, queries + 2 * keys),
+            LinearSite::AttentionOutput => (queries, h),
+            LinearSite::FfnUp | LinearSite::FfnGate => (h, i),
             LinearSite::FfnDown => (i, h),
         }
     }
@@ -112,6 +166,8 @@ mod tests {
             vocab_size: 30522,
             max_positions: 512,
             token_types: 2,
+            num_kv_heads: None,
+            head_dim: None,
         };
         assert_eq!(shape.validate(), Ok(()));
         assert!(BackboneShape { num_heads: 7, ..shape }.validate().is_err());

@@ -19,12 +19,26 @@ pub enum LinearSite {
     FfnUp,
     /// The feed-forward network's last projection.
     FfnDown,
+    /// The projection beside the first whose activation gates it (Shazeer 2020), where there is one.
+    FfnGate,
+    /// Queries, keys and values side by side, in backbones that keep them in one matrix.
+    QueryKeyValue,
 }
 
 impl LinearSite {
-    /// Every site, in the order of computation.
-    pub const ALL: [Self; 6] =
-        [Self::Query, Self::Key, Self::Value, Self::AttentionOutput, Self::FfnUp, Self::FfnDown];
+    /// Every site. No architecture has all of them.
+    pub const ALL: [Self; 8] = [
+        Self::Query,
+        Self::Key,
+        Self::Value,
+        Self::AttentionOutput,
+        Self::FfnUp,
+        Self::FfnDown,
+        Self::FfnGate,
+        Self::QueryKeyValue,
+    ];
+    /// What a fused projection holds, in the order in which it holds it.
+    pub const FUSED: [Self; 3] = [Self::Query, Self::Key, Self::Value];
 
     /// The name used in tensor slots, manifests and on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +49,8 @@ impl LinearSite {
             Self::AttentionOutput => "attention_output",
             Self::FfnUp => "ffn_up",
             Self::FfnDown => "ffn_down",
+            Self::FfnGate => "ffn_gate",
+            Self::QueryKeyValue => "query_key_value",
         }
     }
 }
@@ -47,7 +63,9 @@ impl std::fmt::Display for LinearSite {
 
 /// Not a linear layer of a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a linear layer; these are: query, key, value, attention_output, ffn_up, ffn_down")]
+#[error(
+    "`{0}` is not a linear layer; these are: query, key, value, attention_output, ffn_up, ffn_down, ffn_gate, query_key_value"
+)]
 pub struct UnknownSite(pub String);
 
 impl std::str::FromStr for LinearSite {

@@ -47,6 +47,11 @@ impl ClassificationHead {
         Self { layers: 1, pooling: Pooling::Pooler, ..Self::flexible(num_labels) }
     }
 
+    /// That of `transformers` on a decoder: a single layer without bias on the last token.
+    pub const fn last(num_labels: usize) -> Self {
+        Self { layers: 1, pooling: Pooling::Last, dropout: 0.0, bias: false, ..Self::flexible(num_labels) }
+    }
+
     /// Its linear layers.
     pub const fn stack(&self) -> LinearStack {
         LinearStack {

@@ -48,6 +48,17 @@ impl LanguageModelHead {
         Self { shift_labels: true, ..Self::masked(vocab_size, hidden_size) }
     }
 
+    /// That of decoders: the table alone.
+    pub const fn table(vocab_size: usize, hidden_size: usize) -> Self {
+        Self {
+            layers: 1,
+            activation: None,
+            layer_norm: false,
+            bias: false,
+            ..Self::causal(vocab_size, hidden_size)
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), HeadError> {
         check_layers(self.layers)?;
         // The bounds of a backbone's own dimensions.

@@ -37,6 +37,8 @@ pub enum Pooling {
     First,
     /// The backbone's pooler: `tanh(W · first + b)`, frozen.
     Pooler,
+    /// The last hidden state of the last token that is not padding.
+    Last,
     /// The mean over the tokens that are not padding. Neither Python library has this for a classifier.
     Mean,
 }
@@ -130,6 +132,21 @@ impl Head {
             | Self::MaskedLm(_)
             | Self::CausalLm(_) => None,
         }
+    }
+
+    /// What reads the first token in an encoder reads the last in a decoder: the first sees
+    /// nothing there but itself.
+    #[must_use]
+    pub const fn on_last_token(mut self) -> Self {
+        if let Self::Classification(ClassificationHead { pooling, .. })
+        | Self::MultiLabelClassification(ClassificationHead { pooling, .. })
+        | Self::Regression(ClassificationHead { pooling, .. })
+        | Self::MultipleChoice(MultipleChoiceHead { pooling, .. }) = &mut self
+            && matches!(pooling, Pooling::First)
+        {
+            *pooling = Pooling::Last;
+        }
+        self
     }
 
     /// Its linear layers, where it consists of nothing else.

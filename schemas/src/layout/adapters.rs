@@ -67,12 +67,18 @@ pub fn fusion_file(slots: &[Slot], architecture: Architecture, name: &str, prefi
 /// Refuses what the library has no words for.
 fn expressible(method: &Method) -> Result<(), Inexpressible> {
     let refuse = |what: &str| Err(Inexpressible { format: Format::Adapters, what: what.to_owned() });
-    let is_own_site =
-        |module: Module| matches!(module, Module::Linear { site, .. } if site != LinearSite::AttentionOutput);
+    let is_own_site = |module: Module| {
+        matches!(module, Module::Linear { site, .. }
+            if !matches!(site, LinearSite::AttentionOutput | LinearSite::FfnGate))
+    };
     match method {
         Method::Lora(config) => {
             if let Some(module) = config.targets.iter().find(|&m| !is_own_site(m)) {
                 return refuse(&format!("a LoRA on `{module}`"));
+            }
+            let fused = |m| matches!(m, Module::Linear { site: LinearSite::QueryKeyValue, .. });
+            if config.fused.is_empty() && config.targets.iter().any(fused) {
+                return refuse("one LoRA for queries, keys and values together");
             }
             if config.use_rslora {
                 return refuse("a rank-stabilised LoRA");
@@ -103,6 +109,7 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
         | Method::Oft(_)
         | Method::Boft(_)
         | Method::Tokens(_) => refuse(&format!("the method `{}`", method.kind())),
+        Method::LlamaAdapter(_) => refuse("adaption prompts"),
         Method::Replace(_) => refuse("trained copies of the backbone's own tensors"),
         _ => Ok(()),
     }

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 pub use adapters::{PREFIXED as ADAPTERS_PREFIXED, fusion_file};
 pub use header::{Dtype, HeaderError, MAX_HEADER_BYTES, TensorHeader, TensorInfo, header_len};
 pub use heads::{DECODER, HeadSizes, HeadTask, ModelClass, UnknownModelClass, head_slots};
+pub use peft::join as prompt_join;
 pub use slots::{Place, Slot, method_slots};
 
 use crate::{
@@ -160,6 +161,7 @@ pub fn native_format(method: &Method) -> Format {
         | Method::Oft(_)
         | Method::Boft(_)
         | Method::Tokens(_)
+        | Method::LlamaAdapter(_)
         | Method::Replace(_) => Format::Peft,
         _ => Format::Adapters,
     }

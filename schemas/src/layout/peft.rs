@@ -4,8 +4,8 @@ use super::{
     Format, Inexpressible, Method, PEFT_WEIGHTS, Place, Slot, Subject, TensorSpec, WeightsFile, heads,
 };
 use crate::{
-    backbone::Module,
-    method::{Dora, PromptPlace, VeraScaling},
+    backbone::{Architecture, Module},
+    method::{Dora, MethodSpec as _, PromptGate, PromptJoin, PromptPlace, VeraScaling},
 };
 
 /// What stands in front of every module path.
@@ -14,7 +14,7 @@ const ROOT: &str = "base_model.model.";
 pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, Inexpressible> {
     let mut tensors = Vec::new();
     for part in subject.method.parts() {
-        expressible(part)?;
+        expressible(part, subject)?;
         tensors.extend(part.slots(subject.shape).iter().map(|slot| spec(part, slot, subject)));
     }
     name_wrapped(&mut tensors);
@@ -51,8 +51,22 @@ fn refuse<T>(what: impl Into<String>) -> Result<T, Inexpressible> {
 }
 
 /// Refuses what PEFT has no words for.
-fn expressible(method: &Method) -> Result<(), Inexpressible> {
+fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressible> {
     match method {
+        Method::Lora(config) if !config.fused.is_empty() => {
+            refuse("a LoRA with factors of their own for queries, keys and values in one matrix")
+        }
+        // Gates for each head are ours: PEFT refuses them by their shape.
+        Method::LlamaAdapter(config) if config.join != join(config.gate, subject.architecture) => {
+            refuse("adaption prompts that are added elsewhere than where PEFT adds them")
+        }
+        // A square one would be read as its transpose.
+        Method::Replace(config)
+            if subject.architecture.transposes_weights()
+                && config.slots(subject.shape).iter().any(is_linear_weight) =>
+        {
+            refuse("trained copies of weights that the checkpoint keeps transposed")
+        }
         Method::Lora(config) if config.use_gating => refuse("a LoRA with a gate"),
         Method::Lora(config) if config.dora == Some(Dora::Unscaled) => {
             refuse("DoRA as `adapters` normalises it")
@@ -85,14 +99,36 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
         | Method::Vera(_)
         | Method::Prompt(_)
         | Method::Prefix(_)
+        | Method::LlamaAdapter(_)
         | Method::Replace(_) => Ok(()),
         other => refuse(format!("the method `{}`", other.kind())),
     }
 }
 
+/// Where what adaption prompts contribute is added: where PEFT adds it, or as the paper does.
+pub const fn join(gate: PromptGate, architecture: Architecture) -> PromptJoin {
+    match (gate, architecture) {
+        (PromptGate::HeadTanh, _) => PromptJoin::Heads,
+        (PromptGate::Scalar, Architecture::Gpt2) => PromptJoin::Output,
+        (PromptGate::Scalar, _) => PromptJoin::Projected,
+    }
+}
+
+fn is_linear_weight(slot: &Slot) -> bool {
+    matches!(slot.place, Place::Module(module) if module.is_linear()) && slot.part == "replaced.weight"
+}
+
 fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
     let prefix =
         if subject.prefixed { format!("{}.", subject.architecture.model_prefix()) } else { String::new() };
+    if let Place::SelfAttention { layer } = slot.place {
+        let at = format!("{ROOT}{prefix}{}", subject.architecture.attention_path(layer));
+        let spec = TensorSpec::new(format!("{at}.{}", slot.part), slot);
+        return match (slot.part.as_str(), slot.shape.as_slice()) {
+            ("adaption_prompt", &[tokens, width]) => spec.shaped(&[1, tokens, width]),
+            _ => spec,
+        };
+    }
     let Place::Module(module) = slot.place else {
         let disk = match slot.part.as_str() {
             "prompt" | "prefix" => "prompt_embeddings".to_owned(),

@@ -18,6 +18,8 @@ const MINILM: BackboneShape = BackboneShape {
     vocab_size: 30522,
     max_positions: 512,
     token_types: 2,
+    num_kv_heads: None,
+    head_dim: None,
 };
 const BERT_BASE: BackboneShape = BackboneShape {
     hidden_size: 768,
@@ -27,6 +29,8 @@ const BERT_BASE: BackboneShape = BackboneShape {
     vocab_size: 30522,
     max_positions: 512,
     token_types: 2,
+    num_kv_heads: None,
+    head_dim: None,
 };
 
 fn count(method: &Method, shape: &BackboneShape) -> usize {

@@ -44,6 +44,10 @@ pub struct LoraConfig {
     /// How fresh factors are drawn.
     #[serde(default)]
     pub init: LoraInit,
+    /// Which of queries, keys and values have factors of their own where one matrix projects
+    /// all three (`adapters`); nothing for one pair of factors for the whole matrix (PEFT).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fused: Vec<LinearSite>,
 }
 
 /// A module with a rank or an alpha of its own.
@@ -98,7 +102,27 @@ impl LoraConfig {
             lora_bias: false,
             use_gating: false,
             init: LoraInit::Lora,
+            fused: Vec::new(),
         }
+    }
+
+    /// The pairs of factors at a module: how far into its outputs each stands, and how many
+    /// outputs it has.
+    pub fn parts(&self, module: Module, shape: &BackboneShape) -> Vec<(usize, usize)> {
+        let (_, outputs) = shape.module_dims(module);
+        if self.fused.is_empty() || !is_fused(module) {
+            return vec![(0, outputs)];
+        }
+        let mut start = 0;
+        let mut parts = Vec::new();
+        for site in LinearSite::FUSED {
+            let (_, outputs) = shape.linear_dims(site);
+            if self.fused.contains(&site) {
+                parts.push((start, outputs));
+            }
+            start += outputs;
+        }
+        parts
     }
 
     /// Rank at `module`.
@@ -122,6 +146,10 @@ impl LoraConfig {
     }
 }
 
+const fn is_fused(module: Module) -> bool {
+    matches!(module, Module::Linear { site: LinearSite::QueryKeyValue, .. })
+}
+
 impl MethodSpec for LoraConfig {
     fn kind(&self) -> &'static str {
         "lora"
@@ -138,6 +166,18 @@ impl MethodSpec for LoraConfig {
         spec::dropout("lora_dropout", self.lora_dropout)?;
         let fits = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
         spec::targets(&self.targets, shape, fits, "a LoRA updates linear layers and embedding tables")?;
+        if let Some(site) = self.fused.iter().find(|site| !LinearSite::FUSED.contains(site)) {
+            let expected = "query, key and value may have factors of their own".to_owned();
+            return Err(MethodError::Field { field: "fused", found: site.to_string(), expected });
+        }
+        let plain = !self.use_gating && self.dora.is_none() && !self.lora_bias;
+        if !self.fused.is_empty() && !plain {
+            return Err(MethodError::Field {
+                field: "fused",
+                found: "used with a gate, DoRA or a bias".to_owned(),
+                expected: "parts of a fused projection have plain factors in this version".to_owned(),
+            });
+        }
         spec::patterns(&self.patterns, &self.targets)
     }
 
@@ -147,8 +187,9 @@ impl MethodSpec for LoraConfig {
             let ((inputs, outputs), r) = (shape.module_dims(module), self.rank(module));
             let mut push =
                 |part: &str, dims: &[usize]| slots.push(Slot::new(Place::Module(module), part, dims));
-            push("lora_a", &[r, inputs]);
-            push("lora_b", &[outputs, r]);
+            let parts = self.parts(module, shape);
+            push("lora_a", &[parts.len() * r, inputs]);
+            push("lora_b", &[parts.iter().map(|(_, outputs)| outputs).sum(), r]);
             if self.lora_bias {
                 push("lora_b_bias", &[outputs]);
             }

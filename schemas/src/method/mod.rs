@@ -11,6 +11,7 @@ mod boft;
 mod bottleneck;
 mod fusion;
 mod ia3;
+mod llama_adapter;
 mod loha;
 mod lokr;
 mod lora;
@@ -35,6 +36,7 @@ pub use bottleneck::{
 };
 pub use fusion::FusionConfig;
 pub use ia3::Ia3Config;
+pub use llama_adapter::{LlamaAdapterConfig, PromptGate, PromptJoin};
 pub use loha::LohaConfig;
 pub use lokr::{KroneckerFactor, LokrConfig};
 pub use lora::{Dora, LoraConfig, LoraInit, LoraPattern};
@@ -78,6 +80,8 @@ pub enum Method {
     Prefix(PrefixConfig),
     /// Learned tokens in front of the input (Lester et al. 2021).
     Prompt(PromptConfig),
+    /// Learned tokens beside every attention, behind gates (Zhang et al. 2023).
+    LlamaAdapter(LlamaAdapterConfig),
     /// Interventions on hidden states (Wu et al. 2024).
     Reft(ReftConfig),
     /// Learned rows of an embedding table.
@@ -92,7 +96,7 @@ pub enum Method {
 
 impl Method {
     /// Every value that [`kind`](MethodSpec::kind) can have.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 17] = [
         "bottleneck",
         "lora",
         "adalora",
@@ -104,6 +108,7 @@ impl Method {
         "vera",
         "prefix",
         "prompt",
+        "llama-adapter",
         "reft",
         "tokens",
         "replace",
@@ -125,6 +130,7 @@ impl Method {
             Self::Vera(config) => config,
             Self::Prefix(config) => config,
             Self::Prompt(config) => config,
+            Self::LlamaAdapter(config) => config,
             Self::Reft(config) => config,
             Self::Tokens(config) => config,
             Self::Replace(config) => config,

@@ -2,7 +2,7 @@
 //!
 //! Li & Liang, "Prefix-Tuning: Optimizing Continuous Prompts for Generation" (2021).
 //! Either one flat vector, or the output of a small network (*reparameterised*).
-//! Layout of the vector: `[prefix_length, 2 · layers, heads, width of a head]`, keys
+//! Layout of the vector: `[prefix_length, 2 · layers, heads of keys, width of a head]`, keys
 //! of layer `i` at `2 i`, values at `2 i + 1`. Field names follow `PrefixTuningConfig`
 //! of `adapters`.
 
@@ -99,7 +99,7 @@ impl MethodSpec for PrefixConfig {
 
     fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {
         let (h, layers) = (shape.hidden_size, self.layers(shape));
-        let width = 2 * layers.len() * h;
+        let width = 2 * layers.len() * shape.kv_width();
         let mut slots = Vec::new();
         let mut push = |place, part: &str, dims: &[usize]| slots.push(Slot::new(place, part, dims));
         match self.bottleneck_size {

@@ -40,6 +40,13 @@ impl ReplaceConfig {
         Self::select("full", shape, |module, _| module != Module::Pooler)
     }
 
+    /// Those of the tensors that a backbone has.
+    #[must_use]
+    pub fn among(mut self, has: impl Fn(&str) -> bool) -> Self {
+        self.tensors.retain(|tensor| has(tensor));
+        self
+    }
+
     fn select(name: &str, shape: &BackboneShape, wanted: impl Fn(Module, &str) -> bool) -> Self {
         let tensors = Module::all(shape)
             .into_iter()

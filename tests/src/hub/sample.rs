@@ -21,6 +21,8 @@ pub const TINY_BERT: BackboneShape = BackboneShape {
     vocab_size: 100,
     max_positions: 64,
     token_types: 2,
+    num_kv_heads: None,
+    head_dim: None,
 };
 
 /// A base model with the dimensions of [`TINY_BERT`] and weights of its own.

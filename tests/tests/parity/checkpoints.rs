@@ -11,7 +11,7 @@ use hub_client::{
     model::{Mode, StitchedModel},
 };
 use hub_schemas::{
-    backbone::{LinearSite, Targets},
+    backbone::{Architecture, LinearSite, Targets},
     head::{ClassificationHead, Head},
     layout::{Format, head_slots, method_slots, native_format},
     manifest::BaseModel,
@@ -80,7 +80,7 @@ fn every_method_is_read_back_as_it_was_written() {
     let tiny = tiny();
     let flexible = Head::Classification(ClassificationHead::flexible(2));
     let pooled = Head::Classification(ClassificationHead::pooled(2));
-    let every = LoraConfig::on(3, 6.0, Targets::everywhere(&LinearSite::ALL, 2));
+    let every = LoraConfig::on(3, 6.0, Targets::everywhere(&Architecture::Bert.linear_sites(), 2));
     let one = Targets::in_layers(&[LinearSite::Query, LinearSite::Value], [1]);
     let one = LoraConfig { use_rslora: true, ..LoraConfig::on(2, 5.0, one) };
     let cases = [

@@ -10,7 +10,7 @@ use hub_client::{
     model::{Mode, StitchedModel},
 };
 use hub_schemas::{
-    backbone::{LinearSite, Targets},
+    backbone::{Architecture, LinearSite, Targets},
     head::{
         ClassificationHead, DependencyParsingHead, EmbeddingHead, Head, LanguageModelHead,
         MultipleChoiceHead, Pooling, QuestionAnsweringHead, TaggingHead,
@@ -119,8 +119,10 @@ fn of_bottlenecks_in_every_arrangement() {
 
 #[test]
 fn of_loras_on_every_linear_layer() {
-    let lora =
-        LoraConfig { lora_dropout: 0.1, ..LoraConfig::on(2, 4.0, Targets::everywhere(&LinearSite::ALL, 2)) };
+    let lora = LoraConfig {
+        lora_dropout: 0.1,
+        ..LoraConfig::on(2, 4.0, Targets::everywhere(&Architecture::Bert.linear_sites(), 2))
+    };
     check(&Method::Lora(lora), Some(&Head::Classification(ClassificationHead::pooled(3))));
 }
 

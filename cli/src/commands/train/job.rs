@@ -22,16 +22,19 @@ const MAX_NAME: usize = 64;
 
 /// Brings flags and defaults together.
 pub(super) fn resolve(args: TrainArgs, base: PathBuf) -> anyhow::Result<TrainingJob> {
-    let shape = BaseFolder::open(&base)?.config().shape;
-    let method = method(&args.method, &shape)?;
+    let folder = BaseFolder::open(&base)?;
+    let architecture = folder.config().architecture;
+    let method = method(&args.method, architecture, &folder.config().shape)?;
     let output = args.output.unwrap_or_default();
     let facts = facts(args.facts, &output)?;
     let mut options = options(&args.steering, &method);
     options.validation_share = args.data.validation_share;
     let pooling = match args.method.pooling {
         Some(PoolingName::First) => Pooling::First,
+        Some(PoolingName::Last) => Pooling::Last,
         Some(PoolingName::Mean) => Pooling::Mean,
         None if method == Method::LastLayer => Pooling::Mean,
+        None if architecture.is_decoder() => Pooling::Last,
         Some(PoolingName::Pooler) | None => Pooling::Pooler,
     };
     let existing = match (args.resume, args.overwrite) {

@@ -1,10 +1,11 @@
 //! From `--method` and its flags to a typed configuration.
 
 use hub_schemas::{
-    backbone::{BackboneShape, LinearSite, Targets},
+    backbone::{Architecture, BackboneShape, LinearSite, Targets},
+    layout::prompt_join,
     method::{
-        BottleneckConfig, Dora, Ia3Config, LoraConfig, Method, PrefixConfig, PromptConfig, PromptPlace,
-        ReftConfig, Scaling, UnionConfig,
+        BottleneckConfig, Dora, Ia3Config, LlamaAdapterConfig, LoraConfig, Method, PrefixConfig,
+        PromptConfig, PromptGate, PromptPlace, ReftConfig, Scaling, UnionConfig,
     },
 };
 
@@ -36,10 +37,15 @@ const BOTTLENECKS: &[MethodName] = &[
 ];
 const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Noreft, M::Direft, M::Unipelt];
 const SCALED: &[MethodName] = &[M::Lora, M::Dora];
-const PROMPTED: &[MethodName] = &[M::Prefix, M::PrefixFlat, M::Prompt, M::Mam, M::Unipelt];
+const PROMPTED: &[MethodName] =
+    &[M::Prefix, M::PrefixFlat, M::Prompt, M::LlamaAdapter, M::LlamaAdapterHeads, M::Mam, M::Unipelt];
 
-/// The configuration that `args` ask for on a backbone of this shape.
-pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method, UserError> {
+/// The configuration that `args` ask for on a backbone of this kind.
+pub(super) fn method(
+    args: &MethodArgs,
+    architecture: Architecture,
+    shape: &BackboneShape,
+) -> Result<Method, UserError> {
     refuse_misplaced(args)?;
     let factor = |default| args.reduction_factor.unwrap_or(default);
     let bottleneck = |config| Ok(Method::Bottleneck(config));
@@ -51,13 +57,11 @@ pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method,
         M::AdapterPlus => bottleneck(Bn::adapter_plus(factor(96.0))),
         M::Compacter => bottleneck(Bn::compacter(factor(32.0))),
         M::CompacterPlusPlus => bottleneck(Bn::compacter_plus_plus(factor(32.0))),
-        M::Lora => Ok(Method::Lora(lora(args, shape))),
-        M::Dora => Ok(Method::Lora(LoraConfig { dora: Some(Dora::Scaled), ..lora(args, shape) })),
-        M::Ia3 => {
-            let outputs = [LinearSite::Key, LinearSite::Value, LinearSite::FfnUp];
-            let outputs = Targets::everywhere(&outputs, shape.num_layers);
-            Ok(Method::Ia3(Ia3Config { outputs, inputs: Targets::default(), use_gating: false, alpha: 1.0 }))
+        M::Lora => Ok(Method::Lora(lora(args, architecture, shape))),
+        M::Dora => {
+            Ok(Method::Lora(LoraConfig { dora: Some(Dora::Scaled), ..lora(args, architecture, shape) }))
         }
+        M::Ia3 => Ok(Method::Ia3(ia3(architecture, shape))),
         M::Prefix => Ok(Method::Prefix(prefix(args, 30, Some(512)))),
         M::PrefixFlat => Ok(Method::Prefix(prefix(args, 30, None))),
         M::Prompt => Ok(Method::Prompt(PromptConfig {
@@ -66,6 +70,12 @@ pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method,
             init_range: 0.5,
             drops_token_types: false,
         })),
+        M::LlamaAdapter => {
+            Ok(Method::LlamaAdapter(llama_adapter(args, PromptGate::Scalar, architecture, shape)))
+        }
+        M::LlamaAdapterHeads => {
+            Ok(Method::LlamaAdapter(llama_adapter(args, PromptGate::HeadTanh, architecture, shape)))
+        }
         M::Noreft => Ok(Method::Reft(reft(args, true))),
         M::Direft => Ok(Method::Reft(reft(args, false))),
         M::Mam => {
@@ -94,16 +104,45 @@ fn refuse_misplaced(args: &MethodArgs) -> Result<(), UserError> {
 }
 
 /// One set, one spelling: the order of flags must not change the digest.
-fn targets(args: &MethodArgs, shape: &BackboneShape) -> Targets {
+fn targets(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) -> Targets {
     if args.targets.is_empty() {
-        return Targets::everywhere(&[LinearSite::Query, LinearSite::Value], shape.num_layers);
+        return Targets::everywhere(&architecture.default_targets(), shape.num_layers);
     }
     Targets::everywhere(&args.targets, shape.num_layers)
 }
 
-fn lora(args: &MethodArgs, shape: &BackboneShape) -> LoraConfig {
+/// PEFT's defaults: in decoders the input of the last projection is scaled, in encoders the
+/// output of the first.
+fn ia3(architecture: Architecture, shape: &BackboneShape) -> Ia3Config {
+    let everywhere = |sites: &[LinearSite]| Targets::everywhere(sites, shape.num_layers);
+    let (outputs, inputs) = match architecture {
+        Architecture::Gpt2 => (everywhere(&[LinearSite::QueryKeyValue]), everywhere(&[LinearSite::FfnDown])),
+        decoder if decoder.is_decoder() => {
+            (everywhere(&[LinearSite::Key, LinearSite::Value]), everywhere(&[LinearSite::FfnDown]))
+        }
+        _ => (everywhere(&[LinearSite::Key, LinearSite::Value, LinearSite::FfnUp]), Targets::default()),
+    };
+    Ia3Config { outputs, inputs, use_gating: false, alpha: 1.0 }
+}
+
+/// Prompts in all layers but the two lowest, as the authors have it for 32.
+fn llama_adapter(
+    args: &MethodArgs,
+    gate: PromptGate,
+    architecture: Architecture,
+    shape: &BackboneShape,
+) -> LlamaAdapterConfig {
+    LlamaAdapterConfig {
+        adapter_len: args.prompt_length.unwrap_or(10),
+        adapter_layers: shape.num_layers.saturating_sub(2).max(1),
+        gate,
+        join: prompt_join(gate, architecture),
+    }
+}
+
+fn lora(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) -> LoraConfig {
     let rank = args.rank.unwrap_or(8);
-    LoraConfig::on(rank, args.alpha.unwrap_or(2.0 * rank as f64), targets(args, shape))
+    LoraConfig::on(rank, args.alpha.unwrap_or(2.0 * rank as f64), targets(args, architecture, shape))
 }
 
 fn prefix(args: &MethodArgs, length: usize, bottleneck_size: Option<usize>) -> PrefixConfig {

@@ -1,7 +1,7 @@
 //! `LoRAConfig` and what the library builds on it: (IA)³, `VeRA`, `DoRA`.
 
 use hub_schemas::{
-    backbone::{LinearSite, Module, Targets},
+    backbone::{Architecture, LinearSite, Module, Targets},
     method::{Dora, Ia3Config, LoraConfig, LoraInit, Method, VeraConfig, VeraScaling},
 };
 use serde_json::{Map, Value, json};
@@ -20,13 +20,18 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Method,
     let dora = fields.bool_or("use_dora", false)?.then_some(Dora::Unscaled);
     let init = fields.text("init_weights")?.unwrap_or_default();
     let vera = fields.number("vera_d")?.zip(fields.number("vera_b")?);
-    let targets = parse_targets(reading, &mut fields)?;
+    let (targets, fused) = parse_targets(reading, &mut fields)?;
+    if !fused.is_empty() && (mode != "add" || use_gating || dora.is_some() || vera.is_some()) {
+        let reason = "adapts queries, keys and values in one matrix: only a plain LoRA is supported there";
+        return Err(fields.wrong("attn_matrices", reason));
+    }
     let method = match (mode.as_str(), vera) {
         ("add", None) => Method::Lora(LoraConfig {
             lora_dropout: dropout,
             dora,
             use_gating,
             init: if init == "bert" { LoraInit::Bert } else { LoraInit::Lora },
+            fused,
             ..LoraConfig::on(r, alpha, targets)
         }),
         ("add", Some((d_initial, b_initial))) => {
@@ -47,7 +52,11 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Method,
     Ok(method)
 }
 
-fn parse_targets(reading: &Reading<'_>, fields: &mut Fields) -> Result<Targets, CheckpointError> {
+/// The adapted modules, and which parts of them where one projects queries, keys and values.
+fn parse_targets(
+    reading: &Reading<'_>,
+    fields: &mut Fields,
+) -> Result<(Targets, Vec<LinearSite>), CheckpointError> {
     let leave_out = fields.counts("leave_out")?.unwrap_or_default();
     let attention = fields.bool_or("selfattn_lora", true)?;
     let mut sites = Vec::new();
@@ -65,19 +74,35 @@ fn parse_targets(reading: &Reading<'_>, fields: &mut Fields) -> Result<Targets, 
             sites.push(site);
         }
     }
+    let mut fused = Vec::new();
+    if reading.architecture.has(Module::Linear { layer: 0, site: LinearSite::QueryKeyValue })
+        && !sites.is_empty()
+    {
+        fused = std::mem::replace(&mut sites, vec![LinearSite::QueryKeyValue]);
+        fused.sort_unstable();
+        fused.dedup();
+    }
+    let [intermediate, output] = reading.architecture.adapters_ffn_sites();
     if fields.bool_or("intermediate_lora", false)? {
-        sites.push(LinearSite::FfnUp);
+        sites.push(intermediate);
     }
     if fields.bool_or("output_lora", false)? {
-        sites.push(LinearSite::FfnDown);
+        sites.push(output);
     }
     let layers = (0..reading.num_layers).filter(|layer| !leave_out.contains(layer));
-    Ok(Targets::in_layers(&sites, layers))
+    Ok((Targets::in_layers(&sites, layers), fused))
 }
 
 /// What all three have.
-fn common(targets: &Targets, num_layers: usize) -> Map<String, Value> {
-    let at = |site| targets.iter().any(|m| matches!(m, Module::Linear { site: s, .. } if s == site));
+fn common(
+    architecture: Architecture,
+    targets: &Targets,
+    fused: &[LinearSite],
+    num_layers: usize,
+) -> Map<String, Value> {
+    let [intermediate, output] = architecture.adapters_ffn_sites();
+    let is_at = |site| targets.iter().any(|m| matches!(m, Module::Linear { site: s, .. } if s == site));
+    let at = |site| is_at(site) || fused.contains(&site);
     let matrices: Vec<&str> = [(LinearSite::Query, "q"), (LinearSite::Key, "k"), (LinearSite::Value, "v")]
         .into_iter()
         .filter(|(site, _)| at(*site))
@@ -89,8 +114,8 @@ fn common(targets: &Targets, num_layers: usize) -> Map<String, Value> {
     json.insert("architecture".into(), json!("lora"));
     json.insert("selfattn_lora".into(), json!(!matrices.is_empty()));
     json.insert("attn_matrices".into(), json!(matrices));
-    json.insert("intermediate_lora".into(), json!(at(LinearSite::FfnUp)));
-    json.insert("output_lora".into(), json!(at(LinearSite::FfnDown)));
+    json.insert("intermediate_lora".into(), json!(at(intermediate)));
+    json.insert("output_lora".into(), json!(at(output)));
     json.insert("leave_out".into(), json!(left_out));
     json
 }
@@ -102,7 +127,7 @@ fn with(mut json: Map<String, Value>, fields: Value) -> Value {
     Value::Object(json)
 }
 
-pub(super) fn lora(config: &LoraConfig, num_layers: usize) -> Value {
+pub(super) fn lora(architecture: Architecture, config: &LoraConfig, num_layers: usize) -> Value {
     let mut fields = json!({
         "alpha": super::number(config.lora_alpha),
         "composition_mode": "add",
@@ -115,10 +140,10 @@ pub(super) fn lora(config: &LoraConfig, num_layers: usize) -> Value {
     if config.dora.is_some() {
         fields["use_dora"] = json!(true);
     }
-    with(common(&config.targets, num_layers), fields)
+    with(common(architecture, &config.targets, &config.fused, num_layers), fields)
 }
 
-pub(super) fn ia3(config: &Ia3Config, num_layers: usize) -> Value {
+pub(super) fn ia3(architecture: Architecture, config: &Ia3Config, num_layers: usize) -> Value {
     let fields = json!({
         "alpha": super::number(config.alpha),
         "composition_mode": "scale",
@@ -127,10 +152,10 @@ pub(super) fn ia3(config: &Ia3Config, num_layers: usize) -> Value {
         "r": 1,
         "use_gating": config.use_gating,
     });
-    with(common(&config.outputs, num_layers), fields)
+    with(common(architecture, &config.outputs, &[], num_layers), fields)
 }
 
-pub(super) fn vera(config: &VeraConfig, num_layers: usize) -> Value {
+pub(super) fn vera(architecture: Architecture, config: &VeraConfig, num_layers: usize) -> Value {
     let fields = json!({
         "alpha": super::number(config.alpha.unwrap_or(config.r as f64)),
         "composition_mode": "add",
@@ -142,5 +167,5 @@ pub(super) fn vera(config: &VeraConfig, num_layers: usize) -> Value {
         "vera_b": config.b_initial,
         "vera_d": config.d_initial,
     });
-    with(common(&config.targets, num_layers), fields)
+    with(common(architecture, &config.targets, &[], num_layers), fields)
 }

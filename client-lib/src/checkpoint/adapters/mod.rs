@@ -10,7 +10,10 @@ mod reft;
 
 use std::path::Path;
 
-use hub_schemas::method::{Activation, Method, UnionConfig};
+use hub_schemas::{
+    backbone::Architecture,
+    method::{Activation, Method, UnionConfig},
+};
 use serde_json::{Map, Value, json};
 
 use super::{CheckpointError, fields::Fields};
@@ -27,6 +30,8 @@ pub(super) struct Reading<'a> {
     pub(super) num_layers: usize,
     /// Whether the configuration is a part of a union.
     pub(super) in_union: bool,
+    /// The model's architecture.
+    pub(super) architecture: Architecture,
 }
 
 impl Reading<'_> {
@@ -96,17 +101,17 @@ impl Reading<'_> {
 }
 
 /// The `config` object of a method; `None` for one that the library does not have.
-pub(super) fn config(method: &Method, num_layers: usize) -> Option<Value> {
+pub(super) fn config(architecture: Architecture, method: &Method, num_layers: usize) -> Option<Value> {
     Some(match method {
         Method::Bottleneck(config) => bottleneck::json(config),
-        Method::Lora(config) => low_rank::lora(config, num_layers),
-        Method::Ia3(config) => low_rank::ia3(config, num_layers),
-        Method::Vera(config) => low_rank::vera(config, num_layers),
+        Method::Lora(config) => low_rank::lora(architecture, config, num_layers),
+        Method::Ia3(config) => low_rank::ia3(architecture, config, num_layers),
+        Method::Vera(config) => low_rank::vera(architecture, config, num_layers),
         Method::Prefix(config) => prompts::prefix(config),
         Method::Prompt(config) => prompts::prompt(config),
         Method::Reft(config) => reft::json(config),
         Method::Union(union) => {
-            let parts = union.parts.iter().map(|part| config(part, num_layers));
+            let parts = union.parts.iter().map(|part| config(architecture, part, num_layers));
             json!({ "architecture": "union", "configs": parts.collect::<Option<Vec<_>>>()? })
         }
         Method::AdaLora(_)
@@ -115,6 +120,7 @@ pub(super) fn config(method: &Method, num_layers: usize) -> Option<Value> {
         | Method::Oft(_)
         | Method::Boft(_)
         | Method::Tokens(_)
+        | Method::LlamaAdapter(_)
         | Method::Replace(_)
         | Method::LastLayer => return None,
     })

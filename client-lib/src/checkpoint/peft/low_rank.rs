@@ -94,7 +94,7 @@ fn find(patterns: &[(regex::Regex, f64)], path: &str) -> Option<f64> {
 pub(super) fn render(architecture: Architecture, config: &LoraConfig, num_layers: usize) -> Value {
     let mut json = json!({
         "bias": "none",
-        "fan_in_fan_out": false,
+        "fan_in_fan_out": architecture.transposes_weights(),
         "init_lora_weights": true,
         "lora_alpha": whole(config.lora_alpha),
         "lora_dropout": config.lora_dropout,

@@ -1,5 +1,6 @@
 //! PEFT's `adapter_config.json`, read by PEFT's own rules: one file per family of types.
 
+mod adaption;
 mod low_rank;
 mod orthogonal;
 mod products;
@@ -48,7 +49,13 @@ impl<'a> File<'a> {
             weights.header.tensors.keys().any(|name| name.starts_with(&prefix))
         };
         let prefixed = Architecture::ALL.into_iter().find(|&a| starts(a));
-        let architecture = prefixed.unwrap_or(Architecture::Bert);
+        // Without a prefix the paths of the blocks tell; where there are none, nothing does.
+        let names = |a: Architecture| weights.header.tensors.keys().any(|name| a.layer_of(name).is_some());
+        let bare = || Architecture::ALL.into_iter().find(|&a| names(a));
+        // A prompt with a head: `score` stands on every decoder, and on nothing else.
+        let decoder = || weights.header.tensors.contains_key("base_model.score.weight");
+        let head = || decoder().then_some(Architecture::Llama);
+        let architecture = prefixed.or_else(bare).or_else(head).unwrap_or(Architecture::Bert);
         let last = weights.header.tensors.keys().filter_map(|name| architecture.layer_of(name)).max();
         Self {
             weights,
@@ -60,7 +67,7 @@ impl<'a> File<'a> {
 
     /// Every module that the backbone may have.
     fn modules(&self) -> Vec<Module> {
-        Module::in_layers(self.num_layers)
+        self.architecture.modules(self.num_layers)
     }
 
     /// A module's path in the model that was adapted.
@@ -117,10 +124,11 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
         "IA3" => scaling::parse(&mut fields, &file)?,
         "PROMPT_TUNING" | "P_TUNING" => prompts::parse(&mut fields, &file, false, task_type.as_deref())?,
         "PREFIX_TUNING" => prompts::parse(&mut fields, &file, true, task_type.as_deref())?,
+        "ADAPTION_PROMPT" => adaption::parse(&mut fields, &file)?,
         other => {
             let reason = format!(
                 "is `{other}`; this version reads LORA, ADALORA, LOHA, LOKR, VERA, OFT, BOFT, IA3, \
-                 TRAINABLE_TOKENS, PROMPT_TUNING, P_TUNING and PREFIX_TUNING"
+                 TRAINABLE_TOKENS, PROMPT_TUNING, P_TUNING, PREFIX_TUNING and ADAPTION_PROMPT"
             );
             return Err(fields.wrong("peft_type", reason));
         }
@@ -198,6 +206,7 @@ pub(super) fn render(
             Method::Ia3(config) => own = Some(scaling::render(architecture, config, num_layers)),
             Method::Prompt(config) => own = Some(prompts::prompt(config)),
             Method::Prefix(config) => own = Some(prompts::prefix(config)),
+            Method::LlamaAdapter(config) => own = Some(adaption::render(architecture, config)),
             Method::Replace(config) => copies.extend(config.tensors.iter().cloned()),
             _ => return None,
         }

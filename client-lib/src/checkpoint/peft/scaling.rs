@@ -27,7 +27,7 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
 pub(super) fn render(architecture: Architecture, config: &Ia3Config, num_layers: usize) -> Value {
     let all: Targets = config.outputs.iter().chain(config.inputs.iter()).collect();
     json!({
-        "fan_in_fan_out": false,
+        "fan_in_fan_out": architecture.transposes_weights(),
         "feedforward_modules": target_modules(architecture, &config.inputs, num_layers),
         "init_ia3_weights": true,
         "peft_type": "IA3",

@@ -123,7 +123,7 @@ pub(super) fn target_modules(
     targets: &Targets,
     num_layers: usize,
 ) -> Vec<String> {
-    let all = Module::in_layers(num_layers);
+    let all = architecture.modules(num_layers);
     let mut modules = Vec::new();
     for module in targets.iter() {
         let path = architecture.module_path(module);

@@ -119,7 +119,7 @@ impl SubLayerAdapter for Place {
         if config.is_parallel {
             return Ok(Entry { input: at.residual.clone(), residual: at.residual.clone() });
         }
-        let input = if config.original_ln_before { at.norm.forward_sum(z, at.residual)? } else { z.clone() };
+        let input = if config.original_ln_before { at.join(z)? } else { z.clone() };
         let residual = match config.residual_before_ln {
             InnerResidual::AdapterInput => input.clone(),
             InnerResidual::PostAdd if config.original_ln_before => (z + at.residual)?,
@@ -147,6 +147,6 @@ impl SubLayerAdapter for Place {
 
     fn leave(&self, at: &SubLayerInput<'_>, z: &Tensor, output: &Tensor) -> Result<Tensor> {
         let output = if self.config.is_parallel { (output + z)? } else { output.clone() };
-        if self.config.original_ln_after { at.norm.forward_sum(&output, at.residual) } else { Ok(output) }
+        if self.config.original_ln_after { at.join(&output) } else { Ok(output) }
     }
 }

@@ -3,7 +3,7 @@
 //! The index counts modules, those without weights included.
 
 use super::{Format, Head, Inexpressible, Subject, TensorSpec, head_slots, spec};
-use crate::head::{LanguageModelHead, LinearStack};
+use crate::head::{LanguageModelHead, LinearStack, Pooling};
 
 /// The tensors of `head` under the subject's name.
 pub(in crate::layout) fn weights(
@@ -13,6 +13,12 @@ pub(in crate::layout) fn weights(
     // The library knows regression as a classification with a single output.
     if matches!(head, Head::Regression(config) if config.num_labels != 1) {
         let what = "a `regression` head with several outputs".to_owned();
+        return Err(Inexpressible { format: Format::Adapters, what });
+    }
+    // One word for both: the first token in an encoder, the last in a decoder.
+    let other = if subject.architecture.is_decoder() { Pooling::First } else { Pooling::Last };
+    if head.pooling() == Some(other) && !matches!(head, Head::Embedding(_)) {
+        let what = format!("a `{}` head on another token than the library reads", head.kind());
         return Err(Inexpressible { format: Format::Adapters, what });
     }
     let slots = head_slots(head, subject.shape.hidden_size);

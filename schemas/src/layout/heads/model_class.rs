@@ -35,6 +35,8 @@ enum Family {
     Bert,
     Roberta,
     XlmRoberta,
+    Gpt2,
+    Llama,
 }
 
 /// A `transformers` class with a head, such as `BertForTokenClassification`.
@@ -97,13 +99,15 @@ impl HeadTask {
 }
 
 impl Family {
-    const ALL: [Self; 3] = [Self::Bert, Self::Roberta, Self::XlmRoberta];
+    const ALL: [Self; 5] = [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama];
 
     const fn word(self) -> &'static str {
         match self {
             Self::Bert => "Bert",
             Self::Roberta => "Roberta",
             Self::XlmRoberta => "XLMRoberta",
+            Self::Gpt2 => "GPT2",
+            Self::Llama => "Llama",
         }
     }
 
@@ -112,6 +116,8 @@ impl Family {
             Architecture::Bert => Self::Bert,
             Architecture::Roberta => Self::Roberta,
             Architecture::XlmRoberta => Self::XlmRoberta,
+            Architecture::Gpt2 => Self::Gpt2,
+            Architecture::Llama => Self::Llama,
         }
     }
 }
@@ -163,6 +169,9 @@ impl ModelClass {
             HeadTask::MaskedLm => {
                 Head::MaskedLm(language_model(LanguageModelHead::masked(vocab_size, hidden_size)))
             }
+            HeadTask::CausalLm if self.is_decoder() => {
+                Head::CausalLm(LanguageModelHead::table(vocab_size, hidden_size))
+            }
             HeadTask::CausalLm => {
                 Head::CausalLm(language_model(LanguageModelHead::causal(vocab_size, hidden_size)))
             }
@@ -184,7 +193,13 @@ impl ModelClass {
         match self.family {
             Family::Bert => ClassificationHead::pooled(num_labels),
             Family::Roberta | Family::XlmRoberta => ClassificationHead::flexible(num_labels),
+            Family::Gpt2 | Family::Llama => ClassificationHead::last(num_labels),
         }
+    }
+
+    /// Whether the language model is nothing but a table behind the last norm.
+    const fn is_decoder(self) -> bool {
+        matches!(self.family, Family::Gpt2 | Family::Llama)
     }
 
     /// Whether `head` computes what this class's own head computes.
@@ -199,6 +214,9 @@ impl ModelClass {
             Head::MultipleChoice(config) => config.layers == 1 && config.pooling == Pooling::Pooler,
             Head::Tagging(config) => config.layers == 1,
             Head::QuestionAnswering(config) => config.layers == 1,
+            Head::CausalLm(config) if self.is_decoder() => {
+                (config.layers, config.layer_norm, config.bias) == (1, false, false)
+            }
             Head::MaskedLm(config) | Head::CausalLm(config) => {
                 (config.layers, config.layer_norm, config.bias) == (2, true, true)
                     && config.activation == Some(Activation::Gelu)
@@ -226,6 +244,9 @@ impl ModelClass {
         let (module, rest) = part.split_once('.').unwrap_or((part, ""));
         let plain = |path: &str| (format!("{path}.{rest}"), None);
         match (self.task, self.family, module) {
+            (HeadTask::CausalLm, Family::Gpt2 | Family::Llama, _) => plain("lm_head"),
+            (HeadTask::SequenceClassification, Family::Gpt2 | Family::Llama, _)
+            | (HeadTask::TokenClassification, Family::Llama, _) => plain("score"),
             (HeadTask::MaskedLm | HeadTask::CausalLm, family, _) => language_model_names(family, part),
             (HeadTask::QuestionAnswering, ..) => plain("qa_outputs"),
             (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta, "0") => {
@@ -244,7 +265,7 @@ impl ModelClass {
 fn language_model_names(family: Family, part: &str) -> (String, Option<String>) {
     let (root, transform, norm) = match family {
         Family::Bert => ("cls.predictions", "cls.predictions.transform", "LayerNorm"),
-        Family::Roberta | Family::XlmRoberta => ("lm_head", "lm_head", "layer_norm"),
+        _ => ("lm_head", "lm_head", "layer_norm"),
     };
     match part {
         "decoder.bias" => (format!("{root}.bias"), Some(format!("{root}.decoder.bias"))),
@@ -263,7 +284,7 @@ impl fmt::Display for ModelClass {
             (HeadTask::QuestionAnswering, _) => "ForQuestionAnswering",
             (HeadTask::MultipleChoice, _) => "ForMultipleChoice",
             (HeadTask::MaskedLm, _) => "ForMaskedLM",
-            (HeadTask::CausalLm, Family::Bert) => "LMHeadModel",
+            (HeadTask::CausalLm, Family::Bert | Family::Gpt2) => "LMHeadModel",
             (HeadTask::CausalLm, _) => "ForCausalLM",
         };
         f.pad(&format!("{}{suffix}", self.family.word()))

@@ -1,0 +1,123 @@
+//! LLaMA (Touvron et al. 2023) and what is built like it, such as SmolLM, as `transformers` stores it.
+
+use hub_schemas::backbone::{Architecture, BackboneShape, Module, SubLayer, Table};
+use serde_json::{Map, Value, json};
+
+use super::{
+    BackboneTensor, ConfigError, NormKind, NormOrder, Positions, Rope, RopeScaling, TransformerConfig, count,
+    flag, fraction, only, optional_count, shown, tensor,
+};
+
+pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+    let shape = BackboneShape {
+        hidden_size: count(json, "hidden_size")?,
+        num_layers: count(json, "num_hidden_layers")?,
+        num_heads: count(json, "num_attention_heads")?,
+        intermediate_size: count(json, "intermediate_size")?,
+        vocab_size: count(json, "vocab_size")?,
+        max_positions: optional_count(json, "max_position_embeddings")?.unwrap_or(2048),
+        token_types: 0,
+        num_kv_heads: optional_count(json, "num_key_value_heads")?,
+        head_dim: optional_count(json, "head_dim")?,
+    };
+    // One dimension is stated in one way only, so that equal shapes are equal.
+    let shape = BackboneShape {
+        num_kv_heads: shape.num_kv_heads.filter(|&heads| heads != shape.num_heads),
+        head_dim: shape.head_dim.filter(|&width| width * shape.num_heads != shape.hidden_size),
+        ..shape
+    };
+    shape.validate()?;
+    if !shape.head_width().is_multiple_of(2) {
+        return Err(ConfigError::Field {
+            key: "head_dim",
+            found: shape.head_width().to_string(),
+            expected: "rotary positions need heads of an even width",
+        });
+    }
+    only(json, "partial_rotary_factor", &json!(1.0))?;
+    Ok(TransformerConfig {
+        architecture: Architecture::Llama,
+        shape,
+        positions: Positions::Rotary(rope(json)?),
+        norm_order: NormOrder::Pre,
+        norm_kind: NormKind::Rms,
+        is_causal: true,
+        attention_bias: flag(json, "attention_bias")?,
+        ffn_bias: flag(json, "mlp_bias")?,
+        padding_id: json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(0) as u32,
+        norm_eps: fraction(json, "rms_norm_eps", 1e-6)?,
+        attention_dropout: fraction(json, "attention_dropout", 0.0)?,
+        activation: json.get("hidden_act").and_then(Value::as_str).unwrap_or("silu").parse()?,
+    })
+}
+
+/// The base and the scaling: beside each other, or together as newer configurations have them.
+fn rope(json: &Map<String, Value>) -> Result<Rope, ConfigError> {
+    let object = |key: &str| json.get(key).and_then(Value::as_object);
+    let parameters = object("rope_parameters").or_else(|| object("rope_scaling"));
+    let number = |key: &'static str| {
+        let value = parameters.and_then(|p| p.get(key));
+        value.and_then(Value::as_f64).filter(|n| *n > 0.0 && n.is_finite()).ok_or_else(|| {
+            ConfigError::Field {
+                key,
+                found: shown(value),
+                expected: "the scaling of rotary positions needs a positive number here",
+            }
+        })
+    };
+    let theta = match (json.get("rope_theta"), parameters.and_then(|p| p.get("rope_theta"))) {
+        (None | Some(Value::Null), None) => 10_000.0,
+        (Some(value), _) | (None, Some(value)) => {
+            value.as_f64().filter(|n| *n > 0.0 && n.is_finite()).ok_or_else(|| ConfigError::Field {
+                key: "rope_theta",
+                found: shown(Some(value)),
+                expected: "it must be a positive number",
+            })?
+        }
+    };
+    let kind = parameters.and_then(|p| p.get("rope_type").or_else(|| p.get("type")));
+    let scaling = match kind.map(|kind| kind.as_str().unwrap_or_default()) {
+        None | Some("default") => RopeScaling::None,
+        Some("linear") => RopeScaling::Linear { factor: number("factor")? },
+        Some("llama3") => RopeScaling::Llama3 {
+            factor: number("factor")?,
+            low_freq_factor: number("low_freq_factor")?,
+            high_freq_factor: number("high_freq_factor")?,
+            original: number("original_max_position_embeddings")?,
+        },
+        Some(_) => {
+            return Err(ConfigError::Field {
+                key: "rope_scaling",
+                found: shown(kind),
+                expected: "`default`, `linear` and `llama3` are supported",
+            });
+        }
+    };
+    Ok(Rope { theta, scaling })
+}
+
+pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
+    let (shape, architecture) = (&config.shape, config.architecture);
+    let h = shape.hidden_size;
+    let named = |module: Module, part: &str, dims: &[usize]| {
+        tensor(&format!("{module}.{part}"), &format!("{}.{part}", architecture.module_path(module)), dims)
+    };
+    let words = Module::Embedding(Table::Word);
+    let table = format!("{}.weight", architecture.module_path(words));
+    let mut tensors = vec![tensor(&words.to_string(), &table, &[shape.vocab_size, h])];
+    for layer in 0..shape.num_layers {
+        for site in architecture.linear_sites() {
+            let module = Module::Linear { layer, site };
+            let (inputs, outputs) = shape.linear_dims(site);
+            tensors.push(named(module, "weight", &[outputs, inputs]));
+            if config.has_bias(site) {
+                tensors.push(named(module, "bias", &[outputs]));
+            }
+        }
+        for sublayer in SubLayer::ALL {
+            tensors.push(named(Module::Norm { layer, sublayer }, "weight", &[h]));
+        }
+    }
+    tensors.push(named(Module::FinalNorm, "weight", &[h]));
+    tensors
+}

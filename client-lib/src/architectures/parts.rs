@@ -1,0 +1,104 @@
+//! What architectures choose between.
+
+/// Where the norms of a block stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormOrder {
+    /// Behind each residual sum (Vaswani et al. 2017): a norm also follows the embeddings.
+    Post,
+    /// In front of each sub-layer (Radford et al. 2019): a norm also follows the last block.
+    Pre,
+}
+
+/// How positions get into the computation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Positions {
+    /// A learned row per position, counted from 0.
+    Learned,
+    /// The same, counted over the tokens that are not padding from behind the padding id,
+    /// which only padding has as its position (RoBERTa).
+    LearnedFromPadding(u32),
+    /// Queries and keys are turned.
+    Rotary(Rope),
+}
+
+/// The frequencies of rotary positions (Su et al. 2021).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rope {
+    /// The base: component `i` of `d/2` turns by `base^(−2i/d)` per position.
+    pub theta: f64,
+    /// How the frequencies are stretched for longer inputs.
+    pub scaling: RopeScaling,
+}
+
+/// How frequencies are stretched for inputs longer than those of pre-training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    /// Not at all.
+    None,
+    /// All by the same factor (Chen et al. 2023).
+    Linear {
+        /// The factor.
+        factor: f64,
+    },
+    /// Slow ones by a factor, fast ones not, those between by a blend: Llama 3.1.
+    Llama3 {
+        /// The factor.
+        factor: f64,
+        /// Waves longer than the original context divided by this are slow.
+        low_freq_factor: f64,
+        /// Waves shorter than the original context divided by this are fast.
+        high_freq_factor: f64,
+        /// The context of pre-training.
+        original: f64,
+    },
+}
+
+impl Rope {
+    /// The frequency of each of the `width / 2` pairs, rounded to single precision as in the
+    /// library the checkpoints come from.
+    pub fn frequencies(&self, width: usize) -> Vec<f32> {
+        let plain = |i: usize| {
+            let exponent = (2 * i) as f32 / width as f32;
+            1.0 / (self.theta.powf(f64::from(exponent)) as f32)
+        };
+        (0..width / 2).map(|i| self.scaled(plain(i))).collect()
+    }
+
+    fn scaled(&self, frequency: f32) -> f32 {
+        match self.scaling {
+            RopeScaling::None => frequency,
+            RopeScaling::Linear { factor } => frequency / factor as f32,
+            RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original } => {
+                let (f, wave) = (f64::from(frequency), std::f64::consts::TAU / f64::from(frequency));
+                if wave < original / high_freq_factor {
+                    frequency
+                } else if wave > original / low_freq_factor {
+                    (f / factor) as f32
+                } else {
+                    let share = (original / wave - low_freq_factor) / (high_freq_factor - low_freq_factor);
+                    ((1.0 - share) * f / factor + share * f) as f32
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_slow_waves_are_stretched_as_in_llama_3() {
+        let plain = Rope { theta: 500_000.0, scaling: RopeScaling::None };
+        let scaling = RopeScaling::Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original: 8192.0,
+        };
+        let (plain, scaled) = (plain.frequencies(128), Rope { scaling, ..plain }.frequencies(128));
+        assert_eq!(plain[0].to_bits(), scaled[0].to_bits());
+        assert_eq!((plain[63] / 8.0).to_bits(), scaled[63].to_bits());
+        assert!(plain.iter().zip(&scaled).all(|(p, s)| (p / 8.0..=*p).contains(s)));
+    }
+}
