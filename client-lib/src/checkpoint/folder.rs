@@ -147,6 +147,12 @@ impl AdapterFolder {
         Ok(slots)
     }
 
+    /// Whether both compute the same from the same tensors: their configurations are
+    /// equal up to what only matters in training.
+    pub fn computes_like(&self, other: &Self) -> bool {
+        same_in_inference(&self.method, &other.method)
+    }
+
     fn agree_with(&self, manifest: &Manifest) -> Result<(), CheckpointError> {
         let file = if self.format == Format::Adapters && self.method == Method::LastLayer {
             HEAD_CONFIG
