@@ -150,6 +150,9 @@ pub enum MergeError {
     /// No linear layer is selected.
     #[error("no linear layer is selected")]
     NoLayer,
+    /// An update of something that is no module of the backbone, or none that a LoRA can update.
+    #[error("the backbone has no linear layer or embedding table `{0}`")]
+    NoModule(String),
     /// An update for a tensor that the backbone does not have.
     #[error("`{folder}` has no tensor `{tensor}` to bake into")]
     NoTensor {

@@ -10,7 +10,7 @@
 
 use std::{collections::BTreeSet, io, path::Path};
 
-use hub_schemas::backbone::LinearSite;
+use hub_schemas::backbone::{Module, Targets};
 use rayon::prelude::*;
 use safetensors::{SafeTensorError, tensor::TensorView};
 
@@ -26,8 +26,8 @@ use crate::{
 pub struct ExtractOptions {
     /// The rank of every layer's update.
     pub rank: usize,
-    /// The linear layers; [`LinearSite::ALL`] for every one.
-    pub sites: Vec<LinearSite>,
+    /// The linear layers, the pooler among them where it is wanted; [`linear_layers`] for every one.
+    pub targets: Targets,
     /// Keep tensors that a LoRA can't express, with the values of the fine-tuned backbone.
     pub keep_others: bool,
 }
@@ -149,11 +149,12 @@ pub fn extract(
     options: &ExtractOptions,
 ) -> Result<Extraction, MergeError> {
     same_dimensions(base, tuned)?;
-    let sites: Vec<String> = options.sites.iter().map(|site| format!(".{site}.weight")).collect();
     let tensors = base.config().tensors();
-    let is_selected =
-        |name: &str| name.starts_with("layers.") && sites.iter().any(|site| name.ends_with(site.as_str()));
-    let (linears, others): (Vec<_>, Vec<_>) = tensors.iter().partition(|t| is_selected(&t.canonical));
+    let selected: BTreeSet<String> = options.targets.iter().map(weight).collect();
+    if let Some(module) = options.targets.iter().find(|m| !m.is_linear() || !has(base, tuned, &weight(*m))) {
+        return Err(MergeError::NoModule(module.to_string()));
+    }
+    let (linears, others): (Vec<_>, Vec<_>) = tensors.iter().partition(|t| selected.contains(&t.canonical));
     if linears.is_empty() {
         return Err(MergeError::NoLayer);
     }
@@ -170,7 +171,7 @@ pub fn extract(
     let mut different = Vec::new();
     for tensor in others {
         // A pooler may be missing on either side.
-        if base.tensor(&tensor.canonical).is_none() || tuned.tensor(&tensor.canonical).is_none() {
+        if !has(base, tuned, &tensor.canonical) {
             continue;
         }
         let (from, to) = both(&tensor.canonical)?;
@@ -180,6 +181,20 @@ pub fn extract(
     let mut reports: Vec<LayerReport> = extracted.into_iter().map(|(_, report)| report).collect();
     reports.sort_by(|a, b| a.layer.cmp(&b.layer));
     Ok(Extraction { layers, reports, others: different, only_in_tuned: only_in_tuned(base, tuned) })
+}
+
+/// Every linear layer that both backbones have; the pooler where neither lacks it.
+pub fn linear_layers(base: &BaseFolder, tuned: &BaseFolder) -> Targets {
+    let all = Module::all(&base.config().shape).into_iter();
+    all.filter(|module| module.is_linear() && has(base, tuned, &weight(*module))).collect()
+}
+
+fn weight(module: Module) -> String {
+    format!("{module}.weight")
+}
+
+fn has(base: &BaseFolder, tuned: &BaseFolder, canonical: &str) -> bool {
+    base.tensor(canonical).is_some() && tuned.tensor(canonical).is_some()
 }
 
 fn same_dimensions(base: &BaseFolder, tuned: &BaseFolder) -> Result<(), MergeError> {

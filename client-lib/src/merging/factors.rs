@@ -31,11 +31,6 @@ impl Factors {
         Self { a, b, scaling: 1.0 }
     }
 
-    /// An update of `W [outputs, inputs]` that changes nothing.
-    pub fn zeros(outputs: usize, inputs: usize, rank: usize) -> Self {
-        Self { a: Matrix::zeros(rank, inputs), b: Matrix::zeros(outputs, rank), scaling: 1.0 }
-    }
-
     /// `A [r, in]`.
     pub fn a(&self) -> &Matrix {
         &self.a
@@ -72,14 +67,10 @@ impl Factors {
         Self { b: self.b.scaled(self.scaling), scaling: 1.0, ..self }
     }
 
-    /// The same update at a larger rank, filled up with zeros. A smaller rank changes nothing.
+    /// The update of the transposed weight: `(s · B A)ᵀ = s · Aᵀ Bᵀ`.
     #[must_use]
-    pub fn padded(self, rank: usize) -> Self {
-        if rank <= self.rank() {
-            return self;
-        }
-        let [outputs, inputs] = self.weight_shape();
-        Self { a: self.a.padded(rank, inputs), b: self.b.padded(outputs, rank), scaling: self.scaling }
+    pub fn transposed(&self) -> Self {
+        Self { a: self.b.transposed(), b: self.a.transposed(), scaling: self.scaling }
     }
 
     /// `factor · ΔW`; a negative factor subtracts what the adapter learned (task

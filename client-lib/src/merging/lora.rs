@@ -9,7 +9,7 @@ use super::{
     weights::checked_weights,
 };
 
-/// A LoRA's factors by linear layer, such as `layers.3.query`.
+/// A LoRA's factors by module, such as `layers.3.query`; those of an embedding table are its transpose's.
 pub type LoraLayers = BTreeMap<String, Factors>;
 
 /// Merges the LoRAs of one linear layer: `(factors, weight)` each, all for a weight
@@ -32,7 +32,7 @@ pub fn merge_lora(
 /// every layer that one of them updates, and an adapter has no say where it has no
 /// update. The averages of `adapters` want the same layers everywhere.
 ///
-/// Every layer of the result has the same rank: smaller ones are filled up with zeros.
+/// Every layer of the result has the rank that the rule gives it there.
 pub fn merge_lora_adapters(
     kind: MergeKind,
     adapters: &[(&LoraLayers, f64)],
@@ -54,9 +54,7 @@ pub fn merge_lora_adapters(
             at_layer.filter_map(|((layers, _), weight)| Some((layers.get(*name)?, *weight))).collect();
         Ok(((*name).clone(), merge_layer(kind, &parts, &options, name)?))
     });
-    let merged = merged.collect::<Result<LoraLayers, MergeError>>()?;
-    let rank = merged.values().map(Factors::rank).max().unwrap_or_default();
-    Ok(merged.into_iter().map(|(name, factors)| (name, factors.padded(rank))).collect())
+    merged.collect()
 }
 
 fn merge_layer(

@@ -106,11 +106,10 @@ impl Matrix {
         self.data.iter().fold(0.0, |sum, v| sum + v * v).sqrt()
     }
 
-    /// The same numbers in the upper left of a larger zero matrix.
-    pub(super) fn padded(&self, rows: usize, cols: usize) -> Self {
-        Self::from_fn(rows, cols, |i, j| {
-            if i < self.rows && j < self.cols { self.data[i * self.cols + j] } else { 0.0 }
-        })
+    /// Rows become columns: `[cols, rows]`.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        Self::from_fn(self.cols, self.rows, |i, j| self.data[j * self.cols + i])
     }
 
     /// As the linear algebra library sees it.

@@ -42,9 +42,11 @@ mod tests;
 pub mod ties;
 mod weights;
 
-pub use bake::{BakeReport, Delta, Deltas, UnbakeReport, bake, unbake};
+pub use bake::{BakeReport, BakedAdapter, Delta, Deltas, UnbakeReport, bake, unbake};
 pub use error::MergeError;
-pub use extract::{ExtractOptions, Extraction, LayerReport, OtherDifference, extract, extract_layer};
+pub use extract::{
+    ExtractOptions, Extraction, LayerReport, OtherDifference, extract, extract_layer, linear_layers,
+};
 pub use factors::Factors;
 pub use kind::{MajoritySign, MergeKind, MergeOptions, UnknownKind, UnknownSign};
 pub use lora::{LoraLayers, merge_lora, merge_lora_adapters};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hub_schemas::backbone::Module;
+
 use crate::merging::{Factors, LoraLayers, Matrix, MergeError};
 
 /// An update of one weight `[out, in]`.
@@ -13,7 +15,7 @@ pub enum Delta {
     Dense(Matrix),
 }
 
-/// Updates by the canonical name of the weight, such as `layers.3.query.weight`.
+/// Updates by the canonical name of the weight, such as `layers.3.query.weight` or `embeddings.word`.
 pub type Deltas = BTreeMap<String, Delta>;
 
 impl Delta {
@@ -28,12 +30,18 @@ impl Delta {
         }
     }
 
-    /// The updates of several LoRAs, added.
-    pub fn of_loras(loras: impl IntoIterator<Item = LoraLayers>) -> Deltas {
+    /// The updates of several LoRAs, added. Refuses names that are no module.
+    pub fn of_loras(loras: impl IntoIterator<Item = LoraLayers>) -> Result<Deltas, MergeError> {
         let mut parts: BTreeMap<String, Vec<Factors>> = BTreeMap::new();
-        for (layer, factors) in loras.into_iter().flatten() {
-            parts.entry(format!("{layer}.weight")).or_default().push(factors);
+        for (name, factors) in loras.into_iter().flatten() {
+            let module: Module = name.parse().map_err(|_| MergeError::NoModule(name))?;
+            let (weight, factors) = match module {
+                // A table is looked up by row: its weight is the transpose of what the factors update.
+                Module::Embedding(_) => (module.to_string(), factors.transposed()),
+                _ => (format!("{module}.weight"), factors),
+            };
+            parts.entry(weight).or_default().push(factors);
         }
-        parts.into_iter().map(|(name, parts)| (name, Self::LowRank(parts))).collect()
+        Ok(parts.into_iter().map(|(name, parts)| (name, Self::LowRank(parts))).collect())
     }
 }

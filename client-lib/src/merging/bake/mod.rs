@@ -24,6 +24,7 @@ use std::{
 use hub_schemas::layout::TensorInfo;
 
 pub use delta::{Delta, Deltas};
+pub use record::BakedAdapter;
 pub use undo::{UnbakeReport, unbake};
 
 use self::{
@@ -52,7 +53,7 @@ struct Place<'a> {
 }
 
 /// Writes `base` with `deltas` added into `out`, which must be empty or not there.
-/// `adapters` is how they are called, for the record. Each weight keeps its type:
+/// `adapters` is for the record. Each weight keeps its type:
 /// added in double precision and rounded once.
 ///
 /// Refuses updates of tensors that the backbone does not have or that have another
@@ -62,7 +63,7 @@ struct Place<'a> {
 pub fn bake(
     base: &BaseFolder,
     deltas: &Deltas,
-    adapters: &[String],
+    adapters: &[BakedAdapter],
     out: &Path,
 ) -> Result<BakeReport, MergeError> {
     if Record::is_in(base.path()) {

@@ -33,10 +33,21 @@ const MAX_RECORD_BYTES: u64 = 4 << 20;
 pub(super) struct Record {
     /// Of this file format.
     version: u32,
-    /// What the person called them.
-    pub(super) adapters: Vec<String>,
+    /// What was baked in.
+    pub(super) adapters: Vec<BakedAdapter>,
     /// Every weight file.
     pub(super) files: Vec<FileRecord>,
+}
+
+/// An adapter inside a backbone's weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BakedAdapter {
+    /// What the person called it, such as `ada/sentiment@1.2.0`.
+    pub name: String,
+    /// Digest of its manifest, or of its weights file where it has none.
+    pub digest: Digest,
+    /// What its update was multiplied with.
+    pub weight: f64,
 }
 
 /// One weight file.
@@ -51,7 +62,7 @@ pub(super) struct FileRecord {
 }
 
 impl Record {
-    pub(super) fn new(adapters: &[String]) -> Self {
+    pub(super) fn new(adapters: &[BakedAdapter]) -> Self {
         Self { version: VERSION, adapters: adapters.to_vec(), files: Vec::new() }
     }
 

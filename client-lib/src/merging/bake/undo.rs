@@ -9,7 +9,7 @@ use std::{
 use super::{
     beside::copy_beside,
     claim,
-    record::{FileRecord, Record, undo_path},
+    record::{BakedAdapter, FileRecord, Record, undo_path},
     rewrite::{Exchange, rewrite},
     weight_names,
 };
@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// What was taken out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnbakeReport {
     /// The adapters, as they were called when they were baked in.
-    pub adapters: Vec<String>,
+    pub adapters: Vec<BakedAdapter>,
     /// How many weights got their bytes back.
     pub tensors: usize,
     /// Files that were not copied, relative to the folder: weights in other containers.

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hub_schemas::layout::Dtype;
+use hub_schemas::{Digest, layout::Dtype};
 use safetensors::tensor::TensorView;
 
 use super::{
-    super::{Delta, Deltas, Factors, Matrix, MergeError, bake, numbers, unbake},
+    super::{BakedAdapter, Delta, Deltas, Factors, Matrix, MergeError, bake, numbers, unbake},
     noise,
 };
 use crate::checkpoint::{BaseFolder, SlotData, TensorFile};
@@ -51,6 +51,10 @@ fn query_update(scaling: f64) -> Deltas {
     [("layers.0.query.weight".to_owned(), Delta::LowRank(vec![factors]))].into()
 }
 
+fn sentiment() -> BakedAdapter {
+    BakedAdapter { name: "ada/sentiment@1.0.0".to_owned(), digest: Digest::of(b"manifest"), weight: 1.0 }
+}
+
 /// Every file below a folder with its bytes.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
@@ -78,7 +82,7 @@ fn read(folder: &Path, name: &str) -> SlotData {
 fn there_and_back(dir: &Path, original: &Path, scaling: f64) -> SlotData {
     let (baked, restored) = (dir.join("baked"), dir.join("restored"));
     let base = BaseFolder::open(original).expect("opens");
-    let report = bake(&base, &query_update(scaling), &["ada/sentiment@1.0.0".into()], &baked).expect("bakes");
+    let report = bake(&base, &query_update(scaling), &[sentiment()], &baked).expect("bakes");
     assert_eq!(report.tensors, 1);
     for (name, bytes) in contents(original) {
         let now = fs::read(baked.join(&name)).expect("is there");
@@ -91,7 +95,7 @@ fn there_and_back(dir: &Path, original: &Path, scaling: f64) -> SlotData {
         assert_eq!(read(original, name) == read(&baked, name), name != QUERY, "{name}");
     }
     let report = unbake(&BaseFolder::open(&baked).expect("opens"), &restored).expect("unbakes");
-    assert_eq!((report.tensors, report.adapters), (1, vec!["ada/sentiment@1.0.0".to_owned()]));
+    assert_eq!((report.tensors, report.adapters), (1, vec![sentiment()]));
     assert_eq!(contents(&restored), contents(original));
     read(&baked, QUERY)
 }
@@ -201,7 +205,7 @@ fn several_adapters_are_baked_at_once_and_none_into_a_baked_backbone() {
     let one = Factors::new(noise(2, 16, 1), noise(16, 2, 2), 0.5).expect("factors");
     let layers = |f: &Factors| [("layers.0.query".to_owned(), f.clone())].into();
     let minus = one.clone().times(-1.0);
-    let nothing = Delta::of_loras([layers(&one), layers(&minus)]);
+    let nothing = Delta::of_loras([layers(&one), layers(&minus)]).expect("modules");
     assert!(nothing["layers.0.query.weight"].matrix().expect("adds").norm() < 1e-15);
 
     let baked = dir.path().join("baked");
@@ -211,6 +215,15 @@ fn several_adapters_are_baked_at_once_and_none_into_a_baked_backbone() {
     assert!(matches!(refused, Err(MergeError::AlreadyBaked(_))));
     let refused = bake(&base(), &query_update(1.0), &[], &baked).expect_err("is occupied");
     assert!(refused.to_string().ends_with("is not empty"));
+}
+
+#[test]
+fn an_embedding_table_takes_the_transposed_update() {
+    let factors = Factors::new(noise(2, 40, 1), noise(16, 2, 2), 0.5).expect("factors");
+    let layers = [("embeddings.word".to_owned(), factors.clone())].into();
+    let deltas = Delta::of_loras([layers]).expect("modules");
+    let update = deltas["embeddings.word"].matrix().expect("multiplies");
+    assert_eq!(update, factors.delta().expect("multiplies").transposed());
 }
 
 #[test]

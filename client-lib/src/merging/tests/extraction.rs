@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use hub_schemas::backbone::LinearSite;
+use hub_schemas::backbone::{LinearSite, Module, Targets};
 
 use super::{
     super::{
         Delta, ExtractOptions, Factors, MergeError, Normalise, average_tensors, bake, extract, extract_layer,
+        linear_layers,
     },
     baking::{base, tiny, with_tensors},
     delta, distance, noise,
@@ -14,7 +15,7 @@ use super::{
 use crate::checkpoint::{BaseFolder, TensorFile};
 
 fn options(rank: usize) -> ExtractOptions {
-    ExtractOptions { rank, sites: LinearSite::ALL.to_vec(), keep_others: true }
+    ExtractOptions { rank, targets: Targets::everywhere(&LinearSite::ALL, 2), keep_others: true }
 }
 
 #[test]
@@ -88,7 +89,7 @@ fn what_was_baked_in_is_extracted_again_and_what_a_lora_can_not_express_is_repor
     assert!(brief.others[0].tensor.is_none());
 
     // A weight that is not selected counts as not expressed.
-    let queries = ExtractOptions { sites: vec![LinearSite::Query], ..options(2) };
+    let queries = ExtractOptions { targets: Targets::everywhere(&[LinearSite::Query], 2), ..options(2) };
     let found = extract(&base, &tuned, &queries).expect("extracts");
     assert_eq!(found.layers.len(), 2);
     assert!(found.others.iter().any(|other| other.name == "layers.1.ffn_up.weight"));
@@ -102,8 +103,17 @@ fn a_classifier_of_the_tuned_checkpoint_is_named_and_other_dimensions_are_refuse
 
     let refused = extract(&base(), &tuned, &options(17)).expect_err("is refused");
     assert_eq!(refused.to_string(), "the rank is 17; it must lie between 1 and 16");
-    let none = ExtractOptions { sites: Vec::new(), ..options(1) };
-    assert!(matches!(extract(&base(), &tuned, &none), Err(MergeError::NoLayer)));
+    let only = |targets| extract(&base(), &tuned, &ExtractOptions { targets, ..options(1) });
+    assert!(matches!(only(Targets::default()), Err(MergeError::NoLayer)));
+    for module in ["layers.2.query", "layers.0.ffn.norm", "embeddings.word"] {
+        let module: Module = module.parse().expect("a module");
+        assert!(matches!(only([module].into_iter().collect()), Err(MergeError::NoModule(_))), "{module}");
+    }
+    // The pooler is a linear layer like any other, where both have it.
+    let every = linear_layers(&base(), &tuned);
+    assert_eq!((every.len(), every.contains(Module::Pooler)), (13, true));
+    let found = only(every).expect("extracts");
+    assert!(found.layers.contains_key("pooler") && found.others.iter().all(|o| o.name != "pooler.weight"));
 
     let dir = tempfile::tempdir().expect("a folder");
     let config = std::fs::read_to_string(tiny("tiny-bert").join("config.json")).expect("reads");
