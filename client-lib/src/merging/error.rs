@@ -196,6 +196,46 @@ pub enum MergeError {
         /// Why that is no use here.
         reason: &'static str,
     },
+    /// Adapters that are merged tensor by tensor have different configurations.
+    #[error("adapter {index} is `{found}`, but the first is `{expected}`; both must have one configuration")]
+    Methods {
+        /// Which adapter, counted from one.
+        index: usize,
+        /// The first adapter's method.
+        expected: String,
+        /// Its own.
+        found: String,
+    },
+    /// Two adapters share a frozen tensor that is not the same in both.
+    #[error("adapter {index} has another `{name}`, which was drawn once and is not a sum")]
+    Frozen {
+        /// Which adapter, counted from one.
+        index: usize,
+        /// The tensor.
+        name: String,
+    },
+    /// The adapters bring heads that are no mean of each other.
+    #[error("the adapters bring different heads: {first} and {other}")]
+    Heads {
+        /// The first head, with its labels.
+        first: String,
+        /// One that differs.
+        other: String,
+    },
+    /// The adapter whose head was asked for has none.
+    #[error("the head of adapter {number} is asked for, and of {of} adapters that one has no head")]
+    NoHead {
+        /// Which adapter, counted from one.
+        number: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// Gates that average over tokens, and gates that average over padding too.
+    #[error("the gates of adapter {index} average over other positions than those of the others")]
+    Gates {
+        /// Which adapter, counted from one.
+        index: usize,
+    },
     /// Reading or writing failed.
     #[error("can't {action} `{path}`: {source}")]
     Io {
@@ -219,6 +259,13 @@ impl MergeError {
                 Some("use `cat`, which is exact for any ranks, or a rule that ends in `_svd`".into())
             }
             Self::Normalise { .. } => Some("turn normalisation off to add and subtract adapters".into()),
+            Self::Heads { .. } => {
+                Some("name the one to keep, as in `--head 1`, or pass `--head none`".into())
+            }
+            Self::NoHead { .. } => Some("pass another number, or `--head none`".into()),
+            Self::Method { .. } => {
+                Some("`hub merge --rule average` makes the weighted sum of adapters of any method".into())
+            }
             Self::AlreadyBaked(_) => {
                 Some("take them out with `hub unbake` first, or bake all adapters at once".into())
             }

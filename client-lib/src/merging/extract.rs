@@ -8,16 +8,23 @@
 //! A LoRA updates linear weights only. What fine-tuning changed elsewhere (biases,
 //! norms, embeddings) is reported, and kept as full tensors when asked.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
-use hub_schemas::backbone::{Module, Targets};
+use hub_schemas::{
+    backbone::{Module, Targets},
+    head::Head,
+};
 use rayon::prelude::*;
 use safetensors::{SafeTensorError, tensor::TensorView};
 
 use super::{Factors, LoraLayers, Matrix, MergeError, Svd, numbers::to_doubles};
 use crate::{
     architectures::BackboneTensor,
-    checkpoint::{BaseFolder, SlotData},
+    checkpoint::{BaseFolder, SlotData, base_head},
     files::{Access, write_atomic},
 };
 
@@ -56,6 +63,30 @@ pub struct OtherDifference {
     pub norm: f64,
     /// The fine-tuned tensor, where it was to be kept.
     pub tensor: Option<SlotData>,
+}
+
+/// The prediction head of a fine-tuned checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExtractedHead {
+    /// What it computes.
+    pub head: Head,
+    /// Names of its outputs.
+    pub labels: Vec<String>,
+    /// Its tensors by slot.
+    pub slots: BTreeMap<String, SlotData>,
+}
+
+/// The head that `tuned` brings; `None` where it brings none that is known whole, or one
+/// whose table is the word embedding.
+pub fn extract_head(tuned: &BaseFolder) -> Result<Option<ExtractedHead>, MergeError> {
+    let Some(found) = base_head(tuned).filter(|found| !found.is_tied) else { return Ok(None) };
+    let mut slots = BTreeMap::new();
+    for (slot, name) in found.names {
+        let missing = || MergeError::NoTensor { folder: tuned.path().to_owned(), tensor: name.clone() };
+        let (file, info) = tuned.extra_tensor(&name).ok_or_else(missing)?;
+        slots.insert(slot, tuned.files()[file].read(info)?);
+    }
+    Ok(Some(ExtractedHead { head: found.head, labels: found.labels, slots }))
 }
 
 /// What came out of a fine-tuned backbone.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | weighted sum of adapters of any method | [`average_tensors`] |
 //! | fourteen rules for LoRA, PEFT's and `adapters`' | [`merge_lora`], [`merge_lora_adapters`], [`MergeKind`] |
+//! | whole adapters with their heads | [`merge_adapters`] |
 //! | best LoRA of rank `r` of a full fine-tuning | [`extract_layer`], [`extract`] |
 //! | updates into a backbone's weights, and out again bit for bit | [`bake`], [`unbake`] |
 //!
@@ -41,11 +42,13 @@ mod svd;
 mod tests;
 pub mod ties;
 mod weights;
+mod whole;
 
 pub use bake::{BakeReport, BakedAdapter, Delta, Deltas, UnbakeReport, bake, unbake};
 pub use error::MergeError;
 pub use extract::{
-    ExtractOptions, Extraction, LayerReport, OtherDifference, extract, extract_layer, linear_layers,
+    ExtractOptions, ExtractedHead, Extraction, LayerReport, OtherDifference, extract, extract_head,
+    extract_layer, linear_layers,
 };
 pub use factors::Factors;
 pub use kind::{MajoritySign, MergeKind, MergeOptions, UnknownKind, UnknownSign};
@@ -54,3 +57,4 @@ pub use lora_folder::{LoraTensors, lora_layers, lora_tensors};
 pub use matrix::Matrix;
 pub use named::{Normalise, average_tensors};
 pub use svd::Svd;
+pub use whole::{HeadRule, Member, MergedAdapter, merge_adapters};
