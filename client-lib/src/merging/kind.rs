@@ -50,6 +50,16 @@ pub enum MajoritySign {
     Frequency,
 }
 
+impl MajoritySign {
+    /// Its name on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Frequency => "frequency",
+        }
+    }
+}
+
 /// What a rule can be told. An option that the rule does not know is refused.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MergeOptions {
