@@ -12,7 +12,7 @@ use hub_schemas::{
     Manifest,
     backbone::{Module, Targets},
     head::Pooling,
-    layout::Format,
+    layout::{Format, method_slots},
     manifest::{BaseModel, OriginSource},
     method::{Method, ReplaceConfig, UnionConfig},
 };
@@ -92,8 +92,10 @@ fn write(
     if args.keep_others && !extraction.others.is_empty() {
         let tensors = extraction.others.iter().map(|other| other.name.clone()).collect();
         let copies = Method::Replace(ReplaceConfig { selection: "modules".to_owned(), tensors });
-        for slot in hub_schemas::layout::method_slots(&copies, &base.shape) {
-            let kept = extraction.others.iter().find(|other| slot.name.contains(&other.name));
+        for slot in method_slots(&copies, &base.shape) {
+            // `layers.0.ffn.norm.replaced.bias` is a copy of `layers.0.ffn.norm.bias`.
+            let original = slot.name.replacen(".replaced", "", 1);
+            let kept = extraction.others.iter().find(|other| other.name == original);
             slots.extend(kept.and_then(|other| Some((slot.name, other.tensor.clone()?))));
         }
         method = Method::Union(UnionConfig { parts: vec![method, copies] });

@@ -222,6 +222,9 @@ pub enum MergeError {
         /// One that differs.
         other: String,
     },
+    /// Weights that make no mean of the adapters' heads.
+    #[error("the weights {0:?} make no mean of the adapters' heads")]
+    HeadWeights(Vec<f64>),
     /// The adapter whose head was asked for has none.
     #[error("the head of adapter {number} is asked for, and of {of} adapters that one has no head")]
     NoHead {
@@ -255,11 +258,16 @@ impl MergeError {
     /// What to do next, where there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Option { reason, .. } if reason.starts_with("takes no rank") => {
+                Some("rules that take one are `svd`, `lora_delta_w_svd` and those that end in `_svd`".into())
+            }
             Self::Ranks { .. } => {
                 Some("use `cat`, which is exact for any ranks, or a rule that ends in `_svd`".into())
             }
-            Self::Normalise { .. } => Some("turn normalisation off to add and subtract adapters".into()),
-            Self::Heads { .. } => {
+            Self::Normalise { .. } => {
+                Some("without `--normalise` adapters can be added and subtracted".into())
+            }
+            Self::Heads { .. } | Self::HeadWeights(_) => {
                 Some("name the one to keep, as in `--head 1`, or pass `--head none`".into())
             }
             Self::NoHead { .. } => Some("pass another number, or `--head none`".into()),

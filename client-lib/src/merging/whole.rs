@@ -189,8 +189,15 @@ fn choose_head<'a>(
                 };
                 return Err(MergeError::Heads { first: described(first), other: described(other) });
             }
-            if let [(_, _, weight)] = heads.as_mut_slice() {
-                *weight = 1.0;
+            match heads.as_mut_slice() {
+                [(_, _, weight)] => *weight = 1.0,
+                all => {
+                    let weights: Vec<f64> = all.iter().map(|(_, _, weight)| *weight).collect();
+                    // Subtracting one head from another is no head of either task.
+                    if weights.iter().any(|weight| *weight < 0.0) || weights.iter().sum::<f64>() <= 0.0 {
+                        return Err(MergeError::HeadWeights(weights));
+                    }
+                }
             }
         }
     }
