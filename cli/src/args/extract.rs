@@ -33,7 +33,8 @@ pub(crate) struct ExtractArgs {
     /// Linear layers, besides the pooler [default: all]
     #[arg(long, value_name = "SITES", value_delimiter = ',')]
     pub(crate) targets: Vec<LinearSite>,
-    /// Bring along what a LoRA can't express too: whole copies of every other tensor that differs
+    /// Bring along what a LoRA can't express: whole copies of every other tensor that differs. PEFT
+    /// can't load copies of biases beside a LoRA on the same layer; `hub` can
     #[arg(long)]
     pub(crate) keep_others: bool,
     /// Leave the fine-tuned checkpoint's head out
