@@ -6,7 +6,7 @@ use hub_client::{
     checkpoint::{AdapterToWrite, BaseFolder, write_publishable},
     merging::{BakeReport, BakedAdapter, Delta, LoraLayers, bake, lora_layers, unbake},
 };
-use hub_schemas::{Manifest, layout::Format, method::Method};
+use hub_schemas::{Manifest, layout::Format, manifest::Semantics, method::Method};
 use serde_json::json;
 
 use super::made::{Source, facts, origin, weights};
@@ -103,8 +103,11 @@ fn write_head(args: &BakeArgs, source: &Source, into: &Path) -> anyhow::Result<(
         base: &base,
         slots: &slots,
     };
+    // Of what the adapter's weights mean, this is all that concerns a head.
+    let drops_segments = source.folder.semantics().drops_segments;
+    let semantics = Semantics { drops_segments, ..Semantics::default() };
     write_folder(into, "--head-output", |out| {
-        write_publishable(out, &adapter, facts.clone(), None)?;
+        write_publishable(out, &adapter, facts.clone(), &semantics)?;
         Ok(())
     })
 }

@@ -13,7 +13,7 @@ use hub_schemas::{
     backbone::{Module, Targets},
     head::Pooling,
     layout::{Format, method_slots},
-    manifest::{BaseModel, OriginSource},
+    manifest::{BaseModel, OriginSource, Semantics},
     method::{Method, ReplaceConfig, UnionConfig},
 };
 use serde_json::{Map, Value, json};
@@ -122,7 +122,7 @@ fn write(
     adapter.format = writable_format(&adapter)?;
     let mut manifest = None;
     write_folder(&args.output, "--output", |out| {
-        manifest = Some(write_publishable(out, &adapter, facts.clone(), None)?);
+        manifest = Some(write_publishable(out, &adapter, facts.clone(), &Semantics::default())?);
         Ok(())
     })?;
     manifest.ok_or_else(|| UserError::new("nothing was written").into())

@@ -57,7 +57,7 @@ pub(crate) fn run(context: &Context, args: &MergeArgs) -> anyhow::Result<Exit> {
     adapter.format = writable_format(&adapter)?;
     let mut manifest = None;
     write_folder(&args.output, "--output", |out| {
-        manifest = Some(write_publishable(out, &adapter, facts.clone(), merged.gating_mean)?);
+        manifest = Some(write_publishable(out, &adapter, facts.clone(), &merged.semantics)?);
         Ok(())
     })?;
     if let Some(manifest) = manifest {

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use hub_schemas::{
     Manifest,
     layout::{self, Format, Subject},
-    manifest::{GatingMean, MANIFEST_FILE},
+    manifest::{MANIFEST_FILE, Semantics},
 };
 
 use super::{
@@ -38,12 +38,12 @@ pub fn writable_format(adapter: &AdapterToWrite<'_>) -> Result<Format, Checkpoin
 }
 
 /// Writes `adapter` into `dir` with a card and a manifest that states `facts`. Same input, same bytes.
-/// `gating_mean` is what the gates average over, for a method that has gates.
+/// `semantics` is what the weights mean where implementations differ.
 pub fn write_publishable(
     dir: &Path,
     adapter: &AdapterToWrite<'_>,
     facts: ManifestFacts,
-    gating_mean: Option<GatingMean>,
+    semantics: &Semantics,
 ) -> Result<Manifest, CheckpointError> {
     write_adapter(dir, adapter)?;
     let folder = AdapterFolder::open(dir)?;
@@ -52,9 +52,7 @@ pub fn write_publishable(
         // The files hold nothing that only training uses.
         manifest.method = adapter.method.clone();
         manifest.head = adapter.head.cloned();
-        if manifest.semantics.gating_mean.is_some() && gating_mean.is_some() {
-            manifest.semantics.gating_mean = gating_mean;
-        }
+        manifest.semantics = semantics.clone();
         Ok::<_, CheckpointError>(manifest)
     };
     // The card shows what the manifest says, and the manifest lists the card.

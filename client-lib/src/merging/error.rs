@@ -233,9 +233,11 @@ pub enum MergeError {
         /// How many there are.
         of: usize,
     },
-    /// Gates that average over tokens, and gates that average over padding too.
-    #[error("the gates of adapter {index} average over other positions than those of the others")]
-    Gates {
+    /// Weights that mean something else, such as gates that average over padding too.
+    #[error(
+        "the weights of adapter {index} mean something else than those of the first: their manifests' `semantics` differ"
+    )]
+    Semantics {
         /// Which adapter, counted from one.
         index: usize,
     },

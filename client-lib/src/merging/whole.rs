@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hub_schemas::{
-    backbone::BackboneShape, head::Head, layout::method_slots, manifest::GatingMean, method::Method,
+    backbone::BackboneShape, head::Head, layout::method_slots, manifest::Semantics, method::Method,
 };
 
 use super::{
@@ -47,8 +47,8 @@ pub struct MergedAdapter {
     pub head: Option<Head>,
     /// Names of the head's outputs.
     pub labels: Vec<String>,
-    /// What gates average over, where the members state it.
-    pub gating_mean: Option<GatingMean>,
+    /// What the members' weights mean, where implementations differ.
+    pub semantics: Semantics,
     /// How many heads went into this one.
     pub heads: usize,
 }
@@ -105,7 +105,7 @@ pub fn merge_adapters(
         slots: BTreeMap::new(),
         head: None,
         labels: Vec::new(),
-        gating_mean: gating_mean(members)?,
+        semantics: semantics(members)?,
         heads,
     };
     if let Some((member, _, _)) = chosen.first() {
@@ -204,13 +204,18 @@ fn choose_head<'a>(
     Ok(heads)
 }
 
-/// What gates average over must be one thing; a folder without a manifest means every position.
-fn gating_mean(members: &[Member<'_>]) -> Result<Option<GatingMean>, MergeError> {
-    let stated = |member: &Member<'_>| member.folder.manifest.as_ref()?.semantics.gating_mean;
-    let meant = |member: &Member<'_>| stated(member).unwrap_or(GatingMean::AllPositions);
-    let Some(first) = members.iter().find_map(stated) else { return Ok(None) };
-    match members.iter().position(|member| meant(member) != first) {
-        None => Ok(Some(first)),
-        Some(index) => Err(MergeError::Gates { index: index + 1 }),
+/// What the weights mean must be one thing. Only the arithmetic of compositions may differ:
+/// then it is that of the blocks' definitions.
+fn semantics(members: &[Member<'_>]) -> Result<Semantics, MergeError> {
+    let mut all = members.iter().map(|member| member.folder.semantics());
+    let mut common = all.next().unwrap_or_default();
+    for (index, other) in all.enumerate() {
+        if other.composition != common.composition {
+            common.composition = None;
+        }
+        if other != (Semantics { composition: other.composition, ..common.clone() }) {
+            return Err(MergeError::Semantics { index: index + 2 });
+        }
     }
+    Ok(common)
 }
