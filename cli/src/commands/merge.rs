@@ -2,7 +2,7 @@
 
 use hub_client::{
     checkpoint::{AdapterToWrite, writable_format, write_publishable},
-    merging::{HeadRule, Member, MergeKind, MergeOptions, MergedAdapter, merge_adapters},
+    merging::{HeadRule, Member, MergeError, MergeKind, MergeOptions, MergedAdapter, merge_adapters},
 };
 use hub_schemas::{
     Manifest,
@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context, args: &MergeArgs) -> anyhow::Result<Exit> {
     let members: Vec<Member<'_>> = (sources.iter().zip(&weights))
         .map(|(source, weight)| Member { folder: &source.folder, weight: *weight })
         .collect();
-    let merged = merge_adapters(args.rule, &members, args.head.0, &options, &base.shape)?;
+    let merged = merge_adapters(args.rule, &members, args.head.0, &options, &base.shape).map_err(refused)?;
     let noted = sources.iter().zip(&weights).map(|(source, weight)| source.noted(*weight, &base.shape));
     let origin = origin("merge", noted_options(args, &options), noted.collect::<anyhow::Result<_>>()?);
     let manifests: Vec<&Manifest> = sources.iter().filter_map(|s| s.folder.manifest.as_ref()).collect();
@@ -64,6 +64,16 @@ pub(crate) fn run(context: &Context, args: &MergeArgs) -> anyhow::Result<Exit> {
         tell(context, args, &merged, &origin, &manifest)?;
     }
     Ok(Exit::Success)
+}
+
+/// Another rule may do what this one can't.
+fn refused(error: MergeError) -> anyhow::Error {
+    match error {
+        MergeError::Method { .. } => UserError::new(error.to_string())
+            .hint("`--rule average` makes the weighted sum of adapters of any one method")
+            .into(),
+        other => other.into(),
+    }
 }
 
 /// The backbone that all of them belong to.
@@ -175,8 +185,10 @@ fn tell(
         }
         printer.fields(&fields)?;
     }
-    printer.hint(&format!(
-        "measure it with `hub eval {folder} --data FILE`, publish it with `hub push {folder}`"
-    ));
+    let publish = format!("publish it with `hub push {folder}`");
+    printer.hint(&match &merged.head {
+        Some(_) => format!("measure it with `hub eval {folder} --data FILE`, {publish}"),
+        None => publish,
+    });
     Ok(())
 }

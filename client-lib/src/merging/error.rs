@@ -273,9 +273,6 @@ impl MergeError {
                 Some("name the one to keep, as in `--head 1`, or pass `--head none`".into())
             }
             Self::NoHead { .. } => Some("pass another number, or `--head none`".into()),
-            Self::Method { .. } => {
-                Some("`hub merge --rule average` makes the weighted sum of adapters of any method".into())
-            }
             Self::AlreadyBaked(_) => {
                 Some("take them out with `hub unbake` first, or bake all adapters at once".into())
             }
