@@ -16,6 +16,8 @@ pub mod heads;
 #[cfg(feature = "stitch")]
 mod init;
 #[cfg(feature = "stitch")]
+pub mod merging;
+#[cfg(feature = "stitch")]
 pub mod methods;
 #[cfg(feature = "stitch")]
 pub mod model;

@@ -10,6 +10,8 @@ mod config;
 mod find;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/merging.rs"]
+mod merging;
 #[path = "cli/network.rs"]
 mod network;
 #[path = "cli/pull.rs"]

@@ -5,14 +5,22 @@
 //! configuration are not clap's business: see `settings`.
 
 mod adapters;
+#[cfg(feature = "stitch")]
+pub(crate) mod bake;
 mod config;
 mod convert;
 #[cfg(feature = "stitch")]
 pub(crate) mod eval;
 #[cfg(feature = "stitch")]
+pub(crate) mod extract;
+#[cfg(feature = "stitch")]
 pub(crate) mod forward;
 mod global;
 mod login;
+#[cfg(feature = "stitch")]
+pub(crate) mod made;
+#[cfg(feature = "stitch")]
+pub(crate) mod merge;
 mod push;
 #[cfg(feature = "stitch")]
 pub(crate) mod run;
@@ -85,6 +93,18 @@ pub(crate) enum Command {
     /// Run a stitched model on tensors from a file
     #[cfg(feature = "stitch")]
     Forward(forward::ForwardArgs),
+    /// Make one adapter of several
+    #[cfg(feature = "stitch")]
+    Merge(merge::MergeArgs),
+    /// Make an adapter of what fine-tuning changed in a backbone
+    #[cfg(feature = "stitch")]
+    Extract(extract::ExtractArgs),
+    /// Put adapters into a backbone's weights
+    #[cfg(feature = "stitch")]
+    Bake(bake::BakeArgs),
+    /// Take baked adapters out again, to the original bytes
+    #[cfg(feature = "stitch")]
+    Unbake(bake::UnbakeArgs),
     /// Write an adapter in another library's format
     Convert(ConvertArgs),
     /// Show or change the configuration

@@ -77,6 +77,9 @@ fn fields(answer: &Answer) -> Fields {
         let languages: Vec<_> = manifest.languages.iter().map(ToString::to_string).collect();
         fields.add("languages", languages.join(", "));
     }
+    if let Some(origin) = &manifest.origin {
+        fields.add("made by", origin.summary());
+    }
     fields.add("license", &manifest.license);
     fields.add("method", manifest.method.summary());
     fields.add("format", manifest.format.to_string());

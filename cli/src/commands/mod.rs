@@ -1,5 +1,7 @@
 //! What the verbs do: one file per verb, each with `run(&Context, Args) -> Result<Exit>`.
 
+#[cfg(feature = "stitch")]
+mod bake;
 mod completions;
 mod config;
 mod convert;
@@ -7,11 +9,17 @@ mod doctor;
 #[cfg(feature = "stitch")]
 mod eval;
 #[cfg(feature = "stitch")]
+mod extract;
+#[cfg(feature = "stitch")]
 mod forward;
 mod info;
 mod list;
 mod login;
 mod logout;
+#[cfg(feature = "stitch")]
+mod made;
+#[cfg(feature = "stitch")]
+mod merge;
 #[cfg(feature = "stitch")]
 mod numeric;
 mod pull;
@@ -48,6 +56,14 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(context, &args),
         #[cfg(feature = "stitch")]
         Command::Forward(args) => forward::run(context, &args),
+        #[cfg(feature = "stitch")]
+        Command::Merge(args) => merge::run(context, &args),
+        #[cfg(feature = "stitch")]
+        Command::Extract(args) => extract::run(context, &args),
+        #[cfg(feature = "stitch")]
+        Command::Bake(args) => bake::run(context, &args),
+        #[cfg(feature = "stitch")]
+        Command::Unbake(args) => bake::run_unbake(context, &args),
         Command::Convert(args) => convert::run(context, &args),
         Command::Config(args) => config::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),

@@ -6,6 +6,7 @@ use hub_client::{
     Device,
     checkpoint::CheckpointError,
     composition::ExpressionError,
+    merging::MergeError,
     model::ModelError,
     predict::PredictError,
     tensors::TensorFileError,
@@ -36,6 +37,9 @@ pub(super) fn hints(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
     }
     if let Some(error) = error.downcast_ref::<DataError>() {
         return Some(data_hint(error).map(str::to_owned).into_iter().collect());
+    }
+    if let Some(error) = error.downcast_ref::<MergeError>() {
+        return Some(error.hint().into_iter().collect());
     }
     let known = error.is::<PredictError>()
         || error.is::<TensorFileError>()

@@ -14,6 +14,7 @@ use crate::{
     failure::Exit,
     output::{Fields, units},
 };
+pub(super) use job::local_name;
 use progress::Watcher;
 
 /// Runs `hub train`.

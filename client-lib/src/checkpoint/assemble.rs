@@ -11,7 +11,7 @@ use hub_schemas::{
     backbone::BackboneShape,
     label::{Language, License, TaskId},
     manifest::{
-        BaseModel, Dependency, FileEntry, MANIFEST_FILE, MANIFEST_VERSION, MediaType, Metric, Task,
+        BaseModel, Dependency, FileEntry, MANIFEST_FILE, MANIFEST_VERSION, MediaType, Metric, Origin, Task,
         TrainingRecipe,
     },
     path::MAX_PATH_DEPTH,
@@ -43,6 +43,8 @@ pub struct ManifestFacts {
     pub metrics: Vec<Metric>,
     /// How it was trained.
     pub training: Option<TrainingRecipe>,
+    /// What it was made of, where it was not trained.
+    pub origin: Option<Origin>,
     /// Other adapters it needs.
     pub dependencies: Vec<Dependency>,
 }
@@ -72,6 +74,7 @@ pub fn assemble_manifest(
         semantics: if facts.training.is_some() { folder.own_semantics() } else { folder.semantics() },
         dependencies: facts.dependencies,
         training: facts.training,
+        origin: facts.origin,
         metrics: facts.metrics,
         files: file_entries(&folder.path)?,
         extra: Map::new(),

@@ -6,6 +6,7 @@ use hub_schemas::{
     Manifest,
     head::Head,
     layout::{Format, ModelClass},
+    manifest::Origin,
 };
 
 /// The page people read: what it is, how well it does, how to use it, how it was made.
@@ -131,6 +132,17 @@ fn results(card: &mut String, manifest: &Manifest) {
     }
 }
 
+fn made_of(card: &mut String, origin: &Origin) {
+    let _ = writeln!(card, "| made by | {} of {} {} |", origin.how, origin.tool, origin.tool_version);
+    for (name, value) in &origin.options {
+        let _ = writeln!(card, "| {name} | {value} |");
+    }
+    for source in &origin.sources {
+        let weight = source.weight.map(|weight| format!(", weight {weight}")).unwrap_or_default();
+        let _ = writeln!(card, "| made of | {} (`{}`{weight}) |", source.name, source.digest);
+    }
+}
+
 fn details(card: &mut String, manifest: &Manifest) {
     let base = &manifest.base;
     let _ = write!(
@@ -144,6 +156,9 @@ fn details(card: &mut String, manifest: &Manifest) {
         manifest.method.summary(),
         manifest.task.labels.join(", "),
     );
+    if let Some(origin) = &manifest.origin {
+        made_of(card, origin);
+    }
     let Some(recipe) = &manifest.training else { return };
     let _ = writeln!(
         card,

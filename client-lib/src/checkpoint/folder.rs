@@ -8,7 +8,7 @@ use std::{
 };
 
 use hub_schemas::{
-    Manifest,
+    Digest, Manifest,
     backbone::{Architecture, BackboneShape},
     head::Head,
     layout::{self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass, Subject, WeightsFile},
@@ -145,6 +145,25 @@ impl AdapterFolder {
         }
         orthogonal::materialise(&mut slots);
         Ok(slots)
+    }
+
+    /// What identifies it: the digest of its manifest, or of its first weights file where it
+    /// has none.
+    pub fn identity(&self, shape: &BackboneShape) -> Result<Digest, CheckpointError> {
+        if let Some(manifest) = &self.manifest {
+            let path = self.path.join(MANIFEST_FILE);
+            return manifest.digest().map_err(|source| CheckpointError::Manifest { path, source });
+        }
+        match self.layout(shape)?.first() {
+            Some(file) => Ok(super::assemble::size_and_digest(&self.path.join(file.path))?.1),
+            None => Err(CheckpointError::NotAnAdapter(self.path.clone())),
+        }
+    }
+
+    /// Whether both compute the same from the same tensors: their configurations are
+    /// equal up to what only matters in training.
+    pub fn computes_like(&self, other: &Self) -> bool {
+        same_in_inference(&self.method, &other.method)
     }
 
     fn agree_with(&self, manifest: &Manifest) -> Result<(), CheckpointError> {

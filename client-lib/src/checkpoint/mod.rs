@@ -17,6 +17,7 @@ mod folder;
 mod heads;
 mod peft;
 mod pickle;
+mod publishable;
 mod semantics;
 mod weights;
 mod write;
@@ -31,5 +32,6 @@ pub use folder::{AdapterFolder, read_bounded};
 #[cfg(feature = "stitch")]
 pub(crate) use heads::base_head;
 pub use pickle::PickleError;
+pub use publishable::{writable_format, write_publishable};
 pub use weights::{SlotData, TensorFile};
 pub use write::{AdapterToWrite, write_adapter};

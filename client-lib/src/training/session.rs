@@ -228,6 +228,7 @@ impl PreparedJob {
             description: facts.description.clone().unwrap_or_else(described),
             metrics,
             training: Some(self.recipe()),
+            origin: None,
             dependencies: Vec::new(),
         }
     }

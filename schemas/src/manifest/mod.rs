@@ -8,6 +8,7 @@
 mod base;
 mod error;
 mod file;
+mod origin;
 mod recipe;
 mod rules;
 
@@ -18,6 +19,7 @@ use utoipa::ToSchema;
 pub use base::BaseModel;
 pub use error::ManifestError;
 pub use file::{FileEntry, MAX_FILE_BYTES, MAX_FILES, MediaType};
+pub use origin::{Origin, OriginSource};
 pub use recipe::{DataSource, Metric, TrainingRecipe};
 
 use crate::{
@@ -77,6 +79,9 @@ pub struct Manifest {
     /// How it was trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingRecipe>,
+    /// What it was made of, where it was not trained but computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// How well it does.
     #[serde(default)]
     pub metrics: Vec<Metric>,

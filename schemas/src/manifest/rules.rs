@@ -17,6 +17,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     manifest.base.shape.validate()?;
     manifest.method.validate(&manifest.base.shape)?;
     check_head(manifest)?;
+    check_origin(manifest)?;
     check_files(manifest)?;
     check_numbers(manifest)
 }
@@ -54,6 +55,23 @@ fn check_texts(manifest: &Manifest) -> Result<(), ManifestError> {
         return field("task.labels", "a label stands twice");
     }
     Ok(())
+}
+
+fn check_origin(manifest: &Manifest) -> Result<(), ManifestError> {
+    let Some(origin) = &manifest.origin else { return Ok(()) };
+    let is_good =
+        |text: &str| !text.is_empty() && text.len() <= MAX_BASE_ID && is_plain(text) && !text.contains('\n');
+    if ![&origin.how, &origin.tool, &origin.tool_version].into_iter().all(|text| is_good(text)) {
+        return field("origin", format!("its texts have 1 to {MAX_BASE_ID} bytes of plain text on one line"));
+    }
+    if let Some(source) = origin.sources.iter().find(|source| !is_good(&source.name)) {
+        let name = source.name.escape_debug();
+        return field("origin.sources", format!("`{name}` is not a plain name on one line"));
+    }
+    match origin.sources.iter().find(|source| source.weight.is_some_and(|weight| !weight.is_finite())) {
+        Some(source) => field("origin.sources", format!("the weight of `{}` is not a number", source.name)),
+        None => Ok(()),
+    }
 }
 
 fn check_head(manifest: &Manifest) -> Result<(), ManifestError> {

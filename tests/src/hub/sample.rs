@@ -107,6 +107,7 @@ impl SampleAdapter {
             semantics: Semantics::default(),
             dependencies: Vec::new(),
             training: None,
+            origin: None,
             metrics: Vec::new(),
             files: Vec::new(),
             extra: Map::new(),

@@ -180,6 +180,7 @@ fn made(
         description: args.description.clone().unwrap_or_default(),
         metrics: Vec::new(),
         training: None,
+        origin: None,
         dependencies: args.dependencies.clone(),
     };
     let mut manifest = assemble_manifest(folder, &base, facts)?;

@@ -98,7 +98,7 @@ fn facts(args: FactArgs, output: &Path) -> Result<Facts, UserError> {
 }
 
 /// `local/` and the folder's name, in the letters a name may have.
-fn local_name(output: &Path) -> Result<AdapterId, UserError> {
+pub(in crate::commands) fn local_name(output: &Path) -> Result<AdapterId, UserError> {
     let folder = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
     let folder = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let letters = folder.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());

@@ -107,6 +107,7 @@ fn facts() -> ManifestFacts {
         description: String::new(),
         metrics: Vec::new(),
         training: None,
+        origin: None,
         dependencies: Vec::new(),
     }
 }
