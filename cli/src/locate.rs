@@ -102,6 +102,9 @@ fn hugging_face_cache() -> Option<PathBuf> {
     Some(dirs.home_dir().join(".cache/huggingface/hub"))
 }
 
+#[cfg(feature = "stitch")]
+pub(crate) use stitched::FoundAdapter;
+
 /// What computing commands need besides.
 #[cfg(feature = "stitch")]
 mod stitched {

@@ -5,10 +5,14 @@
 //! configuration are not clap's business: see `settings`.
 
 mod adapters;
+#[cfg(feature = "stitch")]
+pub(crate) mod compose;
 mod config;
 mod convert;
 #[cfg(feature = "stitch")]
 pub(crate) mod eval;
+#[cfg(feature = "stitch")]
+pub(crate) mod explain;
 #[cfg(feature = "stitch")]
 pub(crate) mod forward;
 mod global;
@@ -17,6 +21,8 @@ mod push;
 #[cfg(feature = "stitch")]
 pub(crate) mod run;
 mod search;
+#[cfg(feature = "stitch")]
+pub(crate) mod stitch;
 #[cfg(feature = "stitch")]
 pub(crate) mod train;
 mod yank;
@@ -82,6 +88,12 @@ pub(crate) enum Command {
     /// Predict with an adapter
     #[cfg(feature = "stitch")]
     Run(run::RunArgs),
+    /// Show which members a fusion listens to, and how far gates are open
+    #[cfg(feature = "stitch")]
+    Explain(explain::ExplainArgs),
+    /// Write an expression over adapters as an artifact of its own
+    #[cfg(feature = "stitch")]
+    Compose(compose::ComposeArgs),
     /// Run a stitched model on tensors from a file
     #[cfg(feature = "stitch")]
     Forward(forward::ForwardArgs),

@@ -1,11 +1,15 @@
 //! What the verbs do: one file per verb, each with `run(&Context, Args) -> Result<Exit>`.
 
 mod completions;
+#[cfg(feature = "stitch")]
+mod compose;
 mod config;
 mod convert;
 mod doctor;
 #[cfg(feature = "stitch")]
 mod eval;
+#[cfg(feature = "stitch")]
+mod explain;
 #[cfg(feature = "stitch")]
 mod forward;
 mod info;
@@ -24,6 +28,9 @@ mod search;
 mod train;
 mod whoami;
 mod yank;
+
+#[cfg(feature = "stitch")]
+pub(crate) use numeric::DEVICE;
 
 use crate::{args::Command, context::Context, failure::Exit};
 
@@ -46,6 +53,10 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Eval(args) => eval::run(context, &args),
         #[cfg(feature = "stitch")]
         Command::Run(args) => run::run(context, &args),
+        #[cfg(feature = "stitch")]
+        Command::Explain(args) => explain::run(context, &args),
+        #[cfg(feature = "stitch")]
+        Command::Compose(args) => compose::run(context, &args),
         #[cfg(feature = "stitch")]
         Command::Forward(args) => forward::run(context, &args),
         Command::Convert(args) => convert::run(context, &args),

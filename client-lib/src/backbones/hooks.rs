@@ -18,7 +18,7 @@
 use candle_core::{Result, Tensor};
 use hub_schemas::backbone::{Module, SubLayer, Table};
 
-use super::Linear;
+use super::{Linear, Trace};
 use crate::ops::{Attention, DropoutKey, KeyMask, Norm, dropout};
 
 /// Whether dropout is on, and which masks it uses.
@@ -59,6 +59,8 @@ pub struct Context {
     pub padding_id: f32,
     /// Whether this is training.
     pub mode: Mode,
+    /// Where choices are noted, when somebody asked.
+    pub trace: Option<Trace>,
 }
 
 /// A lookup in an embedding table.
@@ -177,6 +179,11 @@ pub trait Hooks {
     /// replaces `norm(z + residual)`.
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
         at.norm.forward_sum(&z, at.residual)
+    }
+
+    /// Where choices are noted, when somebody asked.
+    fn trace(&self) -> Option<&Trace> {
+        None
     }
 
     /// After a block; `x [b, t, h]`.

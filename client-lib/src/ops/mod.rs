@@ -19,7 +19,7 @@ mod inverse;
 mod matrix;
 mod norm;
 
-pub use activation::activate;
+pub use activation::{activate, prelu};
 pub use attention::{Attention, KeyMask};
 pub use dropout::{DropoutKey, dropout};
 pub use frozen_linear::FrozenLinear;

@@ -54,6 +54,7 @@ fn refuse<T>(what: impl Into<String>) -> Result<T, Inexpressible> {
 fn expressible(method: &Method) -> Result<(), Inexpressible> {
     match method {
         Method::Lora(config) if config.use_gating => refuse("a LoRA with a gate"),
+        Method::Lora(config) if config.multi_task.is_some() => refuse("an MTL-LoRA"),
         Method::Lora(config) if config.dora == Some(Dora::Unscaled) => {
             refuse("DoRA as `adapters` normalises it")
         }

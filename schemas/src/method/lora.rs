@@ -44,6 +44,18 @@ pub struct LoraConfig {
     /// How fresh factors are drawn.
     #[serde(default)]
     pub init: LoraInit,
+    /// Several up-projections around a matrix of the task's own (`adapters` only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_task: Option<MultiTaskLora>,
+}
+
+/// MTL-LoRA (Yang et al. 2024): `Σᵢ softmaxᵢ(w / τ) · Bᵢ Λ A x`, with `Λ = diag(λ)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MultiTaskLora {
+    /// Number of up-projections `Bᵢ`.
+    pub up_projections: usize,
+    /// `τ`: the smaller, the more one of them counts.
+    pub sharpness: f64,
 }
 
 /// A module with a rank or an alpha of its own.
@@ -98,6 +110,7 @@ impl LoraConfig {
             lora_bias: false,
             use_gating: false,
             init: LoraInit::Lora,
+            multi_task: None,
         }
     }
 
@@ -128,7 +141,11 @@ impl MethodSpec for LoraConfig {
     }
 
     fn summary(&self) -> String {
-        let name = if self.dora.is_some() { "dora" } else { "lora" };
+        let name = match (self.dora, self.multi_task) {
+            (_, Some(_)) => "mtl-lora",
+            (Some(_), None) => "dora",
+            (None, None) => "lora",
+        };
         format!("{name} r{} {}", self.r, self.targets.kinds())
     }
 
@@ -138,6 +155,20 @@ impl MethodSpec for LoraConfig {
         spec::dropout("lora_dropout", self.lora_dropout)?;
         let fits = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
         spec::targets(&self.targets, shape, fits, "a LoRA updates linear layers and embedding tables")?;
+        if let Some(multi_task) = self.multi_task {
+            let found = multi_task.up_projections;
+            spec::within("up_projections", found, 1..=1024, "it must lie between 1 and 1024")?;
+            spec::within("sharpness", multi_task.sharpness, 1e-6..=1e6, "it must lie between 1e-6 and 1e6")?;
+            if self.dora.is_some() || self.lora_bias || !self.patterns.is_empty() {
+                return Err(MethodError::Field {
+                    field: "multi_task",
+                    found: "given beside `dora`, `lora_bias` or `patterns`".to_owned(),
+                    expected: "it stands alone".to_owned(),
+                });
+            }
+            let linear = |module: Module| module.is_linear();
+            spec::targets(&self.targets, shape, linear, "an MTL-LoRA updates linear layers")?;
+        }
         spec::patterns(&self.patterns, &self.targets)
     }
 
@@ -148,7 +179,14 @@ impl MethodSpec for LoraConfig {
             let mut push =
                 |part: &str, dims: &[usize]| slots.push(Slot::new(Place::Module(module), part, dims));
             push("lora_a", &[r, inputs]);
-            push("lora_b", &[outputs, r]);
+            match self.multi_task {
+                None => push("lora_b", &[outputs, r]),
+                Some(MultiTaskLora { up_projections, .. }) => {
+                    push("lora_b", &[up_projections, outputs, r]);
+                    push("task.values", &[r]);
+                    push("task.weights", &[up_projections]);
+                }
+            }
             if self.lora_bias {
                 push("lora_b_bias", &[outputs]);
             }

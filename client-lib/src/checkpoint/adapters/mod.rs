@@ -66,6 +66,7 @@ impl Reading<'_> {
         match fields.text("architecture")?.as_deref() {
             None => bottleneck::parse(self, fields).map(Method::Bottleneck),
             Some("lora") => low_rank::parse(self, fields),
+            Some("mtl_lora") => low_rank::parse_multi_task(self, fields),
             Some("prefix_tuning") => prompts::parse_prefix(self, fields).map(Method::Prefix),
             Some("prompt_tuning") => prompts::parse_prompt(fields).map(Method::Prompt),
             Some("reft") => reft::parse(self, fields).map(Method::Reft),
@@ -73,7 +74,7 @@ impl Reading<'_> {
             Some(other) => Err(fields.wrong(
                 "config.architecture",
                 format!(
-                    "is `{other}`; this version reads bottlenecks (no architecture), lora, prefix_tuning, prompt_tuning, reft and union"
+                    "is `{other}`; this version reads bottlenecks (no architecture), lora, mtl_lora, prefix_tuning, prompt_tuning, reft and union"
                 ),
             )),
         }
@@ -116,6 +117,7 @@ pub(super) fn config(method: &Method, num_layers: usize) -> Option<Value> {
         | Method::Boft(_)
         | Method::Tokens(_)
         | Method::Replace(_)
+        | Method::Composition(_)
         | Method::LastLayer => return None,
     })
 }
