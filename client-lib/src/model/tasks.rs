@@ -11,7 +11,7 @@ use crate::{backbones::HeadInputs, heads::Parse};
 impl StitchedModel {
     /// Names of the tasks of a `MultiTask`, in the order of their numbers; empty without one.
     pub fn tasks(&self) -> Vec<String> {
-        let tasks = self.by_task.iter().flat_map(|composition| composition.tasks());
+        let tasks = self.by_task.iter().flat_map(Composition::tasks);
         tasks.map(|task| task.last().unwrap_or_default().to_owned()).collect()
     }
 
