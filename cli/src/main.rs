@@ -11,6 +11,8 @@ mod env;
 mod failure;
 mod interrupt;
 mod locate;
+#[cfg(feature = "stitch")]
+mod members;
 mod output;
 mod settings;
 mod whole;

@@ -13,6 +13,7 @@ pub mod backbones;
 pub mod composition;
 #[cfg(feature = "stitch")]
 pub mod heads;
+pub mod heatmap;
 #[cfg(feature = "stitch")]
 mod init;
 #[cfg(feature = "stitch")]

@@ -1,5 +1,9 @@
 //! A backbone with its adapters and head: what trains, evaluates and predicts.
 
+mod explain;
+mod fuse;
+mod tasks;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use candle_core::Tensor;
@@ -11,11 +15,18 @@ use hub_schemas::{
     method::{Method, MethodError},
 };
 
+pub use self::{
+    explain::{Attribution, Chooser},
+    fuse::fused_sublayers,
+};
 pub use crate::backbones::{Batch, Mode};
 use crate::{
     backbones::{Backbone, Hidden, tensor},
     checkpoint::{AdapterFolder, CheckpointError, FusionFolder, SlotData},
-    composition::{Composition, Fusion, Member, NamedFusion, Quirks, Semantics, Stitch, StitchError},
+    composition::{
+        Composition, ExpressionError, Fusion, LayerDrop, Member, NamedFusion, Quirks, Semantics, Stitch,
+        StitchError,
+    },
     heads::{self, Features, HeadInput, HeadLoadError, LoadedHead, Prediction},
     init::Initialiser,
     methods::{self, GateMean},
@@ -34,6 +45,9 @@ pub enum ModelError {
     /// The adapters can't be composed.
     #[error(transparent)]
     Stitch(#[from] StitchError),
+    /// The saved expression can't be read.
+    #[error(transparent)]
+    Expression(#[from] ExpressionError),
     /// The adapter is for another architecture.
     #[error("the adapter in `{folder}` is for {adapter}, the base model is {base}")]
     Architecture {
@@ -55,6 +69,17 @@ pub enum ModelError {
         base: Architecture,
         /// Names of the linear layers it has.
         sites: String,
+    },
+    /// A composition where an adapter is needed.
+    #[error("`{}` holds a composition, which can't be a member of another one", .0.display())]
+    Nested(PathBuf),
+    /// A member that has nothing to fuse.
+    #[error("`{name}` has no bottleneck layers ({method}): a fusion attends to what bottlenecks give")]
+    NotFusible {
+        /// The adapter's name.
+        name: String,
+        /// What it is.
+        method: String,
     },
     /// The head does not fit the backbone.
     #[error(transparent)]
@@ -110,10 +135,16 @@ impl Output {
 pub struct StitchedModel {
     backbone: Arc<Backbone>,
     stitch: Stitch,
+    /// The arrangement, where it depends on the tasks of a batch.
+    by_task: Option<Composition>,
     head: Option<LoadedHead>,
     /// Heads of groups of rows, each with the rows it has; all alike where none are stated.
     groups: Vec<(Option<usize>, Option<LoadedHead>)>,
     parameters: Parameters,
+    /// Whether training pulls the fusion's value projections towards the identity.
+    regularised: bool,
+    /// Whether a training step may leave some of the parameters out.
+    drops_layers: bool,
 }
 
 impl StitchedModel {
@@ -123,9 +154,12 @@ impl StitchedModel {
         Ok(Self {
             backbone,
             stitch: Stitch::default(),
+            by_task: None,
             head,
             groups: Vec::new(),
             parameters: Parameters::default(),
+            regularised: false,
+            drops_layers: false,
         })
     }
 
@@ -143,7 +177,16 @@ impl StitchedModel {
         let tensors = parameters.tensors();
         let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?);
         let head = head.map(|h| LoadedHead::fresh(&backbone, h, tensors)).transpose()?;
-        Ok(Self { backbone, stitch, head, groups: Vec::new(), parameters })
+        Ok(Self {
+            backbone,
+            stitch,
+            by_task: None,
+            head,
+            groups: Vec::new(),
+            parameters,
+            regularised: false,
+            drops_layers: false,
+        })
     }
 
     /// One saved adapter, for inference.
@@ -162,20 +205,7 @@ impl StitchedModel {
         composition: &Composition,
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
-        let mut members = Vec::new();
-        let mut heads = BTreeMap::new();
-        for (salt, (name, folder)) in named.iter().enumerate() {
-            check_architecture(&backbone, folder)?;
-            check_modules(&backbone, &folder.method)?;
-            check_copies(composition, name, &folder.method)?;
-            let tensors = on_device(&backbone, &folder.read_slots(&shape)?)?;
-            let mean = gate_mean(folder);
-            let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
-            members.push(Member { name: name.clone(), adapter });
-            if let Some(head) = LoadedHead::of_folder(&backbone, folder, &tensors)? {
-                heads.insert(name.clone(), head);
-            }
-        }
+        let (members, heads) = load_members(&backbone, named, composition)?;
         let places = fused_places(named, &shape);
         let fusion = |folder: &FusionFolder| {
             let tensors = on_device(&backbone, &folder.read_slots(&places, &shape)?)?;
@@ -183,22 +213,75 @@ impl StitchedModel {
             Ok(NamedFusion { name: folder.name.clone(), fusion })
         };
         let fusions = fusions.iter().map(fusion).collect::<Result<Vec<_>, ModelError>>()?;
-        let stitch = Stitch::compose(composition, members, fusions, semantics(named))?.with_quirks(Quirks {
-            free_prompts: named.iter().any(|(_, folder)| folder.semantics().prompts_see_padding),
-            drops_segments: named.iter().any(|(_, folder)| folder.semantics().drops_segments),
-        });
+        let stitch =
+            Stitch::compose(composition, members, fusions, semantics(named))?.with_quirks(quirks(named));
+        Ok(Self::arranged(backbone, stitch, composition, heads)?)
+    }
+
+    fn arranged(
+        backbone: Arc<Backbone>,
+        stitch: Stitch,
+        composition: &Composition,
+        heads: BTreeMap<String, LoadedHead>,
+    ) -> Result<Self, HeadLoadError> {
         let (mut head, groups) = choose_heads(composition, heads);
         if head.is_none() && groups.is_empty() {
             head = LoadedHead::of_base(&backbone)?;
         }
-        Ok(Self { backbone, stitch, head, groups, parameters: Parameters::default() })
+        let by_task = composition.has_tasks().then(|| composition.clone());
+        let parameters = Parameters::default();
+        Ok(Self {
+            backbone,
+            stitch,
+            by_task,
+            head,
+            groups,
+            parameters,
+            regularised: false,
+            drops_layers: false,
+        })
+    }
+
+    /// Leaves all adapters out of these layers (Rücklé et al., "`AdapterDrop`", 2021).
+    pub fn skipping(mut self, layers: Vec<usize>) -> Result<Self, ModelError> {
+        let shape = self.backbone.config().shape;
+        if let Some(&layer) = layers.iter().find(|&&layer| layer >= shape.num_layers) {
+            return Err(MethodError::Layer { field: "skip layers", layer, last: shape.num_layers - 1 }.into());
+        }
+        self.stitch = self.stitch.skipping(layers);
+        Ok(self)
+    }
+
+    /// Leaves the adapters out of a random number of the first layers in every training step.
+    #[must_use]
+    pub fn dropping_layers(mut self) -> Self {
+        self.stitch = self.stitch.dropping(LayerDrop::new(self.backbone.config().shape.num_layers));
+        self.drops_layers = true;
+        self
+    }
+
+    /// Whether a training step may leave some of the parameters out.
+    pub fn drops_layers(&self) -> bool {
+        self.drops_layers
     }
 
     /// Runs backbone, adapters and head.
     pub fn forward(&self, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
-        let Hidden { state, attention_mask } = self.backbone.forward(batch, &self.stitch, mode)?;
-        let features = self.features(&state, &attention_mask);
-        let invert = |x| self.stitch.invert(x);
+        match &self.by_task {
+            None => self.run(&self.stitch, batch, mode),
+            Some(composition) => self.forward_by_task(composition, batch, mode),
+        }
+    }
+
+    fn run(&self, stitch: &Stitch, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
+        let Hidden { state, attention_mask } = self.backbone.forward(batch, stitch, mode)?;
+        let features = Features {
+            backbone: &self.backbone,
+            hooks: stitch,
+            state: &state,
+            attention_mask: &attention_mask,
+        };
+        let invert = |x| stitch.invert(x);
         let input = HeadInput { features, batch, mode, invert: &invert };
         let prediction = self.head.as_ref().map(|head| head.forward(&input)).transpose()?;
         let by_group = self.predict_groups(&input)?;
@@ -259,6 +342,33 @@ impl StitchedModel {
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
     }
+}
+
+/// The adapters of several folders, and the heads that they bring, by name.
+fn load_members(
+    backbone: &Backbone,
+    named: &[(String, &AdapterFolder)],
+    composition: &Composition,
+) -> Result<(Vec<Member>, BTreeMap<String, LoadedHead>), ModelError> {
+    let shape = backbone.config().shape;
+    let mut members = Vec::new();
+    let mut heads = BTreeMap::new();
+    for (salt, (name, folder)) in named.iter().enumerate() {
+        if folder.composition().is_some() {
+            return Err(ModelError::Nested(folder.path.clone()));
+        }
+        check_architecture(backbone, folder)?;
+        check_modules(backbone, &folder.method)?;
+        check_copies(composition, name, &folder.method)?;
+        let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
+        let mean = gate_mean(folder);
+        let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
+        members.push(Member { name: name.clone(), adapter });
+        if let Some(head) = LoadedHead::of_folder(backbone, folder, &tensors)? {
+            heads.insert(name.clone(), head);
+        }
+    }
+    Ok((members, heads))
 }
 
 /// A head of the whole batch, or heads of groups of rows with how many rows they have.
@@ -326,6 +436,14 @@ fn semantics(named: &[(String, &AdapterFolder)]) -> Semantics {
     let is_library =
         |folder: &AdapterFolder| folder.semantics().composition == Some(CompositionRules::Adapters);
     if named.iter().all(|(_, folder)| is_library(folder)) { Semantics::Library } else { Semantics::Plain }
+}
+
+/// What the libraries of the adapters compute otherwise.
+fn quirks(named: &[(String, &AdapterFolder)]) -> Quirks {
+    Quirks {
+        free_prompts: named.iter().any(|(_, folder)| folder.semantics().prompts_see_padding),
+        drops_segments: named.iter().any(|(_, folder)| folder.semantics().drops_segments),
+    }
 }
 
 /// The sub-layers at which any of the adapters has a bottleneck.

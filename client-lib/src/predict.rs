@@ -8,7 +8,7 @@ use hub_schemas::head::Head;
 use crate::{
     backbones::{Backbone, Mode},
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
-    model::{ModelError, StitchedModel},
+    model::{Attribution, ModelError, StitchedModel},
     text::{TextEncoder, TextError, Tokens},
 };
 
@@ -63,6 +63,17 @@ pub struct Prediction {
     pub logits: Vec<f32>,
 }
 
+/// What is stitched into a backbone.
+#[derive(Debug)]
+pub struct Assembly<'a> {
+    /// The adapter, or the composition.
+    pub folder: &'a AdapterFolder,
+    /// The members of a composition, by the names that it calls them; empty for an adapter.
+    pub members: &'a [(String, AdapterFolder)],
+    /// Layers without adapters (Rücklé et al., "`AdapterDrop`", 2021).
+    pub skip_layers: Vec<usize>,
+}
+
 /// A model that labels texts.
 #[derive(Debug)]
 pub struct Predictor {
@@ -74,15 +85,24 @@ pub struct Predictor {
 impl Predictor {
     /// Stitches the adapter in one folder into the backbone in another.
     pub fn open(base: &Path, adapter: &Path, device: &Device) -> Result<Self, PredictError> {
-        let base = BaseFolder::open(base)?;
         let folder = AdapterFolder::open(adapter)?;
+        Self::assemble(base, &Assembly { folder: &folder, members: &[], skip_layers: Vec::new() }, device)
+    }
+
+    /// Stitches an adapter, or a composition with its members, into the backbone in a folder.
+    pub fn assemble(base: &Path, assembly: &Assembly<'_>, device: &Device) -> Result<Self, PredictError> {
+        let base = BaseFolder::open(base)?;
+        let folder = assembly.folder;
+        let adapter = folder.path.as_path();
         if folder.head.is_some() {
             check_head(adapter, folder.head.as_ref())?;
         }
         let config = base.config();
         let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, config.longest_input())?;
         let backbone = Arc::new(Backbone::load(&base, device)?);
-        let model = StitchedModel::load(backbone, &folder)?;
+        let members: Vec<_> = assembly.members.iter().map(|(name, f)| (name.clone(), f)).collect();
+        let model = StitchedModel::load_composition(backbone, folder, &members)?
+            .skipping(assembly.skip_layers.clone())?;
         check_head(adapter, model.head())?;
         let labels = model.labels().to_vec();
         Ok(Self { model, encoder, labels })
@@ -122,6 +142,17 @@ impl Predictor {
             }
         }
         Ok(answers.into_values().collect())
+    }
+
+    /// Labels one text, and says how fusions and gates chose on the way.
+    pub fn explain(&self, text: &str) -> Result<(Prediction, Vec<Attribution>), PredictError> {
+        let tokens = self.encoder.encode_all(std::iter::once(text))?;
+        let batch: Vec<&Tokens> = tokens.iter().collect();
+        let batch = self.encoder.batch(&batch, self.model.backbone().device())?;
+        let (output, attributions) = self.model.explain(&batch)?;
+        let logits = output.logits().map(candle_core::Tensor::to_vec2::<f32>).transpose()?;
+        let logits = logits.unwrap_or_default().into_iter().next().unwrap_or_default();
+        Ok((self.answer(text, logits)?, attributions))
     }
 
     fn answer(&self, text: &str, logits: Vec<f32>) -> Result<Prediction, PredictError> {

@@ -17,7 +17,10 @@ const INPUT_IDS: &str = "input_ids";
 const ATTENTION_MASK: &str = "attention_mask";
 const TOKEN_TYPE_IDS: &str = "token_type_ids";
 const WORD_STARTS: &str = "word_starts";
-const KNOWN: [&str; 4] = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS];
+const TASK_IDS: &str = "task_ids";
+const KNOWN: [&str; 5] = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS, TASK_IDS];
+/// More tasks than a composition can have members.
+const MAX_TASKS: usize = 1 << 16;
 
 /// A file of inputs that can't be used, or of outputs that can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +117,16 @@ impl Inputs<'_> {
             )),
         }
     }
+
+    /// The number of each row's task: `[rows]`.
+    fn tasks(&self, rows: usize) -> Result<Option<Vec<usize>>, TensorFileError> {
+        let Some((shape, values)) = self.numbers(TASK_IDS, MAX_TASKS)? else { return Ok(None) };
+        if shape != [rows] {
+            let reason = format!("has the shape {shape:?}; it must be [{rows}], one task for each row");
+            return Err(self.refuse(TASK_IDS, reason));
+        }
+        Ok(Some(values.into_iter().map(|task| task as usize).collect()))
+    }
 }
 
 /// Reads the inputs of a backbone with this configuration. Without an attention
@@ -162,7 +175,11 @@ pub fn read_batch(
         input_ids: tensor(ids)?,
         attention_mask: tensor(mask)?,
         token_type_ids: types.map(tensor).transpose()?,
-        head_inputs: HeadInputs { word_starts: inputs.word_starts(rows, length, device)?, choices },
+        head_inputs: HeadInputs {
+            word_starts: inputs.word_starts(rows, length, device)?,
+            tasks: inputs.tasks(rows)?,
+            choices,
+        },
     })
 }
 

@@ -6,6 +6,10 @@
 mod commands;
 #[path = "training/determinism.rs"]
 mod determinism;
+#[path = "training/explain.rs"]
+mod explain;
+#[path = "training/fusion.rs"]
+mod fusion;
 #[path = "training/interrupt.rs"]
 mod interrupt;
 #[path = "training/learning.rs"]

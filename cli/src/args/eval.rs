@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::train::ColumnArgs;
+use super::{stitch::StitchArgs, train::ColumnArgs};
 
 /// Arguments of `hub eval`.
 #[derive(Debug, Args)]
@@ -24,6 +24,9 @@ pub(crate) struct EvalArgs {
     /// Examples per forward pass
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch_size: u16,
+    /// How it is stitched in
+    #[command(flatten)]
+    pub(crate) stitch: StitchArgs,
     /// Use a backbone with other weights than the adapter was trained on
     #[arg(long)]
     pub(crate) force: bool,

@@ -4,12 +4,14 @@ use std::{convert::Infallible, path::PathBuf, str::FromStr};
 
 use clap::Args;
 
+use super::stitch::Layers;
+
 /// Arguments of `hub forward`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The inputs carry the argument names of Hugging Face models: `input_ids`, `attention_mask` and
 `token_type_ids`, each [batch, tokens] or, for multiple choice, [batch, choices, tokens], and
-`word_starts` for dependency parsing. The outputs are `last_hidden_state`, and `logits` where the
+`word_starts` for dependency parsing, `task_ids` [batch] for `MultiTask`. The outputs are `last_hidden_state`, and `logits` where the
 adapter or the base checkpoint has a head, in single precision. Question answering adds
 `start_logits` and `end_logits`, an embedding `sentence_embedding`; dependency parsing gives
 `arc_preds` and `rel_preds` instead.")]
@@ -26,6 +28,12 @@ pub(crate) struct ForwardArgs {
     /// How the adapters work together, as in `Stack(a, b)`
     #[arg(long, value_name = "EXPR")]
     pub(crate) compose: Option<String>,
+    /// Layers that run without adapters, as in `0-4` or `0,2` (AdapterDrop)
+    #[arg(long, value_name = "LAYERS", default_value_t)]
+    pub(crate) skip_layers: Layers,
+    /// Task of each row for `MultiTask`, by name or number, as in `a,b,a`; by default the input `task_ids`
+    #[arg(long, value_name = "TASKS", value_delimiter = ',')]
+    pub(crate) task_ids: Vec<String>,
     /// Tensors to read
     #[arg(long, value_name = "FILE")]
     pub(crate) inputs: PathBuf,

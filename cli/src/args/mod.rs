@@ -7,10 +7,14 @@
 mod adapters;
 #[cfg(feature = "stitch")]
 pub(crate) mod bake;
+#[cfg(feature = "stitch")]
+pub(crate) mod compose;
 mod config;
 mod convert;
 #[cfg(feature = "stitch")]
 pub(crate) mod eval;
+#[cfg(feature = "stitch")]
+pub(crate) mod explain;
 #[cfg(feature = "stitch")]
 pub(crate) mod extract;
 #[cfg(feature = "stitch")]
@@ -25,6 +29,8 @@ mod push;
 #[cfg(feature = "stitch")]
 pub(crate) mod run;
 mod search;
+#[cfg(feature = "stitch")]
+pub(crate) mod stitch;
 #[cfg(feature = "stitch")]
 pub(crate) mod train;
 mod yank;
@@ -90,6 +96,12 @@ pub(crate) enum Command {
     /// Predict with an adapter
     #[cfg(feature = "stitch")]
     Run(run::RunArgs),
+    /// Show which members a fusion listens to, and how far gates are open
+    #[cfg(feature = "stitch")]
+    Explain(explain::ExplainArgs),
+    /// Write an expression over adapters as an artifact of its own
+    #[cfg(feature = "stitch")]
+    Compose(compose::ComposeArgs),
     /// Run a stitched model on tensors from a file
     #[cfg(feature = "stitch")]
     Forward(forward::ForwardArgs),

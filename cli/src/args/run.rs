@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::stitch::StitchArgs;
+
 /// Arguments of `hub run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -22,6 +24,9 @@ pub(crate) struct RunArgs {
     /// Folder of the backbone; by default the one with the right weights
     #[arg(long, value_name = "DIR")]
     pub(crate) base: Option<PathBuf>,
+    /// How it is stitched in
+    #[command(flatten)]
+    pub(crate) stitch: StitchArgs,
     /// Use a backbone with other weights than the adapter was trained on
     #[arg(long)]
     pub(crate) force: bool,

@@ -10,6 +10,8 @@ use hub_schemas::{
     label::{Language, License, TaskId},
 };
 
+use super::forward::NamedFolder;
+
 /// Arguments of `hub train`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -34,6 +36,9 @@ pub(crate) struct TrainArgs {
     /// What is trained
     #[command(flatten)]
     pub(crate) method: MethodArgs,
+    /// What is fused
+    #[command(flatten)]
+    pub(crate) fuse: FuseArgs,
     /// How it is trained
     #[command(flatten)]
     pub(crate) steering: SteeringArgs,
@@ -205,6 +210,28 @@ pub(crate) struct MethodArgs {
     pub(crate) head_layers: usize,
 }
 
+/// The configurations of a fusion by the names people use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FusionName {
+    /// Values are projected, and pulled towards what they are
+    #[default]
+    Dynamic,
+    /// Only the attention is trained
+    Static,
+}
+
+/// What is fused.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fusion (instead of a method)")]
+pub(crate) struct FuseArgs {
+    /// Train the attention over this bottleneck adapter and others, which stay as they are; repeat for each
+    #[arg(long, value_name = "[NAME=]REF|DIR", conflicts_with_all = ["method", "reduction_factor", "rank", "alpha", "targets", "prompt_length"])]
+    pub(crate) fuse: Vec<NamedFolder>,
+    /// What the fusion computes
+    #[arg(long, value_enum, default_value_t, value_name = "KIND", requires = "fuse")]
+    pub(crate) fusion: FusionName,
+}
+
 /// The score that decides which checkpoint is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SelectionName {
@@ -243,6 +270,10 @@ pub(crate) struct SteeringArgs {
     /// Seed of initial weights, data order, dropout and split
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// In every step leave the adapter out of a random number of the first layers (AdapterDrop), so that
+    /// `--skip-layers` costs little later
+    #[arg(long)]
+    pub(crate) adapter_drop: bool,
     /// Stop after so many evaluations without improvement
     #[arg(long, value_name = "N")]
     pub(crate) patience: Option<u64>,

@@ -6,7 +6,7 @@ use hub_client::{
 };
 use serde_json::json;
 
-use super::numeric::{DEVICE, columns};
+use super::numeric::columns;
 use crate::{
     args::eval::EvalArgs,
     context::Context,
@@ -23,10 +23,8 @@ pub(crate) fn run(context: &Context, args: &EvalArgs) -> anyhow::Result<Exit> {
     for notice in &data.notices {
         context.printer.status(&notice.to_string());
     }
-    let adapter = context.find_adapter(&args.adapter, args.base.as_deref())?;
-    let wanted = adapter.manifest.as_ref().map(|manifest| &manifest.base);
-    let base = context.find_base(wanted, args.base.as_deref(), args.force)?;
-    let predictor = Predictor::open(&base.folder, &adapter.folder, &DEVICE)?;
+    let (adapter, predictor) =
+        context.open_predictor(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
     let bar = Progress::new(&context.printer, "evaluating", Unit::Steps, data.examples.len() as u64);
     let mut before = 0;
     let measured = evaluate(&predictor, &data, args.batch_size.into(), |done| {

@@ -27,17 +27,24 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
     }
     let fusions =
         args.fusion.iter().map(|folder| FusionFolder::open(folder)).collect::<Result<Vec<_>, _>>()?;
-    let composition = composition(context, args.compose.as_deref(), &named)?;
-    let batch = read_batch(&args.inputs, base.config(), &DEVICE)?;
+    let saved = saved_composition(args.compose.as_deref(), &named);
+    let mut batch = read_batch(&args.inputs, base.config(), &DEVICE)?;
     let backbone = Arc::new(Backbone::load(&base, &DEVICE).map_err(ModelError::from)?);
-    let model = match &composition {
-        None => StitchedModel::plain(backbone)?,
-        Some(composition) => {
-            let borrowed: Vec<(String, &AdapterFolder)> =
-                named.iter().map(|(name, folder)| (name.clone(), folder)).collect();
-            StitchedModel::compose(backbone, &borrowed, &fusions, composition)?
+    let model = if let Some(saved) = saved {
+        let others = args.adapters.iter().zip(&named).filter(|(_, (_, f))| f.path != saved.path);
+        let others: Vec<NamedFolder> = others.map(|(given, _)| given.clone()).collect();
+        let members = context.find_members(saved, &others)?;
+        StitchedModel::load_composition(backbone, saved, &borrow(&members))?
+    } else {
+        match composition(context, args.compose.as_deref(), &named)? {
+            None => StitchedModel::plain(backbone)?,
+            Some(composition) => StitchedModel::compose(backbone, &borrow(&named), &fusions, &composition)?,
         }
     };
+    let model = model.skipping(args.skip_layers.0.clone())?;
+    if !args.task_ids.is_empty() {
+        batch.head_inputs.tasks = Some(numbers(&args.task_ids, &model.tasks())?);
+    }
     let output = model.forward(&batch, Mode::Eval).map_err(TensorFileError::from)?;
     write_output(&args.outputs, &output)?;
     let names = output.named().map_err(TensorFileError::from)?;
@@ -55,6 +62,32 @@ fn open(named: &NamedFolder) -> anyhow::Result<(String, AdapterFolder)> {
     let folder = AdapterFolder::open(&named.folder)?;
     let name = named.name.clone().unwrap_or_else(|| folder.name.clone());
     Ok((name, folder))
+}
+
+/// The numbers of tasks that are named or numbered.
+fn numbers(given: &[String], tasks: &[String]) -> Result<Vec<usize>, UserError> {
+    let number = |text: &String| {
+        let named = tasks.iter().position(|task| task == text);
+        named.or_else(|| text.parse().ok().filter(|n| *n < tasks.len())).ok_or_else(|| {
+            let known: Vec<String> = tasks.iter().map(|task| format!("`{task}`")).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            UserError::new(format!("`{text}` is no task of the composition; its tasks are: {known}"))
+        })
+    };
+    given.iter().map(number).collect()
+}
+
+fn borrow(named: &[(String, AdapterFolder)]) -> Vec<(String, &AdapterFolder)> {
+    named.iter().map(|(name, folder)| (name.clone(), folder)).collect()
+}
+
+/// The composition among the folders, whose members the others are.
+fn saved_composition<'a>(
+    expression: Option<&str>,
+    named: &'a [(String, AdapterFolder)],
+) -> Option<&'a AdapterFolder> {
+    let mut saved = named.iter().map(|(_, folder)| folder).filter(|folder| folder.composition().is_some());
+    if expression.is_some() { None } else { saved.next() }
 }
 
 /// What to compute: the expression, or the only adapter, or the plain backbone.

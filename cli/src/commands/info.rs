@@ -1,7 +1,12 @@
 //! `hub info`: an adapter with its versions, and what the chosen version states.
 
 use hub_client::{cache::Cache, exchange::Choice, registry::Purpose, registry::RegistryClient};
-use hub_schemas::{Digest, Manifest, api::AdapterInfo};
+use hub_schemas::{
+    Digest, Manifest,
+    api::AdapterInfo,
+    manifest::{CompositionRules, GatingMean, Semantics},
+    method::Method,
+};
 use serde::Serialize;
 
 use crate::{
@@ -83,6 +88,14 @@ fn fields(answer: &Answer) -> Fields {
     fields.add("license", &manifest.license);
     fields.add("method", manifest.method.summary());
     fields.add("format", manifest.format.to_string());
+    for meaning in semantics(&manifest.semantics) {
+        fields.add("computes", meaning);
+    }
+    if let Method::Composition(config) = &manifest.method {
+        for member in &config.members {
+            fields.add("member", format!("{} ({})", member.name, member.digest.short()));
+        }
+    }
     fields.add("base", format!("{} ({})", manifest.base.id, manifest.base.architecture));
     fields.add("base weights", manifest.base.weights_digest.to_string());
     for metric in &manifest.metrics {
@@ -100,6 +113,27 @@ fn fields(answer: &Answer) -> Fields {
         }
     }
     fields
+}
+
+/// Where implementations of the method differ, what these weights mean.
+fn semantics(semantics: &Semantics) -> Vec<&'static str> {
+    let mut meanings = Vec::new();
+    meanings.extend(semantics.gating_mean.map(|mean| match mean {
+        GatingMean::AllPositions => "gates average over padding too, as in `adapters`",
+        GatingMean::Tokens => "gates average over tokens only",
+    }));
+    meanings.extend(semantics.composition.map(|rules| match rules {
+        CompositionRules::Adapters => {
+            "composed by the arithmetic of `adapters`: `Average` divides twice, stacked LoRAs multiply"
+        }
+    }));
+    if semantics.prompts_see_padding {
+        meanings.push("learned tokens see padding, as in `adapters` since 1.3");
+    }
+    if semantics.drops_segments {
+        meanings.push("segments count as none, as in PEFT's question answering");
+    }
+    meanings
 }
 
 fn files(manifest: &Manifest) -> Table {

@@ -3,11 +3,15 @@
 #[cfg(feature = "stitch")]
 mod bake;
 mod completions;
+#[cfg(feature = "stitch")]
+mod compose;
 mod config;
 mod convert;
 mod doctor;
 #[cfg(feature = "stitch")]
 mod eval;
+#[cfg(feature = "stitch")]
+mod explain;
 #[cfg(feature = "stitch")]
 mod extract;
 #[cfg(feature = "stitch")]
@@ -33,6 +37,9 @@ mod train;
 mod whoami;
 mod yank;
 
+#[cfg(feature = "stitch")]
+pub(crate) use numeric::DEVICE;
+
 use crate::{args::Command, context::Context, failure::Exit};
 
 /// Runs a verb.
@@ -54,6 +61,10 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Eval(args) => eval::run(context, &args),
         #[cfg(feature = "stitch")]
         Command::Run(args) => run::run(context, &args),
+        #[cfg(feature = "stitch")]
+        Command::Explain(args) => explain::run(context, &args),
+        #[cfg(feature = "stitch")]
+        Command::Compose(args) => compose::run(context, &args),
         #[cfg(feature = "stitch")]
         Command::Forward(args) => forward::run(context, &args),
         #[cfg(feature = "stitch")]

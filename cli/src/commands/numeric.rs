@@ -19,7 +19,7 @@ use hub_client::{
 use crate::args::train::ColumnArgs;
 
 /// Where this version computes.
-pub(super) const DEVICE: Device = Device::Cpu;
+pub(crate) const DEVICE: Device = Device::Cpu;
 
 /// The columns as the library wants to hear of them.
 pub(super) fn columns(args: &ColumnArgs) -> ColumnOptions {

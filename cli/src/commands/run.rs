@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use hub_client::predict::{Prediction, Predictor};
 use serde_json::{Value, json};
 
-use super::numeric::DEVICE;
 use crate::{
     args::run::RunArgs,
     context::Context,
@@ -23,10 +22,8 @@ const CHUNK: usize = 256;
 
 /// Runs `hub run`.
 pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
-    let adapter = context.find_adapter(&args.adapter, args.base.as_deref())?;
-    let wanted = adapter.manifest.as_ref().map(|manifest| &manifest.base);
-    let base = context.find_base(wanted, args.base.as_deref(), args.force)?;
-    let predictor = Predictor::open(&base.folder, &adapter.folder, &DEVICE)?;
+    let (adapter, predictor) =
+        context.open_predictor(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
     let mut answers = Answers { context, json: Vec::new() };
     if args.texts.is_empty() {
         if std::io::stdin().is_terminal() {

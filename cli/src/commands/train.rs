@@ -4,7 +4,8 @@ mod job;
 mod method;
 mod progress;
 
-use hub_client::training::{FinishedJob, JobOutcome, Preparation, PreparedJob};
+use hub_client::training::{FinishedJob, FusedMember, JobOutcome, Preparation, PreparedJob};
+use hub_schemas::manifest::BaseModel;
 use serde_json::json;
 
 use super::numeric::DEVICE;
@@ -14,14 +15,15 @@ use crate::{
     failure::Exit,
     output::{Fields, units},
 };
-pub(super) use job::local_name;
+pub(crate) use job::local_name;
 use progress::Watcher;
 
 /// Runs `hub train`.
 pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
-    let base = context.find_base(None, args.base.as_deref(), false)?;
+    let (members, wanted) = find_members(context, &args)?;
+    let base = context.find_base(wanted.as_ref(), args.base.as_deref(), false)?;
     let dry_run = args.dry_run;
-    let job = job::resolve(args, base.folder)?;
+    let job = job::resolve(args, base.folder, members)?;
     let output = job.output.clone();
     let prepared = job.prepare(&DEVICE)?;
     if dry_run {
@@ -64,6 +66,21 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
             Ok(Exit::Interrupted)
         }
     }
+}
+
+/// The adapters to fuse, and the base model that they were trained on.
+fn find_members(
+    context: &Context,
+    args: &TrainArgs,
+) -> anyhow::Result<(Vec<FusedMember>, Option<BaseModel>)> {
+    let mut members = Vec::with_capacity(args.fuse.fuse.len());
+    let mut wanted = None;
+    for named in &args.fuse.fuse {
+        let found = context.find_adapter(&named.folder.to_string_lossy(), args.base.as_deref())?;
+        wanted = wanted.or(found.manifest.map(|manifest| manifest.base));
+        members.push(FusedMember { name: named.name.clone(), folder: found.folder });
+    }
+    Ok((members, wanted))
 }
 
 fn print_plan(context: &Context, prepared: &PreparedJob) -> anyhow::Result<()> {

@@ -8,6 +8,8 @@ pub struct HeadInputs {
     /// Where each word starts among the tokens, u32 `[b, w]`, for dependency parsing. The last
     /// start of a row only ends the last word; padding is the padding token's id.
     pub word_starts: Option<Tensor>,
+    /// The task of each row, by its number, for adapters that divide the rows by task.
+    pub tasks: Option<Vec<usize>>,
     /// How many sequences in a row are the choices of one example.
     pub choices: Option<usize>,
 }

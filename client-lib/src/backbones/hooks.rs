@@ -21,7 +21,7 @@ use hub_schemas::{
     method::PromptJoin,
 };
 
-use super::Linear;
+use super::{Linear, Trace};
 use crate::ops::{Attention, DropoutKey, KeyMask, Norm, dropout};
 
 /// Whether dropout is on, and which masks it uses.
@@ -62,6 +62,8 @@ pub struct Context {
     pub padding_id: f32,
     /// Whether this is training.
     pub mode: Mode,
+    /// Where choices are noted, when somebody asked.
+    pub trace: Option<Trace>,
 }
 
 /// A lookup in an embedding table.
@@ -215,6 +217,11 @@ pub trait Hooks {
     /// replaces `norm(z + residual)`.
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
         at.join(&z)
+    }
+
+    /// Where choices are noted, when somebody asked.
+    fn trace(&self) -> Option<&Trace> {
+        None
     }
 
     /// After a block; `x [b, t, h]`.

@@ -10,6 +10,7 @@ mod block;
 mod head_inputs;
 mod hooks;
 mod linear;
+mod trace;
 mod transformer;
 mod weights;
 
@@ -21,5 +22,6 @@ pub use hooks::{
     Mode, NoHooks, SubLayerInput,
 };
 pub use linear::Linear;
+pub use trace::{Noted, Trace};
 pub use transformer::{Backbone, Batch, Hidden, OpenError};
 pub(crate) use weights::tensor;

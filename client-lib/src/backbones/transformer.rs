@@ -154,7 +154,8 @@ impl Backbone {
     pub fn forward(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Hidden> {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
-        let mut context = self.context(attention_mask, rows, mode);
+        let mut context =
+            Context { trace: hooks.trace().cloned(), ..self.context(attention_mask, rows, mode) };
         let embedded = self.embed(batch, hooks, &mut context)?;
         let before = embedded.dim(1)?;
         let mut x = hooks.embeddings(embedded, &context)?;
@@ -194,7 +195,7 @@ impl Backbone {
 
     fn context(&self, attention_mask: Tensor, batch: usize, mode: Mode) -> Context {
         let padding_id = self.config.padding_id as f32;
-        Context { attention_mask, batch, prompt_tokens: 0, padding_id, mode }
+        Context { attention_mask, batch, prompt_tokens: 0, padding_id, mode, trace: None }
     }
 
     fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {

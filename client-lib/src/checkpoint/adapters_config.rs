@@ -6,13 +6,14 @@ use hub_schemas::{
     backbone::Architecture,
     head::Head,
     layout::{ADAPTERS_WEIGHTS, Format, HEAD_CONFIG},
-    method::Method,
+    method::{ComposedFusion, CompositionMember, Method},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
     CheckpointError, TensorFile,
     adapters::{self, Reading},
+    composition::fusion_json,
     fields::Fields,
     folder::Parsed,
     heads,
@@ -133,6 +134,16 @@ impl Envelope<'_> {
     /// `adapter_config.json`; `None` for a method that has no adapter.
     pub(super) fn adapter(&self, method: &Method, num_layers: usize) -> Option<Value> {
         adapters::config(self.architecture, method, num_layers).map(|config| self.around(&config))
+    }
+
+    /// `adapter_fusion_config.json`.
+    pub(super) fn fusion(&self, fusion: &ComposedFusion, members: &[CompositionMember]) -> Value {
+        let mut json = self.around(&fusion_json(&fusion.config));
+        let (all, fused) = (members.iter().map(|m| m.name.as_str()), fusion.name.split(','));
+        // Unless it has a name of its own, the fusion is called by its members.
+        let by_members = fused.clone().all(|name| members.iter().any(|m| m.name == name));
+        json["adapter_names"] = if by_members { fused.collect() } else { all.collect() };
+        json
     }
 
     /// `head_config.json`.

@@ -11,14 +11,17 @@ use hub_schemas::{
     Digest, Manifest,
     backbone::{Architecture, BackboneShape},
     head::Head,
-    layout::{self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass, Subject, WeightsFile},
+    layout::{
+        self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass, Subject,
+        WeightsFile,
+    },
     manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
 };
 use serde_json::{Map, Value};
 
 use super::{
-    CheckpointError, SlotData, TensorFile, adapters::orthogonal, adapters_config, heads, peft,
+    CheckpointError, SlotData, TensorFile, adapters::orthogonal, adapters_config, composition, heads, peft,
     weights::stored_name,
 };
 
@@ -79,8 +82,28 @@ impl AdapterFolder {
             return Err(CheckpointError::NoFolder(dir.to_owned()));
         }
         let manifest = read_manifest(dir)?;
-        let parsed = parse_configuration(dir)?;
-        let mut folder = Self {
+        let parsed = match &manifest {
+            Some(stated @ Manifest { method: Method::Composition(config), .. }) => {
+                composition::parse(dir, stated.base.architecture, config)?
+            }
+            _ => parse_configuration(dir)?,
+        };
+        let mut folder = Self::parsed(dir, parsed);
+        if let Some(manifest) = manifest {
+            folder.agree_with(&manifest)?;
+            folder.check_meaning(&manifest)?;
+            folder.check_integrity(&manifest)?;
+            folder.labels.clone_from(&manifest.task.labels);
+            // Both libraries drop what only training uses; the manifest keeps it.
+            folder.method = manifest.method.clone();
+            folder.head.clone_from(&manifest.head);
+            folder.manifest = Some(manifest);
+        }
+        Ok(folder)
+    }
+
+    pub(super) fn parsed(dir: &Path, parsed: Parsed) -> Self {
+        Self {
             path: dir.to_owned(),
             format: parsed.format,
             method: parsed.method,
@@ -94,18 +117,7 @@ impl AdapterFolder {
             base_hint: parsed.base_hint,
             architecture: parsed.architecture,
             manifest: None,
-        };
-        if let Some(manifest) = manifest {
-            folder.agree_with(&manifest)?;
-            folder.check_meaning(&manifest)?;
-            folder.check_integrity(&manifest)?;
-            folder.labels.clone_from(&manifest.task.labels);
-            // Both libraries drop what only training uses; the manifest keeps it.
-            folder.method = manifest.method.clone();
-            folder.head.clone_from(&manifest.head);
-            folder.manifest = Some(manifest);
         }
-        Ok(folder)
     }
 
     /// The weights files this adapter must have on a backbone of this shape, by the
@@ -167,10 +179,10 @@ impl AdapterFolder {
     }
 
     fn agree_with(&self, manifest: &Manifest) -> Result<(), CheckpointError> {
-        let file = if self.format == Format::Adapters && self.method == Method::LastLayer {
-            HEAD_CONFIG
-        } else {
-            ADAPTER_CONFIG
+        let file = match self.method {
+            Method::LastLayer if self.format == Format::Adapters => HEAD_CONFIG,
+            Method::Composition(_) => FUSION_CONFIG,
+            _ => ADAPTER_CONFIG,
         };
         let disagree = |what, manifest: String, found: String| {
             Err(CheckpointError::Disagreement { folder: self.path.clone(), file, what, manifest, found })

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use hub_schemas::{
     head::Head,
-    layout::{self, ADAPTER_CONFIG, Format, HEAD_CONFIG, Subject, TensorSpec, WeightsFile},
+    layout::{self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, Subject, TensorSpec, WeightsFile},
     manifest::BaseModel,
     method::Method,
 };
@@ -102,6 +102,11 @@ fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), C
             }
         }
         (Format::Adapters, method) => {
+            if let Method::Composition(config) = method
+                && let Some(fusion) = &config.fusion
+            {
+                write_json(&dir.join(FUSION_CONFIG), &envelope.fusion(fusion, &config.members))?;
+            }
             if let Some(json) = envelope.adapter(method, base.shape.num_layers) {
                 write_json(&dir.join(ADAPTER_CONFIG), &json)?;
             }

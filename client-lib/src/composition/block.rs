@@ -86,6 +86,45 @@ impl Composition {
         }
     }
 
+    /// Whether some block divides the rows by task.
+    pub fn has_tasks(&self) -> bool {
+        matches!(self, Self::MultiTask(_)) || self.children().iter().any(Self::has_tasks)
+    }
+
+    /// The same for a batch whose rows are sorted by task, so many of each: every `MultiTask`
+    /// becomes a `BatchSplit` among the members that have rows.
+    #[must_use]
+    pub fn for_tasks(&self, rows: &[usize]) -> Self {
+        let each = |children: &[Self]| children.iter().map(|child| child.for_tasks(rows)).collect();
+        match self.clone() {
+            Self::MultiTask(children) => {
+                let rows = rows.iter().copied().chain(std::iter::repeat(0));
+                let (children, batch_sizes) =
+                    children.into_iter().zip(rows).filter(|(_, rows)| *rows > 0).unzip();
+                Self::BatchSplit { children, batch_sizes }
+            }
+            single @ (Self::Single(_) | Self::Nothing) => single,
+            Self::Stack(children) => Self::Stack(each(&children)),
+            Self::Parallel(children) => Self::Parallel(each(&children)),
+            Self::Fuse { children, name } => Self::Fuse { children: each(&children), name },
+            Self::Split { children, splits } => Self::Split { children: each(&children), splits },
+            Self::BatchSplit { children, batch_sizes } => {
+                Self::BatchSplit { children: each(&children), batch_sizes }
+            }
+            Self::Average { children, weights } => Self::Average { children: each(&children), weights },
+        }
+    }
+
+    /// The members of the first block that divides the rows by task; empty without one.
+    pub fn tasks(&self) -> &[Self] {
+        match self {
+            Self::MultiTask(children) => children,
+            other => {
+                other.children().iter().map(Self::tasks).find(|tasks| !tasks.is_empty()).unwrap_or_default()
+            }
+        }
+    }
+
     /// Names of the fusions, in order: a `Fuse` without a name of its own is called
     /// by its children's last names.
     pub fn fusions(&self) -> Vec<String> {

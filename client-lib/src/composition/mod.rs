@@ -5,6 +5,7 @@
 //! backbone calls, one file for each kind of hook.
 
 mod block;
+mod drop;
 mod expression;
 mod fusion;
 mod linear;
@@ -15,6 +16,7 @@ mod stitch;
 mod sublayer;
 
 pub use block::Composition;
+pub use drop::LayerDrop;
 pub use expression::ExpressionError;
 pub use fusion::Fusion;
 pub use node::Semantics;

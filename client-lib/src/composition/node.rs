@@ -36,10 +36,9 @@ impl Node {
         composition: &Composition,
         leaf: &impl Fn(&str) -> std::result::Result<usize, E>,
         fusion: &impl Fn(&str) -> std::result::Result<usize, E>,
-        unsupported: &impl Fn(&'static str) -> E,
     ) -> std::result::Result<Self, E> {
         let children = || -> std::result::Result<Vec<Self>, E> {
-            let resolve = |child| Self::resolve(child, leaf, fusion, unsupported);
+            let resolve = |child| Self::resolve(child, leaf, fusion);
             composition.children().iter().map(resolve).collect()
         };
         Ok(match composition {
@@ -60,7 +59,8 @@ impl Node {
             Composition::Average { weights, .. } => {
                 Self::Average { children: children()?, weights: weights.clone() }
             }
-            Composition::MultiTask(_) => return Err(unsupported("MultiTask")),
+            // Which rows are whose is only known with the batch: see `Composition::for_tasks`.
+            Composition::MultiTask(_) => Self::BatchSplit { children: children()?, batch_sizes: Vec::new() },
         })
     }
 

@@ -1,16 +1,21 @@
 //! Adapters at the hook points of a backbone.
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor};
 
 use super::{
     Composition, Fusion,
+    drop::LayerDrop,
     linear::LinearHook,
     node::{Node, Semantics},
     prefix::{self, Padding, PrefixHook},
     sublayer::SubLayerHook,
 };
 use crate::{
-    backbones::{AttentionInput, Context, EmbeddingInput, Hooks, KeysValues, LinearInput, SubLayerInput},
+    backbones::{
+        AttentionInput, Context, EmbeddingInput, Hooks, KeysValues, LinearInput, SubLayerInput, Trace,
+    },
     methods::Adapter,
 };
 
@@ -33,9 +38,6 @@ pub enum StitchError {
         /// The names that would do.
         given: String,
     },
-    /// A block of a later version.
-    #[error("the composition block `{0}` is not supported in this version")]
-    Unsupported(&'static str),
     /// Adapters that can't share a batch.
     #[error(
         "`{name}` brings trained copies of `{tensor}`, which can't be mixed with other adapters by {block}"
@@ -69,14 +71,16 @@ pub struct NamedFusion {
 }
 
 /// Adapters as a composition arranges them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stitch {
-    adapters: Vec<Box<dyn Adapter>>,
-    fusions: Vec<Fusion>,
+    adapters: Arc<Named<Box<dyn Adapter>>>,
+    fusions: Arc<Named<Fusion>>,
     root: Node,
     semantics: Semantics,
     skip_layers: Vec<usize>,
+    drops: Option<LayerDrop>,
     quirks: Quirks,
+    trace: Option<Trace>,
 }
 
 /// Where an imported adapter keeps to what its own library computes.
@@ -88,15 +92,30 @@ pub struct Quirks {
     pub drops_segments: bool,
 }
 
+/// Things with the names that expressions call them.
+#[derive(Debug)]
+struct Named<T> {
+    names: Vec<String>,
+    things: Vec<T>,
+}
+
+impl<T> Named<T> {
+    fn position(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|n| n == name)
+    }
+}
+
 impl Default for Stitch {
     fn default() -> Self {
         Self {
-            adapters: Vec::new(),
-            fusions: Vec::new(),
+            adapters: Arc::new(Named { names: Vec::new(), things: Vec::new() }),
+            fusions: Arc::new(Named { names: Vec::new(), things: Vec::new() }),
             root: Node::Nothing,
             semantics: Semantics::Plain,
             skip_layers: Vec::new(),
+            drops: None,
             quirks: Quirks::default(),
+            trace: None,
         }
     }
 }
@@ -104,7 +123,8 @@ impl Default for Stitch {
 impl Stitch {
     /// One adapter.
     pub fn single(adapter: Box<dyn Adapter>) -> Self {
-        Self { adapters: vec![adapter], root: Node::Leaf(0), ..Self::default() }
+        let adapters = Named { names: vec![String::new()], things: vec![adapter] };
+        Self { adapters: Arc::new(adapters), root: Node::Leaf(0), ..Self::default() }
     }
 
     /// The adapters and fusions that `composition` names.
@@ -114,25 +134,30 @@ impl Stitch {
         fusions: Vec<NamedFusion>,
         semantics: Semantics,
     ) -> std::result::Result<Self, StitchError> {
-        let (names, adapters): (Vec<String>, Vec<_>) =
-            members.into_iter().map(|m| (m.name, m.adapter)).unzip();
-        let (fused, fusions): (Vec<String>, Vec<_>) = fusions.into_iter().map(|f| (f.name, f.fusion)).unzip();
+        let (names, things) = members.into_iter().map(|m| (m.name, m.adapter)).unzip();
+        let adapters = Arc::new(Named { names, things });
+        let (names, things) = fusions.into_iter().map(|f| (f.name, f.fusion)).unzip();
+        let fusions = Arc::new(Named { names, things });
+        Self { adapters, fusions, semantics, ..Self::default() }.arranged(composition)
+    }
+
+    /// The same adapters and fusions in another arrangement.
+    pub fn arranged(&self, composition: &Composition) -> std::result::Result<Self, StitchError> {
+        let (adapters, fusions) = (&self.adapters, &self.fusions);
         let leaf = |name: &str| {
-            names
-                .iter()
-                .position(|n| n == name)
-                .ok_or_else(|| StitchError::Unknown { name: name.to_owned(), given: names.join(", ") })
+            let given = || adapters.names.join(", ");
+            adapters
+                .position(name)
+                .ok_or_else(|| StitchError::Unknown { name: name.to_owned(), given: given() })
         };
         // A fusion may have a name of its own: alone it is the one that is meant.
-        let is_lone = fused.len() == 1 && composition.fusions().len() == 1;
+        let is_lone = fusions.names.len() == 1 && composition.fusions().len() == 1;
         let fusion = |name: &str| {
-            fused
-                .iter()
-                .position(|n| n == name || is_lone)
-                .ok_or_else(|| StitchError::UnknownFusion { name: name.to_owned(), given: fused.join("; ") })
+            let given = || fusions.names.join("; ");
+            let found = fusions.position(name).or(is_lone.then_some(0));
+            found.ok_or_else(|| StitchError::UnknownFusion { name: name.to_owned(), given: given() })
         };
-        let root = Node::resolve(composition, &leaf, &fusion, &StitchError::Unsupported)?;
-        Ok(Self { adapters, fusions, root, semantics, skip_layers: Vec::new(), quirks: Quirks::default() })
+        Ok(Self { root: Node::resolve(composition, &leaf, &fusion)?, ..self.clone() })
     }
 
     /// Leaves all adapters out of these layers (Rücklé et al., "AdapterDrop", 2021).
@@ -141,19 +166,40 @@ impl Stitch {
         Self { skip_layers, ..self }
     }
 
+    /// Leaves all adapters out of a random number of the first layers in every training step.
+    #[must_use]
+    pub fn dropping(self, drops: LayerDrop) -> Self {
+        Self { drops: Some(drops), ..self }
+    }
+
     /// Computes as the members' libraries do.
     #[must_use]
     pub fn with_quirks(self, quirks: Quirks) -> Self {
         Self { quirks, ..self }
     }
 
-    /// The member that stands first: its embeddings and its interventions apply.
-    fn first(&self) -> Option<&dyn Adapter> {
-        self.root.leaves().first().map(|&index| self.adapters[index].as_ref())
+    /// The same, and where its forward passes note what they choose.
+    pub fn traced(&self) -> (Self, Trace) {
+        let trace = Trace::default();
+        (Self { trace: Some(trace.clone()), ..self.clone() }, trace)
     }
 
-    fn skips(&self, layer: usize) -> bool {
-        self.skip_layers.contains(&layer)
+    /// The name of a member by its index.
+    pub fn name(&self, index: usize) -> &str {
+        self.adapters.names.get(index).map_or("", String::as_str)
+    }
+
+    /// The member that stands first: its embeddings and its interventions apply.
+    fn first(&self) -> Option<&dyn Adapter> {
+        self.root.leaves().first().map(|&index| self.adapters()[index].as_ref())
+    }
+
+    fn adapters(&self) -> &[Box<dyn Adapter>] {
+        &self.adapters.things
+    }
+
+    fn skips(&self, layer: usize, context: &Context) -> bool {
+        self.skip_layers.contains(&layer) || self.drops.is_some_and(|drops| drops.skips(layer, context.mode))
     }
 
     /// The inverse of the first member's invertible adapter, for a language model's head.
@@ -166,14 +212,18 @@ impl Stitch {
 }
 
 impl Hooks for Stitch {
+    fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
     fn tensor(&self, name: &str) -> Option<&Tensor> {
-        self.root.leaves().into_iter().rev().find_map(|index| self.adapters[index].replaced(name))
+        self.root.leaves().into_iter().rev().find_map(|index| self.adapters()[index].replaced(name))
     }
 
     fn embedding(&self, at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {
         let mut rows = rows;
         for index in self.root.leaves() {
-            if let Some(changed) = self.adapters[index].embedding(at, &rows)? {
+            if let Some(changed) = self.adapters()[index].embedding(at, &rows)? {
                 rows = changed;
             }
         }
@@ -207,35 +257,38 @@ impl Hooks for Stitch {
     }
 
     fn linear(&self, at: &LinearInput<'_>) -> Result<Tensor> {
-        if at.module.layer().is_some_and(|layer| self.skips(layer)) {
+        if at.module.layer().is_some_and(|layer| self.skips(layer, at.context)) {
             return at.linear.forward(at.x);
         }
-        let hook = LinearHook { adapters: &self.adapters, semantics: self.semantics };
+        let hook = LinearHook { adapters: self.adapters(), semantics: self.semantics };
         hook.forward(&self.root, at)
     }
 
     fn keys_values(&self, at: &AttentionInput<'_>, keys_values: KeysValues) -> Result<KeysValues> {
-        if self.skips(at.layer) {
+        if self.skips(at.layer, at.context) {
             return Ok(keys_values);
         }
         let padding = match self.semantics {
             Semantics::Library => Padding::Constant(at.context.padding_id),
             Semantics::Plain => Padding::Hidden,
         };
-        prefix::compose(PrefixHook { adapters: &self.adapters, padding }, &self.root, at, keys_values)
+        prefix::compose(PrefixHook { adapters: self.adapters(), padding }, &self.root, at, keys_values)
     }
 
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
-        if self.skips(at.layer) {
+        if self.skips(at.layer, at.context) {
             return at.join(&z);
         }
-        let hook =
-            SubLayerHook { adapters: &self.adapters, fusions: &self.fusions, semantics: self.semantics };
+        let hook = SubLayerHook {
+            adapters: self.adapters(),
+            fusions: &self.fusions.things,
+            semantics: self.semantics,
+        };
         hook.forward(&self.root, at, &z)
     }
 
     fn block(&self, layer: usize, x: Tensor, context: &Context) -> Result<Tensor> {
-        if self.skips(layer) {
+        if self.skips(layer, context) {
             return Ok(x);
         }
         match self.first() {

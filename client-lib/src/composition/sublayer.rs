@@ -13,7 +13,7 @@ use super::{
     node::{Node, Semantics, split_rows},
 };
 use crate::{
-    backbones::{SubLayerInput, repeat_rows},
+    backbones::{Noted, SubLayerInput, repeat_rows},
     methods::{Adapter, Entry, SubLayerAdapter},
 };
 
@@ -282,16 +282,21 @@ impl SubLayerHook<'_> {
         let Entry { input, residual } = entry;
         let entered = State { hidden: input, inner: residual, ..state.clone() };
         let present = children.iter().filter(|child| self.touches(child, at));
+        let members = present.clone().filter_map(|child| child.leaves().last().copied()).collect();
         let done =
             present.map(|child| self.member(child, at, entered.clone())).collect::<Result<Vec<_>>>()?;
         let ups: Vec<Tensor> = done.iter().filter_map(|member| member.up.clone()).collect();
-        let (mixed, _shares) = fusion.mix(&Mixture {
+        let (mixed, shares) = fusion.mix(&Mixture {
             place: (at.layer, at.sublayer),
             query: &query,
             ups: &ups,
             residual: &entered.inner,
             mode: at.context.mode,
         })?;
+        if let Some(trace) = &at.context.trace {
+            let place = format!("layers.{}.{}", at.layer, at.sublayer.as_str());
+            trace.note(Noted::Fusion { place, members, shares });
+        }
         Ok(State { hidden: mixed, up: done.last().and_then(|m| m.up.clone()), last: Some(last), ..entered })
     }
 }

@@ -68,9 +68,8 @@ impl DependencyParsing {
 /// What `adapters` takes for padding in `word_starts`: the padding token's id.
 const fn padding(architecture: Architecture) -> u32 {
     match architecture {
-        Architecture::Bert => 0,
         Architecture::Roberta | Architecture::XlmRoberta => 1,
-        Architecture::Gpt2 | Architecture::Llama => 0,
+        Architecture::Bert | Architecture::Gpt2 | Architecture::Llama => 0,
     }
 }
 

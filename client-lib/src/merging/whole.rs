@@ -162,12 +162,15 @@ fn tensor_by_tensor(
     Ok(merged)
 }
 
-/// The members whose heads become one, with the heads' tensors and weights.
+/// A member whose head is one of those that become one, with the head's tensors and weight.
+type WeightedHead<'a> = (&'a AdapterFolder, &'a BTreeMap<String, SlotData>, f64);
+
+/// The members whose heads become one.
 fn choose_head<'a>(
     members: &[Member<'a>],
     parts: &'a [Part],
     rule: HeadRule,
-) -> Result<Vec<(&'a AdapterFolder, &'a BTreeMap<String, SlotData>, f64)>, MergeError> {
+) -> Result<Vec<WeightedHead<'a>>, MergeError> {
     let with_head = members.iter().zip(parts).filter(|(member, _)| member.folder.head.is_some());
     let mut heads: Vec<_> = with_head.map(|(m, part)| (m.folder, &part.head, m.weight)).collect();
     match rule {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use candle_core::{Result, Tensor};
 
 use super::affine::Affine;
-use crate::backbones::{Context, repeat_rows};
+use crate::backbones::{Context, Noted, repeat_rows};
 
 /// Which positions a gate averages over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +22,26 @@ pub enum GateMean {
 #[derive(Debug)]
 pub(super) struct Gate {
     scores: Affine,
+    at: String,
     mean: GateMean,
 }
 
 impl Gate {
     /// The gate at a place: its tensors are `{at}.gate.weight` and `{at}.gate.bias`.
     pub(super) fn take(tensors: &BTreeMap<String, Tensor>, at: &str, mean: GateMean) -> Result<Self> {
-        Ok(Self { scores: Affine::take(tensors, &format!("{at}.gate"))?, mean })
+        Ok(Self { scores: Affine::take(tensors, &format!("{at}.gate"))?, at: at.to_owned(), mean })
     }
 
     /// How far the gate is open for each row of `x [b, t, h]`: `[b, 1, gates]`.
     pub(super) fn open(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
+        let open = self.mean_open(x, context)?;
+        if let Some(trace) = &context.trace {
+            trace.note(Noted::Gate { place: self.at.clone(), open: open.clone() });
+        }
+        Ok(open)
+    }
+
+    fn mean_open(&self, x: &Tensor, context: &Context) -> Result<Tensor> {
         // σ(s) = (tanh(s / 2) + 1) / 2, which does not overflow.
         let open = ((((self.scores.linear(x)? * 0.5)?.tanh()? * 0.5)?) + 0.5)?;
         let (rows, positions, _) = open.dims3()?;

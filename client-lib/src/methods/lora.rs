@@ -45,7 +45,19 @@ struct Factors {
     scaling: f64,
     gate: Option<Gate>,
     magnitude: Option<Tensor>,
+    task: Option<Task>,
     site: u64,
+}
+
+/// What a task has of its own (Yang et al. 2024).
+#[derive(Debug)]
+struct Task {
+    /// `λ [r]`
+    values: Tensor,
+    /// `w [n]`
+    weights: Tensor,
+    /// `τ`
+    sharpness: f64,
 }
 
 impl Lora {
@@ -71,6 +83,13 @@ impl Lora {
                 scaling: config.scaling(module),
                 gate: config.use_gating.then(|| Gate::take(tensors, &at, mean)).transpose()?,
                 magnitude: optional(config.dora.is_some(), "magnitude")?,
+                task: config
+                    .multi_task
+                    .map(|task| -> Result<Task> {
+                        let (values, weights) = (part("task.values")?, part("task.weights")?);
+                        Ok(Task { values, weights, sharpness: task.sharpness })
+                    })
+                    .transpose()?,
                 site: index as u64,
             };
             factors.insert(module, here);
@@ -87,17 +106,26 @@ impl Lora {
 impl Factors {
     /// `s · (B A x + c)`, or the gate in place of `s`.
     fn delta(&self, x: &Tensor, gated_by: &Tensor, context: &Context) -> Result<Tensor> {
-        let narrow = linear(x, &self.a, None)?;
+        let mut narrow = linear(x, &self.a, None)?;
         if let Some((parts, outputs)) = &self.parts {
             return self.side_by_side(&(narrow * self.scaling)?, parts, *outputs);
         }
+        let mixed;
+        let b = match &self.task {
+            None => &self.b,
+            Some(task) => {
+                narrow = narrow.broadcast_mul(&task.values)?;
+                mixed = task.mix(&self.b)?;
+                &mixed
+            }
+        };
         if let Some(gate) = &self.gate {
-            let wide = linear(&narrow, &self.b, self.bias.as_ref())?;
+            let wide = linear(&narrow, b, self.bias.as_ref())?;
             return wide.broadcast_mul(&gate.open(gated_by, context)?);
         }
         // The factor on the narrow side: r columns instead of `out`.
         let bias = self.bias.as_ref().map(|bias| bias * self.scaling).transpose()?;
-        linear(&(narrow * self.scaling)?, &self.b, bias.as_ref())
+        linear(&(narrow * self.scaling)?, b, bias.as_ref())
     }
 
     /// Each pair's `B_i (A_i x)` at its place among the outputs, zero between them.
@@ -122,6 +150,16 @@ impl Factors {
             pieces.push(gap(outputs - done)?);
         }
         Tensor::cat(&pieces, D::Minus1)
+    }
+}
+
+impl Task {
+    /// `Σᵢ softmaxᵢ(w / τ) Bᵢ` of `B [n, out, r]`: `[out, r]`.
+    fn mix(&self, b: &Tensor) -> Result<Tensor> {
+        let scores = (&self.weights / self.sharpness)?;
+        let exps = scores.broadcast_sub(&scores.max_keepdim(0)?.detach())?.exp()?;
+        let shares = exps.broadcast_div(&exps.sum_keepdim(0)?)?;
+        b.broadcast_mul(&shares.reshape(((), 1, 1))?)?.sum(0)
     }
 }
 
@@ -171,6 +209,7 @@ impl Adapter for Lora {
 pub(super) fn initialiser(config: &LoraConfig, slot: &Slot) -> Initialiser {
     match (slot.part.as_str(), config.init) {
         ("gate.weight", _) | ("lora_a" | "lora_b", LoraInit::Bert) => Initialiser::Normal { std: 0.02 },
+        ("task.values" | "task.weights", _) => Initialiser::Constant(1.0),
         ("lora_a", LoraInit::Lora) => Initialiser::KaimingUniform,
         _ => Initialiser::Constant(0.0),
     }

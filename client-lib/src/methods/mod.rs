@@ -68,6 +68,7 @@ pub fn build(
             let parts = config.parts.iter().map(|part| build(part, shape, tensors, mean, salt));
             Box::new(union::Union(parts.collect::<Result<_>>()?))
         }
+        Method::Composition(_) => candle_core::bail!("a composition can't be a member of another one"),
         Method::LastLayer => Box::new(NoAdapter),
     })
 }
@@ -89,7 +90,9 @@ pub fn initialiser(method: &Method, slot: &Slot) -> Initialiser {
         Method::Prompt(config) => prompt::initialiser(config),
         Method::LlamaAdapter(_) => llama_adapter::initialiser(slot),
         Method::Reft(_) => reft::initialiser(slot),
-        Method::Replace(_) | Method::Union(_) | Method::LastLayer => Initialiser::Constant(0.0),
+        Method::Replace(_) | Method::Union(_) | Method::Composition(_) | Method::LastLayer => {
+            Initialiser::Constant(0.0)
+        }
     }
 }
 

@@ -45,7 +45,8 @@ impl Fused {
             | Activation::Relu2
             | Activation::Gelu10
             | Activation::Laplace
-            | Activation::Linear => return None,
+            | Activation::Linear
+            | Activation::Prelu => return None,
         })
     }
 }
@@ -73,7 +74,15 @@ pub(super) fn composed(x: &Tensor, activation: Activation) -> Result<Tensor> {
             (scaled.erf()? + 1.0)? * 0.5
         }
         Activation::Linear => Ok(x.clone()),
+        Activation::Prelu => {
+            candle_core::bail!("`prelu` has a weight of its own, which only bottlenecks bring")
+        }
     }
+}
+
+/// `max(x, 0) + w · min(x, 0)` with a learned `weight [1]` (He et al. 2015).
+pub fn prelu(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    x.relu()? - x.neg()?.relu()?.broadcast_mul(weight)?
 }
 
 /// `ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|)`, which does not overflow.

@@ -20,7 +20,7 @@ mod matrix;
 mod norm;
 mod rotary;
 
-pub use activation::activate;
+pub use activation::{activate, prelu};
 pub use attention::{Attention, KeyMask};
 pub use dropout::{DropoutKey, dropout};
 pub use frozen_linear::FrozenLinear;

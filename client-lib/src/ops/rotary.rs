@@ -5,6 +5,7 @@
 //! `y_i = x_i cos θ − x_{i+d/2} sin θ`, `y_{i+d/2} = x_{i+d/2} cos θ + x_i sin θ`, with
 //! `θ = position · f_i`. The backward turns by the opposite angles.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
@@ -25,7 +26,7 @@ impl Rotary {
     ///
     /// In single precision whatever the model's: the checkpoints were trained with these
     /// roundings, which grow with the position.
-    pub fn new(frequencies: &[f32], positions: impl Iterator<Item = usize> + Clone) -> Self {
+    pub fn new(frequencies: &[f32], positions: Range<usize>) -> Self {
         let angles = || positions.clone().flat_map(|at| frequencies.iter().map(move |&f| at as f32 * f));
         Self {
             cos: angles().map(f32::cos).collect(),

@@ -59,6 +59,15 @@ impl Gradients {
         Ok(Self(gradients))
     }
 
+    /// Takes the gradients of the parameters that the step has used. The others, and what the
+    /// optimiser remembers of them, stay as they are.
+    pub fn collect_used<'p>(
+        store: &GradStore,
+        parameters: impl Iterator<Item = (&'p str, &'p Var)>,
+    ) -> Result<Self, TrainingError> {
+        Self::collect(store, parameters.filter(|(_, var)| store.get(var).is_some()))
+    }
+
     /// The Euclidean norm over all parameters together.
     pub fn norm(&self) -> f64 {
         let square = |values: &Vec<f32>| values.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::data::DataError;
+use hub_schemas::Digest;
+
 use crate::{checkpoint::CheckpointError, model::ModelError, text::TextError};
 
 /// Why training, evaluation or prediction stopped.
@@ -80,6 +82,25 @@ pub enum TrainingError {
         /// What is wrong.
         reason: String,
     },
+    /// A member of a composition was trained on another backbone.
+    #[error("`{name}` was trained on a base model with the weights {wanted}; this base model has {found}")]
+    OtherBase {
+        /// The member.
+        name: String,
+        /// Digest of the weights it was trained on.
+        wanted: Digest,
+        /// Digest of those in use.
+        found: Digest,
+    },
+    /// A member's version can't be required.
+    #[error("a member's version can't be used: {0}")]
+    Version(String),
+    /// Two members with one name.
+    #[error("two of the fused adapters are called `{0}`")]
+    SameName(String),
+    /// Nothing to choose from.
+    #[error("a fusion needs at least two adapters; {0} is named")]
+    FewMembers(usize),
     /// The model predicts nothing.
     #[error("the adapter has no classification head: it can't label texts")]
     NoHead,
@@ -111,6 +132,9 @@ impl TrainingError {
             Self::Interrupted(_) => {
                 Some("pass `--resume` to go on with it, or `--overwrite` to start again from nothing")
             }
+            Self::SameName(_) => Some("name them apart, as in `--fuse first=DIR --fuse second=DIR`"),
+            Self::FewMembers(_) => Some("pass `--fuse` once for each, as in `--fuse legal --fuse finance`"),
+            Self::OtherBase { .. } => Some("pass the base model of the members with `--base`"),
             Self::NothingToResume(_) => Some("leave out `--resume` to start a new run"),
             Self::OtherRun { .. } => {
                 Some("pass the options of the interrupted run, or `--overwrite` to start again from nothing")

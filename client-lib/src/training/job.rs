@@ -9,7 +9,7 @@ use hub_schemas::{
     label::{Language, License, TaskId},
     layout::{self, Format, Slot, Subject},
     manifest::{BaseModel, DataSource},
-    method::Method,
+    method::{CompositionConfig, Method},
 };
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,7 @@ use super::{
     TrainingError,
     batching::{epoch_batches, padding_share},
     data::{ColumnOptions, DataFile, Example, LabelSet, Notice, split},
+    fusion::{self, FusedMember},
     learner::ExampleSet,
     observer::Preparation,
     options::HyperParameters,
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     backbones::Backbone,
-    checkpoint::{BaseFolder, CheckpointError},
+    checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
     text::{TextEncoder, Tokens},
 };
 
@@ -45,6 +46,8 @@ pub struct TrainingJob {
     pub columns: ColumnOptions,
     /// The adapter.
     pub method: Method,
+    /// The adapters that a composition fuses, which stay as they are; empty for other methods.
+    pub members: Vec<FusedMember>,
     /// What the head reads.
     pub pooling: Pooling,
     /// Linear layers of the head.
@@ -94,6 +97,7 @@ pub struct PreparedJob {
     pub(super) encoder: TextEncoder,
     pub(super) labels: LabelSet,
     pub(super) head: Head,
+    pub(super) members: Vec<(String, AdapterFolder)>,
     pub(super) format: Format,
     pub(super) training: Part,
     pub(super) validation: Part,
@@ -155,6 +159,8 @@ impl TrainingJob {
             prefixed: true,
         };
         layout::weights_files(format, &subject).map_err(CheckpointError::from)?;
+        let base = folder.model(self.base_id.as_deref())?;
+        let members = fusion::open_members(&self.members, &base)?;
         let max_length = self.options.max_length.min(config.longest_input());
         let encoder = TextEncoder::open(&self.base, config.shape.vocab_size, max_length)?;
         let training = training.encode(&labels, &encoder)?;
@@ -182,7 +188,6 @@ impl TrainingJob {
                 &epoch_batches(lengths, options.batch_size, options.seed, 0),
             ),
         };
-        let base = folder.model(self.base_id.as_deref())?;
         let backbone = Arc::new(Backbone::load(&folder, device)?);
         Ok(PreparedJob {
             job: self,
@@ -191,6 +196,7 @@ impl TrainingJob {
             encoder,
             labels,
             head,
+            members,
             format,
             training,
             validation,
@@ -247,6 +253,15 @@ impl PreparedJob {
     pub(super) fn sources(&self) -> Vec<DataSource> {
         let parts = [Some(&self.training), Some(&self.validation), self.test.as_ref()];
         parts.into_iter().flatten().map(|part| part.source.clone()).collect()
+    }
+
+    /// The adapter's name inside tensor names. A fusion's head is called like the fusion, as
+    /// `load_adapter_fusion(…, with_head=True)` of `adapters` looks for it.
+    pub(super) fn tensor_name(&self) -> &str {
+        match &self.job.method {
+            Method::Composition(CompositionConfig { fusion: Some(fusion), .. }) => &fusion.name,
+            _ => self.job.facts.name.name.as_str(),
+        }
     }
 
     /// Everything that the bytes of the result depend on.

@@ -21,6 +21,15 @@ pub trait Learner {
     /// What is trained.
     fn parameters(&self) -> &Parameters;
 
+    /// Whether a step may leave parameters out: then one that no gradient reaches is no mistake.
+    fn leaves_out(&self) -> bool {
+        false
+    }
+
+    /// What training adds to the loss besides the examples' own: a scalar.
+    fn penalty(&self) -> Result<Option<Tensor>, TrainingError> {
+        Ok(None)
+    }
     /// The scores `[rows, labels]` of some of the examples.
     fn logits(&self, inputs: &Self::Inputs, rows: &[usize], mode: Mode) -> Result<Tensor, TrainingError>;
 }
@@ -50,6 +59,14 @@ impl Learner for WholeModel<'_> {
 
     fn parameters(&self) -> &Parameters {
         self.model.parameters()
+    }
+
+    fn leaves_out(&self) -> bool {
+        self.model.drops_layers()
+    }
+
+    fn penalty(&self) -> Result<Option<Tensor>, TrainingError> {
+        Ok(self.model.regularisation()?)
     }
 
     fn logits(&self, inputs: &Vec<Tokens>, rows: &[usize], mode: Mode) -> Result<Tensor, TrainingError> {

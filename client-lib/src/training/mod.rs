@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `data/` | reading, labelling and splitting files |
 //! | `job`, `session`, `output` | a whole run, from the files to the folder |
+//! | `fusion` | members of a composition, and what is recorded about them |
 //! | `trainer`, `learner`, `probe` | the loop, and what it trains |
 //! | `batching`, `loss`, `adamw`, `schedule` | one step |
 //! | `measure`, `metrics`, `history` | how well it goes |
@@ -18,6 +19,7 @@ pub mod batching;
 pub mod data;
 mod error;
 mod evaluate;
+mod fusion;
 pub mod history;
 mod job;
 mod learner;
@@ -38,6 +40,7 @@ mod trainer;
 
 pub use error::TrainingError;
 pub use evaluate::evaluate;
+pub use fusion::{FusedMember, dependencies, fuse, recorded};
 pub use job::{Facts, PreparedJob, TrainingJob};
 pub use learner::{ExampleSet, Learner, WholeModel};
 pub use log::LOG_FILE;

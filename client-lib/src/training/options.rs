@@ -48,6 +48,9 @@ pub struct HyperParameters {
     pub evaluate_every: Option<u64>,
     /// What makes a checkpoint the best.
     pub selection: Selection,
+    /// In every step a random number of the first layers runs without the adapter (Rücklé et
+    /// al. 2021).
+    pub adapter_drop: bool,
 }
 
 impl HyperParameters {
@@ -69,6 +72,8 @@ impl HyperParameters {
             Method::Ia3(_) | Method::Vera(_) | Method::Prompt(_) => 1e-2,
             // The whole backbone moves: a rate that would suit an adapter destroys it.
             Method::Replace(config) if config.selection == "full" => 5e-5,
+            // The values start as the identity and what they mix is trained already.
+            Method::Composition(_) => 5e-4,
             Method::Bottleneck(_)
             | Method::Union(_)
             | Method::Tokens(_)
@@ -89,6 +94,7 @@ impl HyperParameters {
             patience: None,
             evaluate_every: None,
             selection: Selection::Accuracy,
+            adapter_drop: false,
         }
     }
 
@@ -149,6 +155,9 @@ impl HyperParameters {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
+        if self.adapter_drop {
+            record.insert("adapter_drop".to_owned(), json!(true));
+        }
         record.extend(self.patience.map(|patience| ("patience".to_owned(), json!(patience))));
         record
     }

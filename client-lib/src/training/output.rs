@@ -9,12 +9,15 @@ use std::{
 };
 
 use hub_schemas::{
-    layout::{ADAPTER_CONFIG, ADAPTERS_WEIGHTS, HEAD_CONFIG, HEAD_WEIGHTS, PEFT_WEIGHTS},
+    layout::{
+        ADAPTER_CONFIG, ADAPTERS_WEIGHTS, FUSION_CONFIG, FUSION_WEIGHTS, HEAD_CONFIG, HEAD_WEIGHTS,
+        PEFT_WEIGHTS,
+    },
     manifest::MANIFEST_FILE,
 };
 
 use super::{TrainingError, log::LOG_FILE, state::STATE_FILE};
-use crate::files::sync_folder;
+use crate::{checkpoint::MEMBERS_FILE, files::sync_folder};
 
 /// File name of the training report.
 pub const REPORT_FILE: &str = "report.html";
@@ -24,11 +27,14 @@ const STAGING: &str = ".staging";
 /// What a run may have left without ever having saved anything.
 const LITTER: [&str; 2] = [LOG_FILE, STAGING];
 /// What an earlier adapter in the same folder may have and this one not.
-const REPLACED: [&str; 8] = [
+const REPLACED: [&str; 11] = [
     MANIFEST_FILE,
     ADAPTER_CONFIG,
     ADAPTERS_WEIGHTS,
     PEFT_WEIGHTS,
+    FUSION_CONFIG,
+    FUSION_WEIGHTS,
+    MEMBERS_FILE,
     HEAD_CONFIG,
     HEAD_WEIGHTS,
     REPORT_FILE,

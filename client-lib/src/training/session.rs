@@ -1,6 +1,10 @@
 //! Running a prepared job: train, measure, and write a folder that can be published.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use candle_core::{Device, Tensor};
 use hub_schemas::{
@@ -11,7 +15,7 @@ use hub_schemas::{
 use serde_json::{Map, json};
 
 use super::{
-    HyperParameters, Learner, TrainingError,
+    HyperParameters, Learner, TrainingError, fusion,
     history::History,
     job::PreparedJob,
     learner::{ExampleSet, WholeModel},
@@ -27,8 +31,8 @@ use super::{
 };
 use crate::{
     checkpoint::{
-        AdapterFolder, AdapterToWrite, CheckpointError, ManifestFacts, SlotData, assemble_manifest,
-        model_card, write_adapter,
+        AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, SlotData,
+        assemble_manifest, model_card, note_members, write_adapter,
     },
     model::StitchedModel,
 };
@@ -83,8 +87,7 @@ impl PreparedJob {
         let resumed =
             if resume && state_path.is_file() { Some(RunState::load(&state_path, &device)?) } else { None };
         let options = &self.job.options;
-        let model =
-            StitchedModel::fresh(self.backbone.clone(), &self.job.method, Some(&self.head), options.seed)?;
+        let model = self.fresh_model()?;
         let (training, validation) = (&self.training.set, &self.validation.set);
         let test = self.test.as_ref().map(|test| &test.set);
         let stage = Stage { options, device: &device, identity: self.identity(), state_path: &state_path };
@@ -110,6 +113,22 @@ impl PreparedJob {
         }
     }
 
+    /// Initial weights: a pure function of the seed.
+    fn fresh_model(&self) -> Result<StitchedModel, TrainingError> {
+        let (backbone, seed) = (self.backbone.clone(), self.job.options.seed);
+        let model = if let Method::Composition(config) = &self.job.method {
+            let members: Vec<_> = self.members.iter().map(|(name, folder)| (name.clone(), folder)).collect();
+            StitchedModel::fresh_fusion(backbone, config, &members, &self.head, seed)?
+        } else {
+            StitchedModel::fresh(backbone, &self.job.method, Some(&self.head), seed)?
+        };
+        Ok(if self.job.options.adapter_drop { model.dropping_layers() } else { model })
+    }
+
+    fn member_paths(&self) -> Vec<(String, PathBuf)> {
+        self.members.iter().map(|(name, folder)| (name.clone(), folder.path.clone())).collect()
+    }
+
     fn write(&self, output: &Output, trained: &Trained) -> Result<FinishedJob, TrainingError> {
         let staging = output.stage()?;
         let slots = trained
@@ -127,12 +146,12 @@ impl PreparedJob {
                 method: &self.job.method,
                 head: Some(&self.head),
                 labels: self.labels.names(),
-                name: self.job.facts.name.name.as_str(),
+                name: self.tensor_name(),
                 base: &self.base,
                 slots: &slots,
             },
         )?;
-        let facts = self.facts(trained);
+        let facts = self.facts(trained)?;
         let best = self.best(trained);
         let confusion = trained.test.as_ref().unwrap_or(&best.confusion);
         let recipe = self.recipe();
@@ -149,7 +168,13 @@ impl PreparedJob {
             confusion,
         };
         write(&staging.join(REPORT_FILE), report.render().as_bytes())?;
-        let folder = AdapterFolder::open(&staging)?;
+        let folder = match &self.job.method {
+            Method::Composition(config) => {
+                write(&staging.join(MEMBERS_FILE), note_members(&self.member_paths()).as_bytes())?;
+                AdapterFolder::of_composition(&staging, config, self.base.architecture)?
+            }
+            _ => AdapterFolder::open(&staging)?,
+        };
         // The card shows what the manifest says, and the manifest lists the card.
         let draft = assemble_manifest(&folder, &self.base, facts.clone())?;
         write(&staging.join(CARD_FILE), model_card(&draft).as_bytes())?;
@@ -189,7 +214,7 @@ impl PreparedJob {
         }
     }
 
-    fn facts(&self, trained: &Trained) -> ManifestFacts {
+    fn facts(&self, trained: &Trained) -> Result<ManifestFacts, TrainingError> {
         let facts = &self.job.facts;
         let mut metrics = Vec::new();
         let test = self.test.as_ref().zip(trained.test.as_ref());
@@ -217,7 +242,7 @@ impl PreparedJob {
                 self.training.source.name
             )
         };
-        ManifestFacts {
+        Ok(ManifestFacts {
             name: facts.name.clone(),
             version: facts.version.clone(),
             task: facts.task.clone(),
@@ -229,8 +254,8 @@ impl PreparedJob {
             metrics,
             training: Some(self.recipe()),
             origin: None,
-            dependencies: Vec::new(),
-        }
+            dependencies: fusion::dependencies(&self.members)?,
+        })
     }
 }
 

@@ -146,15 +146,24 @@ impl<L: Learner> Run<'_, L> {
         let logits = self.learner.logits(&self.training.inputs, rows, mode)?;
         let labels: Vec<u32> = rows.iter().map(|&row| self.training.labels[row]).collect();
         let labels = Tensor::new(labels, self.device)?;
-        let loss = cross_entropy(&logits, &labels)?;
+        let mut loss = cross_entropy(&logits, &labels)?;
         let value = loss.to_scalar::<f32>()?;
+        // The history holds what validation can be compared with.
+        if let Some(penalty) = self.learner.penalty()? {
+            loss = (loss + penalty)?;
+        }
         let finite = |what, number: f64| {
             let error = TrainingError::NotFinite { what, step: step + 1, rate };
             if number.is_finite() { Ok(()) } else { Err(error) }
         };
         finite("loss", f64::from(value))?;
         let parameters = self.learner.parameters();
-        let mut gradients = Gradients::collect(&loss.backward()?, parameters.iter())?;
+        let store = loss.backward()?;
+        let mut gradients = if self.learner.leaves_out() {
+            Gradients::collect_used(&store, parameters.iter())?
+        } else {
+            Gradients::collect(&store, parameters.iter())?
+        };
         let norm = gradients.norm();
         finite("gradient", norm)?;
         gradients.clip(norm, self.options.clip_norm);

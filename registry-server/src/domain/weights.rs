@@ -2,8 +2,8 @@
 
 use hub_schemas::{
     layout::{
-        self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, Inexpressible, MisfitError, ModelClass,
-        Subject, TensorHeader, WeightsFile,
+        self, ADAPTER_CONFIG, FUSION_WEIGHTS, Format, HEAD_CONFIG, HEAD_WEIGHTS, Inexpressible, MisfitError,
+        ModelClass, Subject, TensorHeader, WeightsFile,
     },
     manifest::{Manifest, MediaType},
     method::Method,
@@ -130,6 +130,11 @@ fn layouts(manifest: &Manifest, configs: &Configs, prefixed: bool) -> Result<Vec
     for mut file in files("")? {
         if let (HEAD_WEIGHTS, Some(class), Some(head)) = (file.path, head_class(configs), &manifest.head) {
             file.tensors = class.tensors(head, manifest.base.shape.hidden_size);
+            found.push(file);
+            continue;
+        }
+        // A fusion's name is part of the manifest.
+        if file.path == FUSION_WEIGHTS {
             found.push(file);
             continue;
         }

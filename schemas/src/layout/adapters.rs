@@ -18,7 +18,12 @@ pub const PREFIXED: bool = true;
 
 pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, Inexpressible> {
     let mut files = Vec::new();
-    if *subject.method != Method::LastLayer {
+    if let Method::Composition(config) = subject.method {
+        files.extend(config.fusion.as_ref().map(|fusion| {
+            let slots = fusion.config.slots(&fusion.places(subject.shape), subject.shape);
+            fusion_file(&slots, subject.architecture, &fusion.name, subject.prefixed)
+        }));
+    } else if *subject.method != Method::LastLayer {
         let mut tensors = Vec::new();
         for part in subject.method.parts() {
             expressible(part)?;
@@ -158,6 +163,11 @@ fn bottleneck_part(method: &Method, part: &str) -> (String, Option<String>) {
         Some(("norm_before", rest)) => {
             (format!("adapter_norm_before.{rest}"), Some(format!("adapter_down.0.{rest}")))
         }
+        // The function is registered by name, and again behind the down-projection.
+        Some(("activation", rest)) => {
+            let again = format!("adapter_down.{}.f.{rest}", usize::from(config.ln_before) + 1);
+            (format!("non_linearity.f.{rest}"), Some(again))
+        }
         Some(("norm_after", rest)) => (format!("adapter_norm_after.{rest}"), None),
         Some(("down", rest)) => (format!("{down}.{}", projection_part(config, rest)), None),
         Some(("up", rest)) => (format!("adapter_up.{}", projection_part(config, rest)), None),
@@ -185,6 +195,8 @@ fn linear_part(part: &str) -> &str {
         "lambda_d" => "vera_D",
         "lambda_b" => "vera_B",
         "magnitude" => "m.weight",
+        "task.values" => "task_specific.values",
+        "task.weights" => "weights",
         other => other,
     }
 }

@@ -152,7 +152,7 @@ pub fn weights_files(format: Format, subject: &Subject<'_>) -> Result<Vec<Weight
 /// The format in which `hub train` writes a method: PEFT where PEFT has it.
 pub fn native_format(method: &Method) -> Format {
     match method {
-        Method::Lora(config) if !config.use_gating => Format::Peft,
+        Method::Lora(config) if !config.use_gating && config.multi_task.is_none() => Format::Peft,
         Method::Ia3(config) if !config.use_gating => Format::Peft,
         Method::Vera(config) if config.scaling == VeraScaling::Diagonal => Format::Peft,
         Method::AdaLora(_)
@@ -173,6 +173,11 @@ pub fn required_files(format: Format, method: &Method, head: Option<&Head>) -> V
     match (format, method) {
         (Format::Peft, _) => files.extend([ADAPTER_CONFIG, PEFT_WEIGHTS]),
         (Format::Adapters, Method::LastLayer) => {}
+        (Format::Adapters, Method::Composition(config)) => {
+            if config.fusion.is_some() {
+                files.extend([FUSION_CONFIG, FUSION_WEIGHTS]);
+            }
+        }
         (Format::Adapters, _) => files.extend([ADAPTER_CONFIG, ADAPTERS_WEIGHTS]),
     }
     match (format, head) {

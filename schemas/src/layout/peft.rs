@@ -68,6 +68,7 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
             refuse("trained copies of weights that the checkpoint keeps transposed")
         }
         Method::Lora(config) if config.use_gating => refuse("a LoRA with a gate"),
+        Method::Lora(config) if config.multi_task.is_some() => refuse("an MTL-LoRA"),
         Method::Lora(config) if config.dora == Some(Dora::Unscaled) => {
             refuse("DoRA as `adapters` normalises it")
         }

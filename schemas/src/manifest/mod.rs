@@ -6,6 +6,7 @@
 //! kept in `extra`; a major version it does not know is refused.
 
 mod base;
+mod content;
 mod error;
 mod file;
 mod origin;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use base::BaseModel;
+pub use content::content_digest;
 pub use error::ManifestError;
 pub use file::{FileEntry, MAX_FILE_BYTES, MAX_FILES, MediaType};
 pub use origin::{Origin, OriginSource};

@@ -38,6 +38,8 @@ pub enum Activation {
     Laplace,
     /// `x`
     Linear,
+    /// `x` where positive, a learned multiple of it elsewhere (He et al. 2015); bottlenecks only.
+    Prelu,
 }
 
 /// Not a non-linearity this version knows.
@@ -65,6 +67,7 @@ impl Activation {
             Self::Gelu10 => "gelu_10",
             Self::Laplace => "laplace",
             Self::Linear => "linear",
+            Self::Prelu => "prelu",
         }
     }
 }

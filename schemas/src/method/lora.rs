@@ -48,6 +48,18 @@ pub struct LoraConfig {
     /// all three (`adapters`); nothing for one pair of factors for the whole matrix (PEFT).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fused: Vec<LinearSite>,
+    /// Several up-projections around a matrix of the task's own (`adapters` only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_task: Option<MultiTaskLora>,
+}
+
+/// MTL-LoRA (Yang et al. 2024): `Σᵢ softmaxᵢ(w / τ) · Bᵢ Λ A x`, with `Λ = diag(λ)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MultiTaskLora {
+    /// Number of up-projections `Bᵢ`.
+    pub up_projections: usize,
+    /// `τ`: the smaller, the more one of them counts.
+    pub sharpness: f64,
 }
 
 /// A module with a rank or an alpha of its own.
@@ -103,6 +115,7 @@ impl LoraConfig {
             use_gating: false,
             init: LoraInit::Lora,
             fused: Vec::new(),
+            multi_task: None,
         }
     }
 
@@ -156,7 +169,11 @@ impl MethodSpec for LoraConfig {
     }
 
     fn summary(&self) -> String {
-        let name = if self.dora.is_some() { "dora" } else { "lora" };
+        let name = match (self.dora, self.multi_task) {
+            (_, Some(_)) => "mtl-lora",
+            (Some(_), None) => "dora",
+            (None, None) => "lora",
+        };
         format!("{name} r{} {}", self.r, self.targets.kinds())
     }
 
@@ -170,13 +187,27 @@ impl MethodSpec for LoraConfig {
             let expected = "query, key and value may have factors of their own".to_owned();
             return Err(MethodError::Field { field: "fused", found: site.to_string(), expected });
         }
-        let plain = !self.use_gating && self.dora.is_none() && !self.lora_bias;
+        let plain = !self.use_gating && self.dora.is_none() && !self.lora_bias && self.multi_task.is_none();
         if !self.fused.is_empty() && !plain {
             return Err(MethodError::Field {
                 field: "fused",
-                found: "used with a gate, DoRA or a bias".to_owned(),
+                found: "used with a gate, DoRA, tasks or a bias".to_owned(),
                 expected: "parts of a fused projection have plain factors in this version".to_owned(),
             });
+        }
+        if let Some(multi_task) = self.multi_task {
+            let found = multi_task.up_projections;
+            spec::within("up_projections", found, 1..=1024, "it must lie between 1 and 1024")?;
+            spec::within("sharpness", multi_task.sharpness, 1e-6..=1e6, "it must lie between 1e-6 and 1e6")?;
+            if self.dora.is_some() || self.lora_bias || !self.patterns.is_empty() {
+                return Err(MethodError::Field {
+                    field: "multi_task",
+                    found: "given beside `dora`, `lora_bias` or `patterns`".to_owned(),
+                    expected: "it stands alone".to_owned(),
+                });
+            }
+            let linear = |module: Module| module.is_linear();
+            spec::targets(&self.targets, shape, linear, "an MTL-LoRA updates linear layers")?;
         }
         spec::patterns(&self.patterns, &self.targets)
     }
@@ -189,7 +220,14 @@ impl MethodSpec for LoraConfig {
                 |part: &str, dims: &[usize]| slots.push(Slot::new(Place::Module(module), part, dims));
             let parts = self.parts(module, shape);
             push("lora_a", &[parts.len() * r, inputs]);
-            push("lora_b", &[parts.iter().map(|(_, outputs)| outputs).sum(), r]);
+            match self.multi_task {
+                None => push("lora_b", &[parts.iter().map(|(_, outputs)| outputs).sum(), r]),
+                Some(MultiTaskLora { up_projections, .. }) => {
+                    push("lora_b", &[up_projections, outputs, r]);
+                    push("task.values", &[r]);
+                    push("task.weights", &[up_projections]);
+                }
+            }
             if self.lora_bias {
                 push("lora_b_bias", &[outputs]);
             }

@@ -9,6 +9,7 @@ mod activation;
 mod adalora;
 mod boft;
 mod bottleneck;
+mod composition;
 mod fusion;
 mod ia3;
 mod llama_adapter;
@@ -34,12 +35,13 @@ pub use boft::BoftConfig;
 pub use bottleneck::{
     BottleneckConfig, InitScheme, InnerResidual, Invertible, PhmConfig, PhmInit, ReductionFactor, Scaling,
 };
+pub use composition::{ComposedFusion, CompositionConfig, CompositionMember};
 pub use fusion::FusionConfig;
 pub use ia3::Ia3Config;
 pub use llama_adapter::{LlamaAdapterConfig, PromptGate, PromptJoin};
 pub use loha::LohaConfig;
 pub use lokr::{KroneckerFactor, LokrConfig};
-pub use lora::{Dora, LoraConfig, LoraInit, LoraPattern};
+pub use lora::{Dora, LoraConfig, LoraInit, LoraPattern, MultiTaskLora};
 pub use oft::{OftBlocks, OftConfig};
 pub use prefix::PrefixConfig;
 pub use prompt::{PromptConfig, PromptPlace};
@@ -90,13 +92,15 @@ pub enum Method {
     Replace(ReplaceConfig),
     /// Several methods at once (He et al. 2022, Mao et al. 2022).
     Union(UnionConfig),
+    /// Other adapters, as an expression arranges them (Pfeiffer et al. 2021).
+    Composition(CompositionConfig),
     /// No adapter: only the prediction head is trained, on the frozen backbone.
     LastLayer,
 }
 
 impl Method {
     /// Every value that [`kind`](MethodSpec::kind) can have.
-    pub const KINDS: [&'static str; 17] = [
+    pub const KINDS: [&'static str; 18] = [
         "bottleneck",
         "lora",
         "adalora",
@@ -113,6 +117,7 @@ impl Method {
         "tokens",
         "replace",
         "union",
+        "composition",
         "last-layer",
     ];
 
@@ -135,6 +140,7 @@ impl Method {
             Self::Tokens(config) => config,
             Self::Replace(config) => config,
             Self::Union(config) => config,
+            Self::Composition(config) => config,
             Self::LastLayer => &LastLayer,
         }
     }

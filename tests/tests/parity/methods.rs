@@ -40,6 +40,13 @@ struct Case {
     compose: Option<String>,
     inputs: String,
     expect: String,
+    forward_args: ForwardArgs,
+}
+
+/// Arguments of the forward pass that are no tensors.
+#[derive(Deserialize, Default)]
+struct ForwardArgs {
+    task_ids: Option<Vec<String>>,
 }
 
 fn root() -> PathBuf {
@@ -60,7 +67,7 @@ impl Case {
     /// Tensors by name.
     fn run(&self, dtype: DType) -> Result<BTreeMap<String, Tensor>, Box<dyn std::error::Error>> {
         let base = BaseFolder::open(&root().join("bases").join(&self.base))?;
-        let batch = read_batch(&root().join(&self.inputs), base.config(), &Device::Cpu)?;
+        let mut batch = read_batch(&root().join(&self.inputs), base.config(), &Device::Cpu)?;
         let backbone = Arc::new(Backbone::load_with(&base, dtype, &Device::Cpu)?);
         let folders = self
             .adapters
@@ -78,6 +85,11 @@ impl Case {
             (None, []) => StitchedModel::plain(backbone)?,
             (None, [(_, folder), ..]) => StitchedModel::load(backbone, folder)?,
         };
+        if let Some(tasks) = &self.forward_args.task_ids {
+            let known = model.tasks();
+            let number = |task: &String| known.iter().position(|k| k == task);
+            batch.head_inputs.tasks = tasks.iter().map(number).collect();
+        }
         let output = model.forward(&batch, Mode::Eval)?;
         Ok(output.named()?.into_iter().collect())
     }

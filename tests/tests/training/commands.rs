@@ -134,7 +134,7 @@ fn forward_writes_states_and_logits() {
     let (code, _, stderr) = refused(&["--adapter", "a=./out", "--adapter", "b=./out"]);
     assert!(code == 1 && stderr.contains("not how they work together"), "{stderr}");
     let (code, _, stderr) = refused(&["--adapter", "a=./out", "--compose", "MultiTask(a)"]);
-    assert!(code == 1 && stderr.contains("`MultiTask` is not supported"), "{stderr}");
+    assert!(code == 1 && stderr.contains("MultiTask needs the task of every row"), "{stderr}");
 }
 
 #[cfg(unix)]

@@ -86,6 +86,7 @@ impl World {
             test: None,
             columns: ColumnOptions::default(),
             method,
+            members: Vec::new(),
             pooling,
             head_layers: 1,
             options,

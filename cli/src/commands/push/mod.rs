@@ -1,5 +1,6 @@
 //! `hub push`: a folder becomes a published version.
 
+mod members;
 mod prepare;
 
 use hub_client::registry::{PublishOutcome, PublishPlan, RegistryClient, RegistryError};
@@ -41,6 +42,7 @@ pub(crate) fn run(context: &Context, args: &PushArgs) -> anyhow::Result<Exit> {
     let account = context.block_on(async { Ok(client.whoami().await?) })?;
     let manifest = prepare::manifest(context, args, &account)?;
     check_namespace(&manifest.name, &account)?;
+    members::check(context, &client, &manifest)?;
     let bytes = manifest.to_canonical_bytes()?;
     let digest = Digest::of(&bytes);
     if args.dry_run {

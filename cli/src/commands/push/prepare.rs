@@ -62,6 +62,10 @@ fn adjusted(
     } else if unclaimed {
         manifest.name.namespace = user.clone();
     }
+    // Members that were trained together are published under one name.
+    for dependency in manifest.dependencies.iter_mut().filter(|d| d.name.namespace.as_str() == UNCLAIMED) {
+        dependency.name.namespace = user.clone();
+    }
     if let Some(version) = &args.version {
         manifest.version = version.clone();
     }

@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 
 use hub_client::{
     checkpoint::BaseFolder,
-    training::{Existing, Facts, HyperParameters, Selection, TrainingJob},
+    training::{Existing, Facts, FusedMember, HyperParameters, Selection, TrainingJob, fuse},
 };
-use hub_schemas::{AdapterId, head::Pooling, method::Method};
+use hub_schemas::{
+    AdapterId,
+    head::Pooling,
+    method::{FusionConfig, Method},
+};
 
 use super::method::method;
 use crate::{
-    args::train::{FactArgs, PoolingName, SelectionName, SteeringArgs, TrainArgs},
+    args::train::{FactArgs, FusionName, PoolingName, SelectionName, SteeringArgs, TrainArgs},
     commands::numeric::columns,
     failure::UserError,
 };
@@ -21,10 +25,25 @@ const LAST_LAYER_EPOCHS: u64 = 20;
 const MAX_NAME: usize = 64;
 
 /// Brings flags and defaults together.
-pub(super) fn resolve(args: TrainArgs, base: PathBuf) -> anyhow::Result<TrainingJob> {
+pub(super) fn resolve(
+    args: TrainArgs,
+    base: PathBuf,
+    members: Vec<FusedMember>,
+) -> anyhow::Result<TrainingJob> {
     let folder = BaseFolder::open(&base)?;
-    let architecture = folder.config().architecture;
-    let method = method(&args.method, architecture, &folder.config().shape)?;
+    let (architecture, shape) = (folder.config().architecture, folder.config().shape);
+    let method = if members.is_empty() {
+        method(&args.method, architecture, &shape)?
+    } else {
+        let config = match args.fuse.fusion {
+            FusionName::Dynamic => FusionConfig::dynamic(),
+            FusionName::Static => FusionConfig::fixed(),
+        };
+        Method::Composition(fuse(&members, &shape, config)?)
+    };
+    if args.steering.adapter_drop && method == Method::LastLayer {
+        return Err(UserError::new("`--adapter-drop` leaves adapters out, and `last-layer` has none").into());
+    }
     let output = args.output.unwrap_or_default();
     let facts = facts(args.facts, &output)?;
     let mut options = options(&args.steering, &method);
@@ -50,6 +69,7 @@ pub(super) fn resolve(args: TrainArgs, base: PathBuf) -> anyhow::Result<Training
         test: args.data.test,
         columns: columns(&args.data.columns),
         method,
+        members,
         pooling,
         head_layers: args.method.head_layers,
         options,
@@ -72,6 +92,7 @@ fn options(args: &SteeringArgs, method: &Method) -> HyperParameters {
         weight_decay: args.weight_decay,
         max_length: args.max_length,
         patience: args.patience,
+        adapter_drop: args.adapter_drop,
         evaluate_every: args.evaluate_every,
         selection: match args.select {
             SelectionName::Accuracy => Selection::Accuracy,
@@ -98,7 +119,7 @@ fn facts(args: FactArgs, output: &Path) -> Result<Facts, UserError> {
 }
 
 /// `local/` and the folder's name, in the letters a name may have.
-pub(in crate::commands) fn local_name(output: &Path) -> Result<AdapterId, UserError> {
+pub(crate) fn local_name(output: &Path) -> Result<AdapterId, UserError> {
     let folder = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
     let folder = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let letters = folder.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());

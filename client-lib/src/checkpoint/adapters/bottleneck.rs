@@ -1,7 +1,8 @@
 //! `BnConfig`: bottlenecks of every kind.
 
 use hub_schemas::method::{
-    BottleneckConfig, InitScheme, InnerResidual, Invertible, PhmConfig, PhmInit, ReductionFactor, Scaling,
+    Activation, BottleneckConfig, InitScheme, InnerResidual, Invertible, PhmConfig, PhmInit, ReductionFactor,
+    Scaling,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -23,7 +24,10 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Bottlen
         mh_adapter,
         output_adapter,
         reduction_factor,
-        non_linearity: reading.activation(&fields, "non_linearity", &activation)?,
+        non_linearity: match activation.as_str() {
+            "prelu" => Activation::Prelu,
+            other => reading.activation(&fields, "non_linearity", other)?,
+        },
         original_ln_before: fields.bool_or("original_ln_before", false)?,
         original_ln_after: fields.bool_or("original_ln_after", true)?,
         ln_before: fields.bool_or("ln_before", false)?,

@@ -2,12 +2,15 @@
 
 use hub_schemas::{
     backbone::{Architecture, LinearSite, Module, Targets},
-    method::{Dora, Ia3Config, LoraConfig, LoraInit, Method, VeraConfig, VeraScaling},
+    method::{Dora, Ia3Config, LoraConfig, LoraInit, Method, MultiTaskLora, VeraConfig, VeraScaling},
 };
 use serde_json::{Map, Value, json};
 
 use super::Reading;
 use crate::checkpoint::{CheckpointError, fields::Fields};
+
+/// The only matrix of a task that `adapters` 1.3.0 can build.
+const SINGULAR_VALUES: &str = "singular_values";
 
 pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Method, CheckpointError> {
     fields.ignore(&["init_weights_seed", "dtype"]);
@@ -50,6 +53,26 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Method,
     };
     fields.finish()?;
     Ok(method)
+}
+
+/// `MTLLoRAConfig`: the fields of a LoRA and three of its own.
+pub(super) fn parse_multi_task(reading: &Reading<'_>, mut fields: Fields) -> Result<Method, CheckpointError> {
+    let up_projections = fields.count("n_up_projection")?.unwrap_or(1);
+    let sharpness = fields.number("weights_sharpness")?.unwrap_or(0.05);
+    let kind = fields.text("task_specific_matrix_type")?.unwrap_or_else(|| SINGULAR_VALUES.to_owned());
+    if kind != SINGULAR_VALUES {
+        let reason =
+            format!("is `{kind}`, which the library itself can't build; `{SINGULAR_VALUES}` is read");
+        return Err(fields.wrong("task_specific_matrix_type", reason));
+    }
+    let wrong = fields.wrong("composition_mode", "makes it no LoRA; only plain ones have tasks");
+    match parse(reading, fields)? {
+        Method::Lora(config) => {
+            let multi_task = Some(MultiTaskLora { up_projections, sharpness });
+            Ok(Method::Lora(LoraConfig { multi_task, ..config }))
+        }
+        _ => Err(wrong),
+    }
 }
 
 /// The adapted modules, and which parts of them where one projects queries, keys and values.
@@ -140,7 +163,14 @@ pub(super) fn lora(architecture: Architecture, config: &LoraConfig, num_layers: 
     if config.dora.is_some() {
         fields["use_dora"] = json!(true);
     }
-    with(common(architecture, &config.targets, &config.fused, num_layers), fields)
+    let mut common = common(architecture, &config.targets, &config.fused, num_layers);
+    if let Some(multi_task) = config.multi_task {
+        common.insert("architecture".into(), json!("mtl_lora"));
+        fields["n_up_projection"] = json!(multi_task.up_projections);
+        fields["task_specific_matrix_type"] = json!(SINGULAR_VALUES);
+        fields["weights_sharpness"] = json!(multi_task.sharpness);
+    }
+    with(common, fields)
 }
 
 pub(super) fn ia3(architecture: Architecture, config: &Ia3Config, num_layers: usize) -> Value {

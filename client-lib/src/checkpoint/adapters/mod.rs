@@ -71,6 +71,7 @@ impl Reading<'_> {
         match fields.text("architecture")?.as_deref() {
             None => bottleneck::parse(self, fields).map(Method::Bottleneck),
             Some("lora") => low_rank::parse(self, fields),
+            Some("mtl_lora") => low_rank::parse_multi_task(self, fields),
             Some("prefix_tuning") => prompts::parse_prefix(self, fields).map(Method::Prefix),
             Some("prompt_tuning") => prompts::parse_prompt(fields).map(Method::Prompt),
             Some("reft") => reft::parse(self, fields).map(Method::Reft),
@@ -78,7 +79,7 @@ impl Reading<'_> {
             Some(other) => Err(fields.wrong(
                 "config.architecture",
                 format!(
-                    "is `{other}`; this version reads bottlenecks (no architecture), lora, prefix_tuning, prompt_tuning, reft and union"
+                    "is `{other}`; this version reads bottlenecks (no architecture), lora, mtl_lora, prefix_tuning, prompt_tuning, reft and union"
                 ),
             )),
         }
@@ -122,6 +123,7 @@ pub(super) fn config(architecture: Architecture, method: &Method, num_layers: us
         | Method::Tokens(_)
         | Method::LlamaAdapter(_)
         | Method::Replace(_)
+        | Method::Composition(_)
         | Method::LastLayer => return None,
     })
 }

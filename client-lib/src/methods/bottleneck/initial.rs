@@ -13,6 +13,10 @@ pub(in crate::methods) fn initialiser(config: &BottleneckConfig, slot: &Slot) ->
     if part == "scaling" || part.starts_with("norm_") && part.ends_with(".weight") {
         return Initialiser::Constant(1.0);
     }
+    // As PyTorch draws it.
+    if part == "activation.weight" {
+        return Initialiser::Constant(0.25);
+    }
     if part.ends_with("bias") {
         return Initialiser::Constant(0.0);
     }

@@ -16,7 +16,7 @@ use crate::{
         gate::{Gate, GateMean},
         take,
     },
-    ops::activate,
+    ops::{activate, prelu},
 };
 
 /// Keeps the masks of stochastic depth apart from those of dropout.
@@ -29,6 +29,7 @@ pub(super) struct Place {
     down: Projection,
     up: Projection,
     scaling: Factor,
+    prelu: Option<Tensor>,
     gate: Option<Gate>,
     norm_before: Option<Affine>,
     norm_after: Option<Affine>,
@@ -60,21 +61,20 @@ impl Place {
             Scaling::Learned | Scaling::Channel => Factor::Learned(take(tensors, &format!("{at}.scaling"))?),
         };
         let gate = config.use_gating.then(|| Gate::take(tensors, &at, mean)).transpose()?;
+        let is_prelu = config.non_linearity == Activation::Prelu;
+        let prelu = is_prelu.then(|| take(tensors, &format!("{at}.activation.weight"))).transpose()?;
         let phm = config.phm.as_ref();
         Ok(Self {
             config: config.clone(),
             down: Projection::take(tensors, &at, "down", phm)?,
             up: Projection::take(tensors, &at, "up", phm)?,
             scaling,
+            prelu,
             gate,
             norm_before: norm(config.ln_before, "norm_before")?,
             norm_after: norm(config.ln_after, "norm_after")?,
             site,
         })
-    }
-
-    fn activation(&self) -> Activation {
-        self.config.non_linearity
     }
 
     /// The scaled up-projection.
@@ -83,7 +83,11 @@ impl Place {
             Some(norm) => norm.norm(input)?,
             None => input.clone(),
         };
-        let inner = activate(&self.down.forward(&t)?, self.activation())?;
+        let down = self.down.forward(&t)?;
+        let inner = match &self.prelu {
+            Some(weight) => prelu(&down, weight)?,
+            None => activate(&down, self.config.non_linearity)?,
+        };
         let up = self.drop_path(&self.up.forward(&inner)?, at.context.mode)?;
         match &self.scaling {
             Factor::One => Ok(up),

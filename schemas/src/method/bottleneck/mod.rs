@@ -148,6 +148,9 @@ impl BottleneckConfig {
                 slots.extend(phm.slots(place, "up", d, h));
             }
         }
+        if self.non_linearity == Activation::Prelu {
+            slots.push(slot("activation.weight", &[1]));
+        }
         match self.scaling {
             Scaling::Fixed(_) => {}
             Scaling::Learned => slots.push(slot("scaling", &[1])),
@@ -258,6 +261,14 @@ impl MethodSpec for BottleneckConfig {
                 field: "output_adapter",
                 found: "false, as `mh_adapter` is".to_owned(),
                 expected: "the adapter would be nowhere".to_owned(),
+            });
+        }
+        if self.non_linearity == Activation::Prelu && (self.invertible.is_some() || self.phm.is_some()) {
+            return Err(MethodError::Field {
+                field: "non_linearity",
+                found: "prelu".to_owned(),
+                expected: "plain bottlenecks have a weight for it, invertible and hypercomplex ones do not"
+                    .to_owned(),
             });
         }
         self.phm.as_ref().map_or(Ok(()), |phm| self.validate_phm(phm, shape))

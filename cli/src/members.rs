@@ -1,0 +1,141 @@
+//! The members of a composition on this machine.
+
+use std::path::{Path, PathBuf};
+
+use hub_client::{
+    checkpoint::{AdapterFolder, CheckpointError},
+    predict::{Assembly, Predictor},
+};
+use hub_schemas::{Digest, Reference, method::CompositionMember};
+
+use crate::{
+    args::{forward::NamedFolder, stitch::StitchArgs},
+    commands::DEVICE,
+    context::Context,
+    failure::UserError,
+    locate::FoundAdapter,
+};
+
+impl Context {
+    /// The adapter that `text` names, with its members when it is a composition, in its backbone.
+    pub(crate) fn open_predictor(
+        &self,
+        text: &str,
+        base: Option<&Path>,
+        force: bool,
+        args: &StitchArgs,
+    ) -> anyhow::Result<(FoundAdapter, Predictor)> {
+        let adapter = self.find_adapter(text, base)?;
+        let wanted = adapter.manifest.as_ref().map(|manifest| &manifest.base);
+        let found = self.find_base(wanted, base, force)?;
+        let folder = AdapterFolder::open(&adapter.folder)?;
+        let members = self.find_members(&folder, &args.members)?;
+        let assembly =
+            Assembly { folder: &folder, members: &members, skip_layers: args.skip_layers.0.clone() };
+        let predictor = Predictor::assemble(&found.folder, &assembly, &DEVICE)?;
+        Ok((adapter, predictor))
+    }
+
+    /// The folders of the members of `composition`, each with the weights that it was made
+    /// with: those that were `given`, else where they were when it was made, else from the
+    /// cache or the registry. Empty for an adapter that is no composition.
+    pub(crate) fn find_members(
+        &self,
+        composition: &AdapterFolder,
+        given: &[NamedFolder],
+    ) -> anyhow::Result<Vec<(String, AdapterFolder)>> {
+        let Some(config) = composition.composition() else {
+            return match given.first() {
+                None => Ok(Vec::new()),
+                Some(_) => {
+                    let reason =
+                        format!("`{}` is no composition: it has no members", composition.path.display());
+                    Err(UserError::new(reason).hint("leave out `--member`").into())
+                }
+            };
+        };
+        let given = self.open_given(given)?;
+        let noted = composition.noted_members();
+        let mut fetched: Option<Vec<(Digest, PathBuf)>> = None;
+        let mut members = Vec::with_capacity(config.members.len());
+        for member in &config.members {
+            if let Some(folder) = choose_given(member, &given)? {
+                members.push((member.name.clone(), folder));
+                continue;
+            }
+            let near = noted.get(&member.name).and_then(|path| AdapterFolder::open(path).ok());
+            if let Some(folder) = near.filter(|f| f.content_digest().is_ok_and(|d| d == member.digest)) {
+                members.push((member.name.clone(), folder));
+                continue;
+            }
+            let fetched = match &mut fetched {
+                Some(fetched) => fetched,
+                none => none.insert(self.fetch_members(composition)?),
+            };
+            let Some((_, path)) = fetched.iter().find(|(digest, _)| *digest == member.digest) else {
+                return Err(missing(member, composition).into());
+            };
+            members.push((member.name.clone(), AdapterFolder::open(path)?));
+        }
+        Ok(members)
+    }
+
+    fn open_given(&self, given: &[NamedFolder]) -> anyhow::Result<Vec<Given>> {
+        let open = |named: &NamedFolder| {
+            let found = self.find_adapter(&named.folder.to_string_lossy(), None)?;
+            let digest = AdapterFolder::open(&found.folder)?.content_digest()?;
+            Ok(Given { name: named.name.clone(), path: found.folder, digest })
+        };
+        given.iter().map(open).collect()
+    }
+
+    /// The published members, with the digests of their content.
+    fn fetch_members(&self, composition: &AdapterFolder) -> anyhow::Result<Vec<(Digest, PathBuf)>> {
+        let dependencies = composition.manifest.iter().flat_map(|manifest| &manifest.dependencies);
+        let mut found = Vec::new();
+        for dependency in dependencies.filter(|d| d.name.namespace.as_str() != "local") {
+            let version = Some(dependency.version.clone());
+            let reference = Reference::Adapter { id: dependency.name.clone(), version };
+            let (_, pulled) = self.fetch(&reference, None)?;
+            found.push((pulled.entry.manifest.content_digest(), pulled.entry.folder));
+        }
+        Ok(found)
+    }
+}
+
+/// An adapter that was named as a member.
+struct Given {
+    name: Option<String>,
+    path: PathBuf,
+    digest: Digest,
+}
+
+/// The given adapter with the member's name or, without a name, with its content.
+fn choose_given(member: &CompositionMember, given: &[Given]) -> anyhow::Result<Option<AdapterFolder>> {
+    let named = given.iter().find(|given| given.name.as_deref() == Some(member.name.as_str()));
+    if let Some(other) = named.filter(|given| given.digest != member.digest) {
+        let reason = format!(
+            "`{}` is not the member `{}` of the composition: its content is {}, the composition was made with {}",
+            other.path.display(),
+            member.name,
+            other.digest,
+            member.digest
+        );
+        return Err(UserError::new(reason)
+            .hint("pass the adapter that the composition was made with, or compose again")
+            .into());
+    }
+    let by_content = || given.iter().find(|given| given.name.is_none() && given.digest == member.digest);
+    let chosen: Option<Result<AdapterFolder, CheckpointError>> =
+        named.or_else(by_content).map(|given| AdapterFolder::open(&given.path));
+    Ok(chosen.transpose()?)
+}
+
+fn missing(member: &CompositionMember, composition: &AdapterFolder) -> UserError {
+    let reason = format!(
+        "the member `{}` of `{}` is not where it was when the composition was made, and no published adapter has its content",
+        member.name,
+        composition.path.display()
+    );
+    UserError::new(reason).hint(format!("name its folder: `--member {}=DIR`", member.name))
+}

@@ -1,0 +1,175 @@
+//! Saved compositions, and the second stage of `AdapterFusion` (Pfeiffer et al. 2021): the
+//! backbone and the members are frozen, the attention over them and a head are trained.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use candle_core::{DType, Tensor};
+use hub_schemas::{
+    backbone::{BackboneShape, SubLayer},
+    head::Head,
+    layout::Slot,
+    method::{ComposedFusion, CompositionConfig, Method},
+};
+
+use super::{
+    Composition, Fusion, ModelError, NamedFusion, StitchedModel, fused_places, load_members, on_device,
+    quirks, semantics,
+};
+use crate::{
+    backbones::Backbone,
+    checkpoint::AdapterFolder,
+    composition::{ExpressionError, Stitch},
+    heads::{self, LoadedHead},
+    init::Initialiser,
+    params::Parameters,
+};
+
+/// Weight of the regularisation, as in `adapters`.
+const REGULARISATION: f64 = 0.01;
+/// What stands beside the diagonal of a fresh value projection, as in `adapters`.
+const OFF_DIAGONAL: f64 = 1e-6;
+/// The tensor that the regularisation is about.
+const VALUE: &str = ".fusion.value.weight";
+
+impl StitchedModel {
+    /// A fresh, trainable fusion and head over saved members, which stay as they are.
+    pub fn fresh_fusion(
+        backbone: Arc<Backbone>,
+        config: &CompositionConfig,
+        named: &[(String, &AdapterFolder)],
+        head: &Head,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        let parameters = fresh_parameters(&backbone, config, head, seed)?;
+        let tensors = parameters.tensors();
+        let composition = expression(config)?;
+        let (members, _) = load_members(&backbone, named, &composition)?;
+        let fusions = build_fusion(&backbone, config, &tensors)?;
+        let stitch = Stitch::compose(&composition, members, fusions, semantics(named))?;
+        let head = Some(LoadedHead::fresh(&backbone, head, tensors)?);
+        let regularised = config.fusion.as_ref().is_some_and(|f| f.config.regularization && f.config.value);
+        Ok(Self {
+            backbone,
+            stitch,
+            by_task: None,
+            head,
+            groups: Vec::new(),
+            parameters,
+            regularised,
+            drops_layers: false,
+        })
+    }
+
+    /// A saved composition with its members, for inference. The head is the composition's
+    /// own, or else chosen among the members' as [`compose`](Self::compose) does.
+    pub fn load_composition(
+        backbone: Arc<Backbone>,
+        folder: &AdapterFolder,
+        named: &[(String, &AdapterFolder)],
+    ) -> Result<Self, ModelError> {
+        let Some(config) = folder.composition() else { return Self::load(backbone, folder) };
+        super::check_architecture(&backbone, folder)?;
+        let composition = expression(config)?;
+        let tensors = on_device(&backbone, &folder.read_slots(&backbone.config().shape)?)?;
+        let (members, heads) = load_members(&backbone, named, &composition)?;
+        let fusions = build_fusion(&backbone, config, &tensors)?;
+        let stitch =
+            Stitch::compose(&composition, members, fusions, semantics(named))?.with_quirks(quirks(named));
+        let own = LoadedHead::of_folder(&backbone, folder, &tensors)?;
+        let mut model = Self::arranged(backbone, stitch, &composition, heads)?;
+        if own.is_some() {
+            (model.head, model.groups) = (own, Vec::new());
+        }
+        Ok(model)
+    }
+
+    /// What training adds to the loss: `0.01 · Σ ‖I − W_v‖²` over the value projections of a
+    /// fusion; `None` where there is nothing to pull. A scalar.
+    pub fn regularisation(&self) -> candle_core::Result<Option<Tensor>> {
+        if !self.regularised {
+            return Ok(None);
+        }
+        let mut sum: Option<Tensor> = None;
+        for (_, value) in self.parameters.iter().filter(|(slot, _)| slot.ends_with(VALUE)) {
+            let identity = Tensor::eye(value.dim(0)?, value.dtype(), value.device())?;
+            let own = (identity - value.as_tensor())?.sqr()?.sum_all()?;
+            sum = Some(match sum {
+                None => own,
+                Some(sum) => (sum + own)?,
+            });
+        }
+        sum.map(|sum| sum * REGULARISATION).transpose()
+    }
+}
+
+/// At which sub-layers a fusion of these adapters stands: wherever one of them has a
+/// bottleneck. A member without any is refused.
+pub fn fused_sublayers(
+    named: &[(String, &AdapterFolder)],
+    shape: &BackboneShape,
+) -> Result<Vec<SubLayer>, ModelError> {
+    for (name, folder) in named {
+        if folder.composition().is_some() {
+            return Err(ModelError::Nested(folder.path.clone()));
+        }
+        if !folder.method.parts().iter().any(|part| matches!(part, Method::Bottleneck(_))) {
+            return Err(ModelError::NotFusible { name: name.clone(), method: folder.method.summary() });
+        }
+    }
+    let places = fused_places(named, shape);
+    Ok(places.into_iter().filter(|(layer, _)| *layer == 0).map(|(_, sublayer)| sublayer).collect())
+}
+
+fn expression(config: &CompositionConfig) -> Result<Composition, ExpressionError> {
+    config.expression.parse()
+}
+
+fn build_fusion(
+    backbone: &Backbone,
+    config: &CompositionConfig,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<Vec<NamedFusion>, ModelError> {
+    let build = |fusion: &ComposedFusion| {
+        let places = fusion.places(&backbone.config().shape);
+        let dropout = backbone.config().attention_dropout;
+        let built = Fusion::new(&fusion.config, &places, tensors, dropout)?;
+        Ok(NamedFusion { name: fusion.name.clone(), fusion: built })
+    };
+    config.fusion.iter().map(build).collect()
+}
+
+/// Queries and keys start as N(0, 0.02²), biases at zero, and values near the identity where
+/// the configuration says so: at the start a fusion is a soft choice among its members.
+fn fresh_parameters(
+    backbone: &Backbone,
+    config: &CompositionConfig,
+    head: &Head,
+    seed: u64,
+) -> Result<Parameters, ModelError> {
+    let shape = backbone.config().shape;
+    let fusion_slots = config.fusion.iter().flat_map(|fusion| {
+        let places = fusion.places(&shape);
+        fusion.config.slots(&places, &shape)
+    });
+    let drawn: Vec<(Slot, Initialiser)> = fusion_slots
+        .map(|slot| {
+            let is_bias = slot.shape.len() == 1;
+            let initialiser =
+                if is_bias { Initialiser::Constant(0.0) } else { Initialiser::Normal { std: 0.02 } };
+            (slot, initialiser)
+        })
+        .chain(heads::trained_slots(head, backbone).into_iter().map(|slot| {
+            let initialiser = heads::initialiser(&slot);
+            (slot, initialiser)
+        }))
+        .collect();
+    let near_identity = config.fusion.as_ref().is_some_and(|fusion| fusion.config.value_initialized);
+    let start = |slot: &Slot| -> candle_core::Result<Option<Tensor>> {
+        if !near_identity || !slot.name.ends_with(VALUE) {
+            return Ok(None);
+        }
+        let eye = Tensor::eye(shape.hidden_size, DType::F64, backbone.device())?;
+        ((eye * (1.0 - OFF_DIAGONAL))? + OFF_DIAGONAL).map(Some)
+    };
+    Ok(Parameters::fresh(&drawn, start, seed, backbone.dtype(), backbone.device())?)
+}
