@@ -118,7 +118,9 @@ pub(crate) enum MethodName {
     PrefixFlat,
     /// Learned tokens in front of the input
     Prompt,
-    /// Low-rank interventions on hidden states
+    /// Low-rank interventions on hidden states, with orthonormal directions
+    Loreft,
+    /// The same with any directions
     Noreft,
     /// The same without subtracting the projection
     Direft,
@@ -126,6 +128,14 @@ pub(crate) enum MethodName {
     Mam,
     /// Gated prefix, bottleneck and low-rank updates
     Unipelt,
+    /// A weight and a bias per channel after self-attention, under a head trained before
+    Hadamard,
+    /// The biases of the backbone
+    Bitfit,
+    /// The norms of the backbone
+    LayerNorm,
+    /// The whole backbone: what adapters are compared with
+    Full,
     /// Only the prediction head, on the frozen backbone
     LastLayer,
 }
@@ -147,10 +157,15 @@ impl MethodName {
             Self::Prefix => "prefix",
             Self::PrefixFlat => "prefix-flat",
             Self::Prompt => "prompt",
+            Self::Loreft => "loreft",
             Self::Noreft => "noreft",
             Self::Direft => "direft",
             Self::Mam => "mam",
             Self::Unipelt => "unipelt",
+            Self::Hadamard => "hadamard",
+            Self::Bitfit => "bitfit",
+            Self::LayerNorm => "layer-norm",
+            Self::Full => "full",
             Self::LastLayer => "last-layer",
         }
     }
@@ -189,7 +204,7 @@ pub(crate) struct MethodArgs {
     /// Number of learned tokens (prompt) or keys (prefix) [default: 10 and 30]
     #[arg(long, value_name = "N")]
     pub(crate) prompt_length: Option<usize>,
-    /// What the head reads [default: mean for last-layer, pooler for the others]
+    /// What the head reads [default: mean for last-layer and hadamard, pooler for the others]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) pooling: Option<PoolingName>,
     /// Linear layers of the head

@@ -31,7 +31,9 @@ pub enum CheckpointError {
     #[error("there is no folder `{0}`")]
     NoFolder(PathBuf),
     /// The folder holds no adapter.
-    #[error("`{0}` is not an adapter folder: it has neither `adapter_config.json` nor `head_config.json`")]
+    #[error(
+        "`{0}` is not an adapter folder: it has none of `adapter_config.json`, `head_config.json` and `hub_adapter.json`"
+    )]
     NotAnAdapter(PathBuf),
     /// A backbone has weights, but only pickled ones.
     #[error(

@@ -11,14 +11,16 @@ use hub_schemas::{
     Manifest,
     backbone::{Architecture, BackboneShape},
     head::Head,
-    layout::{self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass, Subject, WeightsFile},
+    layout::{
+        self, ADAPTER_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, HUB_CONFIG, ModelClass, Subject, WeightsFile,
+    },
     manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
 };
 use serde_json::{Map, Value};
 
 use super::{
-    CheckpointError, SlotData, TensorFile, adapters::orthogonal, adapters_config, heads, peft,
+    CheckpointError, SlotData, TensorFile, adapters::orthogonal, adapters_config, heads, hub, peft,
     weights::stored_name,
 };
 
@@ -73,7 +75,7 @@ pub(super) struct Parsed {
 }
 
 impl AdapterFolder {
-    /// Opens a folder that PEFT, `adapters` or `hub` wrote.
+    /// Opens a folder that PEFT, `adapters` or `hub` wrote. Our own format goes first.
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
         if !dir.is_dir() {
             return Err(CheckpointError::NoFolder(dir.to_owned()));
@@ -148,10 +150,10 @@ impl AdapterFolder {
     }
 
     fn agree_with(&self, manifest: &Manifest) -> Result<(), CheckpointError> {
-        let file = if self.format == Format::Adapters && self.method == Method::LastLayer {
-            HEAD_CONFIG
-        } else {
-            ADAPTER_CONFIG
+        let file = match self.format {
+            Format::Hub => HUB_CONFIG,
+            Format::Adapters if self.method == Method::LastLayer => HEAD_CONFIG,
+            Format::Peft | Format::Adapters => ADAPTER_CONFIG,
         };
         let disagree = |what, manifest: String, found: String| {
             Err(CheckpointError::Disagreement { folder: self.path.clone(), file, what, manifest, found })
@@ -266,6 +268,9 @@ fn read_manifest(dir: &Path) -> Result<Option<Manifest>, CheckpointError> {
 }
 
 fn parse_configuration(dir: &Path) -> Result<Parsed, CheckpointError> {
+    if dir.join(HUB_CONFIG).is_file() {
+        return hub::parse(dir);
+    }
     let config_path = dir.join(ADAPTER_CONFIG);
     if config_path.is_file() {
         let json = read_json(&config_path)?;

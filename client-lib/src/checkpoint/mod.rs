@@ -15,6 +15,7 @@ mod error;
 mod fields;
 mod folder;
 mod heads;
+mod hub;
 mod peft;
 mod pickle;
 mod semantics;

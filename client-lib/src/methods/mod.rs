@@ -6,6 +6,7 @@ mod affine;
 mod bottleneck;
 mod dora;
 mod gate;
+mod hadamard;
 mod ia3;
 mod loha;
 mod lokr;
@@ -62,6 +63,7 @@ pub fn build(
         Method::Prompt(config) => Box::new(prompt::Prompt::new(config, tensors)?),
         Method::Reft(config) => Box::new(reft::Reft::new(config, shape, tensors, salt)?),
         Method::Replace(config) => Box::new(replace::Replace::new(config, tensors)?),
+        Method::Hadamard(config) => Box::new(hadamard::Hadamard::new(config, shape, tensors)?),
         Method::Union(config) => {
             let parts = config.parts.iter().map(|part| build(part, shape, tensors, mean, salt));
             Box::new(union::Union(parts.collect::<Result<_>>()?))
@@ -85,7 +87,8 @@ pub fn initialiser(method: &Method, slot: &Slot) -> Initialiser {
         Method::Vera(config) => vera::initialiser(config, slot),
         Method::Prefix(config) => prefix::initialiser(slot, config),
         Method::Prompt(config) => prompt::initialiser(config),
-        Method::Reft(_) => reft::initialiser(slot),
+        Method::Reft(config) => reft::initialiser(config, slot),
+        Method::Hadamard(_) => hadamard::initialiser(slot),
         Method::Replace(_) | Method::Union(_) | Method::LastLayer => Initialiser::Constant(0.0),
     }
 }

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use super::TrainingError;
 
+/// Epochs of a head on its own: its features are computed once and each costs little.
+const LAST_LAYER_EPOCHS: u64 = 20;
+
 /// Which validation score decides what the best checkpoint is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,12 +73,13 @@ impl HyperParameters {
             Method::Bottleneck(_)
             | Method::Union(_)
             | Method::Tokens(_)
+            | Method::Hadamard(_)
             | Method::Replace(_)
             | Method::LastLayer => 1e-3,
         };
         Self {
             seed: 0,
-            epochs: 3,
+            epochs: if *method == Method::LastLayer { LAST_LAYER_EPOCHS } else { 3 },
             steps: None,
             batch_size: 32,
             learning_rate,
@@ -87,6 +91,20 @@ impl HyperParameters {
             patience: None,
             evaluate_every: None,
             selection: Selection::Accuracy,
+        }
+    }
+
+    /// The same for the head alone, on the frozen backbone: the first of two stages. It is
+    /// small and its features are computed once, so that many epochs cost seconds.
+    #[must_use]
+    pub fn of_head(&self) -> Self {
+        let defaults = Self::defaults(&Method::LastLayer);
+        Self {
+            epochs: defaults.epochs,
+            learning_rate: defaults.learning_rate,
+            patience: None,
+            evaluate_every: None,
+            ..self.clone()
         }
     }
 
@@ -172,7 +190,7 @@ mod tests {
     #[test]
     fn steps_replace_epochs() {
         let options = HyperParameters::defaults(&Method::LastLayer);
-        assert_eq!(options.plan(100), Plan { per_epoch: 4, total: 12, between: 2 });
+        assert_eq!(options.plan(100), Plan { per_epoch: 4, total: 80, between: 2 });
         let options = HyperParameters { steps: Some(5), evaluate_every: Some(3), ..options };
         assert_eq!(options.plan(100), Plan { per_epoch: 4, total: 5, between: 3 });
     }

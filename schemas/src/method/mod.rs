@@ -10,6 +10,7 @@ mod adalora;
 mod boft;
 mod bottleneck;
 mod fusion;
+mod hadamard;
 mod ia3;
 mod loha;
 mod lokr;
@@ -34,6 +35,7 @@ pub use bottleneck::{
     BottleneckConfig, InitScheme, InnerResidual, Invertible, PhmConfig, PhmInit, ReductionFactor, Scaling,
 };
 pub use fusion::FusionConfig;
+pub use hadamard::{HadamardConfig, HadamardPosition};
 pub use ia3::Ia3Config;
 pub use loha::LohaConfig;
 pub use lokr::{KroneckerFactor, LokrConfig};
@@ -84,6 +86,8 @@ pub enum Method {
     Tokens(TokensConfig),
     /// Trained copies of the backbone's own tensors: `BitFit`, tuned norms, full fine-tuning.
     Replace(ReplaceConfig),
+    /// A weight and a bias per channel after self-attention (Chen et al. 2023).
+    Hadamard(HadamardConfig),
     /// Several methods at once (He et al. 2022, Mao et al. 2022).
     Union(UnionConfig),
     /// No adapter: only the prediction head is trained, on the frozen backbone.
@@ -92,7 +96,7 @@ pub enum Method {
 
 impl Method {
     /// Every value that [`kind`](MethodSpec::kind) can have.
-    pub const KINDS: [&'static str; 16] = [
+    pub const KINDS: [&'static str; 17] = [
         "bottleneck",
         "lora",
         "adalora",
@@ -107,6 +111,7 @@ impl Method {
         "reft",
         "tokens",
         "replace",
+        "hadamard",
         "union",
         "last-layer",
     ];
@@ -128,6 +133,7 @@ impl Method {
             Self::Reft(config) => config,
             Self::Tokens(config) => config,
             Self::Replace(config) => config,
+            Self::Hadamard(config) => config,
             Self::Union(config) => config,
             Self::LastLayer => &LastLayer,
         }

@@ -202,10 +202,15 @@ fn every_method_trains_and_predicts() {
         "prefix",
         "prefix-flat",
         "prompt",
+        "loreft",
         "noreft",
         "direft",
         "mam",
         "unipelt",
+        "hadamard",
+        "bitfit",
+        "layer-norm",
+        "full",
         "last-layer",
     ];
     for method in methods {

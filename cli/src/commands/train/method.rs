@@ -3,13 +3,13 @@
 use hub_schemas::{
     backbone::{BackboneShape, LinearSite, Targets},
     method::{
-        BottleneckConfig, Dora, Ia3Config, LoraConfig, Method, PrefixConfig, PromptConfig, PromptPlace,
-        ReftConfig, Scaling, UnionConfig,
+        BottleneckConfig, Dora, HadamardConfig, Ia3Config, LoraConfig, Method, PrefixConfig, PromptConfig,
+        PromptPlace, ReftConfig, ReplaceConfig, Scaling, UnionConfig,
     },
 };
 
 use crate::{
-    args::train::{MethodArgs, MethodName},
+    args::train::{MethodArgs, MethodName, PoolingName},
     failure::UserError,
 };
 
@@ -34,7 +34,7 @@ const BOTTLENECKS: &[MethodName] = &[
     M::Mam,
     M::Unipelt,
 ];
-const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Noreft, M::Direft, M::Unipelt];
+const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
 const SCALED: &[MethodName] = &[M::Lora, M::Dora];
 const PROMPTED: &[MethodName] = &[M::Prefix, M::PrefixFlat, M::Prompt, M::Mam, M::Unipelt];
 
@@ -66,6 +66,7 @@ pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method,
             init_range: 0.5,
             drops_token_types: false,
         })),
+        M::Loreft => Ok(Method::Reft(ReftConfig { orthogonality: true, ..reft(args, true) })),
         M::Noreft => Ok(Method::Reft(reft(args, true))),
         M::Direft => Ok(Method::Reft(reft(args, false))),
         M::Mam => {
@@ -74,6 +75,10 @@ pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method,
             Ok(Method::Union(UnionConfig { parts }))
         }
         M::Unipelt => Ok(unipelt(args, shape, factor(16.0))),
+        M::Hadamard => Ok(Method::Hadamard(HadamardConfig::standard())),
+        M::Bitfit => Ok(Method::Replace(ReplaceConfig::bitfit(shape, reads_pooler(args)))),
+        M::LayerNorm => Ok(Method::Replace(ReplaceConfig::layer_norm(shape))),
+        M::Full => Ok(Method::Replace(ReplaceConfig::full(shape, reads_pooler(args)))),
         M::LastLayer => Ok(Method::LastLayer),
     }
 }
@@ -108,6 +113,11 @@ fn lora(args: &MethodArgs, shape: &BackboneShape) -> LoraConfig {
 
 fn prefix(args: &MethodArgs, length: usize, bottleneck_size: Option<usize>) -> PrefixConfig {
     PrefixConfig { bottleneck_size, ..PrefixConfig::flat(args.prompt_length.unwrap_or(length)) }
+}
+
+/// Whether a head on a model that is trained with it reads the pooler.
+fn reads_pooler(args: &MethodArgs) -> bool {
+    matches!(args.pooling, None | Some(PoolingName::Pooler))
 }
 
 fn reft(args: &MethodArgs, subtract_projection: bool) -> ReftConfig {

@@ -116,6 +116,7 @@ pub(super) fn config(method: &Method, num_layers: usize) -> Option<Value> {
         | Method::Boft(_)
         | Method::Tokens(_)
         | Method::Replace(_)
+        | Method::Hadamard(_)
         | Method::LastLayer => return None,
     })
 }

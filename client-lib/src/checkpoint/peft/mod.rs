@@ -1,6 +1,7 @@
 //! PEFT's `adapter_config.json`, read by PEFT's own rules: one file per family of types.
 
 mod low_rank;
+mod norms;
 mod orthogonal;
 mod products;
 mod prompts;
@@ -116,10 +117,11 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
         "TRAINABLE_TOKENS" => tokens::parse(&mut fields, &file, task_type.as_deref())?,
         "IA3" => scaling::parse(&mut fields, &file)?,
         "PROMPT_TUNING" | "P_TUNING" => prompts::parse(&mut fields, &file, false, task_type.as_deref())?,
+        "LN_TUNING" => norms::parse(&mut fields, &file)?,
         "PREFIX_TUNING" => prompts::parse(&mut fields, &file, true, task_type.as_deref())?,
         other => {
             let reason = format!(
-                "is `{other}`; this version reads LORA, ADALORA, LOHA, LOKR, VERA, OFT, BOFT, IA3, \
+                "is `{other}`; this version reads LORA, ADALORA, LOHA, LOKR, VERA, OFT, BOFT, IA3, LN_TUNING, \
                  TRAINABLE_TOKENS, PROMPT_TUNING, P_TUNING and PREFIX_TUNING"
             );
             return Err(fields.wrong("peft_type", reason));
@@ -198,6 +200,7 @@ pub(super) fn render(
             Method::Ia3(config) => own = Some(scaling::render(architecture, config, num_layers)),
             Method::Prompt(config) => own = Some(prompts::prompt(config)),
             Method::Prefix(config) => own = Some(prompts::prefix(config)),
+            Method::Replace(config) if method.parts().len() == 1 => own = norms::render(architecture, config),
             Method::Replace(config) => copies.extend(config.tensors.iter().cloned()),
             _ => return None,
         }
