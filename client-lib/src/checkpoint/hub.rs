@@ -14,8 +14,7 @@ use super::{
 pub(super) fn parse(dir: &Path) -> Result<Parsed, CheckpointError> {
     let path = dir.join(HUB_CONFIG);
     let json = Value::Object(read_json(&path)?);
-    let wrong =
-        |source: HubConfigError| CheckpointError::Json { path: path.clone(), reason: source.to_string() };
+    let wrong = |source: HubConfigError| CheckpointError::Hub { path: path.clone(), source };
     let config = HubConfig::from_json(&json).map_err(wrong)?;
     if let Some(head) = &config.head {
         head.validate(&config.labels).map_err(|e| wrong(HubConfigError::Field(format!("`head`: {e}"))))?;

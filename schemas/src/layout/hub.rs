@@ -107,3 +107,52 @@ fn spec(slot: &Slot) -> TensorSpec {
     };
     TensorSpec::new(disk, slot)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        head::ClassificationHead,
+        method::{HadamardConfig, LoraConfig},
+    };
+
+    fn config(method: Method) -> HubConfig {
+        HubConfig {
+            format_version: HUB_FORMAT_VERSION,
+            architecture: Architecture::Bert,
+            base_model: "tiny".to_owned(),
+            method,
+            head: Some(Head::Classification(ClassificationHead::pooled(2))),
+            labels: vec!["no".to_owned(), "yes".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for method in
+            [Method::Hadamard(HadamardConfig::standard()), Method::Lora(LoraConfig::query_value(2, 4.0, 6))]
+        {
+            let config = config(method);
+            let json = serde_json::to_value(&config).expect("JSON");
+            assert_eq!(HubConfig::from_json(&json), Ok(config));
+        }
+    }
+
+    #[test]
+    fn no_field_is_ignored_and_no_other_version_is_guessed_at() {
+        let good = serde_json::to_value(config(Method::Hadamard(HadamardConfig::standard()))).expect("JSON");
+        let refusal = |change: &dyn Fn(&mut Value)| {
+            let mut json = good.clone();
+            change(&mut json);
+            HubConfig::from_json(&json).expect_err("refused").to_string()
+        };
+        assert_eq!(refusal(&|json| json["method"]["gain"] = json!(2)), "the field `method.gain` is unknown");
+        assert_eq!(refusal(&|json| json["head"]["gain"] = json!(2)), "the field `head.gain` is unknown");
+        assert!(refusal(&|json| json["gain"] = json!(2)).contains("unknown field `gain`"));
+        assert!(refusal(&|json| json["format_version"] = json!(2)).contains("is 2"));
+        assert!(refusal(&|json| json["format_version"] = json!("1")).contains("is \"1\""));
+        assert!(HubConfig::from_json(&json!([])).is_err());
+    }
+}
