@@ -72,7 +72,7 @@ async fn our_own_format_is_checked_like_the_others() {
     let weights = "hub_adapter.safetensors";
     let samples = [
         biases().without_file("hub_adapter.json"),
-        biases().with(|m| m.base.shape.num_layers = 3),
+        biases().with(|m| m.base.shape.hidden_size = 32),
         biases().with_file(weights, &safetensors_bytes(&[("layers.0.query.bias".to_owned(), vec![16])])),
         biases().with_file("adapter.safetensors", &safetensors_bytes(&[("x".to_owned(), vec![1])])),
         config(&|json| json["format_version"] = json!(9)),
