@@ -110,6 +110,8 @@ pub(crate) enum MethodName {
     Lora,
     /// Low-rank updates with learned magnitudes
     Dora,
+    /// Learned diagonals around random matrices
+    Vera,
     /// Learned factors on keys, values and the feed-forward network
     Ia3,
     /// Learned keys and values, through a small network
@@ -153,6 +155,7 @@ impl MethodName {
             Self::CompacterPlusPlus => "compacter++",
             Self::Lora => "lora",
             Self::Dora => "dora",
+            Self::Vera => "vera",
             Self::Ia3 => "ia3",
             Self::Prefix => "prefix",
             Self::PrefixFlat => "prefix-flat",
@@ -192,7 +195,7 @@ pub(crate) struct MethodArgs {
     /// Hidden size divided by bottleneck size (bottlenecks) [default: 16, or the method's own]
     #[arg(long, value_name = "FACTOR")]
     pub(crate) reduction_factor: Option<f64>,
-    /// Rank of the update [default: 8 for lora, 1 for reft]
+    /// Rank of the update [default: 8 for lora and vera, 1 for reft]
     #[arg(long, value_name = "R")]
     pub(crate) rank: Option<usize>,
     /// Numerator of the update's scaling (lora, dora) [default: twice the rank]

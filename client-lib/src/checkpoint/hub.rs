@@ -28,6 +28,7 @@ pub(super) fn parse(dir: &Path) -> Result<Parsed, CheckpointError> {
         head_class: None,
         library: None,
         prefixed: false,
+        drops_segments: false,
         base_hint: Some(config.base_model),
         architecture: config.architecture,
     })

@@ -198,6 +198,7 @@ fn every_method_trains_and_predicts() {
         "compacter++",
         "lora",
         "dora",
+        "vera",
         "ia3",
         "prefix",
         "prefix-flat",

@@ -4,7 +4,7 @@ use hub_schemas::{
     backbone::{BackboneShape, LinearSite, Targets},
     method::{
         BottleneckConfig, Dora, HadamardConfig, Ia3Config, LoraConfig, Method, PrefixConfig, PromptConfig,
-        PromptPlace, ReftConfig, ReplaceConfig, Scaling, UnionConfig,
+        PromptPlace, ReftConfig, ReplaceConfig, Scaling, UnionConfig, VeraConfig, VeraScaling,
     },
 };
 
@@ -34,7 +34,7 @@ const BOTTLENECKS: &[MethodName] = &[
     M::Mam,
     M::Unipelt,
 ];
-const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
+const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Vera, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
 const SCALED: &[MethodName] = &[M::Lora, M::Dora];
 const PROMPTED: &[MethodName] = &[M::Prefix, M::PrefixFlat, M::Prompt, M::Mam, M::Unipelt];
 
@@ -53,6 +53,7 @@ pub(super) fn method(args: &MethodArgs, shape: &BackboneShape) -> Result<Method,
         M::CompacterPlusPlus => bottleneck(Bn::compacter_plus_plus(factor(32.0))),
         M::Lora => Ok(Method::Lora(lora(args, shape))),
         M::Dora => Ok(Method::Lora(LoraConfig { dora: Some(Dora::Scaled), ..lora(args, shape) })),
+        M::Vera => Ok(Method::Vera(vera(args, shape))),
         M::Ia3 => {
             let outputs = [LinearSite::Key, LinearSite::Value, LinearSite::FfnUp];
             let outputs = Targets::everywhere(&outputs, shape.num_layers);
@@ -109,6 +110,21 @@ fn targets(args: &MethodArgs, shape: &BackboneShape) -> Targets {
 fn lora(args: &MethodArgs, shape: &BackboneShape) -> LoraConfig {
     let rank = args.rank.unwrap_or(8);
     LoraConfig::on(rank, args.alpha.unwrap_or(2.0 * rank as f64), targets(args, shape))
+}
+
+/// As in the paper and in PEFT, with the random matrices in the file.
+fn vera(args: &MethodArgs, shape: &BackboneShape) -> VeraConfig {
+    VeraConfig {
+        r: args.rank.unwrap_or(8),
+        targets: Targets::everywhere(&[LinearSite::Query, LinearSite::Value], shape.num_layers),
+        d_initial: 0.1,
+        b_initial: 0.0,
+        dropout: 0.0,
+        scaling: VeraScaling::Diagonal,
+        alpha: None,
+        dora: None,
+        use_gating: false,
+    }
 }
 
 fn prefix(args: &MethodArgs, length: usize, bottleneck_size: Option<usize>) -> PrefixConfig {
