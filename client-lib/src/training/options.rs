@@ -68,13 +68,16 @@ impl HyperParameters {
             | Method::Reft(_) => 2e-3,
             // Few numbers that start far from where they are needed.
             Method::Ia3(_) | Method::Vera(_) | Method::Prompt(_) => 1e-2,
-            // The whole backbone moves: a rate that would suit an adapter destroys it.
-            Method::Replace(config) if config.selection == "full" => 5e-5,
+            // The whole backbone moves: a rate that would suit an adapter destroys it. On MiniLM-L6
+            // and the movie reviews 60 steps at 2e-4 beat 5e-5; between them, for longer runs.
+            Method::Replace(config) if config.selection == "full" => 1e-4,
+            // Same data and steps: biases learn at 5e-3 (accuracy 0.74) what they do not at 1e-3
+            // (0.60). Norms are as few and start as near; at 1e-3 they do not learn either (0.57).
+            Method::Replace(_) => 5e-3,
             Method::Bottleneck(_)
             | Method::Union(_)
             | Method::Tokens(_)
             | Method::Hadamard(_)
-            | Method::Replace(_)
             | Method::LastLayer => 1e-3,
         };
         Self {
