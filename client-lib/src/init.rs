@@ -7,6 +7,8 @@ use hub_schemas::{Digest, layout::Slot};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::orthonormal::orthonormalise;
+
 /// How the elements of one tensor are drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Initialiser {
@@ -32,6 +34,8 @@ pub enum Initialiser {
         /// The value.
         value: f32,
     },
+    /// Orthonormal rows, uniform among all such matrices; kept so by training.
+    Orthonormal,
     /// Uniform in ±1/√fan_in: Kaiming-uniform (He et al. 2015) with a = √5, PyTorch's default for linear layers.
     KaimingUniform,
 }
@@ -42,12 +46,18 @@ impl Initialiser {
         let mut rng = generator(&slot.name, seed);
         let fan_in = slot.shape.last().copied().unwrap_or(1).max(1) as f64;
         let columns = slot.shape.last().copied().unwrap_or(1).max(1);
+        if self == Self::Orthonormal {
+            let mut rows: Vec<f64> = (0..slot.len()).map(|_| normal(&mut rng)).collect();
+            orthonormalise(&mut rows, columns);
+            return rows.into_iter().map(|value| value as f32).collect();
+        }
         (0..slot.len())
             .map(|index| match self {
                 Self::Diagonal { value } if index / columns == index % columns => value,
                 Self::Diagonal { .. } => 0.0,
                 Self::Constant(value) => value,
                 Self::Normal { std } => (std * normal(&mut rng)) as f32,
+                Self::Orthonormal => normal(&mut rng) as f32,
                 Self::TruncatedNormal { std } => (std * truncated(&mut rng)) as f32,
                 Self::Uniform { bound } => ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32,
                 Self::KaimingUniform => {

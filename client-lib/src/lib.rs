@@ -25,6 +25,8 @@ pub mod model;
 #[cfg(feature = "stitch")]
 pub mod ops;
 #[cfg(feature = "stitch")]
+mod orthonormal;
+#[cfg(feature = "stitch")]
 pub mod params;
 #[cfg(feature = "stitch")]
 pub mod predict;

@@ -189,6 +189,35 @@ impl StitchedModel {
         })
     }
 
+    /// The second stage of a training in two: a fresh, trainable adapter under a head that
+    /// was trained before and stays as it is. `trained` holds its tensors by slot.
+    pub fn under_head(
+        backbone: Arc<Backbone>,
+        method: &Method,
+        head: &Head,
+        trained: BTreeMap<String, Tensor>,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        let shape = backbone.config().shape;
+        method.validate(&shape)?;
+        // Detached: no gradient of the head is computed.
+        let trained = trained.into_iter().map(|(slot, tensor)| (slot, tensor.detach())).collect();
+        let parameters = fresh_parameters(&backbone, method, None, seed)?.with_frozen(trained);
+        let tensors = parameters.tensors();
+        let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?);
+        let head = Some(LoadedHead::fresh(&backbone, head, tensors)?);
+        Ok(Self {
+            backbone,
+            stitch,
+            by_task: None,
+            head,
+            groups: Vec::new(),
+            parameters,
+            regularised: false,
+            drops_layers: false,
+        })
+    }
+
     /// One saved adapter, for inference.
     pub fn load(backbone: Arc<Backbone>, folder: &AdapterFolder) -> Result<Self, ModelError> {
         let name = folder.name.clone();
@@ -359,7 +388,7 @@ fn load_members(
         }
         check_architecture(backbone, folder)?;
         check_modules(backbone, &folder.method)?;
-        check_copies(composition, name, &folder.method)?;
+        check_copies(composition, name, &folder.method, &shape)?;
         let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
         let mean = gate_mean(folder);
         let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
@@ -465,22 +494,25 @@ fn fused_places(named: &[(String, &AdapterFolder)], shape: &BackboneShape) -> Ve
 }
 
 /// Trained copies of tensors outside of linear layers apply to a whole batch.
-fn check_copies(composition: &Composition, name: &str, method: &Method) -> Result<(), ModelError> {
-    let copies = method.parts().iter().filter_map(|part| match part {
-        Method::Replace(config) => Some(&config.tensors),
+fn check_copies(
+    composition: &Composition,
+    name: &str,
+    method: &Method,
+    shape: &BackboneShape,
+) -> Result<(), ModelError> {
+    let copies = method.slots(shape).into_iter().filter_map(|slot| match slot.place {
+        Place::Module(module) if slot.part.starts_with("replaced") => Some(module),
         _ => None,
     });
-    let is_linear = |tensor: &String| {
-        let module = tensor.rsplit_once('.').and_then(|(module, _)| module.parse::<Module>().ok());
-        module.is_some_and(Module::is_linear)
-    };
-    let Some(tensor) = copies.flatten().find(|tensor| !is_linear(tensor)) else { return Ok(()) };
+    let Some(tensor) = copies.into_iter().find(|module| !module.is_linear()) else { return Ok(()) };
     match composition.outermost() {
         Composition::Single(_) | Composition::Nothing | Composition::Stack(_) => Ok(()),
-        other => {
-            Err(StitchError::Replaced { name: name.to_owned(), tensor: tensor.clone(), block: other.block() }
-                .into())
+        other => Err(StitchError::Replaced {
+            name: name.to_owned(),
+            tensor: tensor.to_string(),
+            block: other.block(),
         }
+        .into()),
     }
 }
 

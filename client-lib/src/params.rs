@@ -1,11 +1,11 @@
 //! Trainable tensors by slot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use hub_schemas::layout::Slot;
 
-use crate::{checkpoint::SlotData, init::Initialiser};
+use crate::{checkpoint::SlotData, init::Initialiser, orthonormal::orthonormalise};
 
 /// The trainable tensors of a model, ordered by slot name.
 ///
@@ -14,8 +14,10 @@ use crate::{checkpoint::SlotData, init::Initialiser};
 #[derive(Debug, Clone, Default)]
 pub struct Parameters {
     trained: BTreeMap<String, Var>,
-    /// Drawn once and saved with the others.
+    /// Drawn once, or given, and saved with the others.
     frozen: BTreeMap<String, Tensor>,
+    /// Trained matrices whose rows stay orthonormal.
+    orthonormal: BTreeSet<String>,
 }
 
 impl Parameters {
@@ -36,6 +38,9 @@ impl Parameters {
                 let values = initialiser.draw(slot, seed);
                 Tensor::from_vec(values, slot.shape.clone(), device)?.to_dtype(dtype)?
             };
+            if *initialiser == Initialiser::Orthonormal {
+                parameters.orthonormal.insert(slot.name.clone());
+            }
             if slot.trainable {
                 parameters.trained.insert(slot.name.clone(), Var::from_tensor(&tensor)?);
             } else {
@@ -64,6 +69,28 @@ impl Parameters {
     pub(crate) fn tensors(&self) -> BTreeMap<String, Tensor> {
         let trained = self.trained.iter().map(|(slot, var)| (slot.clone(), var.as_tensor().clone()));
         trained.chain(self.frozen.clone()).collect()
+    }
+
+    /// The same with more tensors that are saved with the others but not trained.
+    pub(crate) fn with_frozen(mut self, tensors: BTreeMap<String, Tensor>) -> Self {
+        self.frozen.extend(tensors);
+        self
+    }
+
+    /// What is saved with the trained tensors but not trained, by slot.
+    pub fn frozen(&self) -> &BTreeMap<String, Tensor> {
+        &self.frozen
+    }
+
+    /// Makes the rows of orthonormal matrices orthonormal again, after a step of the
+    /// optimiser has moved them.
+    pub fn retract(&self) -> Result<()> {
+        for (_, var) in self.trained.iter().filter(|(slot, _)| self.orthonormal.contains(*slot)) {
+            let mut rows = var.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+            orthonormalise(&mut rows, var.dim(1)?);
+            var.set(&Tensor::from_vec(rows, var.shape(), var.device())?.to_dtype(var.dtype())?)?;
+        }
+        Ok(())
     }
 
     /// Copies of all values.

@@ -9,6 +9,8 @@ mod decoders;
 mod golden;
 #[path = "parity/gradients.rs"]
 mod gradients;
+#[path = "parity/gradients_of_methods.rs"]
+mod gradients_of_methods;
 #[path = "parity/heads.rs"]
 mod heads;
 #[path = "parity/methods.rs"]

@@ -115,6 +115,8 @@ pub(crate) enum MethodName {
     Lora,
     /// Low-rank updates with learned magnitudes
     Dora,
+    /// Learned diagonals around random matrices
+    Vera,
     /// Learned factors on keys, values and the feed-forward network
     Ia3,
     /// Learned keys and values, through a small network
@@ -127,7 +129,9 @@ pub(crate) enum MethodName {
     LlamaAdapter,
     /// The same behind a gate per head, as in the paper
     LlamaAdapterHeads,
-    /// Low-rank interventions on hidden states
+    /// Low-rank interventions on hidden states, with orthonormal directions
+    Loreft,
+    /// The same with any directions
     Noreft,
     /// The same without subtracting the projection
     Direft,
@@ -135,6 +139,14 @@ pub(crate) enum MethodName {
     Mam,
     /// Gated prefix, bottleneck and low-rank updates
     Unipelt,
+    /// A weight and a bias per channel after self-attention, under a head trained before
+    Hadamard,
+    /// The biases of the backbone
+    Bitfit,
+    /// The norms of the backbone
+    LayerNorm,
+    /// The whole backbone: what adapters are compared with
+    Full,
     /// Only the prediction head, on the frozen backbone
     LastLayer,
 }
@@ -152,16 +164,22 @@ impl MethodName {
             Self::CompacterPlusPlus => "compacter++",
             Self::Lora => "lora",
             Self::Dora => "dora",
+            Self::Vera => "vera",
             Self::Ia3 => "ia3",
             Self::Prefix => "prefix",
             Self::PrefixFlat => "prefix-flat",
             Self::Prompt => "prompt",
             Self::LlamaAdapter => "llama-adapter",
             Self::LlamaAdapterHeads => "llama-adapter-heads",
+            Self::Loreft => "loreft",
             Self::Noreft => "noreft",
             Self::Direft => "direft",
             Self::Mam => "mam",
             Self::Unipelt => "unipelt",
+            Self::Hadamard => "hadamard",
+            Self::Bitfit => "bitfit",
+            Self::LayerNorm => "layer-norm",
+            Self::Full => "full",
             Self::LastLayer => "last-layer",
         }
     }
@@ -190,7 +208,7 @@ pub(crate) struct MethodArgs {
     /// Hidden size divided by bottleneck size (bottlenecks) [default: 16, or the method's own]
     #[arg(long, value_name = "FACTOR")]
     pub(crate) reduction_factor: Option<f64>,
-    /// Rank of the update [default: 8 for lora, 1 for reft]
+    /// Rank of the update [default: 8 for lora and vera, 1 for reft]
     #[arg(long, value_name = "R")]
     pub(crate) rank: Option<usize>,
     /// Numerator of the update's scaling (lora, dora) [default: twice the rank]
@@ -202,7 +220,7 @@ pub(crate) struct MethodArgs {
     /// Number of learned tokens (prompt) or keys (prefix) [default: 10 and 30]
     #[arg(long, value_name = "N")]
     pub(crate) prompt_length: Option<usize>,
-    /// What the head reads [default: mean for last-layer, pooler for the others]
+    /// What the head reads [default: mean for last-layer and hadamard, pooler for the others]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) pooling: Option<PoolingName>,
     /// Linear layers of the head

@@ -30,6 +30,7 @@ fn front_matter(manifest: &Manifest) -> String {
     let library = match manifest.format {
         Format::Peft => "peft",
         Format::Adapters => "adapters",
+        Format::Hub => "adapter-hub",
     };
     let mut yaml = format!("---\nlicense: {}\n", quoted(&manifest.license.as_str().to_ascii_lowercase()));
     if !manifest.languages.is_empty() {
@@ -105,6 +106,13 @@ fn usage(card: &mut String, manifest: &Manifest) {
             "from adapters import AutoAdapterModel\n\nmodel = AutoAdapterModel.from_pretrained({base})\nname = model.load_adapter(\"path/to/this/folder\", use_safetensors=True)\nmodel.set_active_adapters(name)",
             base = quoted(&manifest.base.id),
         ),
+        Format::Hub => {
+            let _ = write!(
+                card,
+                "\nNeither PEFT nor `adapters` has this method: the files are in a format of Adapter Hub's own.\n"
+            );
+            return;
+        }
     };
     let _ = write!(card, "\nIn Python:\n\n```python\n{python}\n```\n");
 }

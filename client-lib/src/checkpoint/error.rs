@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use hub_schemas::{
     Digest,
     backbone::ShapeError,
-    layout::{HeaderError, Inexpressible, MisfitError},
+    layout::{HeaderError, HubConfigError, Inexpressible, MisfitError},
     manifest::ManifestError,
     method::MethodError,
     path::PathError,
@@ -31,7 +31,9 @@ pub enum CheckpointError {
     #[error("there is no folder `{0}`")]
     NoFolder(PathBuf),
     /// The folder holds no adapter.
-    #[error("`{0}` is not an adapter folder: it has neither `adapter_config.json` nor `head_config.json`")]
+    #[error(
+        "`{0}` is not an adapter folder: it has none of `adapter_config.json`, `head_config.json` and `hub_adapter.json`"
+    )]
     NotAnAdapter(PathBuf),
     /// A backbone has weights, but only pickled ones.
     #[error(
@@ -88,6 +90,14 @@ pub enum CheckpointError {
         path: PathBuf,
         /// Why.
         source: ConfigError,
+    },
+    /// The configuration of an adapter in our own format can't be read.
+    #[error("`{path}` can't be used: {source}")]
+    Hub {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: HubConfigError,
     },
     /// A field of an adapter's configuration is missing, malformed or has no meaning here.
     #[error("`{path}`: `{field}` {reason}")]

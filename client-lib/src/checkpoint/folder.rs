@@ -12,8 +12,8 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape},
     head::Head,
     layout::{
-        self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, ModelClass, Subject,
-        WeightsFile,
+        self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, HUB_CONFIG, ModelClass,
+        Subject, WeightsFile,
     },
     manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
@@ -21,8 +21,8 @@ use hub_schemas::{
 use serde_json::{Map, Value};
 
 use super::{
-    CheckpointError, SlotData, TensorFile, adapters::orthogonal, adapters_config, composition, heads, peft,
-    weights::stored_name,
+    CheckpointError, SlotData, TensorFile, adapters::orthogonal, adapters_config, composition, heads, hub,
+    peft, weights::stored_name,
 };
 
 /// Largest configuration file that is read.
@@ -76,7 +76,7 @@ pub(super) struct Parsed {
 }
 
 impl AdapterFolder {
-    /// Opens a folder that PEFT, `adapters` or `hub` wrote.
+    /// Opens a folder that PEFT, `adapters` or `hub` wrote. Our own format goes first.
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
         if !dir.is_dir() {
             return Err(CheckpointError::NoFolder(dir.to_owned()));
@@ -179,9 +179,10 @@ impl AdapterFolder {
     }
 
     fn agree_with(&self, manifest: &Manifest) -> Result<(), CheckpointError> {
-        let file = match self.method {
-            Method::LastLayer if self.format == Format::Adapters => HEAD_CONFIG,
-            Method::Composition(_) => FUSION_CONFIG,
+        let file = match (self.format, &self.method) {
+            (Format::Hub, _) => HUB_CONFIG,
+            (Format::Adapters, Method::LastLayer) => HEAD_CONFIG,
+            (Format::Adapters, Method::Composition(_)) => FUSION_CONFIG,
             _ => ADAPTER_CONFIG,
         };
         let disagree = |what, manifest: String, found: String| {
@@ -297,6 +298,9 @@ fn read_manifest(dir: &Path) -> Result<Option<Manifest>, CheckpointError> {
 }
 
 fn parse_configuration(dir: &Path) -> Result<Parsed, CheckpointError> {
+    if dir.join(HUB_CONFIG).is_file() {
+        return hub::parse(dir);
+    }
     let config_path = dir.join(ADAPTER_CONFIG);
     if config_path.is_file() {
         let json = read_json(&config_path)?;

@@ -16,6 +16,7 @@ mod error;
 mod fields;
 mod folder;
 mod heads;
+mod hub;
 mod peft;
 mod pickle;
 mod publishable;

@@ -1,17 +1,20 @@
-//! Writing an adapter as the Python libraries write theirs.
+//! Writing an adapter as the Python libraries write theirs, or in our own format.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use hub_schemas::{
     head::Head,
-    layout::{self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, Subject, TensorSpec, WeightsFile},
+    layout::{
+        self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HUB_CONFIG, Subject, TensorSpec,
+        WeightsFile,
+    },
     manifest::BaseModel,
     method::Method,
 };
 use safetensors::tensor::TensorView;
 use serde_json::Value;
 
-use super::{CheckpointError, SlotData, adapters::orthogonal, adapters_config::Envelope, peft};
+use super::{CheckpointError, SlotData, adapters::orthogonal, adapters_config::Envelope, hub, peft};
 
 /// Everything that goes into a folder, the manifest and the card excepted.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +103,11 @@ fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), C
                 }
                 _ => Ok(()),
             }
+        }
+        (Format::Hub, _) => {
+            let path = dir.join(HUB_CONFIG);
+            let failed = |e| CheckpointError::write(&path)(std::io::Error::other(e));
+            write_json(&path, &hub::render(adapter).map_err(failed)?)
         }
         (Format::Adapters, method) => {
             if let Method::Composition(config) = method

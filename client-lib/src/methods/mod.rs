@@ -6,6 +6,7 @@ mod affine;
 mod bottleneck;
 mod dora;
 mod gate;
+mod hadamard;
 mod ia3;
 mod llama_adapter;
 mod loha;
@@ -64,6 +65,7 @@ pub fn build(
         Method::LlamaAdapter(config) => Box::new(llama_adapter::LlamaAdapter::new(config, shape, tensors)?),
         Method::Reft(config) => Box::new(reft::Reft::new(config, shape, tensors, salt)?),
         Method::Replace(config) => Box::new(replace::Replace::new(config, tensors)?),
+        Method::Hadamard(config) => Box::new(hadamard::Hadamard::new(config, shape, tensors)?),
         Method::Union(config) => {
             let parts = config.parts.iter().map(|part| build(part, shape, tensors, mean, salt));
             Box::new(union::Union(parts.collect::<Result<_>>()?))
@@ -89,7 +91,8 @@ pub fn initialiser(method: &Method, slot: &Slot) -> Initialiser {
         Method::Prefix(config) => prefix::initialiser(slot, config),
         Method::Prompt(config) => prompt::initialiser(config),
         Method::LlamaAdapter(_) => llama_adapter::initialiser(slot),
-        Method::Reft(_) => reft::initialiser(slot),
+        Method::Reft(config) => reft::initialiser(config, slot),
+        Method::Hadamard(_) => hadamard::initialiser(slot),
         Method::Replace(_) | Method::Union(_) | Method::Composition(_) | Method::LastLayer => {
             Initialiser::Constant(0.0)
         }

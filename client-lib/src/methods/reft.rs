@@ -124,10 +124,11 @@ impl Ends {
     }
 }
 
-/// The library draws both as PyTorch draws linear layers; an orthonormal `R` is made so
-/// when the parameters are set up.
-pub(super) fn initialiser(slot: &Slot) -> Initialiser {
+/// The library draws both as PyTorch draws linear layers, and an orthonormal `R` uniformly
+/// among all of them.
+pub(super) fn initialiser(config: &ReftConfig, slot: &Slot) -> Initialiser {
     match slot.part.rsplit('.').next() {
+        Some("projection") if config.orthogonality => Initialiser::Orthonormal,
         Some("bias") => Initialiser::Constant(0.0),
         _ => Initialiser::KaimingUniform,
     }

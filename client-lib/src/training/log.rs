@@ -56,6 +56,7 @@ fn entry(event: &TrainingEvent<'_>) -> Option<Value> {
         TrainingEvent::Features { .. } => return None,
         TrainingEvent::Notice(notice) => json!({"event": "notice", "text": notice.to_string()}),
         TrainingEvent::Prepared(preparation) => json!({"event": "prepared", "sizes": preparation}),
+        TrainingEvent::Stage { what, steps } => json!({"event": "stage", "what": what, "steps": steps}),
         TrainingEvent::Resumed { step } => json!({"event": "resumed", "step": step}),
         TrainingEvent::Step { step, loss, rate, examples, .. } => {
             json!({"event": "step", "step": step, "loss": loss, "learning_rate": rate, "examples": examples})

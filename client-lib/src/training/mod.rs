@@ -35,6 +35,7 @@ mod random;
 pub mod report;
 pub mod schedule;
 mod session;
+mod stages;
 pub mod state;
 mod trainer;
 

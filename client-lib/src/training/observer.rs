@@ -39,6 +39,13 @@ pub enum TrainingEvent<'a> {
     Notice(&'a Notice),
     /// Everything is read; training can begin.
     Prepared(&'a Preparation),
+    /// One of several stages begins.
+    Stage {
+        /// What it trains.
+        what: &'static str,
+        /// Its steps in all.
+        steps: u64,
+    },
     /// An interrupted run goes on.
     Resumed {
         /// Steps it has done.

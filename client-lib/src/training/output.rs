@@ -11,7 +11,7 @@ use std::{
 use hub_schemas::{
     layout::{
         ADAPTER_CONFIG, ADAPTERS_WEIGHTS, FUSION_CONFIG, FUSION_WEIGHTS, HEAD_CONFIG, HEAD_WEIGHTS,
-        PEFT_WEIGHTS,
+        HUB_CONFIG, HUB_WEIGHTS, PEFT_WEIGHTS,
     },
     manifest::MANIFEST_FILE,
 };
@@ -23,11 +23,15 @@ use crate::{checkpoint::MEMBERS_FILE, files::sync_folder};
 pub const REPORT_FILE: &str = "report.html";
 /// File name of the model card.
 pub(super) const CARD_FILE: &str = "README.md";
+/// The saved first stage of a run in two stages. Hidden: it is never published.
+const HEAD_STATE_FILE: &str = ".training-state-head.safetensors";
 const STAGING: &str = ".staging";
+/// The saved runs that a folder may hold.
+const STATES: [&str; 2] = [STATE_FILE, HEAD_STATE_FILE];
 /// What a run may have left without ever having saved anything.
 const LITTER: [&str; 2] = [LOG_FILE, STAGING];
 /// What an earlier adapter in the same folder may have and this one not.
-const REPLACED: [&str; 11] = [
+const REPLACED: [&str; 13] = [
     MANIFEST_FILE,
     ADAPTER_CONFIG,
     ADAPTERS_WEIGHTS,
@@ -37,6 +41,8 @@ const REPLACED: [&str; 11] = [
     MEMBERS_FILE,
     HEAD_CONFIG,
     HEAD_WEIGHTS,
+    HUB_CONFIG,
+    HUB_WEIGHTS,
     REPORT_FILE,
     CARD_FILE,
 ];
@@ -62,7 +68,7 @@ pub(super) struct Output {
 impl Output {
     /// Checks that the folder may be used, and creates it.
     pub(super) fn claim(folder: &Path, existing: Existing) -> Result<Self, TrainingError> {
-        let has_state = folder.join(STATE_FILE).is_file();
+        let has_state = STATES.iter().any(|state| folder.join(state).is_file());
         let nothing = || TrainingError::NothingToResume(folder.to_owned());
         match existing {
             // A run that was stopped before it ever saved begins again.
@@ -76,8 +82,8 @@ impl Output {
         }
         fs::create_dir_all(folder).map_err(TrainingError::write(folder))?;
         let output = Self { folder: folder.to_owned() };
-        if existing == Existing::Overwrite && has_state {
-            remove_file(&output.state_path())?;
+        if existing == Existing::Overwrite {
+            output.forget()?;
         }
         Ok(output)
     }
@@ -90,6 +96,17 @@ impl Output {
     /// Where the run is saved.
     pub(super) fn state_path(&self) -> PathBuf {
         self.folder.join(STATE_FILE)
+    }
+
+    /// Where the first stage of a run in two stages is saved.
+    pub(super) fn head_state_path(&self) -> PathBuf {
+        self.folder.join(HEAD_STATE_FILE)
+    }
+
+    /// Removes what was saved.
+    fn forget(&self) -> Result<(), TrainingError> {
+        let saved = STATES.map(|state| self.folder.join(state));
+        saved.iter().filter(|path| path.is_file()).try_for_each(|path| remove_file(path))
     }
 
     /// An empty folder inside, for the files to come.
@@ -123,8 +140,7 @@ impl Output {
         }
         sync_folder(&self.folder);
         fs::remove_dir(staging).map_err(TrainingError::write(staging))?;
-        let state = self.state_path();
-        if state.is_file() { remove_file(&state) } else { Ok(()) }
+        self.forget()
     }
 }
 

@@ -6,7 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use candle_core::{Device, Tensor};
 use hub_schemas::{
     Digest, Manifest,
     manifest::{MANIFEST_FILE, Metric, TrainingRecipe},
@@ -15,26 +14,17 @@ use hub_schemas::{
 use serde_json::{Map, json};
 
 use super::{
-    HyperParameters, Learner, TrainingError, fusion,
-    history::History,
+    TrainingError, fusion,
     job::PreparedJob,
-    learner::{ExampleSet, WholeModel},
     log::Logged,
-    measure::measure,
-    metrics::Confusion,
     observer::{TrainingEvent, TrainingObserver},
     output::{CARD_FILE, Existing, Output, REPORT_FILE},
-    probe::{HeadOnly, features},
     report::Report,
-    state::RunState,
-    trainer::{Outcome, Run},
+    stages::Trained,
 };
-use crate::{
-    checkpoint::{
-        AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, SlotData,
-        assemble_manifest, model_card, note_members, write_adapter,
-    },
-    model::StitchedModel,
+use crate::checkpoint::{
+    AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, SlotData, assemble_manifest,
+    model_card, note_members, write_adapter,
 };
 
 /// How a job ended.
@@ -64,13 +54,6 @@ pub struct FinishedJob {
     pub steps: u64,
 }
 
-/// The best checkpoint with its measurements.
-struct Trained {
-    best: BTreeMap<String, Tensor>,
-    history: History,
-    test: Option<Confusion>,
-}
-
 impl PreparedJob {
     /// Trains and writes the output folder.
     pub fn run(&self, observer: &mut dyn TrainingObserver) -> Result<JobOutcome, TrainingError> {
@@ -82,47 +65,11 @@ impl PreparedJob {
             observer.on(&TrainingEvent::Notice(notice));
         }
         observer.on(&TrainingEvent::Prepared(&self.preparation));
-        let state_path = output.state_path();
-        let device = self.backbone.device().clone();
-        let resumed =
-            if resume && state_path.is_file() { Some(RunState::load(&state_path, &device)?) } else { None };
-        let options = &self.job.options;
-        let model = self.fresh_model()?;
-        let (training, validation) = (&self.training.set, &self.validation.set);
-        let test = self.test.as_ref().map(|test| &test.set);
-        let stage = Stage { options, device: &device, identity: self.identity(), state_path: &state_path };
-        let result = if self.job.method == Method::LastLayer {
-            let mut read = |set| features(&model, &self.encoder, set, options.batch_size, observer);
-            let (training, validation) = (read(training)?, read(validation)?);
-            let test = test.map(&mut read).transpose()?;
-            stage.train(
-                &HeadOnly { model: &model },
-                &training,
-                &validation,
-                test.as_ref(),
-                resumed,
-                observer,
-            )?
-        } else {
-            let learner = WholeModel { model: &model, encoder: &self.encoder };
-            stage.train(&learner, training, validation, test, resumed, observer)?
-        };
+        let result = self.train(&output, resume, observer)?;
         match result {
             Ok(trained) => Ok(JobOutcome::Finished(Box::new(self.write(&output, &trained)?))),
             Err((step, total)) => Ok(JobOutcome::Interrupted { step, total }),
         }
-    }
-
-    /// Initial weights: a pure function of the seed.
-    fn fresh_model(&self) -> Result<StitchedModel, TrainingError> {
-        let (backbone, seed) = (self.backbone.clone(), self.job.options.seed);
-        let model = if let Method::Composition(config) = &self.job.method {
-            let members: Vec<_> = self.members.iter().map(|(name, folder)| (name.clone(), folder)).collect();
-            StitchedModel::fresh_fusion(backbone, config, &members, &self.head, seed)?
-        } else {
-            StitchedModel::fresh(backbone, &self.job.method, Some(&self.head), seed)?
-        };
-        Ok(if self.job.options.adapter_drop { model.dropping_layers() } else { model })
     }
 
     fn member_paths(&self) -> Vec<(String, PathBuf)> {
@@ -131,9 +78,7 @@ impl PreparedJob {
 
     fn write(&self, output: &Output, trained: &Trained) -> Result<FinishedJob, TrainingError> {
         let staging = output.stage()?;
-        let slots = trained
-            .best
-            .iter()
+        let slots = (trained.best.iter().chain(&trained.frozen))
             .map(|(slot, tensor)| {
                 let values = tensor.flatten_all()?.to_vec1::<f32>()?;
                 Ok((slot.clone(), SlotData::from_f32(tensor.dims().to_vec(), &values)))
@@ -204,6 +149,12 @@ impl PreparedJob {
         if self.job.validation.is_none() {
             hyper_parameters.insert("validation_share".to_owned(), json!(self.job.options.validation_share));
         }
+        if matches!(self.job.method, Method::Hadamard(_)) {
+            let head = self.job.options.of_head();
+            let steps = head.plan(self.training.set.labels.len()).total;
+            hyper_parameters.insert("head_stage_learning_rate".to_owned(), json!(head.learning_rate));
+            hyper_parameters.insert("head_stage_steps".to_owned(), json!(steps));
+        }
         TrainingRecipe {
             tool: "hub".to_owned(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -261,36 +212,4 @@ impl PreparedJob {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
     fs::write(path, bytes).map_err(TrainingError::write(path))
-}
-
-/// What both kinds of learner have in common.
-struct Stage<'a> {
-    options: &'a HyperParameters,
-    device: &'a Device,
-    identity: Map<String, serde_json::Value>,
-    state_path: &'a Path,
-}
-
-impl Stage<'_> {
-    /// Trains, and measures the best checkpoint on the test examples. `Err` holds
-    /// the steps done and all steps of an interrupted run.
-    fn train<L: Learner>(
-        self,
-        learner: &L,
-        training: &ExampleSet<L::Inputs>,
-        validation: &ExampleSet<L::Inputs>,
-        test: Option<&ExampleSet<L::Inputs>>,
-        resumed: Option<RunState>,
-        observer: &mut dyn TrainingObserver,
-    ) -> Result<Result<Trained, (u64, u64)>, TrainingError> {
-        let Self { options, device, identity, state_path } = self;
-        let run = Run { learner, training, validation, options, device, identity, state_path };
-        let (best, history) = match run.train(resumed, observer)? {
-            Outcome::Finished { best, history } => (best, history),
-            Outcome::Interrupted { step, total } => return Ok(Err((step, total))),
-        };
-        learner.parameters().restore(&best)?;
-        let measured = test.map(|test| measure(learner, test, options.batch_size, |_| {})).transpose()?;
-        Ok(Ok(Trained { best, history, test: measured.map(|m| m.confusion) }))
-    }
 }

@@ -168,6 +168,7 @@ impl<L: Learner> Run<'_, L> {
         finite("gradient", norm)?;
         gradients.clip(norm, self.options.clip_norm);
         progress.optimiser.step(parameters.iter(), &gradients, rate)?;
+        parameters.retract()?;
         progress.step += 1;
         progress.history.losses.push(value);
         let (step, total, examples) = (progress.step, plan.total, rows.len());

@@ -1,9 +1,10 @@
 //! Whether weights files hold exactly the tensors that the manifest implies.
 
 use hub_schemas::{
+    head::Head,
     layout::{
-        self, ADAPTER_CONFIG, FUSION_WEIGHTS, Format, HEAD_CONFIG, HEAD_WEIGHTS, Inexpressible, MisfitError,
-        ModelClass, Subject, TensorHeader, WeightsFile,
+        self, ADAPTER_CONFIG, FUSION_WEIGHTS, Format, HEAD_CONFIG, HEAD_WEIGHTS, HUB_CONFIG, HubConfig,
+        HubConfigError, Inexpressible, MisfitError, ModelClass, Subject, TensorHeader, WeightsFile,
     },
     manifest::{Manifest, MediaType},
     method::Method,
@@ -37,12 +38,15 @@ pub enum WeightsError {
     /// The name inside tensor names is not stated.
     #[error("`{0}` has no `name`, which tensor names contain")]
     NoName(&'static str),
+    /// A configuration of our own format that can't be read.
+    #[error("`{HUB_CONFIG}` can't be read: {0}")]
+    Hub(#[from] HubConfigError),
 }
 
 /// The adapter's configuration files, parsed. A file the format does not have is null.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Configs {
-    /// `adapter_config.json`.
+    /// `adapter_config.json`, or `hub_adapter.json`.
     pub adapter: Value,
     /// `head_config.json`.
     pub head: Value,
@@ -50,7 +54,11 @@ pub struct Configs {
 
 /// The configuration files whose content [`check`] needs.
 pub fn config_files(manifest: &Manifest) -> Vec<&'static str> {
-    [ADAPTER_CONFIG, HEAD_CONFIG].into_iter().filter(|path| manifest.file(path).is_some()).collect()
+    let files: &[&str] = match manifest.format {
+        Format::Hub => &[HUB_CONFIG],
+        Format::Peft | Format::Adapters => &[ADAPTER_CONFIG, HEAD_CONFIG],
+    };
+    files.iter().copied().filter(|path| manifest.file(path).is_some()).collect()
 }
 
 /// Refuses safetensors files that the format does not have: before any header is read.
@@ -122,7 +130,7 @@ fn layouts(manifest: &Manifest, configs: &Configs, prefixed: bool) -> Result<Vec
         };
         layout::weights_files(manifest.format, &subject)
     };
-    if manifest.format == Format::Peft {
+    if manifest.format != Format::Adapters {
         return Ok(files("")?);
     }
     let name = |config: &Value| config.get("name").and_then(Value::as_str).map(ToOwned::to_owned);
@@ -155,8 +163,45 @@ fn head_class(configs: &Configs) -> Option<ModelClass> {
     (!has_config).then(|| class.parse().ok()).flatten()
 }
 
+/// What the configuration of our own format says is what the manifest says.
+fn check_hub_config(manifest: &Manifest, config: &Value) -> Result<(), WeightsError> {
+    let found = HubConfig::from_json(config)?;
+    let same = |field: &'static str, same: bool, found: String, stated: String| {
+        if same {
+            return Ok(());
+        }
+        Err(WeightsError::Disagreement { file: HUB_CONFIG, field, found, stated })
+    };
+    let (architecture, method) = (manifest.base.architecture, &manifest.method);
+    same(
+        "architecture",
+        found.architecture == architecture,
+        found.architecture.to_string(),
+        architecture.to_string(),
+    )?;
+    same("method", found.method == *method, found.method.summary(), method.summary())?;
+    same(
+        "head",
+        found.head == manifest.head,
+        head_kind(found.head.as_ref()),
+        head_kind(manifest.head.as_ref()),
+    )?;
+    let labels = &manifest.task.labels;
+    same("labels", found.labels == *labels, found.labels.join(", "), labels.join(", "))
+}
+
+fn head_kind(head: Option<&Head>) -> String {
+    head.map_or_else(
+        || "none".to_owned(),
+        |head| format!("{} with {} outputs", head.kind(), head.num_labels()),
+    )
+}
+
 /// Values that shapes can't reveal: two scalings fit the same tensors.
 fn check_configs(manifest: &Manifest, configs: &Configs) -> Result<(), WeightsError> {
+    if manifest.format == Format::Hub {
+        return check_hub_config(manifest, &configs.adapter);
+    }
     let number = |field: &'static str, stated: f64| -> Result<(), WeightsError> {
         match configs.adapter.get(field).and_then(Value::as_f64) {
             Some(found) if (found - stated).abs() > 1e-9 * stated.abs().max(1.0) => {

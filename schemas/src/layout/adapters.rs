@@ -116,6 +116,7 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
         | Method::Tokens(_) => refuse(&format!("the method `{}`", method.kind())),
         Method::LlamaAdapter(_) => refuse("adaption prompts"),
         Method::Replace(_) => refuse("trained copies of the backbone's own tensors"),
+        Method::Hadamard(_) => refuse("a Hadamard adapter; neither library has it"),
         _ => Ok(()),
     }
 }

@@ -9,6 +9,7 @@
 mod adapters;
 mod header;
 mod heads;
+mod hub;
 mod peft;
 mod slots;
 
@@ -18,6 +19,7 @@ use utoipa::ToSchema;
 pub use adapters::{PREFIXED as ADAPTERS_PREFIXED, fusion_file};
 pub use header::{Dtype, HeaderError, MAX_HEADER_BYTES, TensorHeader, TensorInfo, header_len};
 pub use heads::{DECODER, HeadSizes, HeadTask, ModelClass, UnknownModelClass, head_slots};
+pub use hub::{HUB_CONFIG, HUB_FORMAT_VERSION, HUB_WEIGHTS, HubConfig, HubConfigError};
 pub use peft::join as prompt_join;
 pub use slots::{Place, Slot, method_slots};
 
@@ -36,6 +38,9 @@ pub enum Format {
     /// AdapterHub's `adapters`: `adapter_config.json`, `adapter.safetensors`, and
     /// `head_config.json`, `model_head.safetensors`.
     Adapters,
+    /// Our own, for methods that neither library has: `hub_adapter.json`,
+    /// `hub_adapter.safetensors`.
+    Hub,
 }
 
 impl std::fmt::Display for Format {
@@ -43,6 +48,7 @@ impl std::fmt::Display for Format {
         f.pad(match self {
             Self::Peft => "peft",
             Self::Adapters => "adapters",
+            Self::Hub => "hub",
         })
     }
 }
@@ -146,10 +152,12 @@ pub fn weights_files(format: Format, subject: &Subject<'_>) -> Result<Vec<Weight
     match format {
         Format::Peft => peft::weights_files(subject),
         Format::Adapters => adapters::weights_files(subject),
+        Format::Hub => Ok(hub::weights_files(subject)),
     }
 }
 
-/// The format in which `hub train` writes a method: PEFT where PEFT has it.
+/// The format in which `hub train` writes a method: PEFT where PEFT has it, our own where
+/// neither library does.
 pub fn native_format(method: &Method) -> Format {
     match method {
         Method::Lora(config) if !config.use_gating && config.multi_task.is_none() => Format::Peft,
@@ -161,8 +169,9 @@ pub fn native_format(method: &Method) -> Format {
         | Method::Oft(_)
         | Method::Boft(_)
         | Method::Tokens(_)
-        | Method::LlamaAdapter(_)
-        | Method::Replace(_) => Format::Peft,
+        | Method::LlamaAdapter(_) => Format::Peft,
+        Method::Replace(config) if config.is_norms_only() => Format::Peft,
+        Method::Replace(_) | Method::Hadamard(_) => Format::Hub,
         _ => Format::Adapters,
     }
 }
@@ -171,6 +180,7 @@ pub fn native_format(method: &Method) -> Format {
 pub fn required_files(format: Format, method: &Method, head: Option<&Head>) -> Vec<&'static str> {
     let mut files = Vec::new();
     match (format, method) {
+        (Format::Hub, _) => return vec![HUB_CONFIG, HUB_WEIGHTS],
         (Format::Peft, _) => files.extend([ADAPTER_CONFIG, PEFT_WEIGHTS]),
         (Format::Adapters, Method::LastLayer) => {}
         (Format::Adapters, Method::Composition(config)) => {

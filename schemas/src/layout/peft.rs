@@ -13,6 +13,11 @@ const ROOT: &str = "base_model.model.";
 
 pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, Inexpressible> {
     let mut tensors = Vec::new();
+    if let Method::Replace(config) = subject.method
+        && config.whole_modules().is_none()
+    {
+        return refuse("trained copies of some of a module's tensors; neither library has that alone");
+    }
     for part in subject.method.parts() {
         expressible(part, subject)?;
         tensors.extend(part.slots(subject.shape).iter().map(|slot| spec(part, slot, subject)));
@@ -89,6 +94,7 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         {
             refuse("a prefix with a network, with gates, not in every layer or that leaves positions alone")
         }
+        Method::Hadamard(_) => refuse("a Hadamard adapter; neither library has it"),
         Method::Lora(_)
         | Method::AdaLora(_)
         | Method::Loha(_)
@@ -148,6 +154,11 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
         // On its input a column, on its output a row.
         Method::Ia3(config) if config.inputs.contains(module) => spec.shaped(&[1, slot.len()]),
         Method::Ia3(_) => spec.shaped(&[slot.len(), 1]),
+        // Alone, copies of modules are what PEFT calls `LN_TUNING`.
+        Method::Replace(_) if matches!(subject.method, Method::Replace(_)) => TensorSpec {
+            disk: format!("{path}.ln_tuning_layers.{}", module_part(module, &slot.part)),
+            ..spec
+        },
         _ => spec,
     }
 }

@@ -5,8 +5,8 @@ use crate::{
     backbone::{LinearSite, Targets},
     head::ClassificationHead,
     method::{
-        BottleneckConfig, Ia3Config, LoraConfig, PrefixConfig, PromptConfig, PromptPlace, ReftConfig,
-        Scaling, UnionConfig, VeraConfig, VeraScaling,
+        BottleneckConfig, HadamardConfig, Ia3Config, LoraConfig, PrefixConfig, PromptConfig, PromptPlace,
+        ReftConfig, ReplaceConfig, Scaling, UnionConfig, VeraConfig, VeraScaling,
     },
 };
 
@@ -114,6 +114,23 @@ fn every_other_method_has_as_many_parameters_as_in_the_python_libraries() {
     assert_eq!(counts(|_| Method::Prompt(prompt.clone())), (7_680, 3_840));
     assert_eq!(counts(|_| Method::Reft(ReftConfig::loreft(1))), (36_888, 9_228));
     assert_eq!(counts(|_| Method::LastLayer), (0, 0));
+}
+
+#[test]
+fn what_neither_library_has_has_as_many_parameters_as_the_papers_and_checkpoints_say() {
+    let hadamard = HadamardConfig::standard();
+    assert_eq!(counts(|_| Method::Hadamard(hadamard.clone())), (36_864, 9_216));
+    let bare = HadamardConfig { norms: Vec::new(), ..hadamard.clone() };
+    assert_eq!(counts(|_| Method::Hadamard(bare.clone())), (18_432, 4_608));
+    // The paper's 0.022 % of BERT-base: four layers less.
+    let fewer = HadamardConfig { layers: Some((4..12).collect()), ..hadamard };
+    let count: usize = Method::Hadamard(fewer).slots(&BERT_BASE).iter().map(Slot::len).sum();
+    assert_eq!(count, 24_576);
+    assert_eq!(counts(|s| Method::Replace(ReplaceConfig::full(s, true))), (109_482_240, 22_713_216));
+    // Per layer 11 h, and h for the norm of the embeddings; with the pooler h more.
+    assert_eq!(counts(|s| Method::Replace(ReplaceConfig::bitfit(s, false))), (102_144, 25_728));
+    assert_eq!(counts(|s| Method::Replace(ReplaceConfig::bitfit(s, true))), (102_912, 26_112));
+    assert_eq!(counts(|s| Method::Replace(ReplaceConfig::layer_norm(s))), (38_400, 9_984));
 }
 
 #[test]

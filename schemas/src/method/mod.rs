@@ -11,6 +11,7 @@ mod boft;
 mod bottleneck;
 mod composition;
 mod fusion;
+mod hadamard;
 mod ia3;
 mod llama_adapter;
 mod loha;
@@ -37,6 +38,7 @@ pub use bottleneck::{
 };
 pub use composition::{ComposedFusion, CompositionConfig, CompositionMember};
 pub use fusion::FusionConfig;
+pub use hadamard::{HadamardConfig, HadamardPosition};
 pub use ia3::Ia3Config;
 pub use llama_adapter::{LlamaAdapterConfig, PromptGate, PromptJoin};
 pub use loha::LohaConfig;
@@ -90,6 +92,8 @@ pub enum Method {
     Tokens(TokensConfig),
     /// Trained copies of the backbone's own tensors: `BitFit`, tuned norms, full fine-tuning.
     Replace(ReplaceConfig),
+    /// A weight and a bias per channel after self-attention (Chen et al. 2023).
+    Hadamard(HadamardConfig),
     /// Several methods at once (He et al. 2022, Mao et al. 2022).
     Union(UnionConfig),
     /// Other adapters, as an expression arranges them (Pfeiffer et al. 2021).
@@ -100,7 +104,7 @@ pub enum Method {
 
 impl Method {
     /// Every value that [`kind`](MethodSpec::kind) can have.
-    pub const KINDS: [&'static str; 18] = [
+    pub const KINDS: [&'static str; 19] = [
         "bottleneck",
         "lora",
         "adalora",
@@ -116,6 +120,7 @@ impl Method {
         "reft",
         "tokens",
         "replace",
+        "hadamard",
         "union",
         "composition",
         "last-layer",
@@ -139,6 +144,7 @@ impl Method {
             Self::Reft(config) => config,
             Self::Tokens(config) => config,
             Self::Replace(config) => config,
+            Self::Hadamard(config) => config,
             Self::Union(config) => config,
             Self::Composition(config) => config,
             Self::LastLayer => &LastLayer,

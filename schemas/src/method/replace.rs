@@ -25,9 +25,11 @@ pub struct ReplaceConfig {
 }
 
 impl ReplaceConfig {
-    /// Every bias (Ben Zaken et al. 2022).
-    pub fn bitfit(shape: &BackboneShape) -> Self {
-        Self::select("bitfit", shape, |module, tensor| module != Module::Pooler && is_bias(tensor))
+    /// Every bias (Ben Zaken et al. 2022); the pooler's where the head reads it.
+    pub fn bitfit(shape: &BackboneShape, pooler: bool) -> Self {
+        Self::select("bitfit", shape, |module, tensor| {
+            (pooler || module != Module::Pooler) && is_bias(tensor)
+        })
     }
 
     /// Weight and bias of every norm.
@@ -35,9 +37,26 @@ impl ReplaceConfig {
         Self::select("layer-norm", shape, |module, _| module.is_norm())
     }
 
-    /// Everything but the pooler.
-    pub fn full(shape: &BackboneShape) -> Self {
-        Self::select("full", shape, |module, _| module != Module::Pooler)
+    /// Every tensor; the pooler's where the head reads it.
+    pub fn full(shape: &BackboneShape, pooler: bool) -> Self {
+        Self::select("full", shape, |module, _| pooler || module != Module::Pooler)
+    }
+
+    /// Whether the copies are weights and biases of norms, in pairs: what PEFT's
+    /// `LN_TUNING` is meant for.
+    pub fn is_norms_only(&self) -> bool {
+        self.whole_modules().is_some_and(|modules| modules.into_iter().all(Module::is_norm))
+    }
+
+    /// The modules, when all tensors of each of them are replaced; `None` otherwise.
+    pub fn whole_modules(&self) -> Option<BTreeSet<Module>> {
+        let module = |tensor: &String| {
+            let table = tensor.parse().ok().filter(|module| matches!(module, Module::Embedding(_)));
+            table.or_else(|| tensor.rsplit_once('.')?.0.parse().ok())
+        };
+        let modules: BTreeSet<Module> = self.tensors.iter().map(module).collect::<Option<_>>()?;
+        let is_whole = |module: &Module| module.tensors().iter().all(|t| self.tensors.contains(t));
+        modules.iter().all(is_whole).then_some(modules)
     }
 
     /// Those of the tensors that a backbone has.

@@ -4,9 +4,9 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape},
     digest::Digest,
     head::{ClassificationHead, Head},
-    layout::{self, Format, Subject},
+    layout::{self, Format, HubConfig, Subject},
     manifest::{BaseModel, FileEntry, MANIFEST_VERSION, Manifest, MediaType, Metric, Semantics, Task},
-    method::{BottleneckConfig, LoraConfig, Method},
+    method::{BottleneckConfig, LoraConfig, Method, ReplaceConfig},
     path::FilePath,
 };
 use safetensors::{Dtype, tensor::TensorView};
@@ -84,6 +84,23 @@ impl SampleAdapter {
         Self::build(name, version, Format::Adapters, Method::Bottleneck(config), flexible)
             .with_json(layout::ADAPTER_CONFIG, &adapter)
             .with_json(layout::HEAD_CONFIG, &head)
+    }
+
+    /// Trained biases in our own format, for task `sentiment`.
+    pub fn biases(name: &str, version: &str) -> Self {
+        let method = Method::Replace(ReplaceConfig::bitfit(&TINY_BERT, true));
+        let head = Head::Classification(ClassificationHead::pooled(2));
+        let sample = Self::build(name, version, Format::Hub, method, head);
+        let manifest = &sample.manifest;
+        let config = HubConfig {
+            format_version: layout::HUB_FORMAT_VERSION,
+            architecture: Architecture::Bert,
+            base_model: "tiny-bert".to_owned(),
+            method: manifest.method.clone(),
+            head: manifest.head.clone(),
+            labels: manifest.task.labels.clone(),
+        };
+        sample.with_json(layout::HUB_CONFIG, &serde_json::to_value(config).expect("JSON"))
     }
 
     fn build(name: &str, version: &str, format: Format, method: Method, head: Head) -> Self {

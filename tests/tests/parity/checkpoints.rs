@@ -15,7 +15,7 @@ use hub_schemas::{
     head::{ClassificationHead, Head},
     layout::{Format, head_slots, method_slots, native_format},
     manifest::BaseModel,
-    method::{BottleneckConfig, LoraConfig, Method},
+    method::{BottleneckConfig, HadamardConfig, HadamardPosition, LoraConfig, Method, ReplaceConfig},
 };
 use hub_tests::golden::Golden;
 use tempfile::TempDir;
@@ -93,6 +93,18 @@ fn every_method_is_read_back_as_it_was_written() {
         (Method::Lora(every), &pooled),
         (Method::Lora(one), &pooled),
         (Method::LastLayer, &flexible),
+        (Method::Replace(ReplaceConfig::layer_norm(&tiny.base.shape)), &pooled),
+        (Method::Replace(ReplaceConfig::bitfit(&tiny.base.shape, true)), &flexible),
+        (Method::Replace(ReplaceConfig::full(&tiny.base.shape, true)), &pooled),
+        (Method::Hadamard(HadamardConfig::standard()), &flexible),
+        (
+            Method::Hadamard(HadamardConfig {
+                position: HadamardPosition::Context,
+                norms: Vec::new(),
+                layers: Some(vec![1]),
+            }),
+            &pooled,
+        ),
     ];
     for (index, (method, head)) in cases.into_iter().enumerate() {
         let dir = tiny.dir.path().join(index.to_string());
@@ -166,6 +178,61 @@ fn a_lora_converts_to_the_other_layout_and_back_with_the_same_predictions() {
     let error = convert(&open(&dir), &tiny.base, Format::Peft, "x", &tiny.dir.path().join("no"))
         .expect_err("refused");
     assert_eq!(error.to_string(), "the peft format can't hold the method `bottleneck`");
+}
+
+#[test]
+fn what_neither_library_has_is_not_converted() {
+    let tiny = tiny();
+    let head = Head::Classification(ClassificationHead::pooled(2));
+    let shape = &tiny.base.shape;
+    let methods = [
+        Method::Replace(ReplaceConfig::bitfit(shape, true)),
+        Method::Replace(ReplaceConfig::full(shape, false)),
+        Method::Hadamard(HadamardConfig::standard()),
+    ];
+    let mut messages = Vec::new();
+    for method in methods {
+        let dir = tiny.dir.path().join(method.kind());
+        write(&tiny, &dir, Format::Hub, &method, &head);
+        for format in [Format::Peft, Format::Adapters] {
+            let folder = AdapterFolder::open(&dir).expect("opens");
+            let outcome = convert(&folder, &tiny.base, format, "x", &tiny.dir.path().join("no"));
+            messages.push(outcome.map_or_else(|error| error.to_string(), |()| format!("{format} holds it")));
+        }
+        fs::remove_dir_all(&dir).expect("removes");
+    }
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn damaged_folders_in_our_own_format_are_refused_by_name() {
+    let tiny = tiny();
+    let head = Head::Classification(ClassificationHead::pooled(2));
+    let config = "hub_adapter.json";
+    let refusal = |damage: &dyn Fn(&mut serde_json::Value)| {
+        let dir = tiny.dir.path().join("adapter");
+        write(&tiny, &dir, Format::Hub, &Method::Hadamard(HadamardConfig::standard()), &head);
+        let mut json = serde_json::from_slice(&fs::read(dir.join(config)).expect("reads")).expect("JSON");
+        damage(&mut json);
+        fs::write(dir.join(config), json.to_string()).expect("writes");
+        let error = match AdapterFolder::open(&dir) {
+            Err(error) => error,
+            Ok(folder) => folder.read_slots(&tiny.base.shape).expect_err("refused"),
+        };
+        error.to_string().replace(&tiny.dir.path().display().to_string(), "[DIR]")
+    };
+    let messages = [
+        refusal(&|json| json["format_version"] = 2.into()),
+        refusal(&|json| json["a_new_switch"] = true.into()),
+        refusal(&|json| json["method"]["a_new_switch"] = true.into()),
+        refusal(&|json| json["head"]["a_new_switch"] = true.into()),
+        refusal(&|json| json["method"]["position"] = "everywhere".into()),
+        refusal(&|json| json["method"]["layers"] = serde_json::json!([7])),
+        refusal(&|json| json["method"]["norms"] = serde_json::json!(["ffn"])),
+        refusal(&|json| json["method"]["norms"] = serde_json::json!([])),
+        refusal(&|json| json["labels"] = serde_json::json!(["one"])),
+    ];
+    insta::assert_snapshot!(messages.join("\n"));
 }
 
 /// The message for a written adapter after `damage`.

@@ -1,4 +1,5 @@
-//! The gradient of every parameter of every method, through the whole model, against finite differences in f64.
+//! The gradient of every parameter, through the whole model, against finite differences in
+//! f64: how it is checked, and the prediction heads. `gradients_of_methods.rs` has the methods.
 
 use std::sync::Arc;
 
@@ -10,19 +11,19 @@ use hub_client::{
     model::{Mode, StitchedModel},
 };
 use hub_schemas::{
-    backbone::{Architecture, LinearSite, Targets},
+    backbone::{LinearSite, Targets},
     head::{
         ClassificationHead, DependencyParsingHead, EmbeddingHead, Head, LanguageModelHead,
         MultipleChoiceHead, Pooling, QuestionAnsweringHead, TaggingHead,
     },
-    method::{Activation, BottleneckConfig, InnerResidual, LoraConfig, Method, Scaling},
+    method::{LoraConfig, Method},
 };
 use hub_tests::golden::Golden;
 use tempfile::TempDir;
 
 const MODE: Mode = Mode::Train { seed: 3, step: 4 };
 
-fn loss(model: &StitchedModel, golden: &Golden) -> candle_core::Result<Tensor> {
+pub(crate) fn loss(model: &StitchedModel, golden: &Golden) -> candle_core::Result<Tensor> {
     let output = model.forward(&batch(golden)?, MODE)?;
     let weighed = |t: &Tensor| {
         let n = t.elem_count();
@@ -45,26 +46,48 @@ fn batch(golden: &Golden) -> candle_core::Result<Batch> {
     Ok(batch)
 }
 
-fn check(method: &Method, head: Option<&Head>) {
-    let golden = Golden::read();
+/// A fresh model of the golden backbone in double precision, every parameter moved away from its start: a
+/// zero factor would hide errors in the other one's gradient.
+pub(crate) fn fresh(method: &Method, head: Option<&Head>) -> StitchedModel {
     let dir = TempDir::new().expect("a folder");
-    golden.write_base(dir.path());
+    Golden::read().write_base(dir.path());
     let folder = BaseFolder::open(dir.path()).expect("the base opens");
     let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
     let model = StitchedModel::fresh(backbone, method, head, 7).expect("a model");
-    // A zero factor would hide errors in the other one's gradient.
     for (index, (_, var)) in model.parameters().iter().enumerate() {
         let n = var.elem_count();
-        let values: Vec<f64> = (0..n).map(|i| 0.3 * (i as f64 * 0.7 + index as f64).sin()).collect();
-        let tensor = Tensor::from_vec(values, var.shape(), &Device::Cpu).expect("a tensor");
-        var.set(&tensor).expect("sets");
+        let moves: Vec<f64> = (0..n).map(|i| 0.3 * (i as f64 * 0.7 + index as f64).sin()).collect();
+        let moves = Tensor::from_vec(moves, var.shape(), &Device::Cpu).expect("a tensor");
+        let moved = (var.as_tensor().detach() + moves).expect("a sum");
+        var.set(&moved).expect("sets");
     }
+    model
+}
+
+fn check(method: &Method, head: Option<&Head>) {
+    check_holding(method, head, &|_, _| {});
+}
+
+/// Compares a sample of the elements of every trainable tensor. `hold` is called after
+/// every move of an element of a slot, and may move others with it.
+pub(crate) fn check_holding(method: &Method, head: Option<&Head>, hold: &dyn Fn(&StitchedModel, &str)) {
+    let golden = Golden::read();
+    let model = fresh(method, head);
     let grads = loss(&model, &golden).and_then(|l| l.backward()).expect("backward");
     for (slot, var) in model.parameters().iter() {
         let grad = grads.get(var).unwrap_or_else(|| panic!("{}: `{slot}` has no gradient", method.summary()));
         let grad = grad.flatten_all().and_then(|g| g.to_vec1::<f64>()).expect("values");
-        for element in [0, grad.len() / 2, grad.len() - 1] {
-            let numeric = finite_difference(&model, &golden, var, element);
+        for element in [0, grad.len() / 3, grad.len() / 2, grad.len() - 1] {
+            let before = model.parameters().snapshot().expect("a copy");
+            let at = |delta: f64| {
+                move_element(var, element, delta);
+                hold(&model, slot);
+                let value = loss(&model, &golden).and_then(|l| l.to_scalar::<f64>()).expect("a loss");
+                model.parameters().restore(&before).expect("restores");
+                value
+            };
+            let eps = 1e-5;
+            let numeric = (at(eps) - at(-eps)) / (2.0 * eps);
             let error = (numeric - grad[element]).abs() / (1.0 + numeric.abs());
             assert!(
                 error < 1e-7,
@@ -74,56 +97,13 @@ fn check(method: &Method, head: Option<&Head>) {
             );
         }
     }
+    assert!(model.parameters().count() > 0, "{} trains nothing", method.summary());
 }
 
-fn finite_difference(model: &StitchedModel, golden: &Golden, var: &Var, element: usize) -> f64 {
-    let original = var.as_tensor().detach().copy().expect("a copy");
-    let values = original.flatten_all().and_then(|v| v.to_vec1::<f64>()).expect("values");
-    let at = |delta: f64| {
-        let mut values = values.clone();
-        values[element] += delta;
-        var.set(&Tensor::from_vec(values, original.shape(), &Device::Cpu).expect("a tensor")).expect("sets");
-        loss(model, golden).and_then(|l| l.to_scalar::<f64>()).expect("a loss")
-    };
-    let eps = 1e-5;
-    let slope = (at(eps) - at(-eps)) / (2.0 * eps);
-    var.set(&original).expect("sets back");
-    slope
-}
-
-#[test]
-fn of_bottlenecks_in_every_arrangement() {
-    let smooth = |config: BottleneckConfig| BottleneckConfig { non_linearity: Activation::Gelu, ..config };
-    let pfeiffer = smooth(BottleneckConfig::pfeiffer(4.0));
-    let houlsby = BottleneckConfig::houlsby(4.0);
-    let configs = [
-        houlsby.clone(),
-        BottleneckConfig { ln_before: true, ln_after: true, dropout: 0.2, ..houlsby },
-        BottleneckConfig { use_gating: true, scaling: Scaling::Fixed(0.5), ..pfeiffer.clone() },
-        BottleneckConfig {
-            residual_before_ln: InnerResidual::PostAdd,
-            leave_out: vec![1],
-            ..pfeiffer.clone()
-        },
-        BottleneckConfig {
-            residual_before_ln: InnerResidual::AdapterInput,
-            original_ln_after: false,
-            ..pfeiffer
-        },
-    ];
-    let head = Head::Classification(ClassificationHead::flexible(3));
-    for config in configs {
-        check(&Method::Bottleneck(config), Some(&head));
-    }
-}
-
-#[test]
-fn of_loras_on_every_linear_layer() {
-    let lora = LoraConfig {
-        lora_dropout: 0.1,
-        ..LoraConfig::on(2, 4.0, Targets::everywhere(&Architecture::Bert.linear_sites(), 2))
-    };
-    check(&Method::Lora(lora), Some(&Head::Classification(ClassificationHead::pooled(3))));
+fn move_element(var: &Var, element: usize, delta: f64) {
+    let mut values = var.flatten_all().and_then(|v| v.to_vec1::<f64>()).expect("values");
+    values[element] += delta;
+    var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).expect("a tensor")).expect("sets");
 }
 
 #[test]
@@ -186,27 +166,4 @@ fn a_tied_output_table_is_no_parameter() {
     assert_eq!(slots, trained);
     let table = tied_table(&head, model.backbone()).expect("it is tied").1;
     assert_eq!(table.dims(), [20, 16]);
-}
-
-#[test]
-fn never_of_the_backbone() {
-    let golden = Golden::read();
-    let dir = TempDir::new().expect("a folder");
-    golden.write_base(dir.path());
-    let folder = BaseFolder::open(dir.path()).expect("the base opens");
-    let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
-    let method = Method::Lora(LoraConfig::on(
-        2,
-        4.0,
-        Targets::in_layers(&[LinearSite::Query, LinearSite::Value], [1]),
-    ));
-    let model = StitchedModel::fresh(backbone, &method, None, 1).expect("a model");
-    let grads = loss(&model, &golden).and_then(|l| l.backward()).expect("backward");
-    // Two factors on two layers' sites are four variables; candle keeps the gradients of
-    // intermediate results too, but none has the shape of a backbone weight.
-    assert!(model.parameters().iter().all(|(_, var)| grads.get(var).is_some()));
-    let frozen = [vec![16, 16], vec![32, 16], vec![16, 32], vec![20, 16]];
-    let kept =
-        grads.get_ids().filter_map(|id| grads.get_id(*id)).filter(|g| frozen.contains(&g.dims().to_vec()));
-    assert_eq!(kept.count(), 0, "gradients of the shape of frozen weights");
 }

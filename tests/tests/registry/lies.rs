@@ -59,6 +59,37 @@ async fn configurations_that_contradict_the_manifest_are_refused() {
 }
 
 #[tokio::test]
+async fn our_own_format_is_checked_like_the_others() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    ada.publish(&SampleAdapter::biases("ada/honest", "1.0.0")).await;
+    let biases = || SampleAdapter::biases("ada/liar", "1.0.0");
+    let config = |change: &dyn Fn(&mut Value)| {
+        let mut json: Value = serde_json::from_slice(biases().file("hub_adapter.json")).expect("JSON");
+        change(&mut json);
+        biases().with_json("hub_adapter.json", &json)
+    };
+    let weights = "hub_adapter.safetensors";
+    let samples = [
+        biases().without_file("hub_adapter.json"),
+        biases().with(|m| m.base.shape.hidden_size = 32),
+        biases().with_file(weights, &safetensors_bytes(&[("layers.0.query.bias".to_owned(), vec![16])])),
+        biases().with_file("adapter.safetensors", &safetensors_bytes(&[("x".to_owned(), vec![1])])),
+        config(&|json| json["format_version"] = json!(9)),
+        config(&|json| json["method"]["gain"] = json!(2)),
+        config(&|json| json["method"]["tensors"] = json!(["layers.0.query.bias"])),
+        config(&|json| json["head"] = json!(null)),
+        config(&|json| json["labels"] = json!(["positive", "negative"])),
+        config(&|json| json["architecture"] = json!("roberta")),
+    ];
+    let mut messages = Vec::new();
+    for sample in samples {
+        messages.push(refusal(&ada, &sample).await);
+    }
+    assert_snapshot!(messages.join("\n"));
+}
+
+#[tokio::test]
 async fn pickles_and_other_foreign_content_are_refused_whatever_they_are_called() {
     let hub = TestHub::start().await;
     let ada = hub.user("ada").await;

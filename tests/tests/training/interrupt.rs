@@ -2,9 +2,13 @@
 
 use hub_client::{
     Device,
+    checkpoint::BaseFolder,
     training::{Existing, TrainingError, Unobserved},
 };
-use hub_schemas::method::{BottleneckConfig, LoraConfig, Method};
+use hub_schemas::{
+    backbone::BackboneShape,
+    method::{BottleneckConfig, HadamardConfig, LoraConfig, Method, ReftConfig, ReplaceConfig},
+};
 
 use super::world::{Watcher, World, files, train, train_watched};
 
@@ -20,6 +24,8 @@ fn a_resumed_run_ends_with_the_same_bytes() {
     for method in [
         Method::Bottleneck(BottleneckConfig::houlsby(4.0)),
         Method::Lora(LoraConfig::query_value(2, 4.0, 2)),
+        Method::Reft(ReftConfig { tied_weights: true, ..ReftConfig::loreft(2) }),
+        Method::Replace(ReplaceConfig::full(&shape(), false)),
         Method::LastLayer,
     ] {
         let world = World::new();
@@ -35,6 +41,27 @@ fn a_resumed_run_ends_with_the_same_bytes() {
         assert_eq!(whole.digest, resumed.digest, "{}", method.summary());
         assert_eq!(files(&world.path("whole")), files(&world.path("parts")));
     }
+}
+
+/// The dimensions of the tests' backbone.
+fn shape() -> BackboneShape {
+    BaseFolder::open(&World::new().base()).expect("opens").config().shape
+}
+
+#[test]
+fn a_run_in_two_stages_is_resumed_in_either() {
+    let method = Method::Hadamard(HadamardConfig::standard());
+    let world = World::new();
+    let whole = train(world.job(method.clone(), "whole"));
+    // The head has 20 epochs of 14 steps, the adapter 10.
+    stop_after(&world, &method, "parts", Existing::Refuse, 30);
+    stop_after(&world, &method, "parts", Existing::Resume, 249);
+    stop_after(&world, &method, "parts", Existing::Resume, 1 + 5);
+    stop_after(&world, &method, "parts", Existing::Resume, 60);
+    let mut rest = world.job(method, "parts");
+    rest.existing = Existing::Resume;
+    assert_eq!(whole.digest, train(rest).digest);
+    assert_eq!(files(&world.path("whole")), files(&world.path("parts")));
 }
 
 #[test]

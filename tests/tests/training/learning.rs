@@ -2,6 +2,7 @@
 
 use hub_client::{
     Device,
+    checkpoint::{AdapterFolder, BaseFolder},
     predict::Predictor,
     training::{
         HyperParameters, TrainingError, Unobserved,
@@ -9,7 +10,10 @@ use hub_client::{
         evaluate,
     },
 };
-use hub_schemas::method::{BottleneckConfig, LoraConfig, Method};
+use hub_schemas::{
+    backbone::BackboneShape,
+    method::{BottleneckConfig, HadamardConfig, LoraConfig, Method, ReftConfig, ReplaceConfig},
+};
 
 use super::world::{Watcher, World, train, train_watched};
 
@@ -46,6 +50,44 @@ fn houlsby_bottlenecks_learn() {
 #[test]
 fn a_lora_learns() {
     learns(Method::Lora(LoraConfig::query_value(4, 8.0, 2)), 0.85);
+}
+
+fn shape() -> BackboneShape {
+    BaseFolder::open(&World::new().base()).expect("opens").config().shape
+}
+
+#[test]
+fn biases_norms_and_the_whole_backbone_learn() {
+    learns(Method::Replace(ReplaceConfig::bitfit(&shape(), false)), 0.9);
+    learns(Method::Replace(ReplaceConfig::layer_norm(&shape())), 0.85);
+    learns(Method::Replace(ReplaceConfig::full(&shape(), false)), 0.9);
+}
+
+#[test]
+fn a_hadamard_adapter_learns_under_a_head_that_was_trained_before() {
+    learns(Method::Hadamard(HadamardConfig::standard()), 0.85);
+}
+
+#[test]
+fn an_orthonormal_projection_learns_and_stays_orthonormal() {
+    learns(Method::Reft(ReftConfig { tied_weights: true, ..ReftConfig::loreft(2) }), 0.8);
+    let world = World::new();
+    train(world.job(Method::Reft(ReftConfig { tied_weights: true, ..ReftConfig::loreft(3) }), "out"));
+    let folder = AdapterFolder::open(&world.path("out")).expect("opens");
+    let slots = folder.read_slots(&shape()).expect("reads");
+    let projections: Vec<_> = slots.iter().filter(|(slot, _)| slot.ends_with(".projection")).collect();
+    assert_eq!(projections.len(), 2);
+    for (slot, data) in projections {
+        let values: Vec<f64> =
+            data.bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+        let rows: Vec<&[f64]> = values.chunks_exact(data.shape[1]).collect();
+        for (i, a) in rows.iter().enumerate() {
+            for (j, b) in rows.iter().enumerate() {
+                let dot: f64 = a.iter().zip(*b).map(|(a, b)| a * b).sum();
+                assert!((dot - f64::from(u8::from(i == j))).abs() < 1e-6, "{slot}: rows {i} and {j}: {dot}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -15,7 +15,11 @@ use hub_client::{
         TrainingObserver, Unobserved, data::ColumnOptions,
     },
 };
-use hub_schemas::{head::Pooling, method::Method};
+use hub_schemas::{
+    head::Pooling,
+    layout::{Format, native_format},
+    method::Method,
+};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 use tempfile::TempDir;
@@ -70,7 +74,8 @@ impl World {
 
     /// A job with options that learn the sentences in a second.
     pub(crate) fn job(&self, method: Method, output: &str) -> TrainingJob {
-        let pooling = if matches!(method, Method::Lora(_)) { Pooling::Pooler } else { Pooling::Mean };
+        // PEFT has no head on the mean.
+        let pooling = if native_format(&method) == Format::Peft { Pooling::Pooler } else { Pooling::Mean };
         let options = HyperParameters {
             epochs: 10,
             batch_size: 16,

@@ -19,8 +19,6 @@ use crate::{
     failure::UserError,
 };
 
-/// The head is small and its features are computed once: many epochs cost seconds.
-const LAST_LAYER_EPOCHS: u64 = 20;
 /// Longest name that a folder's name is turned into; the limit of names.
 const MAX_NAME: usize = 64;
 
@@ -52,7 +50,8 @@ pub(super) fn resolve(
         Some(PoolingName::First) => Pooling::First,
         Some(PoolingName::Last) => Pooling::Last,
         Some(PoolingName::Mean) => Pooling::Mean,
-        None if method == Method::LastLayer => Pooling::Mean,
+        // The head is trained on the frozen backbone, whose pooler served another task.
+        None if matches!(method, Method::LastLayer | Method::Hadamard(_)) => Pooling::Mean,
         None if architecture.is_decoder() => Pooling::Last,
         Some(PoolingName::Pooler) | None => Pooling::Pooler,
     };
@@ -81,10 +80,9 @@ pub(super) fn resolve(
 
 fn options(args: &SteeringArgs, method: &Method) -> HyperParameters {
     let defaults = HyperParameters::defaults(method);
-    let default_epochs = if *method == Method::LastLayer { LAST_LAYER_EPOCHS } else { defaults.epochs };
     HyperParameters {
         seed: args.seed,
-        epochs: args.epochs.unwrap_or(default_epochs),
+        epochs: args.epochs.unwrap_or(defaults.epochs),
         steps: args.steps,
         batch_size: args.batch_size,
         learning_rate: args.lr.unwrap_or(defaults.learning_rate),

@@ -4,13 +4,14 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, Targets},
     layout::prompt_join,
     method::{
-        BottleneckConfig, Dora, Ia3Config, LlamaAdapterConfig, LoraConfig, Method, PrefixConfig,
-        PromptConfig, PromptGate, PromptPlace, ReftConfig, Scaling, UnionConfig,
+        BottleneckConfig, Dora, HadamardConfig, Ia3Config, LlamaAdapterConfig, LoraConfig, Method,
+        PrefixConfig, PromptConfig, PromptGate, PromptPlace, ReftConfig, ReplaceConfig, Scaling, UnionConfig,
+        VeraConfig, VeraScaling,
     },
 };
 
 use crate::{
-    args::train::{MethodArgs, MethodName},
+    args::train::{MethodArgs, MethodName, PoolingName},
     failure::UserError,
 };
 
@@ -35,7 +36,7 @@ const BOTTLENECKS: &[MethodName] = &[
     M::Mam,
     M::Unipelt,
 ];
-const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Noreft, M::Direft, M::Unipelt];
+const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Vera, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
 const SCALED: &[MethodName] = &[M::Lora, M::Dora];
 const PROMPTED: &[MethodName] =
     &[M::Prefix, M::PrefixFlat, M::Prompt, M::LlamaAdapter, M::LlamaAdapterHeads, M::Mam, M::Unipelt];
@@ -61,6 +62,7 @@ pub(super) fn method(
         M::Dora => {
             Ok(Method::Lora(LoraConfig { dora: Some(Dora::Scaled), ..lora(args, architecture, shape) }))
         }
+        M::Vera => Ok(Method::Vera(vera(args, shape))),
         M::Ia3 => Ok(Method::Ia3(ia3(architecture, shape))),
         M::Prefix => Ok(Method::Prefix(prefix(args, 30, Some(512)))),
         M::PrefixFlat => Ok(Method::Prefix(prefix(args, 30, None))),
@@ -76,6 +78,7 @@ pub(super) fn method(
         M::LlamaAdapterHeads => {
             Ok(Method::LlamaAdapter(llama_adapter(args, PromptGate::HeadTanh, architecture, shape)))
         }
+        M::Loreft => Ok(Method::Reft(ReftConfig { orthogonality: true, ..reft(args, true) })),
         M::Noreft => Ok(Method::Reft(reft(args, true))),
         M::Direft => Ok(Method::Reft(reft(args, false))),
         M::Mam => {
@@ -84,6 +87,10 @@ pub(super) fn method(
             Ok(Method::Union(UnionConfig { parts }))
         }
         M::Unipelt => Ok(unipelt(args, shape, factor(16.0))),
+        M::Hadamard => Ok(Method::Hadamard(HadamardConfig::standard())),
+        M::Bitfit => Ok(Method::Replace(ReplaceConfig::bitfit(shape, reads_pooler(args)))),
+        M::LayerNorm => Ok(Method::Replace(ReplaceConfig::layer_norm(shape))),
+        M::Full => Ok(Method::Replace(ReplaceConfig::full(shape, reads_pooler(args)))),
         M::LastLayer => Ok(Method::LastLayer),
     }
 }
@@ -145,8 +152,28 @@ fn lora(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) ->
     LoraConfig::on(rank, args.alpha.unwrap_or(2.0 * rank as f64), targets(args, architecture, shape))
 }
 
+/// As in the paper and in PEFT, with the random matrices in the file.
+fn vera(args: &MethodArgs, shape: &BackboneShape) -> VeraConfig {
+    VeraConfig {
+        r: args.rank.unwrap_or(8),
+        targets: Targets::everywhere(&[LinearSite::Query, LinearSite::Value], shape.num_layers),
+        d_initial: 0.1,
+        b_initial: 0.0,
+        dropout: 0.0,
+        scaling: VeraScaling::Diagonal,
+        alpha: None,
+        dora: None,
+        use_gating: false,
+    }
+}
+
 fn prefix(args: &MethodArgs, length: usize, bottleneck_size: Option<usize>) -> PrefixConfig {
     PrefixConfig { bottleneck_size, ..PrefixConfig::flat(args.prompt_length.unwrap_or(length)) }
+}
+
+/// Whether a head on a model that is trained with it reads the pooler.
+fn reads_pooler(args: &MethodArgs) -> bool {
+    matches!(args.pooling, None | Some(PoolingName::Pooler))
 }
 
 fn reft(args: &MethodArgs, subtract_projection: bool) -> ReftConfig {

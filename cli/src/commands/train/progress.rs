@@ -87,6 +87,10 @@ impl TrainingObserver for Watcher {
                     100.0 * sizes.padding_share,
                 ));
             }
+            TrainingEvent::Stage { what, steps } => {
+                (self.steps, self.bar, self.loss, self.score) = (*steps, None, None, None);
+                self.printer.status(&format!("training {what}"));
+            }
             TrainingEvent::Resumed { step } => {
                 self.printer.status(&format!("going on after step {step} of {}", self.steps));
             }

@@ -124,6 +124,7 @@ pub(super) fn config(architecture: Architecture, method: &Method, num_layers: us
         | Method::LlamaAdapter(_)
         | Method::Replace(_)
         | Method::Composition(_)
+        | Method::Hadamard(_)
         | Method::LastLayer => return None,
     })
 }

@@ -2,6 +2,7 @@
 
 mod adaption;
 mod low_rank;
+mod norms;
 mod orthogonal;
 mod products;
 mod prompts;
@@ -123,11 +124,12 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
         "TRAINABLE_TOKENS" => tokens::parse(&mut fields, &file, task_type.as_deref())?,
         "IA3" => scaling::parse(&mut fields, &file)?,
         "PROMPT_TUNING" | "P_TUNING" => prompts::parse(&mut fields, &file, false, task_type.as_deref())?,
+        "LN_TUNING" => norms::parse(&mut fields, &file)?,
         "PREFIX_TUNING" => prompts::parse(&mut fields, &file, true, task_type.as_deref())?,
         "ADAPTION_PROMPT" => adaption::parse(&mut fields, &file)?,
         other => {
             let reason = format!(
-                "is `{other}`; this version reads LORA, ADALORA, LOHA, LOKR, VERA, OFT, BOFT, IA3, \
+                "is `{other}`; this version reads LORA, ADALORA, LOHA, LOKR, VERA, OFT, BOFT, IA3, LN_TUNING, \
                  TRAINABLE_TOKENS, PROMPT_TUNING, P_TUNING, PREFIX_TUNING and ADAPTION_PROMPT"
             );
             return Err(fields.wrong("peft_type", reason));
@@ -207,6 +209,7 @@ pub(super) fn render(
             Method::Prompt(config) => own = Some(prompts::prompt(config)),
             Method::Prefix(config) => own = Some(prompts::prefix(config)),
             Method::LlamaAdapter(config) => own = Some(adaption::render(architecture, config)),
+            Method::Replace(config) if method.parts().len() == 1 => own = norms::render(architecture, config),
             Method::Replace(config) => copies.extend(config.tensors.iter().cloned()),
             _ => return None,
         }

@@ -24,7 +24,7 @@ const SHAPE: BackboneShape = BackboneShape {
 fn names(format: Format, head: &Head) -> Result<String, String> {
     let method = match format {
         Format::Peft => Method::Lora(LoraConfig::query_value(2, 2.0, 0)),
-        Format::Adapters => Method::LastLayer,
+        Format::Adapters | Format::Hub => Method::LastLayer,
     };
     let subject = Subject {
         architecture: Architecture::Bert,
