@@ -45,14 +45,11 @@ impl Context {
         given: &[NamedFolder],
     ) -> anyhow::Result<Vec<(String, AdapterFolder)>> {
         let Some(config) = composition.composition() else {
-            return match given.first() {
-                None => Ok(Vec::new()),
-                Some(_) => {
-                    let reason =
-                        format!("`{}` is no composition: it has no members", composition.path.display());
-                    Err(UserError::new(reason).hint("leave out `--member`").into())
-                }
-            };
+            if given.is_empty() {
+                return Ok(Vec::new());
+            }
+            let reason = format!("`{}` is no composition: it has no members", composition.path.display());
+            return Err(UserError::new(reason).hint("leave out `--member`").into());
         };
         let given = self.open_given(given)?;
         let noted = composition.noted_members();

@@ -200,6 +200,7 @@ impl StitchedModel {
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
         method.validate(&shape)?;
+        check_modules(&backbone, method)?;
         // Detached: no gradient of the head is computed.
         let trained = trained.into_iter().map(|(slot, tensor)| (slot, tensor.detach())).collect();
         let parameters = fresh_parameters(&backbone, method, None, seed)?.with_frozen(trained);
@@ -387,6 +388,7 @@ fn load_members(
             return Err(ModelError::Nested(folder.path.clone()));
         }
         check_architecture(backbone, folder)?;
+        folder.method.validate(&shape)?;
         check_modules(backbone, &folder.method)?;
         check_copies(composition, name, &folder.method, &shape)?;
         let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;

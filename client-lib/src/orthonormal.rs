@@ -51,7 +51,9 @@ fn norm(row: &[f64]) -> f64 {
 
 fn scale(row: &mut [f64]) {
     let norm = norm(row);
-    row.iter_mut().for_each(|v| *v /= norm);
+    for v in row {
+        *v /= norm;
+    }
 }
 
 #[cfg(test)]

@@ -327,7 +327,7 @@ mod tests {
         the input `input_ids` in `in.safetensors` holds -1; it must lie between 0 and 8
         the input `input_ids` in `in.safetensors` has the shape [2]; it must be [batch, tokens] or [batch, choices, tokens]
         the input `input_ids` in `in.safetensors` has the shape [1, 5]; at least one row of 1 to 4 tokens is read
-        the input `pixel_values` in `in.safetensors` is none that bert reads: input_ids, attention_mask, token_type_ids, word_starts
+        the input `pixel_values` in `in.safetensors` is none that bert reads: input_ids, attention_mask, token_type_ids, word_starts, task_ids
         the input `attention_mask` in `in.safetensors` has the shape [1], `input_ids` has [1, 2]
         the input `word_starts` in `in.safetensors` has the shape [2, 1]; it must be [1, words], one row for each of `input_ids`
         the input `word_starts` in `in.safetensors` holds 3; it must lie between 0 and 2

@@ -2,7 +2,7 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use super::*;
 use crate::{
-    backbone::{LinearSite, Targets},
+    backbone::{Architecture, LinearSite, Targets},
     head::ClassificationHead,
     method::{
         BottleneckConfig, HadamardConfig, Ia3Config, LoraConfig, PrefixConfig, PromptConfig, PromptPlace,
@@ -126,11 +126,23 @@ fn what_neither_library_has_has_as_many_parameters_as_the_papers_and_checkpoints
     let fewer = HadamardConfig { layers: Some((4..12).collect()), ..hadamard };
     let count: usize = Method::Hadamard(fewer).slots(&BERT_BASE).iter().map(Slot::len).sum();
     assert_eq!(count, 24_576);
-    assert_eq!(counts(|s| Method::Replace(ReplaceConfig::full(s, true))), (109_482_240, 22_713_216));
+    assert_eq!(
+        counts(|s| Method::Replace(ReplaceConfig::full(Architecture::Bert, s, true))),
+        (109_482_240, 22_713_216)
+    );
     // Per layer 11 h, and h for the norm of the embeddings; with the pooler h more.
-    assert_eq!(counts(|s| Method::Replace(ReplaceConfig::bitfit(s, false))), (102_144, 25_728));
-    assert_eq!(counts(|s| Method::Replace(ReplaceConfig::bitfit(s, true))), (102_912, 26_112));
-    assert_eq!(counts(|s| Method::Replace(ReplaceConfig::layer_norm(s))), (38_400, 9_984));
+    assert_eq!(
+        counts(|s| Method::Replace(ReplaceConfig::bitfit(Architecture::Bert, s, false))),
+        (102_144, 25_728)
+    );
+    assert_eq!(
+        counts(|s| Method::Replace(ReplaceConfig::bitfit(Architecture::Bert, s, true))),
+        (102_912, 26_112)
+    );
+    assert_eq!(
+        counts(|s| Method::Replace(ReplaceConfig::layer_norm(Architecture::Bert, s))),
+        (38_400, 9_984)
+    );
 }
 
 #[test]

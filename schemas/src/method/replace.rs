@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::{MethodError, MethodSpec};
 use crate::{
-    backbone::{BackboneShape, Module},
+    backbone::{Architecture, BackboneShape, Module},
     layout::{Place, Slot},
 };
 
@@ -26,20 +26,20 @@ pub struct ReplaceConfig {
 
 impl ReplaceConfig {
     /// Every bias (Ben Zaken et al. 2022); the pooler's where the head reads it.
-    pub fn bitfit(shape: &BackboneShape, pooler: bool) -> Self {
-        Self::select("bitfit", shape, |module, tensor| {
+    pub fn bitfit(architecture: Architecture, shape: &BackboneShape, pooler: bool) -> Self {
+        Self::select("bitfit", architecture, shape, |module, tensor| {
             (pooler || module != Module::Pooler) && is_bias(tensor)
         })
     }
 
     /// Weight and bias of every norm.
-    pub fn layer_norm(shape: &BackboneShape) -> Self {
-        Self::select("layer-norm", shape, |module, _| module.is_norm())
+    pub fn layer_norm(architecture: Architecture, shape: &BackboneShape) -> Self {
+        Self::select("layer-norm", architecture, shape, |module, _| module.is_norm())
     }
 
     /// Every tensor; the pooler's where the head reads it.
-    pub fn full(shape: &BackboneShape, pooler: bool) -> Self {
-        Self::select("full", shape, |module, _| pooler || module != Module::Pooler)
+    pub fn full(architecture: Architecture, shape: &BackboneShape, pooler: bool) -> Self {
+        Self::select("full", architecture, shape, |module, _| pooler || module != Module::Pooler)
     }
 
     /// Whether the copies are weights and biases of norms, in pairs: what PEFT's
@@ -66,8 +66,13 @@ impl ReplaceConfig {
         self
     }
 
-    fn select(name: &str, shape: &BackboneShape, wanted: impl Fn(Module, &str) -> bool) -> Self {
-        let tensors = Module::all(shape)
+    fn select(
+        name: &str,
+        architecture: Architecture,
+        shape: &BackboneShape,
+        wanted: impl Fn(Module, &str) -> bool,
+    ) -> Self {
+        let tensors = (architecture.modules(shape.num_layers))
             .into_iter()
             .flat_map(|module| module.tensors().into_iter().map(move |tensor| (module, tensor)))
             .filter(|(module, tensor)| wanted(*module, tensor))

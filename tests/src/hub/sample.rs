@@ -88,7 +88,7 @@ impl SampleAdapter {
 
     /// Trained biases in our own format, for task `sentiment`.
     pub fn biases(name: &str, version: &str) -> Self {
-        let method = Method::Replace(ReplaceConfig::bitfit(&TINY_BERT, true));
+        let method = Method::Replace(ReplaceConfig::bitfit(Architecture::Bert, &TINY_BERT, true));
         let head = Head::Classification(ClassificationHead::pooled(2));
         let sample = Self::build(name, version, Format::Hub, method, head);
         let manifest = &sample.manifest;

@@ -1,11 +1,11 @@
 //! Merging, extracting and baking as a person meets them: answers, refusals, and folders that can be published.
 
-use std::fs;
+use std::{fmt::Write, fs, io};
 
 use hub_tests::{assert_said, cli::Home, hub::TestHub, interop::fixture};
 
 /// A home with the fixtures' backbone and two LoRAs that PEFT saved.
-fn world(url: &str) -> Home {
+fn world(url: &str) -> io::Result<Home> {
     let home = Home::new(url);
     let copies = [
         ("backbone", fixture("tiny-bert")),
@@ -14,13 +14,13 @@ fn world(url: &str) -> Home {
         ("bottleneck", fixture("adapters-pfeiffer").join("adapter")),
     ];
     for (name, from) in copies {
-        fs::create_dir_all(home.path(name)).expect("creates");
-        for item in fs::read_dir(from).expect("lists") {
-            let item = item.expect("an item");
-            fs::copy(item.path(), home.path(name).join(item.file_name())).expect("copies");
+        fs::create_dir_all(home.path(name))?;
+        for item in fs::read_dir(from)? {
+            let item = item?;
+            fs::copy(item.path(), home.path(name).join(item.file_name()))?;
         }
     }
-    home
+    Ok(home)
 }
 
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -42,7 +42,7 @@ async fn the_help_has_examples() {
 
 #[tokio::test]
 async fn merging_says_what_it_made_and_the_manifest_keeps_it() {
-    let home = world(NOWHERE);
+    let home = world(NOWHERE).expect("a home");
     let said =
         home.hub(&merge(&["--weights", "0.7,-0.3", "-o", "out", "--head", "none"])).await.expect_code(0);
     assert_said!(home, "merge", said);
@@ -68,7 +68,7 @@ async fn merging_says_what_it_made_and_the_manifest_keeps_it() {
 
 #[tokio::test]
 async fn what_can_not_be_merged_is_refused_with_the_next_step() {
-    let home = world(NOWHERE);
+    let home = world(NOWHERE).expect("a home");
     let refusals = [
         ("refused_ranks", merge(&["-o", "out", "--rule", "linear"])),
         ("refused_rank", merge(&["-o", "out", "--rule", "cat", "--rank", "4"])),
@@ -79,7 +79,7 @@ async fn what_can_not_be_merged_is_refused_with_the_next_step() {
     let mut all = String::new();
     for (name, arguments) in refusals {
         let said = home.hub(&arguments).await;
-        all.push_str(&format!("# {name}\n{said}\n"));
+        writeln!(all, "# {name}\n{said}").expect("a string takes everything");
         assert!(!home.path("out").exists(), "{name}");
     }
     assert_said!(home, "merge_refused", all);
@@ -89,7 +89,7 @@ async fn what_can_not_be_merged_is_refused_with_the_next_step() {
 
 #[tokio::test]
 async fn baking_and_unbaking_say_what_changed() {
-    let home = world(NOWHERE);
+    let home = world(NOWHERE).expect("a home");
     let bake = ["bake", "--base", "backbone", "--adapter", "./one", "-o", "baked"];
     assert_said!(home, "bake", home.hub(&bake).await.expect_code(0));
     let said =
@@ -108,7 +108,7 @@ async fn baking_and_unbaking_say_what_changed() {
 
 #[tokio::test]
 async fn extracting_says_how_much_was_kept() {
-    let home = world(NOWHERE);
+    let home = world(NOWHERE).expect("a home");
     home.hub(&["bake", "--base", "backbone", "--adapter", "./one", "-o", "baked"]).await.expect_code(0);
     let extract = ["extract", "--base", "backbone", "--tuned", "baked", "--rank", "1", "-o", "out"];
     let said = home.hub(&extract).await.expect_code(0);
@@ -124,7 +124,7 @@ async fn extracting_says_how_much_was_kept() {
 async fn what_was_merged_can_be_published_and_its_making_seen() {
     let hub = TestHub::start().await;
     let ada = hub.user("ada").await;
-    let home = world(&hub.url());
+    let home = world(&hub.url()).expect("a home");
     home.hub(&["login", "--token", ada.token()]).await.expect_code(0);
     let arguments = merge(&["-o", "out", "--head", "none", "--name", "ada/both", "--license", "MIT"]);
     home.hub(&arguments).await.expect_code(0);

@@ -141,15 +141,19 @@ fn ties_keeps_the_elements_that_agree_with_the_majority() -> Result<()> {
         ["merge", text(&one)?, text(&two)?, "--rule", "ties", "--density", "1", "--weights", "3,1"];
     let rest = ["--base", text(&base)?, "-o", text(&out)?];
     run(home.path(), &[&arguments[..], &rest[..]].concat())?;
-    // Weights 3 and 1 make √3 and 1 on each factor. Where both have one sign the result is
-    // the mean of both, else the larger alone.
+    // Weights 3 and 1 make √3 and 1 on each factor. Where both have one sign the result is the mean
+    // of both. Else their unweighted sum is zero, which counts as positive: the positive one alone.
     let root = 3.0_f64.sqrt();
     let scale = scaling(&one)?.sqrt();
     for (name, (_, merged)) in weights(&out)?.iter().filter(|(name, _)| name.contains("lora_")) {
         let (_, original) = &tensors[name];
         for (i, (found, v)) in merged.iter().zip(original).enumerate() {
             let agree = name.contains("lora_A") || i % 2 == 0;
-            let factor = if agree { f64::midpoint(root, 1.0) } else { root };
+            let factor = match (agree, *v > 0.0) {
+                (true, _) => f64::midpoint(root, 1.0),
+                (false, true) => root,
+                (false, false) => -1.0,
+            };
             let expected = f64::from(*v) * scale * factor;
             ensure!((f64::from(*found) - expected).abs() < 1e-6, "{name} at {i}: {found}, not {expected}");
         }

@@ -93,9 +93,9 @@ fn every_method_is_read_back_as_it_was_written() {
         (Method::Lora(every), &pooled),
         (Method::Lora(one), &pooled),
         (Method::LastLayer, &flexible),
-        (Method::Replace(ReplaceConfig::layer_norm(&tiny.base.shape)), &pooled),
-        (Method::Replace(ReplaceConfig::bitfit(&tiny.base.shape, true)), &flexible),
-        (Method::Replace(ReplaceConfig::full(&tiny.base.shape, true)), &pooled),
+        (Method::Replace(ReplaceConfig::layer_norm(Architecture::Bert, &tiny.base.shape)), &pooled),
+        (Method::Replace(ReplaceConfig::bitfit(Architecture::Bert, &tiny.base.shape, true)), &flexible),
+        (Method::Replace(ReplaceConfig::full(Architecture::Bert, &tiny.base.shape, true)), &pooled),
         (Method::Hadamard(HadamardConfig::standard()), &flexible),
         (
             Method::Hadamard(HadamardConfig {
@@ -186,8 +186,8 @@ fn what_neither_library_has_is_not_converted() {
     let head = Head::Classification(ClassificationHead::pooled(2));
     let shape = &tiny.base.shape;
     let methods = [
-        Method::Replace(ReplaceConfig::bitfit(shape, true)),
-        Method::Replace(ReplaceConfig::full(shape, false)),
+        Method::Replace(ReplaceConfig::bitfit(Architecture::Bert, shape, true)),
+        Method::Replace(ReplaceConfig::full(Architecture::Bert, shape, false)),
         Method::Hadamard(HadamardConfig::standard()),
     ];
     let mut messages = Vec::new();

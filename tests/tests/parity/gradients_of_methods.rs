@@ -251,9 +251,9 @@ fn of_the_backbone_where_it_is_what_is_trained() {
     let shape = shape();
     check_all(
         [
-            ReplaceConfig::bitfit(&shape, true),
-            ReplaceConfig::layer_norm(&shape),
-            ReplaceConfig::full(&shape, true),
+            ReplaceConfig::bitfit(Architecture::Bert, &shape, true),
+            ReplaceConfig::layer_norm(Architecture::Bert, &shape),
+            ReplaceConfig::full(Architecture::Bert, &shape, true),
         ]
         .map(Method::Replace),
     );
@@ -287,8 +287,8 @@ fn never_of_what_is_frozen() {
         Method::Hadamard(HadamardConfig::standard()),
         Method::Prefix(PrefixConfig::flat(3)),
         Method::Reft(ReftConfig::loreft(1)),
-        Method::Replace(ReplaceConfig::bitfit(&shape, true)),
-        Method::Replace(ReplaceConfig::layer_norm(&shape)),
+        Method::Replace(ReplaceConfig::bitfit(Architecture::Bert, &shape, true)),
+        Method::Replace(ReplaceConfig::layer_norm(Architecture::Bert, &shape)),
     ];
     let frozen = [vec![16, 16], vec![32, 16], vec![16, 32], vec![20, 16]];
     for method in methods {

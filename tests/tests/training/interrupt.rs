@@ -6,7 +6,7 @@ use hub_client::{
     training::{Existing, TrainingError, Unobserved},
 };
 use hub_schemas::{
-    backbone::BackboneShape,
+    backbone::{Architecture, BackboneShape},
     method::{BottleneckConfig, HadamardConfig, LoraConfig, Method, ReftConfig, ReplaceConfig},
 };
 
@@ -25,7 +25,7 @@ fn a_resumed_run_ends_with_the_same_bytes() {
         Method::Bottleneck(BottleneckConfig::houlsby(4.0)),
         Method::Lora(LoraConfig::query_value(2, 4.0, 2)),
         Method::Reft(ReftConfig { tied_weights: true, ..ReftConfig::loreft(2) }),
-        Method::Replace(ReplaceConfig::full(&shape(), false)),
+        Method::Replace(ReplaceConfig::full(Architecture::Bert, &shape(), false)),
         Method::LastLayer,
     ] {
         let world = World::new();

@@ -11,7 +11,7 @@ use hub_client::{
     },
 };
 use hub_schemas::{
-    backbone::BackboneShape,
+    backbone::{Architecture, BackboneShape},
     method::{BottleneckConfig, HadamardConfig, LoraConfig, Method, ReftConfig, ReplaceConfig},
 };
 
@@ -58,9 +58,9 @@ fn shape() -> BackboneShape {
 
 #[test]
 fn biases_norms_and_the_whole_backbone_learn() {
-    learns(Method::Replace(ReplaceConfig::bitfit(&shape(), false)), 0.9);
-    learns(Method::Replace(ReplaceConfig::layer_norm(&shape())), 0.85);
-    learns(Method::Replace(ReplaceConfig::full(&shape(), false)), 0.9);
+    learns(Method::Replace(ReplaceConfig::bitfit(Architecture::Bert, &shape(), false)), 0.9);
+    learns(Method::Replace(ReplaceConfig::layer_norm(Architecture::Bert, &shape())), 0.85);
+    learns(Method::Replace(ReplaceConfig::full(Architecture::Bert, &shape(), false)), 0.9);
 }
 
 #[test]

@@ -88,9 +88,9 @@ pub(super) fn method(
         }
         M::Unipelt => Ok(unipelt(args, shape, factor(16.0))),
         M::Hadamard => Ok(Method::Hadamard(HadamardConfig::standard())),
-        M::Bitfit => Ok(Method::Replace(ReplaceConfig::bitfit(shape, reads_pooler(args)))),
-        M::LayerNorm => Ok(Method::Replace(ReplaceConfig::layer_norm(shape))),
-        M::Full => Ok(Method::Replace(ReplaceConfig::full(shape, reads_pooler(args)))),
+        M::Bitfit => Ok(Method::Replace(ReplaceConfig::bitfit(architecture, shape, reads_pooler(args)))),
+        M::LayerNorm => Ok(Method::Replace(ReplaceConfig::layer_norm(architecture, shape))),
+        M::Full => Ok(Method::Replace(ReplaceConfig::full(architecture, shape, reads_pooler(args)))),
         M::LastLayer => Ok(Method::LastLayer),
     }
 }

@@ -115,14 +115,20 @@ pub(super) fn render(architecture: Architecture, config: &LoraConfig, num_layers
     json
 }
 
-/// `rank_pattern` and `alpha_pattern`, by the whole path of each module.
+/// `rank_pattern` and `alpha_pattern`, by the path of each module.
 pub(super) fn render_patterns(json: &mut Value, architecture: Architecture, patterns: &[LoraPattern]) {
     if patterns.is_empty() {
         return;
     }
-    let escaped = |module| regex::escape(&architecture.module_path(module));
+    // PEFT up to 0.15 wants something and a dot in front of what a key says, so a module in a
+    // block goes without its path's first part, which a model without a head begins with.
+    let key = |module: Module| {
+        let path = architecture.module_path(module);
+        let within = path.split_once('.').filter(|_| module.layer().is_some()).map(|(_, rest)| rest);
+        regex::escape(within.unwrap_or(&path))
+    };
     let object = |value: &dyn Fn(&LoraPattern) -> Value| -> Map<String, Value> {
-        patterns.iter().map(|p| (escaped(p.module), value(p))).collect()
+        patterns.iter().map(|p| (key(p.module), value(p))).collect()
     };
     json["rank_pattern"] = Value::Object(object(&|p| json!(p.r)));
     json["alpha_pattern"] = Value::Object(object(&|p| whole(p.lora_alpha)));

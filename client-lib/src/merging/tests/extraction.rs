@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hub_schemas::backbone::{LinearSite, Module, Targets};
+use hub_schemas::backbone::{Architecture, LinearSite, Module, Targets};
 
 use super::{
     super::{
@@ -15,7 +15,11 @@ use super::{
 use crate::checkpoint::{BaseFolder, TensorFile};
 
 fn options(rank: usize) -> ExtractOptions {
-    ExtractOptions { rank, targets: Targets::everywhere(&LinearSite::ALL, 2), keep_others: true }
+    ExtractOptions {
+        rank,
+        targets: Targets::everywhere(&Architecture::Bert.linear_sites(), 2),
+        keep_others: true,
+    }
 }
 
 #[test]
