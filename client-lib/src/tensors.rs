@@ -254,6 +254,7 @@ mod tests {
             norm_order: crate::architectures::NormOrder::Post,
             norm_kind: crate::architectures::NormKind::Layer,
             is_causal: false,
+            window: None,
             attention_bias: true,
             ffn_bias: true,
             padding_id: 0,

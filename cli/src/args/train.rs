@@ -115,8 +115,16 @@ pub(crate) enum MethodName {
     Lora,
     /// Low-rank updates with learned magnitudes
     Dora,
+    /// Element-wise products of two low-rank updates
+    Loha,
+    /// Kronecker products of a small and a low-rank matrix
+    Lokr,
     /// Learned diagonals around random matrices
     Vera,
+    /// Rotations of the input of linear layers, in blocks
+    Oft,
+    /// The same in butterfly factors
+    Boft,
     /// Learned factors on keys, values and the feed-forward network
     Ia3,
     /// Learned keys and values, through a small network
@@ -164,7 +172,11 @@ impl MethodName {
             Self::CompacterPlusPlus => "compacter++",
             Self::Lora => "lora",
             Self::Dora => "dora",
+            Self::Loha => "loha",
+            Self::Lokr => "lokr",
             Self::Vera => "vera",
+            Self::Oft => "oft",
+            Self::Boft => "boft",
             Self::Ia3 => "ia3",
             Self::Prefix => "prefix",
             Self::PrefixFlat => "prefix-flat",
@@ -208,13 +220,13 @@ pub(crate) struct MethodArgs {
     /// Hidden size divided by bottleneck size (bottlenecks) [default: 16, or the method's own]
     #[arg(long, value_name = "FACTOR")]
     pub(crate) reduction_factor: Option<f64>,
-    /// Rank of the update [default: 8 for lora and vera, 1 for reft]
+    /// Rank of the update [default: 8; 1 for reft]
     #[arg(long, value_name = "R")]
     pub(crate) rank: Option<usize>,
-    /// Numerator of the update's scaling (lora, dora) [default: twice the rank]
+    /// Numerator of the update's scaling [default: twice the rank for lora and dora, 8 for loha and lokr]
     #[arg(long, value_name = "ALPHA")]
     pub(crate) alpha: Option<f64>,
-    /// Linear layers to update (lora, dora) [default: query,value]
+    /// Linear layers to update (lora, dora, loha, lokr, vera, oft, boft) [default: query,value]
     #[arg(long, value_name = "SITES", value_delimiter = ',')]
     pub(crate) targets: Vec<LinearSite>,
     /// Number of learned tokens (prompt) or keys (prefix) [default: 10 and 30]

@@ -55,6 +55,7 @@ pub(super) fn config(
         norm_order: NormOrder::Post,
         norm_kind: NormKind::Layer,
         is_causal: false,
+        window: None,
         attention_bias: true,
         ffn_bias: true,
         padding_id: json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(0) as u32,

@@ -32,6 +32,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         norm_order: NormOrder::Pre,
         norm_kind: NormKind::Layer,
         is_causal: true,
+        window: None,
         attention_bias: true,
         ffn_bias: true,
         padding_id: json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(0) as u32,

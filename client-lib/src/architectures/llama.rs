@@ -1,4 +1,5 @@
-//! LLaMA (Touvron et al. 2023) and what is built like it, such as SmolLM, as `transformers` stores it.
+//! LLaMA (Touvron et al. 2023) and what is built like it, such as SmolLM and Mistral (Jiang et al. 2023),
+//! as `transformers` stores them.
 
 use hub_schemas::backbone::{Architecture, BackboneShape, Module, SubLayer, Table};
 use serde_json::{Map, Value, json};
@@ -7,6 +8,19 @@ use super::{
     BackboneTensor, ConfigError, NormKind, NormOrder, Positions, Rope, RopeScaling, TransformerConfig, count,
     flag, fraction, only, optional_count, shown, tensor,
 };
+
+/// Mistral: LLaMA with other defaults, and with a window. Inputs longer than the window are
+/// refused: within it, it hides nothing.
+pub(super) fn mistral(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+    let window = match json.get("sliding_window") {
+        None => Some(4096),
+        Some(_) => optional_count(json, "sliding_window")?,
+    };
+    let mut json = json.clone();
+    json.entry("num_key_value_heads").or_insert(json!(8));
+    json.entry("max_position_embeddings").or_insert(json!(131_072));
+    Ok(TransformerConfig { architecture: Architecture::Mistral, window, ..config(&json)? })
+}
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let shape = BackboneShape {
@@ -42,6 +56,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         norm_order: NormOrder::Pre,
         norm_kind: NormKind::Rms,
         is_causal: true,
+        window: None,
         attention_bias: flag(json, "attention_bias")?,
         ffn_bias: flag(json, "mlp_bias")?,
         padding_id: json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(0) as u32,

@@ -42,6 +42,8 @@ pub struct TransformerConfig {
     pub norm_kind: NormKind,
     /// Whether no token sees those behind it.
     pub is_causal: bool,
+    /// How far back a token sees, itself among what it sees; `None` for all the way.
+    pub window: Option<usize>,
     /// Whether the attention's linear layers have biases.
     pub attention_bias: bool,
     /// Whether the feed-forward network's linear layers have biases.
@@ -103,6 +105,7 @@ impl TransformerConfig {
             other @ (Architecture::Roberta | Architecture::XlmRoberta) => roberta::config(json, other),
             Architecture::Gpt2 => gpt2::config(json),
             Architecture::Llama => llama::config(json),
+            Architecture::Mistral => llama::mistral(json),
         }
     }
 
@@ -111,7 +114,7 @@ impl TransformerConfig {
         match self.architecture {
             Architecture::Bert | Architecture::Roberta | Architecture::XlmRoberta => bert::tensors(self),
             Architecture::Gpt2 => gpt2::tensors(self),
-            Architecture::Llama => llama::tensors(self),
+            Architecture::Llama | Architecture::Mistral => llama::tensors(self),
         }
     }
 
@@ -123,7 +126,7 @@ impl TransformerConfig {
         }
     }
 
-    /// Number of tokens for which there are positions.
+    /// Number of tokens that can be read.
     pub fn longest_input(&self) -> usize {
         match self.positions {
             Positions::Learned => self.shape.max_positions,
@@ -131,7 +134,7 @@ impl TransformerConfig {
                 self.shape.max_positions.saturating_sub(padding as usize + 1)
             }
             // Any position has angles. What the model was trained on is `max_positions`.
-            Positions::Rotary(_) => usize::MAX,
+            Positions::Rotary(_) => self.window.unwrap_or(usize::MAX),
         }
     }
 }

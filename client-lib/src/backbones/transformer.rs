@@ -203,6 +203,10 @@ impl Backbone {
         let before = words.dim(1)?;
         let words = hooks.words(words, context)?;
         let added = words.dim(1)? - before;
+        let (length, longest) = (before + added + hooks.position_offset(), self.config.longest_input());
+        if length > longest {
+            candle_core::bail!("the input has {length} tokens; this backbone has {longest} positions");
+        }
         context.lengthen(added)?;
         let mut x = words;
         if let Some(table) = &self.position {
@@ -250,13 +254,6 @@ impl Backbone {
     /// All positions are `offset` further on.
     fn position_ids(&self, batch: &Batch, added: usize, offset: usize) -> Result<Tensor> {
         let (b, t) = batch.input_ids.dims2()?;
-        let longest = self.config.longest_input();
-        if t + added + offset > longest {
-            candle_core::bail!(
-                "the input has {} tokens; this backbone has {longest} positions",
-                t + added + offset
-            );
-        }
         let Positions::LearnedFromPadding(padding) = self.config.positions else {
             let all = Tensor::arange(offset as u32, (offset + t + added) as u32, &self.device)?;
             return all.unsqueeze(0);

@@ -20,18 +20,21 @@ pub enum Architecture {
     /// LLaMA decoders (`model_type: llama`): pre-norm with RMS norms, rotary positions, grouped
     /// queries, a gated feed-forward network.
     Llama,
+    /// Mistral decoders (`model_type: mistral`): LLaMA whose tokens see no further back than a window.
+    Mistral,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2` and `llama`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama` and `mistral`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 5] = [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama];
+    pub const ALL: [Self; 6] =
+        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama, Self::Mistral];
 
     /// The `model_type` of a Hugging Face `config.json`.
     pub const fn model_type(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Architecture {
             Self::XlmRoberta => "xlm-roberta",
             Self::Gpt2 => "gpt2",
             Self::Llama => "llama",
+            Self::Mistral => "mistral",
         }
     }
 
@@ -50,7 +54,7 @@ impl Architecture {
             Self::Bert => bert::MODEL_PREFIX,
             Self::Roberta | Self::XlmRoberta => roberta::MODEL_PREFIX,
             Self::Gpt2 => gpt2::MODEL_PREFIX,
-            Self::Llama => llama::MODEL_PREFIX,
+            Self::Llama | Self::Mistral => llama::MODEL_PREFIX,
         }
     }
 
@@ -69,7 +73,7 @@ impl Architecture {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::module_path(module),
             Self::Gpt2 => gpt2::module_path(module),
-            Self::Llama => llama::module_path(module),
+            Self::Llama | Self::Mistral => llama::module_path(module),
         }
     }
 
@@ -96,10 +100,10 @@ impl Architecture {
         }
     }
 
-    /// What `adapters` means by `intermediate_lora` and `output_lora`: in LLaMA its names are swapped.
+    /// What `adapters` means by `intermediate_lora` and `output_lora`: in LLaMA and Mistral its names are swapped.
     pub const fn adapters_ffn_sites(self) -> [LinearSite; 2] {
         match self {
-            Self::Llama => [LinearSite::FfnDown, LinearSite::FfnUp],
+            Self::Llama | Self::Mistral => [LinearSite::FfnDown, LinearSite::FfnUp],
             _ => [LinearSite::FfnUp, LinearSite::FfnDown],
         }
     }
@@ -111,12 +115,12 @@ impl Architecture {
 
     /// Whether a language model's output table is the word embedding where `config.json` is silent.
     pub const fn ties_embeddings(self) -> bool {
-        !matches!(self, Self::Llama)
+        !matches!(self, Self::Llama | Self::Mistral)
     }
 
     /// Whether positions are attended to from behind only.
     pub const fn is_decoder(self) -> bool {
-        matches!(self, Self::Gpt2 | Self::Llama)
+        matches!(self, Self::Gpt2 | Self::Llama | Self::Mistral)
     }
 
     /// Whether the modules of another architecture have the same paths; with the model's
@@ -131,7 +135,7 @@ impl Architecture {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => format!("encoder.layer.{layer}"),
             Self::Gpt2 => format!("h.{layer}"),
-            Self::Llama => format!("layers.{layer}"),
+            Self::Llama | Self::Mistral => format!("layers.{layer}"),
         }
     }
 
@@ -153,7 +157,7 @@ impl Architecture {
                 format!("{}.attention.self", self.block_path(layer))
             }
             Self::Gpt2 => format!("{}.attn", self.block_path(layer)),
-            Self::Llama => format!("{}.self_attn", self.block_path(layer)),
+            Self::Llama | Self::Mistral => format!("{}.self_attn", self.block_path(layer)),
         }
     }
 
@@ -162,7 +166,7 @@ impl Architecture {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::sublayer_path(layer, sublayer),
             Self::Gpt2 => gpt2::sublayer_path(layer, sublayer),
-            Self::Llama => llama::sublayer_path(layer, sublayer),
+            Self::Llama | Self::Mistral => llama::sublayer_path(layer, sublayer),
         }
     }
 
@@ -171,7 +175,7 @@ impl Architecture {
     pub const fn classifier_path(self) -> &'static str {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::CLASSIFIER,
-            Self::Gpt2 | Self::Llama => "score",
+            Self::Gpt2 | Self::Llama | Self::Mistral => "score",
         }
     }
 
@@ -183,6 +187,7 @@ impl Architecture {
             Self::XlmRoberta => "XLMRobertaForSequenceClassification",
             Self::Gpt2 => "GPT2ForSequenceClassification",
             Self::Llama => "LlamaForSequenceClassification",
+            Self::Mistral => "MistralForSequenceClassification",
         }
     }
 
@@ -194,6 +199,7 @@ impl Architecture {
             Self::XlmRoberta => "XLMRobertaAdapterModel",
             Self::Gpt2 => "GPT2AdapterModel",
             Self::Llama => "LlamaAdapterModel",
+            Self::Mistral => "MistralAdapterModel",
         }
     }
 }

@@ -11,9 +11,10 @@ use hub_schemas::{
     head::{ClassificationHead, Head},
     layout::method_slots,
     method::{
-        Activation, BottleneckConfig, Dora, HadamardConfig, HadamardPosition, Ia3Config, InnerResidual,
-        LoraConfig, LoraPattern, Method, PhmConfig, PrefixConfig, PromptConfig, PromptPlace, ReftConfig,
-        ReplaceConfig, Scaling, UnionConfig, VeraConfig, VeraScaling,
+        Activation, AdaLoraConfig, BoftConfig, BottleneckConfig, Dora, HadamardConfig, HadamardPosition,
+        Ia3Config, InnerResidual, LohaConfig, LokrConfig, LoraConfig, LoraPattern, Method, OftBlocks,
+        OftConfig, PhmConfig, PrefixConfig, PromptConfig, PromptPlace, ReftConfig, ReplaceConfig, Scaling,
+        UnionConfig, VeraConfig, VeraScaling,
     },
 };
 use hub_tests::golden::Golden;
@@ -93,6 +94,39 @@ fn of_low_rank_updates() {
         LoraConfig::on(2, 4.0, outside.into_iter().collect()),
     ];
     check_all(configs.map(Method::Lora));
+}
+
+#[test]
+fn of_products_of_products() {
+    let (targets, patterns) = (all_sites(), Vec::new());
+    let (r, alpha) = (2, 3.0);
+    let (lora_alpha, lora_dropout, pruned) = (3.0, 0.1, Vec::new());
+    let lokr = |decompose_both, decompose_factor| {
+        let (targets, patterns) = (targets.clone(), patterns.clone());
+        Method::Lokr(LokrConfig { r, alpha, targets, decompose_both, decompose_factor, patterns })
+    };
+    check_all([
+        Method::AdaLora(AdaLoraConfig { init_r: 3, lora_alpha, lora_dropout, targets: all_sites(), pruned }),
+        Method::Loha(LohaConfig { r, alpha, targets: all_sites(), patterns: Vec::new() }),
+        lokr(false, None),
+        lokr(false, Some(2)),
+        lokr(true, None),
+    ]);
+}
+
+#[test]
+fn of_rotations() {
+    let oft = |blocks, block_share, neumann_terms, eps| {
+        Method::Oft(OftConfig { targets: all_sites(), blocks, block_share, neumann_terms, eps })
+    };
+    let boft = |blocks, factors| Method::Boft(BoftConfig { targets: all_sites(), blocks, factors });
+    check_all([
+        oft(OftBlocks::Size(4), false, None, None),
+        oft(OftBlocks::Size(4), true, Some(5), None),
+        oft(OftBlocks::Count(2), false, Some(3), None),
+        boft(OftBlocks::Size(4), 1),
+        boft(OftBlocks::Count(4), 2),
+    ]);
 }
 
 fn vera(scaling: VeraScaling) -> VeraConfig {

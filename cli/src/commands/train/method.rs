@@ -4,9 +4,9 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, Targets},
     layout::prompt_join,
     method::{
-        BottleneckConfig, Dora, HadamardConfig, Ia3Config, LlamaAdapterConfig, LoraConfig, Method,
-        PrefixConfig, PromptConfig, PromptGate, PromptPlace, ReftConfig, ReplaceConfig, Scaling, UnionConfig,
-        VeraConfig, VeraScaling,
+        BoftConfig, BottleneckConfig, Dora, HadamardConfig, Ia3Config, LlamaAdapterConfig, LohaConfig,
+        LokrConfig, LoraConfig, Method, OftBlocks, OftConfig, PrefixConfig, PromptConfig, PromptGate,
+        PromptPlace, ReftConfig, ReplaceConfig, Scaling, UnionConfig, VeraConfig, VeraScaling,
     },
 };
 
@@ -36,8 +36,10 @@ const BOTTLENECKS: &[MethodName] = &[
     M::Mam,
     M::Unipelt,
 ];
-const RANKED: &[MethodName] = &[M::Lora, M::Dora, M::Vera, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
-const SCALED: &[MethodName] = &[M::Lora, M::Dora];
+const RANKED: &[MethodName] =
+    &[M::Lora, M::Dora, M::Loha, M::Lokr, M::Vera, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
+const SCALED: &[MethodName] = &[M::Lora, M::Dora, M::Loha, M::Lokr];
+const TARGETED: &[MethodName] = &[M::Lora, M::Dora, M::Loha, M::Lokr, M::Vera, M::Oft, M::Boft];
 const PROMPTED: &[MethodName] =
     &[M::Prefix, M::PrefixFlat, M::Prompt, M::LlamaAdapter, M::LlamaAdapterHeads, M::Mam, M::Unipelt];
 
@@ -62,7 +64,22 @@ pub(super) fn method(
         M::Dora => {
             Ok(Method::Lora(LoraConfig { dora: Some(Dora::Scaled), ..lora(args, architecture, shape) }))
         }
-        M::Vera => Ok(Method::Vera(vera(args, shape))),
+        M::Loha => {
+            let (r, alpha, targets) = product(args, architecture, shape);
+            Ok(Method::Loha(LohaConfig { r, alpha, targets, patterns: Vec::new() }))
+        }
+        M::Lokr => {
+            let (r, alpha, targets) = product(args, architecture, shape);
+            let (decompose_both, decompose_factor, patterns) = (false, None, Vec::new());
+            Ok(Method::Lokr(LokrConfig { r, alpha, targets, decompose_both, decompose_factor, patterns }))
+        }
+        M::Vera => Ok(Method::Vera(vera(args, architecture, shape))),
+        M::Oft => Ok(Method::Oft(oft(targets(args, architecture, shape)))),
+        M::Boft => Ok(Method::Boft(BoftConfig {
+            targets: targets(args, architecture, shape),
+            blocks: OftBlocks::Size(4),
+            factors: 1,
+        })),
         M::Ia3 => Ok(Method::Ia3(ia3(architecture, shape))),
         M::Prefix => Ok(Method::Prefix(prefix(args, 30, Some(512)))),
         M::PrefixFlat => Ok(Method::Prefix(prefix(args, 30, None))),
@@ -100,7 +117,7 @@ fn refuse_misplaced(args: &MethodArgs) -> Result<(), UserError> {
         Flag { name: "--reduction-factor", given: args.reduction_factor.is_some(), methods: BOTTLENECKS },
         Flag { name: "--rank", given: args.rank.is_some(), methods: RANKED },
         Flag { name: "--alpha", given: args.alpha.is_some(), methods: SCALED },
-        Flag { name: "--targets", given: !args.targets.is_empty(), methods: SCALED },
+        Flag { name: "--targets", given: !args.targets.is_empty(), methods: TARGETED },
         Flag { name: "--prompt-length", given: args.prompt_length.is_some(), methods: PROMPTED },
     ];
     let misplaced = flags.iter().find(|flag| flag.given && !flag.methods.contains(&args.method));
@@ -152,11 +169,21 @@ fn lora(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) ->
     LoraConfig::on(rank, args.alpha.unwrap_or(2.0 * rank as f64), targets(args, architecture, shape))
 }
 
+/// Rank, alpha and layers of an update that is a product of products, by PEFT's defaults.
+fn product(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) -> (usize, f64, Targets) {
+    (args.rank.unwrap_or(8), args.alpha.unwrap_or(8.0), targets(args, architecture, shape))
+}
+
+/// PEFT's defaults: blocks of 32, the inverse as a series of five terms.
+const fn oft(targets: Targets) -> OftConfig {
+    OftConfig { targets, blocks: OftBlocks::Size(32), block_share: false, neumann_terms: Some(5), eps: None }
+}
+
 /// As in the paper and in PEFT, with the random matrices in the file.
-fn vera(args: &MethodArgs, shape: &BackboneShape) -> VeraConfig {
+fn vera(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) -> VeraConfig {
     VeraConfig {
         r: args.rank.unwrap_or(8),
-        targets: Targets::everywhere(&[LinearSite::Query, LinearSite::Value], shape.num_layers),
+        targets: targets(args, architecture, shape),
         d_initial: 0.1,
         b_initial: 0.0,
         dropout: 0.0,

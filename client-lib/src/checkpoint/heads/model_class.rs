@@ -48,13 +48,13 @@ pub(in crate::checkpoint) fn peft_head(
             .is_some_and(|word| task_type.is_none_or(|meant| !is_task(meant) || meant == word))
     };
     HeadTask::ALL.into_iter().filter(is_meant).find_map(|task| {
-        let class = ModelClass::new(architecture, task);
+        let class = Some(ModelClass::new(architecture, task)).filter(|class| class.is_saved_by_peft())?;
         let tensor = |name: &str| {
             let roots = ["base_model.model.", "base_model."];
             roots.iter().find_map(|root| weights.header.tensors.get(&format!("{root}{name}")))
         };
         let &[outputs, hidden_size] = tensor(&class.output_weight())?.shape.as_slice() else { return None };
-        let head = class.head(HeadSizes { outputs, vocab_size: 0, hidden_size }, Activation::Gelu);
+        let head = class.head(HeadSizes { outputs, vocab_size: outputs, hidden_size }, Activation::Gelu);
         let names = class.tensors(&head, hidden_size);
         names.iter().all(|spec| tensor(&spec.disk).is_some()).then_some(head)
     })

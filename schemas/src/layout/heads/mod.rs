@@ -83,7 +83,7 @@ pub(super) fn peft_tensors(head: &Head, subject: &Subject<'_>) -> Result<Vec<Ten
         return Ok(Vec::new());
     }
     let class = ModelClass::with_head(subject.architecture, head);
-    let Some(class) = class.filter(|class| class.task().is_saved_by_peft()) else {
+    let Some(class) = class.filter(|class| class.is_saved_by_peft()) else {
         return refuse(match head.linear_stack() {
             Some(_) => format!("a `{}` head other than that of `transformers`", head.kind()),
             None => format!("a `{}` head", head.kind()),

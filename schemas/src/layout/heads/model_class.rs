@@ -37,6 +37,7 @@ enum Family {
     XlmRoberta,
     Gpt2,
     Llama,
+    Mistral,
 }
 
 /// A `transformers` class with a head, such as `BertForTokenClassification`.
@@ -79,13 +80,9 @@ impl HeadTask {
             Self::SequenceClassification => Some("SEQ_CLS"),
             Self::TokenClassification => Some("TOKEN_CLS"),
             Self::QuestionAnswering => Some("QUESTION_ANS"),
-            Self::MultipleChoice | Self::MaskedLm | Self::CausalLm => None,
+            Self::CausalLm => Some("CAUSAL_LM"),
+            Self::MultipleChoice | Self::MaskedLm => None,
         }
-    }
-
-    /// Whether PEFT saves the head of its own accord: it names the modules for these tasks only.
-    pub const fn is_saved_by_peft(self) -> bool {
-        self.peft_task_type().is_some()
     }
 
     /// The modules that PEFT saves beside the adapter for this task.
@@ -93,13 +90,15 @@ impl HeadTask {
         match self {
             Self::SequenceClassification | Self::TokenClassification => &["classifier", "score"],
             Self::QuestionAnswering => &["qa_outputs"],
-            Self::MultipleChoice | Self::MaskedLm | Self::CausalLm => &[],
+            Self::CausalLm => &["lm_head"],
+            Self::MultipleChoice | Self::MaskedLm => &[],
         }
     }
 }
 
 impl Family {
-    const ALL: [Self; 5] = [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama];
+    const ALL: [Self; 6] =
+        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama, Self::Mistral];
 
     const fn word(self) -> &'static str {
         match self {
@@ -108,6 +107,7 @@ impl Family {
             Self::XlmRoberta => "XLMRoberta",
             Self::Gpt2 => "GPT2",
             Self::Llama => "Llama",
+            Self::Mistral => "Mistral",
         }
     }
 
@@ -118,6 +118,7 @@ impl Family {
             Architecture::XlmRoberta => Self::XlmRoberta,
             Architecture::Gpt2 => Self::Gpt2,
             Architecture::Llama => Self::Llama,
+            Architecture::Mistral => Self::Mistral,
         }
     }
 }
@@ -193,13 +194,22 @@ impl ModelClass {
         match self.family {
             Family::Bert => ClassificationHead::pooled(num_labels),
             Family::Roberta | Family::XlmRoberta => ClassificationHead::flexible(num_labels),
-            Family::Gpt2 | Family::Llama => ClassificationHead::last(num_labels),
+            Family::Gpt2 | Family::Llama | Family::Mistral => ClassificationHead::last(num_labels),
+        }
+    }
+
+    /// Whether PEFT saves the head beside an adapter: of its own accord for the tasks whose modules
+    /// it knows, and as `modules_to_save` where a language model's head is one module.
+    pub const fn is_saved_by_peft(self) -> bool {
+        match self.task {
+            HeadTask::CausalLm => self.is_decoder(),
+            task => task.peft_task_type().is_some(),
         }
     }
 
     /// Whether the language model is nothing but a table behind the last norm.
     const fn is_decoder(self) -> bool {
-        matches!(self.family, Family::Gpt2 | Family::Llama)
+        matches!(self.family, Family::Gpt2 | Family::Llama | Family::Mistral)
     }
 
     /// Whether `head` computes what this class's own head computes.
@@ -244,9 +254,9 @@ impl ModelClass {
         let (module, rest) = part.split_once('.').unwrap_or((part, ""));
         let plain = |path: &str| (format!("{path}.{rest}"), None);
         match (self.task, self.family, module) {
-            (HeadTask::CausalLm, Family::Gpt2 | Family::Llama, _) => plain("lm_head"),
-            (HeadTask::SequenceClassification, Family::Gpt2 | Family::Llama, _)
-            | (HeadTask::TokenClassification, Family::Llama, _) => plain("score"),
+            (HeadTask::CausalLm, Family::Gpt2 | Family::Llama | Family::Mistral, _) => plain("lm_head"),
+            (HeadTask::SequenceClassification, Family::Gpt2 | Family::Llama | Family::Mistral, _)
+            | (HeadTask::TokenClassification, Family::Llama | Family::Mistral, _) => plain("score"),
             (HeadTask::MaskedLm | HeadTask::CausalLm, family, _) => language_model_names(family, part),
             (HeadTask::QuestionAnswering, ..) => plain("qa_outputs"),
             (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta, "0") => {
