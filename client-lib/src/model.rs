@@ -2,6 +2,7 @@
 
 mod explain;
 mod fuse;
+mod regulariser;
 mod tasks;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -15,6 +16,7 @@ use hub_schemas::{
     method::{Method, MethodError},
 };
 
+use self::regulariser::Regulariser;
 pub use self::{
     explain::{Attribution, Chooser},
     fuse::fused_sublayers,
@@ -141,8 +143,8 @@ pub struct StitchedModel {
     /// Heads of groups of rows, each with the rows it has; all alike where none are stated.
     groups: Vec<(Option<usize>, Option<LoadedHead>)>,
     parameters: Parameters,
-    /// Whether training pulls the fusion's value projections towards the identity.
-    regularised: bool,
+    /// What training pulls the parameters towards.
+    regulariser: Option<Regulariser>,
     /// Whether a training step may leave some of the parameters out.
     drops_layers: bool,
 }
@@ -158,7 +160,7 @@ impl StitchedModel {
             head,
             groups: Vec::new(),
             parameters: Parameters::default(),
-            regularised: false,
+            regulariser: None,
             drops_layers: false,
         })
     }
@@ -184,7 +186,7 @@ impl StitchedModel {
             head,
             groups: Vec::new(),
             parameters,
-            regularised: false,
+            regulariser: Regulariser::of(method),
             drops_layers: false,
         })
     }
@@ -214,7 +216,7 @@ impl StitchedModel {
             head,
             groups: Vec::new(),
             parameters,
-            regularised: false,
+            regulariser: None,
             drops_layers: false,
         })
     }
@@ -267,7 +269,7 @@ impl StitchedModel {
             head,
             groups,
             parameters,
-            regularised: false,
+            regulariser: None,
             drops_layers: false,
         })
     }
@@ -288,6 +290,11 @@ impl StitchedModel {
         self.stitch = self.stitch.dropping(LayerDrop::new(self.backbone.config().shape.num_layers));
         self.drops_layers = true;
         self
+    }
+
+    /// What training adds to the loss, a scalar; `None` where there is nothing to pull.
+    pub fn regularisation(&self) -> candle_core::Result<Option<Tensor>> {
+        self.regulariser.map_or(Ok(None), |regulariser| regulariser.term(&self.parameters))
     }
 
     /// Whether a training step may leave some of the parameters out.

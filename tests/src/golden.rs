@@ -67,6 +67,12 @@ impl Golden {
     /// Writes one adapter of a case as `adapters` saves it; `off` is the formula's phase.
     pub fn write_adapter(&self, case: &str, name: &str, off: f64, dir: &Path) {
         let config = match &self.cases[case]["setup"] {
+            // The one field that the library does not save and that decides.
+            Value::Object(setup) if setup.get("architecture") == Some(&json!("reft")) => {
+                let mut setup = setup.clone();
+                setup.insert("subtract_projection".to_owned(), json!(case == "noreft"));
+                Value::Object(setup)
+            }
             setup @ Value::Object(_) => setup.clone(),
             _ if case.contains("lora") => self.cases["lora"]["setup"].clone(),
             _ => self.cases["seq_bn"]["setup"].clone(),
@@ -85,9 +91,32 @@ impl Golden {
                     *value = 1.0 + 0.5 * *value;
                 }
             }
+            if key.ends_with("scaling") {
+                values.iter_mut().for_each(|value| *value += 1.0);
+            }
             (key, shape, values)
         });
         write_tensors(&dir.join("adapter.safetensors"), tensors.collect());
+    }
+
+    /// Writes the fusion of a case as `adapters` saves it.
+    pub fn write_fusion(&self, case: &str, dir: &Path) {
+        let dynamic = self.cases[case]["setup"] == "dynamic";
+        let config = json!({
+            "dropout_prob": null, "key": true, "query": true, "query_before_ln": false, "regularization": dynamic,
+            "residual_before": false, "temperature": false, "value": dynamic, "value_before_softmax": true,
+            "value_initialized": dynamic,
+        });
+        let outer = json!({
+            "adapter_names": ["a", "b"], "config": config, "hidden_size": 16, "model_class": "BertModel",
+            "model_name": "tiny", "model_type": "bert", "name": "a,b", "version": "adapters.1.1.1",
+        });
+        write(&dir.join("adapter_fusion_config.json"), outer.to_string().as_bytes());
+        let shapes: Shapes = self.keys(case).into_iter().filter(|(key, _)| key.contains("fusion")).collect();
+        let tensors = shapes.into_iter().enumerate();
+        let tensors =
+            tensors.map(|(j, (key, shape))| (key, shape.clone(), closed_form(&shape, j, 0.3, 13.0)));
+        write_tensors(&dir.join("model_adapter_fusion.safetensors"), tensors.collect());
     }
 
     /// Writes the classification head of its case as `adapters` saves it.

@@ -115,6 +115,9 @@ pub(crate) enum MethodName {
     Lora,
     /// Low-rank updates with learned magnitudes
     Dora,
+    /// Low-rank updates whose ranks are found while training
+    #[value(name = "adalora")]
+    AdaLora,
     /// Element-wise products of two low-rank updates
     Loha,
     /// Kronecker products of a small and a low-rank matrix
@@ -133,6 +136,8 @@ pub(crate) enum MethodName {
     PrefixFlat,
     /// Learned tokens in front of the input
     Prompt,
+    /// Learned tokens among the words, trained through a small network
+    PTuning,
     /// Learned tokens beside every attention, behind a gate per layer
     LlamaAdapter,
     /// The same behind a gate per head, as in the paper
@@ -172,6 +177,7 @@ impl MethodName {
             Self::CompacterPlusPlus => "compacter++",
             Self::Lora => "lora",
             Self::Dora => "dora",
+            Self::AdaLora => "adalora",
             Self::Loha => "loha",
             Self::Lokr => "lokr",
             Self::Vera => "vera",
@@ -181,6 +187,7 @@ impl MethodName {
             Self::Prefix => "prefix",
             Self::PrefixFlat => "prefix-flat",
             Self::Prompt => "prompt",
+            Self::PTuning => "p-tuning",
             Self::LlamaAdapter => "llama-adapter",
             Self::LlamaAdapterHeads => "llama-adapter-heads",
             Self::Loreft => "loreft",

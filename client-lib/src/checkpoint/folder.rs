@@ -256,7 +256,7 @@ fn same_in_inference(a: &Method, b: &Method) -> bool {
         }
         (Method::AdaLora(a), Method::AdaLora(b)) => {
             let mut a = a.clone();
-            a.lora_dropout = b.lora_dropout;
+            (a.lora_dropout, a.target_r) = (b.lora_dropout, b.target_r);
             a == *b
         }
         (Method::Vera(a), Method::Vera(b)) => {

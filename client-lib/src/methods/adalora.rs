@@ -4,8 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor};
-use hub_schemas::{layout::Slot, method::AdaLoraConfig};
+use candle_core::{DType, Result, Tensor};
+use hub_schemas::{
+    layout::Slot,
+    method::{AdaLoraConfig, PrunedRank},
+};
 
 use super::{
     on_linears::{Additive, Delta, at_each},
@@ -41,6 +44,37 @@ impl Delta for Triplet {
         let narrow = linear(x, &self.a.broadcast_mul(&self.e)?, None)?;
         linear(&(narrow * self.scaling)?, &self.b, None)
     }
+}
+
+/// An adapter without the singular values that are zero, and what is left of its tensors. The
+/// scaling stays: it divides by the rank before pruning.
+pub(super) fn pruned(
+    config: &AdaLoraConfig,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<(AdaLoraConfig, BTreeMap<String, Tensor>)> {
+    let (mut own, mut pruned) = (BTreeMap::new(), Vec::new());
+    for module in config.targets.iter() {
+        let part = |name: &str| take(tensors, &format!("{module}.{name}"));
+        let (a, b, e) = (part("ada_a")?, part("ada_b")?, part("ada_e")?);
+        let values = e.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+        let kept: Vec<u32> = (0..).zip(&values).filter(|(_, e)| **e != 0.0).map(|(i, _)| i).collect();
+        let r = kept.len();
+        if r < config.init_r {
+            pruned.push(PrunedRank { module, r });
+        }
+        let rows = |tensor: &Tensor, dim: usize| -> Result<Tensor> {
+            if r == 0 {
+                let mut dims = tensor.dims().to_vec();
+                dims[dim] = 0;
+                return Tensor::zeros(dims, tensor.dtype(), tensor.device());
+            }
+            tensor.index_select(&Tensor::new(kept.as_slice(), tensor.device())?, dim)
+        };
+        own.insert(format!("{module}.ada_a"), rows(&a, 0)?);
+        own.insert(format!("{module}.ada_b"), rows(&b, 1)?);
+        own.insert(format!("{module}.ada_e"), rows(&e, 0)?);
+    }
+    Ok((AdaLoraConfig { pruned, ..config.clone() }, own))
 }
 
 /// Singular values start at zero: a fresh adapter changes nothing.

@@ -29,7 +29,7 @@ use candle_core::{Result, Tensor};
 use hub_schemas::{
     backbone::{BackboneShape, Module},
     layout::{Place, Slot},
-    method::Method,
+    method::{Method, PromptConfig},
 };
 
 use crate::{backbones::Backbone, init::Initialiser};
@@ -89,7 +89,7 @@ pub fn initialiser(method: &Method, slot: &Slot) -> Initialiser {
         Method::Ia3(_) => ia3::initialiser(slot),
         Method::Vera(config) => vera::initialiser(config, slot),
         Method::Prefix(config) => prefix::initialiser(slot, config),
-        Method::Prompt(config) => prompt::initialiser(config),
+        Method::Prompt(config) => prompt::initialiser(config, slot),
         Method::LlamaAdapter(_) => llama_adapter::initialiser(slot),
         Method::Reft(config) => reft::initialiser(config, slot),
         Method::Hadamard(_) => hadamard::initialiser(slot),
@@ -97,6 +97,42 @@ pub fn initialiser(method: &Method, slot: &Slot) -> Initialiser {
             Initialiser::Constant(0.0)
         }
     }
+}
+
+/// What a trained adapter is saved as, but for what only training finds out.
+pub(crate) fn saved_form(method: &Method) -> Method {
+    match method {
+        Method::Prompt(config) => {
+            Method::Prompt(PromptConfig { encoder_hidden_size: None, ..config.clone() })
+        }
+        _ => method.clone(),
+    }
+}
+
+/// What a trained adapter is saved as: without what only training needed. `tensors` may hold
+/// more than the method's own, which stay.
+pub(crate) fn finished(
+    method: &Method,
+    tensors: BTreeMap<String, Tensor>,
+    shape: &BackboneShape,
+) -> Result<(Method, BTreeMap<String, Tensor>)> {
+    let (saved, own) = match method {
+        Method::AdaLora(config) => {
+            let (config, own) = adalora::pruned(config, &tensors)?;
+            (Method::AdaLora(config), own)
+        }
+        Method::Prompt(config) if config.encoder_hidden_size.is_some() => {
+            let (config, own) = prompt::folded(config, &tensors)?;
+            (Method::Prompt(config), own)
+        }
+        _ => return Ok((method.clone(), tensors)),
+    };
+    let mut tensors = tensors;
+    for slot in hub_schemas::layout::method_slots(method, shape) {
+        tensors.remove(&slot.name);
+    }
+    tensors.extend(own);
+    Ok((saved, tensors))
 }
 
 /// What a fresh tensor starts as, where that depends on the backbone: copies as what they

@@ -3,26 +3,76 @@
 //! `adapters` puts them behind the embedding block, without positions or norm; PEFT
 //! among the word embeddings. A head that reads the first position then reads a
 //! learned token, as in both libraries.
+//!
+//! P-tuning (Liu et al. 2021) trains them through a network: `W₃ φ(W₂ φ(W₁ E + b₁) + b₂) + b₃`
+//! with φ = ReLU, of an embedding `E [p, h]`, as PEFT's `PromptEncoder` of the kind `MLP`. The
+//! network does not look at the input, so that its output is all that needs to be kept.
 
 use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor};
-use hub_schemas::method::{PromptConfig, PromptPlace};
+use hub_schemas::{
+    layout::Slot,
+    method::{Activation, PromptConfig, PromptPlace},
+};
 
-use super::{Adapter, take};
-use crate::{backbones::Context, init::Initialiser};
+use super::{Adapter, affine::Affine, take};
+use crate::{backbones::Context, init::Initialiser, ops::activate};
 
-/// The learned tokens, `[p, h]`.
+/// The slot of the learned tokens.
+const TOKENS: &str = "shared.prompt";
+
 #[derive(Debug)]
 pub(super) struct Prompt {
-    tokens: Tensor,
+    tokens: Tokens,
     place: PromptPlace,
     drops_token_types: bool,
 }
 
+/// Where the learned tokens `[p, h]` come from.
+#[derive(Debug)]
+enum Tokens {
+    Flat(Tensor),
+    Network { embedding: Tensor, layers: [Affine; 3] },
+}
+
+impl Tokens {
+    fn take(config: &PromptConfig, tensors: &BTreeMap<String, Tensor>) -> Result<Self> {
+        if config.encoder_hidden_size.is_none() {
+            return Ok(Self::Flat(take(tensors, TOKENS)?));
+        }
+        let layer = |name: &str| Affine::take(tensors, &format!("{TOKENS}.{name}"));
+        Ok(Self::Network {
+            embedding: take(tensors, &format!("{TOKENS}.embedding"))?,
+            layers: [layer("first")?, layer("second")?, layer("third")?],
+        })
+    }
+
+    /// `[p, h]`
+    fn get(&self) -> Result<Tensor> {
+        match self {
+            Self::Flat(tokens) => Ok(tokens.clone()),
+            Self::Network { embedding, layers: [first, second, third] } => {
+                let x = activate(&first.linear(embedding)?, Activation::Relu)?;
+                third.linear(&activate(&second.linear(&x)?, Activation::Relu)?)
+            }
+        }
+    }
+}
+
+/// A prompt without the network that made it, and its tokens.
+pub(super) fn folded(
+    config: &PromptConfig,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<(PromptConfig, BTreeMap<String, Tensor>)> {
+    let tokens = Tokens::take(config, tensors)?.get()?.detach();
+    let config = PromptConfig { encoder_hidden_size: None, ..config.clone() };
+    Ok((config, BTreeMap::from([(TOKENS.to_owned(), tokens)])))
+}
+
 impl Prompt {
     pub(super) fn new(config: &PromptConfig, tensors: &BTreeMap<String, Tensor>) -> Result<Self> {
-        let tokens = take(tensors, "shared.prompt")?;
+        let tokens = Tokens::take(config, tensors)?;
         Ok(Self { tokens, place: config.place, drops_token_types: config.drops_token_types })
     }
 
@@ -31,8 +81,9 @@ impl Prompt {
     }
 
     fn rows(&self, rows: usize) -> Result<Tensor> {
-        let (p, h) = self.tokens.dims2()?;
-        self.tokens.unsqueeze(0)?.broadcast_as((rows, p, h))
+        let tokens = self.tokens.get()?;
+        let (p, h) = tokens.dims2()?;
+        tokens.unsqueeze(0)?.broadcast_as((rows, p, h))
     }
 }
 
@@ -61,7 +112,17 @@ impl Adapter for Prompt {
     }
 }
 
-/// Uniform, as both libraries draw it.
-pub(super) fn initialiser(config: &PromptConfig) -> Initialiser {
-    Initialiser::Uniform { bound: config.init_range }
+/// Uniform, as both libraries draw it; PyTorch's defaults for the embedding and linear layers of
+/// the network.
+pub(super) fn initialiser(config: &PromptConfig, slot: &Slot) -> Initialiser {
+    let inner = config.encoder_hidden_size.unwrap_or(1);
+    match slot.part.as_str() {
+        "prompt" => Initialiser::Uniform { bound: config.init_range },
+        "prompt.embedding" => Initialiser::Normal { std: 1.0 },
+        "prompt.second.bias" | "prompt.third.bias" => {
+            Initialiser::Uniform { bound: 1.0 / (inner as f64).sqrt() }
+        }
+        "prompt.first.bias" => Initialiser::Constant(0.0),
+        _ => Initialiser::KaimingUniform,
+    }
 }

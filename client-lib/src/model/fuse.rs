@@ -12,8 +12,8 @@ use hub_schemas::{
 };
 
 use super::{
-    Composition, Fusion, ModelError, NamedFusion, StitchedModel, fused_places, load_members, on_device,
-    quirks, semantics,
+    Composition, Fusion, ModelError, NamedFusion, Regulariser, StitchedModel, fused_places, load_members,
+    on_device, quirks, semantics,
 };
 use crate::{
     backbones::Backbone,
@@ -24,12 +24,10 @@ use crate::{
     params::Parameters,
 };
 
-/// Weight of the regularisation, as in `adapters`.
-const REGULARISATION: f64 = 0.01;
+/// The tensor that starts as the identity.
+const VALUE: &str = ".fusion.value.weight";
 /// What stands beside the diagonal of a fresh value projection, as in `adapters`.
 const OFF_DIAGONAL: f64 = 1e-6;
-/// The tensor that the regularisation is about.
-const VALUE: &str = ".fusion.value.weight";
 
 impl StitchedModel {
     /// A fresh, trainable fusion and head over saved members, which stay as they are.
@@ -47,7 +45,7 @@ impl StitchedModel {
         let fusions = build_fusion(&backbone, config, &tensors)?;
         let stitch = Stitch::compose(&composition, members, fusions, semantics(named))?;
         let head = Some(LoadedHead::fresh(&backbone, head, tensors)?);
-        let regularised = config.fusion.as_ref().is_some_and(|f| f.config.regularization && f.config.value);
+        let pulled = config.fusion.as_ref().is_some_and(|f| f.config.regularization && f.config.value);
         Ok(Self {
             backbone,
             stitch,
@@ -55,7 +53,7 @@ impl StitchedModel {
             head,
             groups: Vec::new(),
             parameters,
-            regularised,
+            regulariser: pulled.then_some(Regulariser::FusionValues),
             drops_layers: false,
         })
     }
@@ -81,24 +79,6 @@ impl StitchedModel {
             (model.head, model.groups) = (own, Vec::new());
         }
         Ok(model)
-    }
-
-    /// What training adds to the loss: `0.01 · Σ ‖I − W_v‖²` over the value projections of a
-    /// fusion; `None` where there is nothing to pull. A scalar.
-    pub fn regularisation(&self) -> candle_core::Result<Option<Tensor>> {
-        if !self.regularised {
-            return Ok(None);
-        }
-        let mut sum: Option<Tensor> = None;
-        for (_, value) in self.parameters.iter().filter(|(slot, _)| slot.ends_with(VALUE)) {
-            let identity = Tensor::eye(value.dim(0)?, value.dtype(), value.device())?;
-            let own = (identity - value.as_tensor())?.sqr()?.sum_all()?;
-            sum = Some(match sum {
-                None => own,
-                Some(sum) => (sum + own)?,
-            });
-        }
-        sum.map(|sum| sum * REGULARISATION).transpose()
     }
 }
 

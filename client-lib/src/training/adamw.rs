@@ -59,6 +59,16 @@ impl Gradients {
         Ok(Self(gradients))
     }
 
+    /// The gradient of one slot, row-major.
+    pub fn get(&self, slot: &str) -> Option<&[f32]> {
+        self.0.get(slot).map(Vec::as_slice)
+    }
+
+    #[cfg(test)]
+    pub(super) const fn new(gradients: BTreeMap<String, Vec<f32>>) -> Self {
+        Self(gradients)
+    }
+
     /// Takes the gradients of the parameters that the step has used. The others, and what the
     /// optimiser remembers of them, stay as they are.
     pub fn collect_used<'p>(

@@ -30,19 +30,21 @@ pub struct History {
     pub losses: Vec<f32>,
     /// In the order of their steps.
     pub evaluations: Vec<Evaluation>,
+    /// Steps before which no checkpoint is kept: it is not yet what was asked for.
+    pub kept_from: u64,
 }
 
 impl History {
-    /// The index of the best evaluation; the earlier of equals.
+    /// The index of the best evaluation among those that may be kept; the earlier of equals.
     pub fn best(&self, selection: Selection) -> Option<usize> {
-        let scores: Vec<f64> = self.evaluations.iter().map(|e| e.score(selection)).collect();
-        let mut best = None;
-        for (index, score) in scores.iter().enumerate() {
-            if best.is_none_or(|best: usize| *score > scores[best]) {
-                best = Some(index);
+        let mut best: Option<(usize, f64)> = None;
+        for (index, evaluation) in self.evaluations.iter().enumerate() {
+            let score = evaluation.score(selection);
+            if evaluation.step >= self.kept_from && best.is_none_or(|(_, best)| score > best) {
+                best = Some((index, score));
             }
         }
-        best
+        best.map(|(index, _)| index)
     }
 
     /// Evaluations since the best one.
@@ -62,9 +64,12 @@ mod tests {
             (0..10).for_each(|i| confusion.add(0, u32::from(i >= right)));
             Evaluation { step: right, loss: 0.0, confusion }
         };
-        let history = History { losses: vec![], evaluations: [3, 7, 7, 6].map(evaluation).to_vec() };
+        let evaluations = [3, 7, 7, 6].map(evaluation).to_vec();
+        let history = History { losses: vec![], evaluations, kept_from: 0 };
         assert_eq!(history.best(Selection::Accuracy), Some(1));
         assert_eq!(history.since_best(Selection::Accuracy), 2);
+        let none_of_them = History { kept_from: 8, ..history };
+        assert_eq!(none_of_them.best(Selection::Accuracy), None);
         assert_eq!(History::default().best(Selection::Accuracy), None);
     }
 }

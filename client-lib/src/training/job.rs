@@ -26,6 +26,7 @@ use super::{
 use crate::{
     backbones::Backbone,
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
+    methods::saved_form,
     text::{TextEncoder, Tokens},
 };
 
@@ -150,10 +151,11 @@ impl TrainingJob {
         });
         let format = layout::native_format(&self.method);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;
+        let saved = saved_form(&self.method);
         let subject = Subject {
             architecture: config.architecture,
             shape: &config.shape,
-            method: &self.method,
+            method: &saved,
             head: Some(&head),
             name: self.facts.name.name.as_str(),
             prefixed: true,

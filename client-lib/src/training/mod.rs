@@ -32,6 +32,8 @@ mod options;
 mod output;
 mod probe;
 mod random;
+mod rank_allocation;
+mod rank_budget;
 pub mod report;
 pub mod schedule;
 mod session;

@@ -62,16 +62,19 @@ impl HyperParameters {
     pub fn defaults(method: &Method) -> Self {
         let learning_rate = match method {
             Method::Lora(_)
-            | Method::AdaLora(_)
             | Method::Loha(_)
-            | Method::Lokr(_)
             | Method::Oft(_)
             | Method::Boft(_)
             | Method::Prefix(_)
             | Method::Reft(_) => 2e-3,
             // The gate has to leave zero before anything else has a gradient.
             Method::LlamaAdapter(_) => 9e-3,
+            // Products of three small numbers: what one of them gets is scaled by the other two. On
+            // MiniLM-L6 and half the movie reviews LoKr gets 0.73 right at 2e-3, 0.82 at this.
+            Method::AdaLora(_) | Method::Lokr(_) => 1e-2,
             // Few numbers that start far from where they are needed.
+            // The network that makes the prompt bears no more.
+            Method::Prompt(config) if config.encoder_hidden_size.is_some() => 1e-3,
             Method::Ia3(_) | Method::Vera(_) | Method::Prompt(_) => 1e-2,
             // The values start as the identity and what they mix is trained already.
             Method::Composition(_) => 5e-4,

@@ -9,7 +9,7 @@ use std::{
 use hub_schemas::{
     Digest, Manifest,
     manifest::{MANIFEST_FILE, Metric, TrainingRecipe},
-    method::Method,
+    method::{Method, PromptConfig},
 };
 use serde_json::{Map, json};
 
@@ -26,6 +26,7 @@ use crate::checkpoint::{
     AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, SlotData, assemble_manifest,
     model_card, note_members, write_adapter,
 };
+use crate::methods::finished;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -78,7 +79,9 @@ impl PreparedJob {
 
     fn write(&self, output: &Output, trained: &Trained) -> Result<FinishedJob, TrainingError> {
         let staging = output.stage()?;
-        let slots = (trained.best.iter().chain(&trained.frozen))
+        let tensors = trained.best.clone().into_iter().chain(trained.frozen.clone()).collect();
+        let (method, tensors) = finished(&self.job.method, tensors, &self.backbone.config().shape)?;
+        let slots = (tensors.iter())
             .map(|(slot, tensor)| {
                 let values = tensor.flatten_all()?.to_vec1::<f32>()?;
                 Ok((slot.clone(), SlotData::from_f32(tensor.dims().to_vec(), &values)))
@@ -88,7 +91,7 @@ impl PreparedJob {
             &staging,
             &AdapterToWrite {
                 format: self.format,
-                method: &self.job.method,
+                method: &method,
                 head: Some(&self.head),
                 labels: self.labels.names(),
                 name: self.tensor_name(),
@@ -125,7 +128,7 @@ impl PreparedJob {
         write(&staging.join(CARD_FILE), model_card(&draft).as_bytes())?;
         let mut manifest = assemble_manifest(&folder, &self.base, facts)?;
         // The files hold no dropout: only the manifest can say what training used.
-        manifest.method = self.job.method.clone();
+        manifest.method = method;
         manifest.head = Some(self.head.clone());
         let bytes = manifest
             .validate()
@@ -148,6 +151,9 @@ impl PreparedJob {
         let mut hyper_parameters = self.job.options.record(&plan);
         if self.job.validation.is_none() {
             hyper_parameters.insert("validation_share".to_owned(), json!(self.job.options.validation_share));
+        }
+        if let Method::Prompt(PromptConfig { encoder_hidden_size: Some(width), .. }) = self.job.method {
+            hyper_parameters.insert("encoder_hidden_size".to_owned(), json!(width));
         }
         if matches!(self.job.method, Method::Hadamard(_)) {
             let head = self.job.options.of_head();

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use candle_core::{Device, Tensor};
-use hub_schemas::method::Method;
+use hub_schemas::method::{AdaLoraConfig, Method};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -53,6 +53,10 @@ impl PreparedJob {
         let stage = Stage::new(options, self.backbone.device(), self.identity(), &state_path, resume);
         match &self.job.method {
             Method::LastLayer => self.train_head(&self.fresh_model()?, stage, observer),
+            Method::AdaLora(config) => {
+                let stage = Stage { adalora: Some(config), ..stage };
+                self.train_whole(&self.fresh_model()?, stage, observer)
+            }
             Method::Hadamard(_) => self.train_after_head(output, stage, resume, observer),
             _ => self.train_whole(&self.fresh_model()?, stage, observer),
         }
@@ -135,6 +139,7 @@ pub(super) struct Stage<'a> {
     identity: Map<String, Value>,
     state_path: &'a Path,
     resume: bool,
+    adalora: Option<&'a AdaLoraConfig>,
 }
 
 impl<'a> Stage<'a> {
@@ -145,7 +150,7 @@ impl<'a> Stage<'a> {
         state_path: &'a Path,
         resume: bool,
     ) -> Self {
-        Self { options, device, identity, state_path, resume }
+        Self { options, device, identity, state_path, resume, adalora: None }
     }
 
     fn saved(&self) -> Result<Option<RunState>, TrainingError> {
@@ -170,8 +175,8 @@ impl<'a> Stage<'a> {
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
         let saved = self.saved()?;
-        let Self { options, device, identity, state_path, .. } = self;
-        let run = Run { learner, training, validation, options, device, identity, state_path };
+        let Self { options, device, identity, state_path, adalora, .. } = self;
+        let run = Run { learner, training, validation, options, adalora, device, identity, state_path };
         let (best, history) = match run.train(saved, observer)? {
             Outcome::Finished { best, history } => (best, history),
             Outcome::Interrupted { step, total } => return Ok(Err((step, total))),

@@ -40,6 +40,8 @@ pub struct RunState {
     pub best: BTreeMap<String, Tensor>,
     /// What the optimiser remembers.
     pub moments: BTreeMap<String, Vec<f32>>,
+    /// What the choice of ranks remembers.
+    pub ranks: BTreeMap<String, Vec<f32>>,
     /// What was measured.
     pub history: History,
 }
@@ -78,8 +80,10 @@ impl RunState {
                 tensors.insert(format!("{prefix}/{slot}"), packed(tensor.dims().to_vec(), &values));
             }
         }
-        for (name, values) in &self.moments {
-            tensors.insert(format!("moments/{name}"), packed(vec![values.len()], values));
+        for (prefix, group) in [("moments", &self.moments), ("ranks", &self.ranks)] {
+            for (name, values) in group {
+                tensors.insert(format!("{prefix}/{name}"), packed(vec![values.len()], values));
+            }
         }
         let evaluation_losses: Vec<f32> = self.history.evaluations.iter().map(|e| e.loss).collect();
         for (name, values) in [("losses", &self.history.losses), ("evaluation_losses", &evaluation_losses)] {
@@ -140,13 +144,15 @@ impl RunState {
             .zip(evaluation_losses)
             .map(|((step, confusion), loss)| Evaluation { step, loss, confusion })
             .collect();
+        let flat = |group: Group| group.into_iter().map(|(name, (_, values))| (name, values)).collect();
         Ok(Self {
             identity: counters.identity,
             step: counters.step,
             parameters: tensors(take("parameters"))?,
             best: tensors(take("best"))?,
-            moments: take("moments").into_iter().map(|(name, (_, values))| (name, values)).collect(),
-            history: History { losses, evaluations },
+            moments: flat(take("moments")),
+            ranks: flat(take("ranks")),
+            history: History { losses, evaluations, kept_from: 0 },
         })
     }
 
@@ -190,7 +196,9 @@ mod tests {
             parameters: [("w".to_owned(), tensor(&[0.1, f32::MIN_POSITIVE]))].into(),
             best: [("w".to_owned(), tensor(&[0.3, -0.0]))].into(),
             moments: [("first.w".to_owned(), vec![1e-30, 2.0])].into(),
+            ranks: [("kept.w".to_owned(), vec![0.0, 1.0])].into(),
             history: History {
+                kept_from: 0,
                 losses: vec![0.123_456_79, 0.1],
                 evaluations: vec![Evaluation { step: 2, loss: 0.333_333_34, confusion }],
             },
@@ -210,6 +218,7 @@ mod tests {
         assert_eq!(bits(&before.parameters), bits(&after.parameters));
         assert_eq!(bits(&before.best), bits(&after.best));
         assert_eq!((before.moments, before.history), (after.moments, after.history));
+        assert_eq!(before.ranks, after.ranks);
         assert_eq!((before.step, before.identity), (after.step, after.identity));
     }
 

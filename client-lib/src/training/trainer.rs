@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use candle_core::{Device, Tensor};
+use hub_schemas::method::AdaLoraConfig;
 use serde_json::{Map, Value};
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
     measure::measure,
     observer::{TrainingEvent, TrainingObserver},
     options::{HyperParameters, Plan},
+    rank_allocation::RankAllocation,
     schedule::Schedule,
     state::RunState,
 };
@@ -35,6 +37,8 @@ pub struct Run<'a, L: Learner> {
     pub validation: &'a ExampleSet<L::Inputs>,
     /// How.
     pub options: &'a HyperParameters,
+    /// Whose ranks are chosen while training.
+    pub adalora: Option<&'a AdaLoraConfig>,
     /// Where batches are built.
     pub device: &'a Device,
     /// What kind of run it is, for whoever resumes it.
@@ -64,6 +68,7 @@ pub enum Outcome {
 
 struct Progress {
     optimiser: AdamW,
+    ranks: Option<RankAllocation>,
     step: u64,
     best: BTreeMap<String, Tensor>,
     history: History,
@@ -80,7 +85,7 @@ impl<L: Learner> Run<'_, L> {
     ) -> Result<Outcome, TrainingError> {
         let plan = self.options.plan(self.training.labels.len());
         let schedule = Schedule::new(self.options.learning_rate, self.options.warmup, plan.total);
-        let mut progress = self.begin(resumed, observer)?;
+        let mut progress = self.begin(resumed, plan.total, observer)?;
         while progress.step < plan.total && !self.is_out_of_patience(&progress.history) {
             self.step(&mut progress, &plan, &schedule, observer)?;
             let evaluated = progress.step.is_multiple_of(plan.between) || progress.step == plan.total;
@@ -102,22 +107,26 @@ impl<L: Learner> Run<'_, L> {
     fn begin(
         &self,
         resumed: Option<RunState>,
+        total: u64,
         observer: &mut dyn TrainingObserver,
     ) -> Result<Progress, TrainingError> {
+        let ranks = self.adalora.and_then(|config| RankAllocation::new(config, total));
+        let kept_from = ranks.as_ref().map_or(0, RankAllocation::settled_from);
         let config = AdamWConfig { weight_decay: self.options.weight_decay, ..AdamWConfig::default() };
         let Some(state) = resumed else {
             let optimiser = AdamW::new(config);
-            let (best, history) = (BTreeMap::new(), History::default());
-            return Ok(Progress { optimiser, step: 0, best, history, batches: None });
+            let (best, history) = (BTreeMap::new(), History { kept_from, ..History::default() });
+            return Ok(Progress { optimiser, ranks, step: 0, best, history, batches: None });
         };
         state.check_identity(self.state_path, &self.identity)?;
         self.learner.parameters().restore(&state.parameters)?;
         observer.on(&TrainingEvent::Resumed { step: state.step });
         Ok(Progress {
             optimiser: AdamW::restore(config, state.step, state.moments),
+            ranks: ranks.map(|ranks| ranks.restored(state.ranks)),
             step: state.step,
             best: state.best,
-            history: state.history,
+            history: History { kept_from, ..state.history },
             batches: None,
         })
     }
@@ -170,6 +179,9 @@ impl<L: Learner> Run<'_, L> {
         progress.optimiser.step(parameters.iter(), &gradients, rate)?;
         parameters.retract()?;
         progress.step += 1;
+        if let Some(ranks) = &mut progress.ranks {
+            ranks.after_step(progress.step, parameters, &gradients)?;
+        }
         progress.history.losses.push(value);
         let (step, total, examples) = (progress.step, plan.total, rows.len());
         observer.on(&TrainingEvent::Step { step, total, loss: value, rate, examples });
@@ -205,6 +217,7 @@ impl<L: Learner> Run<'_, L> {
             parameters: self.learner.parameters().snapshot()?,
             best: progress.best.clone(),
             moments: progress.optimiser.state(),
+            ranks: progress.ranks.as_ref().map(|ranks| ranks.state().clone()).unwrap_or_default(),
             history: progress.history.clone(),
         };
         state.save(self.state_path)

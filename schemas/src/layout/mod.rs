@@ -26,7 +26,7 @@ pub use slots::{Place, Slot, method_slots};
 use crate::{
     backbone::{Architecture, BackboneShape, SubLayer},
     head::Head,
-    method::{Method, VeraScaling},
+    method::{Method, PromptPlace, VeraScaling},
 };
 
 /// Whose file layout the weights have.
@@ -170,6 +170,7 @@ pub fn native_format(method: &Method) -> Format {
         | Method::Boft(_)
         | Method::Tokens(_)
         | Method::LlamaAdapter(_) => Format::Peft,
+        Method::Prompt(config) if config.place == PromptPlace::Words => Format::Peft,
         Method::Replace(config) if config.is_norms_only() => Format::Peft,
         Method::Replace(_) | Method::Hadamard(_) => Format::Hub,
         _ => Format::Adapters,

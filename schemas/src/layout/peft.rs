@@ -86,6 +86,9 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         Method::Prompt(config) if config.place != PromptPlace::Words => {
             refuse("a prompt behind the embedding block")
         }
+        Method::Prompt(config) if config.encoder_hidden_size.is_some() => {
+            refuse("the network of a prompt, which is folded into its tokens when training ends")
+        }
         Method::Prefix(config)
             if config.bottleneck_size.is_some()
                 || config.use_gating

@@ -110,7 +110,7 @@ fn every_other_method_has_as_many_parameters_as_in_the_python_libraries() {
     assert_eq!(counts(|_| prefix(30, Some(512), false)), (9_872_384, 2_572_544));
     assert_eq!(counts(|_| prefix(30, None, false)), (552_960, 138_240));
     let place = PromptPlace::AfterEmbeddings;
-    let prompt = PromptConfig { prompt_length: 10, place, init_range: 0.5, drops_token_types: false };
+    let prompt = PromptConfig::new(10, place);
     assert_eq!(counts(|_| Method::Prompt(prompt.clone())), (7_680, 3_840));
     assert_eq!(counts(|_| Method::Reft(ReftConfig::loreft(1))), (36_888, 9_228));
     assert_eq!(counts(|_| Method::LastLayer), (0, 0));

@@ -26,6 +26,9 @@ pub struct AdaLoraConfig {
     /// The linear layers that are updated.
     #[schema(value_type = Vec<String>)]
     pub targets: Targets,
+    /// Mean rank over all layers that training leaves; all of it when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_r: Option<usize>,
     /// Layers that kept fewer singular values than `init_r`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pruned: Vec<PrunedRank>,
@@ -67,6 +70,10 @@ impl MethodSpec for AdaLoraConfig {
         let positive = f64::MIN_POSITIVE..=f64::MAX;
         spec::within("lora_alpha", self.lora_alpha, positive, "it must be a positive number")?;
         spec::dropout("lora_dropout", self.lora_dropout)?;
+        if let Some(target_r) = self.target_r {
+            let expected = "training can't leave a higher rank than `init_r`";
+            spec::within("target_r", target_r, 1..=self.init_r, expected)?;
+        }
         spec::targets(&self.targets, shape, Module::is_linear, "AdaLoRA updates linear layers")?;
         for pruned in &self.pruned {
             spec::within(

@@ -1,6 +1,7 @@
 //! Prompt tuning: learned tokens.
 //!
-//! Lester et al., "The Power of Scale for Parameter-Efficient Prompt Tuning" (2021).
+//! Lester et al., "The Power of Scale for Parameter-Efficient Prompt Tuning" (2021). Through a
+//! network while they are trained: Liu et al., "GPT Understands, Too" (P-tuning, 2021).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,6 +25,17 @@ pub struct PromptConfig {
     /// Segments of the input are not looked at, as PEFT does when it extracts features.
     #[serde(default)]
     pub drops_token_types: bool,
+    /// Inner width of the network that makes the tokens while they are trained (PEFT's
+    /// `encoder_hidden_size`); a saved prompt has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder_hidden_size: Option<usize>,
+}
+
+impl PromptConfig {
+    /// Learned tokens with the defaults of the libraries.
+    pub const fn new(prompt_length: usize, place: PromptPlace) -> Self {
+        Self { prompt_length, place, init_range: 0.5, drops_token_types: false, encoder_hidden_size: None }
+    }
 }
 
 /// Where learned tokens join the input.
@@ -48,15 +60,31 @@ impl MethodSpec for PromptConfig {
     }
 
     fn summary(&self) -> String {
-        format!("prompt {}", self.prompt_length)
+        let through = self.encoder_hidden_size.map(|width| format!(" through {width}"));
+        format!("prompt {}{}", self.prompt_length, through.unwrap_or_default())
     }
 
     fn validate(&self, _shape: &BackboneShape) -> Result<(), MethodError> {
         spec::finite("init_range", self.init_range)?;
+        if let Some(width) = self.encoder_hidden_size {
+            let expected = "it must lie between 1 and 65536";
+            spec::within("encoder_hidden_size", width, 1..=1 << 16, expected)?;
+        }
         spec::within("prompt_length", self.prompt_length, 1..=1 << 16, "it must lie between 1 and 65536")
     }
 
     fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {
-        vec![Slot::new(Place::Shared, "prompt", &[self.prompt_length, shape.hidden_size])]
+        let (p, h) = (self.prompt_length, shape.hidden_size);
+        let slot = |part: &str, dims: &[usize]| Slot::new(Place::Shared, part, dims);
+        let Some(inner) = self.encoder_hidden_size else { return vec![slot("prompt", &[p, h])] };
+        vec![
+            slot("prompt.embedding", &[p, h]),
+            slot("prompt.first.weight", &[inner, h]),
+            slot("prompt.first.bias", &[inner]),
+            slot("prompt.second.weight", &[inner, inner]),
+            slot("prompt.second.bias", &[inner]),
+            slot("prompt.third.weight", &[h, inner]),
+            slot("prompt.third.bias", &[h]),
+        ]
     }
 }

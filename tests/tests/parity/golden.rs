@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use candle_core::{DType, Device};
 use hub_client::{
     backbones::Backbone,
-    checkpoint::{AdapterFolder, BaseFolder},
+    checkpoint::{AdapterFolder, BaseFolder, FusionFolder},
     composition::Composition,
     model::{Mode, Output, StitchedModel},
 };
@@ -24,6 +24,10 @@ fn backbone(dir: &Path, dtype: DType) -> Arc<Backbone> {
 
 /// Runs `composition` over adapters (name, phase) of a case in both precisions.
 fn check(case: &str, adapters: &[(&str, f64)], composition: &str) {
+    check_with_fusion(case, adapters, composition, false);
+}
+
+fn check_with_fusion(case: &str, adapters: &[(&str, f64)], composition: &str, is_fused: bool) {
     let golden = Golden::read();
     let dir = TempDir::new().expect("a folder");
     golden.write_base(&dir.path().join("base"));
@@ -38,9 +42,14 @@ fn check(case: &str, adapters: &[(&str, f64)], composition: &str) {
     let named: Vec<(String, &AdapterFolder)> =
         folders.iter().map(|(name, folder)| (name.clone(), folder)).collect();
     let composition: Composition = composition.parse().expect("an expression");
+    let mut fusions = Vec::new();
+    if is_fused {
+        golden.write_fusion(case, &dir.path().join("a,b"));
+        fusions.push(FusionFolder::open(&dir.path().join("a,b")).expect("the fusion opens"));
+    }
     for (dtype, bar) in [(DType::F64, DOUBLE), (DType::F32, SINGLE)] {
-        let model =
-            StitchedModel::compose(backbone(dir.path(), dtype), &named, &[], &composition).expect("composes");
+        let model = StitchedModel::compose(backbone(dir.path(), dtype), &named, &fusions, &composition)
+            .expect("composes");
         let output = run(&model, &golden);
         let worst = max_difference(&output.last_hidden_state, &golden.expected(case)).expect("compares");
         assert!(worst <= bar, "{case} in {dtype:?}: off by {worst:e}");
@@ -91,8 +100,36 @@ fn every_lora_equals_adapters() {
 }
 
 #[test]
-fn a_stack_of_bottlenecks_equals_adapters() {
-    check("Stack(a,b)", &[("a", 5.0), ("b", 9.0)], "Stack(a, b)");
+fn every_other_bottleneck_equals_adapters() {
+    for case in ["par_bn", "scaled_par_bn", "adapter_plus", "seq_bn_inv", "compacter", "compacter++"] {
+        check(case, &[("a", 5.0)], "a");
+    }
+}
+
+#[test]
+fn every_method_that_is_no_bottleneck_equals_adapters() {
+    for case in ["ia3", "prefix_tuning", "prefix_tuning_flat", "prompt_tuning", "noreft", "direft"] {
+        check(case, &[("a", 5.0)], "a");
+    }
+}
+
+#[test]
+fn every_union_equals_adapters() {
+    check("unipelt", &[("a", 5.0)], "a");
+    check("mam", &[("a", 5.0)], "a");
+}
+
+#[test]
+fn every_composition_equals_adapters() {
+    let both = [("a", 5.0), ("b", 9.0)];
+    check("Stack(a,b)", &both, "Stack(a, b)");
+    check("Stack(loraA,loraB)", &both, "Stack(a, b)");
+    check("Split(a,b,[2,3])", &both, "Split(a, b, splits=[2, 3])");
+    check("Average(a,b,[.25,.75])", &both, "Average(a, b, weights=[0.25, 0.75])");
+    check("BatchSplit(a,b,[1,1])", &both, "BatchSplit(a, b, batch_sizes=[1, 1])");
+    check("Parallel(a,b)", &both, "Parallel(a, b)");
+    check_with_fusion("Fuse(a,b)_static", &both, "Fuse(a, b)", true);
+    check_with_fusion("Fuse(a,b)_dynamic", &both, "Fuse(a, b)", true);
 }
 
 #[test]

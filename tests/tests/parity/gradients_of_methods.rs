@@ -106,7 +106,14 @@ fn of_products_of_products() {
         Method::Lokr(LokrConfig { r, alpha, targets, decompose_both, decompose_factor, patterns })
     };
     check_all([
-        Method::AdaLora(AdaLoraConfig { init_r: 3, lora_alpha, lora_dropout, targets: all_sites(), pruned }),
+        Method::AdaLora(AdaLoraConfig {
+            init_r: 3,
+            lora_alpha,
+            lora_dropout,
+            targets: all_sites(),
+            target_r: None,
+            pruned,
+        }),
         Method::Loha(LohaConfig { r, alpha, targets: all_sites(), patterns: Vec::new() }),
         lokr(false, None),
         lokr(false, Some(2)),
@@ -256,7 +263,7 @@ fn of_prefixes_and_prompts() {
     let apart = PrefixConfig { shared_gating: false, ..gated.clone() };
     let shifted = PrefixConfig { shifts_positions: true, drops_token_types: true, ..flat.clone() };
     check_all([flat, network, gated, apart, shifted].map(Method::Prefix));
-    let prompt = |place| PromptConfig { prompt_length: 2, place, init_range: 0.5, drops_token_types: false };
+    let prompt = |place| PromptConfig::new(2, place);
     check_all(
         [PromptPlace::AfterEmbeddings, PromptPlace::AfterFirstToken, PromptPlace::Words]
             .map(prompt)

@@ -198,6 +198,7 @@ fn every_method_trains_and_predicts() {
         "compacter++",
         "lora",
         "dora",
+        "adalora",
         "loha",
         "lokr",
         "vera",
@@ -207,6 +208,7 @@ fn every_method_trains_and_predicts() {
         "prefix",
         "prefix-flat",
         "prompt",
+        "p-tuning",
         "llama-adapter",
         "llama-adapter-heads",
         "loreft",
@@ -226,7 +228,7 @@ fn every_method_trains_and_predicts() {
         train.extend(["--name", &name, "--method", method, "--steps", "2", "--batch-size", "4"]);
         let sizes: &[&str] = match method {
             "adapter-plus" | "compacter" | "compacter++" => &["--reduction-factor", "2"],
-            "prefix" | "prefix-flat" | "prompt" | "mam" | "unipelt" => &["--prompt-length", "2"],
+            "prefix" | "prefix-flat" | "prompt" | "p-tuning" | "mam" | "unipelt" => &["--prompt-length", "2"],
             _ => &[],
         };
         train.extend(sizes);

@@ -6,8 +6,10 @@ use hub_client::{
     training::{Existing, TrainingError, Unobserved},
 };
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape},
-    method::{BottleneckConfig, HadamardConfig, LoraConfig, Method, ReftConfig, ReplaceConfig},
+    backbone::{Architecture, BackboneShape, LinearSite, Targets},
+    method::{
+        AdaLoraConfig, BottleneckConfig, HadamardConfig, LoraConfig, Method, ReftConfig, ReplaceConfig,
+    },
 };
 
 use super::world::{Watcher, World, files, train, train_watched};
@@ -24,6 +26,7 @@ fn a_resumed_run_ends_with_the_same_bytes() {
     for method in [
         Method::Bottleneck(BottleneckConfig::houlsby(4.0)),
         Method::Lora(LoraConfig::query_value(2, 4.0, 2)),
+        Method::AdaLora(adalora()),
         Method::Reft(ReftConfig { tied_weights: true, ..ReftConfig::loreft(2) }),
         Method::Replace(ReplaceConfig::full(Architecture::Bert, &shape(), false)),
         Method::LastLayer,
@@ -35,12 +38,20 @@ fn a_resumed_run_ends_with_the_same_bytes() {
         stop_after(&world, &method, "parts", Existing::Resume, 4);
         stop_after(&world, &method, "parts", Existing::Resume, 7);
         stop_after(&world, &method, "parts", Existing::Resume, 20);
+        stop_after(&world, &method, "parts", Existing::Resume, 80);
         let mut rest = world.job(method.clone(), "parts");
         rest.existing = Existing::Resume;
         let resumed = train(rest);
         assert_eq!(whole.digest, resumed.digest, "{}", method.summary());
         assert_eq!(files(&world.path("whole")), files(&world.path("parts")));
     }
+}
+
+/// All its states are met: 140 steps, of which the first 14 and the last 42 prune nothing.
+fn adalora() -> AdaLoraConfig {
+    let targets = Targets::everywhere(&[LinearSite::Query, LinearSite::Value], 2);
+    let (init_r, target_r) = (3, Some(2));
+    AdaLoraConfig { init_r, lora_alpha: 6.0, lora_dropout: 0.1, targets, target_r, pruned: Vec::new() }
 }
 
 /// The dimensions of the tests' backbone.

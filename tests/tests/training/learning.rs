@@ -11,8 +11,11 @@ use hub_client::{
     },
 };
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape},
-    method::{BottleneckConfig, HadamardConfig, LoraConfig, Method, ReftConfig, ReplaceConfig},
+    backbone::{Architecture, BackboneShape, LinearSite, Targets},
+    method::{
+        AdaLoraConfig, BottleneckConfig, HadamardConfig, LoraConfig, Method, PromptConfig, PromptPlace,
+        ReftConfig, ReplaceConfig,
+    },
 };
 
 use super::world::{Watcher, World, train, train_watched};
@@ -50,6 +53,39 @@ fn houlsby_bottlenecks_learn() {
 #[test]
 fn a_lora_learns() {
     learns(Method::Lora(LoraConfig::query_value(4, 8.0, 2)), 0.85);
+}
+
+#[test]
+fn an_adalora_learns_and_keeps_as_many_singular_values_as_it_may() {
+    let targets = Targets::everywhere(&[LinearSite::Query, LinearSite::Value], 2);
+    let config = AdaLoraConfig {
+        init_r: 6,
+        lora_alpha: 12.0,
+        lora_dropout: 0.0,
+        targets: targets.clone(),
+        target_r: Some(4),
+        pruned: Vec::new(),
+    };
+    learns(Method::AdaLora(config.clone()), 0.8);
+    let world = World::new();
+    let finished = train(world.job(Method::AdaLora(config), "out"));
+    let Method::AdaLora(found) = &finished.manifest.method else { panic!("{:?}", finished.manifest.method) };
+    assert_eq!(targets.iter().map(|module| found.rank(module)).sum::<usize>(), 4 * 4, "{found:?}");
+    let folder = AdapterFolder::open(&world.path("out")).expect("opens");
+    let slots = folder.read_slots(&shape()).expect("reads");
+    for module in targets.iter() {
+        let values = &slots[&format!("{module}.ada_e")];
+        assert_eq!(values.shape, [found.rank(module), 1]);
+    }
+}
+
+#[test]
+fn a_prompt_learns_through_a_network_that_is_not_saved() {
+    let config = PromptConfig { encoder_hidden_size: Some(16), ..PromptConfig::new(4, PromptPlace::Words) };
+    learns(Method::Prompt(config.clone()), 0.75);
+    let world = World::new();
+    let finished = train(world.job(Method::Prompt(config), "out"));
+    assert_eq!(finished.manifest.method, Method::Prompt(PromptConfig::new(4, PromptPlace::Words)));
 }
 
 fn shape() -> BackboneShape {

@@ -4,9 +4,9 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, Targets},
     layout::prompt_join,
     method::{
-        BoftConfig, BottleneckConfig, Dora, HadamardConfig, Ia3Config, LlamaAdapterConfig, LohaConfig,
-        LokrConfig, LoraConfig, Method, OftBlocks, OftConfig, PrefixConfig, PromptConfig, PromptGate,
-        PromptPlace, ReftConfig, ReplaceConfig, Scaling, UnionConfig, VeraConfig, VeraScaling,
+        AdaLoraConfig, BoftConfig, BottleneckConfig, Dora, HadamardConfig, Ia3Config, LlamaAdapterConfig,
+        LohaConfig, LokrConfig, LoraConfig, Method, OftBlocks, OftConfig, PrefixConfig, PromptConfig,
+        PromptGate, PromptPlace, ReftConfig, ReplaceConfig, Scaling, UnionConfig, VeraConfig, VeraScaling,
     },
 };
 
@@ -37,11 +37,19 @@ const BOTTLENECKS: &[MethodName] = &[
     M::Unipelt,
 ];
 const RANKED: &[MethodName] =
-    &[M::Lora, M::Dora, M::Loha, M::Lokr, M::Vera, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
-const SCALED: &[MethodName] = &[M::Lora, M::Dora, M::Loha, M::Lokr];
-const TARGETED: &[MethodName] = &[M::Lora, M::Dora, M::Loha, M::Lokr, M::Vera, M::Oft, M::Boft];
-const PROMPTED: &[MethodName] =
-    &[M::Prefix, M::PrefixFlat, M::Prompt, M::LlamaAdapter, M::LlamaAdapterHeads, M::Mam, M::Unipelt];
+    &[M::Lora, M::Dora, M::AdaLora, M::Loha, M::Lokr, M::Vera, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
+const SCALED: &[MethodName] = &[M::Lora, M::Dora, M::AdaLora, M::Loha, M::Lokr];
+const TARGETED: &[MethodName] = &[M::Lora, M::Dora, M::AdaLora, M::Loha, M::Lokr, M::Vera, M::Oft, M::Boft];
+const PROMPTED: &[MethodName] = &[
+    M::Prefix,
+    M::PrefixFlat,
+    M::Prompt,
+    M::PTuning,
+    M::LlamaAdapter,
+    M::LlamaAdapterHeads,
+    M::Mam,
+    M::Unipelt,
+];
 
 /// The configuration that `args` ask for on a backbone of this kind.
 pub(super) fn method(
@@ -64,6 +72,7 @@ pub(super) fn method(
         M::Dora => {
             Ok(Method::Lora(LoraConfig { dora: Some(Dora::Scaled), ..lora(args, architecture, shape) }))
         }
+        M::AdaLora => Ok(Method::AdaLora(adalora(args, architecture, shape))),
         M::Loha => {
             let (r, alpha, targets) = product(args, architecture, shape);
             Ok(Method::Loha(LohaConfig { r, alpha, targets, patterns: Vec::new() }))
@@ -83,11 +92,13 @@ pub(super) fn method(
         M::Ia3 => Ok(Method::Ia3(ia3(architecture, shape))),
         M::Prefix => Ok(Method::Prefix(prefix(args, 30, Some(512)))),
         M::PrefixFlat => Ok(Method::Prefix(prefix(args, 30, None))),
-        M::Prompt => Ok(Method::Prompt(PromptConfig {
-            prompt_length: args.prompt_length.unwrap_or(10),
-            place: PromptPlace::AfterEmbeddings,
-            init_range: 0.5,
-            drops_token_types: false,
+        M::Prompt => Ok(Method::Prompt(PromptConfig::new(
+            args.prompt_length.unwrap_or(10),
+            PromptPlace::AfterEmbeddings,
+        ))),
+        M::PTuning => Ok(Method::Prompt(PromptConfig {
+            encoder_hidden_size: Some(shape.hidden_size),
+            ..PromptConfig::new(args.prompt_length.unwrap_or(10), PromptPlace::Words)
         })),
         M::LlamaAdapter => {
             Ok(Method::LlamaAdapter(llama_adapter(args, PromptGate::Scalar, architecture, shape)))
@@ -167,6 +178,20 @@ fn llama_adapter(
 fn lora(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) -> LoraConfig {
     let rank = args.rank.unwrap_or(8);
     LoraConfig::on(rank, args.alpha.unwrap_or(2.0 * rank as f64), targets(args, architecture, shape))
+}
+
+/// Half as many singular values again as in the end are kept, as by PEFT's defaults.
+fn adalora(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) -> AdaLoraConfig {
+    let target_r = args.rank.unwrap_or(8);
+    let init_r = (target_r * 3).div_ceil(2);
+    AdaLoraConfig {
+        init_r,
+        lora_alpha: args.alpha.unwrap_or(2.0 * init_r as f64),
+        lora_dropout: 0.0,
+        targets: targets(args, architecture, shape),
+        target_r: Some(target_r),
+        pruned: Vec::new(),
+    }
 }
 
 /// Rank, alpha and layers of an update that is a product of products, by PEFT's defaults.

@@ -41,7 +41,7 @@ pub(super) fn parse_prompt(mut fields: Fields) -> Result<PromptConfig, Checkpoin
     };
     let prompt_length = fields.count("prompt_length")?.unwrap_or(10);
     fields.finish()?;
-    Ok(PromptConfig { prompt_length, place, init_range: 0.5, drops_token_types: false })
+    Ok(PromptConfig::new(prompt_length, place))
 }
 
 pub(super) fn prefix(config: &PrefixConfig) -> Value {

@@ -195,7 +195,9 @@ pub(super) fn render(
     for part in method.parts() {
         match part {
             Method::Lora(config) => own = Some(low_rank::render(architecture, config, num_layers)),
-            Method::AdaLora(config) => own = Some(products::render_adalora(architecture, config, num_layers)),
+            Method::AdaLora(config) => {
+                own = Some(products::render_adalora(architecture, config, num_layers, head.is_some()));
+            }
             Method::Loha(config) => own = Some(products::render_loha(architecture, config, num_layers)),
             Method::Lokr(config) => own = Some(products::render_lokr(architecture, config, num_layers)),
             Method::Vera(config) => own = Some(products::render_vera(architecture, config, num_layers)),

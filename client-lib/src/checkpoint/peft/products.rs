@@ -34,6 +34,7 @@ pub(super) fn adalora(fields: &mut Fields, file: &File<'_>) -> Result<Method, Ch
         lora_alpha: fields.number("lora_alpha")?.unwrap_or(8.0),
         lora_dropout: fields.number("lora_dropout")?.unwrap_or(0.0),
         targets,
+        target_r: None,
         pruned: pruned.into_iter().filter(|p| p.r != init_r).collect(),
     }))
 }
@@ -129,7 +130,13 @@ pub(super) fn vera(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
     }))
 }
 
-pub(super) fn render_adalora(architecture: Architecture, config: &AdaLoraConfig, num_layers: usize) -> Value {
+/// `prefixed`: whether the backbone is part of a model with a head.
+pub(super) fn render_adalora(
+    architecture: Architecture,
+    config: &AdaLoraConfig,
+    num_layers: usize,
+    prefixed: bool,
+) -> Value {
     let mut json = json!({
         "bias": "none",
         "fan_in_fan_out": false,
@@ -139,7 +146,7 @@ pub(super) fn render_adalora(architecture: Architecture, config: &AdaLoraConfig,
         "lora_dropout": config.lora_dropout,
         "peft_type": "ADALORA",
         "r": config.init_r,
-        "target_r": config.init_r,
+        "target_r": config.target_r.unwrap_or(config.init_r),
         "tfinal": 0,
         "tinit": 0,
         "total_step": 1,
@@ -151,7 +158,9 @@ pub(super) fn render_adalora(architecture: Architecture, config: &AdaLoraConfig,
             let r = config.rank(module);
             Value::from((0..config.init_r).map(|i| i < r).collect::<Vec<bool>>())
         };
-        let entry = |module: Module| (format!("{}.lora_E", architecture.module_path(module)), mask(module));
+        let model = if prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
+        let entry =
+            |module: Module| (format!("{model}{}.lora_E", architecture.module_path(module)), mask(module));
         json["rank_pattern"] = Value::Object(config.targets.iter().map(entry).collect());
     }
     json

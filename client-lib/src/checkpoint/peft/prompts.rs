@@ -47,7 +47,7 @@ pub(super) fn parse(
         })
     } else {
         let place = PromptPlace::Words;
-        Method::Prompt(PromptConfig { prompt_length: length, place, init_range: 0.5, drops_token_types })
+        Method::Prompt(PromptConfig { drops_token_types, ..PromptConfig::new(length, place) })
     })
 }
 

@@ -291,6 +291,7 @@ mod tests {
         let history = History {
             losses: vec![0.7, 0.5],
             evaluations: vec![Evaluation { step: 2, loss: 0.6, confusion: confusion.clone() }],
+            kept_from: 0,
         };
         Report {
             title: "ada/mood 0.1.0",
