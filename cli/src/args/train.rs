@@ -224,6 +224,9 @@ pub(crate) struct MethodArgs {
     /// Adapter method
     #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
     pub(crate) method: MethodName,
+    /// The method with all its fields, from a manifest.json, its `method`, or a configuration of `adapters`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "fuse", "reduction_factor", "rank", "alpha", "targets", "prompt_length"])]
+    pub(crate) method_file: Option<PathBuf>,
     /// Hidden size divided by bottleneck size (bottlenecks) [default: 16, or the method's own]
     #[arg(long, value_name = "FACTOR")]
     pub(crate) reduction_factor: Option<f64>,

@@ -17,6 +17,7 @@ mod fields;
 mod folder;
 mod heads;
 mod hub;
+mod method_file;
 mod peft;
 mod pickle;
 mod publishable;
@@ -34,6 +35,7 @@ pub use error::CheckpointError;
 pub use folder::{AdapterFolder, read_bounded};
 #[cfg(feature = "stitch")]
 pub(crate) use heads::base_head;
+pub use method_file::read_method;
 pub use pickle::PickleError;
 pub use publishable::{writable_format, write_publishable};
 pub use weights::{SlotData, TensorFile};

@@ -61,11 +61,7 @@ impl HyperParameters {
     /// scaled by `alpha / r`, so it bears a higher rate than a bottleneck.
     pub fn defaults(method: &Method) -> Self {
         let learning_rate = match method {
-            Method::Lora(_)
-            | Method::Loha(_)
-            | Method::Oft(_)
-            | Method::Prefix(_)
-            | Method::Reft(_) => 2e-3,
+            Method::Lora(_) | Method::Loha(_) | Method::Oft(_) | Method::Prefix(_) | Method::Reft(_) => 2e-3,
             // The gate has to leave zero before anything else has a gradient.
             Method::LlamaAdapter(_) => 9e-3,
             // What they move starts small or is multiplied by what does. On MiniLM-L6 and half the

@@ -238,3 +238,63 @@ fn every_method_trains_and_predicts() {
         assert!(code == 0 && stdout.contains('\t'), "{method}: {stdout}{stderr}");
     }
 }
+
+#[test]
+fn a_method_with_fields_of_its_own_is_trained_from_a_file() {
+    let world = World::new();
+    // What `adapters` calls a configuration.
+    let config = r#"{"mh_adapter": true, "output_adapter": true, "reduction_factor": {"0": 2, "default": 4},
+        "non_linearity": "gelu_new", "ln_after": true, "scaling": "channel", "leave_out": []}"#;
+    std::fs::write(world.path("method.json"), config).expect("writes");
+    let train = |config: &str, out: &str, name: &str| {
+        let mut args = vec!["train", "--base", "tiny-bert", "--data", "reviews.csv", "--output", out];
+        args.extend(["--name", name, "--method-file", config, "--steps", "2", "--batch-size", "4"]);
+        world.run(&args)
+    };
+    let (code, _, stderr) = train("method.json", "first", "local/first");
+    assert_eq!(code, 0, "{stderr}");
+    // The same method once more, from what the first run says of itself.
+    let (code, _, stderr) = train("first/manifest.json", "second", "local/second");
+    assert_eq!(code, 0, "{stderr}");
+    let method = |folder: &str| -> serde_json::Value {
+        let bytes = std::fs::read(world.path(folder).join("manifest.json")).expect("reads");
+        serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON")["method"].clone()
+    };
+    assert_eq!(method("first"), method("second"));
+    assert_eq!(method("first")["scaling"], "channel", "{}", method("first"));
+}
+
+#[test]
+fn a_method_file_with_a_field_that_nobody_reads_is_refused() {
+    let world = World::new();
+    let refused = |config: &str| {
+        std::fs::write(world.path("method.json"), config).expect("writes");
+        let (code, _, stderr) = world.run(&[
+            "train",
+            "--base",
+            "tiny-bert",
+            "--data",
+            "reviews.csv",
+            "--output",
+            "out",
+            "--method-file",
+            "method.json",
+        ]);
+        assert_eq!(code, 1, "{stderr}");
+        stderr.lines().next().unwrap_or_default().to_owned()
+    };
+    let messages = [
+        refused(r#"{"type": "prompt", "prompt_length": 4, "place": "words", "prompt_lenght": 5}"#),
+        refused(
+            r#"{"mh_adapter": true, "output_adapter": true, "reduction_factor": 4, "non_linearity": "relu", "warp": 9}"#,
+        ),
+        refused(r#"{"peft_type": "LORA", "r": 8}"#),
+        refused("[]"),
+    ];
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    error: `method.json`: `prompt_lenght` is no field of the method `prompt`
+    error: `method.json`: `warp` is 9, which this version does not know
+    error: `method.json`: `peft_type` can't be read here: only with the weights does a PEFT configuration say which layers it means; pull the adapter and give its `manifest.json`
+    error: `method.json` is not valid JSON: invalid type: sequence, expected a map at line 1 column 0
+    ");
+}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use hub_client::{
-    checkpoint::BaseFolder,
+    checkpoint::{BaseFolder, read_method},
     training::{Existing, Facts, FusedMember, HyperParameters, Selection, TrainingJob, fuse},
 };
 use hub_schemas::{
@@ -30,7 +30,9 @@ pub(super) fn resolve(
 ) -> anyhow::Result<TrainingJob> {
     let folder = BaseFolder::open(&base)?;
     let (architecture, shape) = (folder.config().architecture, folder.config().shape);
-    let method = if members.is_empty() {
+    let method = if let Some(file) = &args.method.method_file {
+        read_method(file, architecture, &shape)?
+    } else if members.is_empty() {
         method(&args.method, architecture, &shape)?
     } else {
         let config = match args.fuse.fusion {
