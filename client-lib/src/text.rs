@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
 
-use crate::backbones::{Batch, HeadInputs};
+use crate::{
+    backbones::{Batch, HeadInputs},
+    checkpoint::{gguf_at, gguf_tokenizer},
+};
 
 /// File name of a backbone's tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
@@ -90,6 +93,24 @@ impl Tokens {
     }
 }
 
+/// The tokenizer's file in a backbone's folder, and its content. Without such a file beside it a GGUF
+/// file is asked for its own.
+fn tokenizer_json(folder: &Path) -> Result<(PathBuf, Vec<u8>), TextError> {
+    let unreadable = |path: &Path, reason: String| TextError::Unreadable { path: path.to_owned(), reason };
+    let gguf = gguf_at(folder);
+    let folder = gguf.as_deref().and_then(Path::parent).unwrap_or(folder);
+    let path = folder.join(TOKENIZER_FILE);
+    match (std::fs::read(&path), gguf) {
+        (Ok(bytes), _) => Ok((path, bytes)),
+        (Err(e), Some(gguf)) if e.kind() == std::io::ErrorKind::NotFound => {
+            let bytes = gguf_tokenizer(&gguf).map_err(|e| unreadable(&gguf, e.to_string()))?;
+            Ok((gguf, bytes))
+        }
+        (Err(e), None) if e.kind() == std::io::ErrorKind::NotFound => Err(TextError::Missing { path }),
+        (Err(e), _) => Err(unreadable(&path, e.to_string())),
+    }
+}
+
 /// Encodes texts for one backbone.
 #[derive(Debug, Clone)]
 pub struct TextEncoder {
@@ -102,11 +123,7 @@ impl TextEncoder {
     /// Reads the tokenizer in `folder`, for a backbone with `vocab_size` embeddings;
     /// texts are cut at `max_length` tokens, special ones included.
     pub fn open(folder: &Path, vocab_size: usize, max_length: usize) -> Result<Self, TextError> {
-        let path = folder.join(TOKENIZER_FILE);
-        let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => TextError::Missing { path: path.clone() },
-            _ => TextError::Unreadable { path: path.clone(), reason: e.to_string() },
-        })?;
+        let (path, bytes) = tokenizer_json(folder)?;
         let mut tokenizer = Tokenizer::from_bytes(bytes)
             .map_err(|e| TextError::Unreadable { path, reason: e.to_string() })?;
         let tokens = tokenizer.get_vocab_size(true);

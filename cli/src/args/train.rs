@@ -242,12 +242,12 @@ pub(crate) struct MethodArgs {
     /// Number of learned tokens (prompt) or keys (prefix) [default: 10 and 30]
     #[arg(long, value_name = "N")]
     pub(crate) prompt_length: Option<usize>,
-    /// What the head reads [default: mean for last-layer and hadamard, pooler for the others]
+    /// What the head reads [default: mean for last-layer and hadamard; else the pooler, or the last token in decoders]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) pooling: Option<PoolingName>,
-    /// Linear layers of the head
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) head_layers: usize,
+    /// Linear layers of the head [default: 1; where PEFT is to load it, those of the architecture's own head]
+    #[arg(long, value_name = "N")]
+    pub(crate) head_layers: Option<usize>,
 }
 
 /// The configurations of a fusion by the names people use.

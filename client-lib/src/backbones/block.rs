@@ -164,13 +164,13 @@ impl Block {
     }
 
     /// The frozen tensor of a module of this block; `part` is `weight` or `bias`.
-    pub(super) fn tensor(&self, module: Module, part: &str) -> Option<&Tensor> {
-        match (module, part) {
-            (Module::Linear { site, .. }, "weight") => Some(self.at(site).ok()?.weight()),
-            (Module::Linear { site, .. }, "bias") => self.at(site).ok()?.bias(),
-            (Module::Norm { sublayer, .. }, part) => self.norm(sublayer).tensor(part),
+    pub(super) fn tensor(&self, module: Module, part: &str) -> Result<Option<Tensor>> {
+        Ok(match (module, part) {
+            (Module::Linear { site, .. }, "weight") => Some(self.at(site)?.weight()?),
+            (Module::Linear { site, .. }, "bias") => self.at(site)?.bias().cloned(),
+            (Module::Norm { sublayer, .. }, part) => self.norm(sublayer).tensor(part).cloned(),
             _ => None,
-        }
+        })
     }
 
     fn at(&self, site: LinearSite) -> Result<&Linear> {

@@ -23,9 +23,14 @@ impl Linear {
         Self { frozen: self.frozen.clone(), weight: weight.cloned(), bias: bias.cloned() }
     }
 
-    /// The weight, `[out, in]`.
-    pub fn weight(&self) -> &Tensor {
-        self.weight.as_ref().unwrap_or(self.frozen.weight())
+    /// The weight, `[out, in]`; restored where it is quantised.
+    pub fn weight(&self) -> Result<Tensor> {
+        self.weight.as_ref().map_or_else(|| self.frozen.weight(), |weight| Ok(weight.clone()))
+    }
+
+    /// Number of outputs.
+    pub fn outputs(&self) -> Result<usize> {
+        Ok(self.frozen.dims()?.0)
     }
 
     /// The bias, `[out]`.

@@ -135,19 +135,24 @@ impl Backbone {
             Some((module.parse::<Module>().ok()?, part))
         };
         let found = match whole.or_else(part) {
-            Some((Module::Embedding(Table::Word), "")) => Some(&self.word),
-            Some((Module::Embedding(Table::Position), "")) => self.position.as_ref(),
-            Some((Module::Embedding(Table::TokenType), "")) => self.token_type.as_ref(),
-            Some((Module::EmbeddingNorm, part)) => self.norm.as_ref().and_then(|norm| norm.tensor(part)),
-            Some((Module::FinalNorm, part)) => self.final_norm.as_ref().and_then(|norm| norm.tensor(part)),
-            Some((Module::Pooler, "weight")) => self.pooler.as_ref().map(Linear::weight),
-            Some((Module::Pooler, "bias")) => self.pooler.as_ref().and_then(Linear::bias),
-            Some((module, part)) => {
-                module.layer().and_then(|layer| self.blocks.get(layer)?.tensor(module, part))
+            Some((Module::Embedding(Table::Word), "")) => Some(self.word.clone()),
+            Some((Module::Embedding(Table::Position), "")) => self.position.clone(),
+            Some((Module::Embedding(Table::TokenType), "")) => self.token_type.clone(),
+            Some((Module::EmbeddingNorm, part)) => {
+                self.norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }
+            Some((Module::FinalNorm, part)) => {
+                self.final_norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
+            }
+            Some((Module::Pooler, "weight")) => self.pooler.as_ref().map(Linear::weight).transpose()?,
+            Some((Module::Pooler, "bias")) => self.pooler.as_ref().and_then(Linear::bias).cloned(),
+            Some((module, part)) => match module.layer().and_then(|layer| self.blocks.get(layer)) {
+                Some(block) => block.tensor(module, part)?,
+                None => None,
+            },
             None => None,
         };
-        found.map(Tensor::copy).transpose()
+        found.map(|tensor| tensor.copy()).transpose()
     }
 
     /// Runs embeddings and blocks.

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::Linear;
 use crate::{
     architectures::{NormKind, TransformerConfig},
-    checkpoint::{BaseFolder, SlotData},
+    checkpoint::{BaseFolder, Blocks, SlotData},
     ops::{FrozenLinear, Norm},
 };
 
@@ -33,6 +33,15 @@ impl Weights<'_> {
         tensor(&data, self.device)?.to_dtype(self.dtype).map(Some)
     }
 
+    /// The tensor with this canonical name as it is stored, where that is quantised.
+    fn blocks(&self, canonical: &str) -> Result<Option<Blocks>> {
+        // Restoring rows is written for the CPU; elsewhere the numbers are kept.
+        let Some((file, info)) = self.folder.tensor(canonical).filter(|_| self.device.is_cpu()) else {
+            return Ok(None);
+        };
+        self.folder.files()[file].blocks(info).map_err(candle_core::Error::wrap)
+    }
+
     /// A tensor outside the backbone by its name on disk.
     pub(super) fn extra(&self, name: &str) -> Result<Option<Tensor>> {
         let Some((file, info)) = self.folder.extra_tensor(name) else { return Ok(None) };
@@ -50,7 +59,12 @@ impl Weights<'_> {
 
     /// A linear layer with this canonical name, its weight as `[out, in]`.
     pub(super) fn linear(&self, canonical: &str, config: &TransformerConfig, bias: bool) -> Result<Linear> {
-        let weight = self.get(&format!("{canonical}.weight"))?;
+        let name = format!("{canonical}.weight");
+        if let Some(blocks) = self.blocks(&name)? {
+            let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
+            return FrozenLinear::quantised(blocks, bias, self.dtype).map(Linear::frozen);
+        }
+        let weight = self.get(&name)?;
         let weight = if config.architecture.transposes_weights() { weight.t()? } else { weight };
         let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
         FrozenLinear::new(weight, bias).map(Linear::frozen)

@@ -12,7 +12,7 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, TensorFile, folder::read_json, weights::is_pickled};
+use super::{CheckpointError, TensorFile, folder::read_json, gguf, gguf::gguf_at, weights::is_pickled};
 use crate::architectures::{BackboneTensor, TransformerConfig};
 
 const SINGLE: &str = "model.safetensors";
@@ -32,8 +32,11 @@ pub struct BaseFolder {
 }
 
 impl BaseFolder {
-    /// Opens a folder in Hugging Face layout and checks that every tensor is there.
+    /// Opens a folder in Hugging Face layout, or a GGUF file, and checks that every tensor is there.
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
+        if let Some(file) = gguf_at(dir) {
+            return Self::open_gguf(&file);
+        }
         if !dir.is_dir() {
             return Err(CheckpointError::NoFolder(dir.to_owned()));
         }
@@ -50,7 +53,24 @@ impl BaseFolder {
         Ok(Self { path: dir.to_owned(), config, json, files, places, prefix })
     }
 
-    /// The folder.
+    /// A GGUF file says of itself what a folder would say.
+    fn open_gguf(path: &Path) -> Result<Self, CheckpointError> {
+        let opened =
+            gguf::open(path).map_err(|source| CheckpointError::Gguf { path: path.to_owned(), source })?;
+        let config = TransformerConfig::from_json(&opened.config)
+            .map_err(|source| CheckpointError::Config { path: path.to_owned(), source })?;
+        let files = vec![TensorFile::of_gguf(path, opened.header, opened.stored)];
+        let prefix = find_prefix(&config, &files);
+        let places = place(&config, &files, &prefix, path)?;
+        Ok(Self { path: path.to_owned(), config, json: opened.config, files, places, prefix })
+    }
+
+    /// Whether the weights are quantised: in a GGUF file.
+    pub fn is_quantised(&self) -> bool {
+        self.path.is_file()
+    }
+
+    /// The folder, or the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -123,7 +143,8 @@ impl BaseFolder {
         };
         let from_folder = || {
             let folder = self.path.canonicalize().ok()?;
-            Some(folder.file_name()?.to_string_lossy().into_owned())
+            let name = if self.is_quantised() { folder.file_stem() } else { folder.file_name() };
+            Some(name?.to_string_lossy().into_owned())
         };
         from_cache.or_else(from_config).or_else(from_folder).unwrap_or_else(|| "backbone".to_owned())
     }

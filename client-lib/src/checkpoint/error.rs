@@ -11,7 +11,7 @@ use hub_schemas::{
     path::PathError,
 };
 
-use super::PickleError;
+use super::{PickleError, gguf::GgufError};
 use crate::architectures::ConfigError;
 
 /// Why a backbone or adapter folder can't be used. Every variant names the file.
@@ -116,6 +116,14 @@ pub enum CheckpointError {
         path: PathBuf,
         /// Why.
         source: HeaderError,
+    },
+    /// A GGUF file can't be used.
+    #[error("`{path}` can't be used: {source}")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: GgufError,
     },
     /// A weights file does not fit the configuration.
     #[error("`{folder}` can't be loaded: {source}")]

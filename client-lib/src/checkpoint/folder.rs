@@ -13,9 +13,9 @@ use hub_schemas::{
     head::Head,
     layout::{
         self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, HUB_CONFIG, ModelClass,
-        Subject, WeightsFile,
+        Place, Subject, WeightsFile,
     },
-    manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
+    manifest::{BaseModel, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
 };
 use serde_json::{Map, Value};
@@ -90,6 +90,9 @@ impl AdapterFolder {
         };
         let mut folder = Self::parsed(dir, parsed);
         if let Some(manifest) = manifest {
+            if folder.may_be_for(&manifest.base) {
+                folder.architecture = manifest.base.architecture;
+            }
             folder.agree_with(&manifest)?;
             folder.check_meaning(&manifest)?;
             folder.check_integrity(&manifest)?;
@@ -100,6 +103,16 @@ impl AdapterFolder {
             folder.manifest = Some(manifest);
         }
         Ok(folder)
+    }
+
+    /// Whether nothing in PEFT's files speaks against this backbone's architecture: they do not
+    /// state one, and several have the same names.
+    fn may_be_for(&self, base: &BaseModel) -> bool {
+        let names_none =
+            |part: &Method| part.slots(&base.shape).iter().all(|slot| slot.place == Place::Shared);
+        self.format == Format::Peft
+            && (base.architecture.shares_modules(self.architecture, self.prefixed)
+                || self.method.parts().iter().all(names_none))
     }
 
     pub(super) fn parsed(dir: &Path, parsed: Parsed) -> Self {

@@ -15,6 +15,7 @@ mod convert;
 mod error;
 mod fields;
 mod folder;
+mod gguf;
 mod heads;
 mod hub;
 mod method_file;
@@ -33,6 +34,7 @@ pub use composition::{MEMBERS_FILE, note_members};
 pub use convert::convert;
 pub use error::CheckpointError;
 pub use folder::{AdapterFolder, read_bounded};
+pub use gguf::{BlockKind, Blocks, GgufError, gguf_at, gguf_tokenizer};
 #[cfg(feature = "stitch")]
 pub(crate) use heads::base_head;
 pub use method_file::read_method;

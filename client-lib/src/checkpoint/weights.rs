@@ -13,7 +13,7 @@ use std::{
 
 use hub_schemas::layout::{Dtype, TensorHeader, TensorInfo, TensorSpec, WeightsFile, header_len};
 
-use super::{CheckpointError, pickle};
+use super::{CheckpointError, gguf, pickle};
 
 /// Weights files of which the Python libraries also wrote a pickled kind: the names
 /// in `adapters` (`adapters/utils.py` of 1.3.0) and PEFT (`utils/constants.py` of 0.21.2).
@@ -74,6 +74,8 @@ pub struct TensorFile {
     pub header: TensorHeader,
     /// Tensors that do not lie row-major in the file, by their `start`. None in safetensors.
     views: BTreeMap<u64, pickle::View>,
+    /// Quantised tensors, by their `start`: in GGUF files only.
+    stored: BTreeMap<u64, gguf::Stored>,
 }
 
 impl TensorFile {
@@ -92,7 +94,20 @@ impl TensorFile {
         let needed = header_len(&first, file_len).map_err(header_error)?;
         file.take(needed - 8).read_to_end(&mut first).map_err(read())?;
         let header = TensorHeader::parse(&first, file_len).map_err(header_error)?;
-        Ok(Self { path: path.to_owned(), header, views: BTreeMap::new() })
+        Ok(Self { path: path.to_owned(), header, views: BTreeMap::new(), stored: BTreeMap::new() })
+    }
+
+    /// A GGUF file that was opened before.
+    pub(super) fn of_gguf(path: &Path, header: TensorHeader, stored: BTreeMap<u64, gguf::Stored>) -> Self {
+        Self { path: path.to_owned(), header, views: BTreeMap::new(), stored }
+    }
+
+    /// The weights as they lie in the file, where they are quantised.
+    pub fn blocks(&self, info: &TensorInfo) -> Result<Option<gguf::Blocks>, CheckpointError> {
+        let Some(stored) = self.stored.get(&info.start) else { return Ok(None) };
+        let mut bytes = Vec::with_capacity((info.end - info.start) as usize);
+        self.stream_raw(info, |piece| bytes.extend_from_slice(piece))?;
+        Ok(Some(stored.blocks(bytes)))
     }
 
     fn open_pickled(path: &Path) -> Result<Self, CheckpointError> {
@@ -100,7 +115,7 @@ impl TensorFile {
             pickle::PickleError::Io(source) => CheckpointError::read(path)(source),
             source => CheckpointError::Pickled { path: path.to_owned(), source },
         })?;
-        Ok(Self { path: path.to_owned(), header: table.header, views: table.views })
+        Ok(Self { path: path.to_owned(), header: table.header, views: table.views, stored: BTreeMap::new() })
     }
 
     /// Like [`open`](Self::open), with the names of the first library generation brought
@@ -122,12 +137,25 @@ impl TensorFile {
         &self.path
     }
 
-    /// Calls `take` with consecutive pieces of a tensor's bytes.
+    /// Calls `take` with consecutive pieces of a tensor's bytes: of the numbers that it stands
+    /// for, where it is quantised.
     pub(super) fn stream(
         &self,
         info: &TensorInfo,
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), CheckpointError> {
+        let Some(blocks) = self.blocks(info)? else { return self.stream_raw(info, take) };
+        let (rows, columns) = blocks.dims();
+        let mut row = vec![0.0; columns];
+        for index in 0..rows {
+            blocks.rows(index, &mut row);
+            let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+            take(&bytes);
+        }
+        Ok(())
+    }
+
+    fn stream_raw(&self, info: &TensorInfo, mut take: impl FnMut(&[u8])) -> Result<(), CheckpointError> {
         let read = || CheckpointError::read(&self.path);
         let mut file = File::open(&self.path).map_err(read())?;
         if let Some(view) = self.views.get(&info.start) {

@@ -243,7 +243,7 @@ fn join(parts: &[Option<Update>], xs: &[Tensor], at: &LinearInput<'_>) -> Result
     if !adds && !scales {
         return Ok(None);
     }
-    let outputs = at.linear.weight().dim(0)?;
+    let outputs = at.linear.outputs()?;
     let full = |(part, x): (&Option<Update>, &Tensor)| {
         let (rows, positions, _) = x.dims3()?;
         let shape = if adds { (rows, positions, outputs) } else { (rows, 1, outputs) };

@@ -8,7 +8,7 @@ use std::{
 use hub_schemas::{Digest, manifest::BaseModel};
 
 use super::{BaseError, FolderDigests};
-use crate::checkpoint::BaseFolder;
+use crate::checkpoint::{BaseFolder, gguf_at};
 
 /// A backbone on this machine.
 #[derive(Debug)]
@@ -35,7 +35,11 @@ pub struct BaseSearch {
 /// Whether `text` is meant as a path: it says so, or there is such a folder.
 pub fn looks_like_path(text: &str) -> bool {
     let path = Path::new(text);
-    path.is_absolute() || text.starts_with('.') || text.starts_with('~') || path.is_dir()
+    path.is_absolute()
+        || text.starts_with('.')
+        || text.starts_with('~')
+        || path.is_dir()
+        || gguf_at(path).is_some()
 }
 
 impl BaseSearch {
@@ -102,6 +106,7 @@ impl BaseSearch {
 fn is_backbone(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
     has("config.json") && (has("model.safetensors") || has("model.safetensors.index.json"))
+        || gguf_at(folder).is_some()
 }
 
 fn subfolders(folder: &Path) -> Vec<PathBuf> {

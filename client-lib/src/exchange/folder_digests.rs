@@ -73,9 +73,10 @@ impl FolderDigests {
 /// Name, size and time of every weights file, and of the configuration that says what is read from them.
 fn fingerprint(base: &BaseFolder) -> Option<Vec<(String, u64, u64)>> {
     let config = base.path().join("config.json");
+    let config = (!base.is_quantised()).then_some(config.as_path());
     let paths = base.files().iter().map(crate::checkpoint::TensorFile::path);
     paths
-        .chain([config.as_path()])
+        .chain(config)
         .map(|path| {
             let metadata = fs::metadata(path).ok()?;
             let since = metadata.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;

@@ -13,6 +13,12 @@ pub enum MergeError {
     /// There is nothing to merge.
     #[error("no adapter is given; merging takes at least one")]
     Empty,
+    /// Blocks of a few bits can't hold a sum.
+    #[error(
+        "`{}` holds quantised weights, which can't take up an update; run the adapter beside them, or bake it into \
+         the weights in full precision", .0.display()
+    )]
+    Quantised(PathBuf),
     /// A matrix's elements do not fill its shape.
     #[error("a matrix of {rows} x {cols} has {found} elements")]
     Elements {

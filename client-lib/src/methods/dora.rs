@@ -25,7 +25,7 @@ pub(super) struct Decomposed<'a> {
 pub(super) fn transform(dora: Dora, at: &LinearInput<'_>, parts: Decomposed<'_>) -> Result<Tensor> {
     let Decomposed { magnitude, update, factor, delta } = parts;
     let factor = if dora == Dora::Scaled { factor } else { 1.0 };
-    let updated = (at.linear.weight() + (update * factor)?)?;
+    let updated = (at.linear.weight()? + (update * factor)?)?;
     let scale = row_scale(magnitude, &updated)?;
     match dora {
         Dora::Unscaled => (at.linear.forward(at.x)? + delta)?.broadcast_mul(&scale),

@@ -82,7 +82,7 @@ impl Vera {
     fn delta(&self, layer: &Layer, at: &LinearInput<'_>, input: &Tensor) -> Result<Tensor> {
         let site = self.salt << 32 | 4 << 24 | layer.site;
         let x = at.context.mode.dropout(input, self.config.dropout, site)?;
-        let y = self.product(layer, &x, at.linear.weight())?;
+        let y = self.product(layer, &x, &at.linear.weight()?)?;
         match &layer.gate {
             Some(gate) => y.broadcast_mul(&gate.open(at.x, at.context)?),
             None => y * self.factor(),
@@ -107,7 +107,7 @@ impl Adapter for Vera {
     fn transform(&self, at: &LinearInput<'_>) -> Result<Option<Tensor>> {
         let Some(layer) = self.layers.get(&at.module) else { return Ok(None) };
         let Some((dora, magnitude)) = self.config.dora.zip(layer.magnitude.as_ref()) else { return Ok(None) };
-        let weight = at.linear.weight();
+        let weight = &at.linear.weight()?;
         let eye = Tensor::eye(weight.dim(1)?, weight.dtype(), weight.device())?;
         // The rows of ΔWᵀ are what the identity's rows become.
         let update = self.product(layer, &eye, weight)?.t()?;

@@ -1,9 +1,12 @@
 //! A linear layer whose weight never gets a gradient.
 //!
 //! `y = x Wᵀ + b`, backward `∂x = ∂y W` and nothing else: a third of the matrix
-//! products of candle's own backward are not done, and no weight gradient is kept.
+//! products of candle's own backward are not done, and no weight gradient is kept. The weight may
+//! be quantised: then a few rows at a time are restored, for the forward and again for the backward.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use std::sync::Arc;
+
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
 
 use super::{
     by_dtype,
@@ -12,13 +15,25 @@ use super::{
     matrix::{Matrix, Threads, multiply},
     slice_of, with_slice,
 };
+use crate::checkpoint::Blocks;
 
 /// Frozen `W [out, in]` and `b [out]`.
 #[derive(Debug, Clone)]
 pub struct FrozenLinear {
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
 }
+
+/// The numbers, or blocks of few bits that stand for them.
+#[derive(Debug, Clone)]
+enum Weight {
+    Dense(Tensor),
+    /// And the precision that they are restored in.
+    Blocks(Arc<Blocks>, DType),
+}
+
+/// Numbers that are restored from blocks at a time: few enough to stay in a cache.
+const TILE: usize = 1 << 16;
 
 impl FrozenLinear {
     /// Takes the tensors out of any graph they were part of.
@@ -28,20 +43,34 @@ impl FrozenLinear {
     )]
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         let (out, _) = weight.dims2()?;
-        if let Some(bias) = &bias {
-            bias.shape().dims1().and_then(|n| {
-                if n == out { Ok(()) } else { candle_core::bail!("a bias of {n} for {out} outputs") }
-            })?;
-        }
-        Ok(Self {
-            weight: weight.detach().contiguous()?,
-            bias: bias.map(|b| b.detach().contiguous()).transpose()?,
-        })
+        let bias = checked(bias, out)?;
+        Ok(Self { weight: Weight::Dense(weight.detach().contiguous()?), bias })
     }
 
-    /// The weight, `[out, in]`.
-    pub fn weight(&self) -> &Tensor {
-        &self.weight
+    /// A layer that keeps its weight quantised. What it computes is what the numbers that the
+    /// blocks stand for would give, restored row by row; so is its backward (`QLoRA`, Dettmers et
+    /// al. 2023).
+    pub fn quantised(blocks: Blocks, bias: Option<Tensor>, dtype: DType) -> Result<Self> {
+        let bias = checked(bias, blocks.dims().0)?;
+        Ok(Self { weight: Weight::Blocks(Arc::new(blocks), dtype), bias })
+    }
+
+    /// The weight, `[out, in]`; restored where it is quantised.
+    pub fn weight(&self) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Dense(weight) => Ok(weight.clone()),
+            Weight::Blocks(blocks, dtype) => {
+                Tensor::from_vec(blocks.to_vec(), blocks.dims(), &Device::Cpu)?.to_dtype(*dtype)
+            }
+        }
+    }
+
+    /// Outputs and inputs.
+    pub fn dims(&self) -> Result<(usize, usize)> {
+        match &self.weight {
+            Weight::Dense(weight) => weight.dims2(),
+            Weight::Blocks(blocks, _) => Ok(blocks.dims()),
+        }
     }
 
     /// The bias, `[out]`.
@@ -60,7 +89,8 @@ impl FrozenLinear {
         if is_fused(x) {
             return x.contiguous()?.apply_op1(Op(self.clone()));
         }
-        super::linear(x, &self.weight, self.bias.as_ref())
+        let weight = self.weight()?.to_device(x.device())?;
+        super::linear(x, &weight, self.bias.as_ref())
     }
 }
 
@@ -80,7 +110,7 @@ impl CustomOp1 for Op {
     }
 }
 
-pub(super) fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
+pub(super) fn storage_dtype(storage: &CpuStorage) -> DType {
     use candle_core::backend::BackendStorage as _;
     storage.dtype()
 }
@@ -91,7 +121,7 @@ fn forward<T: Element>(
     layout: &Layout,
 ) -> Result<(CpuStorage, Shape)> {
     let x = slice_of::<T>(storage, layout, "frozen-linear")?;
-    let (out, inputs) = layer.weight.dims2()?;
+    let (out, inputs) = layer.dims()?;
     let mut dims = layout.dims().to_vec();
     if dims.last() != Some(&inputs) {
         candle_core::bail!("frozen-linear: {inputs} inputs expected, the tensor is {dims:?}");
@@ -108,11 +138,21 @@ fn forward<T: Element>(
         }
         None => false,
     };
-    with_slice::<T, _>(&layer.weight, |w| {
-        let (x, w) = (Matrix::new(x, rows, inputs, inputs), Matrix::new(w, out, inputs, inputs));
-        multiply(&mut y, x, w.t(), T::one(), accumulate, Threads::All);
-        Ok(())
-    })?;
+    let x = Matrix::new(x, rows, inputs, inputs);
+    match &layer.weight {
+        Weight::Dense(weight) => with_slice::<T, _>(weight, |w| {
+            multiply(&mut y, x, Matrix::new(w, out, inputs, inputs).t(), T::one(), accumulate, Threads::All);
+            Ok(())
+        })?,
+        Weight::Blocks(blocks, _) => for_tiles::<T>(blocks, |first, w| {
+            let tile = w.len() / inputs.max(1);
+            let mut part = vec![T::zero(); rows * tile];
+            multiply(&mut part, x, Matrix::new(w, tile, inputs, inputs).t(), T::one(), false, Threads::All);
+            for (y, part) in y.chunks_exact_mut(out).zip(part.chunks_exact(tile)) {
+                y[first..first + tile].iter_mut().zip(part).for_each(|(y, part)| *y = *y + *part);
+            }
+        }),
+    }
     if let Some(last) = dims.last_mut() {
         *last = out;
     }
@@ -120,15 +160,49 @@ fn forward<T: Element>(
 }
 
 fn backward<T: Element>(layer: &FrozenLinear, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let (out, inputs) = layer.weight.dims2()?;
+    let (out, inputs) = layer.dims()?;
     let rows = grad.elem_count() / out.max(1);
     let mut dx = vec![T::zero(); rows * inputs];
-    with_slice::<T, _>(grad, |g| {
-        with_slice::<T, _>(&layer.weight, |w| {
+    with_slice::<T, _>(grad, |g| match &layer.weight {
+        Weight::Dense(weight) => with_slice::<T, _>(weight, |w| {
             let (g, w) = (Matrix::new(g, rows, out, out), Matrix::new(w, out, inputs, inputs));
             multiply(&mut dx, g, w, T::one(), false, Threads::All);
             Ok(())
-        })
+        }),
+        Weight::Blocks(blocks, _) => {
+            for_tiles::<T>(blocks, |first, w| {
+                let tile = w.len() / inputs.max(1);
+                let g = Matrix::new(&g[first.min(g.len())..], rows, tile, out);
+                multiply(&mut dx, g, Matrix::new(w, tile, inputs, inputs), T::one(), true, Threads::All);
+            });
+            Ok(())
+        }
     })?;
     Tensor::from_vec(dx, x.shape(), x.device())
+}
+
+/// Calls `take` with the number of a row and the restored numbers from there on, until all were
+/// restored once.
+fn for_tiles<T: Element>(blocks: &Blocks, mut take: impl FnMut(usize, &[T])) {
+    let (rows, columns) = blocks.dims();
+    let most = (TILE / columns.max(1)).max(1);
+    let mut single = vec![0.0; most * columns];
+    let mut tile = Vec::with_capacity(most * columns);
+    for first in (0..rows).step_by(most) {
+        let single = &mut single[..most.min(rows - first) * columns];
+        blocks.rows(first, single);
+        tile.clear();
+        tile.extend(single.iter().map(|&value| T::constant(f64::from(value))));
+        take(first, &tile);
+    }
+}
+
+/// The bias of a layer of `out` outputs, out of any graph.
+fn checked(bias: Option<Tensor>, out: usize) -> Result<Option<Tensor>> {
+    if let Some(bias) = &bias {
+        bias.shape().dims1().and_then(|n| {
+            if n == out { Ok(()) } else { candle_core::bail!("a bias of {n} for {out} outputs") }
+        })?;
+    }
+    bias.map(|b| b.detach().contiguous()).transpose()
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use candle_core::Device;
 use hub_schemas::{
     AdapterId, Version,
-    head::{ClassificationHead, Head, Pooling},
+    head::Head,
     label::{Language, License, TaskId},
     layout::{self, Format, Slot, Subject},
     manifest::{BaseModel, DataSource},
@@ -18,6 +18,7 @@ use super::{
     batching::{epoch_batches, padding_share},
     data::{ColumnOptions, DataFile, Example, LabelSet, Notice, split},
     fusion::{self, FusedMember},
+    head_choice::HeadChoice,
     learner::ExampleSet,
     observer::Preparation,
     options::HyperParameters,
@@ -49,10 +50,8 @@ pub struct TrainingJob {
     pub method: Method,
     /// The adapters that a composition fuses, which stay as they are; empty for other methods.
     pub members: Vec<FusedMember>,
-    /// What the head reads.
-    pub pooling: Pooling,
-    /// Linear layers of the head.
-    pub head_layers: usize,
+    /// What the head is like, as far as a person says.
+    pub head: HeadChoice,
     /// How to train.
     pub options: HyperParameters,
     /// Where the adapter will lie.
@@ -144,11 +143,7 @@ impl TrainingJob {
         let (labels, training, validation, test) = self.read_data(&mut notices)?;
         let folder = BaseFolder::open(&self.base)?;
         let config = folder.config().clone();
-        let head = Head::Classification(ClassificationHead {
-            layers: self.head_layers,
-            pooling: self.pooling,
-            ..ClassificationHead::flexible(labels.len())
-        });
+        let head = self.head.resolve(&self.method, &config, labels.len());
         let format = layout::native_format(&self.method);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;
         let saved = saved_form(&self.method);

@@ -298,3 +298,35 @@ fn a_method_file_with_a_field_that_nobody_reads_is_refused() {
     error: `method.json` is not valid JSON: invalid type: sequence, expected a map at line 1 column 0
     ");
 }
+
+#[test]
+fn a_lora_on_any_architecture_has_the_head_that_peft_loads() {
+    let world = World::new();
+    for base in ["roberta", "llama", "mistral", "gpt2"] {
+        let folder = hub_tests::golden::fixtures().join("methods/bases").join(base);
+        let (folder, out) = (folder.display().to_string(), format!("./{base}"));
+        // These backbones have no tokenizer; the tests' own fits their vocabularies.
+        let own = world.path(&format!("base-{base}"));
+        std::fs::create_dir(&own).expect("creates");
+        for item in std::fs::read_dir(&folder).expect("lists").flatten() {
+            std::fs::copy(item.path(), own.join(item.file_name())).expect("copies");
+        }
+        std::fs::write(own.join("tokenizer.json"), TOKENIZER).expect("writes");
+        let base = own.display().to_string();
+        for (method, flag, value) in [("lora", "--rank", "2"), ("p-tuning", "--prompt-length", "2")] {
+            let out = format!("{out}-{method}");
+            let mut train = vec!["train", "--base", &base, "--data", "reviews.csv", "--output", &out];
+            train.extend(["--name", "local/a", "--method", method, flag, value, "--steps", "2"]);
+            let (code, _, stderr) = world.run(&train);
+            assert_eq!(code, 0, "{base} {method}: {stderr}");
+            let (code, stdout, stderr) = world.run(&["run", &out, "--base", &base, "good film"]);
+            assert!(code == 0 && stdout.contains('\t'), "{base} {method}: {stdout}{stderr}");
+        }
+    }
+}
+
+/// Twenty words.
+const TOKENIZER: &str = r#"{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+    "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+    "model": {"type": "WordLevel", "unk_token": "<unk>", "vocab": {"<pad>": 0, "<unk>": 1, "good": 2, "film": 3, "awful": 4,
+        "boring": 5, "great": 6, "plot": 7, "music": 8, "a": 9, "the": 10, "and": 11}}}"#;

@@ -11,7 +11,7 @@ use std::{
 use hub_client::{
     Device,
     training::{
-        Existing, Facts, FinishedJob, HyperParameters, JobOutcome, TrainingEvent, TrainingJob,
+        Existing, Facts, FinishedJob, HeadChoice, HyperParameters, JobOutcome, TrainingEvent, TrainingJob,
         TrainingObserver, Unobserved, data::ColumnOptions,
     },
 };
@@ -92,8 +92,7 @@ impl World {
             columns: ColumnOptions::default(),
             method,
             members: Vec::new(),
-            pooling,
-            head_layers: 1,
+            head: HeadChoice { pooling: Some(pooling), layers: Some(1) },
             options,
             output: self.path(output),
             existing: Existing::Refuse,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hub_client::{
     checkpoint::{BaseFolder, read_method},
-    training::{Existing, Facts, FusedMember, HyperParameters, Selection, TrainingJob, fuse},
+    training::{Existing, Facts, FusedMember, HeadChoice, HyperParameters, Selection, TrainingJob, fuse},
 };
 use hub_schemas::{
     AdapterId,
@@ -48,15 +48,12 @@ pub(super) fn resolve(
     let facts = facts(args.facts, &output)?;
     let mut options = options(&args.steering, &method);
     options.validation_share = args.data.validation_share;
-    let pooling = match args.method.pooling {
-        Some(PoolingName::First) => Pooling::First,
-        Some(PoolingName::Last) => Pooling::Last,
-        Some(PoolingName::Mean) => Pooling::Mean,
-        // The head is trained on the frozen backbone, whose pooler served another task.
-        None if matches!(method, Method::LastLayer | Method::Hadamard(_)) => Pooling::Mean,
-        None if architecture.is_decoder() => Pooling::Last,
-        Some(PoolingName::Pooler) | None => Pooling::Pooler,
-    };
+    let pooling = args.method.pooling.map(|pooling| match pooling {
+        PoolingName::First => Pooling::First,
+        PoolingName::Last => Pooling::Last,
+        PoolingName::Mean => Pooling::Mean,
+        PoolingName::Pooler => Pooling::Pooler,
+    });
     let existing = match (args.resume, args.overwrite) {
         (true, _) => Existing::Resume,
         (false, true) => Existing::Overwrite,
@@ -71,8 +68,7 @@ pub(super) fn resolve(
         columns: columns(&args.data.columns),
         method,
         members,
-        pooling,
-        head_layers: args.method.head_layers,
+        head: HeadChoice { pooling, layers: args.method.head_layers },
         options,
         output,
         existing,

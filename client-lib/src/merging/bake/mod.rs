@@ -66,6 +66,9 @@ pub fn bake(
     adapters: &[BakedAdapter],
     out: &Path,
 ) -> Result<BakeReport, MergeError> {
+    if base.is_quantised() {
+        return Err(MergeError::Quantised(base.path().to_owned()));
+    }
     if Record::is_in(base.path()) {
         return Err(MergeError::AlreadyBaked(base.path().to_owned()));
     }
