@@ -17,3 +17,5 @@ mod heads;
 mod methods;
 #[path = "parity/minilm.rs"]
 mod minilm;
+#[path = "parity/quantised.rs"]
+mod quantised;

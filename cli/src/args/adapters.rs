@@ -31,9 +31,9 @@ pub(crate) struct PullArgs {
 #[derive(Debug, Args)]
 #[command(after_help = REFERENCE_HELP)]
 pub(crate) struct InfoArgs {
-    /// Which adapter
-    #[arg(value_name = "REF")]
-    pub(crate) reference: Reference,
+    /// Which adapter: a reference, or a folder
+    #[arg(value_name = "REF|DIR")]
+    pub(crate) adapter: String,
     /// Folder of the backbone in use: a bare word is resolved for it
     #[arg(long, value_name = "DIR")]
     pub(crate) base: Option<PathBuf>,

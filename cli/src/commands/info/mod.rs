@@ -1,8 +1,17 @@
-//! `hub info`: an adapter with its versions, and what the chosen version states.
+//! `hub info`: an adapter with its versions, and what the chosen version states; or what a folder does.
 
-use hub_client::{cache::Cache, exchange::Choice, registry::Purpose, registry::RegistryClient};
+mod folder;
+
+use std::path::Path;
+
+use hub_client::{
+    cache::Cache,
+    exchange::{Choice, looks_like_path},
+    registry::Purpose,
+    registry::RegistryClient,
+};
 use hub_schemas::{
-    Digest, Manifest,
+    Digest, Manifest, Reference,
     api::AdapterInfo,
     manifest::{CompositionRules, GatingMean, Semantics},
     method::Method,
@@ -27,11 +36,19 @@ struct Answer {
 
 /// Asks and prints.
 pub(crate) fn run(context: &Context, args: &InfoArgs) -> anyhow::Result<Exit> {
-    let (client, cache) = (context.client_unless_offline()?, context.cache());
-    let answer = context.block_on(async {
-        let choice = context.choose(client.as_ref(), &cache, &args.reference, args.base.as_deref()).await?;
-        ask(client.as_ref(), &cache, &choice).await
-    })?;
+    let answer = if looks_like_path(&args.adapter) {
+        match folder::read(context, Path::new(&args.adapter))? {
+            Some(answer) => answer,
+            None => return Ok(Exit::Success),
+        }
+    } else {
+        let reference: Reference = args.adapter.parse()?;
+        let (client, cache) = (context.client_unless_offline()?, context.cache());
+        context.block_on(async {
+            let choice = context.choose(client.as_ref(), &cache, &reference, args.base.as_deref()).await?;
+            ask(client.as_ref(), &cache, &choice).await
+        })?
+    };
     if context.printer.is_json() {
         context.printer.json(&answer)?;
         return Ok(Exit::Success);
