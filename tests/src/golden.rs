@@ -92,7 +92,9 @@ impl Golden {
                 }
             }
             if key.ends_with("scaling") {
-                values.iter_mut().for_each(|value| *value += 1.0);
+                for value in &mut values {
+                    *value += 1.0;
+                }
             }
             (key, shape, values)
         });

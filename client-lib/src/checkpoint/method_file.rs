@@ -38,7 +38,7 @@ pub fn read_method(
         }
     }
     let method = if json.contains_key("type") {
-        ours(path, json)?
+        ours(path, &json)?
     } else {
         let num_layers = shape.num_layers;
         Reading { path, version: Some(READ_AS), num_layers, in_union: false, architecture }.method(json)?
@@ -47,7 +47,7 @@ pub fn read_method(
     Ok(method)
 }
 
-fn ours(path: &Path, json: Map<String, Value>) -> Result<Method, CheckpointError> {
+fn ours(path: &Path, json: &Map<String, Value>) -> Result<Method, CheckpointError> {
     let wrong = |reason: String| CheckpointError::Json { path: path.to_owned(), reason };
     let method: Method =
         serde_json::from_value(Value::Object(json.clone())).map_err(|e| wrong(e.to_string()))?;

@@ -149,7 +149,7 @@ fn forward<T: Element>(
             let mut part = vec![T::zero(); rows * tile];
             multiply(&mut part, x, Matrix::new(w, tile, inputs, inputs).t(), T::one(), false, Threads::All);
             for (y, part) in y.chunks_exact_mut(out).zip(part.chunks_exact(tile)) {
-                y[first..first + tile].iter_mut().zip(part).for_each(|(y, part)| *y = *y + *part);
+                y[first..first + tile].iter_mut().zip(part).for_each(|(y, part)| *y += *part);
             }
         }),
     }

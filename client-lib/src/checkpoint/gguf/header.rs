@@ -1,6 +1,6 @@
 //! The table of contents: keys, then names, shapes, types and places of tensors.
 
-use std::{collections::BTreeMap, io::Read};
+use std::{collections::BTreeSet, io::Read};
 
 use super::{
     BlockKind, GgufError,
@@ -66,11 +66,11 @@ impl Header {
     }
 
     fn check_overlaps(&self) -> Result<(), GgufError> {
-        let mut names = BTreeMap::new();
+        let mut names = BTreeSet::new();
         let mut places: Vec<_> = self.tensors.iter().map(|t| (t.start, t.end, &t.name)).collect();
         places.sort();
         for entry in &self.tensors {
-            if names.insert(&entry.name, ()).is_some() {
+            if !names.insert(&entry.name) {
                 return Err(GgufError::Malformed(format!("two tensors are called `{}`", entry.name)));
             }
         }
