@@ -9,6 +9,9 @@ use super::{
     flag, fraction, only, optional_count, shown, tensor,
 };
 
+/// Norms of the queries and keys of every head, where there are any.
+const HEAD_NORMS: [&str; 2] = ["q_norm", "k_norm"];
+
 /// Mistral: LLaMA with other defaults, and with a window. Inputs longer than the window are
 /// refused: within it, it hides nothing.
 pub(super) fn mistral(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -58,6 +61,9 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         is_causal: true,
         window: None,
         attention_bias: flag(json, "attention_bias")?,
+        attention_output_bias: flag(json, "attention_bias")?,
+        normalises_heads: false,
+        embedding_scale: None,
         ffn_bias: flag(json, "mlp_bias")?,
         padding_id: json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(0) as u32,
         norm_eps: fraction(json, "rms_norm_eps", 1e-6)?,
@@ -128,6 +134,11 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
             if config.has_bias(site) {
                 tensors.push(named(module, "bias", &[outputs]));
             }
+        }
+        for part in HEAD_NORMS.iter().filter(|_| config.normalises_heads) {
+            let canonical = format!("layers.{layer}.{part}.weight");
+            let name = format!("layers.{layer}.self_attn.{part}.weight");
+            tensors.push(tensor(&canonical, &name, &[shape.head_width()]));
         }
         for sublayer in SubLayer::ALL {
             tensors.push(named(Module::Norm { layer, sublayer }, "weight", &[h]));

@@ -5,9 +5,11 @@
 //! digest without compiling any numerics.
 
 mod bert;
+mod gemma;
 mod gpt2;
 mod llama;
 mod parts;
+mod qwen;
 mod roberta;
 
 use hub_schemas::{
@@ -25,6 +27,8 @@ pub enum NormKind {
     Layer,
     /// RMS norm, without.
     Rms,
+    /// RMS norm whose gain is stored less one.
+    RmsFromOne,
 }
 
 /// Everything the generic transformer needs to know besides the weights.
@@ -44,8 +48,14 @@ pub struct TransformerConfig {
     pub is_causal: bool,
     /// How far back a token sees, itself among what it sees; `None` for all the way.
     pub window: Option<usize>,
-    /// Whether the attention's linear layers have biases.
+    /// Whether the layers for queries, keys and values have biases.
     pub attention_bias: bool,
+    /// Whether the attention's last layer has a bias.
+    pub attention_output_bias: bool,
+    /// Whether the queries and keys of every head are normalised before they are turned.
+    pub normalises_heads: bool,
+    /// What the word embeddings are multiplied with, learned tokens in front of them too.
+    pub embedding_scale: Option<f64>,
     /// Whether the feed-forward network's linear layers have biases.
     pub ffn_bias: bool,
     /// The token that fills shorter rows of a batch.
@@ -106,6 +116,9 @@ impl TransformerConfig {
             Architecture::Gpt2 => gpt2::config(json),
             Architecture::Llama => llama::config(json),
             Architecture::Mistral => llama::mistral(json),
+            Architecture::Qwen2 => qwen::qwen2(json),
+            Architecture::Qwen3 => qwen::qwen3(json),
+            Architecture::Gemma => gemma::config(json),
         }
     }
 
@@ -114,7 +127,11 @@ impl TransformerConfig {
         match self.architecture {
             Architecture::Bert | Architecture::Roberta | Architecture::XlmRoberta => bert::tensors(self),
             Architecture::Gpt2 => gpt2::tensors(self),
-            Architecture::Llama | Architecture::Mistral => llama::tensors(self),
+            Architecture::Llama
+            | Architecture::Mistral
+            | Architecture::Qwen2
+            | Architecture::Qwen3
+            | Architecture::Gemma => llama::tensors(self),
         }
     }
 
@@ -122,6 +139,7 @@ impl TransformerConfig {
     pub const fn has_bias(&self, site: LinearSite) -> bool {
         match site {
             LinearSite::FfnUp | LinearSite::FfnGate | LinearSite::FfnDown => self.ffn_bias,
+            LinearSite::AttentionOutput => self.attention_output_bias,
             _ => self.attention_bias,
         }
     }

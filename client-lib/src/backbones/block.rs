@@ -28,6 +28,8 @@ pub(super) struct Block {
     norm_order: NormOrder,
     attention_norm: Norm,
     ffn_norm: Norm,
+    /// Of the queries and of the keys of every head.
+    head_norms: Option<[Norm; 2]>,
 }
 
 /// What all blocks of a forward pass share.
@@ -57,6 +59,12 @@ impl Block {
             norm_order: config.norm_order,
             attention_norm: norm(SubLayer::Attention)?,
             ffn_norm: norm(SubLayer::Ffn)?,
+            head_norms: if config.normalises_heads {
+                let own = |part: &str| weights.norm(&format!("layers.{index}.{part}"), config);
+                Some([own("q_norm")?, own("k_norm")?])
+            } else {
+                None
+            },
         })
     }
 
@@ -87,6 +95,7 @@ impl Block {
         // Any of the three may have been forked for adapters in parallel.
         let rows = [&queries, &keys, &values].map(|t| t.dims()[0]).into_iter().max().unwrap_or(0);
         let turn = |x: &Tensor| pass.rotary.map_or_else(|| Ok(x.clone()), |rotary| rotary.forward(x));
+        let [queries, keys] = self.normalise_heads([queries, keys])?;
         let queries = turn(&queries)?;
         let keys_values = KeysValues {
             keys: repeat_rows(&turn(&keys)?, rows)?,
@@ -138,6 +147,17 @@ impl Block {
             output = (output + apart)?;
         }
         Ok(output)
+    }
+
+    /// Queries and keys with every head of theirs normalised, where the architecture does that.
+    fn normalise_heads(&self, [queries, keys]: [Tensor; 2]) -> Result<[Tensor; 2]> {
+        let Some([of_queries, of_keys]) = &self.head_norms else { return Ok([queries, keys]) };
+        let each = |x: &Tensor, heads: usize, norm: &Norm| {
+            let (b, t, width) = x.dims3()?;
+            norm.forward(&x.reshape((b, t, heads, width / heads))?)?.reshape((b, t, width))
+        };
+        let Attention { heads, kv_heads } = self.attention;
+        Ok([each(&queries, heads, of_queries)?, each(&keys, kv_heads, of_keys)?])
     }
 
     /// Queries, keys and values.

@@ -213,7 +213,10 @@ impl Backbone {
             candle_core::bail!("the input has {length} tokens; this backbone has {longest} positions");
         }
         context.lengthen(added)?;
-        let mut x = words;
+        let mut x = match self.config.embedding_scale {
+            Some(scale) => (words * scale)?,
+            None => words,
+        };
         if let Some(table) = &self.position {
             let positions = self.position_ids(batch, added, hooks.position_offset())?;
             x = x.broadcast_add(&self.lookup((Table::Position, table), &positions, hooks)?)?;

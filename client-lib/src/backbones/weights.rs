@@ -54,6 +54,7 @@ impl Weights<'_> {
         match config.norm_kind {
             NormKind::Layer => Norm::new(&weight, &self.get(&format!("{canonical}.bias"))?, config.norm_eps),
             NormKind::Rms => Norm::rms(&weight, config.norm_eps),
+            NormKind::RmsFromOne => Norm::rms_from_one(&weight, config.norm_eps),
         }
     }
 

@@ -16,7 +16,10 @@ const ROWS: usize = 32;
 #[derive(Debug, Clone)]
 pub struct Norm {
     kind: NormKind,
+    /// As the checkpoint stores it.
     weight: Tensor,
+    /// What rows are multiplied with.
+    gain: Tensor,
     /// Zeros in an RMS norm.
     bias: Tensor,
     eps: f64,
@@ -27,14 +30,21 @@ impl Norm {
     /// Takes the tensors out of any graph they were part of.
     pub fn new(weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Self> {
         let (weight, bias) = (weight.detach().contiguous()?, bias.detach().contiguous()?);
-        Ok(Self { kind: NormKind::Layer, weight, bias, eps, trained: false })
+        Ok(Self { kind: NormKind::Layer, gain: weight.clone(), weight, bias, eps, trained: false })
     }
 
     /// An RMS norm; takes the tensor out of any graph it was part of.
     pub fn rms(weight: &Tensor, eps: f64) -> Result<Self> {
         let weight = weight.detach().contiguous()?;
         let bias = weight.zeros_like()?;
-        Ok(Self { kind: NormKind::Rms, weight, bias, eps, trained: false })
+        Ok(Self { kind: NormKind::Rms, gain: weight.clone(), weight, bias, eps, trained: false })
+    }
+
+    /// The same with a gain that is stored less one, as in Gemma.
+    pub fn rms_from_one(weight: &Tensor, eps: f64) -> Result<Self> {
+        let weight = weight.detach().contiguous()?;
+        let bias = weight.zeros_like()?;
+        Ok(Self { kind: NormKind::RmsFromOne, gain: (&weight + 1.0)?, weight, bias, eps, trained: false })
     }
 
     /// The same with the trained copies that are given, which keep their graph.
@@ -42,6 +52,7 @@ impl Norm {
     pub fn replaced(&self, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Self {
         Self {
             kind: self.kind,
+            gain: self.gain.clone(),
             weight: weight.unwrap_or(&self.weight).clone(),
             bias: bias.unwrap_or(&self.bias).clone(),
             eps: self.eps,
@@ -70,11 +81,15 @@ impl Norm {
     pub(super) fn composed(&self, x: &Tensor) -> Result<Tensor> {
         match self.kind {
             NormKind::Layer => trainable_norm(x, &self.weight, &self.bias, self.eps),
-            NormKind::Rms => {
-                let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
-                x.broadcast_div(&(mean + self.eps)?.sqrt()?)?.broadcast_mul(&self.weight)
-            }
+            NormKind::Rms => self.rms_with(x, &self.weight),
+            // Not the kept gain: the weight may be a trained copy.
+            NormKind::RmsFromOne => self.rms_with(x, &(&self.weight + 1.0)?),
         }
+    }
+
+    fn rms_with(&self, x: &Tensor, gain: &Tensor) -> Result<Tensor> {
+        let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
+        x.broadcast_div(&(mean + self.eps)?.sqrt()?)?.broadcast_mul(gain)
     }
 
     /// Normalises `x + residual` without keeping the sum.
@@ -256,11 +271,11 @@ fn lanes<T: Element>(row: &[T], f: impl Fn(T) -> T) -> T {
 }
 
 fn with_affine<T: Element, R>(norm: &Norm, use_both: impl FnOnce(&[T], &[T]) -> Result<R>) -> Result<R> {
-    with_slice::<T, _>(&norm.weight, |gamma| with_slice::<T, _>(&norm.bias, |beta| use_both(gamma, beta)))
+    with_slice::<T, _>(&norm.gain, |gamma| with_slice::<T, _>(&norm.bias, |beta| use_both(gamma, beta)))
 }
 
 fn check_width(norm: &Norm, shape: &Shape, len: usize, other: Option<usize>) -> Result<()> {
-    let h = norm.weight.elem_count();
+    let h = norm.gain.elem_count();
     if shape.dims().last() != Some(&h) || other.is_some_and(|other| other != len) {
         candle_core::bail!(
             "layer-norm: width {h} expected, the tensor is {shape:?}, the residual has {other:?} elements"

@@ -22,19 +22,34 @@ pub enum Architecture {
     Llama,
     /// Mistral decoders (`model_type: mistral`): LLaMA whose tokens see no further back than a window.
     Mistral,
+    /// Qwen2 decoders (`model_type: qwen2`): LLaMA with biases on queries, keys and values.
+    Qwen2,
+    /// Qwen3 decoders (`model_type: qwen3`): LLaMA with norms on the queries and keys of every head.
+    Qwen3,
+    /// Gemma decoders (`model_type: gemma`): LLaMA with scaled embeddings and gains counted from one.
+    Gemma,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama` and `mistral`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3` and `gemma`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 6] =
-        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama, Self::Mistral];
+    pub const ALL: [Self; 9] = [
+        Self::Bert,
+        Self::Roberta,
+        Self::XlmRoberta,
+        Self::Gpt2,
+        Self::Llama,
+        Self::Mistral,
+        Self::Qwen2,
+        Self::Qwen3,
+        Self::Gemma,
+    ];
 
     /// The `model_type` of a Hugging Face `config.json`.
     pub const fn model_type(self) -> &'static str {
@@ -45,6 +60,9 @@ impl Architecture {
             Self::Gpt2 => "gpt2",
             Self::Llama => "llama",
             Self::Mistral => "mistral",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+            Self::Gemma => "gemma",
         }
     }
 
@@ -54,7 +72,7 @@ impl Architecture {
             Self::Bert => bert::MODEL_PREFIX,
             Self::Roberta | Self::XlmRoberta => roberta::MODEL_PREFIX,
             Self::Gpt2 => gpt2::MODEL_PREFIX,
-            Self::Llama | Self::Mistral => llama::MODEL_PREFIX,
+            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => llama::MODEL_PREFIX,
         }
     }
 
@@ -73,7 +91,9 @@ impl Architecture {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::module_path(module),
             Self::Gpt2 => gpt2::module_path(module),
-            Self::Llama | Self::Mistral => llama::module_path(module),
+            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
+                llama::module_path(module)
+            }
         }
     }
 
@@ -103,7 +123,9 @@ impl Architecture {
     /// What `adapters` means by `intermediate_lora` and `output_lora`: in LLaMA and Mistral its names are swapped.
     pub const fn adapters_ffn_sites(self) -> [LinearSite; 2] {
         match self {
-            Self::Llama | Self::Mistral => [LinearSite::FfnDown, LinearSite::FfnUp],
+            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
+                [LinearSite::FfnDown, LinearSite::FfnUp]
+            }
             _ => [LinearSite::FfnUp, LinearSite::FfnDown],
         }
     }
@@ -115,12 +137,12 @@ impl Architecture {
 
     /// Whether a language model's output table is the word embedding where `config.json` is silent.
     pub const fn ties_embeddings(self) -> bool {
-        !matches!(self, Self::Llama | Self::Mistral)
+        !matches!(self, Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3)
     }
 
     /// Whether positions are attended to from behind only.
     pub const fn is_decoder(self) -> bool {
-        matches!(self, Self::Gpt2 | Self::Llama | Self::Mistral)
+        matches!(self, Self::Gpt2 | Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma)
     }
 
     /// Whether the modules of another architecture have the same paths; with the model's
@@ -135,7 +157,9 @@ impl Architecture {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => format!("encoder.layer.{layer}"),
             Self::Gpt2 => format!("h.{layer}"),
-            Self::Llama | Self::Mistral => format!("layers.{layer}"),
+            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
+                format!("layers.{layer}")
+            }
         }
     }
 
@@ -157,7 +181,9 @@ impl Architecture {
                 format!("{}.attention.self", self.block_path(layer))
             }
             Self::Gpt2 => format!("{}.attn", self.block_path(layer)),
-            Self::Llama | Self::Mistral => format!("{}.self_attn", self.block_path(layer)),
+            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
+                format!("{}.self_attn", self.block_path(layer))
+            }
         }
     }
 
@@ -166,7 +192,9 @@ impl Architecture {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::sublayer_path(layer, sublayer),
             Self::Gpt2 => gpt2::sublayer_path(layer, sublayer),
-            Self::Llama | Self::Mistral => llama::sublayer_path(layer, sublayer),
+            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
+                llama::sublayer_path(layer, sublayer)
+            }
         }
     }
 
@@ -175,7 +203,7 @@ impl Architecture {
     pub const fn classifier_path(self) -> &'static str {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::CLASSIFIER,
-            Self::Gpt2 | Self::Llama | Self::Mistral => "score",
+            Self::Gpt2 | Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => "score",
         }
     }
 
@@ -188,6 +216,9 @@ impl Architecture {
             Self::Gpt2 => "GPT2ForSequenceClassification",
             Self::Llama => "LlamaForSequenceClassification",
             Self::Mistral => "MistralForSequenceClassification",
+            Self::Qwen2 => "Qwen2ForSequenceClassification",
+            Self::Qwen3 => "Qwen3ForSequenceClassification",
+            Self::Gemma => "GemmaForSequenceClassification",
         }
     }
 
@@ -200,6 +231,9 @@ impl Architecture {
             Self::Gpt2 => "GPT2AdapterModel",
             Self::Llama => "LlamaAdapterModel",
             Self::Mistral => "MistralAdapterModel",
+            Self::Qwen2 => "Qwen2AdapterModel",
+            Self::Qwen3 => "Qwen3AdapterModel",
+            Self::Gemma => "GemmaAdapterModel",
         }
     }
 }

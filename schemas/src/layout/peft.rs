@@ -29,14 +29,16 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
     Ok(vec![WeightsFile { path: PEFT_WEIGHTS, tensors }])
 }
 
-/// The trained copy of a bias whose layer PEFT has wrapped is called by the layer inside.
+/// The copy of a bias or table whose module PEFT has wrapped is called by the module inside.
 fn name_wrapped(tensors: &mut [TensorSpec]) {
     let changed: Vec<&TensorSpec> = tensors.iter().filter(|spec| !is_copy(spec)).collect();
     let is_wrapped = |path: &str| changed.iter().any(|spec| spec.disk.starts_with(path));
     let renamed: Vec<Option<String>> = (tensors.iter())
         .map(|spec| {
-            let path = spec.disk.strip_suffix("bias").filter(|_| is_copy(spec))?;
-            is_wrapped(path).then(|| format!("{path}base_layer.bias"))
+            let part =
+                ["bias", "weight"].into_iter().find(|part| spec.disk.ends_with(part) && is_copy(spec))?;
+            let path = spec.disk.strip_suffix(part)?;
+            is_wrapped(path).then(|| format!("{path}base_layer.{part}"))
         })
         .collect();
     for (spec, name) in tensors.iter_mut().zip(renamed) {

@@ -107,7 +107,7 @@ impl Case {
             };
             let bar = match (dtype, self.library.as_str(), self.base.as_str()) {
                 (DType::F64, "peft", _) => ROUNDED_BY_PEFT,
-                (DType::F64, _, "llama" | "mistral") => ROUNDED_BY_TRANSFORMERS,
+                (DType::F64, _, "llama" | "mistral" | "qwen2" | "qwen3" | "gemma") => ROUNDED_BY_TRANSFORMERS,
                 _ => bar,
             };
             let expected =

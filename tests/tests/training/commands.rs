@@ -302,7 +302,7 @@ fn a_method_file_with_a_field_that_nobody_reads_is_refused() {
 #[test]
 fn a_lora_on_any_architecture_has_the_head_that_peft_loads() {
     let world = World::new();
-    for base in ["roberta", "llama", "mistral", "gpt2"] {
+    for base in ["roberta", "llama", "mistral", "gpt2", "qwen2", "qwen3", "gemma"] {
         let folder = hub_tests::golden::fixtures().join("methods/bases").join(base);
         let (folder, out) = (folder.display().to_string(), format!("./{base}"));
         // These backbones have no tokenizer; the tests' own fits their vocabularies.
@@ -313,7 +313,13 @@ fn a_lora_on_any_architecture_has_the_head_that_peft_loads() {
         }
         std::fs::write(own.join("tokenizer.json"), TOKENIZER).expect("writes");
         let base = own.display().to_string();
-        for (method, flag, value) in [("lora", "--rank", "2"), ("p-tuning", "--prompt-length", "2")] {
+        for (method, flag, value) in [
+            ("lora", "--rank", "2"),
+            ("p-tuning", "--prompt-length", "2"),
+            ("layer-norm", "--seed", "1"),
+            ("bitfit", "--seed", "1"),
+            ("full", "--seed", "1"),
+        ] {
             let out = format!("{out}-{method}");
             let mut train = vec!["train", "--base", &base, "--data", "reviews.csv", "--output", &out];
             train.extend(["--name", "local/a", "--method", method, flag, value, "--steps", "2"]);

@@ -1,6 +1,9 @@
 //! From flags to a training job.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use hub_client::{
     checkpoint::{BaseFolder, read_method},
@@ -40,6 +43,15 @@ pub(super) fn resolve(
             FusionName::Static => FusionConfig::fixed(),
         };
         Method::Composition(fuse(&members, &shape, config)?)
+    };
+    let method = match method {
+        // An architecture's norms and layers may have no bias.
+        Method::Replace(config) => {
+            let tensors: BTreeSet<String> =
+                folder.config().tensors().into_iter().map(|tensor| tensor.canonical).collect();
+            Method::Replace(config.among(|name| tensors.contains(name)))
+        }
+        other => other,
     };
     if args.steering.adapter_drop && method == Method::LastLayer {
         return Err(UserError::new("`--adapter-drop` leaves adapters out, and `last-layer` has none").into());

@@ -20,9 +20,12 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
     let mut tensors = BTreeSet::new();
     for module in file.modules() {
         let at = format!("base_model.model.{}.ln_tuning_layers", file.path(module));
-        if has(&format!("{at}.weight")) {
-            tensors.extend(module.tensors());
-        }
+        // An RMS norm has no bias.
+        let parts = module.tensors().into_iter().filter(|tensor| {
+            let part = if tensor.ends_with(".bias") { "bias" } else { "weight" };
+            has(&format!("{at}.{part}"))
+        });
+        tensors.extend(parts);
     }
     if tensors.is_empty() {
         return Err(fields.wrong("peft_type", "is `LN_TUNING`, but the weights have no copy of any module"));

@@ -38,6 +38,9 @@ enum Family {
     Gpt2,
     Llama,
     Mistral,
+    Qwen2,
+    Qwen3,
+    Gemma,
 }
 
 /// A `transformers` class with a head, such as `BertForTokenClassification`.
@@ -97,8 +100,17 @@ impl HeadTask {
 }
 
 impl Family {
-    const ALL: [Self; 6] =
-        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama, Self::Mistral];
+    const ALL: [Self; 9] = [
+        Self::Bert,
+        Self::Roberta,
+        Self::XlmRoberta,
+        Self::Gpt2,
+        Self::Llama,
+        Self::Mistral,
+        Self::Qwen2,
+        Self::Qwen3,
+        Self::Gemma,
+    ];
 
     const fn word(self) -> &'static str {
         match self {
@@ -108,6 +120,9 @@ impl Family {
             Self::Gpt2 => "GPT2",
             Self::Llama => "Llama",
             Self::Mistral => "Mistral",
+            Self::Qwen2 => "Qwen2",
+            Self::Qwen3 => "Qwen3",
+            Self::Gemma => "Gemma",
         }
     }
 
@@ -119,6 +134,9 @@ impl Family {
             Architecture::Gpt2 => Self::Gpt2,
             Architecture::Llama => Self::Llama,
             Architecture::Mistral => Self::Mistral,
+            Architecture::Qwen2 => Self::Qwen2,
+            Architecture::Qwen3 => Self::Qwen3,
+            Architecture::Gemma => Self::Gemma,
         }
     }
 }
@@ -194,7 +212,12 @@ impl ModelClass {
         match self.family {
             Family::Bert => ClassificationHead::pooled(num_labels),
             Family::Roberta | Family::XlmRoberta => ClassificationHead::flexible(num_labels),
-            Family::Gpt2 | Family::Llama | Family::Mistral => ClassificationHead::last(num_labels),
+            Family::Gpt2
+            | Family::Llama
+            | Family::Mistral
+            | Family::Qwen2
+            | Family::Qwen3
+            | Family::Gemma => ClassificationHead::last(num_labels),
         }
     }
 
@@ -209,7 +232,10 @@ impl ModelClass {
 
     /// Whether the language model is nothing but a table behind the last norm.
     const fn is_decoder(self) -> bool {
-        matches!(self.family, Family::Gpt2 | Family::Llama | Family::Mistral)
+        matches!(
+            self.family,
+            Family::Gpt2 | Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Gemma
+        )
     }
 
     /// Whether `head` computes what this class's own head computes.
@@ -254,9 +280,31 @@ impl ModelClass {
         let (module, rest) = part.split_once('.').unwrap_or((part, ""));
         let plain = |path: &str| (format!("{path}.{rest}"), None);
         match (self.task, self.family, module) {
-            (HeadTask::CausalLm, Family::Gpt2 | Family::Llama | Family::Mistral, _) => plain("lm_head"),
-            (HeadTask::SequenceClassification, Family::Gpt2 | Family::Llama | Family::Mistral, _)
-            | (HeadTask::TokenClassification, Family::Llama | Family::Mistral, _) => plain("score"),
+            (
+                HeadTask::CausalLm,
+                Family::Gpt2
+                | Family::Llama
+                | Family::Mistral
+                | Family::Qwen2
+                | Family::Qwen3
+                | Family::Gemma,
+                _,
+            ) => plain("lm_head"),
+            (
+                HeadTask::SequenceClassification,
+                Family::Gpt2
+                | Family::Llama
+                | Family::Mistral
+                | Family::Qwen2
+                | Family::Qwen3
+                | Family::Gemma,
+                _,
+            )
+            | (
+                HeadTask::TokenClassification,
+                Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Gemma,
+                _,
+            ) => plain("score"),
             (HeadTask::MaskedLm | HeadTask::CausalLm, family, _) => language_model_names(family, part),
             (HeadTask::QuestionAnswering, ..) => plain("qa_outputs"),
             (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta, "0") => {
