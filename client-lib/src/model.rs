@@ -2,6 +2,7 @@
 
 mod explain;
 mod fuse;
+mod imported;
 mod regulariser;
 mod tasks;
 
@@ -82,6 +83,14 @@ pub enum ModelError {
         name: String,
         /// What it is.
         method: String,
+    },
+    /// The adapter means something else where it comes from.
+    #[error("`{}` can't be run as its own library runs it: {reason}", folder.display())]
+    Imported {
+        /// The adapter's folder.
+        folder: PathBuf,
+        /// Why not, and what helps.
+        reason: &'static str,
     },
     /// The head does not fit the backbone.
     #[error(transparent)]
@@ -397,6 +406,7 @@ fn load_members(
         check_architecture(backbone, folder)?;
         folder.method.validate(&shape)?;
         check_modules(backbone, &folder.method)?;
+        imported::check(backbone, composition, folder)?;
         check_copies(composition, name, &folder.method, &shape)?;
         let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
         let mean = gate_mean(folder);

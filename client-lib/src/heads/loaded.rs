@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use candle_core::Tensor;
 use hub_schemas::{
-    head::{Head, Pooling},
+    backbone::Architecture,
+    head::{Head, LanguageModelHead, Pooling},
     layout::{DECODER, Slot, head_slots},
 };
 
@@ -62,6 +63,7 @@ impl LoadedHead {
         {
             return Err(HeadLoadError::Untied(folder.path.clone()));
         }
+        let config = &in_model_class(config, folder, backbone);
         let head = PredictionHead::build(config, tensors)?;
         Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts: true }))
     }
@@ -119,4 +121,17 @@ pub fn tied_table(head: &Head, backbone: &Backbone) -> Option<(String, Tensor)> 
 fn check_pooler(backbone: &Backbone, head: &Head) -> Result<(), HeadLoadError> {
     let needed = head.pooling() == Some(Pooling::Pooler);
     if needed && !backbone.has_pooler() { Err(HeadLoadError::NoPooler) } else { Ok(()) }
+}
+
+/// A language model's head of a model class of `transformers` has the backbone's own activation,
+/// which no file of the head says.
+fn in_model_class(config: &Head, folder: &AdapterFolder, backbone: &Backbone) -> Head {
+    match config {
+        Head::MaskedLm(lm) if folder.head_class.is_some() && lm.activation.is_some() => {
+            let is_bert = backbone.config().architecture == Architecture::Bert;
+            let activation = if is_bert { Some(backbone.config().activation) } else { lm.activation };
+            Head::MaskedLm(LanguageModelHead { activation, ..lm.clone() })
+        }
+        _ => config.clone(),
+    }
 }

@@ -1,0 +1,66 @@
+//! What an imported adapter computes in its own library and would not compute here. It is refused
+//! rather than run as something else.
+
+use hub_schemas::{
+    head::{Head, Pooling},
+    layout::Format,
+    manifest::CompositionRules,
+    method::{Method, PromptPlace},
+};
+
+use super::ModelError;
+use crate::{backbones::Backbone, checkpoint::AdapterFolder, composition::Composition};
+
+/// Refuses a member that would compute something else than in the library that wrote it.
+pub(super) fn check(
+    backbone: &Backbone,
+    composition: &Composition,
+    folder: &AdapterFolder,
+) -> Result<(), ModelError> {
+    let of_adapters = folder.semantics().composition == Some(CompositionRules::Adapters);
+    let of_peft = folder.format == Format::Peft && folder.manifest.is_none();
+    let is_decoder = backbone.config().architecture.is_decoder();
+    let has = |wanted: &dyn Fn(&Method) -> bool| folder.method.parts().iter().any(|part| wanted(part));
+    let is_single = matches!(composition, Composition::Single(_));
+    let reason = if of_adapters && !is_single && has(&is_decomposed) {
+        "in a composition `adapters` scales all rows by the magnitudes of the last DoRA; run it alone"
+    } else if of_adapters && is_decoder && has(&|part| matches!(part, Method::Prefix(_))) {
+        "`adapters` saves prefixes of decoders, but its decoders do not read them; train it with `hub train` or PEFT"
+    } else if of_peft && is_decoder && reads_last_token(folder) && has(&is_prompt_of_peft) {
+        "under PEFT's prompts `transformers` classifies by the last position, be it padding; train it with `hub train`"
+    } else if of_peft && chooses(backbone) && has_one_output(folder) {
+        "the base model chooses among continuations, and nothing in the adapter says whether its classifier does too; \
+         give its `task_type`"
+    } else {
+        return Ok(());
+    };
+    Err(ModelError::Imported { folder: folder.path.clone(), reason })
+}
+
+fn is_decomposed(part: &Method) -> bool {
+    match part {
+        Method::Lora(config) => config.dora.is_some(),
+        Method::Vera(config) => config.dora.is_some(),
+        _ => false,
+    }
+}
+
+fn is_prompt_of_peft(part: &Method) -> bool {
+    matches!(part, Method::Prompt(config) if config.place == PromptPlace::Words)
+}
+
+fn reads_last_token(folder: &AdapterFolder) -> bool {
+    folder.head.as_ref().and_then(Head::pooling) == Some(Pooling::Last)
+}
+
+fn chooses(backbone: &Backbone) -> bool {
+    backbone.head().is_some_and(|own| matches!(own.head, Head::MultipleChoice(_)))
+}
+
+fn has_one_output(folder: &AdapterFolder) -> bool {
+    match &folder.head {
+        Some(Head::Regression(config)) => config.num_labels == 1,
+        Some(Head::Tagging(config)) => config.num_labels == 1,
+        _ => false,
+    }
+}
