@@ -249,6 +249,7 @@ mod tests {
                 token_types: 2,
                 num_kv_heads: None,
                 head_dim: None,
+                embedding_size: None,
             },
             positions: crate::architectures::Positions::Learned,
             norm_order: crate::architectures::NormOrder::Post,

@@ -4,7 +4,11 @@
 //! Free of candle, so that publishing can state a backbone's dimensions and
 //! digest without compiling any numerics.
 
+mod albert;
 mod bert;
+mod distilbert;
+mod electra;
+mod encoder_parts;
 mod gpt2;
 mod llama;
 mod parts;
@@ -16,6 +20,7 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
+pub use encoder_parts::EncoderParts;
 pub use parts::{NormOrder, Positions, Rope, RopeScaling};
 
 /// What a norm computes: the bias is part of the kind.
@@ -57,6 +62,8 @@ pub struct TransformerConfig {
     /// Probability with which the backbone was trained to drop attention: what a fusion
     /// takes over in training.
     pub attention_dropout: f64,
+    /// What only some encoders have.
+    pub encoder: EncoderParts,
 }
 
 /// Why a `config.json` can't be used.
@@ -106,13 +113,21 @@ impl TransformerConfig {
             Architecture::Gpt2 => gpt2::config(json),
             Architecture::Llama => llama::config(json),
             Architecture::Mistral => llama::mistral(json),
+            Architecture::Electra => electra::config(json),
+            Architecture::DistilBert => distilbert::config(json),
+            Architecture::Albert => albert::config(json),
         }
     }
 
     /// Every tensor of the backbone, in the order of computation.
     pub fn tensors(&self) -> Vec<BackboneTensor> {
         match self.architecture {
-            Architecture::Bert | Architecture::Roberta | Architecture::XlmRoberta => bert::tensors(self),
+            Architecture::Bert
+            | Architecture::Roberta
+            | Architecture::XlmRoberta
+            | Architecture::Electra
+            | Architecture::DistilBert
+            | Architecture::Albert => bert::tensors(self),
             Architecture::Gpt2 => gpt2::tensors(self),
             Architecture::Llama | Architecture::Mistral => llama::tensors(self),
         }

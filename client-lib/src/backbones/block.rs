@@ -26,6 +26,8 @@ pub(super) struct Block {
     widths: (usize, usize),
     activation: Activation,
     norm_order: NormOrder,
+    /// Whether adapters take the attention's input for its output, and the other way round.
+    residual_first: bool,
     attention_norm: Norm,
     ffn_norm: Norm,
 }
@@ -55,6 +57,7 @@ impl Block {
             widths: (shape.query_width(), shape.kv_width()),
             activation: config.activation,
             norm_order: config.norm_order,
+            residual_first: config.architecture.swaps_attention_residual(),
             attention_norm: norm(SubLayer::Attention)?,
             ffn_norm: norm(SubLayer::Ffn)?,
         })
@@ -212,11 +215,13 @@ impl Block {
             NormOrder::Post => Some(self.norm_with(sublayer, pass.hooks)),
             NormOrder::Pre => None,
         };
-        let residual = &repeat_rows(residual, z.dim(0)?)?;
+        let residual = repeat_rows(residual, z.dim(0)?)?;
+        // Of equal rank in the sum, but not to an adapter.
+        let (z, residual) = if self.residual_first && sublayer == SubLayer::Attention { (residual, z) } else { (z, residual) };
         let at = SubLayerInput {
             layer: self.index,
             sublayer,
-            residual,
+            residual: &residual,
             norm: norm.as_ref(),
             context: pass.context,
         };

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     architectures::{Positions, TransformerConfig},
     checkpoint::{BaseFolder, CheckpointError},
-    ops::{FrozenLinear, KeyMask, Norm, Rotary},
+    ops::{FrozenLinear, KeyMask, Norm, Rotary, activate},
 };
 
 /// Token ids with their masks, padded to one length.
@@ -46,6 +46,7 @@ pub struct Backbone {
     position: Option<Tensor>,
     token_type: Option<Tensor>,
     norm: Option<Norm>,
+    projection: Option<Linear>,
     blocks: Vec<Block>,
     final_norm: Option<Norm>,
     pooler: Option<Linear>,
@@ -75,12 +76,15 @@ impl Backbone {
             there.then(|| weights.norm(&module.to_string(), &config)).transpose()
         };
         let word = weights.get("embeddings.word")?;
+        let projection = Module::EmbeddingProjection.to_string();
+        let projection = config.shape.embedding_size.map(|_| weights.linear(&projection, &config, true));
         let head = BaseHead::load(folder, &weights, &word, pooler.is_some())?;
         Ok(Self {
             word,
             position: weights.optional("embeddings.position")?,
             token_type: weights.optional("embeddings.token_type")?,
             norm: norm(Module::EmbeddingNorm)?,
+            projection: projection.transpose()?,
             blocks: blocks.collect::<Result<_>>()?,
             final_norm: norm(Module::FinalNorm)?,
             head,
@@ -141,6 +145,12 @@ impl Backbone {
             Some((Module::EmbeddingNorm, part)) => {
                 self.norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }
+            Some((Module::EmbeddingProjection, "weight")) => {
+                self.projection.as_ref().map(Linear::weight).transpose()?
+            }
+            Some((Module::EmbeddingProjection, "bias")) => {
+                self.projection.as_ref().and_then(Linear::bias).cloned()
+            }
             Some((Module::FinalNorm, part)) => {
                 self.final_norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }
@@ -165,13 +175,15 @@ impl Backbone {
         let before = embedded.dim(1)?;
         let mut x = hooks.embeddings(embedded, &context)?;
         context.lengthen(x.dim(1)? - before)?;
-        let free = hooks.free_queries(context.prompt_tokens);
-        let mask = KeyMask::new(&context.attention_mask)?
-            .with_free_queries(free)
-            .with_causality(self.config.is_causal);
+        if let Some(linear) = &self.projection {
+            let module = Module::EmbeddingProjection;
+            x = hooks.linear(&LinearInput { module, x: &x, linear, context: &context })?;
+        }
+        let mask = self.key_mask(hooks, &context)?;
         let rotary = self.rotary(x.dim(1)?, hooks.position_offset());
         let pass = Pass { hooks, context: &context, rotary: rotary.as_ref() };
-        for block in &self.blocks {
+        for index in self.config.encoder.applied_blocks(self.blocks.len()) {
+            let block = &self.blocks[index];
             let rows = x.dim(0)?;
             x = block.forward(&x, &mask.repeat(rows)?, &pass)?;
         }
@@ -182,7 +194,7 @@ impl Backbone {
         Ok(Hidden { state: x, attention_mask })
     }
 
-    /// `tanh(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.
+    /// `φ(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.
     pub fn pool(&self, state: &Tensor, hooks: &dyn Hooks) -> Result<Option<Tensor>> {
         let Some(pooler) = &self.pooler else { return Ok(None) };
         let rows = state.dim(0)?;
@@ -190,7 +202,8 @@ impl Backbone {
         let attention_mask = Tensor::ones((rows, 1), DType::U32, state.device())?;
         let context = self.context(attention_mask, rows, Mode::Eval);
         let at = LinearInput { module: Module::Pooler, x: &first, linear: pooler, context: &context };
-        hooks.linear(&at)?.squeeze(1)?.tanh().map(Some)
+        let pooled = hooks.linear(&at)?.squeeze(1)?;
+        activate(&pooled, self.config.encoder.pooler_activation).map(Some)
     }
 
     /// Whether there is a pooler.
@@ -233,6 +246,18 @@ impl Backbone {
         }
     }
 
+    /// Which keys each query sees.
+    fn key_mask(&self, hooks: &dyn Hooks, context: &Context) -> Result<KeyMask> {
+        let architecture = self.config.architecture;
+        let mask = KeyMask::new(&context.attention_mask)?.with_causality(self.config.is_causal);
+        match hooks.free_queries(context.prompt_tokens) {
+            free if free > 0 && architecture.frees_prompts() => {
+                Ok(mask.with_free_queries(free).with_score_in_front(free, architecture.prompt_score()))
+            }
+            _ => Ok(mask),
+        }
+    }
+
     /// The angles of `tokens` positions from `offset` on, where queries and keys are turned.
     fn rotary(&self, tokens: usize, offset: usize) -> Option<Rotary> {
         match self.config.positions {
@@ -250,7 +275,7 @@ impl Backbone {
         let name = Module::Embedding(table).to_string();
         let weight = hooks.tensor(&name).unwrap_or(frozen);
         let rows = weight.index_select(&ids.flatten_all()?, 0)?;
-        let rows = rows.reshape((b, t, self.config.shape.hidden_size))?;
+        let rows = rows.reshape((b, t, self.config.shape.table_width()))?;
         hooks.embedding(&EmbeddingInput { table, ids, weight }, rows)
     }
 

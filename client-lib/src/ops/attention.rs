@@ -54,6 +54,17 @@ impl KeyMask {
         Self { free_queries: queries, ..self }
     }
 
+    /// The same with `score` added to those of the first `keys` keys, where any key is hidden.
+    #[must_use]
+    pub fn with_score_in_front(self, keys: usize, score: f32) -> Self {
+        if score == 0.0 || self.bias.iter().all(|&b| b == 0.0) {
+            return self;
+        }
+        let in_front = |(at, &b): (usize, &f32)| if at % self.keys < keys { b + score } else { b };
+        let bias = self.bias.iter().enumerate().map(in_front).collect();
+        Self { bias, ..self }
+    }
+
     /// The same where no query sees a key behind its own: the last key is the last query's.
     #[must_use]
     pub fn with_causality(self, causal: bool) -> Self {

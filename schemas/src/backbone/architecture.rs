@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{LinearSite, Module, SubLayer, bert, gpt2, llama, roberta};
+use super::{LinearSite, Module, SubLayer, albert, bert, distilbert, electra, gpt2, llama, roberta};
 
 /// A family of backbones that share one computation and one naming of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -22,19 +22,35 @@ pub enum Architecture {
     Llama,
     /// Mistral decoders (`model_type: mistral`): LLaMA whose tokens see no further back than a window.
     Mistral,
+    /// ELECTRA encoders (`model_type: electra`): BERT without a pooler, its tables often narrower.
+    Electra,
+    /// `DistilBERT` encoders (`model_type: distilbert`): BERT without segments.
+    #[serde(rename = "distilbert")]
+    DistilBert,
+    /// ALBERT encoders (`model_type: albert`): BERT whose tables are narrower and whose layers share weights.
+    Albert,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama` and `mistral`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `electra`, `distilbert` and `albert`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 6] =
-        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama, Self::Mistral];
+    pub const ALL: [Self; 9] = [
+        Self::Bert,
+        Self::Roberta,
+        Self::XlmRoberta,
+        Self::Gpt2,
+        Self::Llama,
+        Self::Mistral,
+        Self::Electra,
+        Self::DistilBert,
+        Self::Albert,
+    ];
 
     /// The `model_type` of a Hugging Face `config.json`.
     pub const fn model_type(self) -> &'static str {
@@ -45,6 +61,9 @@ impl Architecture {
             Self::Gpt2 => "gpt2",
             Self::Llama => "llama",
             Self::Mistral => "mistral",
+            Self::Electra => "electra",
+            Self::DistilBert => "distilbert",
+            Self::Albert => "albert",
         }
     }
 
@@ -55,6 +74,9 @@ impl Architecture {
             Self::Roberta | Self::XlmRoberta => roberta::MODEL_PREFIX,
             Self::Gpt2 => gpt2::MODEL_PREFIX,
             Self::Llama | Self::Mistral => llama::MODEL_PREFIX,
+            Self::Electra => electra::MODEL_PREFIX,
+            Self::DistilBert => distilbert::MODEL_PREFIX,
+            Self::Albert => albert::MODEL_PREFIX,
         }
     }
 
@@ -74,7 +96,51 @@ impl Architecture {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::module_path(module),
             Self::Gpt2 => gpt2::module_path(module),
             Self::Llama | Self::Mistral => llama::module_path(module),
+            Self::Electra => electra::module_path(module),
+            Self::DistilBert => distilbert::module_path(module),
+            Self::Albert => albert::module_path(module),
         }
+    }
+
+    /// The path of a module in a model with a head when `prefixed`, in the bare backbone otherwise.
+    pub fn path_in_model(self, module: Module, prefixed: bool) -> String {
+        let path = self.module_path(module);
+        let is_inside = module != Module::Pooler || !self.pools_outside();
+        if prefixed && is_inside { format!("{}.{path}", self.model_prefix()) } else { path }
+    }
+
+    /// Whether `adapters` gives an adapter behind the attention its input for the output, and the
+    /// output for the residual.
+    pub const fn swaps_attention_residual(self) -> bool {
+        matches!(self, Self::Albert)
+    }
+
+    /// Whether `adapters` lets the prompts in front see every key, padding included: where its mask
+    /// has a row for every query.
+    pub const fn frees_prompts(self) -> bool {
+        !matches!(self, Self::Electra)
+    }
+
+    /// What `adapters` adds to the scores of the prompts' keys where there is padding: a one that is
+    /// meant for a mask of zeros and ones, in a mask that is added.
+    pub const fn prompt_score(self) -> f32 {
+        match self {
+            Self::DistilBert => 1.0,
+            _ => 0.0,
+        }
+    }
+
+    /// What `adapters` calls prefixes of the attention of a model's own tokens.
+    pub const fn prefix_location(self) -> &'static str {
+        match self {
+            Self::DistilBert => "self",
+            _ => "self_prefix",
+        }
+    }
+
+    /// Whether the pooler belongs to the model classes with a head and not to the backbone.
+    pub const fn pools_outside(self) -> bool {
+        matches!(self, Self::DistilBert)
     }
 
     /// Whether backbones of this architecture have a module (or may have it: a pooler).
@@ -123,26 +189,36 @@ impl Architecture {
         matches!(self, Self::Gpt2 | Self::Llama | Self::Mistral)
     }
 
-    /// Whether the modules of another architecture have the same paths; with the model's
+    /// Whether the modules that another architecture has too have the same paths; with the model's
     /// prefix in front when `prefixed`.
     pub fn shares_modules(self, other: Self, prefixed: bool) -> bool {
-        let paths = |a: Self| Module::in_layers(1).into_iter().map(|m| a.find(m)).collect::<Vec<_>>();
-        paths(self) == paths(other) && (!prefixed || self.model_prefix() == other.model_prefix())
+        let mut shared = Module::in_layers(1).into_iter().filter_map(|m| Some((self.find(m)?, other.find(m)?)));
+        shared.all(|(own, other)| own == other) && (!prefixed || self.model_prefix() == other.model_prefix())
     }
 
     /// The path of a block inside the backbone.
     pub fn block_path(self, layer: usize) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => format!("encoder.layer.{layer}"),
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra => format!("encoder.layer.{layer}"),
+            Self::DistilBert => format!("transformer.layer.{layer}"),
+            Self::Albert => albert::block_path(layer),
             Self::Gpt2 => format!("h.{layer}"),
             Self::Llama | Self::Mistral => format!("layers.{layer}"),
         }
     }
 
+    /// What stands in front of a block's number.
+    pub fn blocks(self) -> String {
+        match self {
+            Self::Albert => albert::BLOCKS.to_owned(),
+            _ => self.block_path(0).trim_end_matches('0').to_owned(),
+        }
+    }
+
     /// The block that a module path or tensor name belongs to.
     pub fn layer_of(self, path: &str) -> Option<usize> {
-        let stem = self.block_path(0);
-        let stem = stem.strip_suffix('0')?;
+        let stem = self.blocks();
+        let stem = stem.as_str();
         // `h.` is the end of many words, a whole part of a path only once.
         let starts_part = |at: &usize| *at == 0 || path[..*at].ends_with('.');
         let at = path.match_indices(stem).map(|(at, _)| at).find(starts_part)?;
@@ -153,9 +229,10 @@ impl Architecture {
     /// queries, keys and values.
     pub fn attention_path(self, layer: usize) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => {
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra => {
                 format!("{}.attention.self", self.block_path(layer))
             }
+            Self::DistilBert | Self::Albert => format!("{}.attention", self.block_path(layer)),
             Self::Gpt2 => format!("{}.attn", self.block_path(layer)),
             Self::Llama | Self::Mistral => format!("{}.self_attn", self.block_path(layer)),
         }
@@ -164,7 +241,11 @@ impl Architecture {
     /// The module after whose output the residual is added and the norm applied.
     pub fn sublayer_path(self, layer: usize, sublayer: SubLayer) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => bert::sublayer_path(layer, sublayer),
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra => {
+                bert::sublayer_path(layer, sublayer)
+            }
+            Self::DistilBert => distilbert::sublayer_path(layer, sublayer),
+            Self::Albert => albert::sublayer_path(layer, sublayer),
             Self::Gpt2 => gpt2::sublayer_path(layer, sublayer),
             Self::Llama | Self::Mistral => llama::sublayer_path(layer, sublayer),
         }
@@ -174,8 +255,8 @@ impl Architecture {
     /// classification model puts on top.
     pub const fn classifier_path(self) -> &'static str {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => bert::CLASSIFIER,
             Self::Gpt2 | Self::Llama | Self::Mistral => "score",
+            _ => bert::CLASSIFIER,
         }
     }
 
@@ -188,6 +269,9 @@ impl Architecture {
             Self::Gpt2 => "GPT2ForSequenceClassification",
             Self::Llama => "LlamaForSequenceClassification",
             Self::Mistral => "MistralForSequenceClassification",
+            Self::Electra => "ElectraForSequenceClassification",
+            Self::DistilBert => "DistilBertForSequenceClassification",
+            Self::Albert => "AlbertForSequenceClassification",
         }
     }
 
@@ -200,6 +284,9 @@ impl Architecture {
             Self::Gpt2 => "GPT2AdapterModel",
             Self::Llama => "LlamaAdapterModel",
             Self::Mistral => "MistralAdapterModel",
+            Self::Electra => "ElectraAdapterModel",
+            Self::DistilBert => "DistilBertAdapterModel",
+            Self::Albert => "AlbertAdapterModel",
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn module_path(module: Module) -> Option<String> {
         Module::EmbeddingNorm => "embeddings.LayerNorm".to_owned(),
         Module::Linear { layer, site } => linear_path(layer, site)?,
         Module::Norm { layer, sublayer } => format!("{}.LayerNorm", sublayer_path(layer, sublayer)),
-        Module::FinalNorm => return None,
+        Module::EmbeddingProjection | Module::FinalNorm => return None,
         Module::Pooler => "pooler.dense".to_owned(),
     })
 }

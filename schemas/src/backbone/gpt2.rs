@@ -30,6 +30,9 @@ pub(super) fn module_path(module: Module) -> Option<String> {
         Module::Norm { layer, sublayer: SubLayer::Attention } => format!("h.{layer}.ln_1"),
         Module::Norm { layer, sublayer: SubLayer::Ffn } => format!("h.{layer}.ln_2"),
         Module::FinalNorm => "ln_f".to_owned(),
-        Module::Embedding(Table::TokenType) | Module::EmbeddingNorm | Module::Pooler => return None,
+        Module::Embedding(Table::TokenType)
+        | Module::EmbeddingNorm
+        | Module::EmbeddingProjection
+        | Module::Pooler => return None,
     })
 }

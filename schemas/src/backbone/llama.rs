@@ -34,8 +34,9 @@ pub(super) fn module_path(module: Module) -> Option<String> {
             format!("layers.{layer}.post_attention_layernorm")
         }
         Module::FinalNorm => "norm".to_owned(),
-        Module::Embedding(Table::Position | Table::TokenType) | Module::EmbeddingNorm | Module::Pooler => {
-            return None;
-        }
+        Module::Embedding(Table::Position | Table::TokenType)
+        | Module::EmbeddingNorm
+        | Module::EmbeddingProjection
+        | Module::Pooler => return None,
     })
 }

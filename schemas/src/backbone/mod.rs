@@ -5,8 +5,11 @@
 //! One file per architecture maps places to names; nothing else in the project
 //! knows a module path.
 
+mod albert;
 mod architecture;
 mod bert;
+mod distilbert;
+mod electra;
 mod gpt2;
 mod llama;
 mod module;

@@ -72,7 +72,7 @@ impl ReplaceConfig {
         shape: &BackboneShape,
         wanted: impl Fn(Module, &str) -> bool,
     ) -> Self {
-        let tensors = (architecture.modules(shape.num_layers))
+        let tensors = (shape.modules(architecture))
             .into_iter()
             .flat_map(|module| module.tensors().into_iter().map(move |tensor| (module, tensor)))
             .filter(|(module, tensor)| wanted(*module, tensor))

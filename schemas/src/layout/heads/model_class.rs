@@ -38,6 +38,9 @@ enum Family {
     Gpt2,
     Llama,
     Mistral,
+    Electra,
+    DistilBert,
+    Albert,
 }
 
 /// A `transformers` class with a head, such as `BertForTokenClassification`.
@@ -56,6 +59,8 @@ pub struct HeadSizes {
     pub vocab_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
+    /// Width of the token embedding table.
+    pub embedding_size: usize,
 }
 
 /// Not a class with a head that this version knows.
@@ -97,8 +102,30 @@ impl HeadTask {
 }
 
 impl Family {
-    const ALL: [Self; 6] =
-        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama, Self::Mistral];
+    const ALL: [Self; 9] = [
+        Self::Bert,
+        Self::Roberta,
+        Self::XlmRoberta,
+        Self::Gpt2,
+        Self::Llama,
+        Self::Mistral,
+        Self::Electra,
+        Self::DistilBert,
+        Self::Albert,
+    ];
+
+    /// The activation of a pooler that belongs to the classes with a head.
+    const fn pooler_outside(self) -> Option<Activation> {
+        match self {
+            Self::DistilBert => Some(Activation::Relu),
+            _ => None,
+        }
+    }
+
+    /// Whether a language model's head has the backbone's own activation.
+    const fn uses_hidden_act(self) -> bool {
+        matches!(self, Self::Bert | Self::DistilBert | Self::Albert)
+    }
 
     const fn word(self) -> &'static str {
         match self {
@@ -108,6 +135,17 @@ impl Family {
             Self::Gpt2 => "GPT2",
             Self::Llama => "Llama",
             Self::Mistral => "Mistral",
+            Self::Electra => "Electra",
+            Self::DistilBert => "DistilBert",
+            Self::Albert => "Albert",
+        }
+    }
+
+    /// Where that pooler is.
+    const fn pooler_path(self) -> &'static str {
+        match self {
+            Self::DistilBert => "pre_classifier",
+            _ => "pooler.dense",
         }
     }
 
@@ -119,6 +157,9 @@ impl Family {
             Architecture::Gpt2 => Self::Gpt2,
             Architecture::Llama => Self::Llama,
             Architecture::Mistral => Self::Mistral,
+            Architecture::Electra => Self::Electra,
+            Architecture::DistilBert => Self::DistilBert,
+            Architecture::Albert => Self::Albert,
         }
     }
 }
@@ -154,9 +195,9 @@ impl ModelClass {
     /// The head of this class in these sizes. `hidden_act` is the backbone's own
     /// activation, which BERT's language models use too.
     pub fn head(self, sizes: HeadSizes, hidden_act: Activation) -> Head {
-        let HeadSizes { outputs, vocab_size, hidden_size } = sizes;
+        let HeadSizes { outputs, vocab_size, embedding_size, .. } = sizes;
         let language_model = |config: LanguageModelHead| LanguageModelHead {
-            activation: if self.family == Family::Bert { Some(hidden_act) } else { config.activation },
+            activation: if self.family.uses_hidden_act() { Some(hidden_act) } else { config.activation },
             ..config
         };
         match self.task {
@@ -168,13 +209,13 @@ impl ModelClass {
             HeadTask::QuestionAnswering => Head::QuestionAnswering(QuestionAnsweringHead::single()),
             HeadTask::MultipleChoice => Head::MultipleChoice(MultipleChoiceHead::pooled(outputs)),
             HeadTask::MaskedLm => {
-                Head::MaskedLm(language_model(LanguageModelHead::masked(vocab_size, hidden_size)))
+                Head::MaskedLm(language_model(LanguageModelHead::masked(vocab_size, embedding_size)))
             }
             HeadTask::CausalLm if self.is_decoder() => {
-                Head::CausalLm(LanguageModelHead::table(vocab_size, hidden_size))
+                Head::CausalLm(LanguageModelHead::table(vocab_size, embedding_size))
             }
             HeadTask::CausalLm => {
-                Head::CausalLm(language_model(LanguageModelHead::causal(vocab_size, hidden_size)))
+                Head::CausalLm(language_model(LanguageModelHead::causal(vocab_size, embedding_size)))
             }
         }
     }
@@ -183,16 +224,41 @@ impl ModelClass {
     /// a language model.
     pub fn output_weight(self) -> String {
         let last = match (self.task, self.family) {
-            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta) => "1.weight",
+            (
+                HeadTask::SequenceClassification,
+                Family::Roberta | Family::XlmRoberta | Family::Electra,
+            ) => "1.weight",
             (HeadTask::MaskedLm | HeadTask::CausalLm, _) => "decoder.weight",
             _ => "0.weight",
         };
         self.names(last).0
     }
 
+    /// The same head with the pooler as its first layer, where the class has the pooler and not the
+    /// backbone: what a file of its own holds.
+    pub fn head_with_pooler(self, head: Head) -> Head {
+        let Some(activation) = self.family.pooler_outside() else { return head };
+        let with = |config: ClassificationHead| ClassificationHead {
+            layers: 2,
+            activation: Some(activation),
+            pooling: Pooling::First,
+            ..config
+        };
+        match head {
+            Head::Classification(config) => Head::Classification(with(config)),
+            Head::MultiLabelClassification(config) => Head::MultiLabelClassification(with(config)),
+            Head::Regression(config) => Head::Regression(with(config)),
+            other => other,
+        }
+    }
+
     const fn classification(self, num_labels: usize) -> ClassificationHead {
         match self.family {
-            Family::Bert => ClassificationHead::pooled(num_labels),
+            Family::Bert | Family::DistilBert | Family::Albert => ClassificationHead::pooled(num_labels),
+            Family::Electra => ClassificationHead {
+                activation: Some(Activation::Gelu),
+                ..ClassificationHead::flexible(num_labels)
+            },
             Family::Roberta | Family::XlmRoberta => ClassificationHead::flexible(num_labels),
             Family::Gpt2 | Family::Llama | Family::Mistral => ClassificationHead::last(num_labels),
         }
@@ -219,7 +285,14 @@ impl ModelClass {
             | Head::MultiLabelClassification(config)
             | Head::Regression(config) => {
                 let own = self.classification(config.num_labels);
-                config.pooling == own.pooling && config.stack().same_in_inference(&own.stack())
+                let same = |own: &ClassificationHead| {
+                    config.pooling == own.pooling && config.stack().same_in_inference(&own.stack())
+                };
+                let with_pooler = match self.head_with_pooler(Head::Classification(own.clone())) {
+                    Head::Classification(config) => config,
+                    _ => own.clone(),
+                };
+                same(&own) || same(&with_pooler)
             }
             Head::MultipleChoice(config) => config.layers == 1 && config.pooling == Pooling::Pooler,
             Head::Tagging(config) => config.layers == 1,
@@ -240,8 +313,16 @@ impl ModelClass {
     /// An alias is another name under which a checkpoint may hold the tensor instead.
     pub fn tensors(self, head: &Head, hidden_size: usize) -> Vec<TensorSpec> {
         let slots = head_slots(head, hidden_size);
+        // The pooler as the first of two layers.
+        let layers = head.linear_stack().map_or(0, |stack| stack.layers);
+        let is_outside = self.family.pooler_outside().is_some() && layers == 2;
+        let pooler = |rest: &str| is_outside.then(|| format!("{}.{rest}", self.family.pooler_path()));
         let named = slots.iter().map(|slot| {
-            let (disk, alias) = self.names(slot.name.trim_start_matches("head."));
+            let part = slot.name.trim_start_matches("head.");
+            let (disk, alias) = match part.strip_prefix("0.").and_then(|rest| pooler(rest)) {
+                Some(disk) => (disk, None),
+                None => self.names(part),
+            };
             let mut spec = spec(disk, slot);
             spec.aliases.extend(alias);
             spec
@@ -259,12 +340,16 @@ impl ModelClass {
             | (HeadTask::TokenClassification, Family::Llama | Family::Mistral, _) => plain("score"),
             (HeadTask::MaskedLm | HeadTask::CausalLm, family, _) => language_model_names(family, part),
             (HeadTask::QuestionAnswering, ..) => plain("qa_outputs"),
-            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta, "0") => {
-                plain("classifier.dense")
-            }
-            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta, _) => {
-                plain("classifier.out_proj")
-            }
+            (
+                HeadTask::SequenceClassification,
+                Family::Roberta | Family::XlmRoberta | Family::Electra,
+                "0",
+            ) => plain("classifier.dense"),
+            (
+                HeadTask::SequenceClassification,
+                Family::Roberta | Family::XlmRoberta | Family::Electra,
+                _,
+            ) => plain("classifier.out_proj"),
             _ => plain("classifier"),
         }
     }
@@ -275,6 +360,8 @@ impl ModelClass {
 fn language_model_names(family: Family, part: &str) -> (String, Option<String>) {
     let (root, transform, norm) = match family {
         Family::Bert => ("cls.predictions", "cls.predictions.transform", "LayerNorm"),
+        Family::Albert => ("predictions", "predictions", "LayerNorm"),
+        Family::DistilBert | Family::Electra => return plain_language_model_names(family, part),
         _ => ("lm_head", "lm_head", "layer_norm"),
     };
     match part {
@@ -284,6 +371,20 @@ fn language_model_names(family: Family, part: &str) -> (String, Option<String>) 
         _ if format!("head.{part}") == DECODER => (format!("{root}.decoder.weight"), None),
         _ => (format!("{transform}.dense.{}", part.trim_start_matches("0.")), None),
     }
+}
+
+/// Where the table is a linear layer of its own.
+fn plain_language_model_names(family: Family, part: &str) -> (String, Option<String>) {
+    let [table, dense, norm] = match family {
+        Family::DistilBert => ["vocab_projector", "vocab_transform", "vocab_layer_norm"],
+        _ => ["generator_lm_head", "generator_predictions.dense", "generator_predictions.LayerNorm"],
+    };
+    let (module, rest) = match part.split_once('.') {
+        Some(("decoder", rest)) => (table, rest),
+        Some((_, rest)) => rest.strip_prefix("norm.").map_or((dense, rest), |rest| (norm, rest)),
+        None => (dense, part),
+    };
+    (format!("{module}.{rest}"), None)
 }
 
 impl fmt::Display for ModelClass {
