@@ -1,6 +1,6 @@
 //! BERT (Devlin et al. 2019) as `transformers` stores it.
 
-use hub_schemas::backbone::{Architecture, BackboneShape, Module};
+use hub_schemas::backbone::{Architecture, BackboneShape, Module, Table};
 use serde_json::{Map, Value};
 
 use super::{
@@ -75,7 +75,12 @@ pub(super) fn config(
 pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let (shape, architecture) = (&config.shape, config.architecture);
     let mut tensors = Vec::new();
-    for module in shape.modules(architecture) {
+    let is_there = |module: &Module| match module {
+        Module::Embedding(Table::Position) => !config.encoder.lacks_positions,
+        Module::RelativeNorm => config.encoder.disentangled.is_some_and(|own| own.has_norm),
+        _ => true,
+    };
+    for module in shape.modules(architecture).into_iter().filter(is_there) {
         let path = architecture.module_path(module);
         let (inputs, outputs) = shape.module_dims(module);
         let named = |part: &str, dims: &[usize]| BackboneTensor {

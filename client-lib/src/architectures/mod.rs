@@ -6,11 +6,13 @@
 
 mod albert;
 mod bert;
+mod deberta_v2;
 mod distilbert;
 mod electra;
 mod encoder_parts;
 mod gpt2;
 mod llama;
+mod modernbert;
 mod parts;
 mod roberta;
 
@@ -20,7 +22,7 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
-pub use encoder_parts::EncoderParts;
+pub use encoder_parts::{Disentangled, EncoderParts, LocalAttention};
 pub use parts::{NormOrder, Positions, Rope, RopeScaling};
 
 /// What a norm computes: the bias is part of the kind.
@@ -116,6 +118,8 @@ impl TransformerConfig {
             Architecture::Electra => electra::config(json),
             Architecture::DistilBert => distilbert::config(json),
             Architecture::Albert => albert::config(json),
+            Architecture::DebertaV2 => deberta_v2::config(json),
+            Architecture::ModernBert => modernbert::config(json),
         }
     }
 
@@ -128,6 +132,8 @@ impl TransformerConfig {
             | Architecture::Electra
             | Architecture::DistilBert
             | Architecture::Albert => bert::tensors(self),
+            Architecture::DebertaV2 => deberta_v2::tensors(self),
+            Architecture::ModernBert => modernbert::tensors(self),
             Architecture::Gpt2 => gpt2::tensors(self),
             Architecture::Llama | Architecture::Mistral => llama::tensors(self),
         }
@@ -136,7 +142,9 @@ impl TransformerConfig {
     /// Whether a linear layer has a bias.
     pub const fn has_bias(&self, site: LinearSite) -> bool {
         match site {
-            LinearSite::FfnUp | LinearSite::FfnGate | LinearSite::FfnDown => self.ffn_bias,
+            LinearSite::FfnUp | LinearSite::FfnGate | LinearSite::FfnGateUp | LinearSite::FfnDown => {
+                self.ffn_bias
+            }
             _ => self.attention_bias,
         }
     }
@@ -144,6 +152,7 @@ impl TransformerConfig {
     /// Number of tokens that can be read.
     pub fn longest_input(&self) -> usize {
         match self.positions {
+            Positions::Learned if self.encoder.lacks_positions => usize::MAX,
             Positions::Learned => self.shape.max_positions,
             Positions::LearnedFromPadding(padding) => {
                 self.shape.max_positions.saturating_sub(padding as usize + 1)

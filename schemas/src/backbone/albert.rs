@@ -45,6 +45,6 @@ pub(super) fn module_path(module: Module) -> Option<String> {
             format!("{}.full_layer_layer_norm", block_path(layer))
         }
         Module::Pooler => "pooler".to_owned(),
-        Module::FinalNorm => return None,
+        Module::RelativeNorm | Module::FinalNorm => return None,
     })
 }

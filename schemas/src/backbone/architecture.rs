@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{LinearSite, Module, SubLayer, albert, bert, distilbert, electra, gpt2, llama, roberta};
+use super::{LinearSite, Module, SubLayer, albert, bert, deberta_v2, distilbert, electra, gpt2, llama, modernbert, roberta};
 
 /// A family of backbones that share one computation and one naming of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -29,18 +29,23 @@ pub enum Architecture {
     DistilBert,
     /// ALBERT encoders (`model_type: albert`): BERT whose tables are narrower and whose layers share weights.
     Albert,
+    /// DeBERTa-v2 and -v3 encoders (`model_type: deberta-v2`): contents and relative positions attended to apart.
+    DebertaV2,
+    /// `ModernBERT` encoders (`model_type: modernbert`): pre-norm, rotary positions, local and global attention.
+    #[serde(rename = "modernbert")]
+    ModernBert,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `electra`, `distilbert` and `albert`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `electra`, `distilbert`, `albert`, `deberta-v2` and `modernbert`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
@@ -50,6 +55,8 @@ impl Architecture {
         Self::Electra,
         Self::DistilBert,
         Self::Albert,
+        Self::DebertaV2,
+        Self::ModernBert,
     ];
 
     /// The `model_type` of a Hugging Face `config.json`.
@@ -64,6 +71,8 @@ impl Architecture {
             Self::Electra => "electra",
             Self::DistilBert => "distilbert",
             Self::Albert => "albert",
+            Self::DebertaV2 => "deberta-v2",
+            Self::ModernBert => "modernbert",
         }
     }
 
@@ -77,6 +86,8 @@ impl Architecture {
             Self::Electra => electra::MODEL_PREFIX,
             Self::DistilBert => distilbert::MODEL_PREFIX,
             Self::Albert => albert::MODEL_PREFIX,
+            Self::DebertaV2 => deberta_v2::MODEL_PREFIX,
+            Self::ModernBert => modernbert::MODEL_PREFIX,
         }
     }
 
@@ -99,6 +110,8 @@ impl Architecture {
             Self::Electra => electra::module_path(module),
             Self::DistilBert => distilbert::module_path(module),
             Self::Albert => albert::module_path(module),
+            Self::DebertaV2 => deberta_v2::module_path(module),
+            Self::ModernBert => modernbert::module_path(module),
         }
     }
 
@@ -140,7 +153,7 @@ impl Architecture {
 
     /// Whether the pooler belongs to the model classes with a head and not to the backbone.
     pub const fn pools_outside(self) -> bool {
-        matches!(self, Self::DistilBert)
+        matches!(self, Self::DistilBert | Self::DebertaV2 | Self::ModernBert)
     }
 
     /// Whether backbones of this architecture have a module (or may have it: a pooler).
@@ -161,7 +174,7 @@ impl Architecture {
     /// Where LoRA goes when nobody says: PEFT's default for the model type.
     pub fn default_targets(self) -> Vec<LinearSite> {
         match self {
-            Self::Gpt2 => vec![LinearSite::QueryKeyValue],
+            Self::Gpt2 | Self::ModernBert => vec![LinearSite::QueryKeyValue],
             _ => vec![LinearSite::Query, LinearSite::Value],
         }
     }
@@ -199,7 +212,10 @@ impl Architecture {
     /// The path of a block inside the backbone.
     pub fn block_path(self, layer: usize) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra => format!("encoder.layer.{layer}"),
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra | Self::DebertaV2 => {
+                format!("encoder.layer.{layer}")
+            }
+            Self::ModernBert => format!("layers.{layer}"),
             Self::DistilBert => format!("transformer.layer.{layer}"),
             Self::Albert => albert::block_path(layer),
             Self::Gpt2 => format!("h.{layer}"),
@@ -229,7 +245,8 @@ impl Architecture {
     /// queries, keys and values.
     pub fn attention_path(self, layer: usize) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra => {
+            Self::ModernBert => format!("{}.attn", self.block_path(layer)),
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra | Self::DebertaV2 => {
                 format!("{}.attention.self", self.block_path(layer))
             }
             Self::DistilBert | Self::Albert => format!("{}.attention", self.block_path(layer)),
@@ -241,7 +258,8 @@ impl Architecture {
     /// The module after whose output the residual is added and the norm applied.
     pub fn sublayer_path(self, layer: usize, sublayer: SubLayer) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra => {
+            Self::ModernBert => modernbert::sublayer_path(layer, sublayer),
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra | Self::DebertaV2 => {
                 bert::sublayer_path(layer, sublayer)
             }
             Self::DistilBert => distilbert::sublayer_path(layer, sublayer),
@@ -272,6 +290,8 @@ impl Architecture {
             Self::Electra => "ElectraForSequenceClassification",
             Self::DistilBert => "DistilBertForSequenceClassification",
             Self::Albert => "AlbertForSequenceClassification",
+            Self::DebertaV2 => "DebertaV2ForSequenceClassification",
+            Self::ModernBert => "ModernBertForSequenceClassification",
         }
     }
 
@@ -287,6 +307,8 @@ impl Architecture {
             Self::Electra => "ElectraAdapterModel",
             Self::DistilBert => "DistilBertAdapterModel",
             Self::Albert => "AlbertAdapterModel",
+            Self::DebertaV2 => "DebertaV2AdapterModel",
+            Self::ModernBert => "ModernBertAdapterModel",
         }
     }
 }

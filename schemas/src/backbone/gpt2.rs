@@ -23,7 +23,7 @@ pub(super) fn module_path(module: Module) -> Option<String> {
                 LinearSite::AttentionOutput => "attn.c_proj",
                 LinearSite::FfnUp => "mlp.c_fc",
                 LinearSite::FfnDown => "mlp.c_proj",
-                LinearSite::Query | LinearSite::Key | LinearSite::Value | LinearSite::FfnGate => return None,
+                _ => return None,
             };
             format!("h.{layer}.{module}")
         }
@@ -33,6 +33,7 @@ pub(super) fn module_path(module: Module) -> Option<String> {
         Module::Embedding(Table::TokenType)
         | Module::EmbeddingNorm
         | Module::EmbeddingProjection
+        | Module::RelativeNorm
         | Module::Pooler => return None,
     })
 }

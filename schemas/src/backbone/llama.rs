@@ -25,7 +25,7 @@ pub(super) fn module_path(module: Module) -> Option<String> {
                 LinearSite::FfnGate => "mlp.gate_proj",
                 LinearSite::FfnUp => "mlp.up_proj",
                 LinearSite::FfnDown => "mlp.down_proj",
-                LinearSite::QueryKeyValue => return None,
+                LinearSite::QueryKeyValue | LinearSite::FfnGateUp => return None,
             };
             format!("layers.{layer}.{module}")
         }
@@ -37,6 +37,7 @@ pub(super) fn module_path(module: Module) -> Option<String> {
         Module::Embedding(Table::Position | Table::TokenType)
         | Module::EmbeddingNorm
         | Module::EmbeddingProjection
+        | Module::RelativeNorm
         | Module::Pooler => return None,
     })
 }

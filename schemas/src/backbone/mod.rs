@@ -8,10 +8,12 @@
 mod albert;
 mod architecture;
 mod bert;
+mod deberta_v2;
 mod distilbert;
 mod electra;
 mod gpt2;
 mod llama;
+mod modernbert;
 mod module;
 mod roberta;
 mod shape;

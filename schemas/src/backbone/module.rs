@@ -39,6 +39,8 @@ pub enum Module {
     Embedding(Table),
     /// The norm of the embedding block.
     EmbeddingNorm,
+    /// The norm of the table of relative positions.
+    RelativeNorm,
     /// The layer that widens the embeddings, where their width is not the hidden size.
     EmbeddingProjection,
     /// A linear layer of a block.
@@ -76,6 +78,7 @@ impl Module {
             Self::Embedding(_)
             | Self::EmbeddingNorm
             | Self::EmbeddingProjection
+            | Self::RelativeNorm
             | Self::FinalNorm
             | Self::Pooler => None,
         }
@@ -88,7 +91,7 @@ impl Module {
 
     /// Whether it is a layer norm.
     pub const fn is_norm(self) -> bool {
-        matches!(self, Self::Norm { .. } | Self::EmbeddingNorm | Self::FinalNorm)
+        matches!(self, Self::Norm { .. } | Self::EmbeddingNorm | Self::RelativeNorm | Self::FinalNorm)
     }
 
     /// The same module of another block.
@@ -120,6 +123,7 @@ impl Module {
         let mut modules: Vec<Self> = Table::ALL.into_iter().map(Self::Embedding).collect();
         modules.push(Self::EmbeddingNorm);
         modules.push(Self::EmbeddingProjection);
+        modules.push(Self::RelativeNorm);
         for layer in 0..num_layers {
             modules.extend(LinearSite::ALL.map(|site| Self::Linear { layer, site }));
             modules.extend(SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer }));
@@ -135,6 +139,7 @@ impl Module {
             Self::Embedding(table) => format!("embeddings.{}", table.as_str()),
             Self::EmbeddingNorm => "embeddings.norm".to_owned(),
             Self::EmbeddingProjection => "embeddings.projection".to_owned(),
+            Self::RelativeNorm => "relative.norm".to_owned(),
             Self::FinalNorm => "final_norm".to_owned(),
             Self::Linear { site, .. } => site.as_str().to_owned(),
             Self::Norm { sublayer, .. } => format!("{}.norm", sublayer.as_str()),
@@ -169,7 +174,13 @@ impl FromStr for Module {
     type Err = ParseModuleError;
     fn from_str(text: &str) -> Result<Self, ParseModuleError> {
         let wrong = || ParseModuleError(text.to_owned());
-        let outside = [Self::EmbeddingNorm, Self::EmbeddingProjection, Self::FinalNorm, Self::Pooler];
+        let outside = [
+            Self::EmbeddingNorm,
+            Self::EmbeddingProjection,
+            Self::RelativeNorm,
+            Self::FinalNorm,
+            Self::Pooler,
+        ];
         if let Some(module) =
             Table::ALL.map(Self::Embedding).into_iter().chain(outside).find(|m| m.kind() == text)
         {

@@ -160,7 +160,7 @@ impl BackboneShape {
             Module::Linear { site, .. } => self.linear_dims(site),
             Module::EmbeddingNorm => (e, e),
             Module::EmbeddingProjection => (e, h),
-            Module::Norm { .. } | Module::FinalNorm | Module::Pooler => (h, h),
+            Module::Norm { .. } | Module::RelativeNorm | Module::FinalNorm | Module::Pooler => (h, h),
         }
     }
 
@@ -174,6 +174,7 @@ impl BackboneShape {
             LinearSite::QueryKeyValue => (h, queries + 2 * keys),
             LinearSite::AttentionOutput => (queries, h),
             LinearSite::FfnUp | LinearSite::FfnGate => (h, i),
+            LinearSite::FfnGateUp => (h, 2 * i),
             LinearSite::FfnDown => (i, h),
         }
     }

@@ -48,14 +48,18 @@ impl ReplaceConfig {
         self.whole_modules().is_some_and(|modules| modules.into_iter().all(Module::is_norm))
     }
 
-    /// The modules, when all tensors of each of them are replaced; `None` otherwise.
+    /// The modules, when all tensors of each of them are replaced; `None` otherwise. Norms may have
+    /// no bias.
     pub fn whole_modules(&self) -> Option<BTreeSet<Module>> {
         let module = |tensor: &String| {
             let table = tensor.parse().ok().filter(|module| matches!(module, Module::Embedding(_)));
             table.or_else(|| tensor.rsplit_once('.')?.0.parse().ok())
         };
         let modules: BTreeSet<Module> = self.tensors.iter().map(module).collect::<Option<_>>()?;
-        let is_whole = |module: &Module| module.tensors().iter().all(|t| self.tensors.contains(t));
+        let is_whole = |module: &Module| {
+            let is_there = |t: &String| self.tensors.contains(t) || module.is_norm() && t.ends_with(".bias");
+            module.tensors().iter().all(is_there)
+        };
         modules.iter().all(is_whole).then_some(modules)
     }
 

@@ -41,6 +41,8 @@ enum Family {
     Electra,
     DistilBert,
     Albert,
+    DebertaV2,
+    ModernBert,
 }
 
 /// A `transformers` class with a head, such as `BertForTokenClassification`.
@@ -102,7 +104,7 @@ impl HeadTask {
 }
 
 impl Family {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
@@ -112,19 +114,22 @@ impl Family {
         Self::Electra,
         Self::DistilBert,
         Self::Albert,
+        Self::DebertaV2,
+        Self::ModernBert,
     ];
 
     /// The activation of a pooler that belongs to the classes with a head.
     const fn pooler_outside(self) -> Option<Activation> {
         match self {
             Self::DistilBert => Some(Activation::Relu),
+            Self::DebertaV2 => Some(Activation::Gelu),
             _ => None,
         }
     }
 
     /// Whether a language model's head has the backbone's own activation.
     const fn uses_hidden_act(self) -> bool {
-        matches!(self, Self::Bert | Self::DistilBert | Self::Albert)
+        matches!(self, Self::Bert | Self::DistilBert | Self::Albert | Self::DebertaV2)
     }
 
     const fn word(self) -> &'static str {
@@ -138,6 +143,8 @@ impl Family {
             Self::Electra => "Electra",
             Self::DistilBert => "DistilBert",
             Self::Albert => "Albert",
+            Self::DebertaV2 => "DebertaV2",
+            Self::ModernBert => "ModernBert",
         }
     }
 
@@ -160,6 +167,8 @@ impl Family {
             Architecture::Electra => Self::Electra,
             Architecture::DistilBert => Self::DistilBert,
             Architecture::Albert => Self::Albert,
+            Architecture::DebertaV2 => Self::DebertaV2,
+            Architecture::ModernBert => Self::ModernBert,
         }
     }
 }
@@ -254,7 +263,11 @@ impl ModelClass {
 
     const fn classification(self, num_labels: usize) -> ClassificationHead {
         match self.family {
-            Family::Bert | Family::DistilBert | Family::Albert => ClassificationHead::pooled(num_labels),
+            Family::Bert
+            | Family::DistilBert
+            | Family::Albert
+            | Family::DebertaV2
+            | Family::ModernBert => ClassificationHead::pooled(num_labels),
             Family::Electra => ClassificationHead {
                 activation: Some(Activation::Gelu),
                 ..ClassificationHead::flexible(num_labels)
@@ -359,7 +372,7 @@ impl ModelClass {
 /// TensorFlow are called `gamma` and `beta`.
 fn language_model_names(family: Family, part: &str) -> (String, Option<String>) {
     let (root, transform, norm) = match family {
-        Family::Bert => ("cls.predictions", "cls.predictions.transform", "LayerNorm"),
+        Family::Bert | Family::DebertaV2 => ("cls.predictions", "cls.predictions.transform", "LayerNorm"),
         Family::Albert => ("predictions", "predictions", "LayerNorm"),
         Family::DistilBert | Family::Electra => return plain_language_model_names(family, part),
         _ => ("lm_head", "lm_head", "layer_norm"),
