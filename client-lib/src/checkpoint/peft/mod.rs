@@ -56,7 +56,9 @@ impl<'a> File<'a> {
         // A prompt with a head: `score` stands on every decoder, and on nothing else.
         let decoder = || weights.header.tensors.contains_key("base_model.score.weight");
         let head = || decoder().then_some(Architecture::Llama);
-        let architecture = prefixed.or_else(bare).or_else(head).unwrap_or(Architecture::Bert);
+        // Rows of a table alone.
+        let table = || best(Architecture::ALL.into_iter(), weights, false);
+        let architecture = prefixed.or_else(bare).or_else(head).or_else(table).unwrap_or(Architecture::Bert);
         let last = weights.header.tensors.keys().filter_map(|name| architecture.layer_of(name)).max();
         Self {
             weights,

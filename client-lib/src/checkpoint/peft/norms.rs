@@ -21,7 +21,9 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
     for module in file.modules() {
         let at = format!("base_model.model.{}.ln_tuning_layers", file.path(module));
         if has(&format!("{at}.weight")) {
-            tensors.extend(module.tensors());
+            // Norms without a bias have a copy of the weight alone.
+            let is_there = |tensor: &String| !tensor.ends_with(".bias") || has(&format!("{at}.bias"));
+            tensors.extend(module.tensors().into_iter().filter(is_there));
         }
     }
     if tensors.is_empty() {
