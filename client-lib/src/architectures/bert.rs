@@ -4,7 +4,8 @@ use hub_schemas::backbone::{Architecture, BackboneShape, Module, Table};
 use serde_json::{Map, Value};
 
 use super::{
-    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, TransformerConfig, count, shown, tensor,
+    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, TransformerConfig, count,
+    shown, tensor,
 };
 
 pub(super) fn config(

@@ -7,9 +7,7 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
-use super::{
-    ConfigError, EncoderParts, NormKind, NormOrder, Positions, TransformerConfig, count, fraction,
-};
+use super::{ConfigError, EncoderParts, NormKind, NormOrder, Positions, TransformerConfig, count, fraction};
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let shape = BackboneShape {

@@ -4,8 +4,8 @@ use hub_schemas::backbone::{Architecture, BackboneShape, Module, SubLayer, Table
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, TransformerConfig, count, fraction, only,
-    optional_count, tensor,
+    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, TransformerConfig, count,
+    fraction, only, optional_count, tensor,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {

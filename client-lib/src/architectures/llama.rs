@@ -5,8 +5,8 @@ use hub_schemas::backbone::{Architecture, BackboneShape, Module, SubLayer, Table
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, Rope, RopeScaling, TransformerConfig, count,
-    flag, fraction, only, optional_count, shown, tensor,
+    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, Rope, RopeScaling,
+    TransformerConfig, count, flag, fraction, only, optional_count, shown, tensor,
 };
 
 /// Mistral: LLaMA with other defaults, and with a window. Inputs longer than the window are

@@ -205,7 +205,9 @@ impl Block {
         Ok(match (module, part) {
             (Module::Linear { site, .. }, "weight") => Some(self.at(site)?.weight()?),
             (Module::Linear { site, .. }, "bias") => self.at(site)?.bias().cloned(),
-            (Module::Norm { sublayer, .. }, part) => self.norm(sublayer).and_then(|norm| norm.tensor(part)).cloned(),
+            (Module::Norm { sublayer, .. }, part) => {
+                self.norm(sublayer).and_then(|norm| norm.tensor(part)).cloned()
+            }
             _ => None,
         })
     }
@@ -254,7 +256,11 @@ impl Block {
         };
         let residual = repeat_rows(residual, z.dim(0)?)?;
         // Of equal rank in the sum, but not to an adapter.
-        let (z, residual) = if self.residual_first && sublayer == SubLayer::Attention { (residual, z) } else { (z, residual) };
+        let (z, residual) = if self.residual_first && sublayer == SubLayer::Attention {
+            (residual, z)
+        } else {
+            (z, residual)
+        };
         let at = SubLayerInput {
             layer: self.index,
             sublayer,

@@ -19,8 +19,8 @@ pub use base_head::BaseHead;
 pub use head_inputs::HeadInputs;
 pub(crate) use hooks::repeat_rows;
 pub use hooks::{
-    AttentionInput, Context, EmbeddingInput, GatedPrompt, Hooks, KeyValueProjection, KeysValues, LibraryPadding,
-    LinearInput, Mode, NoHooks, SubLayerInput,
+    AttentionInput, Context, EmbeddingInput, GatedPrompt, Hooks, KeyValueProjection, KeysValues,
+    LibraryPadding, LinearInput, Mode, NoHooks, SubLayerInput,
 };
 pub use linear::Linear;
 pub use trace::{Noted, Trace};

@@ -6,8 +6,8 @@ use hub_schemas::backbone::{Module, Table};
 use super::{
     BaseHead, Context, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode,
     block::{Block, Pass},
-    relative::RelativeTable,
     hooks::{EmbeddingInput, repeat_rows},
+    relative::RelativeTable,
     weights::Weights,
 };
 use crate::{
@@ -78,7 +78,8 @@ impl Backbone {
             let there = config.architecture.has(module);
             there.then(|| weights.norm(&module.to_string(), &config)).transpose()
         };
-        let pooler_norm = weights.optional("pooler.norm.weight")?.map(|_| weights.norm("pooler.norm", &config));
+        let pooler_norm =
+            weights.optional("pooler.norm.weight")?.map(|_| weights.norm("pooler.norm", &config));
         let word = weights.get("embeddings.word")?;
         let projection = Module::EmbeddingProjection.to_string();
         let projection = config.shape.embedding_size.map(|_| weights.linear(&projection, &config, true));
@@ -315,9 +316,7 @@ impl Backbone {
     /// The angles of `tokens` positions from `offset` on, where queries and keys are turned.
     fn rotary(&self, tokens: usize, offset: usize) -> Option<Rotary> {
         match self.config.positions {
-            Positions::Rotary(rope) => {
-                Some(self.turning(&rope, tokens, offset))
-            }
+            Positions::Rotary(rope) => Some(self.turning(&rope, tokens, offset)),
             Positions::Learned | Positions::LearnedFromPadding(_) => None,
         }
     }

@@ -57,8 +57,10 @@ impl RelativePositions {
         };
         let row = |distance: i64| (distance + span).clamp(0, 2 * span - 1) as u32;
         let table = |of: &dyn Fn(usize, usize) -> i64| {
-            let all: Vec<u32> =
-                (0..tokens).flat_map(|i| (0..tokens).map(move |j| (i, j))).map(|(i, j)| row(of(i, j))).collect();
+            let all: Vec<u32> = (0..tokens)
+                .flat_map(|i| (0..tokens).map(move |j| (i, j)))
+                .map(|(i, j)| row(of(i, j)))
+                .collect();
             Tensor::from_vec(all, (tokens, tokens), device)
         };
         let forward = table(&|query, key| distance(query, key))?;

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{LinearSite, Module, SubLayer, albert, bert, deberta_v2, distilbert, electra, gpt2, llama, modernbert, roberta};
+use super::{
+    LinearSite, Module, SubLayer, albert, bert, deberta_v2, distilbert, electra, gpt2, llama, modernbert,
+    roberta,
+};
 
 /// A family of backbones that share one computation and one naming of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -205,7 +208,8 @@ impl Architecture {
     /// Whether the modules that another architecture has too have the same paths; with the model's
     /// prefix in front when `prefixed`.
     pub fn shares_modules(self, other: Self, prefixed: bool) -> bool {
-        let mut shared = Module::in_layers(1).into_iter().filter_map(|m| Some((self.find(m)?, other.find(m)?)));
+        let mut shared =
+            Module::in_layers(1).into_iter().filter_map(|m| Some((self.find(m)?, other.find(m)?)));
         shared.all(|(own, other)| own == other) && (!prefixed || self.model_prefix() == other.model_prefix())
     }
 

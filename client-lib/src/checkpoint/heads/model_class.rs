@@ -56,7 +56,10 @@ pub(in crate::checkpoint) fn peft_head(
             roots.iter().find_map(|root| weights.header.tensors.get(&format!("{root}{name}")))
         };
         let &[outputs, hidden_size] = tensor(&class.output_weight())?.shape.as_slice() else { return None };
-        let head = class.head(HeadSizes { outputs, vocab_size: outputs, hidden_size, embedding_size: hidden_size }, Activation::Gelu);
+        let head = class.head(
+            HeadSizes { outputs, vocab_size: outputs, hidden_size, embedding_size: hidden_size },
+            Activation::Gelu,
+        );
         // With its own copy of a pooler that the backbone does not have.
         [class.head_with_pooler(head.clone()), head]
             .into_iter()

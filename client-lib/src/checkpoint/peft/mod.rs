@@ -258,6 +258,8 @@ pub(super) fn render(
     saved.dedup();
     let task = head.and_then(|head| ModelClass::with_head(architecture, head)).map(ModelClass::task);
     saved.extend(task.map(HeadTask::peft_modules).into_iter().flatten().map(ToString::to_string));
+    let class = head.and_then(|head| Some((head, ModelClass::with_head(architecture, head)?)));
+    saved.extend(class.and_then(|(head, class)| class.peft_pooler(head)).map(ToOwned::to_owned));
     json.insert("auto_mapping".into(), Value::Null);
     json.insert("base_model_name_or_path".into(), json!(base));
     json.insert("inference_mode".into(), json!(true));

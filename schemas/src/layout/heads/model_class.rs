@@ -233,10 +233,9 @@ impl ModelClass {
     /// a language model.
     pub fn output_weight(self) -> String {
         let last = match (self.task, self.family) {
-            (
-                HeadTask::SequenceClassification,
-                Family::Roberta | Family::XlmRoberta | Family::Electra,
-            ) => "1.weight",
+            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta | Family::Electra) => {
+                "1.weight"
+            }
             (HeadTask::MaskedLm | HeadTask::CausalLm, _) => "decoder.weight",
             _ => "0.weight",
         };
@@ -261,13 +260,19 @@ impl ModelClass {
         }
     }
 
+    /// The modules that PEFT saves for a head beside those of its task: the pooler of the class, where
+    /// the head has a copy of it.
+    pub fn peft_pooler(self, head: &Head) -> Option<&'static str> {
+        self.family.pooler_outside()?;
+        let is_stack = head.linear_stack().is_some_and(|stack| stack.layers == 2);
+        is_stack.then(|| self.family.pooler_path().split('.').next().unwrap_or_default())
+    }
+
     const fn classification(self, num_labels: usize) -> ClassificationHead {
         match self.family {
-            Family::Bert
-            | Family::DistilBert
-            | Family::Albert
-            | Family::DebertaV2
-            | Family::ModernBert => ClassificationHead::pooled(num_labels),
+            Family::Bert | Family::DistilBert | Family::Albert | Family::DebertaV2 | Family::ModernBert => {
+                ClassificationHead::pooled(num_labels)
+            }
             Family::Electra => ClassificationHead {
                 activation: Some(Activation::Gelu),
                 ..ClassificationHead::flexible(num_labels)
@@ -358,11 +363,9 @@ impl ModelClass {
                 Family::Roberta | Family::XlmRoberta | Family::Electra,
                 "0",
             ) => plain("classifier.dense"),
-            (
-                HeadTask::SequenceClassification,
-                Family::Roberta | Family::XlmRoberta | Family::Electra,
-                _,
-            ) => plain("classifier.out_proj"),
+            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta | Family::Electra, _) => {
+                plain("classifier.out_proj")
+            }
             _ => plain("classifier"),
         }
     }
