@@ -538,19 +538,23 @@ fn check_copies(
 /// Refuses what would train or load tensors that no computation reads.
 fn check_modules(backbone: &Backbone, method: &Method) -> Result<(), ModelError> {
     let config = backbone.config();
-    let slots = method.parts().iter().flat_map(|part| part.slots(&config.shape));
-    let modules = slots.filter_map(|slot| match slot.place {
-        Place::Module(module) => Some(module),
-        _ => None,
-    });
     let base = config.architecture;
-    match modules.into_iter().find(|&module| !base.has(module)) {
+    match named_modules(method, &config.shape).find(|&module| !base.has(module)) {
         None => Ok(()),
         Some(module) => {
             let sites: Vec<&str> = base.linear_sites().into_iter().map(LinearSite::as_str).collect();
             Err(ModelError::Module { module, base, sites: sites.join(", ") })
         }
     }
+}
+
+/// The modules that a method has tensors at.
+fn named_modules<'a>(method: &'a Method, shape: &'a BackboneShape) -> impl Iterator<Item = Module> + 'a {
+    let slots = method.parts().iter().flat_map(|part| part.slots(shape));
+    slots.filter_map(|slot| match slot.place {
+        Place::Module(module) => Some(module),
+        _ => None,
+    })
 }
 
 fn check_architecture(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {
@@ -567,7 +571,11 @@ fn check_architecture(backbone: &Backbone, folder: &AdapterFolder) -> Result<(),
     if folder.architecture == base || unstated && names_none() {
         return Ok(());
     }
-    if unstated && base.shares_modules(folder.architecture, folder.prefixed) {
+    let path = |architecture: Architecture, module| architecture.path_in_model(module, folder.prefixed);
+    let mut modules = named_modules(&folder.method, &shape).peekable();
+    let same_paths = modules.peek().is_some()
+        && modules.all(|module| base.has(module) && path(base, module) == path(folder.architecture, module));
+    if unstated && (same_paths || base.shares_modules(folder.architecture, folder.prefixed)) {
         return Ok(());
     }
     Err(ModelError::Architecture { folder: folder.path.clone(), adapter: folder.architecture, base })

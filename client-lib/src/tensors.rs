@@ -238,6 +238,7 @@ mod tests {
 
     fn config() -> TransformerConfig {
         TransformerConfig {
+            encoder: crate::architectures::EncoderParts::default(),
             architecture: Architecture::Bert,
             shape: BackboneShape {
                 hidden_size: 8,
@@ -249,6 +250,7 @@ mod tests {
                 token_types: 2,
                 num_kv_heads: None,
                 head_dim: None,
+                embedding_size: None,
             },
             positions: crate::architectures::Positions::Learned,
             norm_order: crate::architectures::NormOrder::Post,

@@ -1,10 +1,11 @@
 //! BERT (Devlin et al. 2019) as `transformers` stores it.
 
-use hub_schemas::backbone::{Architecture, BackboneShape, SubLayer};
+use hub_schemas::backbone::{Architecture, BackboneShape, Module, Table};
 use serde_json::{Map, Value};
 
 use super::{
-    BackboneTensor, ConfigError, NormKind, NormOrder, Positions, TransformerConfig, count, shown, tensor,
+    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, TransformerConfig, count,
+    shown, tensor,
 };
 
 pub(super) fn config(
@@ -21,6 +22,7 @@ pub(super) fn config(
         token_types: count(json, "type_vocab_size")?,
         num_kv_heads: None,
         head_dim: None,
+        embedding_size: None,
     };
     shape.validate()?;
     let positions = json.get("position_embedding_type").and_then(Value::as_str).unwrap_or("absolute");
@@ -69,42 +71,34 @@ pub(super) fn config(
             .filter(|p| (0.0..1.0).contains(p))
             .unwrap_or(0.1),
         activation: json.get("hidden_act").and_then(Value::as_str).unwrap_or("gelu").parse()?,
+        encoder: EncoderParts::default(),
     })
 }
 
+/// The tensors of an encoder that is built like BERT, whatever its modules are called.
 pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
-    let shape = &config.shape;
-    let h = shape.hidden_size;
-    let mut tensors = vec![
-        tensor("embeddings.word", "embeddings.word_embeddings.weight", &[shape.vocab_size, h]),
-        tensor("embeddings.position", "embeddings.position_embeddings.weight", &[shape.max_positions, h]),
-        tensor("embeddings.token_type", "embeddings.token_type_embeddings.weight", &[shape.token_types, h]),
-    ];
-    tensors.extend(norm("embeddings.norm", "embeddings.LayerNorm", h));
-    for layer in 0..shape.num_layers {
-        for site in config.architecture.linear_sites() {
-            let (inputs, outputs) = shape.linear_dims(site);
-            let module = config.architecture.linear_path(layer, site);
-            let canonical = format!("layers.{layer}.{site}");
-            tensors.push(tensor(
-                &format!("{canonical}.weight"),
-                &format!("{module}.weight"),
-                &[outputs, inputs],
-            ));
-            tensors.push(tensor(&format!("{canonical}.bias"), &format!("{module}.bias"), &[outputs]));
+    let (shape, architecture) = (&config.shape, config.architecture);
+    let mut tensors = Vec::new();
+    let is_there = |module: &Module| match module {
+        Module::Embedding(Table::Position) => !config.encoder.lacks_positions,
+        Module::RelativeNorm => config.encoder.disentangled.is_some_and(|own| own.has_norm),
+        _ => true,
+    };
+    for module in shape.modules(architecture).into_iter().filter(is_there) {
+        let path = architecture.module_path(module);
+        let (inputs, outputs) = shape.module_dims(module);
+        let named = |part: &str, dims: &[usize]| BackboneTensor {
+            // Checkpoints of masked language models come without a pooler.
+            optional: module == Module::Pooler,
+            ..tensor(&format!("{module}.{part}"), &format!("{path}.{part}"), dims)
+        };
+        match module {
+            Module::Embedding(_) => {
+                tensors.push(tensor(&module.to_string(), &format!("{path}.weight"), &[inputs, outputs]));
+            }
+            norms if norms.is_norm() => tensors.extend(norm(&module.to_string(), &path, inputs)),
+            _ => tensors.extend([named("weight", &[outputs, inputs]), named("bias", &[outputs])]),
         }
-        for sublayer in SubLayer::ALL {
-            let module = config.architecture.sublayer_path(layer, sublayer);
-            let canonical = format!("layers.{layer}.{}.norm", sublayer.as_str());
-            tensors.extend(norm(&canonical, &format!("{module}.LayerNorm"), h));
-        }
-    }
-    // Checkpoints of masked language models come without a pooler.
-    for (part, dims) in [("weight", &[h, h][..]), ("bias", &[h])] {
-        tensors.push(BackboneTensor {
-            optional: true,
-            ..tensor(&format!("pooler.{part}"), &format!("pooler.dense.{part}"), dims)
-        });
     }
     tensors
 }

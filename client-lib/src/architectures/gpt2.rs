@@ -4,8 +4,8 @@ use hub_schemas::backbone::{Architecture, BackboneShape, Module, SubLayer, Table
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackboneTensor, ConfigError, NormKind, NormOrder, Positions, TransformerConfig, count, fraction, only,
-    optional_count, tensor,
+    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, TransformerConfig, count,
+    fraction, only, optional_count, tensor,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -20,6 +20,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         token_types: 0,
         num_kv_heads: None,
         head_dim: None,
+        embedding_size: None,
     };
     shape.validate()?;
     only(json, "scale_attn_weights", &json!(true))?;
@@ -42,6 +43,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         norm_eps: fraction(json, "layer_norm_epsilon", 1e-5)?,
         attention_dropout: fraction(json, "attn_pdrop", 0.1)?,
         activation: json.get("activation_function").and_then(Value::as_str).unwrap_or("gelu_new").parse()?,
+        encoder: EncoderParts::default(),
     })
 }
 

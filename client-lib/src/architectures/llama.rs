@@ -5,8 +5,8 @@ use hub_schemas::backbone::{Architecture, BackboneShape, Module, SubLayer, Table
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackboneTensor, ConfigError, NormKind, NormOrder, Positions, Rope, RopeScaling, TransformerConfig, count,
-    flag, fraction, only, optional_count, shown, tensor,
+    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, Rope, RopeScaling,
+    TransformerConfig, count, flag, fraction, only, optional_count, shown, tensor,
 };
 
 /// Norms of the queries and keys of every head, where there are any.
@@ -36,6 +36,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         token_types: 0,
         num_kv_heads: optional_count(json, "num_key_value_heads")?,
         head_dim: optional_count(json, "head_dim")?,
+        embedding_size: None,
     };
     // One dimension is stated in one way only, so that equal shapes are equal.
     let shape = BackboneShape {
@@ -69,6 +70,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         norm_eps: fraction(json, "rms_norm_eps", 1e-6)?,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
         activation: json.get("hidden_act").and_then(Value::as_str).unwrap_or("silu").parse()?,
+        encoder: EncoderParts::default(),
     })
 }
 

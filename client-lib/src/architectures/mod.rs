@@ -4,10 +4,16 @@
 //! Free of candle, so that publishing can state a backbone's dimensions and
 //! digest without compiling any numerics.
 
+mod albert;
 mod bert;
+mod deberta_v2;
+mod distilbert;
+mod electra;
+mod encoder_parts;
 mod gemma;
 mod gpt2;
 mod llama;
+mod modernbert;
 mod parts;
 mod qwen;
 mod roberta;
@@ -18,6 +24,7 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
+pub use encoder_parts::{Disentangled, EncoderParts, LocalAttention};
 pub use parts::{NormOrder, Positions, Rope, RopeScaling};
 
 /// What a norm computes: the bias is part of the kind.
@@ -67,6 +74,8 @@ pub struct TransformerConfig {
     /// Probability with which the backbone was trained to drop attention: what a fusion
     /// takes over in training.
     pub attention_dropout: f64,
+    /// What only some encoders have.
+    pub encoder: EncoderParts,
 }
 
 /// Why a `config.json` can't be used.
@@ -119,13 +128,25 @@ impl TransformerConfig {
             Architecture::Qwen2 => qwen::qwen2(json),
             Architecture::Qwen3 => qwen::qwen3(json),
             Architecture::Gemma => gemma::config(json),
+            Architecture::Electra => electra::config(json),
+            Architecture::DistilBert => distilbert::config(json),
+            Architecture::Albert => albert::config(json),
+            Architecture::DebertaV2 => deberta_v2::config(json),
+            Architecture::ModernBert => modernbert::config(json),
         }
     }
 
     /// Every tensor of the backbone, in the order of computation.
     pub fn tensors(&self) -> Vec<BackboneTensor> {
         match self.architecture {
-            Architecture::Bert | Architecture::Roberta | Architecture::XlmRoberta => bert::tensors(self),
+            Architecture::Bert
+            | Architecture::Roberta
+            | Architecture::XlmRoberta
+            | Architecture::Electra
+            | Architecture::DistilBert
+            | Architecture::Albert => bert::tensors(self),
+            Architecture::DebertaV2 => deberta_v2::tensors(self),
+            Architecture::ModernBert => modernbert::tensors(self),
             Architecture::Gpt2 => gpt2::tensors(self),
             Architecture::Llama
             | Architecture::Mistral
@@ -138,7 +159,9 @@ impl TransformerConfig {
     /// Whether a linear layer has a bias.
     pub const fn has_bias(&self, site: LinearSite) -> bool {
         match site {
-            LinearSite::FfnUp | LinearSite::FfnGate | LinearSite::FfnDown => self.ffn_bias,
+            LinearSite::FfnUp | LinearSite::FfnGate | LinearSite::FfnGateUp | LinearSite::FfnDown => {
+                self.ffn_bias
+            }
             LinearSite::AttentionOutput => self.attention_output_bias,
             _ => self.attention_bias,
         }
@@ -147,6 +170,7 @@ impl TransformerConfig {
     /// Number of tokens that can be read.
     pub fn longest_input(&self) -> usize {
         match self.positions {
+            Positions::Learned if self.encoder.lacks_positions => usize::MAX,
             Positions::Learned => self.shape.max_positions,
             Positions::LearnedFromPadding(padding) => {
                 self.shape.max_positions.saturating_sub(padding as usize + 1)

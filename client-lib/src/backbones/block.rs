@@ -8,7 +8,10 @@ use hub_schemas::{
 
 use super::{
     AttentionInput, Context, GatedPrompt, Hooks, KeyValueProjection, KeysValues, Linear, LinearInput,
-    SubLayerInput, hooks::repeat_rows, weights::Weights,
+    SubLayerInput,
+    hooks::repeat_rows,
+    relative::{Attended, Relative, RelativeBlock},
+    weights::Weights,
 };
 use crate::{
     architectures::{NormOrder, TransformerConfig},
@@ -26,10 +29,14 @@ pub(super) struct Block {
     widths: (usize, usize),
     activation: Activation,
     norm_order: NormOrder,
-    attention_norm: Norm,
-    ffn_norm: Norm,
     /// Of the queries and of the keys of every head.
     head_norms: Option<[Norm; 2]>,
+    /// Whether adapters take the attention's input for its output, and the other way round.
+    residual_first: bool,
+    relative: Option<RelativeBlock>,
+    /// None in front of a first block that the embeddings' norm serves.
+    attention_norm: Option<Norm>,
+    ffn_norm: Option<Norm>,
 }
 
 /// What all blocks of a forward pass share.
@@ -38,6 +45,8 @@ pub(super) struct Pass<'a> {
     pub(super) context: &'a Context,
     /// The angles of the positions, where queries and keys are turned.
     pub(super) rotary: Option<&'a Rotary>,
+    /// The relative positions, where they are attended to.
+    pub(super) relative: Option<&'a Relative>,
 }
 
 impl Block {
@@ -47,8 +56,11 @@ impl Block {
             let name = format!("layers.{index}.{site}");
             linears[site as usize] = Some(weights.linear(&name, config, config.has_bias(site))?);
         }
-        let norm =
-            |sublayer: SubLayer| weights.norm(&format!("layers.{index}.{}.norm", sublayer.as_str()), config);
+        let norm = |sublayer: SubLayer| {
+            let module = Module::Norm { layer: index, sublayer };
+            let is_there = config.architecture.has(module);
+            is_there.then(|| weights.norm(&module.to_string(), config)).transpose()
+        };
         let shape = &config.shape;
         Ok(Self {
             index,
@@ -57,6 +69,8 @@ impl Block {
             widths: (shape.query_width(), shape.kv_width()),
             activation: config.activation,
             norm_order: config.norm_order,
+            residual_first: config.architecture.swaps_attention_residual(),
+            relative: RelativeBlock::load(index, config, weights)?,
             attention_norm: norm(SubLayer::Attention)?,
             ffn_norm: norm(SubLayer::Ffn)?,
             head_norms: if config.normalises_heads {
@@ -79,6 +93,13 @@ impl Block {
 
     /// `W_down φ(W_up x)`, or `W_down (φ(W_gate x) ⊙ W_up x)` (Shazeer 2020).
     fn feed_forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+        if self.linears[LinearSite::FfnGateUp as usize].is_some() {
+            let both = self.linear(LinearSite::FfnGateUp, x, pass)?;
+            let width = both.dim(D::Minus1)? / 2;
+            let half = |start| both.narrow(D::Minus1, start, width)?.contiguous();
+            let inner = (activate(&half(0)?, self.activation)? * half(width)?)?;
+            return self.linear(LinearSite::FfnDown, &inner, pass);
+        }
         let up = self.linear(LinearSite::FfnUp, x, pass)?;
         let inner = if self.linears[LinearSite::FfnGate as usize].is_some() {
             let gate = activate(&self.linear(LinearSite::FfnGate, x, pass)?, self.activation)?;
@@ -90,7 +111,7 @@ impl Block {
         self.linear(LinearSite::FfnDown, &inner, pass)
     }
 
-    fn attend(&self, x: &Tensor, mask: &KeyMask, pass: &Pass<'_>) -> Result<Tensor> {
+    fn attend(&self, x: &Tensor, own_mask: &KeyMask, pass: &Pass<'_>) -> Result<Tensor> {
         let [queries, keys, values] = self.project(x, pass)?;
         // Any of the three may have been forked for adapters in parallel.
         let rows = [&queries, &keys, &values].map(|t| t.dims()[0]).into_iter().max().unwrap_or(0);
@@ -100,7 +121,7 @@ impl Block {
         let keys_values = KeysValues {
             keys: repeat_rows(&turn(&keys)?, rows)?,
             values: repeat_rows(&values, rows)?,
-            mask: mask.repeat(rows)?,
+            mask: own_mask.repeat(rows)?,
             prompts: Vec::new(),
         };
         let at = AttentionInput {
@@ -110,9 +131,25 @@ impl Block {
             attention: self.attention,
             context: pass.context,
         };
+        let own_keys = self.relative.as_ref().map(|_| keys_values.keys.clone());
         let KeysValues { keys, values, mask, prompts } = pass.hooks.keys_values(&at, keys_values)?;
-        let queries = repeat_rows(&queries, keys.dim(0)?)?;
-        let mixed = self.attention.forward(&queries, &keys, &values, &mask)?;
+        let rows = keys.dim(0)?;
+        let queries = repeat_rows(&queries, rows)?;
+        let mixed = match (&self.relative, own_keys) {
+            (Some(relative), Some(own_keys)) => {
+                let at = Attended {
+                    queries: &queries,
+                    keys: &keys,
+                    values: &values,
+                    own_keys: &repeat_rows(&own_keys, rows)?,
+                    mask: &mask,
+                    own_mask: &own_mask.repeat(rows)?,
+                };
+                let project = |site, x: &Tensor, pass: &Pass<'_>| self.linear(site, x, pass);
+                relative.forward(self.attention.heads, &at, pass, project)?
+            }
+            _ => self.attention.forward(&queries, &keys, &values, &mask)?,
+        };
         self.join(mixed, &queries, &prompts, pass)
     }
 
@@ -188,7 +225,9 @@ impl Block {
         Ok(match (module, part) {
             (Module::Linear { site, .. }, "weight") => Some(self.at(site)?.weight()?),
             (Module::Linear { site, .. }, "bias") => self.at(site)?.bias().cloned(),
-            (Module::Norm { sublayer, .. }, part) => self.norm(sublayer).tensor(part).cloned(),
+            (Module::Norm { sublayer, .. }, part) => {
+                self.norm(sublayer).and_then(|norm| norm.tensor(part)).cloned()
+            }
             _ => None,
         })
     }
@@ -200,17 +239,17 @@ impl Block {
         }
     }
 
-    const fn norm(&self, sublayer: SubLayer) -> &Norm {
+    const fn norm(&self, sublayer: SubLayer) -> Option<&Norm> {
         match sublayer {
-            SubLayer::Attention => &self.attention_norm,
-            SubLayer::Ffn => &self.ffn_norm,
+            SubLayer::Attention => self.attention_norm.as_ref(),
+            SubLayer::Ffn => self.ffn_norm.as_ref(),
         }
     }
 
     /// The block's norm with the copies that the hooks have for it.
-    fn norm_with(&self, sublayer: SubLayer, hooks: &dyn Hooks) -> Norm {
+    fn norm_with(&self, sublayer: SubLayer, hooks: &dyn Hooks) -> Option<Norm> {
         let module = Module::Norm { layer: self.index, sublayer };
-        self.norm(sublayer).with(hooks, &module.to_string())
+        self.norm(sublayer).map(|norm| norm.with(hooks, &module.to_string()))
     }
 
     fn linear(&self, site: LinearSite, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
@@ -222,21 +261,30 @@ impl Block {
     fn enter(&self, sublayer: SubLayer, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
         match self.norm_order {
             NormOrder::Post => Ok(x.clone()),
-            NormOrder::Pre => self.norm_with(sublayer, pass.hooks).forward(x),
+            NormOrder::Pre => match self.norm_with(sublayer, pass.hooks) {
+                Some(norm) => norm.forward(x),
+                None => Ok(x.clone()),
+            },
         }
     }
 
     /// What follows a sub-layer's output `z`.
     fn leave(&self, sublayer: SubLayer, z: Tensor, residual: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
         let norm = match self.norm_order {
-            NormOrder::Post => Some(self.norm_with(sublayer, pass.hooks)),
+            NormOrder::Post => self.norm_with(sublayer, pass.hooks),
             NormOrder::Pre => None,
         };
-        let residual = &repeat_rows(residual, z.dim(0)?)?;
+        let residual = repeat_rows(residual, z.dim(0)?)?;
+        // Of equal rank in the sum, but not to an adapter.
+        let (z, residual) = if self.residual_first && sublayer == SubLayer::Attention {
+            (residual, z)
+        } else {
+            (z, residual)
+        };
         let at = SubLayerInput {
             layer: self.index,
             sublayer,
-            residual,
+            residual: &residual,
             norm: norm.as_ref(),
             context: pass.context,
         };

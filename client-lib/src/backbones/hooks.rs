@@ -58,12 +58,24 @@ pub struct Context {
     pub batch: usize,
     /// Tokens that a prompt has put in so far.
     pub prompt_tokens: usize,
-    /// The backbone's padding id: a constant that one library pads prefixes with.
-    pub padding_id: f32,
+    /// How one library pads prefixes.
+    pub library_padding: LibraryPadding,
     /// Whether this is training.
     pub mode: Mode,
     /// Where choices are noted, when somebody asked.
     pub trace: Option<Trace>,
+}
+
+/// What `adapters` 1.3.0 puts in front of shorter prefixes, and what it adds to scores. Its mask
+/// is made for one way of masking; in an architecture with another way ones are added to scores.
+#[derive(Debug, Clone, Copy)]
+pub struct LibraryPadding {
+    /// All components of the keys and values that pad: the backbone's padding id.
+    pub value: f32,
+    /// Added to the scores of a prefix.
+    pub prefix: f32,
+    /// Added to the scores of padding.
+    pub padding: f32,
 }
 
 /// A lookup in an embedding table.

@@ -10,6 +10,7 @@ mod block;
 mod head_inputs;
 mod hooks;
 mod linear;
+mod relative;
 mod trace;
 mod transformer;
 mod weights;
@@ -18,10 +19,11 @@ pub use base_head::BaseHead;
 pub use head_inputs::HeadInputs;
 pub(crate) use hooks::repeat_rows;
 pub use hooks::{
-    AttentionInput, Context, EmbeddingInput, GatedPrompt, Hooks, KeyValueProjection, KeysValues, LinearInput,
-    Mode, NoHooks, SubLayerInput,
+    AttentionInput, Context, EmbeddingInput, GatedPrompt, Hooks, KeyValueProjection, KeysValues,
+    LibraryPadding, LinearInput, Mode, NoHooks, SubLayerInput,
 };
 pub use linear::Linear;
 pub use trace::{Noted, Trace};
+pub(crate) use transformer::mean_of_tokens;
 pub use transformer::{Backbone, Batch, Hidden, OpenError};
 pub(crate) use weights::tensor;

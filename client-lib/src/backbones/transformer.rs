@@ -4,15 +4,16 @@ use candle_core::{DType, Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
-    BaseHead, Context, HeadInputs, Hooks, Linear, LinearInput, Mode,
+    BaseHead, Context, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode,
     block::{Block, Pass},
     hooks::{EmbeddingInput, repeat_rows},
+    relative::RelativeTable,
     weights::Weights,
 };
 use crate::{
-    architectures::{Positions, TransformerConfig},
+    architectures::{Positions, Rope, TransformerConfig},
     checkpoint::{BaseFolder, CheckpointError},
-    ops::{FrozenLinear, KeyMask, Norm, Rotary},
+    ops::{FrozenLinear, KeyMask, Norm, Rotary, activate},
 };
 
 /// Token ids with their masks, padded to one length.
@@ -46,9 +47,12 @@ pub struct Backbone {
     position: Option<Tensor>,
     token_type: Option<Tensor>,
     norm: Option<Norm>,
+    projection: Option<Linear>,
     blocks: Vec<Block>,
     final_norm: Option<Norm>,
     pooler: Option<Linear>,
+    pooler_norm: Option<Norm>,
+    relative: Option<RelativeTable>,
     head: Option<BaseHead>,
     ties_embeddings: bool,
     dtype: DType,
@@ -74,18 +78,25 @@ impl Backbone {
             let there = config.architecture.has(module);
             there.then(|| weights.norm(&module.to_string(), &config)).transpose()
         };
+        let pooler_norm =
+            weights.optional("pooler.norm.weight")?.map(|_| weights.norm("pooler.norm", &config));
         let word = weights.get("embeddings.word")?;
+        let projection = Module::EmbeddingProjection.to_string();
+        let projection = config.shape.embedding_size.map(|_| weights.linear(&projection, &config, true));
         let head = BaseHead::load(folder, &weights, &word, pooler.is_some())?;
         Ok(Self {
             word,
             position: weights.optional("embeddings.position")?,
             token_type: weights.optional("embeddings.token_type")?,
             norm: norm(Module::EmbeddingNorm)?,
+            projection: projection.transpose()?,
             blocks: blocks.collect::<Result<_>>()?,
             final_norm: norm(Module::FinalNorm)?,
             head,
             ties_embeddings: folder.ties_embeddings(),
             pooler,
+            pooler_norm: pooler_norm.transpose()?,
+            relative: RelativeTable::load(&config, &weights)?,
             config,
             dtype,
             device: device.clone(),
@@ -141,6 +152,15 @@ impl Backbone {
             Some((Module::EmbeddingNorm, part)) => {
                 self.norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }
+            Some((Module::RelativeNorm, part)) => {
+                self.relative.as_ref().and_then(|relative| relative.norm()?.tensor(part)).cloned()
+            }
+            Some((Module::EmbeddingProjection, "weight")) => {
+                self.projection.as_ref().map(Linear::weight).transpose()?
+            }
+            Some((Module::EmbeddingProjection, "bias")) => {
+                self.projection.as_ref().and_then(Linear::bias).cloned()
+            }
             Some((Module::FinalNorm, part)) => {
                 self.final_norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }
@@ -165,15 +185,29 @@ impl Backbone {
         let before = embedded.dim(1)?;
         let mut x = hooks.embeddings(embedded, &context)?;
         context.lengthen(x.dim(1)? - before)?;
-        let free = hooks.free_queries(context.prompt_tokens);
-        let mask = KeyMask::new(&context.attention_mask)?
-            .with_free_queries(free)
-            .with_causality(self.config.is_causal);
-        let rotary = self.rotary(x.dim(1)?, hooks.position_offset());
-        let pass = Pass { hooks, context: &context, rotary: rotary.as_ref() };
-        for block in &self.blocks {
+        if let Some(linear) = &self.projection {
+            let module = Module::EmbeddingProjection;
+            x = hooks.linear(&LinearInput { module, x: &x, linear, context: &context })?;
+        }
+        let mask = self.key_mask(hooks, &context)?;
+        context.library_padding = self.library_padding(&mask);
+        let (tokens, offset) = (x.dim(1)?, hooks.position_offset());
+        let rotary = self.rotary(tokens, offset);
+        let local = self.config.encoder.local.map(|local| {
+            let near = self.turning(&local.rope, tokens, offset);
+            (local, near, mask.clone().with_reach(Some(local.reach)))
+        });
+        let relative = self.relative.as_ref().map(|table| table.at(tokens, hooks)).transpose()?.flatten();
+        let pass = Pass { hooks, context: &context, rotary: rotary.as_ref(), relative: relative.as_ref() };
+        for index in self.config.encoder.applied_blocks(self.blocks.len()) {
+            let block = &self.blocks[index];
             let rows = x.dim(0)?;
-            x = block.forward(&x, &mask.repeat(rows)?, &pass)?;
+            x = match &local {
+                Some((local, near, mask)) if local.holds(index) => {
+                    block.forward(&x, &mask.repeat(rows)?, &Pass { rotary: Some(near), ..pass })?
+                }
+                _ => block.forward(&x, &mask.repeat(rows)?, &pass)?,
+            };
         }
         if let Some(norm) = &self.final_norm {
             x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
@@ -182,15 +216,23 @@ impl Backbone {
         Ok(Hidden { state: x, attention_mask })
     }
 
-    /// `tanh(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.
-    pub fn pool(&self, state: &Tensor, hooks: &dyn Hooks) -> Result<Option<Tensor>> {
+    /// `φ(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.
+    ///
+    /// Some encoders take the mean over the tokens that are not padding for the first.
+    pub fn pool(&self, state: &Tensor, mask: &Tensor, hooks: &dyn Hooks) -> Result<Option<Tensor>> {
         let Some(pooler) = &self.pooler else { return Ok(None) };
         let rows = state.dim(0)?;
-        let first = state.narrow(1, 0, 1)?.contiguous()?;
+        let first = if self.config.encoder.pools_mean {
+            mean_of_tokens(state, mask)?.unsqueeze(1)?
+        } else {
+            state.narrow(1, 0, 1)?.contiguous()?
+        };
         let attention_mask = Tensor::ones((rows, 1), DType::U32, state.device())?;
         let context = self.context(attention_mask, rows, Mode::Eval);
         let at = LinearInput { module: Module::Pooler, x: &first, linear: pooler, context: &context };
-        hooks.linear(&at)?.squeeze(1)?.tanh().map(Some)
+        let pooled = hooks.linear(&at)?.squeeze(1)?;
+        let pooled = activate(&pooled, self.config.encoder.pooler_activation)?;
+        self.pooler_norm.as_ref().map_or_else(|| Ok(pooled.clone()), |norm| norm.forward(&pooled)).map(Some)
     }
 
     /// Whether there is a pooler.
@@ -199,8 +241,10 @@ impl Backbone {
     }
 
     fn context(&self, attention_mask: Tensor, batch: usize, mode: Mode) -> Context {
-        let padding_id = self.config.padding_id as f32;
-        Context { attention_mask, batch, prompt_tokens: 0, padding_id, mode, trace: None }
+        let value = self.config.padding_id as f32;
+        let (prefix, padding) = (0.0, 1.0);
+        let library_padding = LibraryPadding { value, prefix, padding };
+        Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace: None }
     }
 
     fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
@@ -223,28 +267,65 @@ impl Backbone {
         }
         let norm = self.norm.as_ref().map(|norm| norm.with(hooks, &Module::EmbeddingNorm.to_string()));
         let Some(table) = &self.token_type else {
-            return norm.map_or_else(|| Ok(x.clone()), |norm| norm.forward(&x));
+            let x = norm.map_or_else(|| Ok(x.clone()), |norm| norm.forward(&x))?;
+            return self.without_padding(x, context);
         };
         let types = match &batch.token_type_ids {
             Some(ids) if !hooks.drops_token_types() => pad_front(ids, added)?,
             _ => Tensor::zeros((1, 1), DType::U32, &self.device)?,
         };
         let types = self.lookup((Table::TokenType, table), &types, hooks)?.broadcast_as(x.shape())?;
-        match norm {
-            Some(norm) => norm.forward_sum(&x, &types),
-            None => x + types,
+        let x = match norm {
+            Some(norm) => norm.forward_sum(&x, &types)?,
+            None => (x + types)?,
+        };
+        self.without_padding(x, context)
+    }
+
+    /// Embeddings with zeros where there is padding, in architectures that have it so.
+    fn without_padding(&self, x: Tensor, context: &Context) -> Result<Tensor> {
+        if self.config.encoder.disentangled.is_none() {
+            return Ok(x);
         }
+        x.broadcast_mul(&context.attention_mask.to_dtype(x.dtype())?.unsqueeze(2)?)
+    }
+
+    /// Which keys each query sees.
+    fn key_mask(&self, hooks: &dyn Hooks, context: &Context) -> Result<KeyMask> {
+        let architecture = self.config.architecture;
+        let mask = KeyMask::new(&context.attention_mask)?.with_causality(self.config.is_causal);
+        match hooks.free_queries(context.prompt_tokens) {
+            free if free > 0 && architecture.frees_prompts() => {
+                Ok(mask.with_free_queries(free).with_score_in_front(free, architecture.prompt_score()))
+            }
+            _ => Ok(mask),
+        }
+    }
+
+    /// How `adapters` pads prefixes in this architecture.
+    fn library_padding(&self, mask: &KeyMask) -> LibraryPadding {
+        let value = self.config.padding_id as f32;
+        let architecture = self.config.architecture;
+        let (prefix, padding) = match architecture.prompt_score() {
+            // Masked by comparison and not by a sum.
+            _ if self.config.encoder.disentangled.is_some() => (0.0, f32::NEG_INFINITY),
+            0.0 => (0.0, 1.0),
+            score if mask.hides_any() => (score, 0.0),
+            _ => (0.0, 0.0),
+        };
+        LibraryPadding { value, prefix, padding }
     }
 
     /// The angles of `tokens` positions from `offset` on, where queries and keys are turned.
     fn rotary(&self, tokens: usize, offset: usize) -> Option<Rotary> {
         match self.config.positions {
-            Positions::Rotary(rope) => {
-                let frequencies = rope.frequencies(self.config.shape.head_width());
-                Some(Rotary::new(&frequencies, offset..offset + tokens))
-            }
+            Positions::Rotary(rope) => Some(self.turning(&rope, tokens, offset)),
             Positions::Learned | Positions::LearnedFromPadding(_) => None,
         }
+    }
+
+    fn turning(&self, rope: &Rope, tokens: usize, offset: usize) -> Rotary {
+        Rotary::new(&rope.frequencies(self.config.shape.head_width()), offset..offset + tokens)
     }
 
     /// Rows of a table, `[b, t, h]`.
@@ -253,7 +334,7 @@ impl Backbone {
         let name = Module::Embedding(table).to_string();
         let weight = hooks.tensor(&name).unwrap_or(frozen);
         let rows = weight.index_select(&ids.flatten_all()?, 0)?;
-        let rows = rows.reshape((b, t, self.config.shape.hidden_size))?;
+        let rows = rows.reshape((b, t, self.config.shape.table_width()))?;
         hooks.embedding(&EmbeddingInput { table, ids, weight }, rows)
     }
 
@@ -295,6 +376,13 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// Mean over the positions where the mask is 1 (Reimers & Gurevych 2019).
+pub(crate) fn mean_of_tokens(state: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    let mask = mask.to_dtype(state.dtype())?.unsqueeze(2)?;
+    let sum = state.broadcast_mul(&mask)?.sum(1)?;
+    sum.broadcast_div(&mask.sum(1)?.maximum(1e-9)?)
 }
 
 /// `ids` with `added` zeros in front of every row.

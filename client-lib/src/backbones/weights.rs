@@ -52,7 +52,11 @@ impl Weights<'_> {
     pub(super) fn norm(&self, canonical: &str, config: &TransformerConfig) -> Result<Norm> {
         let weight = self.get(&format!("{canonical}.weight"))?;
         match config.norm_kind {
-            NormKind::Layer => Norm::new(&weight, &self.get(&format!("{canonical}.bias"))?, config.norm_eps),
+            // `BaseFolder::open` has checked that a bias is there where one has to be.
+            NormKind::Layer => match self.optional(&format!("{canonical}.bias"))? {
+                Some(bias) => Norm::new(&weight, &bias, config.norm_eps),
+                None => Norm::new(&weight, &weight.zeros_like()?, config.norm_eps),
+            },
             NormKind::Rms => Norm::rms(&weight, config.norm_eps),
             NormKind::RmsFromOne => Norm::rms_from_one(&weight, config.norm_eps),
         }

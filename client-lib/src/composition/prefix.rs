@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 
 use super::node::{Node, split_rows};
 use crate::{
-    backbones::{AttentionInput, KeysValues, repeat_rows},
+    backbones::{AttentionInput, KeysValues, LibraryPadding, repeat_rows},
     methods::{Adapter, PrefixStates},
     ops::KeyMask,
 };
@@ -17,23 +17,31 @@ use crate::{
 pub(super) enum Padding {
     /// Keys that no query sees.
     Hidden,
-    /// What `adapters` 1.3.0 puts there: keys and values that are all this number, the
-    /// backbone's padding id, with a one added to their scores.
-    Constant(f32),
+    /// What `adapters` 1.3.0 puts there: keys and values that are all the backbone's padding id,
+    /// with scores of which its mask is made.
+    Library(LibraryPadding),
 }
 
 impl Padding {
     fn bias(self) -> f32 {
         match self {
             Self::Hidden => f32::NEG_INFINITY,
-            Self::Constant(_) => 1.0,
+            Self::Library(padding) => padding.padding,
         }
     }
 
     fn value(self) -> f32 {
         match self {
             Self::Hidden => 0.0,
-            Self::Constant(value) => value,
+            Self::Library(padding) => padding.value,
+        }
+    }
+
+    /// What is added to the scores of prefixes.
+    fn prefix(self) -> f32 {
+        match self {
+            Self::Hidden => 0.0,
+            Self::Library(padding) => padding.prefix,
         }
     }
 }
@@ -57,7 +65,7 @@ pub(super) fn compose(
         return Ok(state);
     }
     match node {
-        Node::Leaf(index) => attach(adapters[*index].as_ref(), at, state),
+        Node::Leaf(index) => attach(adapters[*index].as_ref(), at, hook.padding, state),
         Node::Nothing => Ok(state),
         Node::Stack(children) => {
             children.iter().try_fold(state, |state, child| compose(hook, child, at, state))
@@ -75,13 +83,18 @@ fn touches(adapters: &[Box<dyn Adapter>], node: &Node, layer: usize) -> bool {
     node.any(adapters, &|adapter| adapter.is_at_attention(layer))
 }
 
-fn attach(adapter: &dyn Adapter, at: &AttentionInput<'_>, state: KeysValues) -> Result<KeysValues> {
+fn attach(
+    adapter: &dyn Adapter,
+    at: &AttentionInput<'_>,
+    padding: Padding,
+    state: KeysValues,
+) -> Result<KeysValues> {
     let x = repeat_rows(at.x, state.keys.dim(0)?)?;
     let at = AttentionInput { x: &x, ..*at };
     let mut state = match adapter.prefix(&at)? {
         None => state,
         Some(PrefixStates { keys, values }) => KeysValues {
-            mask: state.mask.prepend(0, 0.0, keys.dim(1)?),
+            mask: state.mask.prepend(keys.dim(1)?, padding.prefix(), 0),
             keys: Tensor::cat(&[&keys, &state.keys], 1)?,
             values: Tensor::cat(&[&values, &state.values], 1)?,
             prompts: state.prompts,

@@ -269,7 +269,7 @@ impl Hooks for Stitch {
             return Ok(keys_values);
         }
         let padding = match self.semantics {
-            Semantics::Library => Padding::Constant(at.context.padding_id),
+            Semantics::Library => Padding::Library(at.context.library_padding),
             Semantics::Plain => Padding::Hidden,
         };
         prefix::compose(PrefixHook { adapters: self.adapters(), padding }, &self.root, at, keys_values)

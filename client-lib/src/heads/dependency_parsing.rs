@@ -69,13 +69,7 @@ impl DependencyParsing {
 const fn padding(architecture: Architecture) -> u32 {
     match architecture {
         Architecture::Roberta | Architecture::XlmRoberta => 1,
-        Architecture::Bert
-        | Architecture::Gpt2
-        | Architecture::Llama
-        | Architecture::Mistral
-        | Architecture::Qwen2
-        | Architecture::Qwen3
-        | Architecture::Gemma => 0,
+        _ => 0,
     }
 }
 

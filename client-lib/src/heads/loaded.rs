@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use candle_core::Tensor;
 use hub_schemas::{
-    backbone::Architecture,
     head::{Head, LanguageModelHead, Pooling},
-    layout::{DECODER, Slot, head_slots},
+    layout::{DECODER, ModelClass, Slot, head_slots},
 };
 
 use super::{HeadInput, Prediction, PredictionHead, Tensors, language_model};
@@ -123,13 +122,12 @@ fn check_pooler(backbone: &Backbone, head: &Head) -> Result<(), HeadLoadError> {
     if needed && !backbone.has_pooler() { Err(HeadLoadError::NoPooler) } else { Ok(()) }
 }
 
-/// A language model's head of a model class of `transformers` has the backbone's own activation,
-/// which no file of the head says.
+/// A language model's head of a model class of `transformers` may have the backbone's own
+/// activation, which no file of the head says.
 fn in_model_class(config: &Head, folder: &AdapterFolder, backbone: &Backbone) -> Head {
     match config {
-        Head::MaskedLm(lm) if folder.head_class.is_some() && lm.activation.is_some() => {
-            let is_bert = backbone.config().architecture == Architecture::Bert;
-            let activation = if is_bert { Some(backbone.config().activation) } else { lm.activation };
+        Head::MaskedLm(lm) if folder.head_class.is_some_and(ModelClass::uses_hidden_act) => {
+            let activation = Some(backbone.config().activation);
             Head::MaskedLm(LanguageModelHead { activation, ..lm.clone() })
         }
         _ => config.clone(),

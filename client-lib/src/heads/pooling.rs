@@ -4,6 +4,7 @@ use candle_core::{DType, Result, Tensor};
 use hub_schemas::head::Pooling;
 
 use super::Features;
+use crate::backbones::mean_of_tokens;
 
 /// The vector that `pooling` names, `[b, h]`, of a last hidden state `[b, t, h]`.
 pub(super) fn pool(pooling: Pooling, features: &Features<'_>) -> Result<Tensor> {
@@ -12,7 +13,7 @@ pub(super) fn pool(pooling: Pooling, features: &Features<'_>) -> Result<Tensor> 
         Pooling::First => state.narrow(1, 0, 1)?.squeeze(1)?.contiguous(),
         Pooling::Last => last_of_tokens(state, features.attention_mask),
         Pooling::Mean => mean_of_tokens(state, features.attention_mask),
-        Pooling::Pooler => match features.backbone.pool(state, features.hooks)? {
+        Pooling::Pooler => match features.backbone.pool(state, features.attention_mask, features.hooks)? {
             Some(pooled) => Ok(pooled),
             None => candle_core::bail!("the head reads the pooled output, but this backbone has no pooler"),
         },
@@ -27,11 +28,4 @@ fn last_of_tokens(state: &Tensor, mask: &Tensor) -> Result<Tensor> {
     let rows = rows.iter().enumerate().map(|(i, row)| (i * t + last(row)) as u32).collect::<Vec<_>>();
     let rows = Tensor::new(rows, state.device())?;
     state.flatten(0, 1)?.index_select(&rows, 0)
-}
-
-/// Mean over the positions where the mask is 1 (Reimers & Gurevych 2019).
-fn mean_of_tokens(state: &Tensor, mask: &Tensor) -> Result<Tensor> {
-    let mask = mask.to_dtype(state.dtype())?.unsqueeze(2)?;
-    let sum = state.broadcast_mul(&mask)?.sum(1)?;
-    sum.broadcast_div(&mask.sum(1)?.maximum(1e-9)?)
 }

@@ -31,6 +31,8 @@ pub struct KeyMask {
     free_queries: usize,
     /// Whether a query sees only the keys up to its own, and all that were put in front.
     causal: bool,
+    /// How far from itself a query sees, where not everywhere.
+    reach: Option<usize>,
 }
 
 impl KeyMask {
@@ -40,12 +42,13 @@ impl KeyMask {
         let mask = mask.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
         let bias = mask.flatten_all()?.to_vec1::<f32>()?.into_iter();
         let bias = bias.map(|m| if m == 0.0 { f32::NEG_INFINITY } else { 0.0 }).collect();
-        Ok(Self { bias, batch, keys, free_queries: 0, causal: false })
+        Ok(Self { bias, batch, keys, free_queries: 0, causal: false, reach: None })
     }
 
     /// A mask over `keys` keys of which all can be seen.
     pub fn all_visible(batch: usize, keys: usize) -> Self {
-        Self { bias: vec![0.0; batch * keys].into(), batch, keys, free_queries: 0, causal: false }
+        let bias = vec![0.0; batch * keys].into();
+        Self { bias, batch, keys, free_queries: 0, causal: false, reach: None }
     }
 
     /// The same where the first `queries` queries see every key, padding included.
@@ -54,10 +57,59 @@ impl KeyMask {
         Self { free_queries: queries, ..self }
     }
 
+    /// Whether any key is hidden or has something added to its scores.
+    pub fn hides_any(&self) -> bool {
+        self.bias.iter().any(|&b| b != 0.0)
+    }
+
+    /// The same with `score` added to those of the first `keys` keys, where any key is hidden.
+    #[must_use]
+    pub fn with_score_in_front(self, keys: usize, score: f32) -> Self {
+        if score == 0.0 || !self.hides_any() {
+            return self;
+        }
+        let in_front = |(at, &b): (usize, &f32)| if at % self.keys < keys { b + score } else { b };
+        let bias = self.bias.iter().enumerate().map(in_front).collect();
+        Self { bias, ..self }
+    }
+
     /// The same where no query sees a key behind its own: the last key is the last query's.
     #[must_use]
     pub fn with_causality(self, causal: bool) -> Self {
         Self { causal, ..self }
+    }
+
+    /// The same where a query sees only so far to both sides: the last key is the last query's.
+    #[must_use]
+    pub fn with_reach(self, reach: Option<usize>) -> Self {
+        Self { reach, ..self }
+    }
+
+    /// What is added to the scores of row `row` for one of `queries` queries that sees only around.
+    fn around(&self, row: usize, (query, queries): (usize, usize), reach: usize) -> Vec<f32> {
+        let at = (query + self.keys).saturating_sub(queries);
+        let bias = self.row(row).iter().enumerate();
+        bias.map(|(key, &b)| if key.abs_diff(at) <= reach { b } else { f32::NEG_INFINITY }).collect()
+    }
+
+    /// `[b, 1, t, s]` where a query that is padding itself, as `own` tells of the `t` tokens, sees no
+    /// key of the input. One that sees nothing at all sees everything alike.
+    pub(super) fn pairwise(&self, own: &Self, queries: usize, like: &Tensor) -> Result<Tensor> {
+        let input = self.keys.saturating_sub(queries.saturating_sub(self.free_queries));
+        let score = |row: usize, query: usize, key: usize| {
+            let is_padding = own.row(row)[query] == f32::NEG_INFINITY;
+            match query < self.free_queries {
+                true => 0.0,
+                false if is_padding && key >= input => -1e30,
+                false => self.row(row)[key].max(-1e30),
+            }
+        };
+        let values: Vec<f32> = (0..self.batch)
+            .flat_map(|row| (0..queries).map(move |query| (row, query)))
+            .flat_map(|(row, query)| (0..self.keys).map(move |key| (row, query, key)))
+            .map(|(row, query, key)| score(row, query, key))
+            .collect();
+        Tensor::from_vec(values, (self.batch, 1, queries, self.keys), like.device())?.to_dtype(like.dtype())
     }
 
     /// How many keys query `query` of `queries` may see before padding is looked at.
@@ -123,13 +175,16 @@ impl KeyMask {
 
     /// `[b, 1, t, s]`, or `t` one where every query sees the same.
     fn additive(&self, queries: usize, like: &Tensor) -> Result<Tensor> {
-        let t = if self.free_queries > 0 || self.causal { queries } else { 1 };
+        let t = if self.free_queries > 0 || self.causal || self.reach.is_some() { queries } else { 1 };
         let row = |row: usize| {
             (0..t).flat_map(move |query| {
                 let free = query < self.free_queries;
                 let limit = self.limit(query, t);
-                let bias = self.row(row).iter().enumerate();
-                bias.map(move |(key, &b)| match (free, key < limit) {
+                let bias = match self.reach {
+                    Some(reach) => self.around(row, (query, t), reach),
+                    None => self.row(row).to_vec(),
+                };
+                bias.into_iter().enumerate().map(move |(key, b)| match (free, key < limit) {
                     (true, _) => 0.0,
                     (false, true) => b.max(-1e30),
                     (false, false) => -1e30,
@@ -315,6 +370,8 @@ fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> 
                 let (seen, hidden) = row.split_at_mut(op.mask.limit(query, d.queries));
                 hidden.fill(T::zero());
                 causal_softmax(seen, &op.mask.row(b)[..seen.len()]);
+            } else if let Some(reach) = op.mask.reach {
+                softmax(row, Some(&op.mask.around(b, (query, d.queries), reach)));
             } else {
                 softmax(row, Some(op.mask.row(b)));
             }

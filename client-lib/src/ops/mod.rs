@@ -12,6 +12,7 @@
 
 mod activation;
 mod attention;
+mod disentangled;
 mod dropout;
 mod element;
 mod frozen_linear;
@@ -22,6 +23,7 @@ mod rotary;
 
 pub use activation::{activate, prelu};
 pub use attention::{Attention, KeyMask};
+pub use disentangled::{PositionScores, RelativePositions, disentangled};
 pub use dropout::{DropoutKey, dropout};
 pub use frozen_linear::FrozenLinear;
 pub use inverse::inverse;

@@ -25,9 +25,10 @@ impl HeadChoice {
         let architecture = config.architecture;
         if self == Self::default() && native_format(method) == Format::Peft {
             let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
-            let sizes = HeadSizes { outputs: num_labels, vocab_size, hidden_size };
+            let embedding_size = config.shape.table_width();
+            let sizes = HeadSizes { outputs: num_labels, vocab_size, hidden_size, embedding_size };
             let class = ModelClass::new(architecture, HeadTask::SequenceClassification);
-            return class.head(sizes, config.activation);
+            return class.head_with_pooler(class.head(sizes, config.activation));
         }
         let pooling = self.pooling.unwrap_or_else(|| default_pooling(method, architecture));
         Head::Classification(ClassificationHead {

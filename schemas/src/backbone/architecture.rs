@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{LinearSite, Module, SubLayer, bert, gpt2, llama, roberta};
+use super::{
+    LinearSite, Module, SubLayer, albert, bert, deberta_v2, distilbert, electra, gpt2, llama, modernbert,
+    roberta,
+};
 
 /// A family of backbones that share one computation and one naming of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -28,18 +31,30 @@ pub enum Architecture {
     Qwen3,
     /// Gemma decoders (`model_type: gemma`): LLaMA with scaled embeddings and gains counted from one.
     Gemma,
+    /// ELECTRA encoders (`model_type: electra`): BERT without a pooler, its tables often narrower.
+    Electra,
+    /// `DistilBERT` encoders (`model_type: distilbert`): BERT without segments.
+    #[serde(rename = "distilbert")]
+    DistilBert,
+    /// ALBERT encoders (`model_type: albert`): BERT whose tables are narrower and whose layers share weights.
+    Albert,
+    /// DeBERTa-v2 and -v3 encoders (`model_type: deberta-v2`): contents and relative positions attended to apart.
+    DebertaV2,
+    /// `ModernBERT` encoders (`model_type: modernbert`): pre-norm, rotary positions, local and global attention.
+    #[serde(rename = "modernbert")]
+    ModernBert,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3` and `gemma`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `electra`, `distilbert`, `albert`, `deberta-v2` and `modernbert`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
@@ -49,6 +64,11 @@ impl Architecture {
         Self::Qwen2,
         Self::Qwen3,
         Self::Gemma,
+        Self::Electra,
+        Self::DistilBert,
+        Self::Albert,
+        Self::DebertaV2,
+        Self::ModernBert,
     ];
 
     /// The `model_type` of a Hugging Face `config.json`.
@@ -63,6 +83,11 @@ impl Architecture {
             Self::Qwen2 => "qwen2",
             Self::Qwen3 => "qwen3",
             Self::Gemma => "gemma",
+            Self::Electra => "electra",
+            Self::DistilBert => "distilbert",
+            Self::Albert => "albert",
+            Self::DebertaV2 => "deberta-v2",
+            Self::ModernBert => "modernbert",
         }
     }
 
@@ -73,6 +98,11 @@ impl Architecture {
             Self::Roberta | Self::XlmRoberta => roberta::MODEL_PREFIX,
             Self::Gpt2 => gpt2::MODEL_PREFIX,
             Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => llama::MODEL_PREFIX,
+            Self::Electra => electra::MODEL_PREFIX,
+            Self::DistilBert => distilbert::MODEL_PREFIX,
+            Self::Albert => albert::MODEL_PREFIX,
+            Self::DebertaV2 => deberta_v2::MODEL_PREFIX,
+            Self::ModernBert => modernbert::MODEL_PREFIX,
         }
     }
 
@@ -94,7 +124,53 @@ impl Architecture {
             Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
                 llama::module_path(module)
             }
+            Self::Electra => electra::module_path(module),
+            Self::DistilBert => distilbert::module_path(module),
+            Self::Albert => albert::module_path(module),
+            Self::DebertaV2 => deberta_v2::module_path(module),
+            Self::ModernBert => modernbert::module_path(module),
         }
+    }
+
+    /// The path of a module in a model with a head when `prefixed`, in the bare backbone otherwise.
+    pub fn path_in_model(self, module: Module, prefixed: bool) -> String {
+        let path = self.module_path(module);
+        let is_inside = module != Module::Pooler || !self.pools_outside();
+        if prefixed && is_inside { format!("{}.{path}", self.model_prefix()) } else { path }
+    }
+
+    /// Whether `adapters` gives an adapter behind the attention its input for the output, and the
+    /// output for the residual.
+    pub const fn swaps_attention_residual(self) -> bool {
+        matches!(self, Self::Albert)
+    }
+
+    /// Whether `adapters` lets the prompts in front see every key, padding included: where its mask
+    /// has a row for every query.
+    pub const fn frees_prompts(self) -> bool {
+        !matches!(self, Self::Electra)
+    }
+
+    /// What `adapters` adds to the scores of the prompts' keys where there is padding: a one that is
+    /// meant for a mask of zeros and ones, in a mask that is added.
+    pub const fn prompt_score(self) -> f32 {
+        match self {
+            Self::DistilBert => 1.0,
+            _ => 0.0,
+        }
+    }
+
+    /// What `adapters` calls prefixes of the attention of a model's own tokens.
+    pub const fn prefix_location(self) -> &'static str {
+        match self {
+            Self::DistilBert => "self",
+            _ => "self_prefix",
+        }
+    }
+
+    /// Whether the pooler belongs to the model classes with a head and not to the backbone.
+    pub const fn pools_outside(self) -> bool {
+        matches!(self, Self::DistilBert | Self::DebertaV2 | Self::ModernBert)
     }
 
     /// Whether backbones of this architecture have a module (or may have it: a pooler).
@@ -115,7 +191,7 @@ impl Architecture {
     /// Where LoRA goes when nobody says: PEFT's default for the model type.
     pub fn default_targets(self) -> Vec<LinearSite> {
         match self {
-            Self::Gpt2 => vec![LinearSite::QueryKeyValue],
+            Self::Gpt2 | Self::ModernBert => vec![LinearSite::QueryKeyValue],
             _ => vec![LinearSite::Query, LinearSite::Value],
         }
     }
@@ -145,17 +221,23 @@ impl Architecture {
         matches!(self, Self::Gpt2 | Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma)
     }
 
-    /// Whether the modules of another architecture have the same paths; with the model's
+    /// Whether the modules that another architecture has too have the same paths; with the model's
     /// prefix in front when `prefixed`.
     pub fn shares_modules(self, other: Self, prefixed: bool) -> bool {
-        let paths = |a: Self| Module::in_layers(1).into_iter().map(|m| a.find(m)).collect::<Vec<_>>();
-        paths(self) == paths(other) && (!prefixed || self.model_prefix() == other.model_prefix())
+        let mut shared =
+            Module::in_layers(1).into_iter().filter_map(|m| Some((self.find(m)?, other.find(m)?)));
+        shared.all(|(own, other)| own == other) && (!prefixed || self.model_prefix() == other.model_prefix())
     }
 
     /// The path of a block inside the backbone.
     pub fn block_path(self, layer: usize) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => format!("encoder.layer.{layer}"),
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra | Self::DebertaV2 => {
+                format!("encoder.layer.{layer}")
+            }
+            Self::ModernBert => format!("layers.{layer}"),
+            Self::DistilBert => format!("transformer.layer.{layer}"),
+            Self::Albert => albert::block_path(layer),
             Self::Gpt2 => format!("h.{layer}"),
             Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
                 format!("layers.{layer}")
@@ -163,10 +245,18 @@ impl Architecture {
         }
     }
 
+    /// What stands in front of a block's number.
+    pub fn blocks(self) -> String {
+        match self {
+            Self::Albert => albert::BLOCKS.to_owned(),
+            _ => self.block_path(0).trim_end_matches('0').to_owned(),
+        }
+    }
+
     /// The block that a module path or tensor name belongs to.
     pub fn layer_of(self, path: &str) -> Option<usize> {
-        let stem = self.block_path(0);
-        let stem = stem.strip_suffix('0')?;
+        let stem = self.blocks();
+        let stem = stem.as_str();
         // `h.` is the end of many words, a whole part of a path only once.
         let starts_part = |at: &usize| *at == 0 || path[..*at].ends_with('.');
         let at = path.match_indices(stem).map(|(at, _)| at).find(starts_part)?;
@@ -177,10 +267,11 @@ impl Architecture {
     /// queries, keys and values.
     pub fn attention_path(self, layer: usize) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => {
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra | Self::DebertaV2 => {
                 format!("{}.attention.self", self.block_path(layer))
             }
-            Self::Gpt2 => format!("{}.attn", self.block_path(layer)),
+            Self::DistilBert | Self::Albert => format!("{}.attention", self.block_path(layer)),
+            Self::Gpt2 | Self::ModernBert => format!("{}.attn", self.block_path(layer)),
             Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
                 format!("{}.self_attn", self.block_path(layer))
             }
@@ -190,7 +281,12 @@ impl Architecture {
     /// The module after whose output the residual is added and the norm applied.
     pub fn sublayer_path(self, layer: usize, sublayer: SubLayer) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => bert::sublayer_path(layer, sublayer),
+            Self::ModernBert => modernbert::sublayer_path(layer, sublayer),
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra | Self::DebertaV2 => {
+                bert::sublayer_path(layer, sublayer)
+            }
+            Self::DistilBert => distilbert::sublayer_path(layer, sublayer),
+            Self::Albert => albert::sublayer_path(layer, sublayer),
             Self::Gpt2 => gpt2::sublayer_path(layer, sublayer),
             Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
                 llama::sublayer_path(layer, sublayer)
@@ -202,8 +298,8 @@ impl Architecture {
     /// classification model puts on top.
     pub const fn classifier_path(self) -> &'static str {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => bert::CLASSIFIER,
             Self::Gpt2 | Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => "score",
+            _ => bert::CLASSIFIER,
         }
     }
 
@@ -219,6 +315,11 @@ impl Architecture {
             Self::Qwen2 => "Qwen2ForSequenceClassification",
             Self::Qwen3 => "Qwen3ForSequenceClassification",
             Self::Gemma => "GemmaForSequenceClassification",
+            Self::Electra => "ElectraForSequenceClassification",
+            Self::DistilBert => "DistilBertForSequenceClassification",
+            Self::Albert => "AlbertForSequenceClassification",
+            Self::DebertaV2 => "DebertaV2ForSequenceClassification",
+            Self::ModernBert => "ModernBertForSequenceClassification",
         }
     }
 
@@ -234,6 +335,11 @@ impl Architecture {
             Self::Qwen2 => "Qwen2AdapterModel",
             Self::Qwen3 => "Qwen3AdapterModel",
             Self::Gemma => "GemmaAdapterModel",
+            Self::Electra => "ElectraAdapterModel",
+            Self::DistilBert => "DistilBertAdapterModel",
+            Self::Albert => "AlbertAdapterModel",
+            Self::DebertaV2 => "DebertaV2AdapterModel",
+            Self::ModernBert => "ModernBertAdapterModel",
         }
     }
 }

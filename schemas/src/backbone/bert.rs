@@ -13,7 +13,7 @@ fn linear_path(layer: usize, site: LinearSite) -> Option<String> {
         LinearSite::AttentionOutput => "attention.output.dense",
         LinearSite::FfnUp => "intermediate.dense",
         LinearSite::FfnDown => "output.dense",
-        LinearSite::FfnGate | LinearSite::QueryKeyValue => return None,
+        LinearSite::FfnGate | LinearSite::QueryKeyValue | LinearSite::FfnGateUp => return None,
     };
     Some(format!("encoder.layer.{layer}.{module}"))
 }
@@ -34,7 +34,7 @@ pub(super) fn module_path(module: Module) -> Option<String> {
         Module::EmbeddingNorm => "embeddings.LayerNorm".to_owned(),
         Module::Linear { layer, site } => linear_path(layer, site)?,
         Module::Norm { layer, sublayer } => format!("{}.LayerNorm", sublayer_path(layer, sublayer)),
-        Module::FinalNorm => return None,
+        Module::EmbeddingProjection | Module::RelativeNorm | Module::FinalNorm => return None,
         Module::Pooler => "pooler.dense".to_owned(),
     })
 }

@@ -23,13 +23,17 @@ pub(super) fn module_path(module: Module) -> Option<String> {
                 LinearSite::AttentionOutput => "attn.c_proj",
                 LinearSite::FfnUp => "mlp.c_fc",
                 LinearSite::FfnDown => "mlp.c_proj",
-                LinearSite::Query | LinearSite::Key | LinearSite::Value | LinearSite::FfnGate => return None,
+                _ => return None,
             };
             format!("h.{layer}.{module}")
         }
         Module::Norm { layer, sublayer: SubLayer::Attention } => format!("h.{layer}.ln_1"),
         Module::Norm { layer, sublayer: SubLayer::Ffn } => format!("h.{layer}.ln_2"),
         Module::FinalNorm => "ln_f".to_owned(),
-        Module::Embedding(Table::TokenType) | Module::EmbeddingNorm | Module::Pooler => return None,
+        Module::Embedding(Table::TokenType)
+        | Module::EmbeddingNorm
+        | Module::EmbeddingProjection
+        | Module::RelativeNorm
+        | Module::Pooler => return None,
     })
 }

@@ -25,7 +25,7 @@ pub(super) fn module_path(module: Module) -> Option<String> {
                 LinearSite::FfnGate => "mlp.gate_proj",
                 LinearSite::FfnUp => "mlp.up_proj",
                 LinearSite::FfnDown => "mlp.down_proj",
-                LinearSite::QueryKeyValue => return None,
+                LinearSite::QueryKeyValue | LinearSite::FfnGateUp => return None,
             };
             format!("layers.{layer}.{module}")
         }
@@ -34,8 +34,10 @@ pub(super) fn module_path(module: Module) -> Option<String> {
             format!("layers.{layer}.post_attention_layernorm")
         }
         Module::FinalNorm => "norm".to_owned(),
-        Module::Embedding(Table::Position | Table::TokenType) | Module::EmbeddingNorm | Module::Pooler => {
-            return None;
-        }
+        Module::Embedding(Table::Position | Table::TokenType)
+        | Module::EmbeddingNorm
+        | Module::EmbeddingProjection
+        | Module::RelativeNorm
+        | Module::Pooler => return None,
     })
 }

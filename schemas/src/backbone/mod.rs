@@ -5,10 +5,15 @@
 //! One file per architecture maps places to names; nothing else in the project
 //! knows a module path.
 
+mod albert;
 mod architecture;
 mod bert;
+mod deberta_v2;
+mod distilbert;
+mod electra;
 mod gpt2;
 mod llama;
+mod modernbert;
 mod module;
 mod roberta;
 mod shape;

@@ -39,6 +39,10 @@ pub enum Module {
     Embedding(Table),
     /// The norm of the embedding block.
     EmbeddingNorm,
+    /// The norm of the table of relative positions.
+    RelativeNorm,
+    /// The layer that widens the embeddings, where their width is not the hidden size.
+    EmbeddingProjection,
     /// A linear layer of a block.
     Linear {
         /// Index of the block.
@@ -71,18 +75,23 @@ impl Module {
     pub const fn layer(self) -> Option<usize> {
         match self {
             Self::Linear { layer, .. } | Self::Norm { layer, .. } => Some(layer),
-            Self::Embedding(_) | Self::EmbeddingNorm | Self::FinalNorm | Self::Pooler => None,
+            Self::Embedding(_)
+            | Self::EmbeddingNorm
+            | Self::EmbeddingProjection
+            | Self::RelativeNorm
+            | Self::FinalNorm
+            | Self::Pooler => None,
         }
     }
 
     /// Whether it multiplies its input with a matrix.
     pub const fn is_linear(self) -> bool {
-        matches!(self, Self::Linear { .. } | Self::Pooler)
+        matches!(self, Self::Linear { .. } | Self::EmbeddingProjection | Self::Pooler)
     }
 
     /// Whether it is a layer norm.
     pub const fn is_norm(self) -> bool {
-        matches!(self, Self::Norm { .. } | Self::EmbeddingNorm | Self::FinalNorm)
+        matches!(self, Self::Norm { .. } | Self::EmbeddingNorm | Self::RelativeNorm | Self::FinalNorm)
     }
 
     /// The same module of another block.
@@ -113,6 +122,8 @@ impl Module {
     pub fn in_layers(num_layers: usize) -> Vec<Self> {
         let mut modules: Vec<Self> = Table::ALL.into_iter().map(Self::Embedding).collect();
         modules.push(Self::EmbeddingNorm);
+        modules.push(Self::EmbeddingProjection);
+        modules.push(Self::RelativeNorm);
         for layer in 0..num_layers {
             modules.extend(LinearSite::ALL.map(|site| Self::Linear { layer, site }));
             modules.extend(SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer }));
@@ -127,6 +138,8 @@ impl Module {
         match self {
             Self::Embedding(table) => format!("embeddings.{}", table.as_str()),
             Self::EmbeddingNorm => "embeddings.norm".to_owned(),
+            Self::EmbeddingProjection => "embeddings.projection".to_owned(),
+            Self::RelativeNorm => "relative.norm".to_owned(),
             Self::FinalNorm => "final_norm".to_owned(),
             Self::Linear { site, .. } => site.as_str().to_owned(),
             Self::Norm { sublayer, .. } => format!("{}.norm", sublayer.as_str()),
@@ -161,7 +174,13 @@ impl FromStr for Module {
     type Err = ParseModuleError;
     fn from_str(text: &str) -> Result<Self, ParseModuleError> {
         let wrong = || ParseModuleError(text.to_owned());
-        let outside = [Self::EmbeddingNorm, Self::FinalNorm, Self::Pooler];
+        let outside = [
+            Self::EmbeddingNorm,
+            Self::EmbeddingProjection,
+            Self::RelativeNorm,
+            Self::FinalNorm,
+            Self::Pooler,
+        ];
         if let Some(module) =
             Table::ALL.map(Self::Embedding).into_iter().chain(outside).find(|m| m.kind() == text)
         {
@@ -191,6 +210,7 @@ mod tests {
             token_types: 2,
             num_kv_heads: None,
             head_dim: None,
+            embedding_size: None,
         };
         for module in Module::all(&shape) {
             assert_eq!(module.to_string().parse(), Ok(module));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{LinearSite, Module, Table};
+use super::{Architecture, LinearSite, Module, Table};
 
 /// The dimensions that decide every tensor shape of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -30,6 +30,9 @@ pub struct BackboneShape {
     /// Width of a head, where it is not `hidden_size / num_heads`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
+    /// Width of the embedding tables, where a linear layer brings what they give to `hidden_size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding_size: Option<usize>,
 }
 
 /// Dimensions that no real backbone has.
@@ -83,7 +86,11 @@ impl BackboneShape {
                 return Err(ShapeError::OutOfRange { field, value, max: 1 << 22 });
             }
         }
-        let own = [("num_kv_heads", self.num_kv_heads, self.num_heads), ("head_dim", self.head_dim, 1 << 14)];
+        let own = [
+            ("num_kv_heads", self.num_kv_heads, self.num_heads),
+            ("head_dim", self.head_dim, 1 << 14),
+            ("embedding_size", self.embedding_size, 1 << 16),
+        ];
         for (field, value, max) in own {
             if let Some(value) = value.filter(|&value| value == 0 || value > max) {
                 return Err(ShapeError::OutOfRange { field, value, max });
@@ -97,6 +104,14 @@ impl BackboneShape {
             return Err(ShapeError::SharedHeads { num_heads: self.num_heads, num_kv_heads });
         }
         Ok(())
+    }
+
+    /// Width of the embedding tables.
+    pub const fn table_width(&self) -> usize {
+        match self.embedding_size {
+            Some(width) => width,
+            None => self.hidden_size,
+        }
     }
 
     /// Heads that keys and values have.
@@ -125,15 +140,27 @@ impl BackboneShape {
         self.kv_heads() * self.head_width()
     }
 
+    /// Every module of a backbone of this shape, in the order of computation; a pooler may be missing.
+    pub fn modules(&self, architecture: Architecture) -> Vec<Module> {
+        let is_there = |module: &Module| match module {
+            Module::Embedding(Table::TokenType) => self.token_types > 0,
+            Module::EmbeddingProjection => self.embedding_size.is_some(),
+            _ => true,
+        };
+        architecture.modules(self.num_layers).into_iter().filter(is_there).collect()
+    }
+
     /// `(inputs, outputs)` of a module: of a table `(rows, width)`, of a norm its width twice.
     pub const fn module_dims(&self, module: Module) -> (usize, usize) {
-        let h = self.hidden_size;
+        let (h, e) = (self.hidden_size, self.table_width());
         match module {
-            Module::Embedding(Table::Word) => (self.vocab_size, h),
-            Module::Embedding(Table::Position) => (self.max_positions, h),
-            Module::Embedding(Table::TokenType) => (self.token_types, h),
+            Module::Embedding(Table::Word) => (self.vocab_size, e),
+            Module::Embedding(Table::Position) => (self.max_positions, e),
+            Module::Embedding(Table::TokenType) => (self.token_types, e),
             Module::Linear { site, .. } => self.linear_dims(site),
-            Module::EmbeddingNorm | Module::Norm { .. } | Module::FinalNorm | Module::Pooler => (h, h),
+            Module::EmbeddingNorm => (e, e),
+            Module::EmbeddingProjection => (e, h),
+            Module::Norm { .. } | Module::RelativeNorm | Module::FinalNorm | Module::Pooler => (h, h),
         }
     }
 
@@ -147,6 +174,7 @@ impl BackboneShape {
             LinearSite::QueryKeyValue => (h, queries + 2 * keys),
             LinearSite::AttentionOutput => (queries, h),
             LinearSite::FfnUp | LinearSite::FfnGate => (h, i),
+            LinearSite::FfnGateUp => (h, 2 * i),
             LinearSite::FfnDown => (i, h),
         }
     }
@@ -168,6 +196,7 @@ mod tests {
             token_types: 2,
             num_kv_heads: None,
             head_dim: None,
+            embedding_size: None,
         };
         assert_eq!(shape.validate(), Ok(()));
         assert!(BackboneShape { num_heads: 7, ..shape }.validate().is_err());

@@ -23,11 +23,13 @@ pub enum LinearSite {
     FfnGate,
     /// Queries, keys and values side by side, in backbones that keep them in one matrix.
     QueryKeyValue,
+    /// The gate and the feed-forward network's first projection side by side.
+    FfnGateUp,
 }
 
 impl LinearSite {
     /// Every site. No architecture has all of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Query,
         Self::Key,
         Self::Value,
@@ -36,6 +38,7 @@ impl LinearSite {
         Self::FfnDown,
         Self::FfnGate,
         Self::QueryKeyValue,
+        Self::FfnGateUp,
     ];
     /// What a fused projection holds, in the order in which it holds it.
     pub const FUSED: [Self; 3] = [Self::Query, Self::Key, Self::Value];
@@ -51,6 +54,7 @@ impl LinearSite {
             Self::FfnDown => "ffn_down",
             Self::FfnGate => "ffn_gate",
             Self::QueryKeyValue => "query_key_value",
+            Self::FfnGateUp => "ffn_gate_up",
         }
     }
 }
@@ -64,7 +68,7 @@ impl std::fmt::Display for LinearSite {
 /// Not a linear layer of a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a linear layer; these are: query, key, value, attention_output, ffn_up, ffn_down, ffn_gate, query_key_value"
+    "`{0}` is not a linear layer; these are: query, key, value, attention_output, ffn_up, ffn_down, ffn_gate, query_key_value, ffn_gate_up"
 )]
 pub struct UnknownSite(pub String);
 

@@ -231,7 +231,7 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
                 "prefix.up.bias" => "control_trans.2.bias",
                 _ => "control_trans",
             };
-            let path = format!("prefix_tunings.{name}.self_prefix.{part}");
+            let path = format!("prefix_tunings.{name}.{}.{part}", subject.architecture.prefix_location());
             // Every layer registers the whole pool again.
             let aliases = (0..subject.shape.num_layers).map(|layer| {
                 let at = subject.architecture.attention_path(layer);

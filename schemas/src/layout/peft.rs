@@ -150,7 +150,7 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
         };
         return TensorSpec::new(disk, slot);
     };
-    let path = format!("{ROOT}{prefix}{}", subject.architecture.module_path(module));
+    let path = format!("{ROOT}{}", subject.architecture.path_in_model(module, subject.prefixed));
     let spec = TensorSpec::new(format!("{path}.{}", module_part(module, &slot.part)), slot);
     match method {
         Method::Tokens(config) if config.beside => {

@@ -20,6 +20,7 @@ const MINILM: BackboneShape = BackboneShape {
     token_types: 2,
     num_kv_heads: None,
     head_dim: None,
+    embedding_size: None,
 };
 const BERT_BASE: BackboneShape = BackboneShape {
     hidden_size: 768,
@@ -31,6 +32,7 @@ const BERT_BASE: BackboneShape = BackboneShape {
     token_types: 2,
     num_kv_heads: None,
     head_dim: None,
+    embedding_size: None,
 };
 
 fn count(method: &Method, shape: &BackboneShape) -> usize {

@@ -74,7 +74,7 @@ impl MethodSpec for PromptConfig {
     }
 
     fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {
-        let (p, h) = (self.prompt_length, shape.hidden_size);
+        let (p, h) = (self.prompt_length, shape.table_width());
         let slot = |part: &str, dims: &[usize]| Slot::new(Place::Shared, part, dims);
         let Some(inner) = self.encoder_hidden_size else { return vec![slot("prompt", &[p, h])] };
         vec![

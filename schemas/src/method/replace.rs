@@ -48,18 +48,19 @@ impl ReplaceConfig {
         self.whole_modules().is_some_and(|modules| modules.into_iter().all(Module::is_norm))
     }
 
-    /// The modules, when all tensors of each of them are replaced; `None` otherwise. Where no bias
-    /// is replaced the modules count as having none, like RMS norms.
+    /// The modules, when all tensors of each of them are replaced; `None` otherwise. Norms may
+    /// have no bias; where no bias at all is replaced, the modules count as having none.
     pub fn whole_modules(&self) -> Option<BTreeSet<Module>> {
         let module = |tensor: &String| {
             let table = tensor.parse().ok().filter(|module| matches!(module, Module::Embedding(_)));
             table.or_else(|| tensor.rsplit_once('.')?.0.parse().ok())
         };
         let modules: BTreeSet<Module> = self.tensors.iter().map(module).collect::<Option<_>>()?;
-        let has_biases = self.tensors.iter().any(|tensor| tensor.ends_with(".bias"));
-        let is_there =
-            |tensor: &String| self.tensors.contains(tensor) || !has_biases && tensor.ends_with(".bias");
-        let is_whole = |module: &Module| module.tensors().iter().all(is_there);
+        let has_biases = self.tensors.iter().any(|tensor| is_bias(tensor));
+        let is_whole = |module: &Module| {
+            let may_lack = |t: &String| (!has_biases || module.is_norm()) && is_bias(t);
+            module.tensors().iter().all(|t| self.tensors.contains(t) || may_lack(t))
+        };
         modules.iter().all(is_whole).then_some(modules)
     }
 
@@ -76,7 +77,7 @@ impl ReplaceConfig {
         shape: &BackboneShape,
         wanted: impl Fn(Module, &str) -> bool,
     ) -> Self {
-        let tensors = (architecture.modules(shape.num_layers))
+        let tensors = (shape.modules(architecture))
             .into_iter()
             .flat_map(|module| module.tensors().into_iter().map(move |tensor| (module, tensor)))
             .filter(|(module, tensor)| wanted(*module, tensor))
@@ -142,4 +143,8 @@ impl MethodSpec for ReplaceConfig {
         let found = self.tensors.iter().filter_map(|tensor| Self::find(tensor, shape));
         found.map(|(module, part, dims)| Slot::new(Place::Module(module), part, &dims)).collect()
     }
+}
+
+fn is_bias(tensor: &str) -> bool {
+    tensor.rsplit_once('.').is_some_and(|(_, part)| part == "bias")
 }

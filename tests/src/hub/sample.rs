@@ -23,6 +23,7 @@ pub const TINY_BERT: BackboneShape = BackboneShape {
     token_types: 2,
     num_kv_heads: None,
     head_dim: None,
+    embedding_size: None,
 };
 
 /// A base model with the dimensions of [`TINY_BERT`] and weights of its own.

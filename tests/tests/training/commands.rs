@@ -256,9 +256,9 @@ fn a_method_with_fields_of_its_own_is_trained_from_a_file() {
     // The same method once more, from what the first run says of itself.
     let (code, _, stderr) = train("first/manifest.json", "second", "local/second");
     assert_eq!(code, 0, "{stderr}");
-    let method = |folder: &str| -> serde_json::Value {
+    let method = |folder: &str| -> Value {
         let bytes = std::fs::read(world.path(folder).join("manifest.json")).expect("reads");
-        serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON")["method"].clone()
+        serde_json::from_slice::<Value>(&bytes).expect("JSON")["method"].clone()
     };
     assert_eq!(method("first"), method("second"));
     assert_eq!(method("first")["scaling"], "channel", "{}", method("first"));

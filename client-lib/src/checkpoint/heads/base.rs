@@ -24,6 +24,7 @@ pub(crate) fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     let class = folder.model_class()?;
     let config = folder.config();
     let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
+    let embedding_size = config.shape.table_width();
     let label_names = folder.labels();
     let outputs = match class.task() {
         // Every choice is scored alone: their number is nowhere in the weights.
@@ -31,7 +32,7 @@ pub(crate) fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
         HeadTask::MaskedLm | HeadTask::CausalLm => vocab_size,
         _ => folder.extra_tensor(&class.output_weight())?.1.shape.first().copied()?,
     };
-    let head = class.head(HeadSizes { outputs, vocab_size, hidden_size }, config.activation);
+    let head = class.head(HeadSizes { outputs, vocab_size, hidden_size, embedding_size }, config.activation);
     let head = as_trained(head, folder.problem_type());
     let is_tied = folder.ties_embeddings() && matches!(head, Head::MaskedLm(_) | Head::CausalLm(_));
     let mut names = Vec::new();

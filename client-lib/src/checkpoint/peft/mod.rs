@@ -49,14 +49,16 @@ impl<'a> File<'a> {
             let prefix = format!("base_model.model.{}.", a.model_prefix());
             weights.header.tensors.keys().any(|name| name.starts_with(&prefix))
         };
-        let prefixed = Architecture::ALL.into_iter().find(|&a| starts(a));
+        let prefixed = best(Architecture::ALL.into_iter().filter(|&a| starts(a)), weights, true);
         // Without a prefix the paths of the blocks tell; where there are none, nothing does.
-        let names = |a: Architecture| weights.header.tensors.keys().any(|name| a.layer_of(name).is_some());
-        let bare = || Architecture::ALL.into_iter().find(|&a| names(a));
+        let names = |a: &Architecture| weights.header.tensors.keys().any(|name| a.layer_of(name).is_some());
+        let bare = || best(Architecture::ALL.into_iter().filter(names), weights, false);
         // A prompt with a head: `score` stands on every decoder, and on nothing else.
         let decoder = || weights.header.tensors.contains_key("base_model.score.weight");
         let head = || decoder().then_some(Architecture::Llama);
-        let architecture = prefixed.or_else(bare).or_else(head).unwrap_or(Architecture::Bert);
+        // Rows of a table alone.
+        let table = || best(Architecture::ALL.into_iter(), weights, false);
+        let architecture = prefixed.or_else(bare).or_else(head).or_else(table).unwrap_or(Architecture::Bert);
         let last = weights.header.tensors.keys().filter_map(|name| architecture.layer_of(name)).max();
         Self {
             weights,
@@ -73,8 +75,7 @@ impl<'a> File<'a> {
 
     /// A module's path in the model that was adapted.
     fn path(&self, module: Module) -> String {
-        let path = self.architecture.module_path(module);
-        if self.prefixed { format!("{}.{path}", self.architecture.model_prefix()) } else { path }
+        self.architecture.path_in_model(module, self.prefixed)
     }
 
     /// Whether some tensor of the file belongs to a module.
@@ -86,7 +87,9 @@ impl<'a> File<'a> {
     /// Canonical names of the backbone's own tensors of which the file has trained copies.
     fn copies(&self) -> Vec<String> {
         let mut copies = Vec::new();
-        for module in self.modules() {
+        // A pooler outside of the backbone is the head's.
+        let is_outside = |module: &Module| *module == Module::Pooler && self.architecture.pools_outside();
+        for module in self.modules().into_iter().filter(|module| !is_outside(module)) {
             for canonical in module.tensors() {
                 let part = if canonical.rsplit('.').next() == Some("bias") { "bias" } else { "weight" };
                 let path = format!("base_model.model.{}", self.path(module));
@@ -98,6 +101,33 @@ impl<'a> File<'a> {
         }
         copies
     }
+}
+
+/// The first of those architectures whose modules explain most names of the file.
+fn best(
+    candidates: impl Iterator<Item = Architecture>,
+    weights: &TensorFile,
+    prefixed: bool,
+) -> Option<Architecture> {
+    let explained = |architecture: Architecture| {
+        let last = weights.header.tensors.keys().filter_map(|name| architecture.layer_of(name)).max();
+        let modules = architecture.modules(last.map_or(0, |last| last + 1));
+        let path = |module| format!("base_model.model.{}.", architecture.path_in_model(module, prefixed));
+        let paths: std::collections::BTreeSet<String> = modules.into_iter().map(path).collect();
+        let ends = |name: &str| name.match_indices('.').map(|(at, _)| at + 1).collect::<Vec<_>>();
+        // A block's own path counts too, less than that of a module: adaption prompts stand there.
+        let front = if prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
+        let block = format!("base_model.model.{front}{}", architecture.blocks());
+        let points = |name: &String| {
+            let is_module = ends(name).into_iter().any(|end| paths.contains(&name[..end]));
+            if is_module { 2 } else { usize::from(name.starts_with(&block)) }
+        };
+        weights.header.tensors.keys().map(points).sum::<usize>()
+    };
+    let scored = candidates.map(|architecture| (explained(architecture), architecture));
+    let all: Vec<(usize, Architecture)> = scored.filter(|(points, _)| *points > 0).collect();
+    // `max_by_key` takes the last of equals.
+    all.into_iter().rev().max_by_key(|(points, _)| *points).map(|(_, architecture)| architecture)
 }
 
 pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result<Parsed, CheckpointError> {
@@ -228,6 +258,8 @@ pub(super) fn render(
     saved.dedup();
     let task = head.and_then(|head| ModelClass::with_head(architecture, head)).map(ModelClass::task);
     saved.extend(task.map(HeadTask::peft_modules).into_iter().flatten().map(ToString::to_string));
+    let class = head.and_then(|head| Some((head, ModelClass::with_head(architecture, head)?)));
+    saved.extend(class.and_then(|(head, class)| class.peft_pooler(head)).map(ToOwned::to_owned));
     json.insert("auto_mapping".into(), Value::Null);
     json.insert("base_model_name_or_path".into(), json!(base));
     json.insert("inference_mode".into(), json!(true));

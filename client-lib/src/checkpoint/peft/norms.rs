@@ -20,12 +20,11 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
     let mut tensors = BTreeSet::new();
     for module in file.modules() {
         let at = format!("base_model.model.{}.ln_tuning_layers", file.path(module));
-        // An RMS norm has no bias.
-        let parts = module.tensors().into_iter().filter(|tensor| {
-            let part = if tensor.ends_with(".bias") { "bias" } else { "weight" };
-            has(&format!("{at}.{part}"))
-        });
-        tensors.extend(parts);
+        if has(&format!("{at}.weight")) {
+            // Norms without a bias have a copy of the weight alone.
+            let is_there = |tensor: &String| !tensor.ends_with(".bias") || has(&format!("{at}.bias"));
+            tensors.extend(module.tensors().into_iter().filter(is_there));
+        }
     }
     if tensors.is_empty() {
         return Err(fields.wrong("peft_type", "is `LN_TUNING`, but the weights have no copy of any module"));

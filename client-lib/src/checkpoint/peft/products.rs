@@ -158,9 +158,8 @@ pub(super) fn render_adalora(
             let r = config.rank(module);
             Value::from((0..config.init_r).map(|i| i < r).collect::<Vec<bool>>())
         };
-        let model = if prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
-        let entry =
-            |module: Module| (format!("{model}{}.lora_E", architecture.module_path(module)), mask(module));
+        let path = |module: Module| architecture.path_in_model(module, prefixed);
+        let entry = |module: Module| (format!("{}.lora_E", path(module)), mask(module));
         json["rank_pattern"] = Value::Object(config.targets.iter().map(entry).collect());
     }
     json

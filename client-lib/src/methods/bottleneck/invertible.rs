@@ -45,7 +45,7 @@ impl Coupling {
             let part = |part: &str| Affine::take(tensors, &format!("shared.invertible.{name}.{part}"));
             Ok(Network { down: part("down")?, up: part("up")?, activation })
         };
-        let halves = BottleneckConfig::halves(shape.hidden_size);
+        let halves = BottleneckConfig::halves(shape.table_width());
         Ok(Self { f: network("f")?, g: network("g")?, halves })
     }
 

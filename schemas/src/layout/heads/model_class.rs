@@ -41,6 +41,11 @@ enum Family {
     Qwen2,
     Qwen3,
     Gemma,
+    Electra,
+    DistilBert,
+    Albert,
+    DebertaV2,
+    ModernBert,
 }
 
 /// A `transformers` class with a head, such as `BertForTokenClassification`.
@@ -59,6 +64,8 @@ pub struct HeadSizes {
     pub vocab_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
+    /// Width of the token embedding table.
+    pub embedding_size: usize,
 }
 
 /// Not a class with a head that this version knows.
@@ -100,7 +107,7 @@ impl HeadTask {
 }
 
 impl Family {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 14] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
@@ -110,7 +117,26 @@ impl Family {
         Self::Qwen2,
         Self::Qwen3,
         Self::Gemma,
+        Self::Electra,
+        Self::DistilBert,
+        Self::Albert,
+        Self::DebertaV2,
+        Self::ModernBert,
     ];
+
+    /// The activation of a pooler that belongs to the classes with a head.
+    const fn pooler_outside(self) -> Option<Activation> {
+        match self {
+            Self::DistilBert => Some(Activation::Relu),
+            Self::DebertaV2 => Some(Activation::Gelu),
+            _ => None,
+        }
+    }
+
+    /// Whether a language model's head has the backbone's own activation.
+    const fn uses_hidden_act(self) -> bool {
+        matches!(self, Self::Bert | Self::DistilBert | Self::Albert | Self::DebertaV2)
+    }
 
     const fn word(self) -> &'static str {
         match self {
@@ -123,6 +149,19 @@ impl Family {
             Self::Qwen2 => "Qwen2",
             Self::Qwen3 => "Qwen3",
             Self::Gemma => "Gemma",
+            Self::Electra => "Electra",
+            Self::DistilBert => "DistilBert",
+            Self::Albert => "Albert",
+            Self::DebertaV2 => "DebertaV2",
+            Self::ModernBert => "ModernBert",
+        }
+    }
+
+    /// Where that pooler is.
+    const fn pooler_path(self) -> &'static str {
+        match self {
+            Self::DistilBert => "pre_classifier",
+            _ => "pooler.dense",
         }
     }
 
@@ -137,6 +176,11 @@ impl Family {
             Architecture::Qwen2 => Self::Qwen2,
             Architecture::Qwen3 => Self::Qwen3,
             Architecture::Gemma => Self::Gemma,
+            Architecture::Electra => Self::Electra,
+            Architecture::DistilBert => Self::DistilBert,
+            Architecture::Albert => Self::Albert,
+            Architecture::DebertaV2 => Self::DebertaV2,
+            Architecture::ModernBert => Self::ModernBert,
         }
     }
 }
@@ -164,6 +208,12 @@ impl ModelClass {
         class.computes(head).then_some(class)
     }
 
+    /// Whether its language model's head has the backbone's own activation, which files of the head
+    /// do not say.
+    pub const fn uses_hidden_act(self) -> bool {
+        self.family.uses_hidden_act()
+    }
+
     /// What its head predicts.
     pub const fn task(self) -> HeadTask {
         self.task
@@ -172,9 +222,9 @@ impl ModelClass {
     /// The head of this class in these sizes. `hidden_act` is the backbone's own
     /// activation, which BERT's language models use too.
     pub fn head(self, sizes: HeadSizes, hidden_act: Activation) -> Head {
-        let HeadSizes { outputs, vocab_size, hidden_size } = sizes;
+        let HeadSizes { outputs, vocab_size, embedding_size, .. } = sizes;
         let language_model = |config: LanguageModelHead| LanguageModelHead {
-            activation: if self.family == Family::Bert { Some(hidden_act) } else { config.activation },
+            activation: if self.family.uses_hidden_act() { Some(hidden_act) } else { config.activation },
             ..config
         };
         match self.task {
@@ -186,13 +236,13 @@ impl ModelClass {
             HeadTask::QuestionAnswering => Head::QuestionAnswering(QuestionAnsweringHead::single()),
             HeadTask::MultipleChoice => Head::MultipleChoice(MultipleChoiceHead::pooled(outputs)),
             HeadTask::MaskedLm => {
-                Head::MaskedLm(language_model(LanguageModelHead::masked(vocab_size, hidden_size)))
+                Head::MaskedLm(language_model(LanguageModelHead::masked(vocab_size, embedding_size)))
             }
             HeadTask::CausalLm if self.is_decoder() => {
-                Head::CausalLm(LanguageModelHead::table(vocab_size, hidden_size))
+                Head::CausalLm(LanguageModelHead::table(vocab_size, embedding_size))
             }
             HeadTask::CausalLm => {
-                Head::CausalLm(language_model(LanguageModelHead::causal(vocab_size, hidden_size)))
+                Head::CausalLm(language_model(LanguageModelHead::causal(vocab_size, embedding_size)))
             }
         }
     }
@@ -201,16 +251,50 @@ impl ModelClass {
     /// a language model.
     pub fn output_weight(self) -> String {
         let last = match (self.task, self.family) {
-            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta) => "1.weight",
+            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta | Family::Electra) => {
+                "1.weight"
+            }
             (HeadTask::MaskedLm | HeadTask::CausalLm, _) => "decoder.weight",
             _ => "0.weight",
         };
         self.names(last).0
     }
 
+    /// The same head with the pooler as its first layer, where the class has the pooler and not the
+    /// backbone: what a file of its own holds.
+    pub fn head_with_pooler(self, head: Head) -> Head {
+        let Some(activation) = self.family.pooler_outside() else { return head };
+        let with = |config: ClassificationHead| ClassificationHead {
+            layers: 2,
+            activation: Some(activation),
+            pooling: Pooling::First,
+            ..config
+        };
+        match head {
+            Head::Classification(config) => Head::Classification(with(config)),
+            Head::MultiLabelClassification(config) => Head::MultiLabelClassification(with(config)),
+            Head::Regression(config) => Head::Regression(with(config)),
+            other => other,
+        }
+    }
+
+    /// The modules that PEFT saves for a head beside those of its task: the pooler of the class, where
+    /// the head has a copy of it.
+    pub fn peft_pooler(self, head: &Head) -> Option<&'static str> {
+        self.family.pooler_outside()?;
+        let is_stack = head.linear_stack().is_some_and(|stack| stack.layers == 2);
+        is_stack.then(|| self.family.pooler_path().split('.').next().unwrap_or_default())
+    }
+
     const fn classification(self, num_labels: usize) -> ClassificationHead {
         match self.family {
-            Family::Bert => ClassificationHead::pooled(num_labels),
+            Family::Bert | Family::DistilBert | Family::Albert | Family::DebertaV2 | Family::ModernBert => {
+                ClassificationHead::pooled(num_labels)
+            }
+            Family::Electra => ClassificationHead {
+                activation: Some(Activation::Gelu),
+                ..ClassificationHead::flexible(num_labels)
+            },
             Family::Roberta | Family::XlmRoberta => ClassificationHead::flexible(num_labels),
             Family::Gpt2
             | Family::Llama
@@ -245,7 +329,14 @@ impl ModelClass {
             | Head::MultiLabelClassification(config)
             | Head::Regression(config) => {
                 let own = self.classification(config.num_labels);
-                config.pooling == own.pooling && config.stack().same_in_inference(&own.stack())
+                let same = |own: &ClassificationHead| {
+                    config.pooling == own.pooling && config.stack().same_in_inference(&own.stack())
+                };
+                let with_pooler = match self.head_with_pooler(Head::Classification(own.clone())) {
+                    Head::Classification(config) => config,
+                    _ => own.clone(),
+                };
+                same(&own) || same(&with_pooler)
             }
             Head::MultipleChoice(config) => config.layers == 1 && config.pooling == Pooling::Pooler,
             Head::Tagging(config) => config.layers == 1,
@@ -266,8 +357,16 @@ impl ModelClass {
     /// An alias is another name under which a checkpoint may hold the tensor instead.
     pub fn tensors(self, head: &Head, hidden_size: usize) -> Vec<TensorSpec> {
         let slots = head_slots(head, hidden_size);
+        // The pooler as the first of two layers.
+        let layers = head.linear_stack().map_or(0, |stack| stack.layers);
+        let is_outside = self.family.pooler_outside().is_some() && layers == 2;
+        let pooler = |rest: &str| is_outside.then(|| format!("{}.{rest}", self.family.pooler_path()));
         let named = slots.iter().map(|slot| {
-            let (disk, alias) = self.names(slot.name.trim_start_matches("head."));
+            let part = slot.name.trim_start_matches("head.");
+            let (disk, alias) = match part.strip_prefix("0.").and_then(&pooler) {
+                Some(disk) => (disk, None),
+                None => self.names(part),
+            };
             let mut spec = spec(disk, slot);
             spec.aliases.extend(alias);
             spec
@@ -307,10 +406,12 @@ impl ModelClass {
             ) => plain("score"),
             (HeadTask::MaskedLm | HeadTask::CausalLm, family, _) => language_model_names(family, part),
             (HeadTask::QuestionAnswering, ..) => plain("qa_outputs"),
-            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta, "0") => {
-                plain("classifier.dense")
-            }
-            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta, _) => {
+            (
+                HeadTask::SequenceClassification,
+                Family::Roberta | Family::XlmRoberta | Family::Electra,
+                "0",
+            ) => plain("classifier.dense"),
+            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta | Family::Electra, _) => {
                 plain("classifier.out_proj")
             }
             _ => plain("classifier"),
@@ -322,7 +423,9 @@ impl ModelClass {
 /// TensorFlow are called `gamma` and `beta`.
 fn language_model_names(family: Family, part: &str) -> (String, Option<String>) {
     let (root, transform, norm) = match family {
-        Family::Bert => ("cls.predictions", "cls.predictions.transform", "LayerNorm"),
+        Family::Bert | Family::DebertaV2 => ("cls.predictions", "cls.predictions.transform", "LayerNorm"),
+        Family::Albert => ("predictions", "predictions", "LayerNorm"),
+        Family::DistilBert | Family::Electra => return plain_language_model_names(family, part),
         _ => ("lm_head", "lm_head", "layer_norm"),
     };
     match part {
@@ -332,6 +435,20 @@ fn language_model_names(family: Family, part: &str) -> (String, Option<String>) 
         _ if format!("head.{part}") == DECODER => (format!("{root}.decoder.weight"), None),
         _ => (format!("{transform}.dense.{}", part.trim_start_matches("0.")), None),
     }
+}
+
+/// Where the table is a linear layer of its own.
+fn plain_language_model_names(family: Family, part: &str) -> (String, Option<String>) {
+    let [table, dense, norm] = match family {
+        Family::DistilBert => ["vocab_projector", "vocab_transform", "vocab_layer_norm"],
+        _ => ["generator_lm_head", "generator_predictions.dense", "generator_predictions.LayerNorm"],
+    };
+    let (module, rest) = match part.split_once('.') {
+        Some(("decoder", rest)) => (table, rest),
+        Some((_, rest)) => rest.strip_prefix("norm.").map_or((dense, rest), |rest| (norm, rest)),
+        None => (dense, part),
+    };
+    (format!("{module}.{rest}"), None)
 }
 
 impl fmt::Display for ModelClass {

@@ -18,6 +18,7 @@ const SHAPE: BackboneShape = BackboneShape {
     token_types: 0,
     num_kv_heads: None,
     head_dim: None,
+    embedding_size: None,
 };
 
 /// `name shape` of every tensor of the head's file, or of the head in PEFT's file.
@@ -179,7 +180,12 @@ fn every_model_class_has_its_own_names() {
     .map(|text| {
         let class: ModelClass = text.parse().expect("a class");
         assert_eq!(class.to_string(), text);
-        let sizes = HeadSizes { outputs: 3, vocab_size: SHAPE.vocab_size, hidden_size: SHAPE.hidden_size };
+        let sizes = HeadSizes {
+            outputs: 3,
+            vocab_size: SHAPE.vocab_size,
+            hidden_size: SHAPE.hidden_size,
+            embedding_size: SHAPE.hidden_size,
+        };
         let head = class.head(sizes, Activation::Gelu);
         let tensors = class.tensors(&head, SHAPE.hidden_size);
         assert!(tensors.iter().any(|tensor| tensor.disk == class.output_weight()));

@@ -199,7 +199,7 @@ impl BottleneckConfig {
         match self.invertible {
             None => Ok(()),
             Some(Invertible { reduction_factor }) => {
-                let most = (shape.hidden_size / 2).max(1) as f64;
+                let most = (shape.table_width() / 2).max(1) as f64;
                 let expected = format!("it must be a number from 0.01 to {most}");
                 spec::within("invertible.reduction_factor", reduction_factor, 0.01..=most, &expected)
             }
@@ -278,7 +278,7 @@ impl MethodSpec for BottleneckConfig {
         let h = shape.hidden_size;
         let mut slots = Vec::new();
         if let Some(invertible) = self.invertible {
-            slots.extend(Self::invertible_slots(invertible, h));
+            slots.extend(Self::invertible_slots(invertible, shape.table_width()));
         }
         if let Some(phm) = &self.phm {
             slots.extend(phm.shared_slots(h, self.bottleneck_size(0, h)));

@@ -1,0 +1,100 @@
+//! DeBERTa-v2 and -v3 (He et al. 2021) as `transformers` stores them: BERT whose attention
+//! compares contents with relative positions.
+
+use hub_schemas::{
+    backbone::{Architecture, BackboneShape},
+    method::Activation,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    BackboneTensor, ConfigError, Disentangled, EncoderParts, TransformerConfig, bert, flag, only, shown,
+    tensor,
+};
+
+pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+    let mut json = json.clone();
+    json.entry("layer_norm_eps").or_insert(json!(1e-7));
+    // Bounded by what a segment table may be; none is a table of no rows.
+    let has_segments = json.get("type_vocab_size").and_then(Value::as_u64).unwrap_or(0) > 0;
+    if !has_segments {
+        json.insert("type_vocab_size".into(), json!(1));
+    }
+    if json.get("conv_kernel_size").and_then(Value::as_u64).unwrap_or(0) > 0 {
+        return Err(ConfigError::Field {
+            key: "conv_kernel_size",
+            found: shown(json.get("conv_kernel_size")),
+            expected: "the convolution beside the first layer is not supported; 0 is",
+        });
+    }
+    let config = bert::config(&json, Architecture::DebertaV2)?;
+    let hidden_size = config.shape.hidden_size;
+    only(&json, "embedding_size", &json!(hidden_size))?;
+    only(&json, "pooler_hidden_size", &json!(hidden_size))?;
+    only(&json, "attention_head_size", &json!(hidden_size / config.shape.num_heads))?;
+    let token_types = if has_segments { config.shape.token_types } else { 0 };
+    let has_table = json.get("position_biased_input").and_then(Value::as_bool).unwrap_or(true);
+    let activation: Activation =
+        json.get("pooler_hidden_act").and_then(Value::as_str).unwrap_or("gelu").parse()?;
+    let encoder = EncoderParts {
+        pooler_activation: activation,
+        disentangled: Some(disentangled(&json, config.shape.max_positions)?),
+        lacks_positions: !has_table,
+        ..EncoderParts::default()
+    };
+    Ok(TransformerConfig { shape: BackboneShape { token_types, ..config.shape }, encoder, ..config })
+}
+
+fn disentangled(json: &Map<String, Value>, max_positions: usize) -> Result<Disentangled, ConfigError> {
+    let is_relative = flag(json, "relative_attention")?;
+    let positive = |key: &str| {
+        json.get(key).and_then(Value::as_i64).and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0)
+    };
+    let kinds: Vec<&str> = match json.get("pos_att_type") {
+        Some(Value::String(text)) => text.split('|').map(str::trim).collect(),
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if let Some(other) = kinds.iter().find(|kind| !["c2p", "p2c", ""].contains(kind)) {
+        return Err(ConfigError::Field {
+            key: "pos_att_type",
+            found: (*other).to_owned(),
+            expected: "`c2p` and `p2c` are supported",
+        });
+    }
+    let norm = json.get("norm_rel_ebd").and_then(Value::as_str).unwrap_or("none").to_lowercase();
+    Ok(Disentangled {
+        is_relative,
+        content_to_position: kinds.contains(&"c2p"),
+        position_to_content: kinds.contains(&"p2c"),
+        shares_projections: flag(json, "share_att_key")?,
+        has_norm: norm.split('|').any(|part| part.trim() == "layer_norm"),
+        buckets: positive("position_buckets"),
+        farthest: positive("max_relative_positions").unwrap_or(max_positions).min(1 << 20),
+    })
+}
+
+/// Those of BERT, and what relative positions need.
+pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
+    let mut tensors = bert::tensors(config);
+    let h = config.shape.hidden_size;
+    let Some(own) = config.encoder.disentangled.filter(|own| own.is_relative) else { return tensors };
+    tensors.push(tensor("relative.table", "encoder.rel_embeddings.weight", &[2 * own.span(), h]));
+    if own.shares_projections {
+        return tensors;
+    }
+    for layer in 0..config.shape.num_layers {
+        for (canonical, name, wanted) in [
+            ("relative_key", "pos_key_proj", own.content_to_position),
+            ("relative_query", "pos_query_proj", own.position_to_content),
+        ] {
+            if wanted {
+                let at = format!("encoder.layer.{layer}.attention.self.{name}");
+                let canonical = format!("layers.{layer}.{canonical}");
+                tensors.push(tensor(&format!("{canonical}.weight"), &format!("{at}.weight"), &[h, h]));
+                tensors.push(tensor(&format!("{canonical}.bias"), &format!("{at}.bias"), &[h]));
+            }
+        }
+    }
+    tensors
+}
