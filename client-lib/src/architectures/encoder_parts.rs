@@ -26,6 +26,7 @@ pub struct EncoderParts {
 
 /// Disentangled attention (He et al. 2021).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that checkpoints have of their own")]
 pub struct Disentangled {
     /// Whether relative positions are attended to at all.
     pub is_relative: bool,

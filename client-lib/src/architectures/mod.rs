@@ -40,6 +40,7 @@ pub enum NormKind {
 
 /// Everything the generic transformer needs to know besides the weights.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that checkpoints have of their own")]
 pub struct TransformerConfig {
     /// Which mapping applies.
     pub architecture: Architecture,

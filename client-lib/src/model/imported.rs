@@ -20,7 +20,7 @@ pub(super) fn check(
     let of_adapters = folder.semantics().composition == Some(CompositionRules::Adapters);
     let of_peft = folder.format == Format::Peft && folder.manifest.is_none();
     let is_decoder = backbone.config().architecture.is_decoder();
-    let has = |wanted: &dyn Fn(&Method) -> bool| folder.method.parts().iter().any(|part| wanted(part));
+    let has = |wanted: &dyn Fn(&Method) -> bool| folder.method.parts().iter().any(wanted);
     let is_single = matches!(composition, Composition::Single(_));
     let reason = if of_adapters && !is_single && has(&is_decomposed) {
         "in a composition `adapters` scales all rows by the magnitudes of the last DoRA; run it alone"

@@ -144,7 +144,3 @@ impl MethodSpec for ReplaceConfig {
         found.map(|(module, part, dims)| Slot::new(Place::Module(module), part, &dims)).collect()
     }
 }
-
-fn is_bias(tensor: &str) -> bool {
-    tensor.rsplit_once('.').is_some_and(|(_, part)| part == "bias")
-}

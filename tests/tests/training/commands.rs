@@ -312,6 +312,7 @@ fn a_lora_on_any_architecture_has_the_head_that_peft_loads() {
             std::fs::copy(item.path(), own.join(item.file_name())).expect("copies");
         }
         std::fs::write(own.join("tokenizer.json"), TOKENIZER).expect("writes");
+        let has_biases = ["roberta", "gpt2", "qwen2"].contains(&base);
         let base = own.display().to_string();
         for (method, flag, value) in [
             ("lora", "--rank", "2"),
@@ -320,6 +321,10 @@ fn a_lora_on_any_architecture_has_the_head_that_peft_loads() {
             ("bitfit", "--seed", "1"),
             ("full", "--seed", "1"),
         ] {
+            // The others have no bias.
+            if method == "bitfit" && !has_biases {
+                continue;
+            }
             let out = format!("{out}-{method}");
             let mut train = vec!["train", "--base", &base, "--data", "reviews.csv", "--output", &out];
             train.extend(["--name", "local/a", "--method", method, flag, value, "--steps", "2"]);

@@ -49,7 +49,12 @@ pub(super) fn resolve(
         Method::Replace(config) => {
             let tensors: BTreeSet<String> =
                 folder.config().tensors().into_iter().map(|tensor| tensor.canonical).collect();
-            Method::Replace(config.among(|name| tensors.contains(name)))
+            let config = config.among(|name| tensors.contains(name));
+            if config.tensors.is_empty() {
+                let reason = format!("{architecture} models have nothing that this method trains");
+                return Err(UserError::new(reason).hint("choose another `--method`").into());
+            }
+            Method::Replace(config)
         }
         other => other,
     };

@@ -22,7 +22,8 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
         let at = format!("base_model.model.{}.ln_tuning_layers", file.path(module));
         if has(&format!("{at}.weight")) {
             // Norms without a bias have a copy of the weight alone.
-            let is_there = |tensor: &String| !tensor.ends_with(".bias") || has(&format!("{at}.bias"));
+            let is_bias = |tensor: &String| tensor.rsplit('.').next() == Some("bias");
+            let is_there = |tensor: &String| !is_bias(tensor) || has(&format!("{at}.bias"));
             tensors.extend(module.tensors().into_iter().filter(is_there));
         }
     }
