@@ -1,8 +1,10 @@
 //! A backbone with its adapters and head: what trains, evaluates and predicts.
 
+mod checks;
 mod explain;
 mod fuse;
 mod imported;
+mod members;
 mod regulariser;
 mod tasks;
 
@@ -10,10 +12,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use candle_core::Tensor;
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape, LinearSite, Module, SubLayer},
+    backbone::{Architecture, Module},
     head::Head,
-    layout::{Format, Place, Slot},
-    manifest::{CompositionRules, GatingMean},
+    layout::Slot,
     method::{Method, MethodError},
 };
 
@@ -24,12 +25,9 @@ pub use self::{
 };
 pub use crate::backbones::{Batch, Mode};
 use crate::{
-    backbones::{Backbone, Hidden, tensor},
-    checkpoint::{AdapterFolder, CheckpointError, FusionFolder, SlotData},
-    composition::{
-        Composition, ExpressionError, Fusion, LayerDrop, Member, NamedFusion, Quirks, Semantics, Stitch,
-        StitchError,
-    },
+    backbones::{Backbone, Hidden},
+    checkpoint::{AdapterFolder, CheckpointError, FusionFolder},
+    composition::{Composition, ExpressionError, LayerDrop, NamedFusion, Stitch, StitchError},
     heads::{self, Features, HeadInput, HeadLoadError, LoadedHead, Prediction},
     init::Initialiser,
     methods::{self, GateMean},
@@ -159,19 +157,24 @@ pub struct StitchedModel {
 }
 
 impl StitchedModel {
-    /// The plain backbone, with the head its checkpoint brings, if any.
-    pub fn plain(backbone: Arc<Backbone>) -> Result<Self, ModelError> {
-        let head = LoadedHead::of_base(&backbone)?;
-        Ok(Self {
+    /// The backbone under a stitch, without a head, with nothing to train.
+    fn under(backbone: Arc<Backbone>, stitch: Stitch) -> Self {
+        Self {
             backbone,
-            stitch: Stitch::default(),
+            stitch,
             by_task: None,
-            head,
+            head: None,
             groups: Vec::new(),
             parameters: Parameters::default(),
             regulariser: None,
             drops_layers: false,
-        })
+        }
+    }
+
+    /// The plain backbone, with the head its checkpoint brings, if any.
+    pub fn plain(backbone: Arc<Backbone>) -> Result<Self, ModelError> {
+        let head = LoadedHead::of_base(&backbone)?;
+        Ok(Self { head, ..Self::under(backbone, Stitch::default()) })
     }
 
     /// A fresh, trainable adapter and head.
@@ -181,23 +184,8 @@ impl StitchedModel {
         head: Option<&Head>,
         seed: u64,
     ) -> Result<Self, ModelError> {
-        let shape = backbone.config().shape;
-        method.validate(&shape)?;
-        check_modules(&backbone, method)?;
         let parameters = fresh_parameters(&backbone, method, head, seed)?;
-        let tensors = parameters.tensors();
-        let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?);
-        let head = head.map(|h| LoadedHead::fresh(&backbone, h, tensors)).transpose()?;
-        Ok(Self {
-            backbone,
-            stitch,
-            by_task: None,
-            head,
-            groups: Vec::new(),
-            parameters,
-            regulariser: Regulariser::of(method),
-            drops_layers: false,
-        })
+        Self::trainable(backbone, method, head, parameters)
     }
 
     /// The second stage of a training in two: a fresh, trainable adapter under a head that
@@ -209,25 +197,24 @@ impl StitchedModel {
         trained: BTreeMap<String, Tensor>,
         seed: u64,
     ) -> Result<Self, ModelError> {
-        let shape = backbone.config().shape;
-        method.validate(&shape)?;
-        check_modules(&backbone, method)?;
         // Detached: no gradient of the head is computed.
         let trained = trained.into_iter().map(|(slot, tensor)| (slot, tensor.detach())).collect();
         let parameters = fresh_parameters(&backbone, method, None, seed)?.with_frozen(trained);
+        Self::trainable(backbone, method, Some(head), parameters)
+    }
+
+    fn trainable(
+        backbone: Arc<Backbone>,
+        method: &Method,
+        head: Option<&Head>,
+        parameters: Parameters,
+    ) -> Result<Self, ModelError> {
+        let shape = backbone.config().shape;
         let tensors = parameters.tensors();
         let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?);
-        let head = Some(LoadedHead::fresh(&backbone, head, tensors)?);
-        Ok(Self {
-            backbone,
-            stitch,
-            by_task: None,
-            head,
-            groups: Vec::new(),
-            parameters,
-            regulariser: None,
-            drops_layers: false,
-        })
+        let head = head.map(|head| LoadedHead::fresh(&backbone, head, tensors)).transpose()?;
+        let regulariser = Regulariser::of(method);
+        Ok(Self { head, parameters, regulariser, ..Self::under(backbone, stitch) })
     }
 
     /// One saved adapter, for inference.
@@ -245,17 +232,10 @@ impl StitchedModel {
         fusions: &[FusionFolder],
         composition: &Composition,
     ) -> Result<Self, ModelError> {
-        let shape = backbone.config().shape;
-        let (members, heads) = load_members(&backbone, named, composition)?;
-        let places = fused_places(named, &shape);
-        let fusion = |folder: &FusionFolder| {
-            let tensors = on_device(&backbone, &folder.read_slots(&places, &shape)?)?;
-            let fusion = Fusion::new(&folder.config, &places, &tensors, backbone.config().attention_dropout)?;
-            Ok(NamedFusion { name: folder.name.clone(), fusion })
-        };
-        let fusions = fusions.iter().map(fusion).collect::<Result<Vec<_>, ModelError>>()?;
-        let stitch =
-            Stitch::compose(composition, members, fusions, semantics(named))?.with_quirks(quirks(named));
+        let (members, heads) = members::load(&backbone, named, composition)?;
+        let fusions = members::load_fusions(&backbone, named, fusions)?;
+        let (semantics, quirks) = (members::semantics(named), members::quirks(named));
+        let stitch = Stitch::compose(composition, members, fusions, semantics)?.with_quirks(quirks);
         Ok(Self::arranged(backbone, stitch, composition, heads)?)
     }
 
@@ -270,17 +250,7 @@ impl StitchedModel {
             head = LoadedHead::of_base(&backbone)?;
         }
         let by_task = composition.has_tasks().then(|| composition.clone());
-        let parameters = Parameters::default();
-        Ok(Self {
-            backbone,
-            stitch,
-            by_task,
-            head,
-            groups,
-            parameters,
-            regulariser: None,
-            drops_layers: false,
-        })
+        Ok(Self { by_task, head, groups, ..Self::under(backbone, stitch) })
     }
 
     /// Leaves all adapters out of these layers (Rücklé et al., "`AdapterDrop`", 2021).
@@ -390,35 +360,6 @@ impl StitchedModel {
     }
 }
 
-/// The adapters of several folders, and the heads that they bring, by name.
-fn load_members(
-    backbone: &Backbone,
-    named: &[(String, &AdapterFolder)],
-    composition: &Composition,
-) -> Result<(Vec<Member>, BTreeMap<String, LoadedHead>), ModelError> {
-    let shape = backbone.config().shape;
-    let mut members = Vec::new();
-    let mut heads = BTreeMap::new();
-    for (salt, (name, folder)) in named.iter().enumerate() {
-        if folder.composition().is_some() {
-            return Err(ModelError::Nested(folder.path.clone()));
-        }
-        check_architecture(backbone, folder)?;
-        folder.method.validate(&shape)?;
-        check_modules(backbone, &folder.method)?;
-        imported::check(backbone, composition, folder)?;
-        check_copies(composition, name, &folder.method, &shape)?;
-        let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
-        let mean = gate_mean(folder);
-        let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
-        members.push(Member { name: name.clone(), adapter });
-        if let Some(head) = LoadedHead::of_folder(backbone, folder, &tensors)? {
-            heads.insert(name.clone(), head);
-        }
-    }
-    Ok((members, heads))
-}
-
 /// A head of the whole batch, or heads of groups of rows with how many rows they have.
 type Heads = (Option<LoadedHead>, Vec<(Option<usize>, Option<LoadedHead>)>);
 
@@ -446,6 +387,8 @@ fn fresh_parameters(
     seed: u64,
 ) -> Result<Parameters, ModelError> {
     let shape = backbone.config().shape;
+    method.validate(&shape)?;
+    checks::modules(backbone, method)?;
     let mut drawn: Vec<(Slot, Initialiser)> = Vec::new();
     for part in method.parts() {
         drawn.extend(part.slots(&shape).into_iter().map(|slot| {
@@ -459,124 +402,4 @@ fn fresh_parameters(
     }
     let start = |slot: &Slot| methods::start(slot, backbone);
     Ok(Parameters::fresh(&drawn, start, seed, backbone.dtype(), backbone.device())?)
-}
-
-/// Tensors of a folder in the backbone's precision.
-fn on_device(
-    backbone: &Backbone,
-    slots: &BTreeMap<String, SlotData>,
-) -> candle_core::Result<BTreeMap<String, Tensor>> {
-    let read = |data| tensor(data, backbone.device())?.to_dtype(backbone.dtype());
-    slots.iter().map(|(slot, data)| Ok((slot.clone(), read(data)?))).collect()
-}
-
-/// What an adapter's gates average over: as its manifest says, else as its library does.
-fn gate_mean(folder: &AdapterFolder) -> GateMean {
-    match folder.semantics().gating_mean {
-        Some(GatingMean::Tokens) => GateMean::Tokens,
-        Some(GatingMean::AllPositions) | None => GateMean::AllPositions,
-    }
-}
-
-/// Adapters of the `adapters` library are composed as it composes them; one that was
-/// trained here, or comes from PEFT, makes the plain meaning of the blocks apply.
-fn semantics(named: &[(String, &AdapterFolder)]) -> Semantics {
-    let is_library =
-        |folder: &AdapterFolder| folder.semantics().composition == Some(CompositionRules::Adapters);
-    if named.iter().all(|(_, folder)| is_library(folder)) { Semantics::Library } else { Semantics::Plain }
-}
-
-/// What the libraries of the adapters compute otherwise.
-fn quirks(named: &[(String, &AdapterFolder)]) -> Quirks {
-    Quirks {
-        free_prompts: named.iter().any(|(_, folder)| folder.semantics().prompts_see_padding),
-        drops_segments: named.iter().any(|(_, folder)| folder.semantics().drops_segments),
-    }
-}
-
-/// The sub-layers at which any of the adapters has a bottleneck.
-fn fused_places(named: &[(String, &AdapterFolder)], shape: &BackboneShape) -> Vec<(usize, SubLayer)> {
-    let bottlenecks =
-        named.iter().flat_map(|(_, folder)| folder.method.parts()).filter_map(|part| match part {
-            Method::Bottleneck(config) => Some(config),
-            _ => None,
-        });
-    // A fusion stands wherever the configuration puts adapters, left-out layers included.
-    let placed = |sublayer| {
-        bottlenecks.clone().any(|config| match sublayer {
-            SubLayer::Attention => config.mh_adapter,
-            SubLayer::Ffn => config.output_adapter,
-        })
-    };
-    let sublayers: Vec<SubLayer> = SubLayer::ALL.into_iter().filter(|&s| placed(s)).collect();
-    (0..shape.num_layers).flat_map(|layer| sublayers.iter().map(move |&s| (layer, s))).collect()
-}
-
-/// Trained copies of tensors outside of linear layers apply to a whole batch.
-fn check_copies(
-    composition: &Composition,
-    name: &str,
-    method: &Method,
-    shape: &BackboneShape,
-) -> Result<(), ModelError> {
-    let copies = method.slots(shape).into_iter().filter_map(|slot| match slot.place {
-        Place::Module(module) if slot.part.starts_with("replaced") => Some(module),
-        _ => None,
-    });
-    let Some(tensor) = copies.into_iter().find(|module| !module.is_linear()) else { return Ok(()) };
-    match composition.outermost() {
-        Composition::Single(_) | Composition::Nothing | Composition::Stack(_) => Ok(()),
-        other => Err(StitchError::Replaced {
-            name: name.to_owned(),
-            tensor: tensor.to_string(),
-            block: other.block(),
-        }
-        .into()),
-    }
-}
-
-/// Refuses what would train or load tensors that no computation reads.
-fn check_modules(backbone: &Backbone, method: &Method) -> Result<(), ModelError> {
-    let config = backbone.config();
-    let base = config.architecture;
-    match named_modules(method, &config.shape).find(|&module| !base.has(module)) {
-        None => Ok(()),
-        Some(module) => {
-            let sites: Vec<&str> = base.linear_sites().into_iter().map(LinearSite::as_str).collect();
-            Err(ModelError::Module { module, base, sites: sites.join(", ") })
-        }
-    }
-}
-
-/// The modules that a method has tensors at.
-fn named_modules<'a>(method: &'a Method, shape: &'a BackboneShape) -> impl Iterator<Item = Module> + 'a {
-    let slots = method.parts().iter().flat_map(|part| part.slots(shape));
-    slots.filter_map(|slot| match slot.place {
-        Place::Module(module) => Some(module),
-        _ => None,
-    })
-}
-
-fn check_architecture(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {
-    let base = backbone.config().architecture;
-    // PEFT does not write the architecture; where module paths are the same, or the file
-    // names no module at all, it can't be told.
-    let unstated = folder.format == Format::Peft && folder.manifest.is_none();
-    let shape = backbone.config().shape;
-    let names_none = || {
-        let shared = |part: &Method| part.slots(&shape).iter().all(|slot| slot.place == Place::Shared);
-        let same_head = folder.architecture.is_decoder() && base.is_decoder();
-        (folder.head.is_none() || same_head) && folder.method.parts().iter().all(shared)
-    };
-    if folder.architecture == base || unstated && names_none() {
-        return Ok(());
-    }
-    let path = |architecture: Architecture, module| architecture.path_in_model(module, folder.prefixed);
-    let mut modules = named_modules(&folder.method, &shape).peekable();
-    let same_paths = modules.peek().is_some()
-        && modules.all(|module| base.has(module) && path(base, module) == path(folder.architecture, module));
-    if unstated && (same_paths || base.shares_modules(folder.architecture, folder.prefixed)) {
-        return Ok(());
-    }
-    Err(ModelError::Architecture { folder: folder.path.clone(), adapter: folder.architecture, base })
 }

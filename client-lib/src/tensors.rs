@@ -229,44 +229,22 @@ pub fn write_output(path: &Path, output: &Output) -> Result<(), TensorFileError>
 
 #[cfg(test)]
 mod tests {
-    use hub_schemas::{
-        backbone::{Architecture, BackboneShape},
-        method::Activation,
-    };
+    use hub_schemas::backbone::{Architecture, BackboneShape};
 
     use super::*;
 
     fn config() -> TransformerConfig {
-        TransformerConfig {
-            encoder: crate::architectures::EncoderParts::default(),
-            architecture: Architecture::Bert,
-            shape: BackboneShape {
-                hidden_size: 8,
-                num_layers: 1,
-                num_heads: 2,
-                intermediate_size: 8,
-                vocab_size: 9,
-                max_positions: 4,
-                token_types: 2,
-                num_kv_heads: None,
-                head_dim: None,
-                embedding_size: None,
-            },
-            positions: crate::architectures::Positions::Learned,
-            norm_order: crate::architectures::NormOrder::Post,
-            norm_kind: crate::architectures::NormKind::Layer,
-            is_causal: false,
-            window: None,
-            attention_bias: true,
-            attention_output_bias: true,
-            normalises_heads: false,
-            embedding_scale: None,
-            ffn_bias: true,
-            padding_id: 0,
-            attention_dropout: 0.1,
-            norm_eps: 1e-12,
-            activation: Activation::Gelu,
-        }
+        let shape = BackboneShape {
+            hidden_size: 8,
+            num_layers: 1,
+            num_heads: 2,
+            intermediate_size: 8,
+            vocab_size: 9,
+            max_positions: 4,
+            token_types: 2,
+            ..BackboneShape::EMPTY
+        };
+        TransformerConfig::usual(Architecture::Bert, shape)
     }
 
     fn read(tensors: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) -> Result<Batch, String> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     BackboneTensor, ConfigError, Disentangled, EncoderParts, TransformerConfig, bert, flag, only, shown,
-    tensor,
+    tensor, word,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -34,8 +34,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     only(&json, "attention_head_size", &json!(hidden_size / config.shape.num_heads))?;
     let token_types = if has_segments { config.shape.token_types } else { 0 };
     let has_table = json.get("position_biased_input").and_then(Value::as_bool).unwrap_or(true);
-    let activation: Activation =
-        json.get("pooler_hidden_act").and_then(Value::as_str).unwrap_or("gelu").parse()?;
+    let activation: Activation = word(&json, "pooler_hidden_act", "gelu").parse()?;
     let encoder = EncoderParts {
         pooler_activation: activation,
         disentangled: Some(disentangled(&json, config.shape.max_positions)?),
@@ -74,12 +73,11 @@ fn disentangled(json: &Map<String, Value>, max_positions: usize) -> Result<Disen
     })
 }
 
-/// Those of BERT, and what relative positions need.
-pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
-    let mut tensors = bert::tensors(config);
+/// What relative positions need beside the modules of a backbone.
+pub(super) fn relative_tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let h = config.shape.hidden_size;
-    let Some(own) = config.encoder.disentangled.filter(|own| own.is_relative) else { return tensors };
-    tensors.push(tensor("relative.table", "encoder.rel_embeddings.weight", &[2 * own.span(), h]));
+    let Some(own) = config.encoder.disentangled.filter(|own| own.is_relative) else { return Vec::new() };
+    let mut tensors = vec![tensor("relative.table", "encoder.rel_embeddings.weight", &[2 * own.span(), h])];
     if own.shares_projections {
         return tensors;
     }

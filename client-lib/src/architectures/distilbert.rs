@@ -7,7 +7,7 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
-use super::{ConfigError, EncoderParts, NormKind, NormOrder, Positions, TransformerConfig, count, fraction};
+use super::{ConfigError, EncoderParts, TransformerConfig, count, fraction, padding_id, word};
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let shape = BackboneShape {
@@ -17,29 +17,14 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         intermediate_size: count(json, "hidden_dim")?,
         vocab_size: count(json, "vocab_size")?,
         max_positions: count(json, "max_position_embeddings")?,
-        token_types: 0,
-        num_kv_heads: None,
-        head_dim: None,
-        embedding_size: None,
+        ..BackboneShape::EMPTY
     };
     shape.validate()?;
     Ok(TransformerConfig {
-        architecture: Architecture::DistilBert,
-        shape,
-        positions: Positions::Learned,
-        norm_order: NormOrder::Post,
-        norm_kind: NormKind::Layer,
-        is_causal: false,
-        window: None,
-        attention_bias: true,
-        attention_output_bias: true,
-        normalises_heads: false,
-        embedding_scale: None,
-        ffn_bias: true,
-        padding_id: json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(0) as u32,
-        norm_eps: 1e-12,
+        padding_id: padding_id(json, 0),
         attention_dropout: fraction(json, "attention_dropout", 0.1)?,
-        activation: json.get("activation").and_then(Value::as_str).unwrap_or("gelu").parse()?,
+        activation: word(json, "activation", "gelu").parse()?,
         encoder: EncoderParts { pooler_activation: Activation::Relu, ..EncoderParts::default() },
+        ..TransformerConfig::usual(Architecture::DistilBert, shape)
     })
 }

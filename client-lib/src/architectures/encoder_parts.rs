@@ -20,8 +20,8 @@ pub struct EncoderParts {
     pub disentangled: Option<Disentangled>,
     /// Layers that look only around.
     pub local: Option<LocalAttention>,
-    /// Whether layer norms have biases where they usually have none.
-    pub has_norm_bias: bool,
+    /// Whether layer norms have no biases.
+    pub lacks_norm_bias: bool,
 }
 
 /// Disentangled attention (He et al. 2021).
@@ -83,7 +83,7 @@ impl Default for EncoderParts {
             lacks_positions: false,
             disentangled: None,
             local: None,
-            has_norm_bias: false,
+            lacks_norm_bias: false,
         }
     }
 }

@@ -1,16 +1,13 @@
 //! LLaMA (Touvron et al. 2023) and what is built like it, such as SmolLM and Mistral (Jiang et al. 2023),
 //! as `transformers` stores them.
 
-use hub_schemas::backbone::{Architecture, BackboneShape, Module, SubLayer, Table};
+use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackboneTensor, ConfigError, EncoderParts, NormKind, NormOrder, Positions, Rope, RopeScaling,
-    TransformerConfig, count, flag, fraction, only, optional_count, shown, tensor,
+    ConfigError, NormKind, NormOrder, Positions, Rope, RopeScaling, TransformerConfig, count, flag, fraction,
+    only, optional_count, padding_id, shown, word,
 };
-
-/// Norms of the queries and keys of every head, where there are any.
-const HEAD_NORMS: [&str; 2] = ["q_norm", "k_norm"];
 
 /// Mistral: LLaMA with other defaults, and with a window. Inputs longer than the window are
 /// refused: within it, it hides nothing.
@@ -33,10 +30,9 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         intermediate_size: count(json, "intermediate_size")?,
         vocab_size: count(json, "vocab_size")?,
         max_positions: optional_count(json, "max_position_embeddings")?.unwrap_or(2048),
-        token_types: 0,
         num_kv_heads: optional_count(json, "num_key_value_heads")?,
         head_dim: optional_count(json, "head_dim")?,
-        embedding_size: None,
+        ..BackboneShape::EMPTY
     };
     // One dimension is stated in one way only, so that equal shapes are equal.
     let shape = BackboneShape {
@@ -54,23 +50,18 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     }
     only(json, "partial_rotary_factor", &json!(1.0))?;
     Ok(TransformerConfig {
-        architecture: Architecture::Llama,
-        shape,
         positions: Positions::Rotary(rope(json)?),
         norm_order: NormOrder::Pre,
         norm_kind: NormKind::Rms,
         is_causal: true,
-        window: None,
         attention_bias: flag(json, "attention_bias")?,
         attention_output_bias: flag(json, "attention_bias")?,
-        normalises_heads: false,
-        embedding_scale: None,
         ffn_bias: flag(json, "mlp_bias")?,
-        padding_id: json.get("pad_token_id").and_then(Value::as_u64).unwrap_or(0) as u32,
+        padding_id: padding_id(json, 0),
         norm_eps: fraction(json, "rms_norm_eps", 1e-6)?,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
-        activation: json.get("hidden_act").and_then(Value::as_str).unwrap_or("silu").parse()?,
-        encoder: EncoderParts::default(),
+        activation: word(json, "hidden_act", "silu").parse()?,
+        ..TransformerConfig::usual(Architecture::Llama, shape)
     })
 }
 
@@ -117,35 +108,4 @@ fn rope(json: &Map<String, Value>) -> Result<Rope, ConfigError> {
         }
     };
     Ok(Rope { theta, scaling })
-}
-
-pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
-    let (shape, architecture) = (&config.shape, config.architecture);
-    let h = shape.hidden_size;
-    let named = |module: Module, part: &str, dims: &[usize]| {
-        tensor(&format!("{module}.{part}"), &format!("{}.{part}", architecture.module_path(module)), dims)
-    };
-    let words = Module::Embedding(Table::Word);
-    let table = format!("{}.weight", architecture.module_path(words));
-    let mut tensors = vec![tensor(&words.to_string(), &table, &[shape.vocab_size, h])];
-    for layer in 0..shape.num_layers {
-        for site in architecture.linear_sites() {
-            let module = Module::Linear { layer, site };
-            let (inputs, outputs) = shape.linear_dims(site);
-            tensors.push(named(module, "weight", &[outputs, inputs]));
-            if config.has_bias(site) {
-                tensors.push(named(module, "bias", &[outputs]));
-            }
-        }
-        for part in HEAD_NORMS.iter().filter(|_| config.normalises_heads) {
-            let canonical = format!("layers.{layer}.{part}.weight");
-            let name = format!("layers.{layer}.self_attn.{part}.weight");
-            tensors.push(tensor(&canonical, &name, &[shape.head_width()]));
-        }
-        for sublayer in SubLayer::ALL {
-            tensors.push(named(Module::Norm { layer, sublayer }, "weight", &[h]));
-        }
-    }
-    tensors.push(named(Module::FinalNorm, "weight", &[h]));
-    tensors
 }

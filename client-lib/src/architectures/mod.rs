@@ -17,6 +17,7 @@ mod modernbert;
 mod parts;
 mod qwen;
 mod roberta;
+mod tensors;
 
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, ShapeError, UnknownArchitecture},
@@ -26,6 +27,7 @@ use serde_json::{Map, Value};
 
 pub use encoder_parts::{Disentangled, EncoderParts, LocalAttention};
 pub use parts::{NormOrder, Positions, Rope, RopeScaling};
+use tensors::tensor;
 
 /// What a norm computes: the bias is part of the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,24 +139,33 @@ impl TransformerConfig {
         }
     }
 
-    /// Every tensor of the backbone, in the order of computation.
-    pub fn tensors(&self) -> Vec<BackboneTensor> {
-        match self.architecture {
-            Architecture::Bert
-            | Architecture::Roberta
-            | Architecture::XlmRoberta
-            | Architecture::Electra
-            | Architecture::DistilBert
-            | Architecture::Albert => bert::tensors(self),
-            Architecture::DebertaV2 => deberta_v2::tensors(self),
-            Architecture::ModernBert => modernbert::tensors(self),
-            Architecture::Gpt2 => gpt2::tensors(self),
-            Architecture::Llama
-            | Architecture::Mistral
-            | Architecture::Qwen2
-            | Architecture::Qwen3
-            | Architecture::Gemma => llama::tensors(self),
+    /// What most encoders are; each architecture states what it has otherwise: post-norm blocks with
+    /// learned positions, biases everywhere and an exact GELU.
+    pub(crate) fn usual(architecture: Architecture, shape: BackboneShape) -> Self {
+        Self {
+            architecture,
+            shape,
+            positions: Positions::Learned,
+            norm_order: NormOrder::Post,
+            norm_kind: NormKind::Layer,
+            is_causal: false,
+            window: None,
+            attention_bias: true,
+            attention_output_bias: true,
+            normalises_heads: false,
+            embedding_scale: None,
+            ffn_bias: true,
+            padding_id: 0,
+            norm_eps: 1e-12,
+            activation: Activation::Gelu,
+            attention_dropout: 0.1,
+            encoder: EncoderParts::default(),
         }
+    }
+
+    /// Every tensor of the backbone.
+    pub fn tensors(&self) -> Vec<BackboneTensor> {
+        tensors::tensors(self)
     }
 
     /// Whether a linear layer has a bias.
@@ -179,16 +190,6 @@ impl TransformerConfig {
             // Any position has angles. What the model was trained on is `max_positions`.
             Positions::Rotary(_) => self.window.unwrap_or(usize::MAX),
         }
-    }
-}
-
-/// A tensor of exactly one name.
-fn tensor(canonical: &str, name: &str, shape: &[usize]) -> BackboneTensor {
-    BackboneTensor {
-        canonical: canonical.to_owned(),
-        names: vec![name.to_owned()],
-        shape: shape.to_vec(),
-        optional: false,
     }
 }
 
@@ -227,6 +228,16 @@ fn fraction(json: &Map<String, Value>, key: &'static str, usual: f64) -> Result<
             expected: "it must lie between 0 and 1",
         }),
     }
+}
+
+/// The token that fills shorter rows.
+fn padding_id(json: &Map<String, Value>, usual: u32) -> u32 {
+    json.get("pad_token_id").and_then(Value::as_u64).map_or(usual, |id| id as u32)
+}
+
+/// A word of a `config.json` that may be left out.
+fn word<'a>(json: &'a Map<String, Value>, key: &str, usual: &'a str) -> &'a str {
+    json.get(key).and_then(Value::as_str).unwrap_or(usual)
 }
 
 /// A positive integer of a `config.json` that may be left out.

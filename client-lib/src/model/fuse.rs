@@ -11,14 +11,11 @@ use hub_schemas::{
     method::{ComposedFusion, CompositionConfig, Method},
 };
 
-use super::{
-    Composition, Fusion, ModelError, NamedFusion, Regulariser, StitchedModel, fused_places, load_members,
-    on_device, quirks, semantics,
-};
+use super::{Composition, ModelError, NamedFusion, Regulariser, StitchedModel, checks, members};
 use crate::{
     backbones::Backbone,
     checkpoint::AdapterFolder,
-    composition::{ExpressionError, Stitch},
+    composition::{ExpressionError, Fusion, Stitch},
     heads::{self, LoadedHead},
     init::Initialiser,
     params::Parameters,
@@ -41,21 +38,13 @@ impl StitchedModel {
         let parameters = fresh_parameters(&backbone, config, head, seed)?;
         let tensors = parameters.tensors();
         let composition = expression(config)?;
-        let (members, _) = load_members(&backbone, named, &composition)?;
+        let (adapters, _) = members::load(&backbone, named, &composition)?;
         let fusions = build_fusion(&backbone, config, &tensors)?;
-        let stitch = Stitch::compose(&composition, members, fusions, semantics(named))?;
+        let stitch = Stitch::compose(&composition, adapters, fusions, members::semantics(named))?;
         let head = Some(LoadedHead::fresh(&backbone, head, tensors)?);
         let pulled = config.fusion.as_ref().is_some_and(|f| f.config.regularization && f.config.value);
-        Ok(Self {
-            backbone,
-            stitch,
-            by_task: None,
-            head,
-            groups: Vec::new(),
-            parameters,
-            regulariser: pulled.then_some(Regulariser::FusionValues),
-            drops_layers: false,
-        })
+        let regulariser = pulled.then_some(Regulariser::FusionValues);
+        Ok(Self { head, parameters, regulariser, ..Self::under(backbone, stitch) })
     }
 
     /// A saved composition with its members, for inference. The head is the composition's
@@ -66,13 +55,13 @@ impl StitchedModel {
         named: &[(String, &AdapterFolder)],
     ) -> Result<Self, ModelError> {
         let Some(config) = folder.composition() else { return Self::load(backbone, folder) };
-        super::check_architecture(&backbone, folder)?;
+        checks::architecture(&backbone, folder)?;
         let composition = expression(config)?;
-        let tensors = on_device(&backbone, &folder.read_slots(&backbone.config().shape)?)?;
-        let (members, heads) = load_members(&backbone, named, &composition)?;
+        let tensors = members::on_device(&backbone, &folder.read_slots(&backbone.config().shape)?)?;
+        let (adapters, heads) = members::load(&backbone, named, &composition)?;
         let fusions = build_fusion(&backbone, config, &tensors)?;
-        let stitch =
-            Stitch::compose(&composition, members, fusions, semantics(named))?.with_quirks(quirks(named));
+        let stitch = Stitch::compose(&composition, adapters, fusions, members::semantics(named))?
+            .with_quirks(members::quirks(named));
         let own = LoadedHead::of_folder(&backbone, folder, &tensors)?;
         let mut model = Self::arranged(backbone, stitch, &composition, heads)?;
         if own.is_some() {
@@ -96,7 +85,7 @@ pub fn fused_sublayers(
             return Err(ModelError::NotFusible { name: name.clone(), method: folder.method.summary() });
         }
     }
-    let places = fused_places(named, shape);
+    let places = members::fused_places(named, shape);
     Ok(places.into_iter().filter(|(layer, _)| *layer == 0).map(|(_, sublayer)| sublayer).collect())
 }
 

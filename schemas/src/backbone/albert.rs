@@ -1,50 +1,36 @@
 //! ALBERT's module paths, as `transformers` names them: a block here is a group of layers that
 //! share their weights.
 
-use super::{LinearSite, Module, SubLayer, Table};
+use super::{LinearSite, Module, SubLayer, Table, names::Names};
 
-pub(super) const MODEL_PREFIX: &str = "albert";
-/// What stands in front of a block's number.
-pub(super) const BLOCKS: &str = "encoder.albert_layer_groups.";
+pub(super) const NAMES: Names = Names {
+    model_prefix: "albert",
+    blocks: "encoder.albert_layer_groups.",
+    behind_number: ".albert_layers.0",
+    attention: "attention",
+    sublayers: ["attention.attention_adapters", "output_adapters"],
+    part,
+};
 
-pub(super) fn block_path(layer: usize) -> String {
-    format!("{BLOCKS}{layer}.albert_layers.0")
-}
-
-pub(super) fn sublayer_path(layer: usize, sublayer: SubLayer) -> String {
-    let module = match sublayer {
-        SubLayer::Attention => "attention.attention_adapters",
-        SubLayer::Ffn => "output_adapters",
-    };
-    format!("{}.{module}", block_path(layer))
-}
-
-pub(super) fn module_path(module: Module) -> Option<String> {
+fn part(module: Module) -> Option<&'static str> {
     Some(match module {
-        Module::Embedding(Table::Word) => "embeddings.word_embeddings".to_owned(),
-        Module::Embedding(Table::Position) => "embeddings.position_embeddings".to_owned(),
-        Module::Embedding(Table::TokenType) => "embeddings.token_type_embeddings".to_owned(),
-        Module::EmbeddingNorm => "embeddings.LayerNorm".to_owned(),
-        Module::EmbeddingProjection => "encoder.embedding_hidden_mapping_in".to_owned(),
-        Module::Linear { layer, site } => {
-            let module = match site {
-                LinearSite::Query => "attention.query",
-                LinearSite::Key => "attention.key",
-                LinearSite::Value => "attention.value",
-                LinearSite::AttentionOutput => "attention.dense",
-                LinearSite::FfnUp => "ffn",
-                LinearSite::FfnDown => "ffn_output",
-                _ => return None,
-            };
-            format!("{}.{module}", block_path(layer))
-        }
-        Module::Norm { layer, sublayer: SubLayer::Attention } => {
-            format!("{}.attention.LayerNorm", block_path(layer))
-        }
-        Module::Norm { layer, sublayer: SubLayer::Ffn } => {
-            format!("{}.full_layer_layer_norm", block_path(layer))
-        }
-        Module::Pooler => "pooler".to_owned(),
+        Module::Embedding(Table::Word) => "embeddings.word_embeddings",
+        Module::Embedding(Table::Position) => "embeddings.position_embeddings",
+        Module::Embedding(Table::TokenType) => "embeddings.token_type_embeddings",
+        Module::EmbeddingNorm => "embeddings.LayerNorm",
+        Module::EmbeddingProjection => "encoder.embedding_hidden_mapping_in",
+        Module::Linear { site, .. } => match site {
+            LinearSite::Query => "attention.query",
+            LinearSite::Key => "attention.key",
+            LinearSite::Value => "attention.value",
+            LinearSite::AttentionOutput => "attention.dense",
+            LinearSite::FfnUp => "ffn",
+            LinearSite::FfnDown => "ffn_output",
+            _ => return None,
+        },
+        Module::Norm { sublayer: SubLayer::Attention, .. } => "attention.LayerNorm",
+        Module::Norm { sublayer: SubLayer::Ffn, .. } => "full_layer_layer_norm",
+        Module::Pooler => "pooler",
         Module::RelativeNorm | Module::FinalNorm => return None,
     })
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     LinearSite, Module, SubLayer, albert, bert, deberta_v2, distilbert, electra, gpt2, llama, modernbert,
-    roberta,
+    names::Names, roberta,
 };
 
 /// A family of backbones that share one computation and one naming of tensors.
@@ -91,19 +91,24 @@ impl Architecture {
         }
     }
 
+    /// What its modules are called.
+    const fn names(self) -> Names {
+        match self {
+            Self::Bert => bert::NAMES,
+            Self::Roberta | Self::XlmRoberta => roberta::NAMES,
+            Self::Gpt2 => gpt2::NAMES,
+            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => llama::NAMES,
+            Self::Electra => electra::NAMES,
+            Self::DistilBert => distilbert::NAMES,
+            Self::Albert => albert::NAMES,
+            Self::DebertaV2 => deberta_v2::NAMES,
+            Self::ModernBert => modernbert::NAMES,
+        }
+    }
+
     /// The module that holds the backbone inside a model with a head, without a dot.
     pub const fn model_prefix(self) -> &'static str {
-        match self {
-            Self::Bert => bert::MODEL_PREFIX,
-            Self::Roberta | Self::XlmRoberta => roberta::MODEL_PREFIX,
-            Self::Gpt2 => gpt2::MODEL_PREFIX,
-            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => llama::MODEL_PREFIX,
-            Self::Electra => electra::MODEL_PREFIX,
-            Self::DistilBert => distilbert::MODEL_PREFIX,
-            Self::Albert => albert::MODEL_PREFIX,
-            Self::DebertaV2 => deberta_v2::MODEL_PREFIX,
-            Self::ModernBert => modernbert::MODEL_PREFIX,
-        }
+        self.names().model_prefix
     }
 
     /// The module path of a linear layer inside the backbone.
@@ -118,18 +123,7 @@ impl Architecture {
 
     /// The path of a module inside the backbone, if the architecture has it.
     fn find(self, module: Module) -> Option<String> {
-        match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => bert::module_path(module),
-            Self::Gpt2 => gpt2::module_path(module),
-            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
-                llama::module_path(module)
-            }
-            Self::Electra => electra::module_path(module),
-            Self::DistilBert => distilbert::module_path(module),
-            Self::Albert => albert::module_path(module),
-            Self::DebertaV2 => deberta_v2::module_path(module),
-            Self::ModernBert => modernbert::module_path(module),
-        }
+        self.names().module(module)
     }
 
     /// The path of a module in a model with a head when `prefixed`, in the bare backbone otherwise.
@@ -231,32 +225,17 @@ impl Architecture {
 
     /// The path of a block inside the backbone.
     pub fn block_path(self, layer: usize) -> String {
-        match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra | Self::DebertaV2 => {
-                format!("encoder.layer.{layer}")
-            }
-            Self::ModernBert => format!("layers.{layer}"),
-            Self::DistilBert => format!("transformer.layer.{layer}"),
-            Self::Albert => albert::block_path(layer),
-            Self::Gpt2 => format!("h.{layer}"),
-            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
-                format!("layers.{layer}")
-            }
-        }
+        self.names().block(layer)
     }
 
     /// What stands in front of a block's number.
-    pub fn blocks(self) -> String {
-        match self {
-            Self::Albert => albert::BLOCKS.to_owned(),
-            _ => self.block_path(0).trim_end_matches('0').to_owned(),
-        }
+    pub const fn blocks(self) -> &'static str {
+        self.names().blocks
     }
 
     /// The block that a module path or tensor name belongs to.
     pub fn layer_of(self, path: &str) -> Option<usize> {
         let stem = self.blocks();
-        let stem = stem.as_str();
         // `h.` is the end of many words, a whole part of a path only once.
         let starts_part = |at: &usize| *at == 0 || path[..*at].ends_with('.');
         let at = path.match_indices(stem).map(|(at, _)| at).find(starts_part)?;
@@ -266,81 +245,37 @@ impl Architecture {
     /// The path of a block's attention inside the backbone: the module that projects
     /// queries, keys and values.
     pub fn attention_path(self, layer: usize) -> String {
-        match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra | Self::DebertaV2 => {
-                format!("{}.attention.self", self.block_path(layer))
-            }
-            Self::DistilBert | Self::Albert => format!("{}.attention", self.block_path(layer)),
-            Self::Gpt2 | Self::ModernBert => format!("{}.attn", self.block_path(layer)),
-            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
-                format!("{}.self_attn", self.block_path(layer))
-            }
-        }
+        format!("{}.{}", self.block_path(layer), self.names().attention)
     }
 
     /// The module after whose output the residual is added and the norm applied.
     pub fn sublayer_path(self, layer: usize, sublayer: SubLayer) -> String {
-        match self {
-            Self::ModernBert => modernbert::sublayer_path(layer, sublayer),
-            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Electra | Self::DebertaV2 => {
-                bert::sublayer_path(layer, sublayer)
-            }
-            Self::DistilBert => distilbert::sublayer_path(layer, sublayer),
-            Self::Albert => albert::sublayer_path(layer, sublayer),
-            Self::Gpt2 => gpt2::sublayer_path(layer, sublayer),
-            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
-                llama::sublayer_path(layer, sublayer)
-            }
-        }
+        self.names().sublayer(layer, sublayer)
     }
 
-    /// The module path of the classifier that `transformers`' own sequence
-    /// classification model puts on top.
-    pub const fn classifier_path(self) -> &'static str {
+    /// How the names of its classes begin in `transformers` and in `adapters`.
+    pub const fn class_prefix(self) -> &'static str {
         match self {
-            Self::Gpt2 | Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => "score",
-            _ => bert::CLASSIFIER,
-        }
-    }
-
-    /// `transformers` class with a sequence classification head.
-    pub const fn classification_class(self) -> &'static str {
-        match self {
-            Self::Bert => "BertForSequenceClassification",
-            Self::Roberta => "RobertaForSequenceClassification",
-            Self::XlmRoberta => "XLMRobertaForSequenceClassification",
-            Self::Gpt2 => "GPT2ForSequenceClassification",
-            Self::Llama => "LlamaForSequenceClassification",
-            Self::Mistral => "MistralForSequenceClassification",
-            Self::Qwen2 => "Qwen2ForSequenceClassification",
-            Self::Qwen3 => "Qwen3ForSequenceClassification",
-            Self::Gemma => "GemmaForSequenceClassification",
-            Self::Electra => "ElectraForSequenceClassification",
-            Self::DistilBert => "DistilBertForSequenceClassification",
-            Self::Albert => "AlbertForSequenceClassification",
-            Self::DebertaV2 => "DebertaV2ForSequenceClassification",
-            Self::ModernBert => "ModernBertForSequenceClassification",
+            Self::Bert => "Bert",
+            Self::Roberta => "Roberta",
+            Self::XlmRoberta => "XLMRoberta",
+            Self::Gpt2 => "GPT2",
+            Self::Llama => "Llama",
+            Self::Mistral => "Mistral",
+            Self::Qwen2 => "Qwen2",
+            Self::Qwen3 => "Qwen3",
+            Self::Gemma => "Gemma",
+            Self::Electra => "Electra",
+            Self::DistilBert => "DistilBert",
+            Self::Albert => "Albert",
+            Self::DebertaV2 => "DebertaV2",
+            Self::ModernBert => "ModernBert",
         }
     }
 
     /// `adapters` class with flexible heads.
-    pub const fn flexible_class(self) -> &'static str {
-        match self {
-            Self::Bert => "BertAdapterModel",
-            Self::Roberta => "RobertaAdapterModel",
-            Self::XlmRoberta => "XLMRobertaAdapterModel",
-            Self::Gpt2 => "GPT2AdapterModel",
-            Self::Llama => "LlamaAdapterModel",
-            Self::Mistral => "MistralAdapterModel",
-            Self::Qwen2 => "Qwen2AdapterModel",
-            Self::Qwen3 => "Qwen3AdapterModel",
-            Self::Gemma => "GemmaAdapterModel",
-            Self::Electra => "ElectraAdapterModel",
-            Self::DistilBert => "DistilBertAdapterModel",
-            Self::Albert => "AlbertAdapterModel",
-            Self::DebertaV2 => "DebertaV2AdapterModel",
-            Self::ModernBert => "ModernBertAdapterModel",
-        }
+    pub fn flexible_class(self) -> String {
+        format!("{}AdapterModel", self.class_prefix())
     }
 }
 

@@ -1,40 +1,34 @@
 //! BERT's module paths, as `transformers` names them.
 
-use super::{LinearSite, Module, SubLayer, Table};
+use super::{LinearSite, Module, SubLayer, Table, names::Names};
 
-pub(super) const MODEL_PREFIX: &str = "bert";
-pub(super) const CLASSIFIER: &str = "classifier";
+pub(super) const NAMES: Names = Names {
+    model_prefix: "bert",
+    blocks: "encoder.layer.",
+    behind_number: "",
+    attention: "attention.self",
+    sublayers: ["attention.output", "output"],
+    part,
+};
 
-fn linear_path(layer: usize, site: LinearSite) -> Option<String> {
-    let module = match site {
-        LinearSite::Query => "attention.self.query",
-        LinearSite::Key => "attention.self.key",
-        LinearSite::Value => "attention.self.value",
-        LinearSite::AttentionOutput => "attention.output.dense",
-        LinearSite::FfnUp => "intermediate.dense",
-        LinearSite::FfnDown => "output.dense",
-        LinearSite::FfnGate | LinearSite::QueryKeyValue | LinearSite::FfnGateUp => return None,
-    };
-    Some(format!("encoder.layer.{layer}.{module}"))
-}
-
-pub(super) fn sublayer_path(layer: usize, sublayer: SubLayer) -> String {
-    let module = match sublayer {
-        SubLayer::Attention => "attention.output",
-        SubLayer::Ffn => "output",
-    };
-    format!("encoder.layer.{layer}.{module}")
-}
-
-pub(super) fn module_path(module: Module) -> Option<String> {
+pub(super) fn part(module: Module) -> Option<&'static str> {
     Some(match module {
-        Module::Embedding(Table::Word) => "embeddings.word_embeddings".to_owned(),
-        Module::Embedding(Table::Position) => "embeddings.position_embeddings".to_owned(),
-        Module::Embedding(Table::TokenType) => "embeddings.token_type_embeddings".to_owned(),
-        Module::EmbeddingNorm => "embeddings.LayerNorm".to_owned(),
-        Module::Linear { layer, site } => linear_path(layer, site)?,
-        Module::Norm { layer, sublayer } => format!("{}.LayerNorm", sublayer_path(layer, sublayer)),
+        Module::Embedding(Table::Word) => "embeddings.word_embeddings",
+        Module::Embedding(Table::Position) => "embeddings.position_embeddings",
+        Module::Embedding(Table::TokenType) => "embeddings.token_type_embeddings",
+        Module::EmbeddingNorm => "embeddings.LayerNorm",
+        Module::Linear { site, .. } => match site {
+            LinearSite::Query => "attention.self.query",
+            LinearSite::Key => "attention.self.key",
+            LinearSite::Value => "attention.self.value",
+            LinearSite::AttentionOutput => "attention.output.dense",
+            LinearSite::FfnUp => "intermediate.dense",
+            LinearSite::FfnDown => "output.dense",
+            LinearSite::FfnGate | LinearSite::QueryKeyValue | LinearSite::FfnGateUp => return None,
+        },
+        Module::Norm { sublayer: SubLayer::Attention, .. } => "attention.output.LayerNorm",
+        Module::Norm { sublayer: SubLayer::Ffn, .. } => "output.LayerNorm",
+        Module::Pooler => "pooler.dense",
         Module::EmbeddingProjection | Module::RelativeNorm | Module::FinalNorm => return None,
-        Module::Pooler => "pooler.dense".to_owned(),
     })
 }

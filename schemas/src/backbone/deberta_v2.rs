@@ -1,17 +1,16 @@
 //! DeBERTa-v2's and -v3's module paths, as `transformers` names them: BERT's with other names in
 //! the attention, a pooler in the classes that classify, and a norm for relative positions.
 
-use super::{LinearSite, Module, bert};
+use super::{LinearSite, Module, bert, names::Names};
 
-pub(super) const MODEL_PREFIX: &str = "deberta";
+pub(super) const NAMES: Names = Names { model_prefix: "deberta", part, ..bert::NAMES };
 
-pub(super) fn module_path(module: Module) -> Option<String> {
-    let own = |layer: usize, name: &str| Some(format!("encoder.layer.{layer}.attention.self.{name}"));
+fn part(module: Module) -> Option<&'static str> {
     match module {
-        Module::Linear { layer, site: LinearSite::Query } => own(layer, "query_proj"),
-        Module::Linear { layer, site: LinearSite::Key } => own(layer, "key_proj"),
-        Module::Linear { layer, site: LinearSite::Value } => own(layer, "value_proj"),
-        Module::RelativeNorm => Some("encoder.LayerNorm".to_owned()),
-        other => bert::module_path(other),
+        Module::Linear { site: LinearSite::Query, .. } => Some("attention.self.query_proj"),
+        Module::Linear { site: LinearSite::Key, .. } => Some("attention.self.key_proj"),
+        Module::Linear { site: LinearSite::Value, .. } => Some("attention.self.value_proj"),
+        Module::RelativeNorm => Some("encoder.LayerNorm"),
+        other => bert::part(other),
     }
 }

@@ -1,14 +1,14 @@
 //! ELECTRA's module paths, as `transformers` names them: BERT's without a pooler, and with a
 //! layer that widens the embeddings.
 
-use super::{Module, bert};
+use super::{Module, bert, names::Names};
 
-pub(super) const MODEL_PREFIX: &str = "electra";
+pub(super) const NAMES: Names = Names { model_prefix: "electra", part, ..bert::NAMES };
 
-pub(super) fn module_path(module: Module) -> Option<String> {
+fn part(module: Module) -> Option<&'static str> {
     match module {
-        Module::EmbeddingProjection => Some("embeddings_project".to_owned()),
+        Module::EmbeddingProjection => Some("embeddings_project"),
         Module::Pooler => None,
-        other => bert::module_path(other),
+        other => bert::part(other),
     }
 }

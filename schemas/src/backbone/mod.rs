@@ -15,6 +15,7 @@ mod gpt2;
 mod llama;
 mod modernbert;
 mod module;
+mod names;
 mod roberta;
 mod shape;
 mod site;

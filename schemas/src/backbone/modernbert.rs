@@ -1,38 +1,34 @@
 //! `ModernBERT`'s module paths, as `transformers` names them.
 
-use super::{LinearSite, Module, SubLayer, Table};
+use super::{LinearSite, Module, SubLayer, Table, names::Names};
 
-pub(super) const MODEL_PREFIX: &str = "model";
+pub(super) const NAMES: Names = Names {
+    model_prefix: "model",
+    blocks: "layers.",
+    behind_number: "",
+    attention: "attn",
+    sublayers: ["attn", "mlp"],
+    part,
+};
 
-pub(super) fn sublayer_path(layer: usize, sublayer: SubLayer) -> String {
-    let module = match sublayer {
-        SubLayer::Attention => "attn",
-        SubLayer::Ffn => "mlp",
-    };
-    format!("layers.{layer}.{module}")
-}
-
-pub(super) fn module_path(module: Module) -> Option<String> {
+fn part(module: Module) -> Option<&'static str> {
     Some(match module {
-        Module::Embedding(Table::Word) => "embeddings.tok_embeddings".to_owned(),
-        Module::EmbeddingNorm => "embeddings.norm".to_owned(),
-        Module::Linear { layer, site } => {
-            let module = match site {
-                LinearSite::QueryKeyValue => "attn.Wqkv",
-                LinearSite::AttentionOutput => "attn.Wo",
-                LinearSite::FfnGateUp => "mlp.Wi",
-                LinearSite::FfnDown => "mlp.Wo",
-                _ => return None,
-            };
-            format!("layers.{layer}.{module}")
-        }
+        Module::Embedding(Table::Word) => "embeddings.tok_embeddings",
+        Module::EmbeddingNorm => "embeddings.norm",
+        Module::Linear { site, .. } => match site {
+            LinearSite::QueryKeyValue => "attn.Wqkv",
+            LinearSite::AttentionOutput => "attn.Wo",
+            LinearSite::FfnGateUp => "mlp.Wi",
+            LinearSite::FfnDown => "mlp.Wo",
+            _ => return None,
+        },
         // The norm of the embeddings stands where the first block's would.
         Module::Norm { layer: 0, sublayer: SubLayer::Attention } => return None,
-        Module::Norm { layer, sublayer: SubLayer::Attention } => format!("layers.{layer}.attn_norm"),
-        Module::Norm { layer, sublayer: SubLayer::Ffn } => format!("layers.{layer}.mlp_norm"),
-        Module::FinalNorm => "final_norm".to_owned(),
+        Module::Norm { sublayer: SubLayer::Attention, .. } => "attn_norm",
+        Module::Norm { sublayer: SubLayer::Ffn, .. } => "mlp_norm",
+        Module::FinalNorm => "final_norm",
         // Outside of the backbone proper, in classes with a head.
-        Module::Pooler => "head.dense".to_owned(),
+        Module::Pooler => "head.dense",
         _ => return None,
     })
 }

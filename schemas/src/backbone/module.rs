@@ -208,9 +208,7 @@ mod tests {
             vocab_size: 9,
             max_positions: 16,
             token_types: 2,
-            num_kv_heads: None,
-            head_dim: None,
-            embedding_size: None,
+            ..BackboneShape::EMPTY
         };
         for module in Module::all(&shape) {
             assert_eq!(module.to_string().parse(), Ok(module));

@@ -1,3 +1,5 @@
 //! RoBERTa's module paths, as `transformers` names them: BERT's inside another model.
 
-pub(super) const MODEL_PREFIX: &str = "roberta";
+use super::{bert, names::Names};
+
+pub(super) const NAMES: Names = Names { model_prefix: "roberta", ..bert::NAMES };

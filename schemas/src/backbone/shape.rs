@@ -67,6 +67,20 @@ pub enum ShapeError {
 }
 
 impl BackboneShape {
+    /// Nothing stated: what the shape of a real backbone is written over.
+    pub const EMPTY: Self = Self {
+        hidden_size: 0,
+        num_layers: 0,
+        num_heads: 0,
+        intermediate_size: 0,
+        vocab_size: 0,
+        max_positions: 0,
+        token_types: 0,
+        num_kv_heads: None,
+        head_dim: None,
+        embedding_size: None,
+    };
+
     /// Refuses dimensions that can't be: they come from foreign files and size our allocations.
     pub fn validate(&self) -> Result<(), ShapeError> {
         let limits = [
@@ -194,9 +208,7 @@ mod tests {
             vocab_size: 30522,
             max_positions: 512,
             token_types: 2,
-            num_kv_heads: None,
-            head_dim: None,
-            embedding_size: None,
+            ..BackboneShape::EMPTY
         };
         assert_eq!(shape.validate(), Ok(()));
         assert!(BackboneShape { num_heads: 7, ..shape }.validate().is_err());

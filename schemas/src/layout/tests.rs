@@ -18,9 +18,7 @@ const MINILM: BackboneShape = BackboneShape {
     vocab_size: 30522,
     max_positions: 512,
     token_types: 2,
-    num_kv_heads: None,
-    head_dim: None,
-    embedding_size: None,
+    ..BackboneShape::EMPTY
 };
 const BERT_BASE: BackboneShape = BackboneShape {
     hidden_size: 768,
@@ -30,9 +28,7 @@ const BERT_BASE: BackboneShape = BackboneShape {
     vocab_size: 30522,
     max_positions: 512,
     token_types: 2,
-    num_kv_heads: None,
-    head_dim: None,
-    embedding_size: None,
+    ..BackboneShape::EMPTY
 };
 
 fn count(method: &Method, shape: &BackboneShape) -> usize {

@@ -21,9 +21,7 @@ pub const TINY_BERT: BackboneShape = BackboneShape {
     vocab_size: 100,
     max_positions: 64,
     token_types: 2,
-    num_kv_heads: None,
-    head_dim: None,
-    embedding_size: None,
+    ..BackboneShape::EMPTY
 };
 
 /// A base model with the dimensions of [`TINY_BERT`] and weights of its own.

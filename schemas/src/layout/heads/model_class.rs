@@ -29,29 +29,10 @@ pub enum HeadTask {
     CausalLm,
 }
 
-/// Which spelling of the names a family of classes has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Family {
-    Bert,
-    Roberta,
-    XlmRoberta,
-    Gpt2,
-    Llama,
-    Mistral,
-    Qwen2,
-    Qwen3,
-    Gemma,
-    Electra,
-    DistilBert,
-    Albert,
-    DebertaV2,
-    ModernBert,
-}
-
 /// A `transformers` class with a head, such as `BertForTokenClassification`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ModelClass {
-    family: Family,
+    architecture: Architecture,
     task: HeadTask,
 }
 
@@ -106,89 +87,19 @@ impl HeadTask {
     }
 }
 
-impl Family {
-    const ALL: [Self; 14] = [
-        Self::Bert,
-        Self::Roberta,
-        Self::XlmRoberta,
-        Self::Gpt2,
-        Self::Llama,
-        Self::Mistral,
-        Self::Qwen2,
-        Self::Qwen3,
-        Self::Gemma,
-        Self::Electra,
-        Self::DistilBert,
-        Self::Albert,
-        Self::DebertaV2,
-        Self::ModernBert,
-    ];
-
-    /// The activation of a pooler that belongs to the classes with a head.
-    const fn pooler_outside(self) -> Option<Activation> {
-        match self {
-            Self::DistilBert => Some(Activation::Relu),
-            Self::DebertaV2 => Some(Activation::Gelu),
-            _ => None,
-        }
-    }
-
-    /// Whether a language model's head has the backbone's own activation.
-    const fn uses_hidden_act(self) -> bool {
-        matches!(self, Self::Bert | Self::DistilBert | Self::Albert | Self::DebertaV2)
-    }
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Bert => "Bert",
-            Self::Roberta => "Roberta",
-            Self::XlmRoberta => "XLMRoberta",
-            Self::Gpt2 => "GPT2",
-            Self::Llama => "Llama",
-            Self::Mistral => "Mistral",
-            Self::Qwen2 => "Qwen2",
-            Self::Qwen3 => "Qwen3",
-            Self::Gemma => "Gemma",
-            Self::Electra => "Electra",
-            Self::DistilBert => "DistilBert",
-            Self::Albert => "Albert",
-            Self::DebertaV2 => "DebertaV2",
-            Self::ModernBert => "ModernBert",
-        }
-    }
-
-    /// Where that pooler is.
-    const fn pooler_path(self) -> &'static str {
-        match self {
-            Self::DistilBert => "pre_classifier",
-            _ => "pooler.dense",
-        }
-    }
-
-    const fn of(architecture: Architecture) -> Self {
-        match architecture {
-            Architecture::Bert => Self::Bert,
-            Architecture::Roberta => Self::Roberta,
-            Architecture::XlmRoberta => Self::XlmRoberta,
-            Architecture::Gpt2 => Self::Gpt2,
-            Architecture::Llama => Self::Llama,
-            Architecture::Mistral => Self::Mistral,
-            Architecture::Qwen2 => Self::Qwen2,
-            Architecture::Qwen3 => Self::Qwen3,
-            Architecture::Gemma => Self::Gemma,
-            Architecture::Electra => Self::Electra,
-            Architecture::DistilBert => Self::DistilBert,
-            Architecture::Albert => Self::Albert,
-            Architecture::DebertaV2 => Self::DebertaV2,
-            Architecture::ModernBert => Self::ModernBert,
-        }
+/// The activation of a pooler that belongs to the classes with a head.
+const fn pooler_outside(architecture: Architecture) -> Option<Activation> {
+    match architecture {
+        Architecture::DistilBert => Some(Activation::Relu),
+        Architecture::DebertaV2 => Some(Activation::Gelu),
+        _ => None,
     }
 }
 
 impl ModelClass {
     /// The class of `architecture` for a task.
     pub const fn new(architecture: Architecture, task: HeadTask) -> Self {
-        Self { family: Family::of(architecture), task }
+        Self { architecture, task }
     }
 
     /// The class of `architecture` whose head computes what `head` does, if there is one.
@@ -211,7 +122,10 @@ impl ModelClass {
     /// Whether its language model's head has the backbone's own activation, which files of the head
     /// do not say.
     pub const fn uses_hidden_act(self) -> bool {
-        self.family.uses_hidden_act()
+        matches!(
+            self.architecture,
+            Architecture::Bert | Architecture::DistilBert | Architecture::Albert | Architecture::DebertaV2
+        )
     }
 
     /// What its head predicts.
@@ -224,7 +138,7 @@ impl ModelClass {
     pub fn head(self, sizes: HeadSizes, hidden_act: Activation) -> Head {
         let HeadSizes { outputs, vocab_size, embedding_size, .. } = sizes;
         let language_model = |config: LanguageModelHead| LanguageModelHead {
-            activation: if self.family.uses_hidden_act() { Some(hidden_act) } else { config.activation },
+            activation: if self.uses_hidden_act() { Some(hidden_act) } else { config.activation },
             ..config
         };
         match self.task {
@@ -250,10 +164,11 @@ impl ModelClass {
     /// The name of the tensor whose first dimension is the number of outputs; the table of
     /// a language model.
     pub fn output_weight(self) -> String {
-        let last = match (self.task, self.family) {
-            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta | Family::Electra) => {
-                "1.weight"
-            }
+        let last = match (self.task, self.architecture) {
+            (
+                HeadTask::SequenceClassification,
+                Architecture::Roberta | Architecture::XlmRoberta | Architecture::Electra,
+            ) => "1.weight",
             (HeadTask::MaskedLm | HeadTask::CausalLm, _) => "decoder.weight",
             _ => "0.weight",
         };
@@ -263,7 +178,7 @@ impl ModelClass {
     /// The same head with the pooler as its first layer, where the class has the pooler and not the
     /// backbone: what a file of its own holds.
     pub fn head_with_pooler(self, head: Head) -> Head {
-        let Some(activation) = self.family.pooler_outside() else { return head };
+        let Some(activation) = pooler_outside(self.architecture) else { return head };
         let with = |config: ClassificationHead| ClassificationHead {
             layers: 2,
             activation: Some(activation),
@@ -281,27 +196,37 @@ impl ModelClass {
     /// The modules that PEFT saves for a head beside those of its task: the pooler of the class, where
     /// the head has a copy of it.
     pub fn peft_pooler(self, head: &Head) -> Option<&'static str> {
-        self.family.pooler_outside()?;
+        pooler_outside(self.architecture)?;
         let is_stack = head.linear_stack().is_some_and(|stack| stack.layers == 2);
-        is_stack.then(|| self.family.pooler_path().split('.').next().unwrap_or_default())
+        is_stack.then(|| self.pooler_path().split('.').next().unwrap_or_default())
+    }
+
+    /// Where a pooler is that belongs to the classes with a head.
+    const fn pooler_path(self) -> &'static str {
+        match self.architecture {
+            Architecture::DistilBert => "pre_classifier",
+            _ => "pooler.dense",
+        }
     }
 
     const fn classification(self, num_labels: usize) -> ClassificationHead {
-        match self.family {
-            Family::Bert | Family::DistilBert | Family::Albert | Family::DebertaV2 | Family::ModernBert => {
-                ClassificationHead::pooled(num_labels)
-            }
-            Family::Electra => ClassificationHead {
+        match self.architecture {
+            Architecture::Bert
+            | Architecture::DistilBert
+            | Architecture::Albert
+            | Architecture::DebertaV2
+            | Architecture::ModernBert => ClassificationHead::pooled(num_labels),
+            Architecture::Electra => ClassificationHead {
                 activation: Some(Activation::Gelu),
                 ..ClassificationHead::flexible(num_labels)
             },
-            Family::Roberta | Family::XlmRoberta => ClassificationHead::flexible(num_labels),
-            Family::Gpt2
-            | Family::Llama
-            | Family::Mistral
-            | Family::Qwen2
-            | Family::Qwen3
-            | Family::Gemma => ClassificationHead::last(num_labels),
+            Architecture::Roberta | Architecture::XlmRoberta => ClassificationHead::flexible(num_labels),
+            Architecture::Gpt2
+            | Architecture::Llama
+            | Architecture::Mistral
+            | Architecture::Qwen2
+            | Architecture::Qwen3
+            | Architecture::Gemma => ClassificationHead::last(num_labels),
         }
     }
 
@@ -316,10 +241,7 @@ impl ModelClass {
 
     /// Whether the language model is nothing but a table behind the last norm.
     const fn is_decoder(self) -> bool {
-        matches!(
-            self.family,
-            Family::Gpt2 | Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Gemma
-        )
+        self.architecture.is_decoder()
     }
 
     /// Whether `head` computes what this class's own head computes.
@@ -359,8 +281,8 @@ impl ModelClass {
         let slots = head_slots(head, hidden_size);
         // The pooler as the first of two layers.
         let layers = head.linear_stack().map_or(0, |stack| stack.layers);
-        let is_outside = self.family.pooler_outside().is_some() && layers == 2;
-        let pooler = |rest: &str| is_outside.then(|| format!("{}.{rest}", self.family.pooler_path()));
+        let is_outside = pooler_outside(self.architecture).is_some() && layers == 2;
+        let pooler = |rest: &str| is_outside.then(|| format!("{}.{rest}", self.pooler_path()));
         let named = slots.iter().map(|slot| {
             let part = slot.name.trim_start_matches("head.");
             let (disk, alias) = match part.strip_prefix("0.").and_then(&pooler) {
@@ -378,42 +300,27 @@ impl ModelClass {
     fn names(self, part: &str) -> (String, Option<String>) {
         let (module, rest) = part.split_once('.').unwrap_or((part, ""));
         let plain = |path: &str| (format!("{path}.{rest}"), None);
-        match (self.task, self.family, module) {
-            (
-                HeadTask::CausalLm,
-                Family::Gpt2
-                | Family::Llama
-                | Family::Mistral
-                | Family::Qwen2
-                | Family::Qwen3
-                | Family::Gemma,
-                _,
-            ) => plain("lm_head"),
-            (
-                HeadTask::SequenceClassification,
-                Family::Gpt2
-                | Family::Llama
-                | Family::Mistral
-                | Family::Qwen2
-                | Family::Qwen3
-                | Family::Gemma,
-                _,
-            )
-            | (
-                HeadTask::TokenClassification,
-                Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Gemma,
-                _,
-            ) => plain("score"),
-            (HeadTask::MaskedLm | HeadTask::CausalLm, family, _) => language_model_names(family, part),
+        let (task, architecture) = (self.task, self.architecture);
+        match (task, architecture, module) {
+            (HeadTask::CausalLm, ..) if self.is_decoder() => plain("lm_head"),
+            (HeadTask::SequenceClassification, ..) if self.is_decoder() => plain("score"),
+            (HeadTask::TokenClassification, architecture, _)
+                if self.is_decoder() && architecture != Architecture::Gpt2 =>
+            {
+                plain("score")
+            }
+            (HeadTask::MaskedLm | HeadTask::CausalLm, ..) => language_model_names(self.architecture, part),
             (HeadTask::QuestionAnswering, ..) => plain("qa_outputs"),
             (
                 HeadTask::SequenceClassification,
-                Family::Roberta | Family::XlmRoberta | Family::Electra,
+                Architecture::Roberta | Architecture::XlmRoberta | Architecture::Electra,
                 "0",
             ) => plain("classifier.dense"),
-            (HeadTask::SequenceClassification, Family::Roberta | Family::XlmRoberta | Family::Electra, _) => {
-                plain("classifier.out_proj")
-            }
+            (
+                HeadTask::SequenceClassification,
+                Architecture::Roberta | Architecture::XlmRoberta | Architecture::Electra,
+                _,
+            ) => plain("classifier.out_proj"),
             _ => plain("classifier"),
         }
     }
@@ -421,11 +328,15 @@ impl ModelClass {
 
 /// The bias exists twice as an object and once as a tensor; norms converted from
 /// TensorFlow are called `gamma` and `beta`.
-fn language_model_names(family: Family, part: &str) -> (String, Option<String>) {
-    let (root, transform, norm) = match family {
-        Family::Bert | Family::DebertaV2 => ("cls.predictions", "cls.predictions.transform", "LayerNorm"),
-        Family::Albert => ("predictions", "predictions", "LayerNorm"),
-        Family::DistilBert | Family::Electra => return plain_language_model_names(family, part),
+fn language_model_names(architecture: Architecture, part: &str) -> (String, Option<String>) {
+    let (root, transform, norm) = match architecture {
+        Architecture::Bert | Architecture::DebertaV2 => {
+            ("cls.predictions", "cls.predictions.transform", "LayerNorm")
+        }
+        Architecture::Albert => ("predictions", "predictions", "LayerNorm"),
+        Architecture::DistilBert | Architecture::Electra => {
+            return plain_language_model_names(architecture, part);
+        }
         _ => ("lm_head", "lm_head", "layer_norm"),
     };
     match part {
@@ -438,9 +349,9 @@ fn language_model_names(family: Family, part: &str) -> (String, Option<String>) 
 }
 
 /// Where the table is a linear layer of its own.
-fn plain_language_model_names(family: Family, part: &str) -> (String, Option<String>) {
-    let [table, dense, norm] = match family {
-        Family::DistilBert => ["vocab_projector", "vocab_transform", "vocab_layer_norm"],
+fn plain_language_model_names(architecture: Architecture, part: &str) -> (String, Option<String>) {
+    let [table, dense, norm] = match architecture {
+        Architecture::DistilBert => ["vocab_projector", "vocab_transform", "vocab_layer_norm"],
         _ => ["generator_lm_head", "generator_predictions.dense", "generator_predictions.LayerNorm"],
     };
     let (module, rest) = match part.split_once('.') {
@@ -453,23 +364,25 @@ fn plain_language_model_names(family: Family, part: &str) -> (String, Option<Str
 
 impl fmt::Display for ModelClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let suffix = match (self.task, self.family) {
+        let suffix = match (self.task, self.architecture) {
             (HeadTask::SequenceClassification, _) => "ForSequenceClassification",
             (HeadTask::TokenClassification, _) => "ForTokenClassification",
             (HeadTask::QuestionAnswering, _) => "ForQuestionAnswering",
             (HeadTask::MultipleChoice, _) => "ForMultipleChoice",
             (HeadTask::MaskedLm, _) => "ForMaskedLM",
-            (HeadTask::CausalLm, Family::Bert | Family::Gpt2) => "LMHeadModel",
+            (HeadTask::CausalLm, Architecture::Bert | Architecture::Gpt2) => "LMHeadModel",
             (HeadTask::CausalLm, _) => "ForCausalLM",
         };
-        f.pad(&format!("{}{suffix}", self.family.word()))
+        f.pad(&format!("{}{suffix}", self.architecture.class_prefix()))
     }
 }
 
 impl FromStr for ModelClass {
     type Err = UnknownModelClass;
     fn from_str(text: &str) -> Result<Self, UnknownModelClass> {
-        let all = Family::ALL.into_iter().flat_map(|family| HeadTask::ALL.map(|task| Self { family, task }));
+        let all = Architecture::ALL
+            .into_iter()
+            .flat_map(|architecture| HeadTask::ALL.map(|task| Self { architecture, task }));
         all.into_iter()
             .find(|class| class.to_string() == text)
             .ok_or_else(|| UnknownModelClass(text.to_owned()))

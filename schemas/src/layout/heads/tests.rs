@@ -16,9 +16,7 @@ const SHAPE: BackboneShape = BackboneShape {
     vocab_size: 30,
     max_positions: 0,
     token_types: 0,
-    num_kv_heads: None,
-    head_dim: None,
-    embedding_size: None,
+    ..BackboneShape::EMPTY
 };
 
 /// `name shape` of every tensor of the head's file, or of the head in PEFT's file.

@@ -1,0 +1,118 @@
+//! Saved adapters as the members of a composition.
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use hub_schemas::{
+    backbone::{BackboneShape, SubLayer},
+    manifest::{CompositionRules, GatingMean},
+    method::Method,
+};
+
+use super::{ModelError, checks, imported};
+use crate::{
+    backbones::{Backbone, tensor},
+    checkpoint::{AdapterFolder, FusionFolder, SlotData},
+    composition::{Composition, Fusion, Member, NamedFusion, Quirks, Semantics},
+    heads::LoadedHead,
+    methods::{self, GateMean},
+};
+
+/// The adapters of several folders, and the heads that they bring, by name.
+pub(super) fn load(
+    backbone: &Backbone,
+    named: &[(String, &AdapterFolder)],
+    composition: &Composition,
+) -> Result<(Vec<Member>, BTreeMap<String, LoadedHead>), ModelError> {
+    let shape = backbone.config().shape;
+    let mut members = Vec::new();
+    let mut heads = BTreeMap::new();
+    for (salt, (name, folder)) in named.iter().enumerate() {
+        if folder.composition().is_some() {
+            return Err(ModelError::Nested(folder.path.clone()));
+        }
+        checks::architecture(backbone, folder)?;
+        folder.method.validate(&shape)?;
+        checks::modules(backbone, &folder.method)?;
+        imported::check(backbone, composition, folder)?;
+        checks::copies(composition, name, &folder.method, &shape)?;
+        let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
+        let mean = gate_mean(folder);
+        let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
+        members.push(Member { name: name.clone(), adapter });
+        if let Some(head) = LoadedHead::of_folder(backbone, folder, &tensors)? {
+            heads.insert(name.clone(), head);
+        }
+    }
+    Ok((members, heads))
+}
+
+/// The fusions of several folders, over what the adapters have at their bottlenecks.
+pub(super) fn load_fusions(
+    backbone: &Backbone,
+    named: &[(String, &AdapterFolder)],
+    fusions: &[FusionFolder],
+) -> Result<Vec<NamedFusion>, ModelError> {
+    let config = backbone.config();
+    let places = fused_places(named, &config.shape);
+    let load = |folder: &FusionFolder| {
+        let tensors = on_device(backbone, &folder.read_slots(&places, &config.shape)?)?;
+        let fusion = Fusion::new(&folder.config, &places, &tensors, config.attention_dropout)?;
+        Ok(NamedFusion { name: folder.name.clone(), fusion })
+    };
+    fusions.iter().map(load).collect()
+}
+
+/// Tensors of a folder in the backbone's precision.
+pub(super) fn on_device(
+    backbone: &Backbone,
+    slots: &BTreeMap<String, SlotData>,
+) -> candle_core::Result<BTreeMap<String, Tensor>> {
+    let read = |data| tensor(data, backbone.device())?.to_dtype(backbone.dtype());
+    slots.iter().map(|(slot, data)| Ok((slot.clone(), read(data)?))).collect()
+}
+
+/// What an adapter's gates average over: as its manifest says, else as its library does.
+fn gate_mean(folder: &AdapterFolder) -> GateMean {
+    match folder.semantics().gating_mean {
+        Some(GatingMean::Tokens) => GateMean::Tokens,
+        Some(GatingMean::AllPositions) | None => GateMean::AllPositions,
+    }
+}
+
+/// Adapters of the `adapters` library are composed as it composes them; one that was
+/// trained here, or comes from PEFT, makes the plain meaning of the blocks apply.
+pub(super) fn semantics(named: &[(String, &AdapterFolder)]) -> Semantics {
+    let is_library =
+        |folder: &AdapterFolder| folder.semantics().composition == Some(CompositionRules::Adapters);
+    if named.iter().all(|(_, folder)| is_library(folder)) { Semantics::Library } else { Semantics::Plain }
+}
+
+/// What the libraries of the adapters compute otherwise.
+pub(super) fn quirks(named: &[(String, &AdapterFolder)]) -> Quirks {
+    Quirks {
+        free_prompts: named.iter().any(|(_, folder)| folder.semantics().prompts_see_padding),
+        drops_segments: named.iter().any(|(_, folder)| folder.semantics().drops_segments),
+    }
+}
+
+/// The sub-layers at which any of the adapters has a bottleneck.
+pub(super) fn fused_places(
+    named: &[(String, &AdapterFolder)],
+    shape: &BackboneShape,
+) -> Vec<(usize, SubLayer)> {
+    let bottlenecks =
+        named.iter().flat_map(|(_, folder)| folder.method.parts()).filter_map(|part| match part {
+            Method::Bottleneck(config) => Some(config),
+            _ => None,
+        });
+    // A fusion stands wherever the configuration puts adapters, left-out layers included.
+    let placed = |sublayer| {
+        bottlenecks.clone().any(|config| match sublayer {
+            SubLayer::Attention => config.mh_adapter,
+            SubLayer::Ffn => config.output_adapter,
+        })
+    };
+    let sublayers: Vec<SubLayer> = SubLayer::ALL.into_iter().filter(|&s| placed(s)).collect();
+    (0..shape.num_layers).flat_map(|layer| sublayers.iter().map(move |&s| (layer, s))).collect()
+}
