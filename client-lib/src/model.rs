@@ -557,7 +557,18 @@ fn check_architecture(backbone: &Backbone, folder: &AdapterFolder) -> Result<(),
     if folder.architecture == base || unstated && names_none() {
         return Ok(());
     }
-    if unstated && base.shares_modules(folder.architecture, folder.prefixed) {
+    // The same paths wherever the adapter has tensors are enough.
+    let mut modules =
+        folder.method.parts().into_iter().flat_map(|part| part.slots(&shape)).filter_map(|slot| {
+            match slot.place {
+                Place::Module(module) => Some(module),
+                _ => None,
+            }
+        });
+    let path = |architecture: Architecture, module| architecture.module_path(module);
+    let mut same_paths =
+        || !folder.prefixed && modules.all(|m| base.has(m) && path(base, m) == path(folder.architecture, m));
+    if unstated && (same_paths() || base.shares_modules(folder.architecture, folder.prefixed)) {
         return Ok(());
     }
     Err(ModelError::Architecture { folder: folder.path.clone(), adapter: folder.architecture, base })

@@ -8,7 +8,9 @@ mod bert;
 mod gpt2;
 mod llama;
 mod parts;
+mod patches;
 mod roberta;
+mod vit;
 
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, ShapeError, UnknownArchitecture},
@@ -17,6 +19,7 @@ use hub_schemas::{
 use serde_json::{Map, Value};
 
 pub use parts::{NormOrder, Positions, Rope, RopeScaling};
+pub use patches::{GridError, PatchGrid};
 
 /// What a norm computes: the bias is part of the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +109,8 @@ impl TransformerConfig {
             Architecture::Gpt2 => gpt2::config(json),
             Architecture::Llama => llama::config(json),
             Architecture::Mistral => llama::mistral(json),
+            Architecture::Vit => vit::config(json),
+            Architecture::Dinov2 => vit::dinov2(json),
         }
     }
 
@@ -115,6 +120,7 @@ impl TransformerConfig {
             Architecture::Bert | Architecture::Roberta | Architecture::XlmRoberta => bert::tensors(self),
             Architecture::Gpt2 => gpt2::tensors(self),
             Architecture::Llama | Architecture::Mistral => llama::tensors(self),
+            Architecture::Vit | Architecture::Dinov2 => vit::tensors(self),
         }
     }
 
@@ -122,6 +128,8 @@ impl TransformerConfig {
     pub const fn has_bias(&self, site: LinearSite) -> bool {
         match site {
             LinearSite::FfnUp | LinearSite::FfnGate | LinearSite::FfnDown => self.ffn_bias,
+            // `qkv_bias` of vision transformers is about the other three.
+            LinearSite::AttentionOutput if self.architecture.reads_images() => true,
             _ => self.attention_bias,
         }
     }
@@ -129,7 +137,7 @@ impl TransformerConfig {
     /// Number of tokens that can be read.
     pub fn longest_input(&self) -> usize {
         match self.positions {
-            Positions::Learned => self.shape.max_positions,
+            Positions::Learned | Positions::Grid(_) => self.shape.max_positions,
             Positions::LearnedFromPadding(padding) => {
                 self.shape.max_positions.saturating_sub(padding as usize + 1)
             }

@@ -28,6 +28,9 @@ pub(super) struct Block {
     norm_order: NormOrder,
     attention_norm: Norm,
     ffn_norm: Norm,
+    /// What the sub-layers' outputs are multiplied by (Touvron et al., "Going deeper with image
+    /// transformers", 2021), `[h]`.
+    scales: [Option<Tensor>; SubLayer::ALL.len()],
 }
 
 /// What all blocks of a forward pass share.
@@ -47,9 +50,12 @@ impl Block {
         }
         let norm =
             |sublayer: SubLayer| weights.norm(&format!("layers.{index}.{}.norm", sublayer.as_str()), config);
+        let scale =
+            |sublayer: SubLayer| weights.optional(&format!("layers.{index}.{}.scale", sublayer.as_str()));
         let shape = &config.shape;
         Ok(Self {
             index,
+            scales: [scale(SubLayer::Attention)?, scale(SubLayer::Ffn)?],
             linears,
             attention: Attention { heads: shape.num_heads, kv_heads: shape.kv_heads() },
             widths: (shape.query_width(), shape.kv_width()),
@@ -211,6 +217,10 @@ impl Block {
         let norm = match self.norm_order {
             NormOrder::Post => Some(self.norm_with(sublayer, pass.hooks)),
             NormOrder::Pre => None,
+        };
+        let z = match &self.scales[sublayer as usize] {
+            Some(scale) => z.broadcast_mul(scale)?,
+            None => z,
         };
         let residual = &repeat_rows(residual, z.dim(0)?)?;
         let at = SubLayerInput {

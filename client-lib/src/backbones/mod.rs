@@ -10,6 +10,7 @@ mod block;
 mod head_inputs;
 mod hooks;
 mod linear;
+mod patches;
 mod trace;
 mod transformer;
 mod weights;
@@ -22,6 +23,7 @@ pub use hooks::{
     Mode, NoHooks, SubLayerInput,
 };
 pub use linear::Linear;
+pub use patches::Signal;
 pub use trace::{Noted, Trace};
 pub use transformer::{Backbone, Batch, Hidden, OpenError};
 pub(crate) use weights::tensor;

@@ -4,9 +4,10 @@ use candle_core::{DType, Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
-    BaseHead, Context, HeadInputs, Hooks, Linear, LinearInput, Mode,
+    BaseHead, Context, HeadInputs, Hooks, Linear, LinearInput, Mode, Signal,
     block::{Block, Pass},
     hooks::{EmbeddingInput, repeat_rows},
+    patches::Patches,
     weights::Weights,
 };
 use crate::{
@@ -26,6 +27,29 @@ pub struct Batch {
     pub token_type_ids: Option<Tensor>,
     /// What only some heads read.
     pub head_inputs: HeadInputs,
+    /// What is read instead of tokens, whose ids are then 0: one for each token that it makes.
+    pub signal: Option<Signal>,
+}
+
+impl Batch {
+    /// Images `[b, c, height, width]`, each of which makes so many tokens.
+    pub fn of_images(pixels: Tensor, tokens: usize) -> Result<Self> {
+        let (shape, device) = ((pixels.dim(0)?, tokens), pixels.device());
+        Ok(Self {
+            input_ids: Tensor::zeros(shape, DType::U32, device)?,
+            attention_mask: Tensor::ones(shape, DType::U32, device)?,
+            token_type_ids: None,
+            head_inputs: HeadInputs::default(),
+            signal: Some(Signal::Pixels(pixels)),
+        })
+    }
+
+    /// The same with the task of every row.
+    #[must_use]
+    pub fn with_tasks(mut self, tasks: Option<Vec<usize>>) -> Self {
+        self.head_inputs.tasks = tasks;
+        self
+    }
 }
 
 /// What the blocks give.
@@ -43,6 +67,7 @@ pub struct Hidden {
 pub struct Backbone {
     config: TransformerConfig,
     word: Tensor,
+    patches: Option<Patches>,
     position: Option<Tensor>,
     token_type: Option<Tensor>,
     norm: Option<Norm>,
@@ -74,10 +99,16 @@ impl Backbone {
             let there = config.architecture.has(module);
             there.then(|| weights.norm(&module.to_string(), &config)).transpose()
         };
-        let word = weights.get("embeddings.word")?;
+        let patches = Patches::load(&config, &weights)?;
+        // Where no tokens are read, the vocabulary is empty.
+        let word = match patches {
+            Some(_) => Tensor::zeros((0, config.shape.hidden_size), dtype, device)?,
+            None => weights.get("embeddings.word")?,
+        };
         let head = BaseHead::load(folder, &weights, &word, pooler.is_some())?;
         Ok(Self {
             word,
+            patches,
             position: weights.optional("embeddings.position")?,
             token_type: weights.optional("embeddings.token_type")?,
             norm: norm(Module::EmbeddingNorm)?,
@@ -204,6 +235,12 @@ impl Backbone {
     }
 
     fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
+        if let Some(patches) = &self.patches {
+            return self.embed_signal(patches, batch, hooks, context);
+        }
+        if batch.signal.is_some() {
+            candle_core::bail!("{} backbones read text, no images", self.config.architecture);
+        }
         let words = self.lookup((Table::Word, &self.word), &batch.input_ids, hooks)?;
         let before = words.dim(1)?;
         let words = hooks.words(words, context)?;
@@ -233,6 +270,26 @@ impl Backbone {
         }
     }
 
+    /// The patches of images; refuses what only text has a place for.
+    fn embed_signal(
+        &self,
+        patches: &Patches,
+        batch: &Batch,
+        hooks: &dyn Hooks,
+        context: &Context,
+    ) -> Result<Tensor> {
+        let architecture = self.config.architecture;
+        let Some(Signal::Pixels(pixels)) = &batch.signal else {
+            candle_core::bail!("{architecture} backbones read images, no text");
+        };
+        let none =
+            Tensor::zeros((context.batch, 0, self.config.shape.hidden_size), self.dtype, &self.device)?;
+        if hooks.words(none, context)?.dim(1)? > 0 || hooks.position_offset() > 0 {
+            candle_core::bail!("a prompt in front of the words has no place in {architecture} backbones");
+        }
+        patches.forward(pixels)
+    }
+
     /// The angles of `tokens` positions from `offset` on, where queries and keys are turned.
     fn rotary(&self, tokens: usize, offset: usize) -> Option<Rotary> {
         match self.config.positions {
@@ -240,7 +297,7 @@ impl Backbone {
                 let frequencies = rope.frequencies(self.config.shape.head_width());
                 Some(Rotary::new(&frequencies, offset..offset + tokens))
             }
-            Positions::Learned | Positions::LearnedFromPadding(_) => None,
+            Positions::Learned | Positions::LearnedFromPadding(_) | Positions::Grid(_) => None,
         }
     }
 

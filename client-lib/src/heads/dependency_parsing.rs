@@ -69,7 +69,7 @@ impl DependencyParsing {
 const fn padding(architecture: Architecture) -> u32 {
     match architecture {
         Architecture::Roberta | Architecture::XlmRoberta => 1,
-        Architecture::Bert | Architecture::Gpt2 | Architecture::Llama | Architecture::Mistral => 0,
+        _ => 0,
     }
 }
 

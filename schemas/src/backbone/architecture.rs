@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{LinearSite, Module, SubLayer, bert, gpt2, llama, roberta};
+use super::{LinearSite, Module, SubLayer, bert, gpt2, llama, roberta, vit};
 
 /// A family of backbones that share one computation and one naming of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -22,19 +22,31 @@ pub enum Architecture {
     Llama,
     /// Mistral decoders (`model_type: mistral`): LLaMA whose tokens see no further back than a window.
     Mistral,
+    /// Vision transformers (`model_type: vit`): pre-norm encoders of the patches of an image.
+    Vit,
+    /// DINOv2 (`model_type: dinov2`): ViT whose sub-layers' outputs are scaled, for images of any size.
+    Dinov2,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama` and `mistral`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `vit` and `dinov2`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 6] =
-        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama, Self::Mistral];
+    pub const ALL: [Self; 8] = [
+        Self::Bert,
+        Self::Roberta,
+        Self::XlmRoberta,
+        Self::Gpt2,
+        Self::Llama,
+        Self::Mistral,
+        Self::Vit,
+        Self::Dinov2,
+    ];
 
     /// The `model_type` of a Hugging Face `config.json`.
     pub const fn model_type(self) -> &'static str {
@@ -45,6 +57,8 @@ impl Architecture {
             Self::Gpt2 => "gpt2",
             Self::Llama => "llama",
             Self::Mistral => "mistral",
+            Self::Vit => "vit",
+            Self::Dinov2 => "dinov2",
         }
     }
 
@@ -55,6 +69,8 @@ impl Architecture {
             Self::Roberta | Self::XlmRoberta => roberta::MODEL_PREFIX,
             Self::Gpt2 => gpt2::MODEL_PREFIX,
             Self::Llama | Self::Mistral => llama::MODEL_PREFIX,
+            Self::Vit => vit::VIT_PREFIX,
+            Self::Dinov2 => vit::DINO_PREFIX,
         }
     }
 
@@ -74,6 +90,8 @@ impl Architecture {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::module_path(module),
             Self::Gpt2 => gpt2::module_path(module),
             Self::Llama | Self::Mistral => llama::module_path(module),
+            Self::Vit => vit::vit_path(module),
+            Self::Dinov2 => vit::dino_path(module),
         }
     }
 
@@ -118,6 +136,11 @@ impl Architecture {
         !matches!(self, Self::Llama | Self::Mistral)
     }
 
+    /// Whether it reads the pixels of images and no tokens.
+    pub const fn reads_images(self) -> bool {
+        matches!(self, Self::Vit | Self::Dinov2)
+    }
+
     /// Whether positions are attended to from behind only.
     pub const fn is_decoder(self) -> bool {
         matches!(self, Self::Gpt2 | Self::Llama | Self::Mistral)
@@ -133,7 +156,9 @@ impl Architecture {
     /// The path of a block inside the backbone.
     pub fn block_path(self, layer: usize) -> String {
         match self {
-            Self::Bert | Self::Roberta | Self::XlmRoberta => format!("encoder.layer.{layer}"),
+            Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Vit | Self::Dinov2 => {
+                format!("encoder.layer.{layer}")
+            }
             Self::Gpt2 => format!("h.{layer}"),
             Self::Llama | Self::Mistral => format!("layers.{layer}"),
         }
@@ -156,6 +181,7 @@ impl Architecture {
             Self::Bert | Self::Roberta | Self::XlmRoberta => {
                 format!("{}.attention.self", self.block_path(layer))
             }
+            Self::Vit | Self::Dinov2 => format!("{}.attention.attention", self.block_path(layer)),
             Self::Gpt2 => format!("{}.attn", self.block_path(layer)),
             Self::Llama | Self::Mistral => format!("{}.self_attn", self.block_path(layer)),
         }
@@ -167,6 +193,7 @@ impl Architecture {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::sublayer_path(layer, sublayer),
             Self::Gpt2 => gpt2::sublayer_path(layer, sublayer),
             Self::Llama | Self::Mistral => llama::sublayer_path(layer, sublayer),
+            Self::Vit | Self::Dinov2 => vit::sublayer_path(layer, sublayer),
         }
     }
 
@@ -176,10 +203,11 @@ impl Architecture {
         match self {
             Self::Bert | Self::Roberta | Self::XlmRoberta => bert::CLASSIFIER,
             Self::Gpt2 | Self::Llama | Self::Mistral => "score",
+            Self::Vit | Self::Dinov2 => vit::CLASSIFIER,
         }
     }
 
-    /// `transformers` class with a sequence classification head.
+    /// `transformers` class with a classification head: of sequences, or of images.
     pub const fn classification_class(self) -> &'static str {
         match self {
             Self::Bert => "BertForSequenceClassification",
@@ -188,6 +216,8 @@ impl Architecture {
             Self::Gpt2 => "GPT2ForSequenceClassification",
             Self::Llama => "LlamaForSequenceClassification",
             Self::Mistral => "MistralForSequenceClassification",
+            Self::Vit => "ViTForImageClassification",
+            Self::Dinov2 => "Dinov2ForImageClassification",
         }
     }
 
@@ -200,6 +230,9 @@ impl Architecture {
             Self::Gpt2 => "GPT2AdapterModel",
             Self::Llama => "LlamaAdapterModel",
             Self::Mistral => "MistralAdapterModel",
+            Self::Vit => "ViTAdapterModel",
+            // The library has no class of its own for it, and notes the model's.
+            Self::Dinov2 => "Dinov2Model",
         }
     }
 }

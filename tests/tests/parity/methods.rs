@@ -22,7 +22,8 @@ use serde::Deserialize;
 const BARS: [(DType, f64); 2] = [(DType::F64, 1e-9), (DType::F32, 1e-4)];
 /// PEFT computes some tensors of its own in double precision and saves them in single.
 const ROUNDED_BY_PEFT: f64 = 1e-5;
-/// `transformers` computes RMS norms and rotary angles in single precision, whatever the model's.
+/// `transformers` computes RMS norms, rotary angles and stretched positions in single precision,
+/// whatever the model's.
 const ROUNDED_BY_TRANSFORMERS: f64 = 1e-5;
 
 #[derive(Deserialize)]
@@ -107,7 +108,9 @@ impl Case {
             };
             let bar = match (dtype, self.library.as_str(), self.base.as_str()) {
                 (DType::F64, "peft", _) => ROUNDED_BY_PEFT,
-                (DType::F64, _, "llama" | "mistral") => ROUNDED_BY_TRANSFORMERS,
+                (DType::F64, _, "llama" | "mistral" | "dinov2" | "dinov2-classifier") => {
+                    ROUNDED_BY_TRANSFORMERS
+                }
                 _ => bar,
             };
             let expected =

@@ -52,7 +52,7 @@ impl<'a> File<'a> {
         let prefixed = Architecture::ALL.into_iter().find(|&a| starts(a));
         // Without a prefix the paths of the blocks tell; where there are none, nothing does.
         let names = |a: Architecture| weights.header.tensors.keys().any(|name| a.layer_of(name).is_some());
-        let bare = || Architecture::ALL.into_iter().find(|&a| names(a));
+        let bare = || most_modules(weights, Architecture::ALL.into_iter().filter(|&a| names(a)));
         // A prompt with a head: `score` stands on every decoder, and on nothing else.
         let decoder = || weights.header.tensors.contains_key("base_model.score.weight");
         let head = || decoder().then_some(Architecture::Llama);
@@ -98,6 +98,24 @@ impl<'a> File<'a> {
         }
         copies
     }
+}
+
+/// The first of those architectures that have modules for most tensors of a file without a prefix.
+fn most_modules(
+    weights: &TensorFile,
+    candidates: impl Iterator<Item = Architecture>,
+) -> Option<Architecture> {
+    let known = |architecture: Architecture| {
+        let last = weights.header.tensors.keys().filter_map(|name| architecture.layer_of(name)).max();
+        let modules = architecture.modules(last.map_or(0, |last| last + 1));
+        let path = |module| format!("base_model.model.{}.", architecture.module_path(module));
+        let paths: Vec<String> = modules.into_iter().map(path).collect();
+        let is_known = |name: &&String| paths.iter().any(|path| name.starts_with(path.as_str()));
+        weights.header.tensors.keys().filter(is_known).count()
+    };
+    let scored: Vec<_> = candidates.map(|architecture| (known(architecture), architecture)).collect();
+    // `max_by_key` takes the last of equals.
+    scored.into_iter().rev().max_by_key(|(known, _)| *known).map(|(_, architecture)| architecture)
 }
 
 pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result<Parsed, CheckpointError> {
@@ -233,10 +251,12 @@ pub(super) fn render(
     json.insert("inference_mode".into(), json!(true));
     json.insert("modules_to_save".into(), if saved.is_empty() { Value::Null } else { json!(saved) });
     json.insert("revision".into(), Value::Null);
-    json.insert(
-        "task_type".into(),
-        json!(task.and_then(HeadTask::peft_task_type).unwrap_or("FEATURE_EXTRACTION")),
-    );
+    // PEFT's classes for a task pass token ids on, which models of images do not take.
+    let task_type = match architecture.reads_images() {
+        true => Value::Null,
+        false => json!(task.and_then(HeadTask::peft_task_type).unwrap_or("FEATURE_EXTRACTION")),
+    };
+    json.insert("task_type".into(), task_type);
     Some(Value::Object(json))
 }
 

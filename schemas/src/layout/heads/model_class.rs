@@ -15,7 +15,7 @@ use crate::{
 /// What a model class with a head predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HeadTask {
-    /// `…ForSequenceClassification`
+    /// `…ForSequenceClassification`, or `…ForImageClassification`
     SequenceClassification,
     /// `…ForTokenClassification`
     TokenClassification,
@@ -38,6 +38,8 @@ enum Family {
     Gpt2,
     Llama,
     Mistral,
+    Vit,
+    Dinov2,
 }
 
 /// A `transformers` class with a head, such as `BertForTokenClassification`.
@@ -97,8 +99,16 @@ impl HeadTask {
 }
 
 impl Family {
-    const ALL: [Self; 6] =
-        [Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Gpt2, Self::Llama, Self::Mistral];
+    const ALL: [Self; 8] = [
+        Self::Bert,
+        Self::Roberta,
+        Self::XlmRoberta,
+        Self::Gpt2,
+        Self::Llama,
+        Self::Mistral,
+        Self::Vit,
+        Self::Dinov2,
+    ];
 
     const fn word(self) -> &'static str {
         match self {
@@ -108,6 +118,8 @@ impl Family {
             Self::Gpt2 => "GPT2",
             Self::Llama => "Llama",
             Self::Mistral => "Mistral",
+            Self::Vit => "ViT",
+            Self::Dinov2 => "Dinov2",
         }
     }
 
@@ -119,6 +131,8 @@ impl Family {
             Architecture::Gpt2 => Self::Gpt2,
             Architecture::Llama => Self::Llama,
             Architecture::Mistral => Self::Mistral,
+            Architecture::Vit => Self::Vit,
+            Architecture::Dinov2 => Self::Dinov2,
         }
     }
 }
@@ -195,6 +209,8 @@ impl ModelClass {
             Family::Bert => ClassificationHead::pooled(num_labels),
             Family::Roberta | Family::XlmRoberta => ClassificationHead::flexible(num_labels),
             Family::Gpt2 | Family::Llama | Family::Mistral => ClassificationHead::last(num_labels),
+            Family::Vit => ClassificationHead::first(num_labels),
+            Family::Dinov2 => ClassificationHead::first_and_mean(num_labels),
         }
     }
 
@@ -289,6 +305,7 @@ fn language_model_names(family: Family, part: &str) -> (String, Option<String>) 
 impl fmt::Display for ModelClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = match (self.task, self.family) {
+            (HeadTask::SequenceClassification, Family::Vit | Family::Dinov2) => "ForImageClassification",
             (HeadTask::SequenceClassification, _) => "ForSequenceClassification",
             (HeadTask::TokenClassification, _) => "ForTokenClassification",
             (HeadTask::QuestionAnswering, _) => "ForQuestionAnswering",
