@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
-    architectures::TransformerConfig,
+    architectures::{PatchGrid, Positions, TransformerConfig},
     backbones::HeadInputs,
     files::{Access, write_atomic},
     model::{Batch, Output},
@@ -18,6 +18,9 @@ const ATTENTION_MASK: &str = "attention_mask";
 const TOKEN_TYPE_IDS: &str = "token_type_ids";
 const WORD_STARTS: &str = "word_starts";
 const TASK_IDS: &str = "task_ids";
+const PIXEL_VALUES: &str = "pixel_values";
+/// What backbones of images read.
+const OF_IMAGES: [&str; 2] = [PIXEL_VALUES, TASK_IDS];
 const KNOWN: [&str; 5] = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS, TASK_IDS];
 /// More tasks than a composition can have members.
 const MAX_TASKS: usize = 1 << 16;
@@ -145,6 +148,9 @@ pub fn read_batch(
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| TensorFileError::Format { path: path.to_owned(), reason: e.to_string() })?;
     let inputs = Inputs { path, file };
+    if let Positions::Grid(grid) = config.positions {
+        return read_images(&inputs, config, grid, device);
+    }
     if let Some(other) = inputs.file.names().into_iter().find(|name| !KNOWN.contains(name)) {
         let reason = format!("is none that {} reads: {}", config.architecture, KNOWN.join(", "));
         return Err(inputs.refuse(other, reason));
@@ -180,7 +186,42 @@ pub fn read_batch(
             tasks: inputs.tasks(rows)?,
             choices,
         },
+        signal: None,
     })
+}
+
+/// Reads `pixel_values`, `[batch, colours, height, width]` in floating point.
+fn read_images(
+    inputs: &Inputs<'_>,
+    config: &TransformerConfig,
+    grid: PatchGrid,
+    device: &Device,
+) -> Result<Batch, TensorFileError> {
+    if let Some(other) = inputs.file.names().into_iter().find(|name| !OF_IMAGES.contains(name)) {
+        let reason = format!("is none that {} reads: {}", config.architecture, OF_IMAGES.join(", "));
+        return Err(inputs.refuse(other, reason));
+    }
+    let refuse = |reason: String| inputs.refuse(PIXEL_VALUES, reason);
+    let view = inputs.file.tensor(PIXEL_VALUES).map_err(|_| refuse("is missing".into()))?;
+    let (&[rows, channels, height, width], Dtype::F32) = (view.shape(), view.dtype()) else {
+        let found = format!("is {:?} {:?}", view.dtype(), view.shape());
+        return Err(refuse(format!("{found}; it must be F32 [batch, colours, height, width]")));
+    };
+    if rows == 0 || channels != grid.channels {
+        let reason = format!(
+            "has the shape {:?}; one image or more in {} colours is read",
+            view.shape(),
+            grid.channels
+        );
+        return Err(refuse(reason));
+    }
+    let [high, wide] = grid.cut(height, width).map_err(|e| refuse(format!("can't be used: {e}")))?;
+    let values: Vec<f32> = view.data().as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect();
+    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+        return Err(refuse(format!("holds {value}")));
+    }
+    let pixels = Tensor::from_vec(values, (rows, channels, height, width), device)?;
+    Ok(Batch::of_images(pixels, 1 + high * wide)?.with_tasks(inputs.tasks(rows)?))
 }
 
 /// The elements of a tensor whose values are whole, whatever their type is.

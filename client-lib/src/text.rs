@@ -200,6 +200,7 @@ impl TextEncoder {
             attention_mask: Tensor::from_vec(mask, (rows.len(), length), device)?,
             token_type_ids: Some(padded(|row| &row.type_ids, 0)?),
             head_inputs: HeadInputs::default(),
+            signal: None,
         })
     }
 }

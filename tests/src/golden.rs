@@ -156,6 +156,7 @@ impl Golden {
             attention_mask: ids("attention_mask")?,
             token_type_ids: None,
             head_inputs: HeadInputs::default(),
+            signal: None,
         })
     }
 

@@ -15,9 +15,11 @@ mod gpt2;
 mod llama;
 mod modernbert;
 mod parts;
+mod patches;
 mod qwen;
 mod roberta;
 mod tensors;
+mod vit;
 
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, ShapeError, UnknownArchitecture},
@@ -27,6 +29,7 @@ use serde_json::{Map, Value};
 
 pub use encoder_parts::{Disentangled, EncoderParts, LocalAttention};
 pub use parts::{NormOrder, Positions, Rope, RopeScaling};
+pub use patches::{GridError, PatchGrid};
 use tensors::tensor;
 
 /// What a norm computes: the bias is part of the kind.
@@ -136,6 +139,8 @@ impl TransformerConfig {
             Architecture::Albert => albert::config(json),
             Architecture::DebertaV2 => deberta_v2::config(json),
             Architecture::ModernBert => modernbert::config(json),
+            Architecture::Vit => vit::config(json),
+            Architecture::Dinov2 => vit::dinov2(json),
         }
     }
 
@@ -183,7 +188,7 @@ impl TransformerConfig {
     pub fn longest_input(&self) -> usize {
         match self.positions {
             Positions::Learned if self.encoder.lacks_positions => usize::MAX,
-            Positions::Learned => self.shape.max_positions,
+            Positions::Learned | Positions::Grid(_) => self.shape.max_positions,
             Positions::LearnedFromPadding(padding) => {
                 self.shape.max_positions.saturating_sub(padding as usize + 1)
             }

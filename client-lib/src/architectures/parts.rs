@@ -1,5 +1,7 @@
 //! What architectures choose between.
 
+use super::PatchGrid;
+
 /// Where the norms of a block stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormOrder {
@@ -19,6 +21,8 @@ pub enum Positions {
     LearnedFromPadding(u32),
     /// Queries and keys are turned.
     Rotary(Rope),
+    /// A learned row per patch of an image, and one for the class token in front.
+    Grid(PatchGrid),
 }
 
 /// The frequencies of rotary positions (Su et al. 2021).

@@ -2,7 +2,7 @@
 
 use hub_schemas::backbone::{Architecture, Module, Table};
 
-use super::{BackboneTensor, NormKind, TransformerConfig, deberta_v2};
+use super::{BackboneTensor, NormKind, TransformerConfig, deberta_v2, vit};
 
 /// Norms of the queries and keys of every head, where there are any.
 const HEAD_NORMS: [&str; 2] = ["q_norm", "k_norm"];
@@ -11,6 +11,8 @@ const HEAD_NORMS: [&str; 2] = ["q_norm", "k_norm"];
 pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let is_there = |module: &Module| match module {
         Module::Embedding(Table::Position) => !config.encoder.lacks_positions,
+        // The head's.
+        Module::Output => false,
         Module::RelativeNorm => config.encoder.disentangled.is_some_and(|own| own.has_norm),
         _ => true,
     };
@@ -27,6 +29,7 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
         }));
     }
     tensors.extend(deberta_v2::relative_tensors(config));
+    tensors.extend(vit::own_tensors(config));
     tensors
 }
 

@@ -37,6 +37,9 @@ pub(super) struct Block {
     /// None in front of a first block that the embeddings' norm serves.
     attention_norm: Option<Norm>,
     ffn_norm: Option<Norm>,
+    /// What the sub-layers' outputs are multiplied by (Touvron et al., "Going deeper with image
+    /// transformers", 2021), `[h]`.
+    scales: [Option<Tensor>; SubLayer::ALL.len()],
 }
 
 /// What all blocks of a forward pass share.
@@ -61,9 +64,12 @@ impl Block {
             let is_there = config.architecture.has(module);
             is_there.then(|| weights.norm(&module.to_string(), config)).transpose()
         };
+        let scale =
+            |sublayer: SubLayer| weights.optional(&format!("layers.{index}.{}.scale", sublayer.as_str()));
         let shape = &config.shape;
         Ok(Self {
             index,
+            scales: [scale(SubLayer::Attention)?, scale(SubLayer::Ffn)?],
             linears,
             attention: Attention { heads: shape.num_heads, kv_heads: shape.kv_heads() },
             widths: (shape.query_width(), shape.kv_width()),
@@ -273,6 +279,10 @@ impl Block {
         let norm = match self.norm_order {
             NormOrder::Post => self.norm_with(sublayer, pass.hooks),
             NormOrder::Pre => None,
+        };
+        let z = match &self.scales[sublayer as usize] {
+            Some(scale) => z.broadcast_mul(scale)?,
+            None => z,
         };
         let residual = repeat_rows(residual, z.dim(0)?)?;
         // Of equal rank in the sum, but not to an adapter.

@@ -10,17 +10,28 @@ pub struct Linear {
     frozen: FrozenLinear,
     weight: Option<Tensor>,
     bias: Option<Tensor>,
+    is_word_table: bool,
 }
 
 impl Linear {
-    pub(super) fn frozen(frozen: FrozenLinear) -> Self {
-        Self { frozen, weight: None, bias: None }
+    pub(crate) fn frozen(frozen: FrozenLinear) -> Self {
+        Self { frozen, weight: None, bias: None, is_word_table: false }
+    }
+
+    /// The output layer of a language model, which may be the table of word embeddings.
+    pub(crate) fn output(frozen: FrozenLinear, is_word_table: bool) -> Self {
+        Self { is_word_table, ..Self::frozen(frozen) }
+    }
+
+    /// Whether its weight is the table of word embeddings: what changes that changes it too.
+    pub fn is_word_table(&self) -> bool {
+        self.is_word_table
     }
 
     /// The same with the copies that are given.
     #[must_use]
     pub fn replaced(&self, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Self {
-        Self { frozen: self.frozen.clone(), weight: weight.cloned(), bias: bias.cloned() }
+        Self { weight: weight.cloned(), bias: bias.cloned(), ..self.clone() }
     }
 
     /// The weight, `[out, in]`; restored where it is quantised.

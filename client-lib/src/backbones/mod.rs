@@ -10,6 +10,7 @@ mod block;
 mod head_inputs;
 mod hooks;
 mod linear;
+mod patches;
 mod relative;
 mod trace;
 mod transformer;
@@ -23,6 +24,7 @@ pub use hooks::{
     LibraryPadding, LinearInput, Mode, NoHooks, SubLayerInput,
 };
 pub use linear::Linear;
+pub use patches::Signal;
 pub use trace::{Noted, Trace};
 pub(crate) use transformer::mean_of_tokens;
 pub use transformer::{Backbone, Batch, Hidden, OpenError};

@@ -4,9 +4,10 @@ use candle_core::{DType, Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
-    BaseHead, Context, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode,
+    BaseHead, Context, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode, Signal,
     block::{Block, Pass},
     hooks::{EmbeddingInput, repeat_rows},
+    patches::Patches,
     relative::RelativeTable,
     weights::Weights,
 };
@@ -27,6 +28,29 @@ pub struct Batch {
     pub token_type_ids: Option<Tensor>,
     /// What only some heads read.
     pub head_inputs: HeadInputs,
+    /// What is read instead of tokens, whose ids are then 0: one for each token that it makes.
+    pub signal: Option<Signal>,
+}
+
+impl Batch {
+    /// Images `[b, c, height, width]`, each of which makes so many tokens.
+    pub fn of_images(pixels: Tensor, tokens: usize) -> Result<Self> {
+        let (shape, device) = ((pixels.dim(0)?, tokens), pixels.device());
+        Ok(Self {
+            input_ids: Tensor::zeros(shape, DType::U32, device)?,
+            attention_mask: Tensor::ones(shape, DType::U32, device)?,
+            token_type_ids: None,
+            head_inputs: HeadInputs::default(),
+            signal: Some(Signal::Pixels(pixels)),
+        })
+    }
+
+    /// The same with the task of every row.
+    #[must_use]
+    pub fn with_tasks(mut self, tasks: Option<Vec<usize>>) -> Self {
+        self.head_inputs.tasks = tasks;
+        self
+    }
 }
 
 /// What the blocks give.
@@ -44,6 +68,7 @@ pub struct Hidden {
 pub struct Backbone {
     config: TransformerConfig,
     word: Tensor,
+    patches: Option<Patches>,
     position: Option<Tensor>,
     token_type: Option<Tensor>,
     norm: Option<Norm>,
@@ -80,12 +105,18 @@ impl Backbone {
         };
         let pooler_norm =
             weights.optional("pooler.norm.weight")?.map(|_| weights.norm("pooler.norm", &config));
-        let word = weights.get("embeddings.word")?;
+        let patches = Patches::load(&config, &weights)?;
+        // Where no tokens are read, the vocabulary is empty.
+        let word = match patches {
+            Some(_) => Tensor::zeros((0, config.shape.hidden_size), dtype, device)?,
+            None => weights.get("embeddings.word")?,
+        };
         let projection = Module::EmbeddingProjection.to_string();
         let projection = config.shape.embedding_size.map(|_| weights.linear(&projection, &config, true));
         let head = BaseHead::load(folder, &weights, &word, pooler.is_some())?;
         Ok(Self {
             word,
+            patches,
             position: weights.optional("embeddings.position")?,
             token_type: weights.optional("embeddings.token_type")?,
             norm: norm(Module::EmbeddingNorm)?,
@@ -228,11 +259,24 @@ impl Backbone {
             state.narrow(1, 0, 1)?.contiguous()?
         };
         let attention_mask = Tensor::ones((rows, 1), DType::U32, state.device())?;
-        let context = self.context(attention_mask, rows, Mode::Eval);
-        let at = LinearInput { module: Module::Pooler, x: &first, linear: pooler, context: &context };
-        let pooled = hooks.linear(&at)?.squeeze(1)?;
+        let pooled = self.behind(Module::Pooler, &first, pooler, &attention_mask, (hooks, Mode::Eval))?;
+        let pooled = pooled.squeeze(1)?;
         let pooled = activate(&pooled, self.config.encoder.pooler_activation)?;
         self.pooler_norm.as_ref().map_or_else(|| Ok(pooled.clone()), |norm| norm.forward(&pooled)).map(Some)
+    }
+
+    /// A linear layer behind the blocks with what the hooks do there; `x [b, t, in]` to `[b, t, out]`,
+    /// `mask` u32 `[b, t]`.
+    pub fn behind(
+        &self,
+        module: Module,
+        x: &Tensor,
+        linear: &Linear,
+        mask: &Tensor,
+        (hooks, mode): (&dyn Hooks, Mode),
+    ) -> Result<Tensor> {
+        let context = self.context(mask.clone(), x.dim(0)?, mode);
+        hooks.linear(&LinearInput { module, x, linear, context: &context })
     }
 
     /// Whether there is a pooler.
@@ -248,6 +292,12 @@ impl Backbone {
     }
 
     fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
+        if let Some(patches) = &self.patches {
+            return self.embed_signal(patches, batch, hooks, context);
+        }
+        if batch.signal.is_some() {
+            candle_core::bail!("{} backbones read text, no images", self.config.architecture);
+        }
         let words = self.lookup((Table::Word, &self.word), &batch.input_ids, hooks)?;
         let before = words.dim(1)?;
         let words = hooks.words(words, context)?;
@@ -316,11 +366,31 @@ impl Backbone {
         LibraryPadding { value, prefix, padding }
     }
 
+    /// The patches of images; refuses what only text has a place for.
+    fn embed_signal(
+        &self,
+        patches: &Patches,
+        batch: &Batch,
+        hooks: &dyn Hooks,
+        context: &Context,
+    ) -> Result<Tensor> {
+        let architecture = self.config.architecture;
+        let Some(Signal::Pixels(pixels)) = &batch.signal else {
+            candle_core::bail!("{architecture} backbones read images, no text");
+        };
+        let none =
+            Tensor::zeros((context.batch, 0, self.config.shape.hidden_size), self.dtype, &self.device)?;
+        if hooks.words(none, context)?.dim(1)? > 0 || hooks.position_offset() > 0 {
+            candle_core::bail!("a prompt in front of the words has no place in {architecture} backbones");
+        }
+        patches.forward(pixels)
+    }
+
     /// The angles of `tokens` positions from `offset` on, where queries and keys are turned.
     fn rotary(&self, tokens: usize, offset: usize) -> Option<Rotary> {
         match self.config.positions {
             Positions::Rotary(rope) => Some(self.turning(&rope, tokens, offset)),
-            Positions::Learned | Positions::LearnedFromPadding(_) => None,
+            Positions::Learned | Positions::LearnedFromPadding(_) | Positions::Grid(_) => None,
         }
     }
 

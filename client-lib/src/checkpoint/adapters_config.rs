@@ -148,6 +148,7 @@ impl Envelope<'_> {
 
     /// `head_config.json`.
     pub(super) fn head(&self, head: &Head, labels: &[String]) -> Value {
-        self.around(&heads::render(head, labels))
+        let render = if self.architecture.reads_images() { heads::render_for_images } else { heads::render };
+        self.around(&render(head, labels))
     }
 }

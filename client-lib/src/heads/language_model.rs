@@ -4,10 +4,13 @@
 //! Loss: cross-entropy over the masked tokens, or against the next token.
 
 use candle_core::{DType, Result, Tensor};
-use hub_schemas::{head::LanguageModelHead, method::Activation};
+use hub_schemas::{backbone::Module, head::LanguageModelHead, method::Activation};
 
-use super::{HeadInput, Tensors, part};
-use crate::ops::{FrozenLinear, activate, linear, trainable_norm};
+use super::{Features, HeadInput, Tensors, part};
+use crate::{
+    backbones::Linear,
+    ops::{FrozenLinear, activate, linear, trainable_norm},
+};
 
 /// A loaded language modelling head.
 #[derive(Debug)]
@@ -28,12 +31,13 @@ struct Layer {
 /// The table `[vocabulary, e]`: usually tied to the frozen word embedding.
 #[derive(Debug)]
 enum Decoder {
-    Frozen(FrozenLinear),
+    Frozen(Linear),
     Trained(Tensor),
 }
 
 impl LanguageModel {
-    pub(super) fn new(config: &LanguageModelHead, tensors: &Tensors) -> Result<Self> {
+    /// `is_tied` where the table is the word embedding.
+    pub(super) fn new(config: &LanguageModelHead, tensors: &Tensors, is_tied: bool) -> Result<Self> {
         let layer = |i: usize| {
             let norm = |name: &str| part(tensors, &format!("{i}.norm.{name}"));
             let norm =
@@ -51,7 +55,7 @@ impl LanguageModel {
             decoder: if table.is_variable() {
                 Decoder::Trained(table)
             } else {
-                Decoder::Frozen(FrozenLinear::new(table, None)?)
+                Decoder::Frozen(Linear::output(FrozenLinear::new(table, None)?, is_tied))
             },
             bias: config.bias.then(|| part(tensors, "decoder.bias")).transpose()?,
         })
@@ -72,7 +76,10 @@ impl LanguageModel {
         }
         x = (input.invert)(x)?;
         let scores = match &self.decoder {
-            Decoder::Frozen(table) => table.forward(&x)?,
+            Decoder::Frozen(table) => {
+                let Features { backbone, hooks, attention_mask, .. } = input.features;
+                backbone.behind(Module::Output, &x, table, attention_mask, (hooks, input.mode))?
+            }
             Decoder::Trained(table) => linear(&x, table, None)?,
         };
         match &self.bias {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use hub_schemas::{
     head::{Head, LanguageModelHead, Pooling},
-    layout::{DECODER, ModelClass, Slot, head_slots},
+    layout::{DECODER, Format, ModelClass, Slot, head_slots},
 };
 
 use super::{HeadInput, Prediction, PredictionHead, Tensors, language_model};
@@ -42,7 +42,7 @@ impl LoadedHead {
     /// The head that the backbone's checkpoint brings.
     pub fn of_base(backbone: &Backbone) -> Result<Option<Self>, HeadLoadError> {
         let Some(base) = backbone.head() else { return Ok(None) };
-        let head = PredictionHead::build(&base.head, &base.tensors)?;
+        let head = PredictionHead::build(&base.head, &base.tensors, backbone.ties_embeddings())?;
         // In `transformers`' own classes of decoders `adapters` leaves the inverse out.
         let inverts = !backbone.config().architecture.is_decoder();
         Ok(Some(Self { config: base.head.clone(), labels: base.labels.clone(), head, inverts }))
@@ -56,22 +56,26 @@ impl LoadedHead {
     ) -> Result<Option<Self>, HeadLoadError> {
         let Some(config) = &folder.head else { return Ok(None) };
         check_pooler(backbone, config)?;
-        if let Some((_, words)) = tied_table(config, backbone)
+        // PEFT keeps a trained output layer apart from the embedding, whatever the base does.
+        let tied = tied_table(config, backbone).filter(|_| folder.format != Format::Peft);
+        if let Some((_, words)) = &tied
             && let Some(saved) = tensors.get(DECODER)
-            && !language_model::is_tied(saved, &words)?
+            && !language_model::is_tied(saved, words)?
         {
             return Err(HeadLoadError::Untied(folder.path.clone()));
         }
         let config = &in_model_class(config, folder, backbone);
-        let head = PredictionHead::build(config, tensors)?;
+        let head = PredictionHead::build(config, tensors, tied.is_some())?;
         Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts: true }))
     }
 
     /// A head on fresh tensors: those of [`trained_slots`], and the table that it is tied to.
     pub fn fresh(backbone: &Backbone, config: &Head, mut tensors: Tensors) -> Result<Self, HeadLoadError> {
         check_pooler(backbone, config)?;
-        tensors.extend(tied_table(config, backbone));
-        let head = PredictionHead::build(config, &tensors)?;
+        let tied = tied_table(config, backbone);
+        let is_tied = tied.is_some();
+        tensors.extend(tied);
+        let head = PredictionHead::build(config, &tensors, is_tied)?;
         Ok(Self { config: config.clone(), labels: Vec::new(), head, inverts: true })
     }
 

@@ -93,7 +93,8 @@ pub enum PredictionHead {
 
 impl PredictionHead {
     /// Builds a head on tensors by slot. An error names the slot that is missing.
-    pub fn build(head: &Head, tensors: &Tensors) -> Result<Self> {
+    /// `is_tied` where a language model's table is the word embedding.
+    pub fn build(head: &Head, tensors: &Tensors, is_tied: bool) -> Result<Self> {
         Ok(match head {
             Head::Classification(config)
             | Head::MultiLabelClassification(config)
@@ -107,7 +108,7 @@ impl PredictionHead {
                 Self::DependencyParsing(DependencyParsing::new(config, tensors)?)
             }
             Head::MaskedLm(config) | Head::CausalLm(config) => {
-                Self::LanguageModel(LanguageModel::new(config, tensors)?)
+                Self::LanguageModel(LanguageModel::new(config, tensors, is_tied)?)
             }
             Head::Embedding(config) => Self::Embedding(Embedding::new(config)),
         })

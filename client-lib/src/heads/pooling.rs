@@ -13,6 +13,11 @@ pub(super) fn pool(pooling: Pooling, features: &Features<'_>) -> Result<Tensor> 
         Pooling::First => state.narrow(1, 0, 1)?.squeeze(1)?.contiguous(),
         Pooling::Last => last_of_tokens(state, features.attention_mask),
         Pooling::Mean => mean_of_tokens(state, features.attention_mask),
+        Pooling::FirstAndMean => {
+            let (first, others) = (state.narrow(1, 0, 1)?, state.dim(1)?.saturating_sub(1));
+            let mean = state.narrow(1, 1, others)?.mean(1)?;
+            Tensor::cat(&[&first.squeeze(1)?, &mean], 1)
+        }
         Pooling::Pooler => match features.backbone.pool(state, features.attention_mask, features.hooks)? {
             Some(pooled) => Ok(pooled),
             None => candle_core::bail!("the head reads the pooled output, but this backbone has no pooler"),

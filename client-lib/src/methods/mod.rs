@@ -29,7 +29,7 @@ use candle_core::{Result, Tensor};
 use hub_schemas::{
     backbone::{BackboneShape, Module},
     layout::{Place, Slot},
-    method::{Method, PromptConfig},
+    method::{Method, PromptConfig, ReftConfig},
 };
 
 use crate::{backbones::Backbone, init::Initialiser};
@@ -105,6 +105,9 @@ pub(crate) fn saved_form(method: &Method) -> Method {
         Method::Prompt(config) => {
             Method::Prompt(PromptConfig { encoder_hidden_size: None, ..config.clone() })
         }
+        Method::Reft(config) if reft::folds(config) => {
+            Method::Reft(ReftConfig { subtract_projection: true, ..config.clone() })
+        }
         _ => method.clone(),
     }
 }
@@ -124,6 +127,9 @@ pub(crate) fn finished(
         Method::Prompt(config) if config.encoder_hidden_size.is_some() => {
             let (config, own) = prompt::folded(config, &tensors)?;
             (Method::Prompt(config), own)
+        }
+        Method::Reft(config) if reft::folds(config) => {
+            (saved_form(method), reft::folded(config, shape, &tensors)?)
         }
         _ => return Ok((method.clone(), tensors)),
     };

@@ -11,7 +11,7 @@ use candle_core::{Result, Tensor};
 use hub_schemas::{
     backbone::BackboneShape,
     layout::Slot,
-    method::{Activation, ReftConfig},
+    method::{Activation, MethodSpec as _, ReftConfig},
 };
 
 use super::{Adapter, affine::Affine, take};
@@ -48,6 +48,29 @@ impl Unit {
         }
         h + linear(&source, &self.projection.t()?.contiguous()?, None)?
     }
+}
+
+/// Whether a trained DiReFT is saved as the NoReFT that computes the same. `adapters` does not write
+/// whether `R h` is subtracted, and subtracts it in every file that it reads.
+pub(super) fn folds(config: &ReftConfig) -> bool {
+    !config.subtract_projection && !config.orthogonality && config.non_linearity.is_none()
+}
+
+/// The tensors of the NoReFT: `Rᵀ (W h + b) = Rᵀ ((W + R) h + b − R h)`.
+pub(super) fn folded(
+    config: &ReftConfig,
+    shape: &BackboneShape,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<BTreeMap<String, Tensor>> {
+    let fold = |slot: Slot| {
+        let tensor = take(tensors, &slot.name)?;
+        let tensor = match slot.name.strip_suffix("source.weight") {
+            Some(unit) => (tensor + take(tensors, &format!("{unit}projection"))?)?,
+            None => tensor,
+        };
+        Ok((slot.name, tensor))
+    };
+    config.slots(shape).into_iter().map(fold).collect()
 }
 
 impl Reft {
@@ -131,5 +154,31 @@ pub(super) fn initialiser(config: &ReftConfig, slot: &Slot) -> Initialiser {
         Some("projection") if config.orthogonality => Initialiser::Orthonormal,
         Some("bias") => Initialiser::Constant(0.0),
         _ => Initialiser::KaimingUniform,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+    use hub_schemas::layout::method_slots;
+
+    use super::*;
+
+    #[test]
+    fn a_direft_computes_the_same_as_the_noreft_that_it_is_saved_as() -> Result<()> {
+        let shape = BackboneShape { hidden_size: 6, num_layers: 1, ..BackboneShape::EMPTY };
+        let direft = ReftConfig { orthogonality: false, subtract_projection: false, ..ReftConfig::loreft(2) };
+        let noreft = ReftConfig { subtract_projection: true, ..direft.clone() };
+        let draw = |slot: Slot| Ok((slot.name, Tensor::randn(0f64, 1.0, slot.shape, &Device::Cpu)?));
+        let slots = method_slots(&hub_schemas::method::Method::Reft(direft.clone()), &shape);
+        let tensors: BTreeMap<String, Tensor> = slots.into_iter().map(draw).collect::<Result<_>>()?;
+        let as_noreft = folded(&direft, &shape, &tensors)?;
+        let x = Tensor::randn(0f64, 1.0, (2, 3, 6), &Device::Cpu)?.to_dtype(DType::F64)?;
+        let through = |config: &ReftConfig, tensors: &BTreeMap<String, Tensor>| {
+            Reft::new(config, &shape, tensors, 0)?.layers[&0][0].forward(&x)
+        };
+        let difference = (through(&direft, &tensors)? - through(&noreft, &as_noreft)?)?.abs()?;
+        assert!(difference.max_all()?.to_scalar::<f64>()? < 1e-12);
+        Ok(())
     }
 }

@@ -1,12 +1,19 @@
-//! Learned rows of an embedding table. Equal to PEFT 0.21.
+//! Learned rows of an embedding table, and of the output layer that is tied to it. Equal to PEFT 0.21.
 
 use std::collections::{BTreeMap, HashMap};
 
-use candle_core::{Result, Tensor};
-use hub_schemas::{backbone::Module, method::TokensConfig};
+use candle_core::{D, Result, Tensor};
+use hub_schemas::{
+    backbone::{Module, Table},
+    method::TokensConfig,
+};
 
-use super::{Adapter, take};
-use crate::{backbones::EmbeddingInput, init::Initialiser};
+use super::{Adapter, Update, take};
+use crate::{
+    backbones::{EmbeddingInput, LinearInput},
+    init::Initialiser,
+    ops::linear,
+};
 
 /// The rows and which tokens they are for.
 #[derive(Debug)]
@@ -14,18 +21,47 @@ pub(super) struct Tokens {
     table: Module,
     /// `[tokens, h]`
     rows: Tensor,
+    /// Of the output layer that is tied to the table.
+    output_rows: Tensor,
     row_of: HashMap<u32, u32>,
+    /// The token of each row, u32 `[tokens]`.
+    places: Tensor,
 }
 
 impl Tokens {
     pub(super) fn new(config: &TokensConfig, tensors: &BTreeMap<String, Tensor>) -> Result<Self> {
         let rows = take(tensors, &format!("{}.tokens", config.table))?;
+        let output_rows = if config.repeated {
+            take(tensors, &format!("{}.tokens", Module::Output))?
+        } else {
+            rows.clone()
+        };
         let row_of = config.tokens.iter().zip(0..).map(|(&token, row)| (token, row)).collect();
-        Ok(Self { table: config.table, rows, row_of })
+        let places = Tensor::new(config.tokens.as_slice(), rows.device())?;
+        Ok(Self { table: config.table, rows, output_rows, row_of, places })
     }
 }
 
 impl Adapter for Tokens {
+    fn is_at(&self, module: Module) -> bool {
+        module == Module::Output && self.table == Module::Embedding(Table::Word)
+    }
+
+    /// Of scores `x · Wᵀ`, `[b, t, vocabulary]`: those of the tokens become `x · rowsᵀ`.
+    fn update(&self, at: &LinearInput<'_>, input: &Tensor) -> Result<Option<Update>> {
+        if !self.is_at(at.module) || !at.linear.is_word_table() {
+            return Ok(None);
+        }
+        let table = at.linear.weight()?;
+        let change = (&self.output_rows - table.index_select(&self.places, 0)?)?;
+        let change = linear(input, &change, None)?;
+        let mut shape = change.dims().to_vec();
+        shape.pop();
+        shape.push(table.dim(0)?);
+        let none = Tensor::zeros(shape, change.dtype(), change.device())?;
+        none.index_add(&self.places, &change, D::Minus1).map(Update::Add).map(Some)
+    }
+
     fn embedding(&self, at: &EmbeddingInput<'_>, rows: &Tensor) -> Result<Option<Tensor>> {
         if self.table != Module::Embedding(at.table) {
             return Ok(None);

@@ -59,6 +59,7 @@ fn reordered(batch: &Batch, order: &Tensor) -> Result<Batch> {
         input_ids: take(&batch.input_ids)?,
         attention_mask: take(&batch.attention_mask)?,
         token_type_ids: batch.token_type_ids.as_ref().map(take).transpose()?,
+        signal: batch.signal.as_ref().map(|signal| signal.select(order)).transpose()?,
         head_inputs: HeadInputs {
             word_starts: batch.head_inputs.word_starts.as_ref().map(take).transpose()?,
             ..batch.head_inputs.clone()

@@ -44,6 +44,7 @@ fn default_pooling(method: &Method, architecture: Architecture) -> Pooling {
         // The head is trained on the frozen backbone, whose pooler served another task.
         Method::LastLayer | Method::Hadamard(_) => Pooling::Mean,
         _ if architecture.is_decoder() => Pooling::Last,
+        _ if architecture.reads_images() => Pooling::First,
         _ => Pooling::Pooler,
     }
 }

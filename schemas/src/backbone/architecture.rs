@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     LinearSite, Module, SubLayer, albert, bert, deberta_v2, distilbert, electra, gpt2, llama, modernbert,
-    names::Names, roberta,
+    names::Names, roberta, vit,
 };
 
 /// A family of backbones that share one computation and one naming of tensors.
@@ -43,18 +43,22 @@ pub enum Architecture {
     /// `ModernBERT` encoders (`model_type: modernbert`): pre-norm, rotary positions, local and global attention.
     #[serde(rename = "modernbert")]
     ModernBert,
+    /// Vision transformers (`model_type: vit`): pre-norm encoders of the patches of an image.
+    Vit,
+    /// DINOv2 (`model_type: dinov2`): ViT whose sub-layers' outputs are scaled, for images of any size.
+    Dinov2,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `electra`, `distilbert`, `albert`, `deberta-v2` and `modernbert`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `electra`, `distilbert`, `albert`, `deberta-v2`, `modernbert`, `vit` and `dinov2`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
@@ -69,6 +73,8 @@ impl Architecture {
         Self::Albert,
         Self::DebertaV2,
         Self::ModernBert,
+        Self::Vit,
+        Self::Dinov2,
     ];
 
     /// The `model_type` of a Hugging Face `config.json`.
@@ -88,6 +94,8 @@ impl Architecture {
             Self::Albert => "albert",
             Self::DebertaV2 => "deberta-v2",
             Self::ModernBert => "modernbert",
+            Self::Vit => "vit",
+            Self::Dinov2 => "dinov2",
         }
     }
 
@@ -103,6 +111,8 @@ impl Architecture {
             Self::Albert => albert::NAMES,
             Self::DebertaV2 => deberta_v2::NAMES,
             Self::ModernBert => modernbert::NAMES,
+            Self::Vit => vit::VIT,
+            Self::Dinov2 => vit::DINOV2,
         }
     }
 
@@ -129,7 +139,11 @@ impl Architecture {
     /// The path of a module in a model with a head when `prefixed`, in the bare backbone otherwise.
     pub fn path_in_model(self, module: Module, prefixed: bool) -> String {
         let path = self.module_path(module);
-        let is_inside = module != Module::Pooler || !self.pools_outside();
+        let is_inside = match module {
+            Module::Pooler => !self.pools_outside(),
+            Module::Output => false,
+            _ => true,
+        };
         if prefixed && is_inside { format!("{}.{path}", self.model_prefix()) } else { path }
     }
 
@@ -210,6 +224,11 @@ impl Architecture {
         !matches!(self, Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3)
     }
 
+    /// Whether it reads the pixels of images and no tokens.
+    pub const fn reads_images(self) -> bool {
+        matches!(self, Self::Vit | Self::Dinov2)
+    }
+
     /// Whether positions are attended to from behind only.
     pub const fn is_decoder(self) -> bool {
         matches!(self, Self::Gpt2 | Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma)
@@ -270,12 +289,16 @@ impl Architecture {
             Self::Albert => "Albert",
             Self::DebertaV2 => "DebertaV2",
             Self::ModernBert => "ModernBert",
+            Self::Vit => "ViT",
+            Self::Dinov2 => "Dinov2",
         }
     }
 
     /// `adapters` class with flexible heads.
     pub fn flexible_class(self) -> String {
-        format!("{}AdapterModel", self.class_prefix())
+        // The library has no class of its own for DINOv2, and notes the model's.
+        let kind = if self == Self::Dinov2 { "Model" } else { "AdapterModel" };
+        format!("{}{kind}", self.class_prefix())
     }
 }
 

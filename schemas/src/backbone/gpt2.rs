@@ -28,6 +28,7 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Attention, .. } => "ln_1",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "ln_2",
         Module::FinalNorm => "ln_f",
+        Module::Output => "lm_head",
         _ => return None,
     })
 }

@@ -30,6 +30,7 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Attention, .. } => "input_layernorm",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "post_attention_layernorm",
         Module::FinalNorm => "norm",
+        Module::Output => "lm_head",
         _ => return None,
     })
 }

@@ -20,6 +20,7 @@ mod roberta;
 mod shape;
 mod site;
 mod targets;
+mod vit;
 
 pub use architecture::{Architecture, UnknownArchitecture};
 pub use module::{Module, ParseModuleError, Table};

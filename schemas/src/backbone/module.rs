@@ -61,6 +61,8 @@ pub enum Module {
     FinalNorm,
     /// The pooler's linear layer.
     Pooler,
+    /// The output layer of a decoder's language model: often the word embedding itself.
+    Output,
 }
 
 /// Not a module of a backbone.
@@ -80,13 +82,14 @@ impl Module {
             | Self::EmbeddingProjection
             | Self::RelativeNorm
             | Self::FinalNorm
-            | Self::Pooler => None,
+            | Self::Pooler
+            | Self::Output => None,
         }
     }
 
     /// Whether it multiplies its input with a matrix.
     pub const fn is_linear(self) -> bool {
-        matches!(self, Self::Linear { .. } | Self::EmbeddingProjection | Self::Pooler)
+        matches!(self, Self::Linear { .. } | Self::EmbeddingProjection | Self::Pooler | Self::Output)
     }
 
     /// Whether it is a layer norm.
@@ -130,6 +133,7 @@ impl Module {
         }
         modules.push(Self::FinalNorm);
         modules.push(Self::Pooler);
+        modules.push(Self::Output);
         modules
     }
 
@@ -144,6 +148,7 @@ impl Module {
             Self::Linear { site, .. } => site.as_str().to_owned(),
             Self::Norm { sublayer, .. } => format!("{}.norm", sublayer.as_str()),
             Self::Pooler => "pooler".to_owned(),
+            Self::Output => "output".to_owned(),
         }
     }
 }
@@ -180,6 +185,7 @@ impl FromStr for Module {
             Self::RelativeNorm,
             Self::FinalNorm,
             Self::Pooler,
+            Self::Output,
         ];
         if let Some(module) =
             Table::ALL.map(Self::Embedding).into_iter().chain(outside).find(|m| m.kind() == text)

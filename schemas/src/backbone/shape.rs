@@ -16,7 +16,7 @@ pub struct BackboneShape {
     pub num_heads: usize,
     /// Inner width of the feed-forward network.
     pub intermediate_size: usize,
-    /// Rows of the token embedding table.
+    /// Rows of the token embedding table; 0 where no tokens are read.
     pub vocab_size: usize,
     /// Rows of the position table; 0 where it is not stated.
     #[serde(default)]
@@ -88,14 +88,17 @@ impl BackboneShape {
             ("num_layers", self.num_layers, 1 << 10),
             ("num_heads", self.num_heads, 1 << 10),
             ("intermediate_size", self.intermediate_size, 1 << 18),
-            ("vocab_size", self.vocab_size, 1 << 22),
         ];
         for (field, value, max) in limits {
             if value == 0 || value > max {
                 return Err(ShapeError::OutOfRange { field, value, max });
             }
         }
-        for (field, value) in [("max_positions", self.max_positions), ("token_types", self.token_types)] {
+        for (field, value) in [
+            ("vocab_size", self.vocab_size),
+            ("max_positions", self.max_positions),
+            ("token_types", self.token_types),
+        ] {
             if value > 1 << 22 {
                 return Err(ShapeError::OutOfRange { field, value, max: 1 << 22 });
             }
@@ -174,6 +177,7 @@ impl BackboneShape {
             Module::Linear { site, .. } => self.linear_dims(site),
             Module::EmbeddingNorm => (e, e),
             Module::EmbeddingProjection => (e, h),
+            Module::Output => (e, self.vocab_size),
             Module::Norm { .. } | Module::RelativeNorm | Module::FinalNorm | Module::Pooler => (h, h),
         }
     }

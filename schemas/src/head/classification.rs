@@ -52,6 +52,16 @@ impl ClassificationHead {
         Self { layers: 1, pooling: Pooling::Last, dropout: 0.0, bias: false, ..Self::flexible(num_labels) }
     }
 
+    /// That of `transformers` on ViT: a single layer on the first token.
+    pub const fn first(num_labels: usize) -> Self {
+        Self { layers: 1, dropout: 0.0, ..Self::flexible(num_labels) }
+    }
+
+    /// That of `transformers` on DINOv2: a single layer on the first token beside the mean of the patches.
+    pub const fn first_and_mean(num_labels: usize) -> Self {
+        Self { pooling: Pooling::FirstAndMean, ..Self::first(num_labels) }
+    }
+
     /// Its linear layers.
     pub const fn stack(&self) -> LinearStack {
         LinearStack {

@@ -41,6 +41,18 @@ pub enum Pooling {
     Last,
     /// The mean over the tokens that are not padding. Neither Python library has this for a classifier.
     Mean,
+    /// The first token's last hidden state beside the mean of all others, `[b, 2h]`: DINOv2's classifier.
+    FirstAndMean,
+}
+
+impl Pooling {
+    /// Width of the vector in multiples of the hidden size.
+    pub const fn widths(self) -> usize {
+        match self {
+            Self::FirstAndMean => 2,
+            Self::First | Self::Pooler | Self::Last | Self::Mean => 1,
+        }
+    }
 }
 
 /// A prediction head with its configuration.

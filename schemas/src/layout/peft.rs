@@ -127,7 +127,9 @@ pub const fn join(gate: PromptGate, architecture: Architecture) -> PromptJoin {
 }
 
 fn is_linear_weight(slot: &Slot) -> bool {
-    matches!(slot.place, Place::Module(module) if module.is_linear()) && slot.part == "replaced.weight"
+    // The output layer is never transposed.
+    let is_linear = |module: Module| module.is_linear() && module != Module::Output;
+    matches!(slot.place, Place::Module(module) if is_linear(module)) && slot.part == "replaced.weight"
 }
 
 fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {

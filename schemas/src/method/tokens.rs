@@ -23,6 +23,9 @@ pub struct TokensConfig {
     /// Whether it accompanies another method of PEFT, which names its tensor differently.
     #[serde(default)]
     pub beside: bool,
+    /// Whether the file has the rows a second time, for the output layer that is tied to the table.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
 }
 
 impl TokensConfig {
@@ -60,6 +63,8 @@ impl MethodSpec for TokensConfig {
 
     fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {
         let (_, width) = shape.module_dims(self.table);
-        vec![Slot::new(Place::Module(self.table), "tokens", &[self.tokens.len(), width])]
+        let rows = |module| Slot::new(Place::Module(module), "tokens", &[self.tokens.len(), width]);
+        let output = self.repeated.then(|| rows(Module::Output));
+        std::iter::once(rows(self.table)).chain(output).collect()
     }
 }

@@ -23,7 +23,13 @@ fn minilm() -> PathBuf {
 fn embed(backbone: &Backbone, ids: &[u32]) -> candle_core::Result<Tensor> {
     let input_ids = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?;
     let attention_mask = input_ids.ones_like()?;
-    let batch = Batch { input_ids, attention_mask, token_type_ids: None, head_inputs: HeadInputs::default() };
+    let batch = Batch {
+        input_ids,
+        attention_mask,
+        token_type_ids: None,
+        head_inputs: HeadInputs::default(),
+        signal: None,
+    };
     let mean = backbone.forward(&batch, &NoHooks, Mode::Eval)?.state.mean(1)?.squeeze(0)?;
     mean.broadcast_div(&mean.sqr()?.sum_all()?.sqrt()?)
 }

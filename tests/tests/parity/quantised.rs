@@ -146,6 +146,7 @@ fn batch() -> Batch {
         attention_mask: ids(&[1, 1, 1, 1, 1, 1, 1, 1, 0, 0]),
         token_type_ids: None,
         head_inputs: HeadInputs::default(),
+        signal: None,
     }
 }
 

@@ -19,7 +19,7 @@ const MEAN: &str = "mean_";
 const DROPOUT: f64 = 0.1;
 /// The types that are read, in the order of their documentation.
 const KNOWN: &str = "classification, multilabel_classification, tagging, multiple_choice, \
-    question_answering, dependency_parsing, masked_lm, causal_lm, embedding";
+    question_answering, dependency_parsing, masked_lm, causal_lm, embedding, image_classification";
 
 /// The head with the names of its outputs.
 pub(super) fn parse(mut fields: Fields) -> Result<(Head, Vec<String>), CheckpointError> {
@@ -34,6 +34,15 @@ pub(super) fn parse(mut fields: Fields) -> Result<(Head, Vec<String>), Checkpoin
             let config = classification(&mut fields, is_mean)?;
             // The library tells the two apart by nothing else.
             if config.num_labels == 1 { Head::Regression(config) } else { Head::Classification(config) }
+        }
+        ("image_classification", _) => {
+            let is_multilabel = fields.bool_or("multilabel", false)?;
+            let config = classification(&mut fields, is_mean)?;
+            match (is_multilabel, config.num_labels) {
+                (true, _) => Head::MultiLabelClassification(config),
+                (false, 1) => Head::Regression(config),
+                (false, _) => Head::Classification(config),
+            }
         }
         ("multilabel_classification", _) => {
             Head::MultiLabelClassification(classification(&mut fields, is_mean)?)
@@ -163,6 +172,18 @@ fn embedding(fields: &mut Fields) -> Result<EmbeddingHead, CheckpointError> {
         _ => return Err(fields.wrong("pooling", "must be `first`, `pooler` or `mean`")),
     };
     Ok(EmbeddingHead { pooling, normalize: fields.bool_or("normalize", true)? })
+}
+
+/// [`render`] for models of images, whose classifiers have another type with the kind as a field.
+pub(in crate::checkpoint) fn render_for_images(head: &Head, labels: &[String]) -> Value {
+    let mut json = render(head, labels);
+    let kind = json["head_type"].as_str().unwrap_or_default().to_owned();
+    let (mean, kind) = kind.strip_prefix(MEAN).map_or(("", kind.as_str()), |kind| (MEAN, kind));
+    if let "classification" | "multilabel_classification" = kind {
+        json["multilabel"] = json!(kind == "multilabel_classification");
+        json["head_type"] = json!(format!("{mean}image_classification"));
+    }
+    json
 }
 
 /// `config` as the library writes it, with exactly the fields that its class takes.

@@ -26,7 +26,7 @@ use super::{
 
 #[cfg(feature = "stitch")]
 pub(crate) use base::base_head;
-pub(super) use flexible::render;
+pub(super) use flexible::{render, render_for_images};
 pub(super) use model_class::peft_head;
 
 /// The name of a head that is part of a model class: such a head has none.

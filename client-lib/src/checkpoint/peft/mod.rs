@@ -80,7 +80,12 @@ impl<'a> File<'a> {
 
     /// Whether some tensor of the file belongs to a module.
     fn mentions(&self, module: Module) -> bool {
-        let start = format!("base_model.model.{}.", self.path(module));
+        self.has_part(module, "")
+    }
+
+    /// Whether a module has a tensor whose name goes on like this.
+    fn has_part(&self, module: Module, part: &str) -> bool {
+        let start = format!("base_model.model.{}.{part}", self.path(module));
         self.weights.header.tensors.keys().any(|name| name.starts_with(&start))
     }
 
@@ -93,8 +98,10 @@ impl<'a> File<'a> {
             for canonical in module.tensors() {
                 let part = if canonical.rsplit('.').next() == Some("bias") { "bias" } else { "weight" };
                 let path = format!("base_model.model.{}", self.path(module));
-                let names = [format!("{path}.{part}"), format!("{path}.base_layer.{part}")];
-                if names.iter().any(|name| self.weights.header.tensors.contains_key(name)) {
+                let has = |name: String| self.weights.header.tensors.contains_key(&name);
+                // An output layer that nothing wraps is the head.
+                let is_whole = module != Module::Output && has(format!("{path}.{part}"));
+                if is_whole || has(format!("{path}.base_layer.{part}")) {
                     copies.push(canonical);
                 }
             }
@@ -143,7 +150,7 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
     let method = match kind.as_str() {
         "LORA" => {
             let lora = low_rank::parse(&mut fields, &file)?;
-            tokens::beside(lora, &mut fields, &file, task_type.as_deref())?
+            tokens::beside(lora, &mut fields, &file)?
         }
         "ADALORA" => products::adalora(&mut fields, &file)?,
         "LOHA" => products::loha(&mut fields, &file)?,
@@ -151,7 +158,7 @@ pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result
         "VERA" => products::vera(&mut fields, &file)?,
         "OFT" => orthogonal::oft(&mut fields, &file)?,
         "BOFT" => orthogonal::boft(&mut fields, &file)?,
-        "TRAINABLE_TOKENS" => tokens::parse(&mut fields, &file, task_type.as_deref())?,
+        "TRAINABLE_TOKENS" => tokens::parse(&mut fields, &file)?,
         "IA3" => scaling::parse(&mut fields, &file)?,
         "PROMPT_TUNING" | "P_TUNING" => prompts::parse(&mut fields, &file, false, task_type.as_deref())?,
         "LN_TUNING" => norms::parse(&mut fields, &file)?,
@@ -265,10 +272,13 @@ pub(super) fn render(
     json.insert("inference_mode".into(), json!(true));
     json.insert("modules_to_save".into(), if saved.is_empty() { Value::Null } else { json!(saved) });
     json.insert("revision".into(), Value::Null);
-    json.insert(
-        "task_type".into(),
-        json!(task.and_then(HeadTask::peft_task_type).unwrap_or("FEATURE_EXTRACTION")),
-    );
+    // PEFT's classes for a task pass token ids on, which models of images do not take.
+    let task_type = if architecture.reads_images() {
+        Value::Null
+    } else {
+        json!(task.and_then(HeadTask::peft_task_type).unwrap_or("FEATURE_EXTRACTION"))
+    };
+    json.insert("task_type".into(), task_type);
     Some(Value::Object(json))
 }
 

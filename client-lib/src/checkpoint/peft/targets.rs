@@ -81,7 +81,7 @@ impl ModuleFilter {
     /// Whether a module is named; `path` is its path in the model that was adapted.
     pub(super) fn hits(&self, path: &str, module: Module) -> bool {
         let all_linear = matches!(self.include, Pattern::AllLinear);
-        if all_linear && !module.is_linear() {
+        if all_linear && (!module.is_linear() || module == Module::Output) {
             return false;
         }
         let layer_ok = match (&self.layers, module.layer()) {
@@ -100,7 +100,9 @@ impl ModuleFilter {
         file: &File<'_>,
         kind: impl Fn(Module) -> bool,
     ) -> Result<Targets, CheckpointError> {
-        let named = |module: &Module| self.hits(&file.path(*module), *module);
+        // `ensure_weight_tying` adapts the output layer with the embedding, without naming it.
+        let is_tied = |module: Module| module == Module::Output && file.has_part(module, "lora_");
+        let named = |module: &Module| self.hits(&file.path(*module), *module) || is_tied(*module);
         let matched: Targets = file
             .modules()
             .into_iter()

@@ -10,12 +10,7 @@ use super::{super::fields::Fields, File, targets::ModuleFilter};
 use crate::checkpoint::CheckpointError;
 
 /// A file of tokens alone.
-pub(super) fn parse(
-    fields: &mut Fields,
-    file: &File<'_>,
-    task_type: Option<&str>,
-) -> Result<Method, CheckpointError> {
-    refuse_tied(fields, "token_indices", task_type)?;
+pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
     let Some(indices) = fields.take("token_indices") else {
         return Err(fields.wrong("token_indices", "is missing"));
     };
@@ -28,7 +23,10 @@ pub(super) fn parse(
         vec![Module::Embedding(Table::Word)]
     };
     match tables.as_slice() {
-        [table] => Ok(Method::Tokens(TokensConfig { table: *table, tokens, beside: false })),
+        [table] => {
+            let repeated = file.has_part(Module::Output, "trainable_tokens_delta");
+            Ok(Method::Tokens(TokensConfig { table: *table, tokens, beside: false, repeated }))
+        }
         _ => Err(fields.wrong("target_modules", "names several embedding tables; this version reads one")),
     }
 }
@@ -38,7 +36,6 @@ pub(super) fn beside(
     method: Method,
     fields: &mut Fields,
     file: &File<'_>,
-    task_type: Option<&str>,
 ) -> Result<Method, CheckpointError> {
     const FIELD: &str = "trainable_token_indices";
     let found = match fields.take(FIELD) {
@@ -47,7 +44,6 @@ pub(super) fn beside(
         Some(Value::Object(tables)) if tables.is_empty() => return Ok(method),
         Some(found) => found,
     };
-    refuse_tied(fields, FIELD, task_type)?;
     let mut parts = vec![method];
     match found {
         Value::Object(tables) => {
@@ -61,28 +57,16 @@ pub(super) fn beside(
                 let table = table
                     .ok_or_else(|| fields.wrong(FIELD, format!("names no embedding table: `{name}`")))?;
                 let tokens = tokens(fields, FIELD, &indices)?;
-                parts.push(Method::Tokens(TokensConfig { table, tokens, beside: true }));
+                parts.push(Method::Tokens(TokensConfig { table, tokens, beside: true, repeated: false }));
             }
         }
         indices => {
             let table = Module::Embedding(Table::Word);
             let tokens = tokens(fields, FIELD, &indices)?;
-            parts.push(Method::Tokens(TokensConfig { table, tokens, beside: true }));
+            parts.push(Method::Tokens(TokensConfig { table, tokens, beside: true, repeated: false }));
         }
     }
     Ok(Method::Union(UnionConfig { parts }))
-}
-
-/// PEFT changes a tied output layer too.
-fn refuse_tied(fields: &Fields, field: &str, task_type: Option<&str>) -> Result<(), CheckpointError> {
-    match task_type {
-        Some("CAUSAL_LM") => Err(fields.wrong(
-            field,
-            "trains tokens of a language model, whose output layer may be tied to them; \
-             this version reads it for other tasks",
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn tokens(fields: &Fields, field: &str, indices: &Value) -> Result<Vec<u32>, CheckpointError> {

@@ -10,7 +10,7 @@ mod model_class;
 pub use model_class::{HeadSizes, HeadTask, ModelClass, UnknownModelClass};
 
 use super::{Format, Head, Inexpressible, Method, Place, Slot, Subject, TensorSpec};
-use crate::head::{DependencyParsingHead, LanguageModelHead, LinearStack};
+use crate::head::{DependencyParsingHead, LanguageModelHead, LinearStack, Pooling};
 
 /// The slot of the table that a language model's last layer multiplies with. It is the
 /// backbone's own word embedding where the checkpoint ties the two.
@@ -21,7 +21,8 @@ pub(super) use flexible::weights as flexible_weights;
 /// The tensors of `head`: linear layer `i` is `head.i`.
 pub fn head_slots(head: &Head, hidden_size: usize) -> Vec<Slot> {
     if let Some(stack) = head.linear_stack() {
-        return linear_slots(&stack, hidden_size);
+        let widths = head.pooling().map_or(1, Pooling::widths);
+        return linear_slots(&stack, hidden_size, widths * hidden_size);
     }
     match head {
         Head::DependencyParsing(config) => biaffine_slots(config, hidden_size),
@@ -38,12 +39,13 @@ fn spec(disk: String, slot: &Slot) -> TensorSpec {
     TensorSpec::new(disk, slot)
 }
 
-fn linear_slots(stack: &LinearStack, hidden_size: usize) -> Vec<Slot> {
+fn linear_slots(stack: &LinearStack, hidden_size: usize, read: usize) -> Vec<Slot> {
     let mut slots = Vec::new();
     for layer in 0..stack.layers {
         let last = layer + 1 == stack.layers;
         let outputs = if last { stack.outputs } else { hidden_size };
-        slots.push(slot(&format!("{layer}.weight"), &[outputs, hidden_size]));
+        let inputs = if layer == 0 { read } else { hidden_size };
+        slots.push(slot(&format!("{layer}.weight"), &[outputs, inputs]));
         if !last || stack.bias {
             slots.push(slot(&format!("{layer}.bias"), &[outputs]));
         }

@@ -15,7 +15,7 @@ use crate::{
 /// What a model class with a head predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HeadTask {
-    /// `…ForSequenceClassification`
+    /// `…ForSequenceClassification`, or `…ForImageClassification`
     SequenceClassification,
     /// `…ForTokenClassification`
     TokenClassification,
@@ -211,22 +211,15 @@ impl ModelClass {
 
     const fn classification(self, num_labels: usize) -> ClassificationHead {
         match self.architecture {
-            Architecture::Bert
-            | Architecture::DistilBert
-            | Architecture::Albert
-            | Architecture::DebertaV2
-            | Architecture::ModernBert => ClassificationHead::pooled(num_labels),
             Architecture::Electra => ClassificationHead {
                 activation: Some(Activation::Gelu),
                 ..ClassificationHead::flexible(num_labels)
             },
             Architecture::Roberta | Architecture::XlmRoberta => ClassificationHead::flexible(num_labels),
-            Architecture::Gpt2
-            | Architecture::Llama
-            | Architecture::Mistral
-            | Architecture::Qwen2
-            | Architecture::Qwen3
-            | Architecture::Gemma => ClassificationHead::last(num_labels),
+            Architecture::Vit => ClassificationHead::first(num_labels),
+            Architecture::Dinov2 => ClassificationHead::first_and_mean(num_labels),
+            decoder if decoder.is_decoder() => ClassificationHead::last(num_labels),
+            _ => ClassificationHead::pooled(num_labels),
         }
     }
 
@@ -365,6 +358,7 @@ fn plain_language_model_names(architecture: Architecture, part: &str) -> (String
 impl fmt::Display for ModelClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = match (self.task, self.architecture) {
+            (HeadTask::SequenceClassification, images) if images.reads_images() => "ForImageClassification",
             (HeadTask::SequenceClassification, _) => "ForSequenceClassification",
             (HeadTask::TokenClassification, _) => "ForTokenClassification",
             (HeadTask::QuestionAnswering, _) => "ForQuestionAnswering",
