@@ -15,6 +15,8 @@ pub mod composition;
 pub mod heads;
 pub mod heatmap;
 #[cfg(feature = "stitch")]
+pub mod images;
+#[cfg(feature = "stitch")]
 mod init;
 #[cfg(feature = "stitch")]
 pub mod merging;

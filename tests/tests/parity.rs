@@ -13,6 +13,8 @@ mod gradients;
 mod gradients_of_methods;
 #[path = "parity/heads.rs"]
 mod heads;
+#[path = "parity/images.rs"]
+mod images;
 #[path = "parity/methods.rs"]
 mod methods;
 #[path = "parity/minilm.rs"]
