@@ -19,6 +19,8 @@ pub mod images;
 #[cfg(feature = "stitch")]
 mod init;
 #[cfg(feature = "stitch")]
+pub mod inputs;
+#[cfg(feature = "stitch")]
 pub mod merging;
 #[cfg(feature = "stitch")]
 pub mod methods;

@@ -8,8 +8,8 @@ use hub_schemas::head::Head;
 use crate::{
     backbones::{Backbone, Mode},
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
+    inputs::{Input, InputEncoder, InputError},
     model::{Attribution, ModelError, StitchedModel},
-    text::{TextEncoder, TextError, Tokens},
 };
 
 /// Texts per forward pass. More than this gains nothing on a CPU and costs memory.
@@ -24,9 +24,9 @@ pub enum PredictError {
     /// Adapter and backbone don't go together.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A text can't be encoded.
+    /// A text or an image can't be read.
     #[error(transparent)]
-    Text(#[from] TextError),
+    Input(#[from] InputError),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -78,7 +78,7 @@ pub struct Assembly<'a> {
 #[derive(Debug)]
 pub struct Predictor {
     model: StitchedModel,
-    encoder: TextEncoder,
+    encoder: InputEncoder,
     labels: Vec<String>,
 }
 
@@ -98,7 +98,7 @@ impl Predictor {
             check_head(adapter, folder.head.as_ref())?;
         }
         let config = base.config();
-        let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, config.longest_input())?;
+        let encoder = InputEncoder::open(base.path(), config, config.longest_input())?;
         let backbone = Arc::new(Backbone::load(&base, device)?);
         let members: Vec<_> = assembly.members.iter().map(|(name, f)| (name.clone(), f)).collect();
         let model = StitchedModel::load_composition(backbone, folder, &members)?
@@ -118,20 +118,20 @@ impl Predictor {
         &self.model
     }
 
-    /// What turns texts into tokens.
-    pub fn encoder(&self) -> &TextEncoder {
+    /// What makes batches of texts, or of images.
+    pub fn encoder(&self) -> &InputEncoder {
         &self.encoder
     }
 
-    /// Labels `texts`; the answers stand in the same order.
+    /// Labels `texts`, which are names of files where the backbone reads images; the answers stand in the same order.
     pub fn predict<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Prediction>, PredictError> {
-        let tokens = self.encoder.encode_all(texts.iter().map(AsRef::as_ref))?;
+        let inputs = self.encoder.encode_all(texts.iter().map(AsRef::as_ref), Path::new(""))?;
         let mut order: Vec<usize> = (0..texts.len()).collect();
         // Like lengths together: less padding.
-        order.sort_by_key(|&row| tokens[row].len());
+        order.sort_by_key(|&row| inputs[row].len());
         let mut answers = BTreeMap::new();
         for rows in order.chunks(BATCH) {
-            let batch: Vec<&Tokens> = rows.iter().map(|&row| &tokens[row]).collect();
+            let batch: Vec<&Input> = rows.iter().map(|&row| &inputs[row]).collect();
             let batch = self.encoder.batch(&batch, self.model.backbone().device())?;
             let output = self.model.forward(&batch, Mode::Eval)?;
             // `open` has checked that there is a head, and that it labels texts.
@@ -146,8 +146,8 @@ impl Predictor {
 
     /// Labels one text, and says how fusions and gates chose on the way.
     pub fn explain(&self, text: &str) -> Result<(Prediction, Vec<Attribution>), PredictError> {
-        let tokens = self.encoder.encode_all(std::iter::once(text))?;
-        let batch: Vec<&Tokens> = tokens.iter().collect();
+        let inputs = self.encoder.encode_all(std::iter::once(text), Path::new(""))?;
+        let batch: Vec<&Input> = inputs.iter().collect();
         let batch = self.encoder.batch(&batch, self.model.backbone().device())?;
         let (output, attributions) = self.model.explain(&batch)?;
         let logits = output.logits().map(candle_core::Tensor::to_vec2::<f32>).transpose()?;

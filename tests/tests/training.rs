@@ -10,6 +10,8 @@ mod determinism;
 mod explain;
 #[path = "training/fusion.rs"]
 mod fusion;
+#[path = "training/images.rs"]
+mod images;
 #[path = "training/interrupt.rs"]
 mod interrupt;
 #[path = "training/learning.rs"]

@@ -13,12 +13,14 @@ Prints label and probability, separated by tabs; with several texts each line en
 With `--format json` the scores of all labels are printed too.
 
   hub run sentiment \"a film to remember\"
-  hub run ./my-adapter --base ./all-MiniLM-L6-v2 < lines.txt")]
+  hub run ./my-adapter --base ./all-MiniLM-L6-v2 < lines.txt
+  hub run fashion shirt.png")]
 pub(crate) struct RunArgs {
     /// Which adapter: a reference, or a folder on this machine
     #[arg(value_name = "REF|DIR")]
     pub(crate) adapter: String,
-    /// Texts to label; without any, every line of standard input
+    /// Texts to label, or PNG and JPEG files where the backbone reads images; without any, every line of
+    /// standard input
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
     /// Folder of the backbone; by default the one with the right weights

@@ -52,7 +52,8 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
             print_result(context, &output, &finished)?;
             let folder = output.display();
             context.printer.hint(&format!(
-                "try it with `hub run {folder} \"some text\"`, publish it with `hub push {folder}`"
+                "try it with `hub run {folder} {}`, publish it with `hub push {folder}`",
+                finished.manifest.base.architecture.example_input()
             ));
             Ok(Exit::Success)
         }

@@ -41,8 +41,8 @@ fn front_matter(manifest: &Manifest) -> String {
     }
     let _ =
         writeln!(yaml, "library_name: {library}\nbase_model: {}\nbase_model_relation: adapter", quoted(base));
-    if let Some(head) = &manifest.head {
-        let _ = writeln!(yaml, "pipeline_tag: {}", pipeline(head));
+    if let Some(pipeline) = pipeline(manifest) {
+        let _ = writeln!(yaml, "pipeline_tag: {pipeline}");
     }
     yaml.push_str("tags:\n");
     let mut tags =
@@ -59,8 +59,9 @@ fn front_matter(manifest: &Manifest) -> String {
 }
 
 /// Hugging Face's name of what a head is for.
-const fn pipeline(head: &Head) -> &'static str {
-    match head {
+fn pipeline(manifest: &Manifest) -> Option<&'static str> {
+    Some(match manifest.head.as_ref()? {
+        Head::Classification(_) if manifest.base.architecture.reads_images() => "image-classification",
         Head::Classification(_) | Head::MultiLabelClassification(_) | Head::Regression(_) => {
             "text-classification"
         }
@@ -70,7 +71,7 @@ const fn pipeline(head: &Head) -> &'static str {
         Head::MaskedLm(_) => "fill-mask",
         Head::CausalLm(_) => "text-generation",
         Head::Embedding(_) => "feature-extraction",
-    }
+    })
 }
 
 fn model_index(yaml: &mut String, manifest: &Manifest) {
@@ -82,7 +83,7 @@ fn model_index(yaml: &mut String, manifest: &Manifest) {
         let _ = writeln!(
             yaml,
             "  - task: {{type: {task}}}\n    dataset: {{name: {data}, type: {data}, split: {split}}}\n    metrics: [{{type: {name}, value: {value}}}]",
-            task = manifest.head.as_ref().map_or("text-classification", pipeline),
+            task = pipeline(manifest).unwrap_or("text-classification"),
             data = quoted(&metric.dataset),
             split = quoted(&metric.split),
             name = quoted(&metric.name),
@@ -93,7 +94,8 @@ fn model_index(yaml: &mut String, manifest: &Manifest) {
 
 fn usage(card: &mut String, manifest: &Manifest) {
     let id = &manifest.name;
-    let _ = write!(card, "\n## Use it\n\n```console\n$ hub pull {id}\n$ hub run {id} \"some text\"\n```\n");
+    let input = manifest.base.architecture.example_input();
+    let _ = write!(card, "\n## Use it\n\n```console\n$ hub pull {id}\n$ hub run {id} {input}\n```\n");
     let python = match manifest.format {
         Format::Peft => {
             let (class, labels) = wrapped_class(manifest);

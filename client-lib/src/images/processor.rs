@@ -120,6 +120,18 @@ impl ImageProcessor {
         Ok(([image.height, image.width], values))
     }
 
+    /// How many tokens a backbone makes of an image: its patches and the class token.
+    pub fn tokens(&self, path: &Path) -> Result<usize, ImageProcessorError> {
+        let ([height, width], _) = self.read(path)?;
+        let [rows, columns] = self.cut(path, [height, width])?;
+        Ok(1 + rows * columns)
+    }
+
+    fn cut(&self, path: &Path, [height, width]: [usize; 2]) -> Result<[usize; 2], ImageProcessorError> {
+        let cut = self.grid.cut(height, width);
+        cut.map_err(|source| ImageProcessorError::Grid { path: path.to_owned(), source })
+    }
+
     /// A batch of images, each `[3, height, width]` of the same size.
     pub fn batch<P: AsRef<Path>>(&self, paths: &[P], device: &Device) -> Result<Batch, ImageProcessorError> {
         let mut all = Vec::new();
@@ -131,9 +143,7 @@ impl ImageProcessor {
             if found != first {
                 return Err(ImageProcessorError::Sizes { path: path.to_owned(), found, first });
             }
-            self.grid
-                .cut(found[0], found[1])
-                .map_err(|source| ImageProcessorError::Grid { path: path.to_owned(), source })?;
+            self.cut(path, found)?;
             all.extend(values);
         }
         let [height, width] = first.unwrap_or_default();

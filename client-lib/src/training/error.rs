@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::data::DataError;
 use hub_schemas::Digest;
 
-use crate::{checkpoint::CheckpointError, model::ModelError, text::TextError};
+use crate::{checkpoint::CheckpointError, inputs::InputError, model::ModelError};
 
 /// Why training, evaluation or prediction stopped.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum TrainingError {
     Data(#[from] DataError),
     /// A text can't be encoded.
     #[error(transparent)]
-    Text(#[from] TextError),
+    Input(#[from] InputError),
     /// A folder can't be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

@@ -16,8 +16,9 @@ pub fn evaluate(
     progress: impl FnMut(usize),
 ) -> Result<Measurement, TrainingError> {
     let labels = LabelSet::from_names(predictor.labels().to_vec()).ids(&file.name, &file.examples)?;
-    let inputs = predictor.encoder().encode_all(file.examples.iter().map(|e| e.text.as_str()))?;
-    let lengths = inputs.iter().map(crate::text::Tokens::len).collect();
+    let inputs =
+        predictor.encoder().encode_all(file.examples.iter().map(|e| e.text.as_str()), &file.folder)?;
+    let lengths = inputs.iter().map(crate::inputs::Input::len).collect();
     let learner = WholeModel { model: predictor.model(), encoder: predictor.encoder() };
     measure(&learner, &ExampleSet { inputs, lengths, labels }, batch_size, progress)
 }

@@ -27,8 +27,8 @@ use super::{
 use crate::{
     backbones::Backbone,
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
+    inputs::{Input, InputEncoder},
     methods::saved_form,
-    text::{TextEncoder, Tokens},
 };
 
 /// Everything that a person decides about a training run.
@@ -85,7 +85,7 @@ pub struct Facts {
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) source: DataSource,
-    pub(super) set: ExampleSet<Vec<Tokens>>,
+    pub(super) set: ExampleSet<Vec<Input>>,
 }
 
 /// A job whose inputs were read and fit together.
@@ -94,7 +94,7 @@ pub struct PreparedJob {
     pub(super) job: TrainingJob,
     pub(super) base: BaseModel,
     pub(super) backbone: Arc<Backbone>,
-    pub(super) encoder: TextEncoder,
+    pub(super) encoder: InputEncoder,
     pub(super) labels: LabelSet,
     pub(super) head: Head,
     pub(super) members: Vec<(String, AdapterFolder)>,
@@ -112,6 +112,8 @@ pub struct PreparedJob {
 struct RawPart {
     source: DataSource,
     examples: Vec<Example>,
+    /// Where files that the examples name are.
+    folder: PathBuf,
 }
 
 impl RawPart {
@@ -124,13 +126,13 @@ impl RawPart {
             digest: file.digest,
             extra: Map::new(),
         };
-        Self { source, examples }
+        Self { source, examples, folder: file.folder.clone() }
     }
 
-    fn encode(self, labels: &LabelSet, encoder: &TextEncoder) -> Result<Part, TrainingError> {
+    fn encode(self, labels: &LabelSet, encoder: &InputEncoder) -> Result<Part, TrainingError> {
         let ids = labels.ids(&self.source.name, &self.examples)?;
-        let inputs = encoder.encode_all(self.examples.iter().map(|e| e.text.as_str()))?;
-        let lengths = inputs.iter().map(Tokens::len).collect();
+        let inputs = encoder.encode_all(self.examples.iter().map(|e| e.text.as_str()), &self.folder)?;
+        let lengths = inputs.iter().map(Input::len).collect();
         Ok(Part { source: self.source, set: ExampleSet { inputs, lengths, labels: ids } })
     }
 }
@@ -159,11 +161,11 @@ impl TrainingJob {
         let base = folder.model(self.base_id.as_deref())?;
         let members = fusion::open_members(&self.members, &base)?;
         let max_length = self.options.max_length.min(config.longest_input());
-        let encoder = TextEncoder::open(&self.base, config.shape.vocab_size, max_length)?;
+        let encoder = InputEncoder::open(&self.base, &config, max_length)?;
         let training = training.encode(&labels, &encoder)?;
         let validation = validation.encode(&labels, &encoder)?;
         let test = test.map(|test| test.encode(&labels, &encoder)).transpose()?;
-        let truncated = training.set.inputs.iter().filter(|tokens| tokens.truncated).count();
+        let truncated = training.set.inputs.iter().filter(|input| input.is_truncated()).count();
         if truncated > 0 {
             let of = training.set.labels.len();
             notices.push(Notice::Truncated { texts: truncated, of, max_length });

@@ -8,9 +8,9 @@ use candle_core::Tensor;
 use super::TrainingError;
 use crate::{
     backbones::Mode,
+    inputs::{Input, InputEncoder},
     model::StitchedModel,
     params::Parameters,
-    text::{TextEncoder, Tokens},
 };
 
 /// Something with parameters that scores examples.
@@ -51,11 +51,11 @@ pub struct WholeModel<'a> {
     /// The model.
     pub model: &'a StitchedModel,
     /// Builds its batches.
-    pub encoder: &'a TextEncoder,
+    pub encoder: &'a InputEncoder,
 }
 
 impl Learner for WholeModel<'_> {
-    type Inputs = Vec<Tokens>;
+    type Inputs = Vec<Input>;
 
     fn parameters(&self) -> &Parameters {
         self.model.parameters()
@@ -69,8 +69,8 @@ impl Learner for WholeModel<'_> {
         Ok(self.model.regularisation()?)
     }
 
-    fn logits(&self, inputs: &Vec<Tokens>, rows: &[usize], mode: Mode) -> Result<Tensor, TrainingError> {
-        let rows: Vec<&Tokens> = rows.iter().map(|&row| &inputs[row]).collect();
+    fn logits(&self, inputs: &Vec<Input>, rows: &[usize], mode: Mode) -> Result<Tensor, TrainingError> {
+        let rows: Vec<&Input> = rows.iter().map(|&row| &inputs[row]).collect();
         let batch = self.encoder.batch(&rows, self.model.backbone().device())?;
         let output = self.model.forward(&batch, mode)?;
         output.logits().cloned().ok_or(TrainingError::NoHead)

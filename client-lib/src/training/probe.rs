@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     backbones::Mode,
+    inputs::{Input, InputEncoder},
     model::StitchedModel,
     params::Parameters,
-    text::{TextEncoder, Tokens},
 };
 
 /// The head of a model, reading features `[n, h]`.
@@ -43,8 +43,8 @@ impl Learner for HeadOnly<'_> {
 /// What the head reads of every example, computed once.
 pub fn features(
     model: &StitchedModel,
-    encoder: &TextEncoder,
-    set: &ExampleSet<Vec<Tokens>>,
+    encoder: &InputEncoder,
+    set: &ExampleSet<Vec<Input>>,
     batch_size: usize,
     observer: &mut dyn TrainingObserver,
 ) -> Result<ExampleSet<Tensor>, TrainingError> {
@@ -53,7 +53,7 @@ pub fn features(
     let mut rows: Vec<Vec<f32>> = vec![Vec::new(); total];
     let mut done = 0;
     for batch in sorted_batches(&set.lengths, batch_size) {
-        let tokens: Vec<&Tokens> = batch.iter().map(|&row| &set.inputs[row]).collect();
+        let tokens: Vec<&Input> = batch.iter().map(|&row| &set.inputs[row]).collect();
         let pooled = model.pooled(&encoder.batch(&tokens, device)?)?.ok_or(TrainingError::NoHead)?;
         let pooled = pooled.to_vec2::<f32>()?;
         done += batch.len();

@@ -190,9 +190,10 @@ impl PreparedJob {
             }
         }
         let described = || {
+            let inputs = if self.base.architecture.reads_images() { "images" } else { "texts" };
             let what = facts.subtask.as_ref().unwrap_or(&facts.task);
             format!(
-                "Labels texts ({what}) on {}: {}, trained on {} examples of {}.",
+                "Labels {inputs} ({what}) on {}: {}, trained on {} examples of {}.",
                 self.base.id,
                 self.job.method.summary(),
                 self.preparation.training_examples,

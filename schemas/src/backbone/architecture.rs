@@ -229,6 +229,11 @@ impl Architecture {
         matches!(self, Self::Vit | Self::Dinov2)
     }
 
+    /// What stands for an input on a command line.
+    pub const fn example_input(self) -> &'static str {
+        if self.reads_images() { "image.png" } else { "\"some text\"" }
+    }
+
     /// Whether positions are attended to from behind only.
     pub const fn is_decoder(self) -> bool {
         matches!(self, Self::Gpt2 | Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma)

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Column names that mean "the text", most telling first.
-const TEXT_NAMES: [&str; 14] = [
+const TEXT_NAMES: [&str; 19] = [
     "text",
     "sentence",
     "review",
@@ -23,6 +23,11 @@ const TEXT_NAMES: [&str; 14] = [
     "body",
     "description",
     "title",
+    "image",
+    "image_path",
+    "path",
+    "file",
+    "file_name",
 ];
 /// Column names that mean "the label", most telling first.
 const LABEL_NAMES: [&str; 11] =

@@ -40,6 +40,8 @@ pub struct Example {
 pub struct DataFile {
     /// The file's name, without its folder.
     pub name: String,
+    /// Where it lies: relative names of files in it count from here.
+    pub folder: PathBuf,
     /// The file's bytes.
     pub digest: Digest,
     /// At least one.
@@ -165,7 +167,8 @@ impl DataFile {
             };
             return Err(DataError::Empty { file: name, detail });
         }
-        Ok(Self { name, digest: Digest::of(bytes), examples, notices })
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self { name, folder, digest: Digest::of(bytes), examples, notices })
     }
 
     /// Says so when texts of this file also stand in the training data.

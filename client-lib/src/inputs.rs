@@ -1,0 +1,118 @@
+//! What people have, texts or files of images, as the batches that a backbone reads.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+
+use crate::{
+    architectures::TransformerConfig,
+    backbones::Batch,
+    images::{ImageProcessor, ImageProcessorError},
+    text::{TextEncoder, TextError, Tokens},
+};
+
+/// Makes batches for one backbone.
+#[derive(Debug, Clone)]
+pub enum InputEncoder {
+    /// Of texts.
+    Text(Box<TextEncoder>),
+    /// Of files of images.
+    Images(ImageProcessor),
+}
+
+/// One input, ready to stand in a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// An encoded text.
+    Text(Tokens),
+    /// A file that was decoded once: its pixels are made again for every batch.
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Patches and the class token.
+        tokens: usize,
+    },
+}
+
+/// Why an input can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// A text can't be encoded.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// An image can't be read.
+    #[error(transparent)]
+    Image(#[from] ImageProcessorError),
+}
+
+impl Input {
+    /// How many tokens the backbone reads.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(tokens) => tokens.len(),
+            Self::Image { tokens, .. } => *tokens,
+        }
+    }
+
+    /// Whether there is no token.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a text was longer than allowed and its end was cut off.
+    pub fn is_truncated(&self) -> bool {
+        matches!(self, Self::Text(tokens) if tokens.truncated)
+    }
+}
+
+impl InputEncoder {
+    /// Reads what the backbone's folder says of its inputs; texts are cut at `max_length` tokens.
+    pub fn open(folder: &Path, config: &TransformerConfig, max_length: usize) -> Result<Self, InputError> {
+        if config.architecture.reads_images() {
+            return Ok(Self::Images(ImageProcessor::open(folder, config)?));
+        }
+        let encoder = TextEncoder::open(folder, config.shape.vocab_size, max_length)?;
+        Ok(Self::Text(Box::new(encoder)))
+    }
+
+    /// Encodes texts, or checks files of images, on all cores. Relative names of files count from `root`.
+    pub fn encode_all<'t>(
+        &self,
+        texts: impl IntoIterator<Item = &'t str>,
+        root: &Path,
+    ) -> Result<Vec<Input>, InputError> {
+        use rayon::prelude::*;
+        match self {
+            Self::Text(encoder) => Ok(encoder.encode_all(texts)?.into_iter().map(Input::Text).collect()),
+            Self::Images(processor) => {
+                let texts: Vec<&str> = texts.into_iter().collect();
+                let image = |name: &str| {
+                    let path = root.join(name);
+                    let tokens = processor.tokens(&path)?;
+                    Ok(Input::Image { path, tokens })
+                };
+                texts.into_par_iter().map(image).collect()
+            }
+        }
+    }
+
+    /// Puts `rows` into one batch.
+    pub fn batch(&self, rows: &[&Input], device: &Device) -> Result<Batch, InputError> {
+        match self {
+            Self::Text(encoder) => {
+                let tokens = rows.iter().filter_map(|row| match row {
+                    Input::Text(tokens) => Some(tokens),
+                    Input::Image { .. } => None,
+                });
+                Ok(encoder.batch(&tokens.collect::<Vec<_>>(), device)?)
+            }
+            Self::Images(processor) => {
+                let paths = rows.iter().filter_map(|row| match row {
+                    Input::Image { path, .. } => Some(path),
+                    Input::Text(_) => None,
+                });
+                Ok(processor.batch(&paths.collect::<Vec<_>>(), device)?)
+            }
+        }
+    }
+}
