@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use hub_client::{
-    checkpoint::{AdapterFolder, CheckpointError},
+    checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
+    generation::Generator,
     predict::{Assembly, Predictor},
 };
-use hub_schemas::{Digest, Reference, method::CompositionMember};
+use hub_schemas::{Digest, Reference, head::Head, layout::HeadTask, method::CompositionMember};
 
 use crate::{
     args::{forward::NamedFolder, stitch::StitchArgs},
@@ -15,6 +16,17 @@ use crate::{
     failure::UserError,
     locate::FoundAdapter,
 };
+
+/// What stands for no adapter, as in compositions.
+const NO_ADAPTER: &str = "None";
+
+/// A model with what to call it in messages.
+pub(crate) enum Opened {
+    /// It labels.
+    Labels(String, Box<Predictor>),
+    /// It writes.
+    Answers(String, Box<Generator>),
+}
 
 impl Context {
     /// The adapter that `text` names, with its members when it is a composition, in its backbone.
@@ -34,6 +46,35 @@ impl Context {
             Assembly { folder: &folder, members: &members, skip_layers: args.skip_layers.0.clone() };
         let predictor = Predictor::assemble(&found.folder, &assembly, &DEVICE)?;
         Ok((adapter, predictor))
+    }
+
+    /// The model that an adapter makes of a backbone: one that labels, or one that writes. `None`
+    /// stands for no adapter.
+    pub(crate) fn open_model(
+        &self,
+        text: &str,
+        base: Option<&Path>,
+        force: bool,
+        args: &StitchArgs,
+    ) -> anyhow::Result<Opened> {
+        if text == NO_ADAPTER {
+            let found = self.find_base(None, base, force)?;
+            let generator = Generator::assemble(&found.folder, None, &DEVICE)?;
+            return Ok(Opened::Answers(NO_ADAPTER.to_owned(), Box::new(generator)));
+        }
+        let adapter = self.find_adapter(text, base)?;
+        let wanted = adapter.manifest.as_ref().map(|manifest| &manifest.base);
+        let found = self.find_base(wanted, base, force)?;
+        let folder = AdapterFolder::open(&adapter.folder)?;
+        let members = self.find_members(&folder, &args.members)?;
+        let assembly =
+            Assembly { folder: &folder, members: &members, skip_layers: args.skip_layers.0.clone() };
+        if writes(&folder, &found.folder)? {
+            let generator = Generator::assemble(&found.folder, Some(&assembly), &DEVICE)?;
+            return Ok(Opened::Answers(adapter.title, Box::new(generator)));
+        }
+        let predictor = Predictor::assemble(&found.folder, &assembly, &DEVICE)?;
+        Ok(Opened::Labels(adapter.title, Box::new(predictor)))
     }
 
     /// The folders of the members of `composition`, each with the weights that it was made
@@ -105,6 +146,15 @@ struct Given {
     name: Option<String>,
     path: PathBuf,
     digest: Digest,
+}
+
+/// Whether an adapter has a language model's head, or the backbone's is left to it.
+fn writes(adapter: &AdapterFolder, base: &Path) -> Result<bool, CheckpointError> {
+    if let Some(head) = &adapter.head {
+        return Ok(matches!(head, Head::CausalLm(_)));
+    }
+    let base = BaseFolder::open(base)?;
+    Ok(base.model_class().is_some_and(|class| class.task() == HeadTask::CausalLm))
 }
 
 /// The given adapter with the member's name or, without a name, with its content.

@@ -12,6 +12,8 @@ pub mod backbones;
 #[cfg(feature = "stitch")]
 pub mod composition;
 #[cfg(feature = "stitch")]
+pub mod generation;
+#[cfg(feature = "stitch")]
 pub mod heads;
 pub mod heatmap;
 #[cfg(feature = "stitch")]

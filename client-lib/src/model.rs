@@ -3,6 +3,7 @@
 mod checks;
 mod explain;
 mod fuse;
+mod generate;
 mod imported;
 mod members;
 mod regulariser;

@@ -19,6 +19,9 @@ pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Names of the padding token in the vocabularies of common backbones.
 const PAD_TOKENS: [&str; 3] = ["[PAD]", "<pad>", "<|endoftext|>"];
 
+/// Tokens that a growing text is decoded from.
+const KEPT_TOKENS: usize = 32;
+
 /// A text that can't be turned into tokens.
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
@@ -168,6 +171,26 @@ impl TextEncoder {
         texts.into_par_iter().map(|text| self.encode(text)).collect()
     }
 
+    /// The tokens of a text that a model continues, none cut off; with the tokenizer's special tokens where
+    /// the text does not have them.
+    pub fn encode_prompt(&self, text: &str, special: bool) -> Result<Vec<u32>, TextError> {
+        let encoding = self.tokenizer.encode_fast(text, special).map_err(|e| TextError::Encode {
+            text: text.chars().take(60).collect(),
+            reason: e.to_string(),
+        })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of a token.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    /// Turns tokens into text one by one.
+    pub fn decode_stream(&self) -> TextStream<'_> {
+        TextStream { tokenizer: &self.tokenizer, ids: Vec::new(), done: String::new() }
+    }
+
     fn encode_input(&self, input: EncodeInput<'_>, text: &str) -> Result<Tokens, TextError> {
         let encoding = self.tokenizer.encode_fast(input, true).map_err(|e| TextError::Encode {
             text: text.chars().take(60).collect(),
@@ -202,6 +225,42 @@ impl TextEncoder {
             head_inputs: HeadInputs::default(),
             signal: None,
         })
+    }
+}
+
+/// A text that grows by tokens. A character may need several of them: it appears with the last one.
+#[derive(Debug)]
+pub struct TextStream<'a> {
+    tokenizer: &'a Tokenizer,
+    /// What is not yet followed by a safe place to cut.
+    ids: Vec<u32>,
+    /// The part of their text that was given out.
+    done: String,
+}
+
+impl TextStream<'_> {
+    /// What the next token adds to the text; special tokens add nothing.
+    pub fn next(&mut self, token: u32) -> Result<String, TextError> {
+        let tokenizer = self.tokenizer;
+        let decode = |ids: &[u32]| {
+            let decoded = tokenizer.decode(ids, true);
+            decoded.map_err(|e| TextError::Encode { text: format!("{ids:?}"), reason: e.to_string() })
+        };
+        self.ids.push(token);
+        let text = decode(&self.ids)?;
+        // A part of a character, or a text that later tokens still change.
+        let Some(added) = text.strip_prefix(&self.done).filter(|added| !added.ends_with('\u{FFFD}')) else {
+            return Ok(String::new());
+        };
+        let added = added.to_owned();
+        // The last tokens stay: the space in front of a word depends on what is before it.
+        if self.ids.len() > KEPT_TOKENS {
+            self.ids.drain(..self.ids.len() - KEPT_TOKENS / 2);
+            self.done = decode(&self.ids)?;
+        } else {
+            self.done = text;
+        }
+        Ok(added)
     }
 }
 

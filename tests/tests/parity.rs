@@ -5,6 +5,8 @@
 mod checkpoints;
 #[path = "parity/decoders.rs"]
 mod decoders;
+#[path = "parity/generation.rs"]
+mod generation;
 #[path = "parity/golden.rs"]
 mod golden;
 #[path = "parity/gradients.rs"]

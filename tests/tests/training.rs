@@ -10,6 +10,8 @@ mod determinism;
 mod explain;
 #[path = "training/fusion.rs"]
 mod fusion;
+#[path = "training/generation.rs"]
+mod generation;
 #[path = "training/images.rs"]
 mod images;
 #[path = "training/interrupt.rs"]

@@ -6,6 +6,55 @@ use clap::Args;
 
 use super::stitch::StitchArgs;
 
+/// How a language model answers; nothing to do with models that label.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Language models")]
+pub(crate) struct GenerationArgs {
+    /// Tokens of an answer at most
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) max_new_tokens: usize,
+    /// How daring the choice of tokens is; 0 always takes the most probable one
+    #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = not_negative)]
+    pub(crate) temperature: f64,
+    /// Draw from so many of the most probable tokens only
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top_k: Option<u32>,
+    /// Draw from the most probable tokens that are together as probable as this
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = share)]
+    pub(crate) top_p: f64,
+    /// Make tokens less likely that stand there already; 1 changes nothing
+    #[arg(long, value_name = "F", default_value_t = 1.0, value_parser = positive)]
+    pub(crate) repetition_penalty: f64,
+    /// End the answer in front of this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// What draws follow from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// What the model is told in front of the conversation
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
+    pub(crate) system: Option<String>,
+    /// Continue the text as it is, without the base model's chat template
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+fn number(text: &str, is_good: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|&n: &f64| n.is_finite() && is_good(n)).ok_or_else(|| expected.to_owned())
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    number(text, |n| n >= 0.0, "it must be 0 or a positive number")
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, |n| n > 0.0, "it must be a positive number")
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text, |n| (0.0..=1.0).contains(&n), "it must lie between 0 and 1")
+}
+
 /// Arguments of `hub run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -14,9 +63,14 @@ With `--format json` the scores of all labels are printed too.
 
   hub run sentiment \"a film to remember\"
   hub run ./my-adapter --base ./all-MiniLM-L6-v2 < lines.txt
-  hub run fashion shirt.png")]
+  hub run fashion shirt.png
+
+A language model answers instead, as it writes; `None` in place of an adapter is the plain backbone:
+
+  hub run None --base SmolLM2-135M-Instruct.gguf \"What is a backbone?\"
+  hub run ./my-style --base ./smollm2 --temperature 0.7 --top-p 0.9 \"Write a headline.\"")]
 pub(crate) struct RunArgs {
-    /// Which adapter: a reference, or a folder on this machine
+    /// Which adapter: a reference, or a folder on this machine; `None` for the plain language model
     #[arg(value_name = "REF|DIR")]
     pub(crate) adapter: String,
     /// Texts to label, or PNG and JPEG files where the backbone reads images; without any, every line of
@@ -29,6 +83,9 @@ pub(crate) struct RunArgs {
     /// How it is stitched in
     #[command(flatten)]
     pub(crate) stitch: StitchArgs,
+    /// How language models answer
+    #[command(flatten)]
+    pub(crate) generation: GenerationArgs,
     /// Use a backbone with other weights than the adapter was trained on
     #[arg(long)]
     pub(crate) force: bool,

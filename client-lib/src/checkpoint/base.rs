@@ -75,6 +75,11 @@ impl BaseFolder {
         &self.path
     }
 
+    /// What `config.json` says, or would say.
+    pub fn json(&self) -> &Map<String, Value> {
+        &self.json
+    }
+
     /// What the generic transformer needs to know besides the weights.
     pub fn config(&self) -> &TransformerConfig {
         &self.config

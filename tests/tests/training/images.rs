@@ -1,6 +1,6 @@
 //! Images instead of texts, with the real program.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use image::{Rgb, RgbImage};
 
@@ -25,7 +25,7 @@ fn world() -> World {
         let picture = RgbImage::from_fn(20, 17, |x, y| Rgb([value(x, y), value(y, x), value(x + 3, y)]));
         let name = format!("in/{number}.png");
         picture.save(world.path(&format!("pictures/{name}"))).expect("saved");
-        rows += &format!("{name},{}\n", if bright { "bright" } else { "dark" });
+        writeln!(rows, "{name},{}", if bright { "bright" } else { "dark" }).expect("written");
     }
     std::fs::write(world.path("pictures/all.csv"), rows).expect("written");
     world

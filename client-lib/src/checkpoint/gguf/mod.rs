@@ -57,6 +57,12 @@ pub fn gguf_tokenizer(path: &Path) -> Result<Vec<u8>, GgufError> {
     serde_json::to_vec(&json).map_err(|e| GgufError::Malformed(e.to_string()))
 }
 
+/// The chat template that a GGUF file brings.
+pub fn gguf_chat_template(path: &Path) -> Result<Option<String>, GgufError> {
+    let metadata = read_header(path)?.metadata;
+    Ok(metadata.get("tokenizer.chat_template").and_then(metadata::Meta::text).map(ToOwned::to_owned))
+}
+
 /// The table of contents under the names of `transformers`.
 pub(super) struct Opened {
     pub(super) header: TensorHeader,

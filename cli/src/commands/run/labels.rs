@@ -1,4 +1,4 @@
-//! `hub run`: labels for texts.
+//! Labels for texts, or for images.
 
 use std::{
     fmt::Write as _,
@@ -20,23 +20,26 @@ use crate::{
 /// like length, few enough that answers flow.
 const CHUNK: usize = 256;
 
-/// Runs `hub run`.
-pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
-    let (adapter, predictor) =
-        context.open_predictor(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
+/// Labels every text, or every line of standard input.
+pub(super) fn run(
+    context: &Context,
+    args: &RunArgs,
+    title: &str,
+    predictor: &Predictor,
+) -> anyhow::Result<Exit> {
     let mut answers = Answers { context, json: Vec::new() };
     if args.texts.is_empty() {
         if std::io::stdin().is_terminal() {
             context.printer.status("reading texts from standard input, one a line; Ctrl-D ends");
         }
-        label_lines(&predictor, &mut answers)?;
+        label_lines(predictor, &mut answers)?;
     } else {
         let with_text = args.texts.len() > 1;
         answers.add(&args.texts, predictor.predict(&args.texts)?, with_text)?;
     }
     if context.printer.is_json() {
         context.printer.json(&json!({
-            "adapter": adapter.title,
+            "adapter": title,
             "labels": predictor.labels(),
             "predictions": answers.json,
         }))?;

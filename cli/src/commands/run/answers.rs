@@ -1,0 +1,107 @@
+//! Answers of a language model, shown as they are written.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use anyhow::Context as _;
+use hub_client::generation::{Generated, GenerationOptions, Generator, Message, Sampling};
+use serde_json::{Value, json};
+
+use crate::{
+    args::run::{GenerationArgs, RunArgs},
+    context::Context,
+    failure::{Exit, UserError},
+};
+
+/// Answers every text, or every line of standard input.
+pub(super) fn run(
+    context: &Context,
+    args: &RunArgs,
+    title: &str,
+    generator: &Generator,
+) -> anyhow::Result<Exit> {
+    let mut all: Vec<Value> = Vec::new();
+    let mut answer = |prompt: &str| -> anyhow::Result<()> {
+        let generated = answer(context, &args.generation, generator, prompt)?;
+        if context.printer.is_json() {
+            all.push(json!({
+                "prompt": prompt,
+                "text": generated.text,
+                "tokens": generated.tokens,
+                "prompt_tokens": generated.prompt_tokens,
+                "finish_reason": generated.finish_reason,
+            }));
+        }
+        Ok(())
+    };
+    if args.texts.is_empty() {
+        if std::io::stdin().is_terminal() {
+            context.printer.status("reading prompts from standard input, one a line; Ctrl-D ends");
+        }
+        for (number, line) in (1_u64..).zip(std::io::stdin().lock().lines()) {
+            let line = line.map_err(|e| match e.kind() {
+                std::io::ErrorKind::InvalidData => anyhow::Error::from(UserError::new(format!(
+                    "standard input, line {number}: not valid UTF-8"
+                ))),
+                _ => anyhow::Error::from(e),
+            });
+            answer(&line.context("can't read the prompts")?)?;
+        }
+    } else {
+        args.texts.iter().try_for_each(|text| answer(text))?;
+    }
+    if context.printer.is_json() {
+        context.printer.json(&json!({ "adapter": title, "answers": all }))?;
+    }
+    Ok(Exit::Success)
+}
+
+fn answer(
+    context: &Context,
+    args: &GenerationArgs,
+    generator: &Generator,
+    prompt: &str,
+) -> anyhow::Result<Generated> {
+    let is_rendered = !args.raw && generator.has_template();
+    let tokens = if is_rendered {
+        let message =
+            |role: &str, content: &str| Message { role: role.to_owned(), content: content.to_owned() };
+        let mut messages: Vec<Message> = args.system.iter().map(|text| message("system", text)).collect();
+        messages.push(message("user", prompt));
+        generator.encode(&generator.conversation(&messages)?, true)?
+    } else {
+        if args.system.is_some() {
+            return Err(UserError::new(
+                "this base model has no chat template, so that nothing says where `--system` stands",
+            )
+            .hint("write it into the prompt")
+            .into());
+        }
+        generator.encode(prompt, false)?
+    };
+    let options = GenerationOptions {
+        sampling: Sampling {
+            temperature: args.temperature,
+            top_k: args.top_k.map(|k| k as usize),
+            top_p: args.top_p,
+            repetition_penalty: args.repetition_penalty,
+            seed: args.seed,
+        },
+        max_new_tokens: args.max_new_tokens,
+        stops: args.stop.clone(),
+    };
+    let is_json = context.printer.is_json();
+    let mut failed = None;
+    let mut show = |text: &str| {
+        if !is_json && let Err(error) = context.printer.raw(text.as_bytes()) {
+            failed.get_or_insert(error);
+        }
+    };
+    let generated = generator.generate(&tokens, &options, &mut show)?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    if !is_json {
+        context.printer.raw(b"\n")?;
+    }
+    Ok(generated)
+}

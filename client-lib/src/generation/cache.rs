@@ -1,0 +1,103 @@
+//! The keys and values of the tokens that a decoder has read: what comes later attends to them
+//! without computing them again (Shazeer, "Fast Transformer Decoding", 2019, section 2.4).
+//!
+//! The backbone knows nothing of it: the cache stands between backbone and adapters as hooks of
+//! their own, so that every method that looks at one token at a time works with it as it is.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use candle_core::{Result, Tensor};
+
+use crate::backbones::{
+    AttentionInput, Context, EmbeddingInput, Hooks, KeysValues, LinearInput, SubLayerInput,
+};
+
+/// Keys and values by layer, each `[1, s, g·d]`, positions turned in.
+#[derive(Debug, Default)]
+pub struct Cache {
+    layers: RefCell<BTreeMap<usize, (Tensor, Tensor)>>,
+}
+
+impl Cache {
+    /// How many tokens were read, learned ones in front included.
+    pub fn tokens(&self) -> usize {
+        let layers = self.layers.borrow();
+        layers.values().next().map_or(0, |(keys, _)| keys.dims().get(1).copied().unwrap_or(0))
+    }
+}
+
+/// The hooks of an adapter, behind what a cache holds.
+pub(crate) struct Cached<'a> {
+    inner: &'a dyn Hooks,
+    cache: &'a Cache,
+    past: usize,
+}
+
+impl<'a> Cached<'a> {
+    pub(crate) fn new(inner: &'a dyn Hooks, cache: &'a Cache) -> Self {
+        Self { inner, cache, past: cache.tokens() }
+    }
+
+    /// Learned tokens stand in front of the first tokens only.
+    fn without_learned(&self, x: Tensor, tokens: usize) -> Result<Tensor> {
+        let added = x.dim(1)?.saturating_sub(tokens);
+        if self.past == 0 || added == 0 { Ok(x) } else { x.narrow(1, added, tokens)?.contiguous() }
+    }
+}
+
+impl Hooks for Cached<'_> {
+    fn tensor(&self, name: &str) -> Option<&Tensor> {
+        self.inner.tensor(name)
+    }
+
+    fn embedding(&self, at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {
+        self.inner.embedding(at, rows)
+    }
+
+    fn words(&self, words: Tensor, context: &Context) -> Result<Tensor> {
+        let tokens = words.dim(1)?;
+        self.without_learned(self.inner.words(words, context)?, tokens)
+    }
+
+    fn embeddings(&self, x: Tensor, context: &Context) -> Result<Tensor> {
+        let tokens = x.dim(1)?;
+        self.without_learned(self.inner.embeddings(x, context)?, tokens)
+    }
+
+    fn free_queries(&self, prompt_tokens: usize) -> usize {
+        self.inner.free_queries(prompt_tokens)
+    }
+
+    fn drops_token_types(&self) -> bool {
+        self.inner.drops_token_types()
+    }
+
+    fn position_offset(&self) -> usize {
+        self.inner.position_offset() + self.past
+    }
+
+    fn linear(&self, at: &LinearInput<'_>) -> Result<Tensor> {
+        self.inner.linear(at)
+    }
+
+    fn keys_values(&self, at: &AttentionInput<'_>, own: KeysValues) -> Result<KeysValues> {
+        let mut layers = self.cache.layers.borrow_mut();
+        let (keys, values) = match layers.get(&at.layer) {
+            Some((keys, values)) => {
+                (Tensor::cat(&[keys, &own.keys], 1)?, Tensor::cat(&[values, &own.values], 1)?)
+            }
+            None => (own.keys, own.values),
+        };
+        layers.insert(at.layer, (keys.clone(), values.clone()));
+        let mask = own.mask.prepend(0, 0.0, self.past);
+        self.inner.keys_values(at, KeysValues { keys, values, mask, prompts: own.prompts })
+    }
+
+    fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
+        self.inner.sublayer(at, z)
+    }
+
+    fn block(&self, layer: usize, x: Tensor, context: &Context) -> Result<Tensor> {
+        self.inner.block(layer, x, context)
+    }
+}

@@ -1,0 +1,133 @@
+//! Which token comes next.
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+/// How a token is chosen from scores. In the order in which `transformers` applies them: repetition
+/// penalty, temperature, the most probable `top_k`, the smallest set of probability `top_p`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sampling {
+    /// Scores are divided by it; 0 takes the best token.
+    pub temperature: f64,
+    /// How many of the most probable tokens are drawn from; all of them when absent.
+    pub top_k: Option<usize>,
+    /// Probability of the set of tokens that are drawn from, 0 to 1.
+    pub top_p: f64,
+    /// What tokens that stand there already are made less likely by; 1 changes nothing.
+    pub repetition_penalty: f64,
+    /// What the draws follow from.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { temperature: 0.0, top_k: None, top_p: 1.0, repetition_penalty: 1.0, seed: 0 }
+    }
+}
+
+impl Sampling {
+    /// The draws of one text.
+    pub fn generator(&self) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(self.seed)
+    }
+
+    /// The next token from its scores; `seen` are the tokens before it.
+    pub fn choose(&self, scores: &[f32], seen: &[u32], generator: &mut ChaCha8Rng) -> u32 {
+        let mut scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
+        penalise(&mut scores, seen, self.repetition_penalty);
+        let mut ranked: Vec<usize> = (0..scores.len()).collect();
+        // The first of equals stays in front.
+        ranked.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+        if self.temperature <= 0.0 {
+            return ranked.first().copied().unwrap_or(0) as u32;
+        }
+        ranked.truncate(self.top_k.unwrap_or(usize::MAX).max(1));
+        let ranked_scores: Vec<f64> = ranked.iter().map(|&token| scores[token] / self.temperature).collect();
+        let probabilities = softmax(&ranked_scores);
+        let kept = smallest_set(&probabilities, self.top_p);
+        let total: f64 = probabilities[..kept].iter().sum();
+        let mut rest = generator.random::<f64>() * total;
+        for (&token, probability) in ranked.iter().zip(&probabilities[..kept]) {
+            rest -= probability;
+            if rest < 0.0 {
+                return token as u32;
+            }
+        }
+        ranked[kept - 1] as u32
+    }
+}
+
+/// Divides positive scores of tokens that were seen by `penalty`, and multiplies negative ones
+/// (Keskar et al., "CTRL", 2019, section 4.1).
+fn penalise(scores: &mut [f64], seen: &[u32], penalty: f64) {
+    let tokens: std::collections::BTreeSet<u32> = seen.iter().copied().collect();
+    for token in tokens {
+        if let Some(score) = scores.get_mut(token as usize) {
+            *score = if *score > 0.0 { *score / penalty } else { *score * penalty };
+        }
+    }
+}
+
+/// `exp z_j / Σ exp z_k`.
+fn softmax(scores: &[f64]) -> Vec<f64> {
+    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = scores.iter().map(|z| (z - max).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|p| p / sum).collect()
+}
+
+/// How many of the most probable tokens, in falling order, are together at least as probable as `p`
+/// (Holtzman et al. 2020); one at least.
+fn smallest_set(probabilities: &[f64], p: f64) -> usize {
+    let mut sum = 0.0;
+    let enough = probabilities.iter().position(|probability| {
+        sum += probability;
+        sum >= p
+    });
+    enough.map_or(probabilities.len(), |last| last + 1).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(sampling: Sampling, scores: &[f32]) -> Vec<u32> {
+        let mut generator = sampling.generator();
+        (0..400).map(|_| sampling.choose(scores, &[], &mut generator)).collect()
+    }
+
+    #[test]
+    fn without_temperature_the_first_of_the_best_is_taken() {
+        assert_eq!(draws(Sampling::default(), &[1.0, 3.0, 3.0])[0], 1);
+    }
+
+    #[test]
+    fn what_was_seen_is_less_likely_whatever_its_sign() {
+        let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::default() };
+        let choose = |scores: &[f32], seen: &[u32]| sampling.choose(scores, seen, &mut sampling.generator());
+        assert_eq!(choose(&[3.0, 2.0], &[0, 0]), 1);
+        assert_eq!(choose(&[-1.0, -1.5], &[0]), 1);
+    }
+
+    #[test]
+    fn draws_follow_the_probabilities_of_what_is_kept() {
+        let scores = [2.0_f32, 1.0, 0.0, -5.0];
+        let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
+        let first = draws(sampling, &scores).iter().filter(|&&token| token == 0).count();
+        // e² / (e² + e + 1 + e⁻⁵) = 0.665
+        assert!((230..300).contains(&first), "{first}");
+        let two = draws(Sampling { top_k: Some(2), ..sampling }, &scores);
+        assert!(two.iter().all(|&token| token < 2) && two.contains(&1));
+        let nucleus = draws(Sampling { top_p: 0.6, ..sampling }, &scores);
+        assert!(nucleus.iter().all(|&token| token == 0));
+        assert_eq!(draws(sampling, &scores), draws(sampling, &scores));
+    }
+
+    #[test]
+    fn the_smallest_set_reaches_its_probability() {
+        assert_eq!(smallest_set(&[0.5, 0.3, 0.2], 0.5), 1);
+        assert_eq!(smallest_set(&[0.5, 0.3, 0.2], 0.51), 2);
+        assert_eq!(smallest_set(&[0.5, 0.3, 0.2], 0.0), 1);
+        assert_eq!(smallest_set(&[0.5, 0.3, 0.2], 1.0), 3);
+    }
+}

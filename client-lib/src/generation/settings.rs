@@ -1,0 +1,91 @@
+//! What a backbone's folder says about generating: the tokens that end a text, and the chat template.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+
+use super::{ChatTemplate, GenerateError};
+use crate::{
+    checkpoint::{BaseFolder, gguf_chat_template},
+    text::TextEncoder,
+};
+
+/// No settings are larger than this, in bytes: tokenizers list every special token.
+const MAX_FILE: u64 = 1 << 26;
+
+/// `eos_token_id` of `generation_config.json`, or else of `config.json`: one number or several.
+pub(super) fn end_tokens(base: &BaseFolder) -> Result<BTreeSet<u32>, GenerateError> {
+    let generation = object(&folder(base).join("generation_config.json"))?;
+    let found = generation.as_ref().and_then(|json| json.get("eos_token_id")).filter(|v| !v.is_null());
+    let number = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    Ok(match found.or_else(|| base.json().get("eos_token_id")) {
+        Some(Value::Array(ids)) => ids.iter().filter_map(number).collect(),
+        Some(id) => number(id).into_iter().collect(),
+        None => BTreeSet::new(),
+    })
+}
+
+/// `chat_template.jinja`, or else `chat_template` of `tokenizer_config.json`, or else a GGUF file's own.
+pub(super) fn chat_template(
+    base: &BaseFolder,
+    encoder: &TextEncoder,
+) -> Result<Option<ChatTemplate>, GenerateError> {
+    let jinja = folder(base).join("chat_template.jinja");
+    let settings = object(&folder(base).join("tokenizer_config.json"))?;
+    let text = match bytes(&jinja)? {
+        Some(text) => Some(String::from_utf8_lossy(&text).into_owned()),
+        None => match settings.as_ref().and_then(|json| json.get("chat_template")).and_then(named_default) {
+            Some(text) => Some(text),
+            None if base.is_quantised() => {
+                gguf_chat_template(base.path()).map_err(|e| wrong(base.path(), e.to_string()))?
+            }
+            None => None,
+        },
+    };
+    let Some(text) = text else { return Ok(None) };
+    let token = |key: &str| {
+        let id = base.json().get(key).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+        id.and_then(|id| encoder.token(id)).unwrap_or_default()
+    };
+    Ok(Some(ChatTemplate::new(text, token("bos_token_id"), token("eos_token_id"))?))
+}
+
+/// One template, or that of several which is called `default`.
+fn named_default(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(all) => {
+            let is_default = |one: &&Value| one.get("name").and_then(Value::as_str) == Some("default");
+            all.iter().find(is_default)?.get("template")?.as_str().map(ToOwned::to_owned)
+        }
+        _ => None,
+    }
+}
+
+/// The folder, or that of a GGUF file.
+fn folder(base: &BaseFolder) -> PathBuf {
+    let path = base.path();
+    if path.is_file() { path.parent().unwrap_or(Path::new("")).to_owned() } else { path.to_owned() }
+}
+
+fn wrong(path: &Path, reason: String) -> GenerateError {
+    GenerateError::Settings { path: path.to_owned(), reason }
+}
+
+/// A file's content; `None` where there is none.
+fn bytes(path: &Path) -> Result<Option<Vec<u8>>, GenerateError> {
+    match std::fs::metadata(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(wrong(path, e.to_string())),
+        Ok(found) if found.len() > MAX_FILE => Err(wrong(path, format!("it has {} bytes", found.len()))),
+        Ok(_) => std::fs::read(path).map(Some).map_err(|e| wrong(path, e.to_string())),
+    }
+}
+
+fn object(path: &Path) -> Result<Option<Map<String, Value>>, GenerateError> {
+    let parse = |bytes: Vec<u8>| serde_json::from_slice(&bytes).map_err(|e| wrong(path, e.to_string()));
+    bytes(path)?.map(parse).transpose()
+}
