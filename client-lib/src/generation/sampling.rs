@@ -35,12 +35,13 @@ impl Sampling {
     pub fn choose(&self, scores: &[f32], seen: &[u32], generator: &mut ChaCha8Rng) -> u32 {
         let mut scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
         penalise(&mut scores, seen, self.repetition_penalty);
-        let mut ranked: Vec<usize> = (0..scores.len()).collect();
         // The first of equals stays in front.
-        ranked.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+        let better = |&a: &usize, &b: &usize| scores[b].total_cmp(&scores[a]).then(a.cmp(&b));
         if self.temperature <= 0.0 {
-            return ranked.first().copied().unwrap_or(0) as u32;
+            return (0..scores.len()).min_by(better).unwrap_or(0) as u32;
         }
+        let mut ranked: Vec<usize> = (0..scores.len()).collect();
+        ranked.sort_unstable_by(better);
         ranked.truncate(self.top_k.unwrap_or(usize::MAX).max(1));
         let ranked_scores: Vec<f64> = ranked.iter().map(|&token| scores[token] / self.temperature).collect();
         let probabilities = softmax(&ranked_scores);
