@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     db::{Db, OpenError},
     domain::publish::Limits,
-    service::{PullCounter, sweep},
+    service::{PullCounter, identity, sweep},
     storage::Storage,
     telemetry::Telemetry,
 };
@@ -17,6 +17,7 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
+    pub(crate) redirect_from: Option<u64>,
     pub(crate) telemetry: Telemetry,
     pub(crate) pulls: Arc<PullCounter>,
 }
@@ -35,6 +36,20 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Database(#[from] OpenError),
+    /// Whether the storage is this registry's can't be said.
+    #[error("can't compare database and storage: {0}")]
+    Identity(String),
+    /// The storage is another registry's.
+    #[error(
+        "the storage belongs to the registry `{found}`, the database to `{ours}`; use the storage of this \
+         database, or an empty one"
+    )]
+    OtherRegistry {
+        /// The database's identifier.
+        ours: String,
+        /// The storage's.
+        found: String,
+    },
     /// The leftovers of an earlier run can't be removed.
     #[error("can't sweep leftovers of earlier uploads: {0}")]
     Sweep(String),
@@ -49,7 +64,7 @@ impl App {
             reason: reason.to_string(),
         };
         std::fs::create_dir_all(&config.data).map_err(|e| refuse(&e))?;
-        let storage = Storage::local(&config.data.join("files")).map_err(|e| refuse(&e))?;
+        let storage = Storage::open(&config.storage, &config.data.join("files")).map_err(|e| refuse(&e))?;
         let db = open_database(config).await?;
         match config.database_url {
             None => db.migrate().await?,
@@ -59,6 +74,7 @@ impl App {
             db,
             storage,
             limits: config.limits,
+            redirect_from: config.redirect_from,
             telemetry: Telemetry::new(),
             pulls: Arc::new(PullCounter::default()),
         })
@@ -72,6 +88,11 @@ impl App {
         db.migrate().await?;
         db.close().await;
         Ok(())
+    }
+
+    /// Refuses a storage that belongs to another registry.
+    pub async fn check_identity(&self) -> Result<(), StartError> {
+        identity::check(self).await
     }
 
     /// Removes what uploads of earlier runs left behind. Only before requests are served.

@@ -121,6 +121,10 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Full(_) => Self::storage_full(error),
+            StorageError::Unavailable(_) => {
+                Self::with_cause(ProblemCode::Unavailable, "the registry's storage does not answer", error)
+                    .hint("nothing was lost: try again in a moment")
+            }
             _ => Self::internal(error),
         }
     }

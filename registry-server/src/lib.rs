@@ -15,9 +15,13 @@ mod serve;
 mod service;
 mod storage;
 mod telemetry;
+#[cfg(test)]
+#[path = "../../tests/src/services/mod.rs"]
+mod test_services;
 
 pub use app::{App, StartError};
 pub use db::OpenError;
 pub use openapi::document as openapi_document;
 pub use router::router;
 pub use serve::{ServeError, Server};
+pub use storage::{Location, LocationError, S3Settings};

@@ -51,6 +51,7 @@ impl Server {
     /// Opens the registry, binds the address, and sweeps leftovers.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
         let app = App::open(config).await?;
+        app.check_identity().await?;
         let refuse = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
         // After the address is taken: a second server on this folder ends before it sweeps.

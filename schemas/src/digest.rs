@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use sha2::{Digest as _, Sha256};
+use sha2::{
+    Digest as _, Sha256,
+    digest::common::hazmat::{SerializableState as _, SerializedState},
+};
 
 use crate::parsed::text_serde;
 
@@ -91,6 +94,18 @@ impl DigestHasher {
         self.len == 0
     }
 
+    /// Where it stands, as text: another process goes on from there with [`resume`](Self::resume).
+    pub fn suspend(&self) -> String {
+        format!("{}:{}", self.len, hex::encode(self.state.serialize()))
+    }
+
+    /// Goes on where [`suspend`](Self::suspend) stopped; `None` when the text is not its.
+    pub fn resume(suspended: &str) -> Option<Self> {
+        let (len, state) = suspended.split_once(':')?;
+        let state = SerializedState::<Sha256>::try_from(hex::decode(state).ok()?.as_slice()).ok()?;
+        Some(Self { len: len.parse().ok()?, state: Sha256::deserialize(&state).ok()? })
+    }
+
     /// The digest of all pieces together.
     pub fn finish(self) -> Digest {
         Digest(self.state.finalize().into())
@@ -120,6 +135,22 @@ mod tests {
         hasher.update(b"adapter ");
         hasher.update(b"hub");
         assert_eq!((hasher.len(), hasher.finish()), (11, Digest::of(b"adapter hub")));
+    }
+
+    #[test]
+    fn another_process_goes_on_where_one_stopped() {
+        for cut in [0, 1, 63, 64, 65, 200] {
+            let bytes = [7; 200];
+            let mut first = DigestHasher::default();
+            first.update(&bytes[..cut]);
+            let mut second = DigestHasher::resume(&first.suspend()).expect("its own text");
+            assert_eq!(second.len(), cut as u64);
+            second.update(&bytes[cut..]);
+            assert_eq!(second.finish(), Digest::of(&bytes));
+        }
+        for text in ["", "1", "1:", "1:zz", "x:00", "1:00"] {
+            assert!(DigestHasher::resume(text).is_none(), "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! the contract and not our own client; a [`SampleAdapter`] is a small adapter with
 //! real safetensors.
 
+mod place;
 mod process;
 mod sample;
 mod visitor;
@@ -20,6 +21,7 @@ use hub_server::{
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
+pub use place::{bucket, migrated};
 pub use process::{HubProcess, server_binary};
 pub use sample::{SampleAdapter, TINY_BERT, safetensors_bytes, tiny_base};
 pub use visitor::{Answer, Visitor};
@@ -46,6 +48,7 @@ impl TestHub {
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let mut config = Config::embedded(folder.path());
         config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        place::choose(&mut config).await;
         change(&mut config);
         Self::open(config, folder).await
     }

@@ -7,3 +7,5 @@ pub mod heads;
 pub mod hub;
 pub mod interop;
 pub mod proxy;
+pub mod services;
+pub mod tap;

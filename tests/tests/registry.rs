@@ -11,6 +11,8 @@ mod crash;
 mod index;
 #[path = "registry/lies.rs"]
 mod lies;
+#[path = "registry/object_storage.rs"]
+mod object_storage;
 #[path = "registry/openapi.rs"]
 mod openapi;
 #[path = "registry/operation.rs"]

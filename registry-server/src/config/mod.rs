@@ -6,6 +6,7 @@
 
 mod limits;
 mod settings;
+mod store;
 
 use std::{
     net::SocketAddr,
@@ -15,8 +16,12 @@ use std::{
 
 pub use limits::LimitSettings;
 pub use settings::{LogFormat, Settings};
+pub use store::StoreSettings;
 
-use crate::domain::publish::Limits;
+use crate::{
+    domain::publish::Limits,
+    storage::{Location, LocationError},
+};
 
 /// Only this machine: a registry is opened to a network on purpose.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -45,6 +50,12 @@ pub enum ConfigError {
         /// What the parser says.
         reason: String,
     },
+    /// The storage URL.
+    #[error(transparent)]
+    Storage(#[from] LocationError),
+    /// One of two settings that only mean something together.
+    #[error("only one of the key id and the secret for S3 is set; set both, or neither for the environment's own")]
+    HalfAKey,
 }
 
 /// Everything the server needs to know before it starts.
@@ -58,6 +69,10 @@ pub struct Config {
     pub data: PathBuf,
     /// Another database than the embedded one.
     pub database_url: Option<String>,
+    /// Where files lie.
+    pub storage: Location,
+    /// Files from this size on are fetched from the store itself, where it can do that.
+    pub redirect_from: Option<u64>,
     /// How long requests in flight may take to finish after a signal to stop.
     pub shutdown_timeout: Duration,
     /// How often counted pulls are written down.
@@ -72,21 +87,29 @@ impl Config {
     /// Puts `given` (flags and variables) on top of the file it names and the defaults.
     pub fn resolve(given: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = file.map(Settings::read).transpose()?.unwrap_or_default();
-        Ok(Self::layered(given.or(file)))
+        Self::layered(given.or(file))
     }
 
     /// The defaults, with everything below `data`.
     pub fn embedded(data: &Path) -> Self {
-        Self::layered(Settings { data: Some(data.to_owned()), ..Settings::default() })
+        let settings = Settings { data: Some(data.to_owned()), ..Settings::default() };
+        Self::at(Location::Files, settings)
     }
 
-    fn layered(settings: Settings) -> Self {
+    fn layered(settings: Settings) -> Result<Self, ConfigError> {
+        let storage = settings.s3.clone().location(settings.storage_url.as_deref())?;
+        Ok(Self::at(storage, settings))
+    }
+
+    fn at(storage: Location, settings: Settings) -> Self {
         let seconds = |given: Option<u64>, default| given.map_or(default, Duration::from_secs);
         Self {
             listen: settings.listen.unwrap_or(DEFAULT_LISTEN),
             port_file: settings.port_file,
             data: settings.data.unwrap_or_else(|| PathBuf::from(DEFAULT_DATA)),
             database_url: settings.database_url,
+            storage,
+            redirect_from: settings.s3.redirect_from(),
             shutdown_timeout: seconds(settings.shutdown_seconds, DEFAULT_SHUTDOWN),
             pull_flush: DEFAULT_FLUSH,
             limits: settings.limits.resolve(),

@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use super::{ConfigError, LimitSettings};
+use super::{ConfigError, LimitSettings, StoreSettings};
 
 /// How the log looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -38,6 +38,12 @@ pub struct Settings {
     /// Database other than the embedded one, as in `postgres://user@host/name`
     #[arg(long, global = true, env = "HUB_SERVER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
+    /// Where files lie other than in the data folder, as in `s3://bucket/prefix`
+    #[arg(long, global = true, env = "HUB_SERVER_STORAGE_URL", value_name = "URL")]
+    pub storage_url: Option<String>,
+    /// How to reach an S3 bucket.
+    #[command(flatten)]
+    pub s3: StoreSettings,
     /// Seconds that requests in flight get to finish when the server stops [default: 25]
     #[arg(long, global = true, env = "HUB_SERVER_SHUTDOWN_SECONDS", value_name = "N")]
     pub shutdown_seconds: Option<u64>,
@@ -65,6 +71,8 @@ impl Settings {
             port_file: self.port_file.or(other.port_file),
             data: self.data.or(other.data),
             database_url: self.database_url.or(other.database_url),
+            storage_url: self.storage_url.or(other.storage_url),
+            s3: self.s3.or(other.s3),
             shutdown_seconds: self.shutdown_seconds.or(other.shutdown_seconds),
             log_format: self.log_format.or(other.log_format),
             limits: self.limits.or(other.limits),

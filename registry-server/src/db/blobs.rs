@@ -6,47 +6,81 @@ use std::collections::BTreeMap;
 use hub_schemas::{digest::Digest, name::AdapterId};
 
 use super::{Db, WriteTx, adapters::VisibleAdapter, clock::now, parse};
+use crate::storage::Key;
 
-/// Notes that the storage has a blob.
-pub(crate) async fn insert(tx: &mut WriteTx, digest: &Digest, size: u64) -> Result<(), sqlx::Error> {
-    let sql = "INSERT INTO blobs (digest, size, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    sqlx::query(sql).bind(digest.to_string()).bind(size as i64).bind(now()).execute(tx.connection()).await?;
-    Ok(())
+/// A finished file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Blob {
+    /// How many bytes it has.
+    pub(crate) size: u64,
+    /// Where they lie.
+    pub(crate) object: Key,
 }
 
-/// The size of a blob that a published version of `adapter` lists.
-pub(crate) async fn size_in(
+impl Blob {
+    fn of(digest: &Digest, size: i64, object: Option<String>) -> Self {
+        Self { size: size as u64, object: object.map_or_else(|| Key::first_blob(digest), Key::from) }
+    }
+}
+
+/// Notes that the storage has a blob; `false` when it had it already, under another key.
+pub(crate) async fn insert(
+    tx: &mut WriteTx,
+    digest: &Digest,
+    size: u64,
+    object: &Key,
+) -> Result<bool, sqlx::Error> {
+    // The update changes nothing but takes the row: whoever removes it as garbage
+    // is either done before, and it is made anew, or sees what refers to it now.
+    let sql = "INSERT INTO blobs (digest, size, created_at, object) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (digest) DO UPDATE SET size = blobs.size RETURNING object";
+    let (kept,): (Option<String>,) = sqlx::query_as(sql)
+        .bind(digest.to_string())
+        .bind(size as i64)
+        .bind(now())
+        .bind(object.to_string())
+        .fetch_one(tx.connection())
+        .await?;
+    Ok(kept.is_some_and(|kept| kept == object.to_string()))
+}
+
+/// A blob that a published version of `adapter` lists.
+pub(crate) async fn find_in(
     db: &Db,
     adapter: &VisibleAdapter,
     digest: &Digest,
-) -> Result<Option<u64>, sqlx::Error> {
-    let sql = "SELECT b.size FROM blobs b WHERE b.digest = $1 AND EXISTS (
+) -> Result<Option<Blob>, sqlx::Error> {
+    let sql = "SELECT b.size, b.object FROM blobs b WHERE b.digest = $1 AND EXISTS (
                    SELECT 1 FROM version_files f JOIN versions v ON v.id = f.version_id
                    WHERE f.digest = b.digest AND v.adapter_id = $2)";
-    let found: Option<(i64,)> =
+    let found: Option<(i64, Option<String>)> =
         sqlx::query_as(sql).bind(digest.to_string()).bind(adapter.key()).fetch_optional(db.read()).await?;
-    Ok(found.map(|(size,)| size as u64))
+    Ok(found.map(|(size, object)| Blob::of(digest, size, object)))
 }
 
 /// What may be published under `adapter` without uploading it again: blobs of its
 /// versions and finished uploads to it. Blobs of other adapters do not count:
 /// whoever lists a digest has shown that they have the bytes.
-pub(crate) async fn available_to(db: &Db, adapter: &AdapterId) -> Result<BTreeMap<Digest, u64>, sqlx::Error> {
-    let sql = "SELECT b.digest, b.size FROM blobs b
+pub(crate) async fn available_to(db: &Db, adapter: &AdapterId) -> Result<BTreeMap<Digest, Blob>, sqlx::Error> {
+    let sql = "SELECT b.digest, b.size, b.object FROM blobs b
                JOIN version_files f ON f.digest = b.digest
                JOIN versions v ON v.id = f.version_id
                JOIN adapters a ON a.id = v.adapter_id
                WHERE a.namespace = $1 AND a.name = $2
                UNION
-               SELECT b.digest, b.size FROM blobs b
+               SELECT b.digest, b.size, b.object FROM blobs b
                JOIN uploads u ON u.digest = b.digest
                WHERE u.namespace = $1 AND u.adapter_name = $2 AND u.completed_at IS NOT NULL";
-    let rows: Vec<(String, i64)> = sqlx::query_as(sql)
+    let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(sql)
         .bind(adapter.namespace.as_str())
         .bind(adapter.name.as_str())
         .fetch_all(db.read())
         .await?;
-    rows.iter().map(|(digest, size)| Ok((parse("blobs.digest", digest)?, *size as u64))).collect()
+    let blob = |(digest, size, object): (String, i64, Option<String>)| {
+        let digest = parse("blobs.digest", &digest)?;
+        Ok((digest, Blob::of(&digest, size, object)))
+    };
+    rows.into_iter().map(blob).collect()
 }
 
 /// Blobs that nothing refers to and that are older than `before`.
@@ -58,11 +92,13 @@ pub(crate) async fn orphans(db: &Db, before: i64) -> Result<Vec<Digest>, sqlx::E
     rows.iter().map(|(digest,)| parse("blobs.digest", digest)).collect()
 }
 
-/// Forgets a blob unless something refers to it by now.
-pub(crate) async fn forget(tx: &mut WriteTx, digest: &Digest) -> Result<bool, sqlx::Error> {
+/// Forgets a blob unless something refers to it by now; where its bytes lie if it was forgotten.
+pub(crate) async fn forget(tx: &mut WriteTx, digest: &Digest) -> Result<Option<Key>, sqlx::Error> {
     let sql = "DELETE FROM blobs WHERE digest = $1
                AND NOT EXISTS (SELECT 1 FROM version_files f WHERE f.digest = $1)
-               AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.digest = $1 AND u.completed_at IS NOT NULL)";
-    let done = sqlx::query(sql).bind(digest.to_string()).execute(tx.connection()).await?;
-    Ok(done.rows_affected() > 0)
+               AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.digest = $1 AND u.completed_at IS NOT NULL)
+               RETURNING object";
+    let gone: Option<(Option<String>,)> =
+        sqlx::query_as(sql).bind(digest.to_string()).fetch_optional(tx.connection()).await?;
+    Ok(gone.map(|(object,)| object.map_or_else(|| Key::first_blob(digest), Key::from)))
 }

@@ -8,6 +8,7 @@ pub(crate) mod adapters;
 pub(crate) mod audit;
 pub(crate) mod blobs;
 pub(crate) mod clock;
+pub(crate) mod identity;
 pub(crate) mod listings;
 pub(crate) mod members;
 pub(crate) mod namespaces;
@@ -34,3 +35,6 @@ where
     text.parse()
         .map_err(|e: T::Err| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(e) })
 }
+
+#[cfg(test)]
+mod released_tests;

@@ -15,7 +15,7 @@ use sqlx::FromRow;
 use super::{Db, WriteTx, adapters::VisibleAdapter, blobs, clock::now, new_id, parse};
 use crate::{
     domain::permissions::{Caller, PublishPermit},
-    storage::Key,
+    storage::{Key, Part},
 };
 
 /// An upload, as its owner sees it.
@@ -33,6 +33,17 @@ pub(crate) struct Upload {
     pub(crate) received: u64,
     /// It is finished: verified and stored as a blob.
     pub(crate) complete: bool,
+    /// What the store calls the object that it puts together, and how far it is hashed.
+    pub(crate) multipart: Option<Begun>,
+}
+
+/// An object that grows in the store itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// What the store calls it.
+    pub(crate) id: String,
+    /// The suspended hash of the acknowledged bytes; empty before the first.
+    pub(crate) hashed: String,
 }
 
 impl Upload {
@@ -57,6 +68,15 @@ struct Row {
     size: i64,
     received: i64,
     completed_at: Option<i64>,
+    multipart: Option<String>,
+    hashed: Option<String>,
+}
+
+/// The columns of [`Row`]; a macro, so that statements stay literals.
+macro_rules! columns {
+    () => {
+        "id, namespace, adapter_name, digest, size, received, completed_at, multipart, hashed"
+    };
 }
 
 impl Row {
@@ -71,6 +91,7 @@ impl Row {
             size: self.size as u64,
             received: self.received as u64,
             complete: self.completed_at.is_some(),
+            multipart: self.multipart.map(|id| Begun { id, hashed: self.hashed.unwrap_or_default() }),
         })
     }
 }
@@ -108,8 +129,11 @@ pub(crate) async fn start(
         .bind(digest.to_string())
         .execute(tx.connection())
         .await?;
-    let sql = "SELECT id, namespace, adapter_name, digest, size, received, completed_at FROM uploads
-               WHERE user_name = $1 AND namespace = $2 AND adapter_name = $3 AND digest = $4";
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM uploads WHERE user_name = $1 AND namespace = $2 AND adapter_name = $3 AND digest = $4"
+    );
     let row: Row = sqlx::query_as(sql)
         .bind(permit.user().as_str())
         .bind(adapter.namespace.as_str())
@@ -126,8 +150,7 @@ pub(crate) async fn find(db: &Db, owner: &Caller, id: &str) -> Result<Option<Upl
 }
 
 async fn find_of(db: &Db, owner: &Namespace, id: &str) -> Result<Option<Upload>, sqlx::Error> {
-    let sql = "SELECT id, namespace, adapter_name, digest, size, received, completed_at FROM uploads
-               WHERE id = $1 AND user_name = $2";
+    let sql = concat!("SELECT ", columns!(), " FROM uploads WHERE id = $1 AND user_name = $2");
     let row: Option<Row> =
         sqlx::query_as(sql).bind(id).bind(owner.as_str()).fetch_optional(db.read()).await?;
     row.map(Row::into_upload).transpose()
@@ -141,7 +164,7 @@ pub(crate) async fn append(
     object: &Key,
 ) -> Result<bool, sqlx::Error> {
     let sql = "UPDATE uploads SET received = $1, updated_at = $2
-               WHERE id = $3 AND received = $4 AND completed_at IS NULL";
+               WHERE id = $3 AND received = $4 AND completed_at IS NULL AND multipart IS NULL";
     let done = sqlx::query(sql)
         .bind(range.end as i64)
         .bind(now())
@@ -152,29 +175,85 @@ pub(crate) async fn append(
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query("INSERT INTO upload_parts (upload_id, start_at, end_at, object) VALUES ($1, $2, $3, $4)")
-        .bind(upload.id.as_str())
-        .bind(range.start as i64)
-        .bind(range.end as i64)
-        .bind(object.to_string())
-        .execute(tx.connection())
-        .await?;
+    insert_part(tx, upload, range.start, range.end, &object.to_string()).await?;
     Ok(true)
 }
 
-/// The acknowledged parts, in order.
+/// Remembers what the store calls the object of an upload without any byte yet;
+/// `false` when another request was faster.
+pub(crate) async fn begin(tx: &mut WriteTx, upload: &Upload, id: &str) -> Result<bool, sqlx::Error> {
+    let sql = "UPDATE uploads SET multipart = $1, updated_at = $2
+               WHERE id = $3 AND received = 0 AND completed_at IS NULL AND multipart IS NULL";
+    let done =
+        sqlx::query(sql).bind(id).bind(now()).bind(upload.id.as_str()).execute(tx.connection()).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Acknowledges parts that the store has by its own names; `false` when another request was faster.
+pub(crate) async fn append_parts(
+    tx: &mut WriteTx,
+    upload: &Upload,
+    begun: &Begun,
+    range: &Range<u64>,
+    parts: &[Part],
+) -> Result<bool, sqlx::Error> {
+    let sql = "UPDATE uploads SET received = $1, hashed = $2, updated_at = $3
+               WHERE id = $4 AND received = $5 AND completed_at IS NULL AND multipart = $6";
+    let done = sqlx::query(sql)
+        .bind(range.end as i64)
+        .bind(begun.hashed.as_str())
+        .bind(now())
+        .bind(upload.id.as_str())
+        .bind(range.start as i64)
+        .bind(begun.id.as_str())
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    // Where one begins is enough to keep them in order; none is shorter than their number.
+    for (start, part) in (range.start..).zip(parts) {
+        insert_part(tx, upload, start, range.end, &part.0).await?;
+    }
+    Ok(true)
+}
+
+async fn insert_part(
+    tx: &mut WriteTx,
+    upload: &Upload,
+    start: u64,
+    end: u64,
+    object: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO upload_parts (upload_id, start_at, end_at, object) VALUES ($1, $2, $3, $4)")
+        .bind(upload.id.as_str())
+        .bind(start as i64)
+        .bind(end as i64)
+        .bind(object)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The objects of the acknowledged parts, in order.
 pub(crate) async fn parts(db: &Db, upload: &Upload) -> Result<Vec<Key>, sqlx::Error> {
+    Ok(part_names(db, upload).await?.into_iter().map(Key::from).collect())
+}
+
+/// What the store calls the acknowledged parts, in order.
+pub(crate) async fn part_names(db: &Db, upload: &Upload) -> Result<Vec<String>, sqlx::Error> {
     let rows: Vec<(String,)> =
         sqlx::query_as("SELECT object FROM upload_parts WHERE upload_id = $1 ORDER BY start_at")
             .bind(upload.id.as_str())
             .fetch_all(db.read())
             .await?;
-    Ok(rows.into_iter().map(|(object,)| Key::from(object)).collect())
+    Ok(rows.into_iter().map(|(object,)| object).collect())
 }
 
-/// Marks an upload whose bytes were verified and stored as finished.
-pub(crate) async fn complete(tx: &mut WriteTx, upload: &Upload) -> Result<(), sqlx::Error> {
-    blobs::insert(tx, &upload.digest, upload.size).await?;
+/// Marks an upload whose bytes were verified and stored as finished; `false` when the
+/// registry had them before, so that `object` is not needed.
+pub(crate) async fn complete(tx: &mut WriteTx, upload: &Upload, object: &Key) -> Result<bool, sqlx::Error> {
+    let kept = blobs::insert(tx, &upload.digest, upload.size, object).await?;
     sqlx::query(
         "UPDATE uploads SET completed_at = $1, updated_at = $1 WHERE id = $2 AND completed_at IS NULL",
     )
@@ -182,7 +261,17 @@ pub(crate) async fn complete(tx: &mut WriteTx, upload: &Upload) -> Result<(), sq
     .bind(upload.id.as_str())
     .execute(tx.connection())
     .await?;
-    delete_parts(tx, &upload.id).await
+    delete_parts(tx, &upload.id).await?;
+    Ok(kept)
+}
+
+/// Lets an upload whose object in the store turned out wrong start again from its first byte.
+pub(crate) async fn reset_object(tx: &mut WriteTx, upload: &Upload, id: &str) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE uploads SET received = 0, multipart = NULL, hashed = NULL, updated_at = $1
+               WHERE id = $2 AND multipart = $3 AND completed_at IS NULL";
+    let done =
+        sqlx::query(sql).bind(now()).bind(upload.id.as_str()).bind(id).execute(tx.connection()).await?;
+    if done.rows_affected() > 0 { delete_parts(tx, &upload.id).await } else { Ok(()) }
 }
 
 /// Lets an upload whose `parts` turned out wrong start again from its first byte.
@@ -216,12 +305,10 @@ async fn delete_parts(tx: &mut WriteTx, upload: &str) -> Result<(), sqlx::Error>
 }
 
 /// Uploads that nobody touched since `before`.
-pub(crate) async fn stale(db: &Db, before: i64) -> Result<Vec<String>, sqlx::Error> {
-    let rows: Vec<(String,)> = sqlx::query_as("SELECT id FROM uploads WHERE updated_at < $1")
-        .bind(before)
-        .fetch_all(db.read())
-        .await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
+pub(crate) async fn stale(db: &Db, before: i64) -> Result<Vec<Upload>, sqlx::Error> {
+    let sql = concat!("SELECT ", columns!(), " FROM uploads WHERE updated_at < $1");
+    let rows: Vec<Row> = sqlx::query_as(sql).bind(before).fetch_all(db.read()).await?;
+    rows.into_iter().map(Row::into_upload).collect()
 }
 
 /// Forgets the finished uploads to `adapter` whose blobs its versions list by now.

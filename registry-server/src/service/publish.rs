@@ -50,8 +50,9 @@ pub(crate) async fn run(
     }
     publish::check_limits(manifest, &app.limits)?;
     check_dependencies(app, viewer, manifest).await?;
-    publish::check_present(manifest, &blobs::available_to(&app.db, &manifest.name).await?)?;
-    inspect::files(&app.storage, manifest).await?;
+    let present = blobs::available_to(&app.db, &manifest.name).await?;
+    publish::check_present(manifest, &present.iter().map(|(digest, blob)| (*digest, blob.size)).collect())?;
+    inspect::files(&app.storage, manifest, &present).await?;
 
     let mut tx = app.db.write().await?;
     let adapter = adapters::ensure(&mut tx, permit, &manifest.name, visibility.unwrap_or_default()).await?;

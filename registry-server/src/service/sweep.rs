@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 
 use crate::{
     db::{Db, blobs, clock, uploads},
-    storage::{Key, Storage, StorageError},
+    service::upload,
+    storage::{Storage, StorageError},
 };
 
 /// Whoever did not continue for a day is not going to.
@@ -27,19 +28,19 @@ pub(crate) enum SweepError {
 pub(crate) async fn run(db: &Db, storage: &Storage) -> Result<(), SweepError> {
     let before = clock::micros(OffsetDateTime::now_utc() - KEEP);
     let stale = uploads::stale(db, before).await?;
-    for id in &stale {
+    for upload in &stale {
         let mut tx = db.write().await?;
-        uploads::delete(&mut tx, id).await?;
+        uploads::delete(&mut tx, &upload.id).await?;
         tx.commit().await?;
-        storage.delete_all(&Key::upload(id)).await?;
+        upload::discard(storage, upload).await?;
     }
     let mut forgotten = 0;
     for digest in blobs::orphans(db, before).await? {
         let mut tx = db.write().await?;
         let gone = blobs::forget(&mut tx, &digest).await?;
         tx.commit().await?;
-        if gone {
-            storage.delete(&Key::blob(&digest)).await?;
+        if let Some(object) = gone {
+            storage.delete(&object).await?;
             forgotten += 1;
         }
     }

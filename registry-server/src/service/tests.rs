@@ -92,7 +92,7 @@ async fn what_nobody_continued_for_a_day_is_swept_and_the_rest_stays() {
     let finished = received(&scene, Digest::of(b"finished"), b"finished").await;
     upload::settle(&scene.app, &scene.ada, finished.clone()).await.expect("settles");
     let unfinished = received(&scene, Digest::of(b"unfinished"), b"unfinished").await;
-    let blob = Key::blob(&finished.digest);
+    let blob = Key::blob(&finished.digest, &finished.id);
 
     sweep::run(&scene.app.db, &scene.app.storage).await.expect("sweeps");
     assert!(find(&scene, &unfinished.id).await.is_some() && find(&scene, &finished.id).await.is_some());

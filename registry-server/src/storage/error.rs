@@ -11,6 +11,12 @@ pub(crate) enum StorageError {
     /// There is no such object.
     #[error("the storage lacks an object: {0}")]
     NotFound(#[source] Box<dyn Error + Send + Sync>),
+    /// It can't be reached, or does not answer as it should.
+    #[error("the storage does not answer: {0}")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// The parts of an object are not the ones that were acknowledged.
+    #[error("the storage has other parts than those that were acknowledged: {0}")]
+    OtherParts(#[source] Box<dyn Error + Send + Sync>),
     /// Anything else.
     #[error("the storage failed: {0}")]
     Other(#[source] Box<dyn Error + Send + Sync>),
@@ -36,7 +42,14 @@ impl From<object_store::Error> for StorageError {
         if matches!(error, object_store::Error::NotFound { .. }) {
             return Self::NotFound(Box::new(error));
         }
-        if is_full(&error) { Self::Full(Box::new(error)) } else { Self::Other(Box::new(error)) }
+        if is_full(&error) {
+            return Self::Full(Box::new(error));
+        }
+        match error {
+            // What is left of a request to S3 after every retry.
+            object_store::Error::Generic { store: "S3", .. } => Self::Unavailable(Box::new(error)),
+            _ => Self::Other(Box::new(error)),
+        }
     }
 }
 

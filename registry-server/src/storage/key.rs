@@ -8,11 +8,15 @@ use object_store::path::Path;
 pub(crate) struct Key(Path);
 
 impl Key {
-    /// A finished file.
-    pub(crate) fn blob(digest: &Digest) -> Self {
-        let hex = digest.hex();
-        let shelf = hex.get(..2).unwrap_or_default();
-        Self(Path::from(format!("blobs/sha256/{shelf}/{hex}")))
+    /// A finished file. The upload that brought it is part of the key: whoever uploads
+    /// the same bytes while the garbage collector removes them writes another object.
+    pub(crate) fn blob(digest: &Digest, upload: &str) -> Self {
+        Self(Path::from(format!("{}/{upload}", shelf("blobs", digest))))
+    }
+
+    /// A finished file as version 0.1.0 of the server named it.
+    pub(crate) fn first_blob(digest: &Digest) -> Self {
+        Self(Path::from(shelf("blobs", digest)))
     }
 
     /// Everything of one upload.
@@ -24,6 +28,11 @@ impl Key {
     /// the database decides which one counts.
     pub(crate) fn part(upload: &str, start: u64, id: &str) -> Self {
         Self(Path::from(format!("uploads/{upload}/{start:020}-{id}")))
+    }
+
+    /// Which registry the storage belongs to.
+    pub(crate) fn identity() -> Self {
+        Self(Path::from("registry-id"))
     }
 
     /// What readiness checks write.
@@ -38,6 +47,11 @@ impl Key {
     pub(super) const fn path(&self) -> &Path {
         &self.0
     }
+}
+
+fn shelf(kind: &str, digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("{kind}/sha256/{}/{hex}", hex.get(..2).unwrap_or_default())
 }
 
 impl From<String> for Key {

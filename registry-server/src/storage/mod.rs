@@ -1,44 +1,55 @@
-//! Objects by key, streamed. Local files now; another `object_store` back end
-//! later, behind the same calls.
+//! Objects by key, streamed: in local files, or in a store that speaks S3.
 //!
 //! ```text
-//! blobs/sha256/ab/<64 hex digits>     finished files, by content
-//! uploads/<upload>/<first byte>-<id>  acknowledged parts of unfinished ones
+//! blobs/sha256/ab/<64 hex digits>/<upload>  finished files, by content
+//! manifests/sha256/ab/<64 hex digits>       manifests of published versions
+//! uploads/<upload>/<first byte>-<id>        acknowledged parts of unfinished ones
 //! ```
 //!
-//! An object appears under its key whole or not at all: it is written beside its
-//! place, synced, and renamed.
+//! An object appears under its key whole or not at all, and survives a power cut
+//! once the call that wrote it returned: local files are written beside their
+//! place, synced and renamed; S3 shows an object when its last part is confirmed.
 
 mod error;
 mod key;
+mod local;
+mod multipart;
+mod s3;
+mod write;
 
-use std::{
-    fs, io,
-    ops::Range,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use hub_schemas::digest::{Digest, DigestHasher};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use hub_schemas::digest::Digest;
 use object_store::{
-    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload,
-    local::LocalFileSystem,
+    GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+    multipart::MultipartStore, signer::Signer,
 };
+use time::OffsetDateTime;
 
 pub(crate) use error::{PutError, StorageError};
 pub(crate) use key::Key;
+pub(crate) use multipart::{MIN_PART, Multipart, Part};
+pub use s3::{Location, LocationError, S3Settings};
 
 /// Bytes gathered before they are written: few system calls, little memory per upload.
-const WRITE_SIZE: usize = 1 << 20;
+const LOCAL_WRITE: usize = 1 << 20;
+/// The same for a store across a network, where every write is a request: S3's parts
+/// have at least 5 MiB, and 10,000 of these are 78 GiB.
+const REMOTE_WRITE: usize = 8 << 20;
 
 /// Where files lie.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Storage {
     store: Arc<dyn ObjectStore>,
-    root: PathBuf,
+    /// What every key stands below.
+    prefix: object_store::path::Path,
+    write_size: usize,
+    /// Half-written files lie here; a store across a network shows none.
+    root: Option<std::path::PathBuf>,
+    multipart: Option<Arc<dyn MultipartStore>>,
+    signer: Option<Arc<dyn Signer>>,
 }
 
 /// What was written.
@@ -50,37 +61,37 @@ pub(crate) struct Written {
     pub(crate) digest: Digest,
 }
 
+/// An object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Its key.
+    pub(crate) key: Key,
+    /// How many bytes it has.
+    pub(crate) size: u64,
+    /// When it was written, by the store's clock.
+    pub(crate) modified: OffsetDateTime,
+}
+
 impl Storage {
-    /// Files below `root`, which is made if it is not there.
-    pub(crate) fn local(root: &Path) -> Result<Self, StorageError> {
-        fs::create_dir_all(root).map_err(StorageError::from)?;
-        let store = LocalFileSystem::new_with_prefix(root)?.with_fsync(true).with_automatic_cleanup(true);
-        Ok(Self { store: Arc::new(store), root: root.to_owned() })
+    /// Opens what `location` names; local files lie below `folder`.
+    pub(crate) fn open(location: &Location, folder: &Path) -> Result<Self, StorageError> {
+        match location {
+            Location::Files => Self::local(folder),
+            Location::S3(settings) => s3::open(settings),
+        }
     }
 
-    /// Writes `body` under `key` if `accept` agrees with what came; otherwise, and
-    /// when `body` fails, nothing is left.
-    pub(crate) async fn put<E>(
-        &self,
-        key: &Key,
-        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
-        accept: impl FnOnce(&Written) -> Result<(), E>,
-    ) -> Result<Written, PutError<E>> {
-        let mut upload = self.store.put_multipart(key.path()).await.map_err(StorageError::from)?;
-        let written = match write_all(upload.as_mut(), &mut body).await {
-            Ok(written) => accept(&written).map(|()| written).map_err(PutError::Body),
-            Err(error) => Err(error),
-        };
-        match written {
-            Ok(written) => {
-                upload.complete().await.map_err(StorageError::from)?;
-                Ok(written)
-            }
-            Err(error) => {
-                // What an abort leaves behind is swept at start-up.
-                drop(upload.abort().await);
-                Err(error)
-            }
+    /// Objects in memory, with the part sizes and multipart uploads of S3.
+    #[cfg(test)]
+    pub(crate) fn memory() -> Self {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        Self {
+            store: Arc::clone(&store) as Arc<dyn ObjectStore>,
+            prefix: object_store::path::Path::default(),
+            write_size: REMOTE_WRITE,
+            root: None,
+            multipart: Some(store),
+            signer: None,
         }
     }
 
@@ -91,22 +102,33 @@ impl Storage {
         range: Option<Range<u64>>,
     ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        let found = self.store.get_opts(key.path(), options).await?;
+        let found = self.store.get_opts(&self.at(key), options).await?;
         Ok(found.into_stream().map_err(StorageError::from).boxed())
     }
 
-    /// The first `len` bytes, or all when there are fewer.
+    /// The first `len` bytes of an object that has as many.
     pub(crate) async fn head(&self, key: &Key, len: u64) -> Result<Bytes, StorageError> {
-        let size = self.store.head(key.path()).await?.size;
-        match len.min(size) {
-            0 => Ok(Bytes::new()),
-            len => Ok(self.store.get_range(key.path(), 0..len).await?),
+        if len == 0 { Ok(Bytes::new()) } else { Ok(self.store.get_range(&self.at(key), 0..len).await?) }
+    }
+
+    /// How many bytes an object has.
+    pub(crate) async fn size(&self, key: &Key) -> Result<u64, StorageError> {
+        Ok(self.store.head(&self.at(key)).await?.size)
+    }
+
+    /// Writes a small object unless there is one under this key; `false` when there is.
+    pub(crate) async fn create(&self, key: &Key, bytes: Bytes) -> Result<bool, StorageError> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.put_opts(&self.at(key), PutPayload::from(bytes), options).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Removes an object; one that is not there is fine.
     pub(crate) async fn delete(&self, key: &Key) -> Result<(), StorageError> {
-        match self.store.delete(key.path()).await {
+        match self.store.delete(&self.at(key)).await {
             Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => Err(error.into()),
             _ => Ok(()),
         }
@@ -114,69 +136,48 @@ impl Storage {
 
     /// Removes every object whose key starts with `prefix`.
     pub(crate) async fn delete_all(&self, prefix: &Key) -> Result<(), StorageError> {
-        let mut objects = self.store.list(Some(prefix.path()));
+        let mut objects = self.list(prefix);
         while let Some(object) = objects.try_next().await? {
-            self.delete(&Key::of(object.location)).await?;
+            self.delete(&object.key).await?;
         }
         Ok(())
+    }
+
+    /// Every object below `prefix`, in no order.
+    pub(crate) fn list(&self, prefix: &Key) -> BoxStream<'static, Result<Listed, StorageError>> {
+        let own = self.prefix.clone();
+        let listed = move |meta: object_store::ObjectMeta| Listed {
+            size: meta.size,
+            modified: OffsetDateTime::from_unix_timestamp(meta.last_modified.timestamp())
+                .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            key: Key::of(meta.location.prefix_match(&own).into_iter().flatten().collect()),
+        };
+        self.store.list(Some(&self.at(prefix))).map_ok(listed).map_err(StorageError::from).boxed()
+    }
+
+    /// Where anybody can read an object for `lasting`; `None` where the store has no such addresses.
+    pub(crate) async fn read_url(&self, key: &Key, lasting: Duration) -> Result<Option<String>, StorageError> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let url = signer.signed_url(axum::http::Method::GET, &self.at(key), lasting).await?;
+        Ok(Some(url.into()))
+    }
+
+    fn at(&self, key: &Key) -> object_store::path::Path {
+        self.prefix.parts().chain(key.path().parts()).collect()
     }
 
     /// Whether objects can be written and removed.
     pub(crate) async fn probe(&self) -> Result<(), StorageError> {
         let key = Key::probe();
-        self.store.put(key.path(), PutPayload::from_static(b"ready?")).await?;
+        self.store.put(&self.at(&key), PutPayload::from_static(b"ready?")).await?;
         self.delete(&key).await
     }
-
-    /// Removes half-written files that a killed server left and nobody touched for `age`.
-    pub(crate) fn remove_half_written(&self, age: Duration) -> io::Result<u64> {
-        let Some(before) = SystemTime::now().checked_sub(age) else { return Ok(0) };
-        let mut removed = 0;
-        let mut folders = vec![self.root.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder)? {
-                let entry = entry?;
-                if entry.file_type()?.is_dir() {
-                    folders.push(entry.path());
-                } else if is_half_written(&entry.file_name().to_string_lossy())
-                    && entry.metadata()?.modified()? < before
-                {
-                    fs::remove_file(entry.path())?;
-                    removed += 1;
-                }
-            }
-        }
-        Ok(removed)
-    }
 }
 
-/// `object_store` writes to `<name>#<number>` before it renames.
-fn is_half_written(name: &str) -> bool {
-    name.rsplit_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-}
-
-async fn write_all<E>(
-    upload: &mut dyn MultipartUpload,
-    body: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
-) -> Result<Written, PutError<E>> {
-    let mut hasher = DigestHasher::default();
-    let mut pending: Vec<Bytes> = Vec::new();
-    let mut pending_len = 0;
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(PutError::Body)?;
-        hasher.update(&piece);
-        pending_len += piece.len();
-        pending.push(piece);
-        if pending_len >= WRITE_SIZE {
-            let part = std::mem::take(&mut pending).into_iter().collect::<PutPayload>();
-            upload.put_part(part).await.map_err(StorageError::from)?;
-            pending_len = 0;
-        }
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Storage({})", self.store)
     }
-    if pending_len > 0 {
-        upload.put_part(pending.into_iter().collect()).await.map_err(StorageError::from)?;
-    }
-    Ok(Written { size: hasher.len(), digest: hasher.finish() })
 }
 
 #[cfg(test)]

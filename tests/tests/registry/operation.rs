@@ -1,6 +1,7 @@
 //! What operators see: health, metrics, and problems on every wrong path.
 
 use hub_schemas::problem::ProblemCode;
+use hub_server::Location;
 use hub_tests::hub::{Answer, HubProcess, SampleAdapter, TestHub};
 use reqwest::Method;
 
@@ -14,7 +15,7 @@ async fn a_healthy_server_says_so() {
 
 #[tokio::test]
 async fn a_server_without_its_storage_is_alive_but_not_ready() {
-    let hub = TestHub::start().await;
+    let hub = TestHub::start_with(|config| config.storage = Location::Files).await;
     let files = hub.data().join("files");
     std::fs::remove_dir_all(&files).expect("removes");
     std::fs::write(&files, b"in the way").expect("writes");

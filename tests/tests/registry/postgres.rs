@@ -1,87 +1,35 @@
-//! The same queries on PostgreSQL: a throw-away instance in a temporary folder.
-
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+//! What must hold on PostgreSQL in every run of the tests; the whole suite runs on it
+//! with `HUB_TEST_DATABASE=postgres`.
 
 use hub_schemas::api::{Resolution, SearchPage};
 use hub_server::{App, config::Config};
-use hub_tests::hub::{SampleAdapter, TestHub};
+use hub_tests::{
+    hub::{SampleAdapter, TestHub, migrated},
+    services::postgres::Postgres,
+};
 use serde_json::json;
 
-/// A PostgreSQL server of this test's own. Stopped when dropped.
-struct Postgres {
-    programs: PathBuf,
-    folder: tempfile::TempDir,
+/// A registry on a database of its own.
+async fn on_postgres() -> TestHub {
+    let url = migrated().await;
+    TestHub::start_with(|config| config.database_url = Some(url)).await
 }
 
-impl Postgres {
-    fn start() -> Self {
-        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-        let programs = versions.filter_map(Result::ok).map(|v| v.path().join("bin"));
-        let programs = programs.filter(|p| p.join("initdb").is_file()).max();
-        let programs = programs.expect("PostgreSQL is not installed: run scripts/postgres");
-        let postgres = Self { programs, folder: tempfile::tempdir().expect("a folder") };
-        let data = postgres.data();
-        // PostgreSQL refuses to run as root.
-        if is_root() {
-            let owned = Command::new("chown").arg("postgres").arg(postgres.folder.path()).status();
-            assert!(owned.is_ok_and(|s| s.success()), "chown");
-        }
-        postgres.run("initdb", &["-U", "hub", "-A", "trust", "-D", &data]);
-        let socket = postgres.folder.path().display();
-        let options = format!("-c listen_addresses= -c unix_socket_directories={socket} -c fsync=off");
-        postgres.run("pg_ctl", &["-D", &data, "-w", "-o", &options, "-l", &format!("{socket}/log"), "start"]);
-        postgres
-    }
-
-    fn data(&self) -> String {
-        self.folder.path().join("data").display().to_string()
-    }
-
-    fn url(&self) -> String {
-        let socket = self.folder.path().display().to_string().replace('/', "%2F");
-        format!("postgres://hub@{socket}/postgres")
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let program = self.programs.join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(&program);
-            command
-        } else {
-            Command::new(&program)
-        };
-        let done =
-            command.args(arguments).current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        assert!(done.as_ref().is_ok_and(std::process::ExitStatus::success), "{} {done:?}", program.display());
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "stop"]);
-    }
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(Path::new("/proc/self")).is_ok_and(|m| m.uid() == 0)
+#[tokio::test]
+async fn migrating_twice_is_fine_and_an_old_schema_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = Config::embedded(folder.path());
+    config.database_url = Some(Postgres::shared().database(None));
+    let refused = App::open(&config).await.expect_err("not migrated").to_string();
+    assert!(refused.contains("hub-server migrate"), "{refused}");
+    App::migrate(&config).await.expect("migrates");
+    App::migrate(&config).await.expect("migrates");
+    App::open(&config).await.expect("opens");
 }
 
 #[tokio::test]
 async fn the_whole_life_of_an_adapter_on_postgresql() {
-    let postgres = Postgres::start();
-    let mut config = Config::embedded(postgres.folder.path());
-    let scratch = tempfile::tempdir().expect("a folder");
-    config.data = scratch.path().to_owned();
-    config.database_url = Some(postgres.url());
-    App::migrate(&config).await.expect("migrates");
-    App::migrate(&config).await.expect("migrating twice is fine");
-
-    let hub = TestHub::start_with(|c| *c = Config { listen: c.listen, ..config.clone() }).await;
+    let hub = on_postgres().await;
     let (ada, eve) = (hub.user("ada").await, hub.user("eve").await);
     hub.add_namespace("lab", "ada").await;
     hub.add_member("lab", "eve").await;
@@ -122,12 +70,7 @@ async fn the_whole_life_of_an_adapter_on_postgresql() {
 
 #[tokio::test]
 async fn of_many_that_publish_at_once_on_postgresql_exactly_one_wins() {
-    let postgres = Postgres::start();
-    let scratch = tempfile::tempdir().expect("a folder");
-    let mut config = Config::embedded(scratch.path());
-    config.database_url = Some(postgres.url());
-    App::migrate(&config).await.expect("migrates");
-    let hub = TestHub::start_with(|c| *c = Config { listen: c.listen, ..config }).await;
+    let hub = on_postgres().await;
     let ada = hub.user("ada").await;
     let samples: Vec<_> = (0..8)
         .map(|i| {

@@ -9,7 +9,6 @@ use crate::{
     error::ApiResult,
     extract::{ApiPath, Authenticated, UploadPath},
     service::upload as service,
-    storage::Key,
 };
 
 /// Forgets an upload and its bytes.
@@ -28,6 +27,6 @@ pub(crate) async fn cancel(
     let mut tx = app.db.write().await?;
     uploads::delete(&mut tx, &upload.id).await?;
     tx.commit().await?;
-    app.storage.delete_all(&Key::upload(&upload.id)).await?;
+    service::discard(&app.storage, &upload).await?;
     Ok(StatusCode::NO_CONTENT)
 }

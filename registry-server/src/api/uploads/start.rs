@@ -46,7 +46,7 @@ pub(crate) async fn start(
     let membership = members::find(&app.db, caller.user(), &id.namespace).await?;
     let permit = caller.publish_in(&id.namespace, membership.as_ref())?;
     check_file_size("the file", size, &app.limits)?;
-    if let Some(&known) = blobs::available_to(&app.db, &id).await?.get(&digest) {
+    if let Some(known) = blobs::available_to(&app.db, &id).await?.get(&digest).map(|blob| blob.size) {
         let status = UploadStatus { id: String::new(), digest, size: known, received: known, complete: true };
         return Ok((StatusCode::OK, Json(status)).into_response());
     }

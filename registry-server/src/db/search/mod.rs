@@ -130,3 +130,10 @@ pub(super) async fn forget(tx: &mut WriteTx, adapter: &str) -> Result<(), sqlx::
         .await?;
     Ok(())
 }
+
+/// Makes an adapter findable by its name, without a manifest.
+#[cfg(test)]
+pub(super) async fn index_plain(tx: &mut WriteTx, adapter: &str, name: &str) {
+    let words = Words { name: name.to_owned(), task: String::new(), body: String::new() };
+    index(tx, adapter, &words).await.expect("indexes");
+}

@@ -1,0 +1,116 @@
+//! Uploads that grow in the store itself: chunks become parts of an object at its
+//! final place, and the digest is computed as they come, so the last step reads nothing.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use hub_schemas::digest::DigestHasher;
+use hub_schemas::problem::ProblemCode;
+
+use super::{other_digest, problem, wrong_length};
+use crate::{
+    app::App,
+    db::uploads::{self, Begun, Upload},
+    error::{ApiError, ApiResult},
+    storage::{Key, MIN_PART, Multipart, Part, Storage, StorageError},
+};
+
+/// Appends a chunk; `false` when another request was faster.
+pub(super) async fn append(
+    app: &App,
+    upload: &Upload,
+    range: &Range<u64>,
+    body: impl Stream<Item = ApiResult<Bytes>> + Unpin,
+) -> ApiResult<bool> {
+    let length = range.end - range.start;
+    if length < MIN_PART && range.end < upload.size {
+        let detail = format!("a chunk of {length} bytes can't follow larger ones on this registry");
+        return Err(ApiError::bad_request(detail)
+            .hint(format!("send at least {MIN_PART} bytes at once, or all that is left")));
+    }
+    let Some(begun) = begun(app, upload).await? else { return Ok(false) };
+    let hasher = hasher(&begun)?;
+    let key = Key::blob(&upload.digest, &upload.id);
+    let object = Multipart { key: &key, id: &begun.id };
+    let before = uploads::part_names(&app.db, upload).await?.len();
+    let appended = app.storage.append(object, before, hasher, length, body).await;
+    let (parts, hasher) = appended.map_err(problem)?;
+    if hasher.len() != range.end {
+        return Err(wrong_length(length));
+    }
+    let begun = Begun { hashed: hasher.suspend(), ..begun };
+    let mut tx = app.db.write().await?;
+    let counted = uploads::append_parts(&mut tx, upload, &begun, range, &parts).await?;
+    tx.commit().await?;
+    Ok(counted)
+}
+
+/// The object of this upload, begun if there is none; `None` when another request began one.
+async fn begun(app: &App, upload: &Upload) -> ApiResult<Option<Begun>> {
+    if let Some(begun) = &upload.multipart {
+        return Ok(Some(begun.clone()));
+    }
+    let key = Key::blob(&upload.digest, &upload.id);
+    let Some(id) = app.storage.begin(&key).await? else { return Ok(None) };
+    let mut tx = app.db.write().await?;
+    let ours = uploads::begin(&mut tx, upload, &id).await?;
+    tx.commit().await?;
+    if !ours {
+        app.storage.abort(Multipart { key: &key, id: &id }).await?;
+        return Ok(None);
+    }
+    Ok(Some(Begun { id, hashed: String::new() }))
+}
+
+/// Makes the parts an object; `None` when another request did that and more.
+pub(super) async fn settle(app: &App, upload: &Upload, begun: &Begun) -> ApiResult<Option<Key>> {
+    let key = Key::blob(&upload.digest, &upload.id);
+    let object = Multipart { key: &key, id: &begun.id };
+    let found = hasher(begun)?.finish();
+    if found != upload.digest {
+        start_again(app, upload, object).await?;
+        return Err(other_digest(upload, &found));
+    }
+    let parts = uploads::part_names(&app.db, upload).await?.into_iter().map(Part).collect::<Vec<_>>();
+    match app.storage.complete(object, &parts).await {
+        Ok(()) => Ok(Some(key)),
+        // Confirmed before, by a server that was killed or by another request.
+        Err(StorageError::NotFound(_)) => match app.storage.size(&key).await {
+            Ok(size) if size == upload.size => Ok(Some(key)),
+            Ok(_) | Err(StorageError::NotFound(_)) => {
+                start_again(app, upload, object).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        },
+        Err(StorageError::OtherParts(_)) => {
+            start_again(app, upload, object).await?;
+            let detail = "two requests sent different bytes of this file at the same time";
+            Err(ApiError::new(ProblemCode::DigestMismatch, detail)
+                .hint("the upload starts again from byte 0: send the file again"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn start_again(app: &App, upload: &Upload, object: Multipart<'_>) -> ApiResult<()> {
+    let mut tx = app.db.write().await?;
+    uploads::reset_object(&mut tx, upload, object.id).await?;
+    tx.commit().await?;
+    Ok(app.storage.abort(object).await?)
+}
+
+/// Throws the parts away.
+pub(super) async fn abort(storage: &Storage, upload: &Upload, begun: &Begun) -> Result<(), StorageError> {
+    let key = Key::blob(&upload.digest, &upload.id);
+    storage.abort(Multipart { key: &key, id: &begun.id }).await
+}
+
+fn hasher(begun: &Begun) -> ApiResult<DigestHasher> {
+    if begun.hashed.is_empty() {
+        return Ok(DigestHasher::default());
+    }
+    DigestHasher::resume(&begun.hashed)
+        .ok_or_else(|| ApiError::internal("a suspended digest in the table `uploads` can't be read"))
+}
