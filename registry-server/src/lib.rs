@@ -16,6 +16,7 @@ mod service;
 mod storage;
 mod telemetry;
 #[cfg(test)]
+#[expect(dead_code, unreachable_pub, reason = "end-to-end tests use more of it")]
 #[path = "../../tests/src/services/mod.rs"]
 mod test_services;
 

@@ -54,7 +54,9 @@ pub enum ConfigError {
     #[error(transparent)]
     Storage(#[from] LocationError),
     /// One of two settings that only mean something together.
-    #[error("only one of the key id and the secret for S3 is set; set both, or neither for the environment's own")]
+    #[error(
+        "only one of the key id and the secret for S3 is set; set both, or neither for the environment's own"
+    )]
     HalfAKey,
 }
 

@@ -21,25 +21,41 @@ pub struct StoreSettings {
     #[arg(long = "s3-region", global = true, env = "HUB_SERVER_S3_REGION", value_name = "NAME")]
     pub region: Option<String>,
     /// Whether the bucket is part of the host name instead of the path [default: false]
-    #[arg(long = "s3-virtual-hosted", global = true, env = "HUB_SERVER_S3_VIRTUAL_HOSTED", value_name = "BOOL")]
+    #[arg(
+        long = "s3-virtual-hosted",
+        global = true,
+        env = "HUB_SERVER_S3_VIRTUAL_HOSTED",
+        value_name = "BOOL"
+    )]
     pub virtual_hosted: Option<bool>,
     /// Key id, where the environment's own credentials are not meant
     #[arg(
-        long = "s3-access-key-id", global = true, env = "HUB_SERVER_S3_ACCESS_KEY_ID", hide_env_values = true,
+        long = "s3-access-key-id",
+        global = true,
+        env = "HUB_SERVER_S3_ACCESS_KEY_ID",
+        hide_env_values = true,
         value_name = "ID"
     )]
     pub access_key_id: Option<String>,
     /// Secret of the key
     #[arg(
-        long = "s3-secret-access-key", global = true, env = "HUB_SERVER_S3_SECRET_ACCESS_KEY",
-        hide_env_values = true, value_name = "SECRET"
+        long = "s3-secret-access-key",
+        global = true,
+        env = "HUB_SERVER_S3_SECRET_ACCESS_KEY",
+        hide_env_values = true,
+        value_name = "SECRET"
     )]
     pub secret_access_key: Option<String>,
     /// Whether clients fetch files from S3 itself, by addresses that expire [default: true]
     #[arg(long = "s3-redirect", global = true, env = "HUB_SERVER_S3_REDIRECT", value_name = "BOOL")]
     pub redirect: Option<bool>,
     /// Bytes from which on a file is fetched from S3 itself [default: 1 MiB]
-    #[arg(long = "s3-redirect-from", global = true, env = "HUB_SERVER_S3_REDIRECT_FROM", value_name = "BYTES")]
+    #[arg(
+        long = "s3-redirect-from",
+        global = true,
+        env = "HUB_SERVER_S3_REDIRECT_FROM",
+        value_name = "BYTES"
+    )]
     pub redirect_from: Option<u64>,
 }
 

@@ -61,7 +61,10 @@ pub(crate) async fn find_in(
 /// What may be published under `adapter` without uploading it again: blobs of its
 /// versions and finished uploads to it. Blobs of other adapters do not count:
 /// whoever lists a digest has shown that they have the bytes.
-pub(crate) async fn available_to(db: &Db, adapter: &AdapterId) -> Result<BTreeMap<Digest, Blob>, sqlx::Error> {
+pub(crate) async fn available_to(
+    db: &Db,
+    adapter: &AdapterId,
+) -> Result<BTreeMap<Digest, Blob>, sqlx::Error> {
     let sql = "SELECT b.digest, b.size, b.object FROM blobs b
                JOIN version_files f ON f.digest = b.digest
                JOIN versions v ON v.id = f.version_id

@@ -16,7 +16,8 @@ const RELEASED: [(i64, &str); 1] = [(20_261_123_000_000, include_str!("released/
 /// The same rows are in every release's data.
 async fn check(db: &Db) {
     let id: AdapterId = "ada/sentiment".parse().expect("a name");
-    let adapter = adapters::find_visible(db, &id, &Viewer::anonymous()).await.expect("finds").expect("is there");
+    let adapter =
+        adapters::find_visible(db, &id, &Viewer::anonymous()).await.expect("finds").expect("is there");
     let entries = versions::all(db, &adapter).await.expect("lists");
     assert_eq!(entries.iter().map(|e| e.version.to_string()).collect::<Vec<_>>(), ["1.1.0", "1.0.0"]);
     assert_eq!(entries[1].yanked.as_ref().map(|yank| yank.reason.as_str()), Some("wrong labels"));

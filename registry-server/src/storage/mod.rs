@@ -156,7 +156,11 @@ impl Storage {
     }
 
     /// Where anybody can read an object for `lasting`; `None` where the store has no such addresses.
-    pub(crate) async fn read_url(&self, key: &Key, lasting: Duration) -> Result<Option<String>, StorageError> {
+    pub(crate) async fn read_url(
+        &self,
+        key: &Key,
+        lasting: Duration,
+    ) -> Result<Option<String>, StorageError> {
         let Some(signer) = &self.signer else { return Ok(None) };
         let url = signer.signed_url(axum::http::Method::GET, &self.at(key), lasting).await?;
         Ok(Some(url.into()))

@@ -74,8 +74,10 @@ impl Storage {
     /// Makes the parts an object.
     pub(crate) async fn complete(&self, object: Multipart<'_>, parts: &[Part]) -> Result<(), StorageError> {
         let parts = parts.iter().map(|part| PartId { content_id: part.0.clone() }).collect();
-        let done =
-            self.store_of_parts()?.complete_multipart(&self.at(object.key), &object.id.to_owned(), parts).await;
+        let done = self
+            .store_of_parts()?
+            .complete_multipart(&self.at(object.key), &object.id.to_owned(), parts)
+            .await;
         match done {
             Ok(_) => Ok(()),
             // Only the text of the answer names S3's own error code.

@@ -68,7 +68,9 @@ impl FromStr for Location {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let of_bucket = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
         let of_prefix = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
-        if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(of_bucket) || !prefix.chars().all(of_prefix)
+        if !(3..=63).contains(&bucket.len())
+            || !bucket.chars().all(of_bucket)
+            || !prefix.chars().all(of_prefix)
         {
             return Err(refuse());
         }
@@ -98,8 +100,7 @@ fn build(settings: &S3Settings) -> Result<AmazonS3, StorageError> {
         .with_read_timeout(READ_TIMEOUT)
         .with_timeout_disabled()
         .with_allow_http(plain);
-    let retry =
-        RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
+    let retry = RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(&settings.bucket)
         .with_virtual_hosted_style_request(settings.virtual_hosted)

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 
 use futures_util::{Stream, stream};
+use hub_schemas::digest::DigestHasher;
 
 use super::*;
 use crate::test_services::seaweedfs::{KEYS, SeaweedFs};
@@ -127,8 +128,7 @@ async fn a_listing_has_what_is_below_a_key(storage: &Storage) {
     for key in &keys {
         storage.put(key, pieces(&[b"bytes"]), |_| Ok(())).await.expect("writes");
     }
-    let mut found: Vec<Listed> =
-        storage.list(&Key::upload("listed")).try_collect().await.expect("lists");
+    let mut found: Vec<Listed> = storage.list(&Key::upload("listed")).try_collect().await.expect("lists");
     found.sort_by_key(|object| object.key.to_string());
     let names: Vec<_> = found.iter().map(|object| (&object.key, object.size)).collect();
     assert_eq!(names, [(&keys[0], 5), (&keys[1], 5)]);
@@ -148,7 +148,7 @@ async fn puts_together(storage: &Storage) {
     let (cut, mut parts, mut hashed) = (MIN_PART as usize, Vec::new(), String::new());
     for chunk in [&all[..cut], &all[cut..]] {
         // As another process would go on.
-        let hasher = hub_schemas::digest::DigestHasher::resume(&hashed).unwrap_or_default();
+        let hasher = DigestHasher::resume(&hashed).unwrap_or_default();
         let body = pieces(&chunk.chunks(99_999).collect::<Vec<_>>());
         let done = storage.append(object, parts.len(), hasher, chunk.len() as u64, body).await;
         let (more, hasher) = done.unwrap_or_else(|_| panic!("appends"));
@@ -168,7 +168,7 @@ async fn puts_together(storage: &Storage) {
     let id = storage.begin(&key).await.expect("begins").expect("has multipart uploads");
     let object = Multipart { key: &key, id: &id };
     let append = async || {
-        let done = storage.append(object, 0, Default::default(), 4, pieces(&[b"part"])).await;
+        let done = storage.append(object, 0, DigestHasher::default(), 4, pieces(&[b"part"])).await;
         done.unwrap_or_else(|_| panic!("appends")).0
     };
     append().await;
@@ -209,7 +209,7 @@ async fn an_object_has_the_acknowledged_parts_or_none() {
     let object = Multipart { key: &key, id: &id };
     let mut sent = Vec::new();
     for bytes in [b"one", b"two"] {
-        let done = storage.append(object, 0, Default::default(), 3, pieces(&[bytes])).await;
+        let done = storage.append(object, 0, DigestHasher::default(), 3, pieces(&[bytes])).await;
         sent.push(done.unwrap_or_else(|_| panic!("appends")).0);
     }
     // SeaweedFS keeps both parts and takes the named one; Amazon keeps the later one.

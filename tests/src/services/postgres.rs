@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::Guard;
 
 /// Longer than any start takes on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `$1` programs, `$2` folder. PostgreSQL refuses to run as root.
 const SCRIPT: &str = r#"

@@ -105,11 +105,7 @@ fn spawn(program: &Path, folder: &Path, ports: [u16; 4]) -> Guard {
     let ports = ports.map(|port| port.to_string());
     let [master, volume, filer, s3] = &ports;
     let text = |path: &Path| path.to_str().expect("a path of plain text").to_owned();
-    Guard::start(
-        SCRIPT,
-        &[&text(program), &text(folder), master, volume, filer, s3],
-        &folder.join("log"),
-    )
+    Guard::start(SCRIPT, &[&text(program), &text(folder), master, volume, filer, s3], &folder.join("log"))
 }
 
 /// Beside the build, where `scripts/seaweedfs` puts it.

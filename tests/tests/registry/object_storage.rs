@@ -41,6 +41,7 @@ async fn a_file_in_chunks_is_put_together_by_the_store() {
     let ada = hub.user("ada").await;
     let bytes = large(1);
     let total = bytes.len() as u64;
+    tap.take();
     let status = start(&ada, &bytes).await;
     let first = ada.append(&status.id, 0, &bytes[..6 * MIB], total).await;
     assert_eq!((first.status.as_u16(), first.json()["received"].as_u64()), (202, Some(6 << 20)));
@@ -110,7 +111,8 @@ async fn a_client_fetches_from_the_store_itself_and_never_shows_it_the_token() {
     home.hub(&["pull", "ada/hidden@1.0.0"]).await.expect_code(0);
     let sent = tap.take();
     let fetches = sent.lines().filter(|line| line.starts_with("GET /hub-tests/")).collect::<Vec<_>>();
-    let files: std::collections::BTreeSet<_> = sample.files.iter().map(|(_, bytes)| Digest::of(bytes)).collect();
+    let files: std::collections::BTreeSet<_> =
+        sample.files.iter().map(|(_, bytes)| Digest::of(bytes)).collect();
     assert_eq!(fetches.len(), files.len(), "{sent}");
     assert!(fetches.iter().all(|line| line.contains("X-Amz-Signature=")), "{sent}");
     assert!(!sent.contains(ada.token()) && !sent.to_lowercase().contains("bearer"), "{sent}");

@@ -8,7 +8,8 @@ use axum::{
     http::{
         HeaderMap, HeaderName, Method, StatusCode,
         header::{
-            ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, LOCATION, RANGE,
+            ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE, LOCATION,
+            RANGE,
         },
     },
     response::{IntoResponse as _, Response},
