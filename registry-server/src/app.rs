@@ -1,12 +1,12 @@
 //! What every request shares.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     config::Config,
     db::{Db, OpenError},
     domain::publish::Limits,
-    service::{PullCounter, identity, sweep},
+    service::{PullCounter, identity},
     storage::Storage,
     telemetry::Telemetry,
 };
@@ -18,6 +18,7 @@ pub struct App {
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
     pub(crate) redirect_from: Option<u64>,
+    pub(crate) garbage_delay: Duration,
     pub(crate) telemetry: Telemetry,
     pub(crate) pulls: Arc<PullCounter>,
 }
@@ -50,9 +51,17 @@ pub enum StartError {
         /// The storage's.
         found: String,
     },
-    /// The leftovers of an earlier run can't be removed.
-    #[error("can't sweep leftovers of earlier uploads: {0}")]
-    Sweep(String),
+    /// Another process uses the data folder.
+    #[error(
+        "the data folder `{path}` is in use by the process {process}; an embedded database has one server, \
+         which also does the work of `hub-server worker`"
+    )]
+    Locked {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// Who uses it.
+        process: String,
+    },
 }
 
 impl App {
@@ -75,6 +84,7 @@ impl App {
             storage,
             limits: config.limits,
             redirect_from: config.redirect_from,
+            garbage_delay: config.garbage_delay,
             telemetry: Telemetry::new(),
             pulls: Arc::new(PullCounter::default()),
         })
@@ -93,11 +103,6 @@ impl App {
     /// Refuses a storage that belongs to another registry.
     pub async fn check_identity(&self) -> Result<(), StartError> {
         identity::check(self).await
-    }
-
-    /// Removes what uploads of earlier runs left behind. Only before requests are served.
-    pub async fn sweep(&self) -> Result<(), StartError> {
-        sweep::run(&self.db, &self.storage).await.map_err(|e| StartError::Sweep(e.to_string()))
     }
 
     /// Writes counted pulls down now.

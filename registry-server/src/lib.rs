@@ -8,6 +8,8 @@ mod db;
 pub mod domain;
 mod error;
 mod extract;
+mod jobs;
+mod lock;
 mod middleware;
 mod openapi;
 mod router;
@@ -15,6 +17,7 @@ mod serve;
 mod service;
 mod storage;
 mod telemetry;
+mod worker;
 #[cfg(test)]
 #[expect(dead_code, unreachable_pub, reason = "end-to-end tests use more of it")]
 #[path = "../../tests/src/services/mod.rs"]
@@ -25,4 +28,5 @@ pub use db::OpenError;
 pub use openapi::document as openapi_document;
 pub use router::router;
 pub use serve::{ServeError, Server};
+pub use worker::Worker;
 pub use storage::{Location, LocationError, S3Settings};

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use hub_schemas::{name::Namespace, token::Scope};
 use hub_server::{
-    App, Server,
+    App, Server, Worker,
     admin::{self, Lifetime},
     config::{Config, LogFormat, Settings},
 };
@@ -30,8 +30,19 @@ struct Cli {
 enum Role {
     /// Serve the registry until SIGTERM or Ctrl-C
     Serve,
+    /// Do jobs until SIGTERM or Ctrl-C, beside servers on the same PostgreSQL database
+    Worker,
     /// Bring the database up to this version
     Migrate,
+    /// Remove files that nothing refers to, without waiting for the server to do it
+    Gc {
+        /// Only print them
+        #[arg(long)]
+        dry_run: bool,
+        /// Seconds that nothing must have referred to them [default: as the server is set]
+        #[arg(long, value_name = "N")]
+        older_than: Option<u64>,
+    },
     /// Add or list users
     #[command(subcommand)]
     User(UserVerb),
@@ -127,6 +138,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let server = Server::bind(&config).await?;
             return Ok(server.run(asked_to_stop()?).await?);
         }
+        Role::Worker => {
+            let worker = Worker::open(&config).await?;
+            worker.run(asked_to_stop()?).await;
+            return Ok(());
+        }
         Role::Migrate => {
             App::migrate(&config).await?;
             tracing::info!("The database is up to date");
@@ -149,7 +165,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Role::Token(TokenVerb::List) => admin::list_tokens(&app).await?,
         Role::Token(TokenVerb::Revoke { id }) => admin::revoke_token(&app, &id).await?,
-        Role::Serve | Role::Migrate => {}
+        Role::Gc { dry_run, older_than } => {
+            let older_than = older_than.map_or(config.garbage_delay, std::time::Duration::from_secs);
+            admin::collect_garbage(&app, older_than, dry_run).await?;
+        }
+        Role::Serve | Role::Worker | Role::Migrate => {}
     }
     app.close().await;
     Ok(())

@@ -7,7 +7,9 @@ use tokio::{net::TcpListener, sync::watch, time};
 use crate::{
     app::{App, StartError},
     config::Config,
+    lock::FolderLock,
     router::router,
+    worker::Jobs,
 };
 
 /// Why the server can't run.
@@ -45,17 +47,18 @@ pub struct Server {
     address: SocketAddr,
     shutdown_timeout: Duration,
     pull_flush: Duration,
+    run_jobs: bool,
+    _lock: FolderLock,
 }
 
 impl Server {
-    /// Opens the registry, binds the address, and sweeps leftovers.
+    /// Opens the registry and binds the address.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
+        let lock = FolderLock::take(config)?;
         let app = App::open(config).await?;
         app.check_identity().await?;
         let refuse = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
-        // After the address is taken: a second server on this folder ends before it sweeps.
-        app.sweep().await?;
         let address = listener.local_addr()?;
         if let Some(path) = &config.port_file {
             write_port_file(path, address)
@@ -67,6 +70,8 @@ impl Server {
             address,
             shutdown_timeout: config.shutdown_timeout,
             pull_flush: config.pull_flush,
+            run_jobs: config.run_jobs,
+            _lock: lock,
         })
     }
 
@@ -85,6 +90,7 @@ impl Server {
         tracing::info!(server.address = %self.address, "Listening on http://{}", self.address);
         let (stopping, stopped) = watch::channel(false);
         let flusher = tokio::spawn(flush_regularly(self.app.clone(), self.pull_flush));
+        let jobs = self.run_jobs.then(|| Jobs::start(&self.app));
         let signal = async move {
             stop.await;
             tracing::info!("Stopping: requests in flight may finish");
@@ -99,6 +105,9 @@ impl Server {
             }
         };
         flusher.abort();
+        if let Some(jobs) = jobs {
+            jobs.stop(self.shutdown_timeout).await;
+        }
         self.app.close().await;
         tracing::info!("Stopped");
         Ok(outcome?)

@@ -15,6 +15,10 @@ const UPLOADED: &str = "hub_upload_bytes_total";
 const DOWNLOADED: &str = "hub_download_bytes_total";
 const PUBLISHED: &str = "hub_published_versions_total";
 const PULLED: &str = "hub_pulls_total";
+const COLLECTED: &str = "hub_collected_blobs_total";
+const JOBS: &str = "hub_jobs_total";
+const JOBS_WAITING: &str = "hub_jobs_waiting";
+const JOBS_FAILED: &str = "hub_jobs_failed";
 
 static METADATA: Metadata<'static> = Metadata::new("hub_server", Level::INFO, Some("hub_server"));
 
@@ -38,13 +42,20 @@ impl Telemetry {
             (DOWNLOADED, "Bytes of files sent"),
             (PUBLISHED, "Versions published"),
             (PULLED, "Pulls counted"),
+            (COLLECTED, "Files removed because nothing referred to them"),
+            (JOBS, "Jobs tried by this process, by kind and outcome"),
         ];
         for (name, text) in texts {
             recorder.describe_counter(KeyName::from_const_str(name), None, text.into());
             // A counter that never counted is shown as zero, not left out.
-            if name != REQUESTS {
+            if name != REQUESTS && name != JOBS {
                 recorder.register_counter(&Key::from_static_name(name), &METADATA).increment(0);
             }
+        }
+        let gauges =
+            [(JOBS_WAITING, "Jobs in the queue, by kind"), (JOBS_FAILED, "Jobs that were given up, by kind")];
+        for (name, text) in gauges {
+            recorder.describe_gauge(KeyName::from_const_str(name), None, text.into());
         }
         recorder.describe_histogram(
             KeyName::from_const_str(LATENCY),
@@ -83,6 +94,24 @@ impl Telemetry {
 
     pub(crate) fn pulled(&self) {
         self.count(&Key::from_static_name(PULLED), 1);
+    }
+
+    pub(crate) fn collected(&self, blobs: u64) {
+        self.count(&Key::from_static_name(COLLECTED), blobs);
+    }
+
+    /// A job was tried.
+    pub(crate) fn job(&self, kind: &str, outcome: &'static str) {
+        let labels = vec![Label::new("kind", kind.to_owned()), Label::new("outcome", outcome)];
+        self.count(&Key::from_parts(JOBS, labels), 1);
+    }
+
+    /// How many jobs of a kind there are.
+    pub(crate) fn jobs(&self, kind: &str, waiting: i64, failed: i64) {
+        for (name, value) in [(JOBS_WAITING, waiting), (JOBS_FAILED, failed)] {
+            let key = Key::from_parts(name, vec![Label::new("kind", kind.to_owned())]);
+            self.recorder.register_gauge(&key, &METADATA).set(value as f64);
+        }
     }
 
     /// Everything in the Prometheus text format.

@@ -10,7 +10,7 @@ mod process;
 mod sample;
 mod visitor;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use hub_schemas::{name::Namespace, token::Scope};
 use hub_server::{
@@ -21,7 +21,7 @@ use hub_server::{
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-pub use place::{bucket, migrated};
+pub use place::{bucket, flags, migrated};
 pub use process::{HubProcess, server_binary};
 pub use sample::{SampleAdapter, TINY_BERT, safetensors_bytes, tiny_base};
 pub use visitor::{Answer, Visitor};
@@ -117,6 +117,11 @@ impl TestHub {
     /// Somebody without a token.
     pub fn anonymous(&self) -> Visitor {
         Visitor::new(self.url(), None)
+    }
+
+    /// Removes every file that nothing refers to at this moment.
+    pub async fn collect_garbage(&self) {
+        admin::collect_garbage(&self.app, Duration::ZERO, false).await.expect("collects");
     }
 
     /// Writes counted pulls down now instead of some seconds later.

@@ -7,6 +7,10 @@ mod accounts;
 mod blobs;
 #[path = "registry/crash.rs"]
 mod crash;
+#[path = "registry/faults.rs"]
+mod faults;
+#[path = "registry/garbage.rs"]
+mod garbage;
 #[path = "registry/index.rs"]
 mod index;
 #[path = "registry/lies.rs"]
@@ -23,6 +27,8 @@ mod postgres;
 mod privacy;
 #[path = "registry/publish.rs"]
 mod publish;
+#[path = "registry/replicas.rs"]
+mod replicas;
 #[path = "registry/resolve.rs"]
 mod resolve;
 #[path = "registry/search.rs"]

@@ -3,6 +3,7 @@
 //! Data goes to standard output, talk to the log; a new token's secret is the only
 //! thing `token create` prints, so that a script can take it as it is.
 
+mod garbage;
 mod members;
 mod tokens;
 mod users;
@@ -11,6 +12,7 @@ use std::io::{self, Write as _};
 
 use hub_schemas::{name::Namespace, token::Scope};
 
+pub use garbage::collect_garbage;
 pub use members::{add_member, add_namespace};
 pub use tokens::{Lifetime, LifetimeError, create_token, list_tokens, mint, revoke_token};
 pub use users::{add_user, list_users};
@@ -47,6 +49,9 @@ pub enum AdminError {
     /// No scope at all.
     #[error("a token needs at least one scope")]
     NoScope,
+    /// The garbage can't be collected.
+    #[error("can't collect garbage: {0}")]
+    Garbage(String),
     /// Standard output is closed.
     #[error("can't write to standard output: {0}")]
     Output(#[from] io::Error),

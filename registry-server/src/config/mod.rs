@@ -30,6 +30,8 @@ const DEFAULT_DATA: &str = ".data";
 const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(25);
 /// Often enough for people, seldom enough to be one small transaction.
 const DEFAULT_FLUSH: Duration = Duration::from_secs(10);
+/// Longer than any push takes from its first file to its manifest.
+const DEFAULT_GARBAGE_DELAY: Duration = Duration::from_hours(24);
 
 /// Why the settings can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +81,10 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// How often counted pulls are written down.
     pub pull_flush: Duration,
+    /// Whether this process also does jobs.
+    pub run_jobs: bool,
+    /// How long nothing must have referred to a file before it is removed.
+    pub garbage_delay: Duration,
     /// How large things may be.
     pub limits: Limits,
     /// How the log looks.
@@ -114,6 +120,8 @@ impl Config {
             redirect_from: settings.s3.redirect_from(),
             shutdown_timeout: seconds(settings.shutdown_seconds, DEFAULT_SHUTDOWN),
             pull_flush: DEFAULT_FLUSH,
+            run_jobs: settings.run_jobs.unwrap_or(true),
+            garbage_delay: seconds(settings.garbage_delay_seconds, DEFAULT_GARBAGE_DELAY),
             limits: settings.limits.resolve(),
             log_format: settings.log_format.unwrap_or_default(),
         }

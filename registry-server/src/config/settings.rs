@@ -47,6 +47,12 @@ pub struct Settings {
     /// Seconds that requests in flight get to finish when the server stops [default: 25]
     #[arg(long, global = true, env = "HUB_SERVER_SHUTDOWN_SECONDS", value_name = "N")]
     pub shutdown_seconds: Option<u64>,
+    /// Whether `serve` also does the work of `hub-server worker` [default: true]
+    #[arg(long, global = true, env = "HUB_SERVER_RUN_JOBS", value_name = "BOOL")]
+    pub run_jobs: Option<bool>,
+    /// Seconds that nothing must have referred to a file before it is removed [default: a day]
+    #[arg(long, global = true, env = "HUB_SERVER_GARBAGE_DELAY_SECONDS", value_name = "N")]
+    pub garbage_delay_seconds: Option<u64>,
     /// How the log looks [default: text]
     #[arg(long, global = true, env = "HUB_SERVER_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -74,6 +80,8 @@ impl Settings {
             storage_url: self.storage_url.or(other.storage_url),
             s3: self.s3.or(other.s3),
             shutdown_seconds: self.shutdown_seconds.or(other.shutdown_seconds),
+            run_jobs: self.run_jobs.or(other.run_jobs),
+            garbage_delay_seconds: self.garbage_delay_seconds.or(other.garbage_delay_seconds),
             log_format: self.log_format.or(other.log_format),
             limits: self.limits.or(other.limits),
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use hub_schemas::{digest::Digest, name::AdapterId};
 
-use super::{Db, WriteTx, adapters::VisibleAdapter, clock::now, parse};
+use super::{Backend, Db, WriteTx, adapters::VisibleAdapter, clock::now, parse};
 use crate::storage::Key;
 
 /// A finished file.
@@ -86,13 +86,36 @@ pub(crate) async fn available_to(
     rows.into_iter().map(blob).collect()
 }
 
-/// Blobs that nothing refers to and that are older than `before`.
-pub(crate) async fn orphans(db: &Db, before: i64) -> Result<Vec<Digest>, sqlx::Error> {
-    let sql = "SELECT b.digest FROM blobs b WHERE b.created_at < $1
+/// Whether an object is where some blob's bytes lie, or will be when its upload is finished.
+pub(crate) async fn is_needed(db: &Db, object: &Key, upload: &str) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT (SELECT COUNT(*) FROM blobs WHERE object = $1)
+                    + (SELECT COUNT(*) FROM uploads WHERE id = $2)";
+    let (found,): (i64,) =
+        sqlx::query_as(sql).bind(object.to_string()).bind(upload).fetch_one(db.read()).await?;
+    Ok(found > 0)
+}
+
+/// Blobs that nothing refers to and that were queued for review before `before`, with their sizes.
+pub(crate) async fn garbage(db: &Db, before: i64) -> Result<Vec<(Digest, u64)>, sqlx::Error> {
+    let sql = "SELECT b.digest, b.size FROM blobs b JOIN blob_reviews r ON r.digest = b.digest
+               WHERE r.queued_at < $1
                AND NOT EXISTS (SELECT 1 FROM version_files f WHERE f.digest = b.digest)
-               AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.digest = b.digest AND u.completed_at IS NOT NULL)";
-    let rows: Vec<(String,)> = sqlx::query_as(sql).bind(before).fetch_all(db.read()).await?;
-    rows.iter().map(|(digest,)| parse("blobs.digest", digest)).collect()
+               AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.digest = b.digest AND u.completed_at IS NOT NULL)
+               ORDER BY b.digest";
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql).bind(before).fetch_all(db.read()).await?;
+    rows.iter().map(|(digest, size)| Ok((parse("blobs.digest", digest)?, *size as u64))).collect()
+}
+
+/// Takes a blob's row: until the transaction ends nobody can begin to refer to it.
+pub(crate) async fn lock(tx: &mut WriteTx, digest: &Digest) -> Result<(), sqlx::Error> {
+    // In SQLite the whole transaction has the only turn at writing.
+    if tx.backend() == Backend::Postgres {
+        sqlx::query("SELECT 1 FROM blobs WHERE digest = $1 FOR UPDATE")
+            .bind(digest.to_string())
+            .execute(tx.connection())
+            .await?;
+    }
+    Ok(())
 }
 
 /// Forgets a blob unless something refers to it by now; where its bytes lie if it was forgotten.

@@ -250,19 +250,31 @@ pub(crate) async fn part_names(db: &Db, upload: &Upload) -> Result<Vec<String>, 
     Ok(rows.into_iter().map(|(object,)| object).collect())
 }
 
-/// Marks an upload whose bytes were verified and stored as finished; `false` when the
-/// registry had them before, so that `object` is not needed.
-pub(crate) async fn complete(tx: &mut WriteTx, upload: &Upload, object: &Key) -> Result<bool, sqlx::Error> {
-    let kept = blobs::insert(tx, &upload.digest, upload.size, object).await?;
-    sqlx::query(
-        "UPDATE uploads SET completed_at = $1, updated_at = $1 WHERE id = $2 AND completed_at IS NULL",
-    )
-    .bind(now())
-    .bind(upload.id.as_str())
-    .execute(tx.connection())
-    .await?;
+/// What became of an upload whose bytes were verified and stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// The object is the blob.
+    Kept,
+    /// The registry had the blob before: the object is not needed.
+    Known,
+    /// The upload was cancelled meanwhile.
+    Cancelled,
+}
+
+/// Marks an upload whose bytes were verified and stored as finished.
+pub(crate) async fn complete(
+    tx: &mut WriteTx,
+    upload: &Upload,
+    object: &Key,
+) -> Result<Finished, sqlx::Error> {
+    let sql = "UPDATE uploads SET completed_at = COALESCE(completed_at, $1), updated_at = $1 WHERE id = $2";
+    let done = sqlx::query(sql).bind(now()).bind(upload.id.as_str()).execute(tx.connection()).await?;
+    if done.rows_affected() == 0 {
+        return Ok(Finished::Cancelled);
+    }
     delete_parts(tx, &upload.id).await?;
-    Ok(kept)
+    let kept = blobs::insert(tx, &upload.digest, upload.size, object).await?;
+    Ok(if kept { Finished::Kept } else { Finished::Known })
 }
 
 /// Lets an upload whose object in the store turned out wrong start again from its first byte.
@@ -294,6 +306,22 @@ pub(crate) async fn delete(tx: &mut WriteTx, upload: &str) -> Result<(), sqlx::E
     delete_parts(tx, upload).await?;
     sqlx::query("DELETE FROM uploads WHERE id = $1").bind(upload).execute(tx.connection()).await?;
     Ok(())
+}
+
+/// Forgets an upload that nobody touched since `before`; `false` when somebody did.
+pub(crate) async fn delete_stale(
+    tx: &mut WriteTx,
+    upload: &Upload,
+    before: i64,
+) -> Result<bool, sqlx::Error> {
+    // Taken first: whoever continues it now waits, and finds it gone.
+    let sql = "UPDATE uploads SET updated_at = updated_at WHERE id = $1 AND updated_at < $2";
+    let done = sqlx::query(sql).bind(upload.id.as_str()).bind(before).execute(tx.connection()).await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    delete(tx, &upload.id).await?;
+    Ok(true)
 }
 
 async fn delete_parts(tx: &mut WriteTx, upload: &str) -> Result<(), sqlx::Error> {

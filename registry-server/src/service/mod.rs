@@ -4,7 +4,6 @@ pub(crate) mod identity;
 pub(crate) mod inspect;
 pub(crate) mod publish;
 mod pulls;
-pub(crate) mod sweep;
 pub(crate) mod upload;
 
 pub(crate) use pulls::PullCounter;

@@ -56,7 +56,7 @@ pub(crate) async fn run(
 
     let mut tx = app.db.write().await?;
     let adapter = adapters::ensure(&mut tx, permit, &manifest.name, visibility.unwrap_or_default()).await?;
-    match versions::insert(&mut tx, permit, &adapter, manifest, bytes).await? {
+    match versions::insert(&mut tx, permit, &adapter, manifest, bytes).await.map_err(gone)? {
         // Whoever was faster made the same version, or another one.
         Inserted::Same => return Ok(answer(false)),
         Inserted::Other(found) => return Err(exists(manifest, &found)),
@@ -84,6 +84,17 @@ async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Manifest) -> 
         }
     }
     Ok(())
+}
+
+/// A file that was there a moment ago, cancelled since and collected as garbage.
+fn gone(error: sqlx::Error) -> ApiError {
+    match error.as_database_error() {
+        Some(found) if found.is_foreign_key_violation() => {
+            ApiError::new(ProblemCode::BlobMissing, "a file was removed while its version was published")
+                .hint("upload the files to this adapter again, then publish again")
+        }
+        _ => error.into(),
+    }
 }
 
 /// Publishing privately into a public adapter would show what was meant to be hidden.

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use hub_schemas::{api::TokenInfo, digest::Digest, name::AdapterId, name::Namespace, token::Scope};
 use tempfile::TempDir;
 
-use super::{sweep, upload};
+use super::upload;
 use crate::{
     admin,
     app::App,
     config::Config,
     db::{members, uploads},
     domain::permissions::{Caller, PublishPermit},
+    jobs::{self, DeleteObject, Job as _, SweepUploads},
     storage::Key,
 };
 
@@ -94,14 +95,54 @@ async fn what_nobody_continued_for_a_day_is_swept_and_the_rest_stays() {
     let unfinished = received(&scene, Digest::of(b"unfinished"), b"unfinished").await;
     let blob = Key::blob(&finished.digest, &finished.id);
 
-    sweep::run(&scene.app.db, &scene.app.storage).await.expect("sweeps");
+    sweep(&scene).await;
     assert!(find(&scene, &unfinished.id).await.is_some() && find(&scene, &finished.id).await.is_some());
     scene.app.storage.head(&blob, 1).await.expect("the blob is there");
 
     age(&scene, "uploads", "updated_at").await;
-    age(&scene, "blobs", "created_at").await;
-    sweep::run(&scene.app.db, &scene.app.storage).await.expect("sweeps");
+    age(&scene, "blob_reviews", "queued_at").await;
+    sweep(&scene).await;
     assert!(find(&scene, &unfinished.id).await.is_none() && find(&scene, &finished.id).await.is_none());
-    assert!(scene.app.storage.head(&blob, 1).await.is_err());
     assert!(scene.app.storage.head(&Key::part(&unfinished.id, 0, "x"), 1).await.is_err());
+    // That its upload was forgotten queued the blob anew: it stays for another day.
+    scene.app.storage.head(&blob, 1).await.expect("the blob is there");
+    age(&scene, "blob_reviews", "queued_at").await;
+    sweep(&scene).await;
+    assert!(scene.app.storage.head(&blob, 1).await.is_err());
+}
+
+#[tokio::test]
+async fn an_upload_that_was_cancelled_while_it_was_finished_leaves_nothing() {
+    let scene = scene().await;
+    let upload = received(&scene, Digest::of(b"hello"), b"hello").await;
+    let mut tx = scene.app.db.write().await.expect("begins");
+    uploads::delete(&mut tx, &upload.id).await.expect("deletes");
+    tx.commit().await.expect("commits");
+    // The request that finishes it looked before.
+    let key = Key::blob(&upload.digest, &upload.id);
+    let body = futures_util::stream::iter([Ok::<_, ()>(Bytes::from_static(b"hello"))]);
+    scene.app.storage.put(&key, body, |_| Ok(())).await.expect("stores");
+    let mut tx = scene.app.db.write().await.expect("begins");
+    let finished = uploads::complete(&mut tx, &upload, &key).await.expect("asks");
+    assert_eq!(finished, uploads::Finished::Cancelled);
+    tx.commit().await.expect("commits");
+    // What a killed server left is found by looking at the objects.
+    assert_eq!(unknown(&scene, true).await, [key.clone(), Key::part(&upload.id, 0, "x")]);
+    unknown(&scene, false).await;
+    assert!(scene.app.storage.head(&key, 1).await.is_err());
+    assert!(unknown(&scene, false).await.is_empty());
+}
+
+async fn unknown(scene: &Scene, dry_run: bool) -> Vec<Key> {
+    // Times of files are in whole seconds.
+    let ahead = std::time::Duration::ZERO;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    jobs::remove_unknown(&scene.app, ahead, dry_run).await.expect("looks")
+}
+
+/// What the server does by itself, now.
+async fn sweep(scene: &Scene) {
+    SweepUploads::default().run(&scene.app).await.expect("sweeps");
+    jobs::review(&scene.app, scene.app.garbage_delay).await.expect("reviews");
+    jobs::drain(&scene.app, DeleteObject::KIND).await;
 }

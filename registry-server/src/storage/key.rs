@@ -19,6 +19,22 @@ impl Key {
         Self(Path::from(shelf("blobs", digest)))
     }
 
+    /// Every finished file, and every part of an unfinished one.
+    pub(crate) fn of_uploads() -> [Self; 2] {
+        [Self(Path::from("blobs")), Self(Path::from("uploads"))]
+    }
+
+    /// The upload that brought this object.
+    pub(crate) fn upload_of(&self) -> Option<String> {
+        let mut parts = self.0.parts();
+        let upload = match parts.next()?.as_ref() {
+            "blobs" => parts.nth(3),
+            "uploads" => parts.next(),
+            _ => None,
+        };
+        upload.map(|part| part.as_ref().to_owned())
+    }
+
     /// Everything of one upload.
     pub(crate) fn upload(upload: &str) -> Self {
         Self(Path::from(format!("uploads/{upload}")))

@@ -27,6 +27,25 @@ pub(super) async fn choose(config: &mut Config) {
     }
 }
 
+/// The same as flags of `hub-server`, for tests that start it as a program.
+pub async fn flags() -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = Config::embedded(folder.path());
+    choose(&mut config).await;
+    let mut flags = Vec::new();
+    let mut flag = |name: &str, value: Option<String>| flags.extend(value.map(|v| format!("--{name}={v}")));
+    flag("database-url", config.database_url);
+    if let Location::S3(s3) = config.storage {
+        flag("storage-url", Some(format!("s3://{}/{}", s3.bucket, s3.prefix)));
+        flag("s3-endpoint", s3.endpoint);
+        flag("s3-region", s3.region);
+        let (id, secret) = s3.keys.unzip();
+        flag("s3-access-key-id", id);
+        flag("s3-secret-access-key", secret);
+    }
+    flags
+}
+
 /// The URL of a new database with the schema of this version.
 pub async fn migrated() -> String {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();

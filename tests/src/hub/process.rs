@@ -38,6 +38,18 @@ impl HubProcess {
         Self::spawn(command(data), data, flags)
     }
 
+    /// Starts an operator's verb and does not wait for its end.
+    pub fn verb(data: &Path, verb: &[&str]) -> Child {
+        let child = command(data).args(verb).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        child.expect("the program starts")
+    }
+
+    /// Runs `hub-server worker` beside it.
+    pub fn worker(data: &Path, flags: &[&str]) -> Child {
+        let worker = command(data).arg("worker").args(flags).stderr(Stdio::null()).spawn();
+        worker.expect("the worker starts")
+    }
+
     fn spawn(mut program: Command, data: &Path, flags: &[&str]) -> Self {
         let port_file = data.join(format!("port-{}", std::process::id()));
         drop(std::fs::remove_file(&port_file));
@@ -76,8 +88,13 @@ impl HubProcess {
 
     /// A new token of `user`, who is made if need be.
     pub fn token(data: &Path, user: &str) -> String {
-        Self::admin(data, &["user", "add", user]);
-        let output = Self::admin(data, &["token", "create", "--user", user]);
+        Self::token_with(data, &[], user)
+    }
+
+    /// The same with more flags.
+    pub fn token_with(data: &Path, flags: &[&str], user: &str) -> String {
+        Self::admin(data, &[&["user", "add", user], flags].concat());
+        let output = Self::admin(data, &[&["token", "create", "--user", user], flags].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }

@@ -67,31 +67,3 @@ async fn the_whole_life_of_an_adapter_on_postgresql() {
     assert_eq!(anyone.get("index/lab/hidden").await.status, 200);
     drop(hub.restart().await);
 }
-
-#[tokio::test]
-async fn of_many_that_publish_at_once_on_postgresql_exactly_one_wins() {
-    let hub = on_postgres().await;
-    let ada = hub.user("ada").await;
-    let samples: Vec<_> = (0..8)
-        .map(|i| {
-            let readme = format!("# Number {i}\n");
-            SampleAdapter::lora("ada/x", "1.0.0").with_file("README.md", readme.as_bytes())
-        })
-        .collect();
-    for sample in &samples {
-        ada.upload_files(sample).await;
-    }
-    let racing: Vec<_> = samples
-        .into_iter()
-        .map(|sample| {
-            let ada = ada.clone();
-            tokio::spawn(async move { ada.put_manifest(&sample).await.status.as_u16() })
-        })
-        .collect();
-    let mut statuses = Vec::new();
-    for racer in racing {
-        statuses.push(racer.await.expect("no panic"));
-    }
-    statuses.sort_unstable();
-    assert_eq!(statuses, [vec![201], vec![409; 7]].concat());
-}

@@ -65,10 +65,10 @@ async fn the_same_bytes_again_are_fine_and_other_bytes_are_a_conflict() {
 }
 
 #[tokio::test]
-async fn of_twenty_that_publish_different_bytes_at_once_exactly_one_wins() {
+async fn of_two_hundred_that_publish_different_bytes_at_once_exactly_one_wins() {
     let hub = TestHub::start().await;
     let ada = hub.user("ada").await;
-    let samples: Vec<_> = (0..20)
+    let samples: Vec<_> = (0..200)
         .map(|i| {
             let readme = format!("# Number {i}\n");
             SampleAdapter::lora("ada/sentiment", "1.0.0").with_file("README.md", readme.as_bytes())

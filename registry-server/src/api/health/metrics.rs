@@ -2,7 +2,7 @@
 
 use axum::{extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
 
-use crate::app::App;
+use crate::{app::App, db::jobs};
 
 /// Counts and latencies in the Prometheus text format.
 #[utoipa::path(
@@ -10,5 +10,10 @@ use crate::app::App;
     responses((status = 200, body = String, content_type = "text/plain")),
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    // The queue is everybody's: each process shows the same numbers.
+    match jobs::counts(&app.db).await {
+        Ok(counts) => counts.iter().for_each(|c| app.telemetry.jobs(&c.kind, c.waiting, c.failed)),
+        Err(error) => tracing::warn!(%error, "Could not count the jobs: {error}"),
+    }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], app.telemetry.render())
 }

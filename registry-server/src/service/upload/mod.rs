@@ -11,10 +11,11 @@ use crate::{
     app::App,
     db::{
         new_id,
-        uploads::{self, Upload},
+        uploads::{self, Finished, Upload},
     },
     domain::permissions::Caller,
     error::{ApiError, ApiResult},
+    jobs::{DeleteObject, Job as _},
     storage::{Key, MIN_PART, PutError, Storage, StorageError, Written},
 };
 
@@ -154,10 +155,13 @@ async fn join(app: &App, upload: &Upload) -> ApiResult<Option<Key>> {
 /// Notes that the bytes at `object` are the whole file.
 async fn finish(app: &App, upload: &Upload, object: &Key) -> ApiResult<Upload> {
     let mut tx = app.db.write().await?;
-    let kept = uploads::complete(&mut tx, upload, object).await?;
+    let finished = uploads::complete(&mut tx, upload, object).await?;
+    if finished != Finished::Kept {
+        DeleteObject::new(object).enqueue(&mut tx).await?;
+    }
     tx.commit().await?;
-    if !kept {
-        app.storage.delete(object).await?;
+    if finished == Finished::Cancelled {
+        return Err(no_upload(&upload.id));
     }
     if upload.multipart.is_none() && upload.received > 0 {
         app.storage.delete_all(&Key::upload(&upload.id)).await?;
