@@ -17,16 +17,16 @@ mod serve;
 mod service;
 mod storage;
 mod telemetry;
-mod worker;
 #[cfg(test)]
 #[expect(dead_code, unreachable_pub, reason = "end-to-end tests use more of it")]
 #[path = "../../tests/src/services/mod.rs"]
 mod test_services;
+mod worker;
 
 pub use app::{App, StartError};
 pub use db::OpenError;
 pub use openapi::document as openapi_document;
 pub use router::router;
 pub use serve::{ServeError, Server};
-pub use worker::Worker;
 pub use storage::{Location, LocationError, S3Settings};
+pub use worker::Worker;

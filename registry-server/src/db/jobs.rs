@@ -59,12 +59,14 @@ async fn insert_as(
     Ok(())
 }
 
-const SQLITE_CLAIM: &str = "UPDATE jobs SET lease = $1, leased_until = $2, attempts = attempts + 1 WHERE id = (
+const SQLITE_CLAIM: &str =
+    "UPDATE jobs SET lease = $1, leased_until = $2, attempts = attempts + 1 WHERE id = (
         SELECT id FROM jobs WHERE run_at <= $3 AND failed_at IS NULL
         AND (leased_until IS NULL OR leased_until < $3) ORDER BY run_at LIMIT 1)
     RETURNING id, kind, payload, attempts, lease";
 // Two processes that ask at once take two jobs, and neither waits.
-const POSTGRES_CLAIM: &str = "UPDATE jobs SET lease = $1, leased_until = $2, attempts = attempts + 1 WHERE id = (
+const POSTGRES_CLAIM: &str =
+    "UPDATE jobs SET lease = $1, leased_until = $2, attempts = attempts + 1 WHERE id = (
         SELECT id FROM jobs WHERE run_at <= $3 AND failed_at IS NULL
         AND (leased_until IS NULL OR leased_until < $3) ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING id, kind, payload, attempts, lease";

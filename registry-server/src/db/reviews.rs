@@ -17,8 +17,7 @@ pub(crate) struct Review {
 pub(crate) async fn due(db: &Db, before: i64, limit: i64) -> Result<Vec<Review>, sqlx::Error> {
     let sql = "SELECT digest, queued_at FROM blob_reviews WHERE queued_at < $1
                ORDER BY queued_at, digest LIMIT $2";
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as(sql).bind(before).bind(limit).fetch_all(db.read()).await?;
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql).bind(before).bind(limit).fetch_all(db.read()).await?;
     rows.iter()
         .map(|(digest, queued_at)| {
             Ok(Review { digest: parse("blob_reviews.digest", digest)?, queued_at: *queued_at })

@@ -75,8 +75,13 @@ pub(super) async fn one(app: &App, held: &Held) -> Result<(), sqlx::Error> {
     app.telemetry.job(&held.kind, outcome);
     if let Fate::Retry(_, error) | Fate::Failed(error) = &fate {
         tracing::warn!(
-            job.kind = held.kind, job.id = held.id, job.attempts = held.attempts, error,
-            "The job `{}` failed, time {}: {error}", held.kind, held.attempts
+            job.kind = held.kind,
+            job.id = held.id,
+            job.attempts = held.attempts,
+            error,
+            "The job `{}` failed, time {}: {error}",
+            held.kind,
+            held.attempts
         );
     }
     jobs::settle(&app.db, held, &fate).await
@@ -110,7 +115,11 @@ fn fate(kind: Option<&Kind>, held: &Held, result: Result<(), JobError>) -> Fate 
         (Ok(()), None) => Fate::Gone,
         (Err(error), every) => {
             let last = kind.is_some_and(|kind| held.attempts >= kind.attempts) && every.is_none();
-            if last { Fate::Failed(error.to_string()) } else { Fate::Retry(backoff(held.attempts), error.to_string()) }
+            if last {
+                Fate::Failed(error.to_string())
+            } else {
+                Fate::Retry(backoff(held.attempts), error.to_string())
+            }
         }
     }
 }

@@ -47,7 +47,6 @@ fn sample(number: usize) -> SampleAdapter {
 async fn nothing_is_lost_however_often_server_client_and_collector_are_killed() {
     let kills = std::env::var("HUB_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
     let seed: u64 = SystemTime::UNIX_EPOCH.elapsed().expect("a time").subsec_nanos().into();
-    println!("seed {seed}");
     let mut dice = Dice(seed | 1);
     let data = tempfile::tempdir().expect("a folder");
     let flags = flags().await;
@@ -55,13 +54,16 @@ async fn nothing_is_lost_however_often_server_client_and_collector_are_killed() 
     let token = HubProcess::token_with(data.path(), &flags, "ada");
     let serve = || HubProcess::start_with(data.path(), &flags);
     let mut server = serve();
-    let mut home = Home::logged_in(&server.url(), &token).await;
+    let mut home = Home::new(&server.url());
+    let start = |home: &Home, folder: &str| {
+        home.command(&["push", folder]).env("HUB_TOKEN", &token).spawn().expect("hub starts")
+    };
     let (mut number, mut acknowledged) = (0, Vec::new());
     for _ in 0..kills {
         let sample = sample(number);
         let folder = home.write(&format!("push-{number}"), &sample);
         let folder = folder.to_str().expect("text");
-        let mut client = home.start(&["push", folder]);
+        let mut client = start(&home, folder);
         let mut collector = collector(data.path(), &flags);
         tokio::time::sleep(Duration::from_millis(dice.below(LONGEST_MS))).await;
         match dice.below(3) {
@@ -76,8 +78,8 @@ async fn nothing_is_lost_however_often_server_client_and_collector_are_killed() 
             }
         }
         // Whatever happened, the same push again does what is left.
-        let again = home.start(&["push", folder]).wait_with_output().expect("it ends");
-        assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+        let again = start(&home, folder).wait_with_output().expect("it ends");
+        assert!(again.status.success(), "seed {seed}: {}", String::from_utf8_lossy(&again.stderr));
         drop(client.wait());
         drop(collector.wait());
         acknowledged.push(sample);
@@ -88,7 +90,7 @@ async fn nothing_is_lost_however_often_server_client_and_collector_are_killed() 
     }
     let ada = server.visitor(&token);
     let listed = ada.get("adapters/ada/x").await.json()["versions"].as_array().map_or(0, Vec::len);
-    assert_eq!(listed, acknowledged.len());
+    assert_eq!(listed, acknowledged.len(), "seed {seed}");
     for sample in &acknowledged {
         is_whole(&ada, sample).await;
     }

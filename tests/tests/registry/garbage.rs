@@ -22,8 +22,7 @@ async fn what_nothing_refers_to_is_removed_and_nothing_else() {
     assert!(ada.upload("ada/x", b"dropped").await.complete, "a finished upload is somebody's");
     assert_eq!(ada.delete(&format!("uploads/{}", dropped.id)).await.status, 204);
     hub.collect_garbage().await;
-    let again: UploadStatus =
-        ada.start_upload("ada/x", Digest::of(b"dropped"), 7).await.expect_ok();
+    let again: UploadStatus = ada.start_upload("ada/x", Digest::of(b"dropped"), 7).await.expect_ok();
     assert!(!again.complete && again.received == 0);
     all_is_there(&ada, &sample).await;
 }
