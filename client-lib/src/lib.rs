@@ -8,6 +8,8 @@ pub mod files;
 pub mod registry;
 
 #[cfg(feature = "stitch")]
+pub mod audio;
+#[cfg(feature = "stitch")]
 pub mod backbones;
 #[cfg(feature = "stitch")]
 pub mod composition;

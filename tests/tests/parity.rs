@@ -1,6 +1,8 @@
 //! Numbers: the same as the reference libraries compute, on closed-form weights and on real ones.
 #![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
+#[path = "parity/audio.rs"]
+mod audio;
 #[path = "parity/checkpoints.rs"]
 mod checkpoints;
 #[path = "parity/decoders.rs"]

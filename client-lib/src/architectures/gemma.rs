@@ -1,9 +1,11 @@
-//! Gemma (Gemma Team 2024), as `transformers` stores it.
+//! Gemma and Gemma 2 (Gemma Team 2024), as `transformers` stores them.
 
 use hub_schemas::backbone::Architecture;
 use serde_json::{Map, Value, json};
 
-use super::{ConfigError, NormKind, TransformerConfig, llama, only};
+use super::{
+    ConfigError, DecoderParts, NormKind, TransformerConfig, Window, llama, only, optional_count, optional_number,
+};
 
 /// LLaMA with embeddings multiplied by the root of their width and gains stored less one.
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -21,4 +23,29 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         embedding_scale: Some((config.shape.hidden_size as f64).sqrt()),
         ..config
     })
+}
+
+/// Gemma with norms behind the sub-layers too, bounded scores, and a window in every other layer.
+pub(super) fn gemma2(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+    let mut json = json.clone();
+    json.entry("num_key_value_heads").or_insert(json!(4));
+    // Gemma 2's code reads this key alone.
+    let activation = json.remove("hidden_activation").filter(|name| !name.is_null());
+    json.insert("hidden_act".to_owned(), activation.unwrap_or(json!("gelu_pytorch_tanh")));
+    let number = |key: &'static str, usual: f64| match json.get(key) {
+        None => Ok(Some(usual)),
+        Some(_) => optional_number(&json, key),
+    };
+    let tokens = match json.get("sliding_window") {
+        None => Some(4096),
+        Some(_) => optional_count(&json, "sliding_window")?,
+    };
+    let config = config(&json)?;
+    let decoder = DecoderParts {
+        window: Window::of(&json, tokens, config.shape.num_layers, |layer| layer.is_multiple_of(2))?,
+        query_scalar: number("query_pre_attn_scalar", 256.0)?,
+        attention_soft_cap: number("attn_logit_softcapping", 50.0)?,
+        logit_soft_cap: number("final_logit_softcapping", 30.0)?,
+    };
+    Ok(TransformerConfig { architecture: Architecture::Gemma2, decoder, ..config })
 }

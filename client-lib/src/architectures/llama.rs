@@ -5,12 +5,11 @@ use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ConfigError, NormKind, NormOrder, Positions, Rope, RopeScaling, TransformerConfig, count, flag, fraction,
-    only, optional_count, padding_id, shown, word,
+    ConfigError, DecoderParts, NormKind, NormOrder, Positions, Rope, RopeScaling, TransformerConfig, Window,
+    Yarn, count, flag, fraction, only, optional_count, optional_number, padding_id, shown, word,
 };
 
-/// Mistral: LLaMA with other defaults, and with a window. Inputs longer than the window are
-/// refused: within it, it hides nothing.
+/// Mistral: LLaMA with other defaults, and with a window in every layer.
 pub(super) fn mistral(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let window = match json.get("sliding_window") {
         None => Some(4096),
@@ -19,7 +18,15 @@ pub(super) fn mistral(json: &Map<String, Value>) -> Result<TransformerConfig, Co
     let mut json = json.clone();
     json.entry("num_key_value_heads").or_insert(json!(8));
     json.entry("max_position_embeddings").or_insert(json!(131_072));
-    Ok(TransformerConfig { architecture: Architecture::Mistral, window, ..config(&json)? })
+    let config = config(&json)?;
+    // Mistral's own code knows no `layer_types`.
+    json.remove("layer_types");
+    let window = Window::of(&json, window, config.shape.num_layers, |_| true)?;
+    Ok(TransformerConfig {
+        architecture: Architecture::Mistral,
+        decoder: DecoderParts { window, ..config.decoder },
+        ..config
+    })
 }
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -50,7 +57,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     }
     only(json, "partial_rotary_factor", &json!(1.0))?;
     Ok(TransformerConfig {
-        positions: Positions::Rotary(rope(json)?),
+        positions: Positions::Rotary(rope(json, shape.max_positions)?),
         norm_order: NormOrder::Pre,
         norm_kind: NormKind::Rms,
         is_causal: true,
@@ -66,7 +73,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
 }
 
 /// The base and the scaling: beside each other, or together as newer configurations have them.
-fn rope(json: &Map<String, Value>) -> Result<Rope, ConfigError> {
+fn rope(json: &Map<String, Value>, max_positions: usize) -> Result<Rope, ConfigError> {
     let object = |key: &str| json.get(key).and_then(Value::as_object);
     let parameters = object("rope_parameters").or_else(|| object("rope_scaling"));
     let number = |key: &'static str| {
@@ -99,13 +106,40 @@ fn rope(json: &Map<String, Value>) -> Result<Rope, ConfigError> {
             high_freq_factor: number("high_freq_factor")?,
             original: number("original_max_position_embeddings")?,
         },
+        Some("yarn") => RopeScaling::Yarn(yarn(parameters, number("factor")?, max_positions)?),
         Some(_) => {
             return Err(ConfigError::Field {
                 key: "rope_scaling",
                 found: shown(kind),
-                expected: "`default`, `linear` and `llama3` are supported",
+                expected: "`default`, `linear`, `llama3` and `yarn` are supported",
             });
         }
     };
     Ok(Rope { theta, scaling })
+}
+
+/// YaRN's numbers with the defaults of `transformers`.
+fn yarn(
+    parameters: Option<&Map<String, Value>>,
+    factor: f64,
+    max_positions: usize,
+) -> Result<Yarn, ConfigError> {
+    let empty = Map::new();
+    let parameters = parameters.unwrap_or(&empty);
+    let number = |key: &'static str| optional_number(parameters, key);
+    let mscale = |scale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 };
+    let attention = match (number("attention_factor")?, number("mscale")?, number("mscale_all_dim")?) {
+        (Some(attention), ..) => attention,
+        (None, Some(own), Some(all)) => mscale(own) / mscale(all),
+        (None, ..) => mscale(1.0),
+    };
+    let truncate = parameters.get("truncate").filter(|value| !value.is_null());
+    Ok(Yarn {
+        factor,
+        attention,
+        beta_fast: number("beta_fast")?.unwrap_or(32.0),
+        beta_slow: number("beta_slow")?.unwrap_or(1.0),
+        original: number("original_max_position_embeddings")?.unwrap_or(max_positions as f64),
+        truncates: truncate.is_none() || flag(parameters, "truncate")?,
+    })
 }

@@ -7,6 +7,7 @@
 mod albert;
 mod bert;
 mod deberta_v2;
+mod decoder_parts;
 mod distilbert;
 mod electra;
 mod encoder_parts;
@@ -27,8 +28,9 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
+pub use decoder_parts::{DecoderParts, Window};
 pub use encoder_parts::{Disentangled, EncoderParts, LocalAttention};
-pub use parts::{NormOrder, Positions, Rope, RopeScaling};
+pub use parts::{NormOrder, Positions, Rope, RopeScaling, Yarn};
 pub use patches::{GridError, PatchGrid};
 use tensors::tensor;
 
@@ -59,8 +61,6 @@ pub struct TransformerConfig {
     pub norm_kind: NormKind,
     /// Whether no token sees those behind it.
     pub is_causal: bool,
-    /// How far back a token sees, itself among what it sees; `None` for all the way.
-    pub window: Option<usize>,
     /// Whether the layers for queries, keys and values have biases.
     pub attention_bias: bool,
     /// Whether the attention's last layer has a bias.
@@ -82,6 +82,8 @@ pub struct TransformerConfig {
     pub attention_dropout: f64,
     /// What only some encoders have.
     pub encoder: EncoderParts,
+    /// What only some decoders have.
+    pub decoder: DecoderParts,
 }
 
 /// Why a `config.json` can't be used.
@@ -134,6 +136,7 @@ impl TransformerConfig {
             Architecture::Qwen2 => qwen::qwen2(json),
             Architecture::Qwen3 => qwen::qwen3(json),
             Architecture::Gemma => gemma::config(json),
+            Architecture::Gemma2 => gemma::gemma2(json),
             Architecture::Electra => electra::config(json),
             Architecture::DistilBert => distilbert::config(json),
             Architecture::Albert => albert::config(json),
@@ -154,7 +157,6 @@ impl TransformerConfig {
             norm_order: NormOrder::Post,
             norm_kind: NormKind::Layer,
             is_causal: false,
-            window: None,
             attention_bias: true,
             attention_output_bias: true,
             normalises_heads: false,
@@ -165,6 +167,7 @@ impl TransformerConfig {
             activation: Activation::Gelu,
             attention_dropout: 0.1,
             encoder: EncoderParts::default(),
+            decoder: DecoderParts::default(),
         }
     }
 
@@ -193,7 +196,7 @@ impl TransformerConfig {
                 self.shape.max_positions.saturating_sub(padding as usize + 1)
             }
             // Any position has angles. What the model was trained on is `max_positions`.
-            Positions::Rotary(_) => self.window.unwrap_or(usize::MAX),
+            Positions::Rotary(_) => usize::MAX,
         }
     }
 }
@@ -219,6 +222,16 @@ fn flag(json: &Map<String, Value>, key: &'static str) -> Result<bool, ConfigErro
             key,
             found: shown(Some(value)),
             expected: "it must be true or false",
+        }),
+    }
+}
+
+/// A positive number that may be left out.
+fn optional_number(json: &Map<String, Value>, key: &'static str) -> Result<Option<f64>, ConfigError> {
+    match json.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value.as_f64().filter(|n| *n > 0.0 && n.is_finite()).map(Some).ok_or_else(|| {
+            ConfigError::Field { key, found: shown(Some(value)), expected: "it must be a positive number" }
         }),
     }
 }

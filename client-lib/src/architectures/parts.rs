@@ -55,6 +55,45 @@ pub enum RopeScaling {
         /// The context of pre-training.
         original: f64,
     },
+    /// Slow ones by a factor, fast ones not, those between by a blend over their number (Peng et al. 2023).
+    Yarn(Yarn),
+}
+
+/// The numbers of `YaRN`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Yarn {
+    /// The factor.
+    pub factor: f64,
+    /// What queries and keys are multiplied with when they are turned.
+    pub attention: f64,
+    /// Frequencies that turn more often in the original context are fast.
+    pub beta_fast: f64,
+    /// Frequencies that turn less often in the original context are slow.
+    pub beta_slow: f64,
+    /// The context of pre-training.
+    pub original: f64,
+    /// Whether the blend begins and ends at whole numbers.
+    pub truncates: bool,
+}
+
+impl Yarn {
+    /// Frequency `i` of a head of `width` components, of which `plain` is what it would be.
+    fn frequency(&self, plain: f32, (i, width): (usize, usize), theta: f64) -> f32 {
+        let dimension = |turns: f64| {
+            width as f64 * (self.original / (turns * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
+        };
+        let (mut low, mut high) = (dimension(self.beta_fast), dimension(self.beta_slow));
+        if self.truncates {
+            (low, high) = (low.floor(), high.ceil());
+        }
+        let (low, mut high) = (low.max(0.0), high.min(width as f64 - 1.0));
+        if low == high {
+            high += 0.001; // as the library does
+        }
+        let slow = ((i as f32 - low as f32) / (high - low) as f32).clamp(0.0, 1.0);
+        let stretched = 1.0 / (self.factor as f32 * (1.0 / plain));
+        stretched * slow + plain * (1.0 - slow)
+    }
 }
 
 impl Rope {
@@ -65,13 +104,22 @@ impl Rope {
             let exponent = (2 * i) as f32 / width as f32;
             1.0 / (self.theta.powf(f64::from(exponent)) as f32)
         };
-        (0..width / 2).map(|i| self.scaled(plain(i))).collect()
+        (0..width / 2).map(|i| self.scaled(plain(i), (i, width))).collect()
     }
 
-    fn scaled(&self, frequency: f32) -> f32 {
+    /// What queries and keys are multiplied with when they are turned.
+    pub const fn attention_factor(&self) -> f32 {
+        match self.scaling {
+            RopeScaling::Yarn(yarn) => yarn.attention as f32,
+            _ => 1.0,
+        }
+    }
+
+    fn scaled(&self, frequency: f32, place: (usize, usize)) -> f32 {
         match self.scaling {
             RopeScaling::None => frequency,
             RopeScaling::Linear { factor } => frequency / factor as f32,
+            RopeScaling::Yarn(yarn) => yarn.frequency(frequency, place, self.theta),
             RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original } => {
                 let (f, wave) = (f64::from(frequency), std::f64::consts::TAU / f64::from(frequency));
                 if wave < original / high_freq_factor {

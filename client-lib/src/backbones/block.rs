@@ -37,6 +37,8 @@ pub(super) struct Block {
     /// None in front of a first block that the embeddings' norm serves.
     attention_norm: Option<Norm>,
     ffn_norm: Option<Norm>,
+    /// Behind the sub-layers and in front of the residual sums, where there are some.
+    output_norms: [Option<Norm>; SubLayer::ALL.len()],
     /// What the sub-layers' outputs are multiplied by (Touvron et al., "Going deeper with image
     /// transformers", 2021), `[h]`.
     scales: [Option<Tensor>; SubLayer::ALL.len()],
@@ -59,11 +61,12 @@ impl Block {
             let name = format!("layers.{index}.{site}");
             linears[site as usize] = Some(weights.linear(&name, config, config.has_bias(site))?);
         }
-        let norm = |sublayer: SubLayer| {
-            let module = Module::Norm { layer: index, sublayer };
+        let load_norm = |module: Module| {
             let is_there = config.architecture.has(module);
             is_there.then(|| weights.norm(&module.to_string(), config)).transpose()
         };
+        let norm = |sublayer| load_norm(Module::Norm { layer: index, sublayer });
+        let output_norm = |sublayer| load_norm(Module::OutputNorm { layer: index, sublayer });
         let scale =
             |sublayer: SubLayer| weights.optional(&format!("layers.{index}.{}.scale", sublayer.as_str()));
         let shape = &config.shape;
@@ -71,7 +74,12 @@ impl Block {
             index,
             scales: [scale(SubLayer::Attention)?, scale(SubLayer::Ffn)?],
             linears,
-            attention: Attention { heads: shape.num_heads, kv_heads: shape.kv_heads() },
+            attention: Attention {
+                kv_heads: shape.kv_heads(),
+                scale: config.decoder.query_scalar.map(|scalar| 1.0 / scalar.sqrt()),
+                soft_cap: config.decoder.attention_soft_cap,
+                ..Attention::new(shape.num_heads)
+            },
             widths: (shape.query_width(), shape.kv_width()),
             activation: config.activation,
             norm_order: config.norm_order,
@@ -79,6 +87,7 @@ impl Block {
             relative: RelativeBlock::load(index, config, weights)?,
             attention_norm: norm(SubLayer::Attention)?,
             ffn_norm: norm(SubLayer::Ffn)?,
+            output_norms: [output_norm(SubLayer::Attention)?, output_norm(SubLayer::Ffn)?],
             head_norms: if config.normalises_heads {
                 let own = |part: &str| weights.norm(&format!("layers.{index}.{part}"), config);
                 Some([own("q_norm")?, own("k_norm")?])
@@ -199,7 +208,7 @@ impl Block {
             let (b, t, width) = x.dims3()?;
             norm.forward(&x.reshape((b, t, heads, width / heads))?)?.reshape((b, t, width))
         };
-        let Attention { heads, kv_heads } = self.attention;
+        let Attention { heads, kv_heads, .. } = self.attention;
         Ok([each(&queries, heads, of_queries)?, each(&keys, kv_heads, of_keys)?])
     }
 
@@ -233,6 +242,9 @@ impl Block {
             (Module::Linear { site, .. }, "bias") => self.at(site)?.bias().cloned(),
             (Module::Norm { sublayer, .. }, part) => {
                 self.norm(sublayer).and_then(|norm| norm.tensor(part)).cloned()
+            }
+            (Module::OutputNorm { sublayer, .. }, part) => {
+                self.output_norms[sublayer as usize].as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }
             _ => None,
         })
@@ -282,6 +294,13 @@ impl Block {
         };
         let z = match &self.scales[sublayer as usize] {
             Some(scale) => z.broadcast_mul(scale)?,
+            None => z,
+        };
+        let z = match &self.output_norms[sublayer as usize] {
+            Some(norm) => {
+                let module = Module::OutputNorm { layer: self.index, sublayer };
+                norm.with(pass.hooks, &module.to_string()).forward(&z)?
+            }
             None => z,
         };
         let residual = repeat_rows(residual, z.dim(0)?)?;

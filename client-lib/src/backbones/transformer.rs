@@ -228,6 +228,8 @@ impl Backbone {
             let near = self.turning(&local.rope, tokens, offset);
             (local, near, mask.clone().with_reach(Some(local.reach)))
         });
+        let window = self.config.decoder.window.as_ref();
+        let window = window.map(|window| (window, mask.clone().with_reach(Some(window.tokens - 1))));
         let relative = self.relative.as_ref().map(|table| table.at(tokens, hooks)).transpose()?.flatten();
         let pass = Pass { hooks, context: &context, rotary: rotary.as_ref(), relative: relative.as_ref() };
         for index in self.config.encoder.applied_blocks(self.blocks.len()) {
@@ -237,7 +239,11 @@ impl Backbone {
                 Some((local, near, mask)) if local.holds(index) => {
                     block.forward(&x, &mask.repeat(rows)?, &Pass { rotary: Some(near), ..pass })?
                 }
-                _ => block.forward(&x, &mask.repeat(rows)?, &pass)?,
+                _ => {
+                    let own = window.as_ref().filter(|(window, _)| window.holds(index));
+                    let mask = own.map_or(&mask, |(_, own)| own);
+                    block.forward(&x, &mask.repeat(rows)?, &pass)?
+                }
             };
         }
         if let Some(norm) = &self.final_norm {
@@ -395,7 +401,8 @@ impl Backbone {
     }
 
     fn turning(&self, rope: &Rope, tokens: usize, offset: usize) -> Rotary {
-        Rotary::new(&rope.frequencies(self.config.shape.head_width()), offset..offset + tokens)
+        let frequencies = rope.frequencies(self.config.shape.head_width());
+        Rotary::new(&frequencies, offset..offset + tokens).scaled(rope.attention_factor())
     }
 
     /// Rows of a table, `[b, t, h]`.

@@ -94,7 +94,7 @@ fn attach(
     let mut state = match adapter.prefix(&at)? {
         None => state,
         Some(PrefixStates { keys, values }) => KeysValues {
-            mask: state.mask.prepend(keys.dim(1)?, padding.prefix(), 0),
+            mask: in_front(&state.mask, adapter, (keys.dim(1)?, padding.prefix())),
             keys: Tensor::cat(&[&keys, &state.keys], 1)?,
             values: Tensor::cat(&[&values, &state.values], 1)?,
             prompts: state.prompts,
@@ -102,6 +102,13 @@ fn attach(
     };
     state.prompts.extend(adapter.gated_prompt(&at)?);
     Ok(state)
+}
+
+/// The mask with a prefix of so many keys, with `bias` on their scores. One that shifts positions counts as
+/// tokens that were read, which a window may leave behind.
+fn in_front(mask: &KeyMask, adapter: &dyn Adapter, (keys, bias): (usize, f32)) -> KeyMask {
+    let mask = mask.prepend(keys, bias, 0);
+    if adapter.position_offset() > 0 { mask.with_distance(keys) } else { mask }
 }
 
 fn by_rows(

@@ -89,7 +89,7 @@ impl Hooks for Cached<'_> {
             None => (own.keys, own.values),
         };
         layers.insert(at.layer, (keys.clone(), values.clone()));
-        let mask = own.mask.prepend(0, 0.0, self.past);
+        let mask = own.mask.behind(self.past);
         self.inner.keys_values(at, KeysValues { keys, values, mask, prompts: own.prompts })
     }
 

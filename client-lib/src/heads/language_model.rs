@@ -61,7 +61,7 @@ impl LanguageModel {
         })
     }
 
-    /// Scores `[b, t, vocabulary]`. The inverse of an invertible adapter stands before the table.
+    /// Scores `[b, t, vocabulary]`, bounded where the backbone's are. The inverse of an invertible adapter stands before the table.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
         let eps = input.features.backbone.config().norm_eps;
         let mut x = input.features.state.clone();
@@ -82,8 +82,12 @@ impl LanguageModel {
             }
             Decoder::Trained(table) => linear(&x, table, None)?,
         };
-        match &self.bias {
-            Some(bias) => scores.broadcast_add(bias),
+        let scores = match &self.bias {
+            Some(bias) => scores.broadcast_add(bias)?,
+            None => scores,
+        };
+        match input.features.backbone.config().decoder.logit_soft_cap {
+            Some(cap) => (scores / cap)?.tanh()? * cap,
             None => Ok(scores),
         }
     }

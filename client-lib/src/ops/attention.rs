@@ -1,6 +1,7 @@
 //! Multi-head scaled dot-product attention (Vaswani et al. 2017) with a real backward.
 //!
-//! `o = softmax(q kᵀ / √d + mask) v` per head. Queries are `[b, t, h·d]`, keys and
+//! `o = softmax(q kᵀ / √d + mask) v` per head; with a soft cap `c`, scores `s` become `c · tanh(s / c)`
+//! before the mask (Bello et al. 2016; Gemma 2). Queries are `[b, t, h·d]`, keys and
 //! values `[b, s, g·d]`, read in place: no transposed copies. With fewer heads of keys
 //! than of queries, `g < h`, consecutive `h / g` query heads share one (Ainslie et al.
 //! 2023). The probabilities are kept for the backward only when something below needs a
@@ -33,6 +34,8 @@ pub struct KeyMask {
     causal: bool,
     /// How far from itself a query sees, where not everywhere.
     reach: Option<usize>,
+    /// Keys at the start that every query sees, however far it is from them.
+    in_front: usize,
 }
 
 impl KeyMask {
@@ -42,13 +45,13 @@ impl KeyMask {
         let mask = mask.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
         let bias = mask.flatten_all()?.to_vec1::<f32>()?.into_iter();
         let bias = bias.map(|m| if m == 0.0 { f32::NEG_INFINITY } else { 0.0 }).collect();
-        Ok(Self { bias, batch, keys, free_queries: 0, causal: false, reach: None })
+        Ok(Self { bias, batch, keys, free_queries: 0, causal: false, reach: None, in_front: 0 })
     }
 
     /// A mask over `keys` keys of which all can be seen.
     pub fn all_visible(batch: usize, keys: usize) -> Self {
         let bias = vec![0.0; batch * keys].into();
-        Self { bias, batch, keys, free_queries: 0, causal: false, reach: None }
+        Self { bias, batch, keys, free_queries: 0, causal: false, reach: None, in_front: 0 }
     }
 
     /// The same where the first `queries` queries see every key, padding included.
@@ -89,7 +92,8 @@ impl KeyMask {
     fn around(&self, row: usize, (query, queries): (usize, usize), reach: usize) -> Vec<f32> {
         let at = (query + self.keys).saturating_sub(queries);
         let bias = self.row(row).iter().enumerate();
-        bias.map(|(key, &b)| if key.abs_diff(at) <= reach { b } else { f32::NEG_INFINITY }).collect()
+        let sees = |key: usize| key < self.in_front || key.abs_diff(at) <= reach;
+        bias.map(|(key, &b)| if sees(key) { b } else { f32::NEG_INFINITY }).collect()
     }
 
     /// `[b, 1, t, s]` where a query that is padding itself, as `own` tells of the `t` tokens, sees no
@@ -135,8 +139,21 @@ impl KeyMask {
         Self { bias, batch: len, ..*self }
     }
 
-    /// With `padding + visible` keys in front: those of the padding first, with `bias` on
-    /// their scores.
+    /// With `keys` keys in front that were read before, as far from the queries as they are.
+    #[must_use]
+    pub fn behind(&self, keys: usize) -> Self {
+        self.prepend(0, 0.0, keys).with_distance(keys)
+    }
+
+    /// The same where so many of the keys that are seen from everywhere are as far from the queries as they
+    /// stand.
+    #[must_use]
+    pub fn with_distance(self, keys: usize) -> Self {
+        Self { in_front: self.in_front.saturating_sub(keys), ..self }
+    }
+
+    /// With `padding + visible` keys in front, however far a query sees: those of the padding first,
+    /// with `bias` on their scores.
     #[must_use]
     pub fn prepend(&self, padding: usize, bias: f32, visible: usize) -> Self {
         let mut all = Vec::with_capacity(self.batch * (self.keys + padding + visible));
@@ -145,7 +162,8 @@ impl KeyMask {
             all.extend(std::iter::repeat_n(0.0, visible));
             all.extend_from_slice(self.row(row));
         }
-        Self { bias: all.into(), keys: self.keys + padding + visible, ..*self }
+        let added = padding + visible;
+        Self { bias: all.into(), keys: self.keys + added, in_front: self.in_front + added, ..*self }
     }
 
     /// The rows of several masks over equally many keys, one after the other.
@@ -197,18 +215,27 @@ impl KeyMask {
 }
 
 /// An attention of `heads` heads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attention {
     /// Number of heads; the last dimension of queries is split over them.
     pub heads: usize,
     /// Number of heads of keys and values, which divides the other.
     pub kv_heads: usize,
+    /// What scores are multiplied with, where that is not `1 / √d`.
+    pub scale: Option<f64>,
+    /// The bound `c` of scores, where there is one.
+    pub soft_cap: Option<f64>,
 }
 
 impl Attention {
     /// As many heads of keys and values as of queries.
     pub const fn new(heads: usize) -> Self {
-        Self { heads, kv_heads: heads }
+        Self { heads, kv_heads: heads, scale: None, soft_cap: None }
+    }
+
+    /// What scores of heads of this width are multiplied with.
+    fn scale_of(self, width: usize) -> f64 {
+        self.scale.unwrap_or_else(|| 1.0 / (width as f64).sqrt())
     }
 
     /// `q [b, t, h·d]`, `k` and `v` `[b, s, g·d]`, to `[b, t, h·d]`.
@@ -234,8 +261,11 @@ impl Attention {
             x.unsqueeze(2)?.broadcast_as((b, g, each, s, d))?.contiguous()?.reshape((b, g * each, s, d))
         };
         let (b, t, width) = q.dims3()?;
-        let scale = 1.0 / ((width / self.heads) as f64).sqrt();
-        let scores = (split(q, self.heads)?.matmul(&shared(k)?.t()?)? * scale)?;
+        let scores = (split(q, self.heads)?.matmul(&shared(k)?.t()?)? * self.scale_of(width / self.heads))?;
+        let scores = match self.soft_cap {
+            Some(cap) => ((scores / cap)?.tanh()? * cap)?,
+            None => scores,
+        };
         let scores = scores.broadcast_add(&mask.additive(t, &scores)?)?;
         let exps = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
         let p = exps.broadcast_div(&exps.sum_keepdim(D::Minus1)?)?;
@@ -260,11 +290,13 @@ struct Dims {
     heads: usize,
     kv_heads: usize,
     head: usize,
+    scale: f64,
+    soft_cap: Option<f64>,
 }
 
 impl Dims {
     fn new(attention: Attention, q: &[usize], k: &[usize], mask: &KeyMask) -> Result<Self> {
-        let Attention { heads, kv_heads } = attention;
+        let Attention { heads, kv_heads, soft_cap, .. } = attention;
         let ([batch, queries, width], [b, keys, w]) = (q, k) else {
             candle_core::bail!("attention: queries {q:?} and keys {k:?} must have three dimensions")
         };
@@ -282,7 +314,9 @@ impl Dims {
                 mask.keys
             );
         }
-        Ok(Self { batch: *batch, queries: *queries, keys: *keys, heads, kv_heads, head: width / heads })
+        let (batch, queries, keys, head) = (*batch, *queries, *keys, width / heads);
+        let scale = attention.scale_of(head);
+        Ok(Self { batch, queries, keys, heads, kv_heads, head, scale, soft_cap })
     }
 
     fn width(self) -> usize {
@@ -308,7 +342,7 @@ impl Dims {
     }
 
     fn scale<T: Element>(self) -> T {
-        T::constant(1.0 / (self.head as f64).sqrt())
+        T::constant(self.scale)
     }
 }
 
@@ -363,13 +397,21 @@ fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> 
     let one = |index: usize, out: &mut [T], p: &mut [T]| {
         let (b, h) = (index / d.heads, index % d.heads);
         multiply(p, d.query(q, b, h), d.key(k, b, h).t(), d.scale(), false, Threads::One);
+        if let Some(cap) = d.soft_cap {
+            soft_cap(p, T::constant(cap));
+        }
         for (query, row) in p.chunks_exact_mut(d.keys).enumerate() {
             if query < op.mask.free_queries {
                 softmax(row, None);
             } else if op.mask.causal {
                 let (seen, hidden) = row.split_at_mut(op.mask.limit(query, d.queries));
                 hidden.fill(T::zero());
-                causal_softmax(seen, &op.mask.row(b)[..seen.len()]);
+                match op.mask.reach {
+                    Some(reach) => {
+                        causal_softmax(seen, &op.mask.around(b, (query, d.queries), reach)[..seen.len()]);
+                    }
+                    None => causal_softmax(seen, &op.mask.row(b)[..seen.len()]),
+                }
             } else if let Some(reach) = op.mask.reach {
                 softmax(row, Some(&op.mask.around(b, (query, d.queries), reach)));
             } else {
@@ -397,7 +439,8 @@ fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> 
     Ok((T::to_cpu_storage_owned(out), (d.batch, d.queries, d.width()).into()))
 }
 
-/// `∂v = pᵀ ∂o`, `∂p = ∂o vᵀ`, `∂s = p ⊙ (∂p − rowsum(∂p ⊙ p))`, `∂q = ∂s k / √d`, `∂k = ∂sᵀ q / √d`.
+/// `∂v = pᵀ ∂o`, `∂p = ∂o vᵀ`, `∂s = p ⊙ (∂p − rowsum(∂p ⊙ p))`, `∂q = ∂s k / √d`, `∂k = ∂sᵀ q / √d`; with
+/// a soft cap `c`, `∂s` is multiplied by `1 − tanh²(s / c)` of the scores `s` before it, computed again.
 fn backward<T: Element>(d: Dims, [q, k, v]: [&Tensor; 3], p: &Tensor, grad: &Tensor) -> Result<[Tensor; 3]> {
     let (of_queries, of_keys) = (d.queries * d.head, d.keys * d.head);
     let mut dq = vec![T::zero(); d.batch * d.heads * of_queries];
@@ -455,6 +498,11 @@ fn one_head<T: Element>(
     multiply(dv, square(p).t(), g, T::one(), accumulate, Threads::One);
     multiply(ds, g, d.key(v, b, h).t(), T::one(), false, Threads::One);
     softmax_gradient(ds, p, d.keys);
+    if let Some(cap) = d.soft_cap {
+        let mut scores = vec![T::zero(); d.queries * d.keys];
+        multiply(&mut scores, d.query(q, b, h), d.key(k, b, h).t(), d.scale(), false, Threads::One);
+        soft_cap_gradient(ds, &scores, T::constant(cap));
+    }
     multiply(dq, square(ds), d.key(k, b, h), d.scale(), false, Threads::One);
     multiply(dk, square(ds).t(), d.query(q, b, h), d.scale(), accumulate, Threads::One);
 }
@@ -512,6 +560,21 @@ fn softmax<T: Element>(row: &mut [T], bias: Option<&[f32]>) {
             }
         },
     );
+}
+
+/// `c · tanh(s / c)` of every score `s`.
+fn soft_cap<T: Element>(scores: &mut [T], cap: T) {
+    for score in scores {
+        *score = cap * (*score / cap).tanh();
+    }
+}
+
+/// `ds` holds the gradient of the bounded scores and becomes that of `scores`.
+fn soft_cap_gradient<T: Element>(ds: &mut [T], scores: &[T], cap: T) {
+    for (ds, &score) in ds.iter_mut().zip(scores) {
+        let bounded = (score / cap).tanh();
+        *ds *= T::one() - bounded * bounded;
+    }
 }
 
 /// `ds` holds ∂p and becomes ∂s, row by row.

@@ -191,7 +191,7 @@ fn shapes_that_do_not_fit_are_errors_with_the_shapes() {
 fn fused_decoder_operations_equal_their_composition_and_their_gradients_finite_differences() {
     let rotary = Rotary::new(&[1.0, 0.3, 0.01], 2..7);
     let rms = |dtype| Norm::rms(&random(&[18], 30, dtype), 1e-6).expect("a norm");
-    let grouped = Attention { heads: 4, kv_heads: 2 };
+    let grouped = Attention { kv_heads: 2, ..Attention::new(4) };
     // The second row is padded on the right. Two keys stand in front of the first query's.
     let causal = mask().prepend(0, 0.0, 2).with_causality(true);
     for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 3e-6)] {

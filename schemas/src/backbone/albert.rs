@@ -31,6 +31,6 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Attention, .. } => "attention.LayerNorm",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "full_layer_layer_norm",
         Module::Pooler => "pooler",
-        Module::RelativeNorm | Module::FinalNorm | Module::Output => return None,
+        Module::RelativeNorm | Module::OutputNorm { .. } | Module::FinalNorm | Module::Output => return None,
     })
 }

@@ -31,6 +31,8 @@ pub enum Architecture {
     Qwen3,
     /// Gemma decoders (`model_type: gemma`): LLaMA with scaled embeddings and gains counted from one.
     Gemma,
+    /// Gemma 2 decoders (`model_type: gemma2`): Gemma with norms behind the sub-layers too and bounded scores.
+    Gemma2,
     /// ELECTRA encoders (`model_type: electra`): BERT without a pooler, its tables often narrower.
     Electra,
     /// `DistilBERT` encoders (`model_type: distilbert`): BERT without segments.
@@ -52,13 +54,13 @@ pub enum Architecture {
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `electra`, `distilbert`, `albert`, `deberta-v2`, `modernbert`, `vit` and `dinov2`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `electra`, `distilbert`, `albert`, `deberta-v2`, `modernbert`, `vit` and `dinov2`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
@@ -68,6 +70,7 @@ impl Architecture {
         Self::Qwen2,
         Self::Qwen3,
         Self::Gemma,
+        Self::Gemma2,
         Self::Electra,
         Self::DistilBert,
         Self::Albert,
@@ -89,6 +92,7 @@ impl Architecture {
             Self::Qwen2 => "qwen2",
             Self::Qwen3 => "qwen3",
             Self::Gemma => "gemma",
+            Self::Gemma2 => "gemma2",
             Self::Electra => "electra",
             Self::DistilBert => "distilbert",
             Self::Albert => "albert",
@@ -106,6 +110,7 @@ impl Architecture {
             Self::Roberta | Self::XlmRoberta => roberta::NAMES,
             Self::Gpt2 => gpt2::NAMES,
             Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => llama::NAMES,
+            Self::Gemma2 => llama::GEMMA2,
             Self::Electra => electra::NAMES,
             Self::DistilBert => distilbert::NAMES,
             Self::Albert => albert::NAMES,
@@ -207,7 +212,7 @@ impl Architecture {
     /// What `adapters` means by `intermediate_lora` and `output_lora`: in LLaMA and Mistral its names are swapped.
     pub const fn adapters_ffn_sites(self) -> [LinearSite; 2] {
         match self {
-            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma => {
+            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma | Self::Gemma2 => {
                 [LinearSite::FfnDown, LinearSite::FfnUp]
             }
             _ => [LinearSite::FfnUp, LinearSite::FfnDown],
@@ -236,7 +241,16 @@ impl Architecture {
 
     /// Whether positions are attended to from behind only.
     pub const fn is_decoder(self) -> bool {
-        matches!(self, Self::Gpt2 | Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma)
+        matches!(
+            self,
+            Self::Gpt2
+                | Self::Llama
+                | Self::Mistral
+                | Self::Qwen2
+                | Self::Qwen3
+                | Self::Gemma
+                | Self::Gemma2
+        )
     }
 
     /// Whether the modules that another architecture has too have the same paths; with the model's
@@ -289,6 +303,7 @@ impl Architecture {
             Self::Qwen2 => "Qwen2",
             Self::Qwen3 => "Qwen3",
             Self::Gemma => "Gemma",
+            Self::Gemma2 => "Gemma2",
             Self::Electra => "Electra",
             Self::DistilBert => "DistilBert",
             Self::Albert => "Albert",

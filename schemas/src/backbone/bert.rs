@@ -29,7 +29,11 @@ pub(super) fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Attention, .. } => "attention.output.LayerNorm",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "output.LayerNorm",
         Module::Pooler => "pooler.dense",
-        Module::EmbeddingProjection | Module::RelativeNorm | Module::FinalNorm | Module::Output => {
+        Module::EmbeddingProjection
+        | Module::RelativeNorm
+        | Module::OutputNorm { .. }
+        | Module::FinalNorm
+        | Module::Output => {
             return None;
         }
     })

@@ -13,6 +13,7 @@ pub(super) const NAMES: Names = Names {
     sublayers: ON_THE_BLOCK,
     part,
 };
+pub(super) const GEMMA2: Names = Names { part: gemma2, ..NAMES };
 
 fn part(module: Module) -> Option<&'static str> {
     Some(match module {
@@ -32,5 +33,14 @@ fn part(module: Module) -> Option<&'static str> {
         Module::FinalNorm => "norm",
         Module::Output => "lm_head",
         _ => return None,
+    })
+}
+
+fn gemma2(module: Module) -> Option<&'static str> {
+    Some(match module {
+        Module::OutputNorm { sublayer: SubLayer::Attention, .. } => "post_attention_layernorm",
+        Module::Norm { sublayer: SubLayer::Ffn, .. } => "pre_feedforward_layernorm",
+        Module::OutputNorm { sublayer: SubLayer::Ffn, .. } => "post_feedforward_layernorm",
+        other => return part(other),
     })
 }

@@ -57,6 +57,13 @@ pub enum Module {
         /// Which one.
         sublayer: SubLayer,
     },
+    /// The norm of a sub-layer's output in front of the residual sum, where norms stand there too.
+    OutputNorm {
+        /// Index of the block.
+        layer: usize,
+        /// Which sub-layer's.
+        sublayer: SubLayer,
+    },
     /// The norm after the last block.
     FinalNorm,
     /// The pooler's linear layer.
@@ -76,7 +83,9 @@ impl Module {
     /// The block it stands in.
     pub const fn layer(self) -> Option<usize> {
         match self {
-            Self::Linear { layer, .. } | Self::Norm { layer, .. } => Some(layer),
+            Self::Linear { layer, .. } | Self::Norm { layer, .. } | Self::OutputNorm { layer, .. } => {
+                Some(layer)
+            }
             Self::Embedding(_)
             | Self::EmbeddingNorm
             | Self::EmbeddingProjection
@@ -94,7 +103,14 @@ impl Module {
 
     /// Whether it is a layer norm.
     pub const fn is_norm(self) -> bool {
-        matches!(self, Self::Norm { .. } | Self::EmbeddingNorm | Self::RelativeNorm | Self::FinalNorm)
+        matches!(
+            self,
+            Self::Norm { .. }
+                | Self::OutputNorm { .. }
+                | Self::EmbeddingNorm
+                | Self::RelativeNorm
+                | Self::FinalNorm
+        )
     }
 
     /// The same module of another block.
@@ -103,6 +119,7 @@ impl Module {
         match self {
             Self::Linear { site, .. } => Self::Linear { layer, site },
             Self::Norm { sublayer, .. } => Self::Norm { layer, sublayer },
+            Self::OutputNorm { sublayer, .. } => Self::OutputNorm { layer, sublayer },
             other => other,
         }
     }
@@ -130,6 +147,7 @@ impl Module {
         for layer in 0..num_layers {
             modules.extend(LinearSite::ALL.map(|site| Self::Linear { layer, site }));
             modules.extend(SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer }));
+            modules.extend(SubLayer::ALL.map(|sublayer| Self::OutputNorm { layer, sublayer }));
         }
         modules.push(Self::FinalNorm);
         modules.push(Self::Pooler);
@@ -147,6 +165,7 @@ impl Module {
             Self::FinalNorm => "final_norm".to_owned(),
             Self::Linear { site, .. } => site.as_str().to_owned(),
             Self::Norm { sublayer, .. } => format!("{}.norm", sublayer.as_str()),
+            Self::OutputNorm { sublayer, .. } => format!("{}.output_norm", sublayer.as_str()),
             Self::Pooler => "pooler".to_owned(),
             Self::Output => "output".to_owned(),
         }
@@ -196,7 +215,8 @@ impl FromStr for Module {
         let layer = layer.parse().map_err(|_| wrong())?;
         let linears = LinearSite::ALL.map(|site| Self::Linear { layer, site });
         let norms = SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer });
-        linears.into_iter().chain(norms).find(|m| m.kind() == kind).ok_or_else(wrong)
+        let outputs = SubLayer::ALL.map(|sublayer| Self::OutputNorm { layer, sublayer });
+        linears.into_iter().chain(norms).chain(outputs).find(|m| m.kind() == kind).ok_or_else(wrong)
     }
 }
 

@@ -178,7 +178,11 @@ impl BackboneShape {
             Module::EmbeddingNorm => (e, e),
             Module::EmbeddingProjection => (e, h),
             Module::Output => (e, self.vocab_size),
-            Module::Norm { .. } | Module::RelativeNorm | Module::FinalNorm | Module::Pooler => (h, h),
+            Module::Norm { .. }
+            | Module::OutputNorm { .. }
+            | Module::RelativeNorm
+            | Module::FinalNorm
+            | Module::Pooler => (h, h),
         }
     }
 

@@ -76,7 +76,7 @@ fn check(base: &str, method: &Method) {
 
 #[test]
 fn gradients_of_loras_on_every_linear_layer_equal_finite_differences() {
-    for base in ["llama", "gpt2"] {
+    for base in ["llama", "gpt2", "gemma2"] {
         let sites = load(base).0.config().architecture.linear_sites();
         check(base, &Method::Lora(LoraConfig::on(2, 4.0, Targets::everywhere(&sites, 2))));
     }

@@ -56,7 +56,9 @@ fn generate_both_ways(model: &StitchedModel, name: &str) -> Result<()> {
 
 #[test]
 fn plain_decoders_write_the_same_with_and_without_what_they_have_kept() -> Result<()> {
-    for base in ["gpt2", "llama", "llama-tied", "mistral", "qwen2", "qwen3", "gemma"] {
+    let windows = ["mistral-window", "qwen2-window", "gemma2", "gemma2-open"];
+    let bases = ["gpt2", "llama", "llama-tied", "llama-yarn", "mistral", "qwen2", "qwen3", "gemma"];
+    for base in bases.into_iter().chain(windows) {
         generate_both_ways(&StitchedModel::plain(backbone(base)?)?, base)?;
     }
     Ok(())
@@ -78,6 +80,9 @@ fn adapters_write_the_same_with_and_without_what_was_kept() -> Result<()> {
         ("qwen3", "peft-prefix-qwen3"),
         ("gemma", "peft-prompt-gemma"),
         ("gemma", "peft-lora-gemma"),
+        ("gemma2", "peft-gemma2-prefix"),
+        ("gemma2", "peft-gemma2-prompt"),
+        ("mistral-window", "peft-mistral-window-prefix"),
     ];
     for (base, case) in cases {
         let folder = AdapterFolder::open(&fixtures(&format!("methods/cases/{case}/adapter")))?;

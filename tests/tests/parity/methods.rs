@@ -22,9 +22,11 @@ use serde::Deserialize;
 const BARS: [(DType, f64); 2] = [(DType::F64, 1e-9), (DType::F32, 1e-4)];
 /// PEFT computes some tensors of its own in double precision and saves them in single.
 const ROUNDED_BY_PEFT: f64 = 1e-5;
-/// `transformers` computes RMS norms, rotary angles, stretched positions and the scale of disentangled
-/// scores in single precision, whatever the model's.
+/// `transformers` computes RMS norms, rotary angles, stretched positions, the softmax of bounded scores and
+/// the scale of disentangled scores in single precision, whatever the model's.
 const ROUNDED_BY_TRANSFORMERS: f64 = 1e-5;
+/// How the bases begin where it does that.
+const ROUNDING: [&str; 7] = ["llama", "mistral", "qwen", "gemma", "modernbert", "deberta", "dinov2"];
 
 #[derive(Deserialize)]
 struct Cases {
@@ -108,12 +110,7 @@ impl Case {
             };
             let bar = match (dtype, self.library.as_str(), self.base.as_str()) {
                 (DType::F64, "peft", _) => ROUNDED_BY_PEFT,
-                (DType::F64, _, "llama" | "llama-tied" | "mistral" | "qwen2" | "qwen3" | "gemma") => {
-                    ROUNDED_BY_TRANSFORMERS
-                }
-                (DType::F64, _, base)
-                    if ["modernbert", "deberta", "dinov2"].iter().any(|own| base.starts_with(own)) =>
-                {
+                (DType::F64, _, base) if ROUNDING.iter().any(|own| base.starts_with(own)) => {
                     ROUNDED_BY_TRANSFORMERS
                 }
                 _ => bar,
