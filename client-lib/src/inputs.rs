@@ -1,4 +1,4 @@
-//! What people have, texts or files of images, as the batches that a backbone reads.
+//! What people have, texts or files of images or recordings, as the batches that a backbone reads.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ use candle_core::Device;
 
 use crate::{
     architectures::TransformerConfig,
+    audio::{AudioProcessor, AudioProcessorError},
     backbones::Batch,
     images::{ImageProcessor, ImageProcessorError},
     text::{TextEncoder, TextError, Tokens},
@@ -18,6 +19,8 @@ pub enum InputEncoder {
     Text(Box<TextEncoder>),
     /// Of files of images.
     Images(ImageProcessor),
+    /// Of files of recordings.
+    Audio(Box<AudioProcessor>),
 }
 
 /// One input, ready to stand in a batch.
@@ -32,6 +35,15 @@ pub enum Input {
         /// Patches and the class token.
         tokens: usize,
     },
+    /// A file that was decoded once: its spectrogram is made again for every batch.
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What the backbone makes of any recording.
+        tokens: usize,
+        /// Whether it is longer than what is read of it.
+        is_cut: bool,
+    },
 }
 
 /// Why an input can't be read.
@@ -43,6 +55,9 @@ pub enum InputError {
     /// An image can't be read.
     #[error(transparent)]
     Image(#[from] ImageProcessorError),
+    /// A recording can't be read.
+    #[error(transparent)]
+    Audio(#[from] AudioProcessorError),
 }
 
 impl Input {
@@ -50,7 +65,7 @@ impl Input {
     pub fn len(&self) -> usize {
         match self {
             Self::Text(tokens) => tokens.len(),
-            Self::Image { tokens, .. } => *tokens,
+            Self::Image { tokens, .. } | Self::Recording { tokens, .. } => *tokens,
         }
     }
 
@@ -59,9 +74,13 @@ impl Input {
         self.len() == 0
     }
 
-    /// Whether a text was longer than allowed and its end was cut off.
+    /// Whether a text or a recording was longer than allowed and its end was cut off.
     pub fn is_truncated(&self) -> bool {
-        matches!(self, Self::Text(tokens) if tokens.truncated)
+        match self {
+            Self::Text(tokens) => tokens.truncated,
+            Self::Image { .. } => false,
+            Self::Recording { is_cut, .. } => *is_cut,
+        }
     }
 }
 
@@ -71,11 +90,14 @@ impl InputEncoder {
         if config.architecture.reads_images() {
             return Ok(Self::Images(ImageProcessor::open(folder, config)?));
         }
+        if config.architecture.reads_audio() {
+            return Ok(Self::Audio(Box::new(AudioProcessor::open(folder, config)?)));
+        }
         let encoder = TextEncoder::open(folder, config.shape.vocab_size, max_length)?;
         Ok(Self::Text(Box::new(encoder)))
     }
 
-    /// Encodes texts, or checks files of images, on all cores. Relative names of files count from `root`.
+    /// Encodes texts, or checks files of images or recordings, on all cores. Relative names of files count from `root`.
     pub fn encode_all<'t>(
         &self,
         texts: impl IntoIterator<Item = &'t str>,
@@ -93,6 +115,15 @@ impl InputEncoder {
                 };
                 texts.into_par_iter().map(image).collect()
             }
+            Self::Audio(processor) => {
+                let texts: Vec<&str> = texts.into_iter().collect();
+                let recording = |name: &str| {
+                    let path = root.join(name);
+                    let is_cut = processor.check(&path)?;
+                    Ok(Input::Recording { path, tokens: processor.tokens(), is_cut })
+                };
+                texts.into_par_iter().map(recording).collect()
+            }
         }
     }
 
@@ -102,14 +133,21 @@ impl InputEncoder {
             Self::Text(encoder) => {
                 let tokens = rows.iter().filter_map(|row| match row {
                     Input::Text(tokens) => Some(tokens),
-                    Input::Image { .. } => None,
+                    Input::Image { .. } | Input::Recording { .. } => None,
                 });
                 Ok(encoder.batch(&tokens.collect::<Vec<_>>(), device)?)
             }
             Self::Images(processor) => {
                 let paths = rows.iter().filter_map(|row| match row {
                     Input::Image { path, .. } => Some(path),
-                    Input::Text(_) => None,
+                    Input::Text(_) | Input::Recording { .. } => None,
+                });
+                Ok(processor.batch(&paths.collect::<Vec<_>>(), device)?)
+            }
+            Self::Audio(processor) => {
+                let paths = rows.iter().filter_map(|row| match row {
+                    Input::Recording { path, .. } => Some(path),
+                    Input::Text(_) | Input::Image { .. } => None,
                 });
                 Ok(processor.batch(&paths.collect::<Vec<_>>(), device)?)
             }

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
-    architectures::{PatchGrid, Positions, TransformerConfig},
+    architectures::{FrameGrid, PatchGrid, Positions, TransformerConfig},
     backbones::HeadInputs,
     files::{Access, write_atomic},
     model::{Batch, Output},
@@ -19,6 +19,9 @@ const TOKEN_TYPE_IDS: &str = "token_type_ids";
 const WORD_STARTS: &str = "word_starts";
 const TASK_IDS: &str = "task_ids";
 const PIXEL_VALUES: &str = "pixel_values";
+const INPUT_FEATURES: &str = "input_features";
+/// What backbones of recordings read.
+const OF_RECORDINGS: [&str; 2] = [INPUT_FEATURES, TASK_IDS];
 /// What backbones of images read.
 const OF_IMAGES: [&str; 2] = [PIXEL_VALUES, TASK_IDS];
 const KNOWN: [&str; 5] = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS, TASK_IDS];
@@ -73,6 +76,27 @@ struct Inputs<'a> {
 impl Inputs<'_> {
     fn refuse(&self, name: &str, reason: String) -> TensorFileError {
         TensorFileError::Input { path: self.path.to_owned(), name: name.to_owned(), reason }
+    }
+
+    /// Refuses tensors that the backbone does not read.
+    fn refuse_others(&self, config: &TransformerConfig, known: &[&str]) -> Result<(), TensorFileError> {
+        match self.file.names().into_iter().find(|name| !known.contains(name)) {
+            Some(other) => {
+                let reason = format!("is none that {} reads: {}", config.architecture, known.join(", "));
+                Err(self.refuse(other, reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Numbers in single precision, all of them finite.
+    fn floats(&self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, TensorFileError> {
+        let chunks = view.data().as_chunks::<4>().0;
+        let values: Vec<f32> = chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+        match values.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(self.refuse(name, format!("holds {value}"))),
+            None => Ok(values),
+        }
     }
 
     /// Whole numbers below `limit`; `None` where the file has no such tensor.
@@ -151,10 +175,10 @@ pub fn read_batch(
     if let Positions::Grid(grid) = config.positions {
         return read_images(&inputs, config, grid, device);
     }
-    if let Some(other) = inputs.file.names().into_iter().find(|name| !KNOWN.contains(name)) {
-        let reason = format!("is none that {} reads: {}", config.architecture, KNOWN.join(", "));
-        return Err(inputs.refuse(other, reason));
+    if let Positions::Frames(grid) = config.positions {
+        return read_recordings(&inputs, config, grid, device);
     }
+    inputs.refuse_others(config, &KNOWN)?;
     let (shape, ids) = inputs
         .numbers(INPUT_IDS, config.shape.vocab_size)?
         .ok_or_else(|| inputs.refuse(INPUT_IDS, "is missing".into()))?;
@@ -197,10 +221,7 @@ fn read_images(
     grid: PatchGrid,
     device: &Device,
 ) -> Result<Batch, TensorFileError> {
-    if let Some(other) = inputs.file.names().into_iter().find(|name| !OF_IMAGES.contains(name)) {
-        let reason = format!("is none that {} reads: {}", config.architecture, OF_IMAGES.join(", "));
-        return Err(inputs.refuse(other, reason));
-    }
+    inputs.refuse_others(config, &OF_IMAGES)?;
     let refuse = |reason: String| inputs.refuse(PIXEL_VALUES, reason);
     let view = inputs.file.tensor(PIXEL_VALUES).map_err(|_| refuse("is missing".into()))?;
     let (&[rows, channels, height, width], Dtype::F32) = (view.shape(), view.dtype()) else {
@@ -216,12 +237,32 @@ fn read_images(
         return Err(refuse(reason));
     }
     let [high, wide] = grid.cut(height, width).map_err(|e| refuse(format!("can't be used: {e}")))?;
-    let values: Vec<f32> = view.data().as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect();
-    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-        return Err(refuse(format!("holds {value}")));
-    }
+    let values = inputs.floats(PIXEL_VALUES, &view)?;
     let pixels = Tensor::from_vec(values, (rows, channels, height, width), device)?;
     Ok(Batch::of_images(pixels, 1 + high * wide)?.with_tasks(inputs.tasks(rows)?))
+}
+
+/// Reads `input_features`, `[batch, filters, frames]` in floating point.
+fn read_recordings(
+    inputs: &Inputs<'_>,
+    config: &TransformerConfig,
+    grid: FrameGrid,
+    device: &Device,
+) -> Result<Batch, TensorFileError> {
+    inputs.refuse_others(config, &OF_RECORDINGS)?;
+    let refuse = |reason: String| inputs.refuse(INPUT_FEATURES, reason);
+    let view = inputs.file.tensor(INPUT_FEATURES).map_err(|_| refuse("is missing".into()))?;
+    let (&[rows, mels, frames], Dtype::F32) = (view.shape(), view.dtype()) else {
+        let found = format!("is {:?} {:?}", view.dtype(), view.shape());
+        return Err(refuse(format!("{found}; it must be F32 [batch, filters, frames]")));
+    };
+    if rows == 0 {
+        return Err(refuse("holds no recording".into()));
+    }
+    grid.check(mels, frames).map_err(|e| refuse(format!("can't be used: {e}")))?;
+    let values = inputs.floats(INPUT_FEATURES, &view)?;
+    let features = Tensor::from_vec(values, (rows, mels, frames), device)?;
+    Ok(Batch::of_recordings(features, grid.positions)?.with_tasks(inputs.tasks(rows)?))
 }
 
 /// The elements of a tensor whose values are whole, whatever their type is.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
+#[path = "training/audio.rs"]
+mod audio;
 #[path = "training/commands.rs"]
 mod commands;
 #[path = "training/determinism.rs"]

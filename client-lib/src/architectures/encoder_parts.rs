@@ -22,6 +22,10 @@ pub struct EncoderParts {
     pub local: Option<LocalAttention>,
     /// Whether layer norms have no biases.
     pub lacks_norm_bias: bool,
+    /// Whether the layer for keys has no bias where those for queries and values have one.
+    pub lacks_key_bias: bool,
+    /// Width of the projection in a classifier of the model class.
+    pub head_projection: Option<usize>,
 }
 
 /// Disentangled attention (He et al. 2021).
@@ -84,6 +88,8 @@ impl Default for EncoderParts {
             disentangled: None,
             local: None,
             lacks_norm_bias: false,
+            lacks_key_bias: false,
+            head_projection: None,
         }
     }
 }

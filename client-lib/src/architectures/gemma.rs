@@ -4,7 +4,8 @@ use hub_schemas::backbone::Architecture;
 use serde_json::{Map, Value, json};
 
 use super::{
-    ConfigError, DecoderParts, NormKind, TransformerConfig, Window, llama, only, optional_count, optional_number,
+    ConfigError, DecoderParts, NormKind, TransformerConfig, Window, llama, only, optional_count,
+    optional_number,
 };
 
 /// LLaMA with embeddings multiplied by the root of their width and gains stored less one.

@@ -11,6 +11,7 @@ mod decoder_parts;
 mod distilbert;
 mod electra;
 mod encoder_parts;
+mod frames;
 mod gemma;
 mod gpt2;
 mod llama;
@@ -21,6 +22,7 @@ mod qwen;
 mod roberta;
 mod tensors;
 mod vit;
+mod whisper;
 
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, ShapeError, UnknownArchitecture},
@@ -30,6 +32,7 @@ use serde_json::{Map, Value};
 
 pub use decoder_parts::{DecoderParts, Window};
 pub use encoder_parts::{Disentangled, EncoderParts, LocalAttention};
+pub use frames::{FrameError, FrameGrid};
 pub use parts::{NormOrder, Positions, Rope, RopeScaling, Yarn};
 pub use patches::{GridError, PatchGrid};
 use tensors::tensor;
@@ -144,6 +147,7 @@ impl TransformerConfig {
             Architecture::ModernBert => modernbert::config(json),
             Architecture::Vit => vit::config(json),
             Architecture::Dinov2 => vit::dinov2(json),
+            Architecture::Whisper => whisper::config(json),
         }
     }
 
@@ -183,6 +187,7 @@ impl TransformerConfig {
                 self.ffn_bias
             }
             LinearSite::AttentionOutput => self.attention_output_bias,
+            LinearSite::Key if self.encoder.lacks_key_bias => false,
             _ => self.attention_bias,
         }
     }
@@ -191,7 +196,7 @@ impl TransformerConfig {
     pub fn longest_input(&self) -> usize {
         match self.positions {
             Positions::Learned if self.encoder.lacks_positions => usize::MAX,
-            Positions::Learned | Positions::Grid(_) => self.shape.max_positions,
+            Positions::Learned | Positions::Grid(_) | Positions::Frames(_) => self.shape.max_positions,
             Positions::LearnedFromPadding(padding) => {
                 self.shape.max_positions.saturating_sub(padding as usize + 1)
             }

@@ -1,6 +1,6 @@
 //! What architectures choose between.
 
-use super::PatchGrid;
+use super::{FrameGrid, PatchGrid};
 
 /// Where the norms of a block stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Positions {
     Rotary(Rope),
     /// A learned row per patch of an image, and one for the class token in front.
     Grid(PatchGrid),
+    /// A row per second frame of a spectrogram.
+    Frames(FrameGrid),
 }
 
 /// The frequencies of rotary positions (Su et al. 2021).

@@ -2,7 +2,7 @@
 
 use hub_schemas::backbone::{Architecture, Module, Table};
 
-use super::{BackboneTensor, NormKind, TransformerConfig, deberta_v2, vit};
+use super::{BackboneTensor, NormKind, TransformerConfig, deberta_v2, vit, whisper};
 
 /// Norms of the queries and keys of every head, where there are any.
 const HEAD_NORMS: [&str; 2] = ["q_norm", "k_norm"];
@@ -30,6 +30,7 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     }
     tensors.extend(deberta_v2::relative_tensors(config));
     tensors.extend(vit::own_tensors(config));
+    tensors.extend(whisper::own_tensors(config));
     tensors
 }
 

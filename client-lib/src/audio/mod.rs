@@ -3,10 +3,12 @@
 
 mod decode;
 mod mel;
+mod processor;
 mod resample;
 mod settings;
 mod spectrogram;
 
 pub use decode::{AudioError, Waveform};
+pub use processor::{AudioProcessor, AudioProcessorError};
 pub use settings::{AudioSettings, AudioSettingsError};
 pub use spectrogram::Spectrogram;

@@ -1,12 +1,23 @@
 //! From one rate to another.
 
 use rubato::audioadapter_buffers::direct::SequentialSlice;
-use rubato::{Fft, FixedSync, Resampler as _};
+use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
 use super::Waveform;
 
-/// Samples that are transformed together: what lies within hears one filter.
+/// Samples that are transformed together at least: more of them make a sharper filter.
 const CHUNK: usize = 1024;
+
+/// How many samples are transformed together: whole multiples of the rates' smallest ratio, and an even
+/// number of them, because the filter's middle lies half a sample off otherwise.
+fn chunk(from: usize, to: usize) -> usize {
+    let (mut a, mut b) = (from, to);
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    let block = from / a.max(1);
+    block * CHUNK.div_ceil(block).next_multiple_of(2)
+}
 
 /// The same sound in `rate` samples a second: band-limited, without delay, `⌈n · rate / own rate⌉` samples.
 /// The error is what the resampler says.
@@ -16,7 +27,9 @@ pub(super) fn resample(waveform: &Waveform, rate: u32) -> Result<Vec<f32>, Strin
     }
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let (from, to) = (waveform.rate as usize, rate as usize);
-    let mut resampler = Fft::<f64>::new(from, to, CHUNK, 1, FixedSync::Both).map_err(|e| text(&e))?;
+    let window = WindowFunction::BlackmanHarris2;
+    let resampler = Fft::<f64>::new_custom(from, to, chunk(from, to), 1, 1, window, FixedSync::Both);
+    let mut resampler = resampler.map_err(|e| text(&e))?;
     let samples: Vec<f64> = waveform.samples.iter().copied().map(f64::from).collect();
     let input = SequentialSlice::new(&samples, 1, samples.len()).map_err(|e| text(&e))?;
     let output = resampler.process_all(&input, samples.len(), None).map_err(|e| text(&e))?;
@@ -37,7 +50,8 @@ mod tests {
     #[test]
     fn a_tone_stays_the_same_tone_in_place() {
         for rate in [8000, 11_025, 22_050, 44_100, 48_000] {
-            let (found, expected) = (resample(&tone(rate, 440.0), 16_000).expect("samples"), tone(16_000, 440.0));
+            let (found, expected) =
+                (resample(&tone(rate, 440.0), 16_000).expect("samples"), tone(16_000, 440.0));
             assert!(found.len().abs_diff(8000) <= 1, "{rate}: {} samples", found.len());
             // Its sudden start and end are no tone.
             let inside = found.iter().zip(&expected.samples).skip(800).take(6400);

@@ -33,8 +33,14 @@ pub struct AudioSettingsError {
 const EXTRACTOR: &str = "WhisperFeatureExtractor";
 /// Keys that change nothing of one recording's spectrogram: `transformers` computes the filters again
 /// whatever a file has, and Whisper looks at no mask.
-const WITHOUT_EFFECT: [&str; 6] =
-    ["mel_filters", "processor_class", "_processor_class", "return_attention_mask", "padding_side", "feature_extractor_type"];
+const WITHOUT_EFFECT: [&str; 6] = [
+    "mel_filters",
+    "processor_class",
+    "_processor_class",
+    "return_attention_mask",
+    "padding_side",
+    "feature_extractor_type",
+];
 
 impl AudioSettings {
     /// Reads the keys of a `preprocessor_config.json`. Those that are missing have the values that

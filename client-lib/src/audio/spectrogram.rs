@@ -65,7 +65,8 @@ impl Spectrogram {
         let energies = self.energies(&samples)?;
         let highest = energies.iter().fold(f64::NEG_INFINITY, |most, &e| most.max(e));
         let value = |energy: f64| ((energy.max(highest - RANGE) + 4.0) / 4.0) as f32;
-        Ok((0..mels).flat_map(|mel| (0..frames).map(move |frame| (mel, frame)))
+        Ok((0..mels)
+            .flat_map(|mel| (0..frames).map(move |frame| (mel, frame)))
             .map(|(mel, frame)| value(energies[frame * mels + mel]))
             .collect())
     }
@@ -120,7 +121,8 @@ mod tests {
         let spectrogram = Spectrogram::new(settings);
         let silence = Waveform { rate: 8000, samples: vec![0.0; 100] };
         assert_eq!(spectrogram.of(&silence).expect("values"), vec![-1.5; 80 * 100]);
-        let ramp = |len: usize| Waveform { rate: 16_000, samples: (0..len).map(|i| (i as f32).sin()).collect() };
+        let ramp =
+            |len: usize| Waveform { rate: 16_000, samples: (0..len).map(|i| (i as f32).sin()).collect() };
         let of = |len| spectrogram.of(&ramp(len)).expect("values");
         assert_eq!(of(16_000), of(40_000));
     }

@@ -7,11 +7,13 @@
 
 mod base_head;
 mod block;
+mod frames;
 mod head_inputs;
 mod hooks;
 mod linear;
 mod patches;
 mod relative;
+mod signal;
 mod trace;
 mod transformer;
 mod weights;
@@ -24,7 +26,7 @@ pub use hooks::{
     LibraryPadding, LinearInput, Mode, NoHooks, SubLayerInput,
 };
 pub use linear::Linear;
-pub use patches::Signal;
+pub use signal::Signal;
 pub use trace::{Noted, Trace};
 pub(crate) use transformer::mean_of_tokens;
 pub use transformer::{Backbone, Batch, Hidden, OpenError};

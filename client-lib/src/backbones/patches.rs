@@ -8,22 +8,6 @@ use crate::{
     ops::FrozenLinear,
 };
 
-/// What a backbone reads that is no text; its batch holds as many tokens as this makes.
-#[derive(Debug, Clone)]
-pub enum Signal {
-    /// Colours of images, `[b, c, height, width]` in floating point.
-    Pixels(Tensor),
-}
-
-impl Signal {
-    /// The rows that `order` names, u32 `[b]`.
-    pub fn select(&self, order: &Tensor) -> Result<Self> {
-        match self {
-            Self::Pixels(pixels) => pixels.index_select(order, 0).map(Self::Pixels),
-        }
-    }
-}
-
 /// The embedding block of a vision transformer (Dosovitskiy et al. 2021).
 #[derive(Debug)]
 pub(super) struct Patches {

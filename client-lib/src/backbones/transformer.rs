@@ -7,8 +7,8 @@ use super::{
     BaseHead, Context, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode, Signal,
     block::{Block, Pass},
     hooks::{EmbeddingInput, repeat_rows},
-    patches::Patches,
     relative::RelativeTable,
+    signal::SignalEmbedding,
     weights::Weights,
 };
 use crate::{
@@ -35,13 +35,21 @@ pub struct Batch {
 impl Batch {
     /// Images `[b, c, height, width]`, each of which makes so many tokens.
     pub fn of_images(pixels: Tensor, tokens: usize) -> Result<Self> {
-        let (shape, device) = ((pixels.dim(0)?, tokens), pixels.device());
+        Self::of_signal((pixels.dim(0)?, tokens), pixels.device().clone(), Signal::Pixels(pixels))
+    }
+
+    /// Spectrograms `[b, mels, frames]`, each of which makes so many tokens.
+    pub fn of_recordings(features: Tensor, tokens: usize) -> Result<Self> {
+        Self::of_signal((features.dim(0)?, tokens), features.device().clone(), Signal::Spectrogram(features))
+    }
+
+    fn of_signal(shape: (usize, usize), device: Device, signal: Signal) -> Result<Self> {
         Ok(Self {
-            input_ids: Tensor::zeros(shape, DType::U32, device)?,
-            attention_mask: Tensor::ones(shape, DType::U32, device)?,
+            input_ids: Tensor::zeros(shape, DType::U32, &device)?,
+            attention_mask: Tensor::ones(shape, DType::U32, &device)?,
             token_type_ids: None,
             head_inputs: HeadInputs::default(),
-            signal: Some(Signal::Pixels(pixels)),
+            signal: Some(signal),
         })
     }
 
@@ -68,7 +76,7 @@ pub struct Hidden {
 pub struct Backbone {
     config: TransformerConfig,
     word: Tensor,
-    patches: Option<Patches>,
+    signal: Option<SignalEmbedding>,
     position: Option<Tensor>,
     token_type: Option<Tensor>,
     norm: Option<Norm>,
@@ -105,9 +113,9 @@ impl Backbone {
         };
         let pooler_norm =
             weights.optional("pooler.norm.weight")?.map(|_| weights.norm("pooler.norm", &config));
-        let patches = Patches::load(&config, &weights)?;
+        let signal = SignalEmbedding::load(&config, &weights)?;
         // Where no tokens are read, the vocabulary is empty.
-        let word = match patches {
+        let word = match signal {
             Some(_) => Tensor::zeros((0, config.shape.hidden_size), dtype, device)?,
             None => weights.get("embeddings.word")?,
         };
@@ -116,7 +124,7 @@ impl Backbone {
         let head = BaseHead::load(folder, &weights, &word, pooler.is_some())?;
         Ok(Self {
             word,
-            patches,
+            signal,
             position: weights.optional("embeddings.position")?,
             token_type: weights.optional("embeddings.token_type")?,
             norm: norm(Module::EmbeddingNorm)?,
@@ -298,11 +306,11 @@ impl Backbone {
     }
 
     fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
-        if let Some(patches) = &self.patches {
-            return self.embed_signal(patches, batch, hooks, context);
+        if let Some(embedding) = &self.signal {
+            return self.embed_signal(embedding, batch, hooks, context);
         }
         if batch.signal.is_some() {
-            candle_core::bail!("{} backbones read text, no images", self.config.architecture);
+            candle_core::bail!("{} backbones read texts and nothing else", self.config.architecture);
         }
         let words = self.lookup((Table::Word, &self.word), &batch.input_ids, hooks)?;
         let before = words.dim(1)?;
@@ -372,31 +380,35 @@ impl Backbone {
         LibraryPadding { value, prefix, padding }
     }
 
-    /// The patches of images; refuses what only text has a place for.
+    /// The tokens of images or recordings; refuses what only text has a place for.
     fn embed_signal(
         &self,
-        patches: &Patches,
+        embedding: &SignalEmbedding,
         batch: &Batch,
         hooks: &dyn Hooks,
         context: &Context,
     ) -> Result<Tensor> {
         let architecture = self.config.architecture;
-        let Some(Signal::Pixels(pixels)) = &batch.signal else {
-            candle_core::bail!("{architecture} backbones read images, no text");
+        let tokens = batch.signal.as_ref().map(|signal| embedding.forward(signal)).transpose()?.flatten();
+        let Some(tokens) = tokens else {
+            candle_core::bail!("{architecture} backbones read {} and nothing else", architecture.inputs());
         };
         let none =
             Tensor::zeros((context.batch, 0, self.config.shape.hidden_size), self.dtype, &self.device)?;
         if hooks.words(none, context)?.dim(1)? > 0 || hooks.position_offset() > 0 {
             candle_core::bail!("a prompt in front of the words has no place in {architecture} backbones");
         }
-        patches.forward(pixels)
+        Ok(tokens)
     }
 
     /// The angles of `tokens` positions from `offset` on, where queries and keys are turned.
     fn rotary(&self, tokens: usize, offset: usize) -> Option<Rotary> {
         match self.config.positions {
             Positions::Rotary(rope) => Some(self.turning(&rope, tokens, offset)),
-            Positions::Learned | Positions::LearnedFromPadding(_) | Positions::Grid(_) => None,
+            Positions::Learned
+            | Positions::LearnedFromPadding(_)
+            | Positions::Grid(_)
+            | Positions::Frames(_) => None,
         }
     }
 

@@ -231,10 +231,12 @@ fn open_weights(dir: &Path) -> Result<Vec<TensorFile>, CheckpointError> {
 
 /// A checkpoint saved from a model with a head has the architecture's prefix on every backbone tensor.
 fn find_prefix(config: &TransformerConfig, files: &[TensorFile]) -> String {
-    let prefix = format!("{}.", config.architecture.model_prefix());
+    let prefix = config.architecture.model_prefix();
     let first = config.tensors().swap_remove(0).names.swap_remove(0);
-    let prefixed = format!("{prefix}{first}");
-    if files.iter().any(|f| f.header.tensors.contains_key(&prefixed)) { prefix } else { String::new() }
+    // An encoder beside a decoder stands in a model of the two.
+    let candidates = [format!("{prefix}."), format!("model.{prefix}.")];
+    let holds = |name: &str| files.iter().any(|file| file.header.tensors.contains_key(name));
+    candidates.into_iter().find(|prefix| holds(&format!("{prefix}{first}"))).unwrap_or_default()
 }
 
 fn place(

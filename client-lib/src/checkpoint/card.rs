@@ -62,6 +62,7 @@ fn front_matter(manifest: &Manifest) -> String {
 fn pipeline(manifest: &Manifest) -> Option<&'static str> {
     Some(match manifest.head.as_ref()? {
         Head::Classification(_) if manifest.base.architecture.reads_images() => "image-classification",
+        Head::Classification(_) if manifest.base.architecture.reads_audio() => "audio-classification",
         Head::Classification(_) | Head::MultiLabelClassification(_) | Head::Regression(_) => {
             "text-classification"
         }

@@ -227,6 +227,39 @@ fn a_query_sees_its_own_key_those_before_and_what_was_put_in_front() {
 }
 
 #[test]
+fn bounded_scores_and_windows_equal_their_composition_and_their_gradients_finite_differences() {
+    let bounded = Attention { kv_heads: 2, scale: Some(0.7), soft_cap: Some(1.5), ..Attention::new(4) };
+    // A token sees itself and the one before, and of the three keys in front the two that are seen from
+    // everywhere.
+    let mask = mask().behind(1).prepend(0, 0.0, 2).with_causality(true).with_reach(Some(1));
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 3e-6)] {
+        let q = random(&[2, 5, 12], 50, dtype);
+        let [k, v] = [51, 52].map(|seed| random(&[2, 8, 6], seed, dtype));
+        let fused = bounded.forward(&q, &k, &v, &mask).expect("fused");
+        let composed = bounded.composed(&q, &k, &v, &mask).expect("composed");
+        assert!(difference(&fused, &composed) < tolerance, "{dtype:?}");
+    }
+    let f64 = |shape: &[usize], seed| random(shape, seed, DType::F64);
+    let qkv = [f64(&[2, 5, 12], 53), f64(&[2, 8, 6], 54), f64(&[2, 8, 6], 55)];
+    check_gradient(&qkv, |t| bounded.forward(&t[0], &t[1], &t[2], &mask));
+}
+
+#[test]
+fn a_window_leaves_behind_what_was_read_and_not_what_was_put_in_front() {
+    let ones = Tensor::ones((1, 2), DType::U32, &Device::Cpu).expect("ones");
+    let own = KeyMask::new(&ones).expect("a mask").with_causality(true).with_reach(Some(1));
+    let q = Tensor::zeros((1, 2, 1), DType::F64, &Device::Cpu).expect("zeros");
+    let v = Tensor::new(&[[[8f64], [4.0], [2.0], [0.0]]], &Device::Cpu).expect("values");
+    let seen = |mask: &KeyMask| {
+        let out = Attention::new(1).forward(&q, &v, &v, mask).and_then(|o| o.flatten_all()?.to_vec1::<f64>());
+        <[f64; 2]>::try_from(out.expect("forward")).expect("two queries")
+    };
+    assert_eq!(seen(&own.behind(2)), [3.0, 1.0]);
+    assert_eq!(seen(&own.behind(1).prepend(0, 0.0, 1)).map(f64::round), [5.0, 3.0]);
+    assert_eq!(seen(&own.prepend(0, 0.0, 2).with_distance(2)), [3.0, 1.0]);
+}
+
+#[test]
 fn in_a_decoder_a_row_without_visible_keys_gets_nothing() {
     let hidden = Tensor::new(&[[0u32, 1, 1]], &Device::Cpu).expect("a mask");
     let mask = KeyMask::new(&hidden).expect("a mask").with_causality(true);

@@ -26,7 +26,9 @@ impl HeadChoice {
         if self == Self::default() && native_format(method) == Format::Peft {
             let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
             let embedding_size = config.shape.table_width();
-            let sizes = HeadSizes { outputs: num_labels, vocab_size, hidden_size, embedding_size };
+            let projection = config.encoder.head_projection;
+            let sizes =
+                HeadSizes { outputs: num_labels, vocab_size, hidden_size, embedding_size, projection };
             let class = ModelClass::new(architecture, HeadTask::SequenceClassification);
             return class.head_with_pooler(class.head(sizes, config.activation));
         }
@@ -45,6 +47,7 @@ fn default_pooling(method: &Method, architecture: Architecture) -> Pooling {
         Method::LastLayer | Method::Hadamard(_) => Pooling::Mean,
         _ if architecture.is_decoder() => Pooling::Last,
         _ if architecture.reads_images() => Pooling::First,
+        _ if architecture.reads_audio() => Pooling::Mean,
         _ => Pooling::Pooler,
     }
 }

@@ -190,7 +190,7 @@ impl PreparedJob {
             }
         }
         let described = || {
-            let inputs = if self.base.architecture.reads_images() { "images" } else { "texts" };
+            let inputs = self.base.architecture.inputs();
             let what = facts.subtask.as_ref().unwrap_or(&facts.task);
             format!(
                 "Labels {inputs} ({what}) on {}: {}, trained on {} examples of {}.",

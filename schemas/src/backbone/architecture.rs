@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     LinearSite, Module, SubLayer, albert, bert, deberta_v2, distilbert, electra, gpt2, llama, modernbert,
-    names::Names, roberta, vit,
+    names::Names, roberta, vit, whisper,
 };
 
 /// A family of backbones that share one computation and one naming of tensors.
@@ -49,18 +49,20 @@ pub enum Architecture {
     Vit,
     /// DINOv2 (`model_type: dinov2`): ViT whose sub-layers' outputs are scaled, for images of any size.
     Dinov2,
+    /// Whisper's encoder (`model_type: whisper`): pre-norm, of the log-mel spectrogram of a recording.
+    Whisper,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `electra`, `distilbert`, `albert`, `deberta-v2`, `modernbert`, `vit` and `dinov2`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `electra`, `distilbert`, `albert`, `deberta-v2`, `modernbert`, `vit`, `dinov2` and `whisper`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
@@ -78,6 +80,7 @@ impl Architecture {
         Self::ModernBert,
         Self::Vit,
         Self::Dinov2,
+        Self::Whisper,
     ];
 
     /// The `model_type` of a Hugging Face `config.json`.
@@ -100,6 +103,7 @@ impl Architecture {
             Self::ModernBert => "modernbert",
             Self::Vit => "vit",
             Self::Dinov2 => "dinov2",
+            Self::Whisper => "whisper",
         }
     }
 
@@ -118,6 +122,7 @@ impl Architecture {
             Self::ModernBert => modernbert::NAMES,
             Self::Vit => vit::VIT,
             Self::Dinov2 => vit::DINOV2,
+            Self::Whisper => whisper::NAMES,
         }
     }
 
@@ -234,22 +239,34 @@ impl Architecture {
         matches!(self, Self::Vit | Self::Dinov2)
     }
 
+    /// Whether it reads recordings of sound and no tokens.
+    pub const fn reads_audio(self) -> bool {
+        matches!(self, Self::Whisper)
+    }
+
+    /// What its inputs are, for many of them.
+    pub const fn inputs(self) -> &'static str {
+        match self {
+            images if images.reads_images() => "images",
+            audio if audio.reads_audio() => "recordings",
+            _ => "texts",
+        }
+    }
+
     /// What stands for an input on a command line.
     pub const fn example_input(self) -> &'static str {
-        if self.reads_images() { "image.png" } else { "\"some text\"" }
+        match self {
+            images if images.reads_images() => "image.png",
+            audio if audio.reads_audio() => "recording.wav",
+            _ => "\"some text\"",
+        }
     }
 
     /// Whether positions are attended to from behind only.
     pub const fn is_decoder(self) -> bool {
         matches!(
             self,
-            Self::Gpt2
-                | Self::Llama
-                | Self::Mistral
-                | Self::Qwen2
-                | Self::Qwen3
-                | Self::Gemma
-                | Self::Gemma2
+            Self::Gpt2 | Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma | Self::Gemma2
         )
     }
 
@@ -311,6 +328,7 @@ impl Architecture {
             Self::ModernBert => "ModernBert",
             Self::Vit => "ViT",
             Self::Dinov2 => "Dinov2",
+            Self::Whisper => "Whisper",
         }
     }
 

@@ -21,6 +21,7 @@ mod shape;
 mod site;
 mod targets;
 mod vit;
+mod whisper;
 
 pub use architecture::{Architecture, UnknownArchitecture};
 pub use module::{Module, ParseModuleError, Table};

@@ -16,6 +16,9 @@ pub struct ClassificationHead {
     pub num_labels: usize,
     /// Number of linear layers: all but the last are `hidden × hidden`.
     pub layers: usize,
+    /// Outputs of all layers but the last, where that is not the hidden size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
     /// Between the layers; nothing when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
@@ -35,6 +38,7 @@ impl ClassificationHead {
         Self {
             num_labels,
             layers: 2,
+            width: None,
             activation: Some(Activation::Tanh),
             pooling: Pooling::First,
             dropout: 0.1,
@@ -62,10 +66,17 @@ impl ClassificationHead {
         Self { pooling: Pooling::FirstAndMean, ..Self::first(num_labels) }
     }
 
+    /// That of `transformers` on Whisper's encoder: two layers with nothing between them, the first of them
+    /// `width` wide, on the mean of all positions.
+    pub const fn projected(num_labels: usize, width: Option<usize>) -> Self {
+        Self { width, activation: None, pooling: Pooling::Mean, dropout: 0.0, ..Self::flexible(num_labels) }
+    }
+
     /// Its linear layers.
     pub const fn stack(&self) -> LinearStack {
         LinearStack {
             layers: self.layers,
+            width: self.width,
             activation: self.activation,
             outputs: self.num_labels,
             bias: self.bias,

@@ -43,6 +43,7 @@ impl MultipleChoiceHead {
     /// Its linear layers.
     pub const fn stack(&self) -> LinearStack {
         LinearStack {
+            width: None,
             layers: self.layers,
             activation: self.activation,
             outputs: 1,

@@ -28,6 +28,7 @@ impl QuestionAnsweringHead {
     /// Its linear layers.
     pub const fn stack(&self) -> LinearStack {
         LinearStack {
+            width: None,
             layers: self.layers,
             activation: self.activation,
             outputs: 2,

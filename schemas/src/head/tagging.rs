@@ -30,6 +30,7 @@ impl TaggingHead {
     /// Its linear layers.
     pub const fn stack(&self) -> LinearStack {
         LinearStack {
+            width: None,
             layers: self.layers,
             activation: self.activation,
             outputs: self.num_labels,

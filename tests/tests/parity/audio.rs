@@ -21,7 +21,8 @@ fn every_extractor_gives_the_numbers_of_the_library() -> Result<()> {
         let expected = candle_core::safetensors::load(folder.join("expected.safetensors"), &Device::Cpu)?;
         assert_eq!(expected.len(), 3);
         for (file, expected) in expected {
-            let values = spectrogram.of(&Waveform::open(&fixtures().join(&file))?).map_err(anyhow::Error::msg)?;
+            let values =
+                spectrogram.of(&Waveform::open(&fixtures().join(&file))?).map_err(anyhow::Error::msg)?;
             let values = Tensor::from_vec(values, (settings.mels, settings.frames()), &Device::Cpu)?;
             let kept: Vec<u32> = (0..settings.frames() as u32).step_by(every).collect();
             let values = values.index_select(&Tensor::new(kept, &Device::Cpu)?, 1)?;

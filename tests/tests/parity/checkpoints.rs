@@ -146,6 +146,34 @@ fn a_backbones_digest_does_not_depend_on_prefix_sharding_or_heads() {
 }
 
 #[test]
+fn weights_of_half_the_width_compute_what_their_numbers_compute_in_single_precision() {
+    let tiny = tiny();
+    let plain = candle_core::safetensors::load(tiny.dir.path().join("base/model.safetensors"), &Device::Cpu);
+    let plain = plain.expect("the weights");
+    let golden = Golden::read();
+    let state = |name: String, dtypes: [DType; 2]| {
+        let dir = tiny.dir.path().join(name);
+        fs::create_dir(&dir).expect("creates");
+        fs::copy(tiny.dir.path().join("base/config.json"), dir.join("config.json")).expect("copies");
+        let converted = plain.iter().map(|(name, tensor)| {
+            let rounded = tensor.to_dtype(dtypes[0]).and_then(|t| t.to_dtype(dtypes[1]));
+            (name.clone(), rounded.expect("converts"))
+        });
+        let converted = converted.collect::<std::collections::HashMap<_, _>>();
+        candle_core::safetensors::save(&converted, dir.join("model.safetensors")).expect("writes");
+        let backbone = Arc::new(Backbone::open(&dir, &Device::Cpu).expect("loads"));
+        let model = StitchedModel::plain(backbone).expect("a model");
+        let state =
+            model.forward(&golden.batch().expect("a batch"), Mode::Eval).expect("forward").last_hidden_state;
+        state.flatten_all().and_then(|s| s.to_vec1::<f32>()).expect("numbers")
+    };
+    for half in [DType::F16, DType::BF16] {
+        let stored = state(format!("{half:?}"), [half, half]);
+        assert_eq!(stored, state(format!("{half:?}-single"), [half, DType::F32]));
+    }
+}
+
+#[test]
 fn writing_twice_gives_the_same_bytes() {
     let tiny = tiny();
     let head = Head::Classification(ClassificationHead::flexible(2));

@@ -32,7 +32,9 @@ pub(crate) fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
         HeadTask::MaskedLm | HeadTask::CausalLm => vocab_size,
         _ => folder.extra_tensor(&class.output_weight())?.1.shape.first().copied()?,
     };
-    let head = class.head(HeadSizes { outputs, vocab_size, hidden_size, embedding_size }, config.activation);
+    let projection = config.encoder.head_projection;
+    let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection };
+    let head = class.head(sizes, config.activation);
     let head = as_trained(head, folder.problem_type());
     let is_tied = folder.ties_embeddings() && matches!(head, Head::MaskedLm(_) | Head::CausalLm(_));
     let mut names = Vec::new();

@@ -90,6 +90,7 @@ fn pooling(fields: &mut Fields, is_mean: bool) -> Result<Pooling, CheckpointErro
 
 fn classification(fields: &mut Fields, is_mean: bool) -> Result<ClassificationHead, CheckpointError> {
     Ok(ClassificationHead {
+        width: None,
         num_labels: fields.count("num_labels")?.unwrap_or(2),
         layers: fields.count("layers")?.unwrap_or(2),
         activation: activation(fields, Some(Activation::Tanh))?,

@@ -32,7 +32,9 @@ pub(super) fn parse(
     let vocab_size = table.and_then(|info| info.shape.first().copied()).unwrap_or_default();
     let embedding_size = table.and_then(|info| info.shape.get(1).copied()).unwrap_or(hidden_size);
     // The library converts every language model's head with GELU.
-    let head = class.head(HeadSizes { outputs, vocab_size, hidden_size, embedding_size }, Activation::Gelu);
+    let projection = table.and_then(|info| info.shape.get(1).copied());
+    let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection };
+    let head = class.head(sizes, Activation::Gelu);
     let head = class.head_with_pooler(head);
     let labels = labels(&head, label2id);
     Ok((head, labels, class))
@@ -56,10 +58,9 @@ pub(in crate::checkpoint) fn peft_head(
             roots.iter().find_map(|root| weights.header.tensors.get(&format!("{root}{name}")))
         };
         let &[outputs, hidden_size] = tensor(&class.output_weight())?.shape.as_slice() else { return None };
-        let head = class.head(
-            HeadSizes { outputs, vocab_size: outputs, hidden_size, embedding_size: hidden_size },
-            Activation::Gelu,
-        );
+        let (vocab_size, embedding_size, projection) = (outputs, hidden_size, Some(hidden_size));
+        let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection };
+        let head = class.head(sizes, Activation::Gelu);
         // With its own copy of a pooler that the backbone does not have.
         [class.head_with_pooler(head.clone()), head]
             .into_iter()

@@ -272,8 +272,8 @@ pub(super) fn render(
     json.insert("inference_mode".into(), json!(true));
     json.insert("modules_to_save".into(), if saved.is_empty() { Value::Null } else { json!(saved) });
     json.insert("revision".into(), Value::Null);
-    // PEFT's classes for a task pass token ids on, which models of images do not take.
-    let task_type = if architecture.reads_images() {
+    // PEFT's classes for a task pass token ids on, which models of images and of recordings do not take.
+    let task_type = if architecture.reads_images() || architecture.reads_audio() {
         Value::Null
     } else {
         json!(task.and_then(HeadTask::peft_task_type).unwrap_or("FEATURE_EXTRACTION"))

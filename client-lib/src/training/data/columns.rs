@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Column names that mean "the text", most telling first.
-const TEXT_NAMES: [&str; 19] = [
+const TEXT_NAMES: [&str; 22] = [
     "text",
     "sentence",
     "review",
@@ -25,6 +25,9 @@ const TEXT_NAMES: [&str; 19] = [
     "title",
     "image",
     "image_path",
+    "audio",
+    "audio_path",
+    "recording",
     "path",
     "file",
     "file_name",

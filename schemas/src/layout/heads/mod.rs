@@ -41,10 +41,11 @@ fn spec(disk: String, slot: &Slot) -> TensorSpec {
 
 fn linear_slots(stack: &LinearStack, hidden_size: usize, read: usize) -> Vec<Slot> {
     let mut slots = Vec::new();
+    let width = stack.width.unwrap_or(hidden_size);
     for layer in 0..stack.layers {
         let last = layer + 1 == stack.layers;
-        let outputs = if last { stack.outputs } else { hidden_size };
-        let inputs = if layer == 0 { read } else { hidden_size };
+        let outputs = if last { stack.outputs } else { width };
+        let inputs = if layer == 0 { read } else { width };
         slots.push(slot(&format!("{layer}.weight"), &[outputs, inputs]));
         if !last || stack.bias {
             slots.push(slot(&format!("{layer}.bias"), &[outputs]));

@@ -15,7 +15,7 @@ use crate::{
 /// What a model class with a head predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HeadTask {
-    /// `…ForSequenceClassification`, or `…ForImageClassification`
+    /// `…ForSequenceClassification`, `…ForImageClassification` or `…ForAudioClassification`
     SequenceClassification,
     /// `…ForTokenClassification`
     TokenClassification,
@@ -47,6 +47,8 @@ pub struct HeadSizes {
     pub hidden_size: usize,
     /// Width of the token embedding table.
     pub embedding_size: usize,
+    /// Width of a projection in front of the last layer, where the class has one.
+    pub projection: Option<usize>,
 }
 
 /// Not a class with a head that this version knows.
@@ -136,16 +138,18 @@ impl ModelClass {
     /// The head of this class in these sizes. `hidden_act` is the backbone's own
     /// activation, which BERT's language models use too.
     pub fn head(self, sizes: HeadSizes, hidden_act: Activation) -> Head {
-        let HeadSizes { outputs, vocab_size, embedding_size, .. } = sizes;
+        let HeadSizes { outputs, vocab_size, embedding_size, projection, .. } = sizes;
         let language_model = |config: LanguageModelHead| LanguageModelHead {
             activation: if self.uses_hidden_act() { Some(hidden_act) } else { config.activation },
             ..config
         };
         match self.task {
             HeadTask::SequenceClassification if outputs == 1 => {
-                Head::Regression(self.classification(outputs))
+                Head::Regression(self.classification(outputs, projection))
             }
-            HeadTask::SequenceClassification => Head::Classification(self.classification(outputs)),
+            HeadTask::SequenceClassification => {
+                Head::Classification(self.classification(outputs, projection))
+            }
             HeadTask::TokenClassification => Head::Tagging(TaggingHead::single(outputs)),
             HeadTask::QuestionAnswering => Head::QuestionAnswering(QuestionAnsweringHead::single()),
             HeadTask::MultipleChoice => Head::MultipleChoice(MultipleChoiceHead::pooled(outputs)),
@@ -167,7 +171,10 @@ impl ModelClass {
         let last = match (self.task, self.architecture) {
             (
                 HeadTask::SequenceClassification,
-                Architecture::Roberta | Architecture::XlmRoberta | Architecture::Electra,
+                Architecture::Roberta
+                | Architecture::XlmRoberta
+                | Architecture::Electra
+                | Architecture::Whisper,
             ) => "1.weight",
             (HeadTask::MaskedLm | HeadTask::CausalLm, _) => "decoder.weight",
             _ => "0.weight",
@@ -194,8 +201,11 @@ impl ModelClass {
     }
 
     /// The modules that PEFT saves for a head beside those of its task: the pooler of the class, where
-    /// the head has a copy of it.
+    /// the head has a copy of it, or its projection.
     pub fn peft_pooler(self, head: &Head) -> Option<&'static str> {
+        if self.architecture == Architecture::Whisper {
+            return Some("projector");
+        }
         pooler_outside(self.architecture)?;
         let is_stack = head.linear_stack().is_some_and(|stack| stack.layers == 2);
         is_stack.then(|| self.pooler_path().split('.').next().unwrap_or_default())
@@ -209,13 +219,14 @@ impl ModelClass {
         }
     }
 
-    const fn classification(self, num_labels: usize) -> ClassificationHead {
+    const fn classification(self, num_labels: usize, projection: Option<usize>) -> ClassificationHead {
         match self.architecture {
             Architecture::Electra => ClassificationHead {
                 activation: Some(Activation::Gelu),
                 ..ClassificationHead::flexible(num_labels)
             },
             Architecture::Roberta | Architecture::XlmRoberta => ClassificationHead::flexible(num_labels),
+            Architecture::Whisper => ClassificationHead::projected(num_labels, projection),
             Architecture::Vit => ClassificationHead::first(num_labels),
             Architecture::Dinov2 => ClassificationHead::first_and_mean(num_labels),
             decoder if decoder.is_decoder() => ClassificationHead::last(num_labels),
@@ -243,7 +254,7 @@ impl ModelClass {
             Head::Classification(config)
             | Head::MultiLabelClassification(config)
             | Head::Regression(config) => {
-                let own = self.classification(config.num_labels);
+                let own = self.classification(config.num_labels, config.width);
                 let same = |own: &ClassificationHead| {
                     config.pooling == own.pooling && config.stack().same_in_inference(&own.stack())
                 };
@@ -314,6 +325,7 @@ impl ModelClass {
                 Architecture::Roberta | Architecture::XlmRoberta | Architecture::Electra,
                 _,
             ) => plain("classifier.out_proj"),
+            (HeadTask::SequenceClassification, Architecture::Whisper, "0") => plain("projector"),
             _ => plain("classifier"),
         }
     }
@@ -359,6 +371,7 @@ impl fmt::Display for ModelClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = match (self.task, self.architecture) {
             (HeadTask::SequenceClassification, images) if images.reads_images() => "ForImageClassification",
+            (HeadTask::SequenceClassification, audio) if audio.reads_audio() => "ForAudioClassification",
             (HeadTask::SequenceClassification, _) => "ForSequenceClassification",
             (HeadTask::TokenClassification, _) => "ForTokenClassification",
             (HeadTask::QuestionAnswering, _) => "ForQuestionAnswering",

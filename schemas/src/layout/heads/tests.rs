@@ -179,6 +179,7 @@ fn every_model_class_has_its_own_names() {
         let class: ModelClass = text.parse().expect("a class");
         assert_eq!(class.to_string(), text);
         let sizes = HeadSizes {
+            projection: None,
             outputs: 3,
             vocab_size: SHAPE.vocab_size,
             hidden_size: SHAPE.hidden_size,
