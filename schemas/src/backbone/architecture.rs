@@ -182,6 +182,7 @@ impl Architecture {
     pub const fn prefix_location(self) -> &'static str {
         match self {
             Self::DistilBert => "self",
+            Self::Whisper => "encoder_prefix",
             _ => "self_prefix",
         }
     }

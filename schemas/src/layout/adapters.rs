@@ -237,7 +237,10 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
                 let at = subject.architecture.attention_path(layer);
                 format!("{prefix}{at}.prefix_tuning.pool.{path}")
             });
-            let spec = plain(format!("prefix_tuning.{path}")).also(aliases);
+            let pool = format!("prefix_tuning.{path}");
+            // The pool belongs to the whole model, of which Whisper's encoder is a part.
+            let is_outside = subject.architecture.reads_audio();
+            let spec = if is_outside { TensorSpec::new(pool, slot) } else { plain(pool) }.also(aliases);
             if slot.part == "prefix" { spec.shaped(&[slot.len()]) } else { spec }
         }
         part => match part.split_once('.') {
