@@ -6,6 +6,7 @@ use super::Rope;
 
 /// Parts of an encoder that most architectures have in the usual form.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that checkpoints have of their own")]
 pub struct EncoderParts {
     /// Behind the pooler's linear layer.
     pub pooler_activation: Activation,

@@ -89,7 +89,7 @@ impl Yarn {
             (low, high) = (low.floor(), high.ceil());
         }
         let (low, mut high) = (low.max(0.0), high.min(width as f64 - 1.0));
-        if low == high {
+        if (high - low).abs() <= 0.0 {
             high += 0.001; // as the library does
         }
         let slow = ((i as f32 - low as f32) / (high - low) as f32).clamp(0.0, 1.0);

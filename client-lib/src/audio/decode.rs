@@ -118,7 +118,9 @@ mod tests {
         let spec = WavSpec { channels: 2, sample_rate: 8000, bits_per_sample: bits, sample_format: format };
         let mut bytes = Cursor::new(Vec::new());
         let mut writer = WavWriter::new(&mut bytes, spec).expect("a writer");
-        samples.iter().for_each(|&sample| writer.write_sample(sample).expect("a sample"));
+        for &sample in samples {
+            writer.write_sample(sample).expect("a sample");
+        }
         writer.finalize().expect("a file");
         bytes.into_inner()
     }

@@ -72,7 +72,7 @@ impl AudioSettings {
                 _ => return Err(reader.wrong(key, "this version does not know the key")),
             };
             let same = match (value.as_f64(), usual.as_f64()) {
-                (Some(value), Some(usual)) => value == usual,
+                (Some(value), Some(usual)) => (value - usual).abs() <= 0.0,
                 _ => value.is_null() || *value == usual,
             };
             if !same {

@@ -35,18 +35,18 @@ pub struct Batch {
 impl Batch {
     /// Images `[b, c, height, width]`, each of which makes so many tokens.
     pub fn of_images(pixels: Tensor, tokens: usize) -> Result<Self> {
-        Self::of_signal((pixels.dim(0)?, tokens), pixels.device().clone(), Signal::Pixels(pixels))
+        Self::of_signal((pixels.dim(0)?, tokens), &pixels.device().clone(), Signal::Pixels(pixels))
     }
 
     /// Spectrograms `[b, mels, frames]`, each of which makes so many tokens.
     pub fn of_recordings(features: Tensor, tokens: usize) -> Result<Self> {
-        Self::of_signal((features.dim(0)?, tokens), features.device().clone(), Signal::Spectrogram(features))
+        Self::of_signal((features.dim(0)?, tokens), &features.device().clone(), Signal::Spectrogram(features))
     }
 
-    fn of_signal(shape: (usize, usize), device: Device, signal: Signal) -> Result<Self> {
+    fn of_signal(shape: (usize, usize), device: &Device, signal: Signal) -> Result<Self> {
         Ok(Self {
-            input_ids: Tensor::zeros(shape, DType::U32, &device)?,
-            attention_mask: Tensor::ones(shape, DType::U32, &device)?,
+            input_ids: Tensor::zeros(shape, DType::U32, device)?,
+            attention_mask: Tensor::ones(shape, DType::U32, device)?,
             token_type_ids: None,
             head_inputs: HeadInputs::default(),
             signal: Some(signal),

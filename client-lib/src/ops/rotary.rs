@@ -38,9 +38,6 @@ impl Rotary {
     /// The same with what is turned multiplied by `factor`.
     #[must_use]
     pub fn scaled(self, factor: f32) -> Self {
-        if factor == 1.0 {
-            return self;
-        }
         let times = |values: &[f32]| values.iter().map(|value| value * factor).collect();
         Self { cos: times(&self.cos), sin: times(&self.sin), half: self.half }
     }

@@ -16,7 +16,9 @@ fn record(path: &Path, hertz: f32, seconds: f32) {
     let mut writer = WavWriter::create(path, spec).expect("a file");
     for at in 0..(8000.0 * seconds) as u32 {
         let value = ((TAU * hertz * at as f32 / 8000.0).sin() * 12_000.0) as i16;
-        (0..2).for_each(|_| writer.write_sample(value).expect("written"));
+        for _ in 0..2 {
+            writer.write_sample(value).expect("written");
+        }
     }
     writer.finalize().expect("written");
 }
