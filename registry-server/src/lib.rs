@@ -3,6 +3,7 @@
 pub mod admin;
 mod api;
 mod app;
+mod archive;
 pub mod config;
 mod db;
 pub mod domain;
@@ -24,6 +25,7 @@ mod test_services;
 mod worker;
 
 pub use app::{App, StartError};
+pub use archive::{ArchiveError, Index as ArchiveIndex};
 pub use db::OpenError;
 pub use openapi::document as openapi_document;
 pub use router::router;

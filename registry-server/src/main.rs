@@ -34,6 +34,18 @@ enum Role {
     Worker,
     /// Bring the database up to this version
     Migrate,
+    /// Write the whole registry into a folder; again into the same one, only what is new
+    #[command(visible_alias = "backup")]
+    Export {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// Read such a folder into an empty registry, on any database and storage
+    #[command(visible_alias = "restore")]
+    Import {
+        /// The folder
+        folder: PathBuf,
+    },
     /// Remove files that nothing refers to, without waiting for the server to do it
     Gc {
         /// Only print them
@@ -169,6 +181,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             let older_than = older_than.map_or(config.garbage_delay, std::time::Duration::from_secs);
             admin::collect_garbage(&app, older_than, dry_run).await?;
         }
+        Role::Export { folder } => admin::export(&app, &folder).await?,
+        Role::Import { folder } => admin::import(&app, &folder).await?,
         Role::Serve | Role::Worker | Role::Migrate => {}
     }
     app.close().await;

@@ -81,6 +81,11 @@ impl TestHub {
         format!("http://{}", self.address)
     }
 
+    /// The registry behind it, for operators' verbs.
+    pub const fn app(&self) -> &App {
+        &self.app
+    }
+
     /// The folder with its database and files.
     pub fn data(&self) -> &Path {
         &self.config.data

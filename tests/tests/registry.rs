@@ -15,6 +15,8 @@ mod garbage;
 mod index;
 #[path = "registry/lies.rs"]
 mod lies;
+#[path = "registry/moving.rs"]
+mod moving;
 #[path = "registry/object_storage.rs"]
 mod object_storage;
 #[path = "registry/openapi.rs"]

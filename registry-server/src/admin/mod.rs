@@ -3,6 +3,7 @@
 //! Data goes to standard output, talk to the log; a new token's secret is the only
 //! thing `token create` prints, so that a script can take it as it is.
 
+mod archive;
 mod garbage;
 mod members;
 mod tokens;
@@ -12,6 +13,7 @@ use std::io::{self, Write as _};
 
 use hub_schemas::{name::Namespace, token::Scope};
 
+pub use archive::{export, import};
 pub use garbage::collect_garbage;
 pub use members::{add_member, add_namespace};
 pub use tokens::{Lifetime, LifetimeError, create_token, list_tokens, mint, revoke_token};
@@ -19,6 +21,7 @@ pub use users::{add_user, list_users};
 
 use crate::{
     app::{App, StartError},
+    archive::ArchiveError,
     config::Config,
 };
 
@@ -49,6 +52,9 @@ pub enum AdminError {
     /// No scope at all.
     #[error("a token needs at least one scope")]
     NoScope,
+    /// The folder of an export.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The garbage can't be collected.
     #[error("can't collect garbage: {0}")]
     Garbage(String),

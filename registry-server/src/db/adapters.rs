@@ -75,6 +75,17 @@ pub(crate) async fn find_visible(
     }))
 }
 
+/// Every adapter, for an operator who makes their listings anew.
+pub(crate) async fn every(tx: &mut WriteTx) -> Result<Vec<VisibleAdapter>, sqlx::Error> {
+    let rows: Vec<(String, String, String, String)> =
+        sqlx::query_as("SELECT id, namespace, name, visibility FROM adapters")
+            .fetch_all(tx.connection())
+            .await?;
+    rows.into_iter()
+        .map(|(key, namespace, name, visibility)| VisibleAdapter::of(key, &namespace, &name, &visibility))
+        .collect()
+}
+
 /// The adapter of this name, made if it is not there.
 pub(crate) async fn ensure(
     tx: &mut WriteTx,

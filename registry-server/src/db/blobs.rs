@@ -86,6 +86,19 @@ pub(crate) async fn available_to(
     rows.into_iter().map(blob).collect()
 }
 
+/// Every blob.
+pub(crate) async fn all(tx: &mut WriteTx) -> Result<Vec<(Digest, Blob)>, sqlx::Error> {
+    let rows: Vec<(String, i64, Option<String>)> =
+        sqlx::query_as("SELECT digest, size, object FROM blobs ORDER BY digest")
+            .fetch_all(tx.connection())
+            .await?;
+    let blob = |(digest, size, object): (String, i64, Option<String>)| {
+        let digest = parse("blobs.digest", &digest)?;
+        Ok((digest, Blob::of(&digest, size, object)))
+    };
+    rows.into_iter().map(blob).collect()
+}
+
 /// Whether an object is where some blob's bytes lie, or will be when its upload is finished.
 pub(crate) async fn is_needed(db: &Db, object: &Key, upload: &str) -> Result<bool, sqlx::Error> {
     let sql = "SELECT (SELECT COUNT(*) FROM blobs WHERE object = $1)

@@ -22,7 +22,7 @@ pub(crate) mod users;
 pub(crate) mod versions;
 
 pub use pool::OpenError;
-pub(crate) use pool::{Backend, Db, WriteTx};
+pub(crate) use pool::{Backend, Db, WriteTx, applied};
 
 /// A new identifier: sorts by the time it was made.
 pub(crate) fn new_id() -> String {

@@ -171,6 +171,15 @@ impl Db {
         }
     }
 
+    /// Begins a transaction that only reads, and sees one moment throughout.
+    pub(crate) async fn snapshot(&self) -> Result<WriteTx, sqlx::Error> {
+        let begin = match self.backend {
+            Backend::Sqlite => "BEGIN",
+            Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        Ok(WriteTx { tx: self.pool.begin_with(begin).await?, backend: self.backend, _turn: None })
+    }
+
     /// Whether the database answers.
     pub(crate) async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ())
@@ -180,6 +189,14 @@ impl Db {
     pub(crate) async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// The migrations that ran on a database.
+pub(crate) async fn applied(tx: &mut WriteTx) -> Result<Vec<i64>, sqlx::Error> {
+    let rows: Vec<(i64,)> = sqlx::query_as("SELECT version FROM _sqlx_migrations ORDER BY version")
+        .fetch_all(tx.connection())
+        .await?;
+    Ok(rows.into_iter().map(|(version,)| version).collect())
 }
 
 impl WriteTx {
