@@ -55,7 +55,9 @@ pub(super) async fn tables(tx: &mut WriteTx) -> Result<Vec<Table>, sqlx::Error> 
         };
         found.entry(table).or_default().push((column, kind));
     }
-    found.values_mut().for_each(|columns| columns.sort_by(|a, b| a.0.cmp(&b.0)));
+    for columns in found.values_mut() {
+        columns.sort_by(|a, b| a.0.cmp(&b.0));
+    }
     Ok(ordered(found, &references))
 }
 
