@@ -156,7 +156,9 @@ async fn join(app: &App, upload: &Upload) -> ApiResult<Option<Key>> {
 async fn finish(app: &App, upload: &Upload, object: &Key) -> ApiResult<Upload> {
     let mut tx = app.db.write().await?;
     let finished = uploads::complete(&mut tx, upload, object).await?;
-    if finished != Finished::Kept {
+    // A cancelled one may share its key with a request that was faster and published it:
+    // what is left of it is found as an object without a row.
+    if finished == Finished::Known {
         DeleteObject::new(object).enqueue(&mut tx).await?;
     }
     tx.commit().await?;
