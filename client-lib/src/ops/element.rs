@@ -11,6 +11,14 @@ pub(crate) trait Element: WithDType + Float + std::iter::Sum {
     fn exp_fast(self) -> Self;
     /// Converts a constant.
     fn constant(value: f64) -> Self;
+    /// The same slice where it is in single precision.
+    fn as_single(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+    /// The same slice where it is in single precision.
+    fn as_single_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
 }
 
 impl Element for f64 {
@@ -37,6 +45,12 @@ impl Element for f32 {
     #[inline(always)]
     fn constant(value: f64) -> Self {
         value as Self
+    }
+    fn as_single(slice: &[Self]) -> Option<&[f32]> {
+        Some(slice)
+    }
+    fn as_single_mut(slice: &mut [Self]) -> Option<&mut [f32]> {
+        Some(slice)
     }
 }
 

@@ -1,12 +1,19 @@
 //! A linear layer whose weight never gets a gradient.
 //!
 //! `y = x Wᵀ + b`, backward `∂x = ∂y W` and nothing else: a third of the matrix
-//! products of candle's own backward are not done, and no weight gradient is kept. The weight may
-//! be quantised: then a few rows at a time are restored, for the forward and again for the backward.
+//! products of candle's own backward are not done, and no weight gradient is kept. Because the weight
+//! never changes it is packed once for products with few rows. It may be quantised: then a few rows at a
+//! time are restored, for the forward and again for the backward.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
+
+use hub_kernels::{
+    Side, bf16,
+    few::{self, Dense, Rows},
+    single,
+};
 
 use super::{
     by_dtype,
@@ -27,13 +34,16 @@ pub struct FrozenLinear {
 /// The numbers, or blocks of few bits that stand for them.
 #[derive(Debug, Clone)]
 enum Weight {
-    Dense(Tensor),
+    Dense(Tensor, Arc<Packs>),
     /// And the precision that they are restored in.
     Blocks(Arc<Blocks>, DType),
 }
 
 /// Numbers that are restored from blocks at a time: few enough to stay in a cache.
 const TILE: usize = 1 << 16;
+
+/// Rows up to which a product with a packed weight is faster than one that packs it.
+const FEW_ROWS: usize = 256;
 
 impl FrozenLinear {
     /// Takes the tensors out of any graph they were part of.
@@ -44,7 +54,17 @@ impl FrozenLinear {
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         let (out, _) = weight.dims2()?;
         let bias = checked(bias, out)?;
-        Ok(Self { weight: Weight::Dense(weight.detach().contiguous()?), bias })
+        Ok(Self { weight: Weight::Dense(weight.detach().contiguous()?, Arc::default()), bias })
+    }
+
+    /// The same layer with its products in `arithmetic`; quantised weights stay as they are.
+    #[must_use]
+    pub fn computing_in(self, arithmetic: Arithmetic) -> Self {
+        let weight = match self.weight {
+            Weight::Dense(weight, _) => Weight::Dense(weight, Arc::new(Packs::new(arithmetic))),
+            blocks @ Weight::Blocks(..) => blocks,
+        };
+        Self { weight, ..self }
     }
 
     /// A layer that keeps its weight quantised. What it computes is what the numbers that the
@@ -58,7 +78,7 @@ impl FrozenLinear {
     /// The weight, `[out, in]`; restored where it is quantised.
     pub fn weight(&self) -> Result<Tensor> {
         match &self.weight {
-            Weight::Dense(weight) => Ok(weight.clone()),
+            Weight::Dense(weight, _) => Ok(weight.clone()),
             Weight::Blocks(blocks, dtype) => {
                 Tensor::from_vec(blocks.to_vec(), blocks.dims(), &Device::Cpu)?.to_dtype(*dtype)
             }
@@ -68,7 +88,7 @@ impl FrozenLinear {
     /// Outputs and inputs.
     pub fn dims(&self) -> Result<(usize, usize)> {
         match &self.weight {
-            Weight::Dense(weight) => weight.dims2(),
+            Weight::Dense(weight, _) => weight.dims2(),
             Weight::Blocks(blocks, _) => Ok(blocks.dims()),
         }
     }
@@ -91,6 +111,59 @@ impl FrozenLinear {
         }
         let weight = self.weight()?.to_device(x.device())?;
         super::linear(x, &weight, self.bias.as_ref())
+    }
+}
+
+/// What products with frozen weights are computed in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// The precision of the tensors.
+    #[default]
+    Exact,
+    /// Single-precision operands rounded to bf16, sums in single precision. Double precision stays exact.
+    Bf16,
+}
+
+/// A weight in the order of the inner loops, from when it is first needed there.
+#[derive(Debug, Default)]
+struct Packs {
+    arithmetic: Arithmetic,
+    single: [OnceLock<single::Packed>; 2],
+    half: [OnceLock<bf16::Packed>; 2],
+}
+
+impl Packs {
+    fn new(arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..Self::default() }
+    }
+
+    /// Fills `y` with the product of `x` and `weight` where there is a packed kernel for it. Which one is
+    /// a function of the sizes only, so that a run that goes on computes what it would have computed.
+    fn multiply<T: Element>(
+        &self,
+        weight: &Tensor,
+        side: Side,
+        x: &[T],
+        bias: Option<&Tensor>,
+        y: &mut [T],
+    ) -> Result<bool> {
+        let (Some(x), Some(y)) = (T::as_single(x), T::as_single_mut(y)) else { return Ok(false) };
+        let dims = weight.dims2()?;
+        let inputs = if side == Side::Forward { dims.1 } else { dims.0 };
+        let is_exact = self.arithmetic == Arithmetic::Exact;
+        if inputs == 0 || y.is_empty() || is_exact && x.len() / inputs > FEW_ROWS {
+            return Ok(false);
+        }
+        let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
+        let (bias, at) = (bias.as_deref(), side as usize);
+        with_slice::<f32, _>(weight, |w| {
+            if is_exact {
+                self.single[at].get_or_init(|| single::Packed::new(w, dims, side)).multiply(x, bias, y);
+            } else {
+                self.half[at].get_or_init(|| bf16::Packed::new(w, dims, side)).multiply(x, bias, y);
+            }
+            Ok(true)
+        })
     }
 }
 
@@ -122,12 +195,20 @@ fn forward<T: Element>(
 ) -> Result<(CpuStorage, Shape)> {
     let x = slice_of::<T>(storage, layout, "frozen-linear")?;
     let (out, inputs) = layer.dims()?;
-    let mut dims = layout.dims().to_vec();
+    let dims = layout.dims().to_vec();
     if dims.last() != Some(&inputs) {
         candle_core::bail!("frozen-linear: {inputs} inputs expected, the tensor is {dims:?}");
     }
     let rows = x.len() / inputs.max(1);
     let mut y = vec![T::zero(); rows * out];
+    if few_rows(layer, x, &mut y)? {
+        return finished(y, dims, out);
+    }
+    if let Weight::Dense(weight, packs) = &layer.weight
+        && packs.multiply(weight, Side::Forward, x, layer.bias.as_ref(), &mut y)?
+    {
+        return finished(y, dims, out);
+    }
     let accumulate = match &layer.bias {
         Some(bias) => {
             with_slice::<T, _>(bias, |b| {
@@ -140,7 +221,7 @@ fn forward<T: Element>(
     };
     let x = Matrix::new(x, rows, inputs, inputs);
     match &layer.weight {
-        Weight::Dense(weight) => with_slice::<T, _>(weight, |w| {
+        Weight::Dense(weight, _) => with_slice::<T, _>(weight, |w| {
             multiply(&mut y, x, Matrix::new(w, out, inputs, inputs).t(), T::one(), accumulate, Threads::All);
             Ok(())
         })?,
@@ -153,6 +234,38 @@ fn forward<T: Element>(
             }
         }),
     }
+    finished(y, dims, out)
+}
+
+/// Fills `y` where `x` has a handful of rows: every weight is read, or restored, exactly once.
+fn few_rows<T: Element>(layer: &FrozenLinear, x: &[T], y: &mut [T]) -> Result<bool> {
+    let (Some(x), Some(y)) = (T::as_single(x), T::as_single_mut(y)) else { return Ok(false) };
+    let (_, inputs) = layer.dims()?;
+    if inputs == 0 || x.len() / inputs > few::MOST {
+        return Ok(false);
+    }
+    let bias = layer.bias.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
+    let bias = bias.as_deref();
+    match &layer.weight {
+        Weight::Blocks(blocks, _) => few::multiply(&**blocks, x, inputs, bias, y),
+        Weight::Dense(_, packs) if packs.arithmetic != Arithmetic::Exact => return Ok(false),
+        Weight::Dense(weight, _) => with_slice::<f32, _>(weight, |weight| {
+            few::multiply(&Dense { weight, inputs }, x, inputs, bias, y);
+            Ok(())
+        })?,
+    }
+    Ok(true)
+}
+
+impl Rows for Blocks {
+    fn rows<'a>(&'a self, rows: std::ops::Range<usize>, scratch: &'a mut [f32]) -> &'a [f32] {
+        Self::rows(self, rows.start, scratch);
+        scratch
+    }
+}
+
+/// `y` in the shape of the input, with `out` for its last dimension.
+fn finished<T: Element>(y: Vec<T>, mut dims: Vec<usize>, out: usize) -> Result<(CpuStorage, Shape)> {
     if let Some(last) = dims.last_mut() {
         *last = out;
     }
@@ -164,7 +277,10 @@ fn backward<T: Element>(layer: &FrozenLinear, x: &Tensor, grad: &Tensor) -> Resu
     let rows = grad.elem_count() / out.max(1);
     let mut dx = vec![T::zero(); rows * inputs];
     with_slice::<T, _>(grad, |g| match &layer.weight {
-        Weight::Dense(weight) => with_slice::<T, _>(weight, |w| {
+        Weight::Dense(weight, packs) => with_slice::<T, _>(weight, |w| {
+            if packs.multiply(weight, Side::Backward, g, None, &mut dx)? {
+                return Ok(());
+            }
             let (g, w) = (Matrix::new(g, rows, out, out), Matrix::new(w, out, inputs, inputs));
             multiply(&mut dx, g, w, T::one(), false, Threads::All);
             Ok(())

@@ -25,7 +25,7 @@ pub use activation::{activate, prelu};
 pub use attention::{Attention, KeyMask};
 pub use disentangled::{PositionScores, RelativePositions, disentangled};
 pub use dropout::{DropoutKey, dropout};
-pub use frozen_linear::FrozenLinear;
+pub use frozen_linear::{Arithmetic, FrozenLinear};
 pub use inverse::inverse;
 pub use norm::{Norm, trainable_norm};
 pub use rotary::Rotary;

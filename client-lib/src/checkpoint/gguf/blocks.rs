@@ -5,7 +5,9 @@
 //! or sixteen such blocks together and store their scales in 6 or 8 bits. The layouts are those of
 //! `ggml` (`ggml-common.h`, `ggml-quants.c`).
 
-use half::{bf16, f16};
+#![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
+
+use half::bf16;
 
 use super::GgufError;
 
@@ -92,6 +94,14 @@ impl BlockKind {
 
     /// The numbers that whole blocks stand for. `out` has room for exactly those.
     pub fn dequantise(self, bytes: &[u8], out: &mut [f32]) {
+        vectorised(
+            #[inline(always)]
+            || self.restore(bytes, out),
+        );
+    }
+
+    #[inline(always)]
+    fn restore(self, bytes: &[u8], out: &mut [f32]) {
         let (weights, size) = self.sizes();
         for (block, out) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(weights)) {
             match self {
@@ -123,11 +133,34 @@ impl BlockKind {
     }
 }
 
+/// Runs a loop compiled for the widest vectors this CPU has.
+#[cfg(feature = "stitch")]
+fn vectorised(work: impl FnOnce()) {
+    pulp::Arch::new().dispatch(work);
+}
+
+/// Without numerics there is nothing that would wait for it.
+#[cfg(not(feature = "stitch"))]
+fn vectorised(work: impl FnOnce()) {
+    work();
+}
+
+/// A number in half precision, without a look at what the CPU has for that: 2^112 is what the
+/// exponents of both precisions differ by.
+#[inline(always)]
 fn half(bytes: &[u8]) -> f32 {
-    f16::from_le_bytes([bytes[0], bytes[1]]).to_f32()
+    let bits = u32::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+    let (sign, magnitude) = ((bits & 0x8000) << 16, (bits & 0x7fff) << 13);
+    let value = if magnitude >= 0x0f80_0000 {
+        f32::from_bits(magnitude | 0x7f80_0000)
+    } else {
+        f32::from_bits(magnitude) * f32::from_bits(0x7780_0000)
+    };
+    f32::from_bits(value.to_bits() | sign)
 }
 
 /// Low halves of 16 bytes, then their high halves.
+#[inline(always)]
 fn nibbles(bytes: &[u8], out: &mut [f32], weight: impl Fn(u8) -> f32) {
     let (low, high) = out.split_at_mut(16);
     for ((low, high), byte) in low.iter_mut().zip(high).zip(bytes) {
@@ -136,6 +169,7 @@ fn nibbles(bytes: &[u8], out: &mut [f32], weight: impl Fn(u8) -> f32) {
 }
 
 /// The same with a fifth bit of each in 4 bytes in front.
+#[inline(always)]
 fn with_fifth_bit(bytes: &[u8], out: &mut [f32], weight: impl Fn(u8) -> f32) {
     let fifth = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let bit = |index: usize| u8::from(fifth >> index & 1 == 1) << 4;
@@ -146,6 +180,7 @@ fn with_fifth_bit(bytes: &[u8], out: &mut [f32], weight: impl Fn(u8) -> f32) {
 }
 
 /// The `index`-th scale and minimum of eight, 6 bits each in 12 bytes.
+#[inline(always)]
 fn scale_and_minimum(bytes: &[u8], index: usize) -> (f32, f32) {
     let (scale, minimum) = if index < 4 {
         (bytes[index] & 63, bytes[index + 4] & 63)
@@ -155,6 +190,7 @@ fn scale_and_minimum(bytes: &[u8], index: usize) -> (f32, f32) {
     (f32::from(scale), f32::from(minimum))
 }
 
+#[inline(always)]
 fn q4k(block: &[u8], out: &mut [f32]) {
     let (d, m) = (half(block), half(&block[2..]));
     let scales = &block[4..16];
@@ -168,6 +204,7 @@ fn q4k(block: &[u8], out: &mut [f32]) {
     }
 }
 
+#[inline(always)]
 fn q5k(block: &[u8], out: &mut [f32]) {
     let (d, m) = (half(block), half(&block[2..]));
     let (scales, fifth) = (&block[4..16], &block[16..48]);
@@ -182,6 +219,7 @@ fn q5k(block: &[u8], out: &mut [f32]) {
     }
 }
 
+#[inline(always)]
 fn q6k(block: &[u8], out: &mut [f32]) {
     let (low, rest) = block.split_at(128);
     let (high, rest) = rest.split_at(64);
@@ -285,5 +323,20 @@ impl Blocks {
         let mut out = vec![0.0; self.rows * self.columns];
         self.rows(0, &mut out);
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::half;
+
+    #[test]
+    fn every_half_is_what_the_library_for_halves_says() {
+        for bits in 0..=u16::MAX {
+            let (ours, theirs) = (half(&bits.to_le_bytes()), f16::from_bits(bits).to_f32());
+            assert!(ours.to_bits() == theirs.to_bits() || ours.is_nan() && theirs.is_nan(), "{bits:#x}");
+        }
     }
 }
