@@ -72,6 +72,14 @@ pub enum ModelError {
         /// Names of the linear layers it has.
         sites: String,
     },
+    /// The adapter changes a layer of a head that the model does not have.
+    #[error("the adapter changes `{module}`, a layer of the base model's head; the head here is: {head}")]
+    HeadModule {
+        /// The layer.
+        module: Module,
+        /// What the head does.
+        head: &'static str,
+    },
     /// A composition where an adapter is needed.
     #[error("`{}` holds a composition, which can't be a member of another one", .0.display())]
     Nested(PathBuf),
@@ -237,7 +245,12 @@ impl StitchedModel {
         let fusions = members::load_fusions(&backbone, named, fusions)?;
         let (semantics, quirks) = (members::semantics(named), members::quirks(named));
         let stitch = Stitch::compose(composition, members, fusions, semantics)?.with_quirks(quirks);
-        Ok(Self::arranged(backbone, stitch, composition, heads)?)
+        let model = Self::arranged(backbone, stitch, composition, heads)?;
+        let heads: Vec<&LoadedHead> =
+            model.head.iter().chain(model.groups.iter().filter_map(|(_, head)| head.as_ref())).collect();
+        let shape = model.backbone.config().shape;
+        named.iter().try_for_each(|(_, folder)| checks::heads(&heads, &folder.method, &shape))?;
+        Ok(model)
     }
 
     fn arranged(

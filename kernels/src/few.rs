@@ -164,13 +164,16 @@ mod tests {
 
     #[test]
     fn few_rows_give_the_product() {
-        for (m, outputs, inputs) in [(1, 1, 1), (1, 17, 40), (2, 9, 33), (3, 100, 576), (4, 64, 7), (1, 999, 100)] {
+        for (m, outputs, inputs) in
+            [(1, 1, 1), (1, 17, 40), (2, 9, 33), (3, 100, 576), (4, 64, 7), (1, 999, 100)]
+        {
             let (x, w, bias) = (numbers(m * inputs, 1), numbers(outputs * inputs, 2), numbers(outputs, 3));
             let mut y = vec![f32::NAN; m * outputs];
             multiply(&Dense { weight: &w, inputs }, &x, inputs, Some(&bias), &mut y);
             for (at, &y) in y.iter().enumerate() {
                 let (row, o) = (at / outputs, at % outputs);
-                let terms = (0..inputs).map(|i| f64::from(x[row * inputs + i]) * f64::from(w[o * inputs + i]));
+                let terms =
+                    (0..inputs).map(|i| f64::from(x[row * inputs + i]) * f64::from(w[o * inputs + i]));
                 let error = (f64::from(y) - terms.sum::<f64>() - f64::from(bias[o])).abs();
                 assert!(error < 2e-6 * (inputs as f64).sqrt(), "{m} x {inputs} x {outputs}: {error:e}");
             }

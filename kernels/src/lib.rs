@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 pub mod bf16;
+pub mod few;
 #[cfg(test)]
 mod numbers;
-pub mod few;
 mod panels;
 pub mod single;
 mod spread;

@@ -11,8 +11,7 @@ const HEAD_NORMS: [&str; 2] = ["q_norm", "k_norm"];
 pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let is_there = |module: &Module| match module {
         Module::Embedding(Table::Position) => !config.encoder.lacks_positions,
-        // The head's.
-        Module::Output => false,
+        module if module.is_in_head() => false,
         Module::RelativeNorm => config.encoder.disentangled.is_some_and(|own| own.has_norm),
         _ => true,
     };

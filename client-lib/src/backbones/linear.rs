@@ -23,6 +23,13 @@ impl Linear {
         Self { is_word_table, ..Self::frozen(frozen) }
     }
 
+    /// A layer of a head, frozen or trained.
+    pub(crate) fn of_head(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        let frozen = Self::frozen(FrozenLinear::new(weight.detach(), bias.map(Tensor::detach))?);
+        let trained = |tensor: &Tensor| tensor.is_variable().then(|| tensor.clone());
+        Ok(Self { weight: trained(weight), bias: bias.and_then(trained), ..frozen })
+    }
+
     /// Whether its weight is the table of word embeddings: what changes that changes it too.
     pub fn is_word_table(&self) -> bool {
         self.is_word_table

@@ -23,8 +23,7 @@ pub struct LanguageModel {
 
 #[derive(Debug)]
 struct Layer {
-    weight: Tensor,
-    bias: Tensor,
+    linear: Linear,
     norm: Option<(Tensor, Tensor)>,
 }
 
@@ -43,8 +42,10 @@ impl LanguageModel {
             let norm =
                 config.layer_norm.then(|| Ok::<_, candle_core::Error>((norm("weight")?, norm("bias")?)));
             Ok(Layer {
-                weight: part(tensors, &format!("{i}.weight"))?,
-                bias: part(tensors, &format!("{i}.bias"))?,
+                linear: Linear::of_head(
+                    &part(tensors, &format!("{i}.weight"))?,
+                    Some(&part(tensors, &format!("{i}.bias"))?),
+                )?,
                 norm: norm.transpose()?,
             })
         };
@@ -63,10 +64,17 @@ impl LanguageModel {
 
     /// Scores `[b, t, vocabulary]`, bounded where the backbone's are. The inverse of an invertible adapter stands before the table.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
-        let eps = input.features.backbone.config().norm_eps;
+        let Features { backbone, hooks, attention_mask, .. } = input.features;
+        let eps = backbone.config().norm_eps;
         let mut x = input.features.state.clone();
         for layer in &self.layers {
-            x = linear(&x, &layer.weight, Some(&layer.bias))?;
+            x = backbone.behind(
+                Module::LmTransform,
+                &x,
+                &layer.linear,
+                attention_mask,
+                (hooks, input.mode),
+            )?;
             if let Some(activation) = self.activation {
                 x = activate(&x, activation)?;
             }
@@ -77,7 +85,6 @@ impl LanguageModel {
         x = (input.invert)(x)?;
         let scores = match &self.decoder {
             Decoder::Frozen(table) => {
-                let Features { backbone, hooks, attention_mask, .. } = input.features;
                 backbone.behind(Module::Output, &x, table, attention_mask, (hooks, input.mode))?
             }
             Decoder::Trained(table) => linear(&x, table, None)?,

@@ -5,7 +5,7 @@ use hub_schemas::{head::LinearStack, method::Activation};
 
 use super::{Tensors, part, site};
 use crate::{
-    backbones::Mode,
+    backbones::{Linear, Mode},
     ops::{activate, linear},
 };
 
@@ -26,6 +26,17 @@ impl LinearLayers {
         };
         let layers = (0..stack.layers).map(layer).collect::<Result<_>>()?;
         Ok(Self { activation: stack.activation, dropout: stack.dropout, layers })
+    }
+
+    /// The only layer, where there is no other.
+    pub(super) fn single(&self) -> Result<Option<Linear>> {
+        let [(weight, bias)] = self.layers.as_slice() else { return Ok(None) };
+        Linear::of_head(weight, bias.as_ref()).map(Some)
+    }
+
+    /// `x` as the first layer sees it.
+    pub(super) fn dropped(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        mode.dropout(x, self.dropout, site(0))
     }
 
     /// `[…, h]` to `[…, outputs]`.

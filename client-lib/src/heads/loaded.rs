@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::Tensor;
 use hub_schemas::{
+    backbone::Module,
     head::{Head, LanguageModelHead, Pooling},
     layout::{DECODER, Format, ModelClass, Slot, head_slots},
 };
@@ -82,6 +83,16 @@ impl LoadedHead {
     /// What it computes.
     pub fn config(&self) -> &Head {
         &self.config
+    }
+
+    /// Whether an adapter can change this layer of it.
+    pub fn has(&self, module: Module) -> bool {
+        match (module, &self.config) {
+            (Module::QaOutputs, Head::QuestionAnswering(config)) => config.layers == 1,
+            (Module::LmTransform, Head::MaskedLm(config) | Head::CausalLm(config)) => config.layers == 2,
+            (Module::Output, Head::MaskedLm(_) | Head::CausalLm(_)) => true,
+            _ => false,
+        }
     }
 
     /// Names of its outputs, in order.

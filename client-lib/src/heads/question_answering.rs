@@ -2,21 +2,34 @@
 //! the cross-entropies of both ends over the positions.
 
 use candle_core::{Result, Tensor};
-use hub_schemas::head::QuestionAnsweringHead;
+use hub_schemas::{backbone::Module, head::QuestionAnsweringHead};
 
-use super::{HeadInput, Tensors, linear_layers::LinearLayers};
+use super::{Features, HeadInput, Tensors, linear_layers::LinearLayers};
+use crate::backbones::Linear;
 
 /// A loaded question answering head.
 #[derive(Debug)]
-pub struct QuestionAnswering(LinearLayers);
+pub struct QuestionAnswering {
+    layers: LinearLayers,
+    /// The head of a model class, whose layer an adapter may change.
+    single: Option<Linear>,
+}
 
 impl QuestionAnswering {
     pub(super) fn new(config: &QuestionAnsweringHead, tensors: &Tensors) -> Result<Self> {
-        LinearLayers::new(&config.stack(), tensors).map(Self)
+        let layers = LinearLayers::new(&config.stack(), tensors)?;
+        Ok(Self { single: layers.single()?, layers })
     }
 
     /// Scores `[b, t, 2]`: of the start, then of the end. Padding is not masked, as in both libraries.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
-        self.0.forward(input.features.state, input.mode)
+        let Features { backbone, hooks, attention_mask, state } = input.features;
+        match &self.single {
+            Some(layer) => {
+                let x = self.layers.dropped(state, input.mode)?;
+                backbone.behind(Module::QaOutputs, &x, layer, attention_mask, (hooks, input.mode))
+            }
+            None => self.layers.forward(state, input.mode),
+        }
     }
 }

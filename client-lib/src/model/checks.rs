@@ -11,6 +11,7 @@ use crate::{
     backbones::Backbone,
     checkpoint::AdapterFolder,
     composition::{Composition, StitchError},
+    heads::LoadedHead,
 };
 
 /// Trained copies of tensors outside of linear layers apply to a whole batch.
@@ -45,6 +46,18 @@ pub(super) fn modules(backbone: &Backbone, method: &Method) -> Result<(), ModelE
         Some(module) => {
             let sites: Vec<&str> = base.linear_sites().into_iter().map(LinearSite::as_str).collect();
             Err(ModelError::Module { module, base, sites: sites.join(", ") })
+        }
+    }
+}
+
+/// Refuses an adapter on a layer of a head that is not there.
+pub(super) fn heads(heads: &[&LoadedHead], method: &Method, shape: &BackboneShape) -> Result<(), ModelError> {
+    let is_missing = |module: &Module| module.is_in_head() && !heads.iter().any(|head| head.has(*module));
+    match named_modules(method, shape).find(is_missing) {
+        None => Ok(()),
+        Some(module) => {
+            let head = heads.first().map_or("none", |head| head.config().kind());
+            Err(ModelError::HeadModule { module, head })
         }
     }
 }

@@ -13,13 +13,15 @@ fn exact(x: &[f32], w: &[f32], (out, inputs): (usize, usize), side: Side) -> Vec
         Side::Forward => w[o * inputs + i],
         Side::Backward => w[i * inputs + o],
     };
-    let row = |x: &[f64]| (0..outputs).map(|o| (0..length).map(|i| x[i] * weight(o, i)).sum()).collect::<Vec<_>>();
+    let row =
+        |x: &[f64]| (0..outputs).map(|o| (0..length).map(|i| x[i] * weight(o, i)).sum()).collect::<Vec<_>>();
     x.chunks_exact(length).flat_map(row).collect()
 }
 
 #[test]
 fn every_form_computes_the_product_of_the_rounded_operands() {
-    let cases = [(1, 1, 1), (3, 48, 2), (8, 49, 7), (13, 96, 32), (200, 130, 65), (17, 1000, 384), (97, 384, 300)];
+    let cases =
+        [(1, 1, 1), (3, 48, 2), (8, 49, 7), (13, 96, 32), (200, 130, 65), (17, 1000, 384), (97, 384, 300)];
     for (rows, out, inputs) in cases {
         for side in [Side::Forward, Side::Backward] {
             let (outputs, length) = side.sizes((out, inputs));

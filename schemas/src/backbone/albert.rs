@@ -31,6 +31,8 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Attention, .. } => "attention.LayerNorm",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "full_layer_layer_norm",
         Module::Pooler => "pooler",
+        Module::QaOutputs => "qa_outputs",
+        Module::LmTransform => "predictions.dense",
         Module::RelativeNorm | Module::OutputNorm { .. } | Module::FinalNorm | Module::Output => return None,
     })
 }

@@ -151,8 +151,7 @@ impl Architecture {
         let path = self.module_path(module);
         let is_inside = match module {
             Module::Pooler => !self.pools_outside(),
-            Module::Output => false,
-            _ => true,
+            module => !module.is_in_head(),
         };
         if prefixed && is_inside { format!("{}.{path}", self.model_prefix()) } else { path }
     }

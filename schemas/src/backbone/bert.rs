@@ -29,6 +29,8 @@ pub(super) fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Attention, .. } => "attention.output.LayerNorm",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "output.LayerNorm",
         Module::Pooler => "pooler.dense",
+        Module::QaOutputs => "qa_outputs",
+        Module::LmTransform => "cls.predictions.transform.dense",
         Module::EmbeddingProjection
         | Module::RelativeNorm
         | Module::OutputNorm { .. }

@@ -32,6 +32,8 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "output_layer_norm",
         // Outside of the backbone proper, in classes that classify.
         Module::Pooler => "pre_classifier",
+        Module::QaOutputs => "qa_outputs",
+        Module::LmTransform => "vocab_transform",
         _ => return None,
     })
 }

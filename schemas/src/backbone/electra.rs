@@ -9,6 +9,7 @@ fn part(module: Module) -> Option<&'static str> {
     match module {
         Module::EmbeddingProjection => Some("embeddings_project"),
         Module::Pooler => None,
+        Module::LmTransform => Some("generator_predictions.dense"),
         other => bert::part(other),
     }
 }

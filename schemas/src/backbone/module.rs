@@ -70,6 +70,10 @@ pub enum Module {
     Pooler,
     /// The output layer of a decoder's language model: often the word embedding itself.
     Output,
+    /// The layer that scores where an answer starts and ends, in the head of a model class.
+    QaOutputs,
+    /// The layer in front of the output table, in the head of an encoder's language model.
+    LmTransform,
 }
 
 /// Not a module of a backbone.
@@ -92,13 +96,20 @@ impl Module {
             | Self::RelativeNorm
             | Self::FinalNorm
             | Self::Pooler
-            | Self::Output => None,
+            | Self::Output
+            | Self::QaOutputs
+            | Self::LmTransform => None,
         }
     }
 
     /// Whether it multiplies its input with a matrix.
     pub const fn is_linear(self) -> bool {
-        matches!(self, Self::Linear { .. } | Self::EmbeddingProjection | Self::Pooler | Self::Output)
+        matches!(self, Self::Linear { .. } | Self::EmbeddingProjection | Self::Pooler) || self.is_in_head()
+    }
+
+    /// Whether it belongs to a prediction head and not to the backbone.
+    pub const fn is_in_head(self) -> bool {
+        matches!(self, Self::Output | Self::QaOutputs | Self::LmTransform)
     }
 
     /// Whether it is a layer norm.
@@ -151,7 +162,7 @@ impl Module {
         }
         modules.push(Self::FinalNorm);
         modules.push(Self::Pooler);
-        modules.push(Self::Output);
+        modules.extend([Self::QaOutputs, Self::LmTransform, Self::Output]);
         modules
     }
 
@@ -168,6 +179,8 @@ impl Module {
             Self::OutputNorm { sublayer, .. } => format!("{}.output_norm", sublayer.as_str()),
             Self::Pooler => "pooler".to_owned(),
             Self::Output => "output".to_owned(),
+            Self::QaOutputs => "qa_outputs".to_owned(),
+            Self::LmTransform => "lm_transform".to_owned(),
         }
     }
 }
@@ -205,6 +218,8 @@ impl FromStr for Module {
             Self::FinalNorm,
             Self::Pooler,
             Self::Output,
+            Self::QaOutputs,
+            Self::LmTransform,
         ];
         if let Some(module) =
             Table::ALL.map(Self::Embedding).into_iter().chain(outside).find(|m| m.kind() == text)

@@ -1,5 +1,12 @@
 //! RoBERTa's module paths, as `transformers` names them: BERT's inside another model.
 
-use super::{bert, names::Names};
+use super::{Module, bert, names::Names};
 
-pub(super) const NAMES: Names = Names { model_prefix: "roberta", ..bert::NAMES };
+pub(super) const NAMES: Names = Names { model_prefix: "roberta", part, ..bert::NAMES };
+
+fn part(module: Module) -> Option<&'static str> {
+    match module {
+        Module::LmTransform => Some("lm_head.dense"),
+        other => bert::part(other),
+    }
+}

@@ -178,6 +178,8 @@ impl BackboneShape {
             Module::EmbeddingNorm => (e, e),
             Module::EmbeddingProjection => (e, h),
             Module::Output => (e, self.vocab_size),
+            Module::QaOutputs => (h, 2),
+            Module::LmTransform => (h, e),
             Module::Norm { .. }
             | Module::OutputNorm { .. }
             | Module::RelativeNorm

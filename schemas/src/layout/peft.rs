@@ -127,8 +127,8 @@ pub const fn join(gate: PromptGate, architecture: Architecture) -> PromptJoin {
 }
 
 fn is_linear_weight(slot: &Slot) -> bool {
-    // The output layer is never transposed.
-    let is_linear = |module: Module| module.is_linear() && module != Module::Output;
+    // The layers of a head are never transposed.
+    let is_linear = |module: Module| module.is_linear() && !module.is_in_head();
     matches!(slot.place, Place::Module(module) if is_linear(module)) && slot.part == "replaced.weight"
 }
 

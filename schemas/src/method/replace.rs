@@ -79,8 +79,7 @@ impl ReplaceConfig {
     ) -> Self {
         let tensors = (shape.modules(architecture))
             .into_iter()
-            // The output layer is the head's.
-            .filter(|module| *module != Module::Output)
+            .filter(|module| !module.is_in_head())
             .flat_map(|module| module.tensors().into_iter().map(move |tensor| (module, tensor)))
             .filter(|(module, tensor)| wanted(*module, tensor))
             .map(|(_, tensor)| tensor)

@@ -99,8 +99,8 @@ impl<'a> File<'a> {
                 let part = if canonical.rsplit('.').next() == Some("bias") { "bias" } else { "weight" };
                 let path = format!("base_model.model.{}", self.path(module));
                 let has = |name: String| self.weights.header.tensors.contains_key(&name);
-                // An output layer that nothing wraps is the head.
-                let is_whole = module != Module::Output && has(format!("{path}.{part}"));
+                // A layer of a head that nothing wraps is the head's own.
+                let is_whole = !module.is_in_head() && has(format!("{path}.{part}"));
                 if is_whole || has(format!("{path}.base_layer.{part}")) {
                     copies.push(canonical);
                 }
