@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
 
 pub mod bf16;
 pub mod few;

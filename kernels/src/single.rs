@@ -101,6 +101,7 @@ impl Run<'_> {
 }
 
 /// `tile[r][o] = Σ_i x[r][i] · w[o][i]`
+#[derive(Clone, Copy)]
 struct Tile<'a, const R: usize> {
     x: [&'a [f32]; R],
     columns: &'a [Column],

@@ -202,12 +202,12 @@ fn forward<T: Element>(
     let rows = x.len() / inputs.max(1);
     let mut y = vec![T::zero(); rows * out];
     if few_rows(layer, x, &mut y)? {
-        return finished(y, dims, out);
+        return Ok(finished(y, dims, out));
     }
     if let Weight::Dense(weight, packs) = &layer.weight
         && packs.multiply(weight, Side::Forward, x, layer.bias.as_ref(), &mut y)?
     {
-        return finished(y, dims, out);
+        return Ok(finished(y, dims, out));
     }
     let accumulate = match &layer.bias {
         Some(bias) => {
@@ -234,7 +234,7 @@ fn forward<T: Element>(
             }
         }),
     }
-    finished(y, dims, out)
+    Ok(finished(y, dims, out))
 }
 
 /// Fills `y` where `x` has a handful of rows: every weight is read, or restored, exactly once.
@@ -265,11 +265,11 @@ impl Rows for Blocks {
 }
 
 /// `y` in the shape of the input, with `out` for its last dimension.
-fn finished<T: Element>(y: Vec<T>, mut dims: Vec<usize>, out: usize) -> Result<(CpuStorage, Shape)> {
+fn finished<T: Element>(y: Vec<T>, mut dims: Vec<usize>, out: usize) -> (CpuStorage, Shape) {
     if let Some(last) = dims.last_mut() {
         *last = out;
     }
-    Ok((T::to_cpu_storage_owned(y), dims.into()))
+    (T::to_cpu_storage_owned(y), dims.into())
 }
 
 fn backward<T: Element>(layer: &FrozenLinear, x: &Tensor, grad: &Tensor) -> Result<Tensor> {

@@ -44,9 +44,10 @@ fn every_form_computes_the_product_of_the_rounded_operands() {
 
 #[test]
 fn rounding_is_to_the_nearest_and_to_even_in_between() {
-    let cases = [(1.0, 0x3f80), (1.003_906_25, 0x3f80), (1.003_906_4, 0x3f81), (1.011_718_75, 0x3f82)];
-    for (value, expected) in cases {
-        assert_eq!(round(value), expected, "{value}");
+    // Half of the last place above an even number, a little more, and above an odd one.
+    let cases = [(0x3f80_0000, 0x3f80), (0x3f80_8000, 0x3f80), (0x3f80_8001, 0x3f81), (0x3f81_8000, 0x3f82)];
+    for (bits, expected) in cases {
+        assert_eq!(round(f32::from_bits(bits)), expected, "{bits:#x}");
     }
     assert_eq!(round(f32::INFINITY), 0x7f80);
     assert!(f32::from_bits(round(f32::NAN) << 16).is_nan());
