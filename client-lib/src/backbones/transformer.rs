@@ -371,6 +371,8 @@ impl Backbone {
         let value = self.config.padding_id as f32;
         let architecture = self.config.architecture;
         let (prefix, padding) = match architecture.prompt_score() {
+            // Images and recordings come without a mask: padding is attended to as it is.
+            _ if architecture.reads_images() || architecture.reads_audio() => (0.0, 0.0),
             // Masked by comparison and not by a sum.
             _ if self.config.encoder.disentangled.is_some() => (0.0, f32::NEG_INFINITY),
             0.0 => (0.0, 1.0),

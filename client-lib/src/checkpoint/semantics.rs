@@ -27,6 +27,7 @@ impl AdapterFolder {
 
     fn library_semantics(&self) -> Semantics {
         let is_adapters = self.format == Format::Adapters;
+        let has_prefix = self.method.parts().iter().any(|part| matches!(part, Method::Prefix(_)));
         let has_prompt = self.method.parts().iter().any(|part| matches!(part, Method::Prompt(_)));
         Semantics {
             gating_mean: is_gated(&self.method).then_some(GatingMean::AllPositions),
@@ -34,6 +35,7 @@ impl AdapterFolder {
             // Its attention masks have a row for every query since 1.3.
             prompts_see_padding: is_adapters && has_prompt && self.library >= Some((1, 3)),
             drops_segments: self.drops_segments,
+            ignores_prefixes: is_adapters && has_prefix && self.architecture.is_decoder(),
             ..Semantics::default()
         }
     }

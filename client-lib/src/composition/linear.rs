@@ -26,7 +26,24 @@ impl LinearHook<'_> {
         if !self.touches(node, at.module) {
             return at.linear.forward(at.x);
         }
-        self.whole(node, at, None)
+        match self.semantics {
+            Semantics::Library if self.is_decomposed(node, at.module) => self.decomposed(node, at),
+            _ => self.whole(node, at, None),
+        }
+    }
+
+    /// Whether some adapter is a `DoRA` here.
+    fn is_decomposed(&self, node: &Node, module: Module) -> bool {
+        node.any(self.adapters, &|adapter| adapter.decomposes(module))
+    }
+
+    /// What `adapters` makes of several updates of which some are `DoRA`s: all are composed as they are
+    /// without magnitudes, and those of the last adapter, if it has any, scale all rows.
+    fn decomposed(&self, node: &Node, at: &LinearInput<'_>) -> Result<Tensor> {
+        let y = applied(self.update(node, at, None)?, at.linear.forward(at.x)?)?;
+        let last = node.leaves().into_iter().rev().find(|&leaf| self.adapters[leaf].is_at(at.module));
+        let rescaled = last.map(|leaf| self.adapters[leaf].rescaled(at, &y)).transpose()?.flatten();
+        Ok(rescaled.unwrap_or(y))
     }
 
     fn touches(&self, node: &Node, module: Module) -> bool {
@@ -42,19 +59,7 @@ impl LinearHook<'_> {
     fn whole(&self, node: &Node, at: &LinearInput<'_>, y: Option<Tensor>) -> Result<Tensor> {
         let base = |y: Option<Tensor>| y.map_or_else(|| at.linear.forward(at.x), Ok);
         if !self.is_whole(node, at.module) {
-            let y = base(y)?;
-            return match self.update(node, at, None)? {
-                None => Ok(y),
-                Some(update) => {
-                    // A forked update has more rows than the output that all of them share.
-                    let rows = match &update {
-                        Update::Add(delta) => delta.dim(0)?,
-                        Update::Scale(factors) if factors.rank() == 3 => factors.dim(0)?.max(y.dim(0)?),
-                        Update::Scale(_) => y.dim(0)?,
-                    };
-                    update.apply(&crate::backbones::repeat_rows(&y, rows)?)
-                }
-            };
+            return applied(self.update(node, at, None)?, base(y)?);
         }
         match node {
             Node::Leaf(index) => Self::leaf(self.adapters[*index].as_ref(), at, y),
@@ -93,6 +98,8 @@ impl LinearHook<'_> {
         let linear = at.linear.replaced(adapter.replaced(&weight), adapter.replaced(&bias));
         let own = LinearInput { linear: &linear, ..*at };
         let y = match (adapter.transform(&own)?, replaces(adapter, at.module), y) {
+            // What other adapters did stays: all that each changes is added up.
+            (Some(own), false, Some(y)) => (y + (own - at.linear.forward(at.x)?)?)?,
             (Some(y), ..) | (None, false, Some(y)) => y,
             (None, true, Some(_) | None) | (None, false, None) => linear.forward(at.x)?,
         };
@@ -142,7 +149,13 @@ impl LinearHook<'_> {
             (Some(Update::Add(delta) | Update::Scale(delta)), Semantics::Library) => delta.clone(),
             _ => at.x.clone(),
         };
-        let Some(own) = adapter.update(at, &input)? else { return Ok(prior) };
+        let own = match adapter.update(at, &input)? {
+            None if self.semantics == Semantics::Library => {
+                adapter.undecomposed(at, &input)?.map(Update::Add)
+            }
+            own => own,
+        };
+        let Some(own) = own else { return Ok(prior) };
         Ok(Some(match (prior, own, self.semantics) {
             // What adds behind what scales has worked on the factors.
             (None, own, _) | (Some(_), own @ Update::Add(_), Semantics::Library) => own,
@@ -191,6 +204,17 @@ impl LinearHook<'_> {
         }
         Ok(sum)
     }
+}
+
+/// `y` with an update, which has more rows than `y` where adapters have forked it.
+fn applied(update: Option<Update>, y: Tensor) -> Result<Tensor> {
+    let Some(update) = update else { return Ok(y) };
+    let rows = match &update {
+        Update::Add(delta) => delta.dim(0)?,
+        Update::Scale(factors) if factors.rank() == 3 => factors.dim(0)?.max(y.dim(0)?),
+        Update::Scale(_) => y.dim(0)?,
+    };
+    update.apply(&crate::backbones::repeat_rows(&y, rows)?)
 }
 
 /// In the library the weights of all members fall to the only one that is present.

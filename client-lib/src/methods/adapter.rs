@@ -72,6 +72,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether [`undecomposed`](Self::undecomposed) and [`rescaled`](Self::rescaled) give something.
+    fn decomposes(&self, _module: Module) -> bool {
+        false
+    }
+
     /// Whether this adapter was trained without the input's segments.
     fn drops_token_types(&self) -> bool {
         false
@@ -95,6 +100,18 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// How the output of a linear layer changes. `input` is the layer's input, or what
     /// an adapter before this one has made of it.
     fn update(&self, _at: &LinearInput<'_>, _input: &Tensor) -> Result<Option<Update>> {
+        Ok(None)
+    }
+
+    /// The update under the magnitudes of a `DoRA` of `adapters`, `[b, t, out]`: composed like any other,
+    /// before the last of them scales the sum.
+    fn undecomposed(&self, _at: &LinearInput<'_>, _input: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// `y [b, t, out]`, frozen output and updates together, scaled by the magnitudes of a `DoRA` of
+    /// `adapters`.
+    fn rescaled(&self, _at: &LinearInput<'_>, _y: &Tensor) -> Result<Option<Tensor>> {
         Ok(None)
     }
 

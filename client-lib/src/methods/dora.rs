@@ -39,6 +39,16 @@ pub(super) fn transform(dora: Dora, at: &LinearInput<'_>, parts: Decomposed<'_>)
     }
 }
 
+/// `y` with rows scaled as `adapters` does: by the magnitudes over the norms of `W + ΔW`, without `f`.
+pub(super) fn rescale(
+    at: &LinearInput<'_>,
+    magnitude: &Tensor,
+    update: Tensor,
+    y: &Tensor,
+) -> Result<Tensor> {
+    y.broadcast_mul(&row_scale(magnitude, &(at.linear.weight()? + update)?)?)
+}
+
 /// `m / ‖W'‖` of every row of an updated weight `W' [out, in]`: `[out]`.
 pub(super) fn row_scale(magnitude: &Tensor, updated: &Tensor) -> Result<Tensor> {
     magnitude / updated.sqr()?.sum(D::Minus1)?.sqrt()?.detach()

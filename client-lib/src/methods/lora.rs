@@ -108,7 +108,9 @@ impl Factors {
     fn delta(&self, x: &Tensor, gated_by: &Tensor, context: &Context) -> Result<Tensor> {
         let mut narrow = linear(x, &self.a, None)?;
         if let Some((parts, outputs)) = &self.parts {
-            return self.side_by_side(&(narrow * self.scaling)?, parts, *outputs);
+            let gate = self.gate.as_ref().map(|gate| gate.open(gated_by, context)).transpose()?;
+            let narrow = if gate.is_none() { (narrow * self.scaling)? } else { narrow };
+            return self.side_by_side(&narrow, gate.as_ref(), (parts, *outputs));
         }
         let mixed;
         let b = match &self.task {
@@ -128,8 +130,14 @@ impl Factors {
         linear(&(narrow * self.scaling)?, b, bias.as_ref())
     }
 
-    /// Each pair's `B_i (A_i x)` at its place among the outputs, zero between them.
-    fn side_by_side(&self, narrow: &Tensor, parts: &[(usize, usize)], outputs: usize) -> Result<Tensor> {
+    /// Each pair's `B_i (A_i x)`, gated by its own gate of `[b, 1, parts]`, at its place among the outputs,
+    /// zero between them.
+    fn side_by_side(
+        &self,
+        narrow: &Tensor,
+        gate: Option<&Tensor>,
+        (parts, outputs): (&[(usize, usize)], usize),
+    ) -> Result<Tensor> {
         let r = self.b.dim(D::Minus1)?;
         let (mut pieces, mut done, mut rows) = (Vec::new(), 0, 0);
         let gap = |width: usize| {
@@ -143,7 +151,11 @@ impl Factors {
                 pieces.push(gap(start - done)?);
             }
             let own = narrow.narrow(D::Minus1, index * r, r)?.contiguous()?;
-            pieces.push(linear(&own, &self.b.narrow(0, rows, width)?, None)?);
+            let wide = linear(&own, &self.b.narrow(0, rows, width)?, None)?;
+            pieces.push(match gate {
+                Some(gate) => wide.broadcast_mul(&gate.narrow(D::Minus1, index, 1)?)?,
+                None => wide,
+            });
             (done, rows) = (start + width, rows + width);
         }
         if done < outputs {
@@ -202,6 +214,23 @@ impl Adapter for Lora {
         };
         let x = self.dropped(input, here.site, at.context)?;
         here.delta(&x, at.x, at.context).map(Update::Add).map(Some)
+    }
+
+    fn decomposes(&self, module: Module) -> bool {
+        self.dora == Some(Dora::Unscaled) && module.is_linear() && self.is_at(module)
+    }
+
+    fn undecomposed(&self, at: &LinearInput<'_>, input: &Tensor) -> Result<Option<Tensor>> {
+        let Some(here) = self.factors.get(&at.module).filter(|f| f.magnitude.is_some()) else {
+            return Ok(None);
+        };
+        here.delta(&self.dropped(input, here.site, at.context)?, at.x, at.context).map(Some)
+    }
+
+    fn rescaled(&self, at: &LinearInput<'_>, y: &Tensor) -> Result<Option<Tensor>> {
+        let Some(here) = self.factors.get(&at.module) else { return Ok(None) };
+        let Some(magnitude) = &here.magnitude else { return Ok(None) };
+        dora::rescale(at, magnitude, here.b.matmul(&here.a)?, y).map(Some)
     }
 }
 

@@ -58,7 +58,7 @@ pub fn build(
         Method::Oft(config) => Box::new(orthogonal::oft::load(config, shape, tensors)?),
         Method::Boft(config) => Box::new(orthogonal::boft::load(config, shape, tensors)?),
         Method::Tokens(config) => Box::new(tokens::Tokens::new(config, tensors)?),
-        Method::Ia3(config) => Box::new(ia3::Ia3::new(config, tensors, mean)?),
+        Method::Ia3(config) => Box::new(ia3::Ia3::new(config, shape, tensors, mean)?),
         Method::Vera(config) => Box::new(vera::Vera::new(config, tensors, mean, salt)?),
         Method::Prefix(config) => Box::new(prefix::Prefix::new(config, shape, tensors, mean, salt)?),
         Method::Prompt(config) => Box::new(prompt::Prompt::new(config, tensors)?),

@@ -85,6 +85,18 @@ impl Adapter for Union {
         self.first(|part| part.update(at, input))
     }
 
+    fn decomposes(&self, module: Module) -> bool {
+        self.0.iter().any(|part| part.decomposes(module))
+    }
+
+    fn undecomposed(&self, at: &LinearInput<'_>, input: &Tensor) -> Result<Option<Tensor>> {
+        self.first(|part| part.undecomposed(at, input))
+    }
+
+    fn rescaled(&self, at: &LinearInput<'_>, y: &Tensor) -> Result<Option<Tensor>> {
+        self.first(|part| part.rescaled(at, y))
+    }
+
     fn prefix(&self, at: &AttentionInput<'_>) -> Result<Option<PrefixStates>> {
         self.first(|part| part.prefix(at))
     }

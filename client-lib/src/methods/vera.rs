@@ -10,7 +10,7 @@ use candle_core::{Result, Tensor};
 use hub_schemas::{
     backbone::Module,
     layout::Slot,
-    method::{VeraConfig, VeraScaling},
+    method::{Dora, VeraConfig, VeraScaling},
 };
 
 use super::{
@@ -89,6 +89,14 @@ impl Vera {
         }
     }
 
+    /// `ΔW [out, in]`
+    fn weight_update(&self, layer: &Layer, at: &LinearInput<'_>) -> Result<Tensor> {
+        let weight = &at.linear.weight()?;
+        let eye = Tensor::eye(weight.dim(1)?, weight.dtype(), weight.device())?;
+        // The rows of ΔWᵀ are what the identity's rows become.
+        self.product(layer, &eye, weight)?.t()
+    }
+
     fn factor(&self) -> f64 {
         self.config.alpha.map_or(1.0, |alpha| alpha / self.config.r as f64)
     }
@@ -107,10 +115,7 @@ impl Adapter for Vera {
     fn transform(&self, at: &LinearInput<'_>) -> Result<Option<Tensor>> {
         let Some(layer) = self.layers.get(&at.module) else { return Ok(None) };
         let Some((dora, magnitude)) = self.config.dora.zip(layer.magnitude.as_ref()) else { return Ok(None) };
-        let weight = &at.linear.weight()?;
-        let eye = Tensor::eye(weight.dim(1)?, weight.dtype(), weight.device())?;
-        // The rows of ΔWᵀ are what the identity's rows become.
-        let update = self.product(layer, &eye, weight)?.t()?;
+        let update = self.weight_update(layer, at)?;
         let delta = self.delta(layer, at, at.x)?;
         dora::transform(dora, at, Decomposed { magnitude, update, factor: self.factor(), delta }).map(Some)
     }
@@ -120,6 +125,23 @@ impl Adapter for Vera {
             return Ok(None);
         };
         self.delta(layer, at, input).map(Update::Add).map(Some)
+    }
+
+    fn decomposes(&self, module: Module) -> bool {
+        self.config.dora == Some(Dora::Unscaled) && self.is_at(module)
+    }
+
+    fn undecomposed(&self, at: &LinearInput<'_>, input: &Tensor) -> Result<Option<Tensor>> {
+        match self.layers.get(&at.module).filter(|l| l.magnitude.is_some()) {
+            Some(layer) => self.delta(layer, at, input).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn rescaled(&self, at: &LinearInput<'_>, y: &Tensor) -> Result<Option<Tensor>> {
+        let Some(layer) = self.layers.get(&at.module) else { return Ok(None) };
+        let Some(magnitude) = &layer.magnitude else { return Ok(None) };
+        dora::rescale(at, magnitude, self.weight_update(layer, at)?, y).map(Some)
     }
 }
 

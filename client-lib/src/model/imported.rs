@@ -4,29 +4,18 @@
 use hub_schemas::{
     head::{Head, Pooling},
     layout::Format,
-    manifest::CompositionRules,
     method::{Method, PromptPlace},
 };
 
 use super::ModelError;
-use crate::{backbones::Backbone, checkpoint::AdapterFolder, composition::Composition};
+use crate::{backbones::Backbone, checkpoint::AdapterFolder};
 
 /// Refuses a member that would compute something else than in the library that wrote it.
-pub(super) fn check(
-    backbone: &Backbone,
-    composition: &Composition,
-    folder: &AdapterFolder,
-) -> Result<(), ModelError> {
-    let of_adapters = folder.semantics().composition == Some(CompositionRules::Adapters);
+pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {
     let of_peft = folder.format == Format::Peft && folder.manifest.is_none();
     let is_decoder = backbone.config().architecture.is_decoder();
     let has = |wanted: &dyn Fn(&Method) -> bool| folder.method.parts().iter().any(wanted);
-    let is_single = matches!(composition, Composition::Single(_));
-    let reason = if of_adapters && !is_single && has(&is_decomposed) {
-        "in a composition `adapters` scales all rows by the magnitudes of the last DoRA; run it alone"
-    } else if of_adapters && is_decoder && has(&|part| matches!(part, Method::Prefix(_))) {
-        "`adapters` saves prefixes of decoders, but its decoders do not read them; train it with `hub train` or PEFT"
-    } else if of_peft && is_decoder && reads_last_token(folder) && has(&is_prompt_of_peft) {
+    let reason = if of_peft && is_decoder && reads_last_token(folder) && has(&is_prompt_of_peft) {
         "under PEFT's prompts `transformers` classifies by the last position, be it padding; train it with `hub train`"
     } else if of_peft && chooses(backbone) && has_one_output(folder) {
         "the base model chooses among continuations, and nothing in the adapter says whether its classifier does too; \
@@ -35,14 +24,6 @@ pub(super) fn check(
         return Ok(());
     };
     Err(ModelError::Imported { folder: folder.path.clone(), reason })
-}
-
-fn is_decomposed(part: &Method) -> bool {
-    match part {
-        Method::Lora(config) => config.dora.is_some(),
-        Method::Vera(config) => config.dora.is_some(),
-        _ => false,
-    }
 }
 
 fn is_prompt_of_peft(part: &Method) -> bool {

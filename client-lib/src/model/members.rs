@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use hub_schemas::{
     backbone::{BackboneShape, SubLayer},
     manifest::{CompositionRules, GatingMean},
-    method::Method,
+    method::{Method, UnionConfig},
 };
 
 use super::{ModelError, checks, imported};
@@ -34,17 +34,26 @@ pub(super) fn load(
         checks::architecture(backbone, folder)?;
         folder.method.validate(&shape)?;
         checks::modules(backbone, &folder.method)?;
-        imported::check(backbone, composition, folder)?;
+        imported::check(backbone, folder)?;
         checks::copies(composition, name, &folder.method, &shape)?;
         let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
         let mean = gate_mean(folder);
-        let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
+        let adapter = methods::build(&as_run(folder), &shape, &tensors, mean, salt as u64)?;
         members.push(Member { name: name.clone(), adapter });
         if let Some(head) = LoadedHead::of_folder(backbone, folder, &tensors)? {
             heads.insert(name.clone(), head);
         }
     }
     Ok((members, heads))
+}
+
+/// The method without the parts that its library leaves unread.
+fn as_run(folder: &AdapterFolder) -> Method {
+    if !folder.semantics().ignores_prefixes {
+        return folder.method.clone();
+    }
+    let is_read = |part: &&Method| !matches!(part, Method::Prefix(_));
+    Method::Union(UnionConfig { parts: folder.method.parts().iter().filter(is_read).cloned().collect() })
 }
 
 /// The fusions of several folders, over what the adapters have at their bottlenecks.

@@ -76,13 +76,13 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
         matches!(module, Module::Linear { site, .. }
             if !matches!(site, LinearSite::AttentionOutput | LinearSite::FfnGate))
     };
+    let is_fused = |module| matches!(module, Module::Linear { site: LinearSite::QueryKeyValue, .. });
     match method {
         Method::Lora(config) => {
             if let Some(module) = config.targets.iter().find(|&m| !is_own_site(m)) {
                 return refuse(&format!("a LoRA on `{module}`"));
             }
-            let fused = |m| matches!(m, Module::Linear { site: LinearSite::QueryKeyValue, .. });
-            if config.fused.is_empty() && config.targets.iter().any(fused) {
+            if config.fused.is_empty() && config.targets.iter().any(is_fused) {
                 return refuse("one LoRA for queries, keys and values together");
             }
             if config.use_rslora {
@@ -99,6 +99,9 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
         Method::Ia3(config) => match config.outputs.iter().find(|&m| !is_own_site(m)) {
             Some(module) => refuse(&format!("(IA)³ on `{module}`")),
             None if !config.inputs.is_empty() => refuse("(IA)³ on the input of a layer"),
+            None if config.fused.is_empty() && config.outputs.iter().any(is_fused) => {
+                refuse("one (IA)³ for queries, keys and values together")
+            }
             None => Ok(()),
         },
         Method::Prompt(config) if config.place == PromptPlace::Words => {

@@ -63,6 +63,9 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         Method::Lora(config) if !config.fused.is_empty() => {
             refuse("a LoRA with factors of their own for queries, keys and values in one matrix")
         }
+        Method::Ia3(config) if !config.fused.is_empty() => {
+            refuse("(IA)³ on some of the queries, keys and values in one matrix")
+        }
         // Gates for each head are ours: PEFT refuses them by their shape.
         Method::LlamaAdapter(config) if config.join != join(config.gate, subject.architecture) => {
             refuse("adaption prompts that are added elsewhere than where PEFT adds them")

@@ -90,7 +90,13 @@ fn every_other_method_has_as_many_parameters_as_in_the_python_libraries() {
     assert_eq!(counts(dora), (313_344, 78_336));
     let ia3 = |s: &BackboneShape| {
         let outputs = Targets::everywhere(&[Key, Value, FfnUp], s.num_layers);
-        Method::Ia3(Ia3Config { outputs, inputs: Targets::default(), use_gating: false, alpha: 1.0 })
+        Method::Ia3(Ia3Config {
+            outputs,
+            inputs: Targets::default(),
+            use_gating: false,
+            alpha: 1.0,
+            fused: Vec::new(),
+        })
     };
     assert_eq!(counts(ia3), (55_296, 13_824));
     let vera = |scaling| {

@@ -7,9 +7,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{MethodError, MethodSpec, spec};
+use super::{MethodError, MethodSpec, fused, spec};
 use crate::{
-    backbone::{BackboneShape, Module, Targets},
+    backbone::{BackboneShape, LinearSite, Module, Targets},
     layout::{Place, Slot},
 };
 
@@ -29,6 +29,17 @@ pub struct Ia3Config {
     /// A fixed factor on the learned ones: `alpha` of `adapters`.
     #[serde(default = "one")]
     pub alpha: f64,
+    /// Which of queries, keys and values are scaled where one matrix projects all three (`adapters`);
+    /// nothing for all outputs of the matrix (PEFT).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fused: Vec<LinearSite>,
+}
+
+impl Ia3Config {
+    /// The outputs of a module that are scaled: how far in each part begins, and how many outputs it has.
+    pub fn parts(&self, module: Module, shape: &BackboneShape) -> Vec<(usize, usize)> {
+        fused::parts(&self.fused, module, shape)
+    }
 }
 
 const fn one() -> f64 {
@@ -48,6 +59,7 @@ impl MethodSpec for Ia3Config {
 
     fn validate(&self, shape: &BackboneShape) -> Result<(), MethodError> {
         spec::finite("alpha", self.alpha)?;
+        fused::validate(&self.fused)?;
         let all: Targets = self.outputs.iter().chain(self.inputs.iter()).collect();
         spec::targets(&all, shape, Module::is_linear, "(IA)³ scales linear layers")?;
         match self.inputs.iter().find(|&module| self.outputs.contains(module)) {
@@ -64,12 +76,14 @@ impl MethodSpec for Ia3Config {
         let all: Targets = self.outputs.iter().chain(self.inputs.iter()).collect();
         let mut slots = Vec::new();
         for module in all.iter() {
-            let (inputs, outputs) = shape.module_dims(module);
-            let width = if self.inputs.contains(module) { inputs } else { outputs };
+            let (inputs, _) = shape.module_dims(module);
+            let parts = self.parts(module, shape);
+            let scaled = parts.iter().map(|(_, outputs)| outputs).sum();
+            let width = if self.inputs.contains(module) { inputs } else { scaled };
             slots.push(Slot::new(Place::Module(module), "ia3", &[width]));
             if self.use_gating {
-                slots.push(Slot::new(Place::Module(module), "gate.weight", &[1, inputs]));
-                slots.push(Slot::new(Place::Module(module), "gate.bias", &[1]));
+                slots.push(Slot::new(Place::Module(module), "gate.weight", &[parts.len(), inputs]));
+                slots.push(Slot::new(Place::Module(module), "gate.bias", &[parts.len()]));
             }
         }
         slots

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{MethodError, MethodSpec, spec};
+use super::{MethodError, MethodSpec, fused, spec};
 use crate::{
     backbone::{BackboneShape, LinearSite, Module, Targets},
     layout::{Place, Slot},
@@ -122,20 +122,7 @@ impl LoraConfig {
     /// The pairs of factors at a module: how far into its outputs each stands, and how many
     /// outputs it has.
     pub fn parts(&self, module: Module, shape: &BackboneShape) -> Vec<(usize, usize)> {
-        let (_, outputs) = shape.module_dims(module);
-        if self.fused.is_empty() || !is_fused(module) {
-            return vec![(0, outputs)];
-        }
-        let mut start = 0;
-        let mut parts = Vec::new();
-        for site in LinearSite::FUSED {
-            let (_, outputs) = shape.linear_dims(site);
-            if self.fused.contains(&site) {
-                parts.push((start, outputs));
-            }
-            start += outputs;
-        }
-        parts
+        fused::parts(&self.fused, module, shape)
     }
 
     /// Rank at `module`.
@@ -159,10 +146,6 @@ impl LoraConfig {
     }
 }
 
-const fn is_fused(module: Module) -> bool {
-    matches!(module, Module::Linear { site: LinearSite::QueryKeyValue, .. })
-}
-
 impl MethodSpec for LoraConfig {
     fn kind(&self) -> &'static str {
         "lora"
@@ -183,16 +166,13 @@ impl MethodSpec for LoraConfig {
         spec::dropout("lora_dropout", self.lora_dropout)?;
         let fits = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
         spec::targets(&self.targets, shape, fits, "a LoRA updates linear layers and embedding tables")?;
-        if let Some(site) = self.fused.iter().find(|site| !LinearSite::FUSED.contains(site)) {
-            let expected = "query, key and value may have factors of their own".to_owned();
-            return Err(MethodError::Field { field: "fused", found: site.to_string(), expected });
-        }
-        let plain = !self.use_gating && self.dora.is_none() && !self.lora_bias && self.multi_task.is_none();
+        fused::validate(&self.fused)?;
+        let plain = self.dora.is_none() && !self.lora_bias && self.multi_task.is_none();
         if !self.fused.is_empty() && !plain {
             return Err(MethodError::Field {
                 field: "fused",
-                found: "used with a gate, DoRA, tasks or a bias".to_owned(),
-                expected: "parts of a fused projection have plain factors in this version".to_owned(),
+                found: "used with DoRA, tasks or a bias".to_owned(),
+                expected: "parts of a fused projection have plain factors, as in `adapters`".to_owned(),
             });
         }
         if let Some(multi_task) = self.multi_task {
@@ -235,8 +215,8 @@ impl MethodSpec for LoraConfig {
                 push("magnitude", &[outputs]);
             }
             if self.use_gating {
-                push("gate.weight", &[1, inputs]);
-                push("gate.bias", &[1]);
+                push("gate.weight", &[parts.len(), inputs]);
+                push("gate.bias", &[parts.len()]);
             }
         }
         slots

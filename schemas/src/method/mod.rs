@@ -10,6 +10,7 @@ mod adalora;
 mod boft;
 mod bottleneck;
 mod composition;
+pub mod fused;
 mod fusion;
 mod hadamard;
 mod ia3;

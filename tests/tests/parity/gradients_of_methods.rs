@@ -229,6 +229,7 @@ fn ia3(use_gating: bool) -> Ia3Config {
         inputs: Targets::default(),
         use_gating,
         alpha: 1.0,
+        fused: Vec::new(),
     }
 }
 

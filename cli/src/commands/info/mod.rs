@@ -150,6 +150,9 @@ fn semantics(semantics: &Semantics) -> Vec<&'static str> {
     if semantics.drops_segments {
         meanings.push("segments count as none, as in PEFT's question answering");
     }
+    if semantics.ignores_prefixes {
+        meanings.push("its prefixes change nothing: decoders of `adapters` do not read them");
+    }
     meanings
 }
 

@@ -157,7 +157,7 @@ fn ia3(architecture: Architecture, shape: &BackboneShape) -> Ia3Config {
         }
         _ => (everywhere(&[LinearSite::Key, LinearSite::Value, LinearSite::FfnUp]), Targets::default()),
     };
-    Ia3Config { outputs, inputs, use_gating: false, alpha: 1.0 }
+    Ia3Config { outputs, inputs, use_gating: false, alpha: 1.0, fused: Vec::new() }
 }
 
 /// Prompts in all layers but the two lowest, as the authors have it for 32.

@@ -24,8 +24,9 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Method,
     let init = fields.text("init_weights")?.unwrap_or_default();
     let vera = fields.number("vera_d")?.zip(fields.number("vera_b")?);
     let (targets, fused) = parse_targets(reading, &mut fields)?;
-    if !fused.is_empty() && (mode != "add" || use_gating || dora.is_some() || vera.is_some()) {
-        let reason = "adapts queries, keys and values in one matrix: only a plain LoRA is supported there";
+    if !fused.is_empty() && (dora.is_some() || vera.is_some()) {
+        let reason =
+            "adapts queries, keys and values in one matrix, where the library has no DoRA and no VeRA";
         return Err(fields.wrong("attn_matrices", reason));
     }
     let method = match (mode.as_str(), vera) {
@@ -44,7 +45,7 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Method,
             Method::Vera(config)
         }
         ("scale", None) if r == 1 && dora.is_none() => {
-            Method::Ia3(Ia3Config { outputs: targets, inputs: Targets::default(), use_gating, alpha })
+            Method::Ia3(Ia3Config { outputs: targets, inputs: Targets::default(), use_gating, alpha, fused })
         }
         (other, _) => {
             let reason = format!("is `{other}` with r {r}; `add`, or `scale` with r 1, can be used");
@@ -182,7 +183,7 @@ pub(super) fn ia3(architecture: Architecture, config: &Ia3Config, num_layers: us
         "r": 1,
         "use_gating": config.use_gating,
     });
-    with(common(architecture, &config.outputs, &[], num_layers), fields)
+    with(common(architecture, &config.outputs, &config.fused, num_layers), fields)
 }
 
 pub(super) fn vera(architecture: Architecture, config: &VeraConfig, num_layers: usize) -> Value {

@@ -21,7 +21,7 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
         Some(filter) => targets.iter().filter(|&m| filter.hits(&file.path(m), m)).collect(),
     };
     let outputs = targets.iter().filter(|&module| !inputs.contains(module)).collect();
-    Ok(Method::Ia3(Ia3Config { outputs, inputs, use_gating: false, alpha: 1.0 }))
+    Ok(Method::Ia3(Ia3Config { outputs, inputs, use_gating: false, alpha: 1.0, fused: Vec::new() }))
 }
 
 pub(super) fn render(architecture: Architecture, config: &Ia3Config, num_layers: usize) -> Value {
