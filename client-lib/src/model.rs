@@ -110,8 +110,10 @@ pub enum ModelError {
 /// What a forward pass gives.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// `[b, t, h]`
+    /// `[b, t, h]`; of the decoder, where there is one behind an encoder.
     pub last_hidden_state: Tensor,
+    /// `[b, s, h]`, of an encoder in front of a decoder.
+    pub encoder_last_hidden_state: Option<Tensor>,
     /// What the head gives, when there is one.
     pub prediction: Option<Prediction>,
     /// What each head gives, where groups of rows have heads of their own.
@@ -129,6 +131,8 @@ impl Output {
     /// rows, `logits` holds them one below the other.
     pub fn named(&self) -> candle_core::Result<Vec<(String, Tensor)>> {
         let mut named = vec![("last_hidden_state".to_owned(), self.last_hidden_state.clone())];
+        let encoder = self.encoder_last_hidden_state.iter().cloned();
+        named.extend(encoder.map(|state| ("encoder_last_hidden_state".to_owned(), state)));
         let predictions =
             self.prediction.iter().map(Prediction::named).collect::<candle_core::Result<Vec<_>>>()?;
         named.extend(predictions.into_iter().flatten().map(|(name, tensor)| (name.to_owned(), tensor)));
@@ -241,6 +245,9 @@ impl StitchedModel {
         fusions: &[FusionFolder],
         composition: &Composition,
     ) -> Result<Self, ModelError> {
+        let named = &members::on_base(&backbone, named)?;
+        let named: &[(String, &AdapterFolder)] =
+            &named.iter().map(|(n, f)| (n.clone(), f)).collect::<Vec<_>>();
         let (members, heads) = members::load(&backbone, named, composition)?;
         let fusions = members::load_fusions(&backbone, named, fusions)?;
         let (semantics, quirks) = (members::semantics(named), members::quirks(named));
@@ -304,7 +311,7 @@ impl StitchedModel {
     }
 
     fn run(&self, stitch: &Stitch, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
-        let Hidden { state, attention_mask } = self.backbone.forward(batch, stitch, mode)?;
+        let Hidden { state, attention_mask, encoder_state } = self.backbone.forward(batch, stitch, mode)?;
         let features = Features {
             backbone: &self.backbone,
             hooks: stitch,
@@ -315,14 +322,19 @@ impl StitchedModel {
         let input = HeadInput { features, batch, mode, invert: &invert };
         let prediction = self.head.as_ref().map(|head| head.forward(&input)).transpose()?;
         let by_group = self.predict_groups(&input)?;
-        Ok(Output { last_hidden_state: state, prediction, by_group })
+        Ok(Output {
+            last_hidden_state: state,
+            encoder_last_hidden_state: encoder_state,
+            prediction,
+            by_group,
+        })
     }
 
     /// What the head reads, `[b, h]`: worth keeping when nothing below the head is trained.
     /// `None` without a head on whole sequences.
     pub fn pooled(&self, batch: &Batch) -> candle_core::Result<Option<Tensor>> {
         let Some(head) = &self.head else { return Ok(None) };
-        let Hidden { state, attention_mask } = self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
+        let Hidden { state, attention_mask, .. } = self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
         head.layers().pool(&self.features(&state, &attention_mask))
     }
 

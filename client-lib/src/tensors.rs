@@ -8,13 +8,15 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
     architectures::{FrameGrid, PatchGrid, Positions, TransformerConfig},
-    backbones::HeadInputs,
+    backbones::{DecoderInputs, HeadInputs},
     files::{Access, write_atomic},
     model::{Batch, Output},
 };
 
 const INPUT_IDS: &str = "input_ids";
 const ATTENTION_MASK: &str = "attention_mask";
+const DECODER_INPUT_IDS: &str = "decoder_input_ids";
+const DECODER_ATTENTION_MASK: &str = "decoder_attention_mask";
 const TOKEN_TYPE_IDS: &str = "token_type_ids";
 const WORD_STARTS: &str = "word_starts";
 const TASK_IDS: &str = "task_ids";
@@ -24,6 +26,8 @@ const INPUT_FEATURES: &str = "input_features";
 const OF_RECORDINGS: [&str; 2] = [INPUT_FEATURES, TASK_IDS];
 /// What backbones of images read.
 const OF_IMAGES: [&str; 2] = [PIXEL_VALUES, TASK_IDS];
+/// What backbones with a decoder behind an encoder read.
+const OF_TWO: [&str; 5] = [INPUT_IDS, ATTENTION_MASK, DECODER_INPUT_IDS, DECODER_ATTENTION_MASK, TASK_IDS];
 const KNOWN: [&str; 5] = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS, TASK_IDS];
 /// More tasks than a composition can have members.
 const MAX_TASKS: usize = 1 << 16;
@@ -178,7 +182,8 @@ pub fn read_batch(
     if let Positions::Frames(grid) = config.positions {
         return read_recordings(&inputs, config, grid, device);
     }
-    inputs.refuse_others(config, &KNOWN)?;
+    let has_decoder = config.shape.decoder_layers.is_some();
+    inputs.refuse_others(config, if has_decoder { &OF_TWO } else { &KNOWN })?;
     let (shape, ids) = inputs
         .numbers(INPUT_IDS, config.shape.vocab_size)?
         .ok_or_else(|| inputs.refuse(INPUT_IDS, "is missing".into()))?;
@@ -211,7 +216,42 @@ pub fn read_batch(
             choices,
         },
         signal: None,
+        decoder: read_decoder(&inputs, config, rows, device)?,
     })
+}
+
+/// Reads `decoder_input_ids` and `decoder_attention_mask`; `None` where the first is left out.
+fn read_decoder(
+    inputs: &Inputs<'_>,
+    config: &TransformerConfig,
+    rows: usize,
+    device: &Device,
+) -> Result<Option<DecoderInputs>, TensorFileError> {
+    let Some((shape, ids)) = inputs.numbers(DECODER_INPUT_IDS, config.shape.vocab_size)? else {
+        return match inputs.numbers(DECODER_ATTENTION_MASK, 2)? {
+            Some(_) => Err(inputs.refuse(DECODER_INPUT_IDS, "is missing, and its mask is there".into())),
+            None => Ok(None),
+        };
+    };
+    let longest = config.longest_input();
+    let &[found, length] = shape.as_slice() else {
+        let reason = format!("has the shape {shape:?}; it must be [batch, tokens]");
+        return Err(inputs.refuse(DECODER_INPUT_IDS, reason));
+    };
+    if found != rows || !(1..=longest).contains(&length) {
+        let reason = format!("has the shape {shape:?}; {rows} rows of 1 to {longest} tokens are read");
+        return Err(inputs.refuse(DECODER_INPUT_IDS, reason));
+    }
+    let mask = match inputs.numbers(DECODER_ATTENTION_MASK, 2)? {
+        Some((other, _)) if other != shape => {
+            let reason = format!("has the shape {other:?}, `{DECODER_INPUT_IDS}` has {shape:?}");
+            return Err(inputs.refuse(DECODER_ATTENTION_MASK, reason));
+        }
+        Some((_, mask)) => mask,
+        None => vec![1; rows * length],
+    };
+    let tensor = |values: Vec<u32>| Tensor::from_vec(values, (rows, length), device);
+    Ok(Some(DecoderInputs { input_ids: tensor(ids)?, attention_mask: tensor(mask)? }))
 }
 
 /// Reads `pixel_values`, `[batch, colours, height, width]` in floating point.

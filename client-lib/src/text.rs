@@ -224,6 +224,7 @@ impl TextEncoder {
             token_type_ids: Some(padded(|row| &row.type_ids, 0)?),
             head_inputs: HeadInputs::default(),
             signal: None,
+            decoder: None,
         })
     }
 }

@@ -157,6 +157,7 @@ impl Golden {
             token_type_ids: None,
             head_inputs: HeadInputs::default(),
             signal: None,
+            decoder: None,
         })
     }
 

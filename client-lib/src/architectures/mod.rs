@@ -5,6 +5,7 @@
 //! digest without compiling any numerics.
 
 mod albert;
+mod bart;
 mod bert;
 mod deberta_v2;
 mod decoder_parts;
@@ -20,6 +21,8 @@ mod parts;
 mod patches;
 mod qwen;
 mod roberta;
+mod seq2seq_parts;
+mod t5;
 mod tensors;
 mod vit;
 mod whisper;
@@ -35,6 +38,7 @@ pub use encoder_parts::{Disentangled, EncoderParts, LocalAttention};
 pub use frames::{FrameError, FrameGrid};
 pub use parts::{NormOrder, Positions, Rope, RopeScaling, Yarn};
 pub use patches::{GridError, PatchGrid};
+pub use seq2seq_parts::{DistanceBuckets, Seq2SeqParts};
 use tensors::tensor;
 
 /// What a norm computes: the bias is part of the kind.
@@ -87,6 +91,8 @@ pub struct TransformerConfig {
     pub encoder: EncoderParts,
     /// What only some decoders have.
     pub decoder: DecoderParts,
+    /// What only an encoder with a decoder behind it has.
+    pub seq2seq: Seq2SeqParts,
 }
 
 /// Why a `config.json` can't be used.
@@ -148,6 +154,8 @@ impl TransformerConfig {
             Architecture::Vit => vit::config(json),
             Architecture::Dinov2 => vit::dinov2(json),
             Architecture::Whisper => whisper::config(json),
+            Architecture::T5 => t5::config(json),
+            Architecture::Bart => bart::config(json),
         }
     }
 
@@ -172,6 +180,7 @@ impl TransformerConfig {
             attention_dropout: 0.1,
             encoder: EncoderParts::default(),
             decoder: DecoderParts::default(),
+            seq2seq: Seq2SeqParts::default(),
         }
     }
 
@@ -186,8 +195,8 @@ impl TransformerConfig {
             LinearSite::FfnUp | LinearSite::FfnGate | LinearSite::FfnGateUp | LinearSite::FfnDown => {
                 self.ffn_bias
             }
-            LinearSite::AttentionOutput => self.attention_output_bias,
-            LinearSite::Key if self.encoder.lacks_key_bias => false,
+            LinearSite::AttentionOutput | LinearSite::CrossOutput => self.attention_output_bias,
+            LinearSite::Key | LinearSite::CrossKey if self.encoder.lacks_key_bias => false,
             _ => self.attention_bias,
         }
     }
@@ -200,8 +209,10 @@ impl TransformerConfig {
             Positions::LearnedFromPadding(padding) => {
                 self.shape.max_positions.saturating_sub(padding as usize + 1)
             }
-            // Any position has angles. What the model was trained on is `max_positions`.
-            Positions::Rotary(_) => usize::MAX,
+            Positions::LearnedBehind(rows) => self.shape.max_positions.saturating_sub(rows),
+            // Any position has angles, and any distance a bucket. What the model was trained on is
+            // `max_positions`.
+            Positions::Rotary(_) | Positions::Distances(_) => usize::MAX,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What architectures choose between.
 
-use super::{FrameGrid, PatchGrid};
+use super::{DistanceBuckets, FrameGrid, PatchGrid};
 
 /// Where the norms of a block stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum Positions {
     /// The same, counted over the tokens that are not padding from behind the padding id,
     /// which only padding has as its position (RoBERTa).
     LearnedFromPadding(u32),
+    /// A learned row per position, behind so many rows that no position has (BART).
+    LearnedBehind(usize),
+    /// Scores of attention get a learned number for every distance.
+    Distances(DistanceBuckets),
     /// Queries and keys are turned.
     Rotary(Rope),
     /// A learned row per patch of an image, and one for the class token in front.

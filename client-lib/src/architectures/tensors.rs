@@ -2,7 +2,7 @@
 
 use hub_schemas::backbone::{Architecture, Module, Table};
 
-use super::{BackboneTensor, NormKind, TransformerConfig, deberta_v2, vit, whisper};
+use super::{BackboneTensor, NormKind, TransformerConfig, deberta_v2, t5, vit, whisper};
 
 /// Norms of the queries and keys of every head, where there are any.
 const HEAD_NORMS: [&str; 2] = ["q_norm", "k_norm"];
@@ -30,19 +30,25 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     tensors.extend(deberta_v2::relative_tensors(config));
     tensors.extend(vit::own_tensors(config));
     tensors.extend(whisper::own_tensors(config));
+    tensors.extend(t5::own_tensors(config));
     tensors
 }
 
 fn of_module(config: &TransformerConfig, module: Module) -> Vec<BackboneTensor> {
-    let path = config.architecture.module_path(module);
+    let path = config.architecture.module_path(module, config.shape.variant());
     let (inputs, outputs) = config.shape.module_dims(module);
     let named = |part: &str, dims: &[usize]| BackboneTensor {
         // Checkpoints of language models come without a pooler.
         optional: module == Module::Pooler,
         ..tensor(&format!("{module}.{part}"), &format!("{path}.{part}"), dims)
     };
-    if let Module::Embedding(_) = module {
-        return vec![tensor(&module.to_string(), &format!("{path}.weight"), &[inputs, outputs])];
+    if let Module::Embedding(table) = module {
+        let mut own = tensor(&module.to_string(), &format!("{path}.weight"), &[inputs, outputs]);
+        if table == Table::Word && config.architecture.is_encoder_decoder() {
+            // One table by three names, of which a checkpoint holds one or more.
+            own.names.extend(["encoder", "decoder"].map(|stack| format!("{stack}.embed_tokens.weight")));
+        }
+        return vec![own];
     }
     if module.is_norm() {
         let mut norm = vec![older(named("weight", &[inputs]), &path, "gamma")];
@@ -71,7 +77,7 @@ fn older(mut tensor: BackboneTensor, path: &str, part: &str) -> BackboneTensor {
 
 fn head_norms(config: &TransformerConfig) -> impl Iterator<Item = BackboneTensor> {
     (0..config.shape.num_layers).flat_map(|layer| {
-        let at = config.architecture.attention_path(layer);
+        let at = config.architecture.attention_path(layer, config.shape.variant());
         HEAD_NORMS.map(|part| {
             let canonical = format!("layers.{layer}.{part}.weight");
             tensor(&canonical, &format!("{at}.{part}.weight"), &[config.shape.head_width()])

@@ -107,9 +107,10 @@ pub(super) fn own_tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     ];
     if config.architecture == Architecture::Dinov2 {
         tensors.extend((0..config.shape.num_layers).flat_map(|layer| {
-            SubLayer::ALL.map(|sublayer| {
+            SubLayer::USUAL.map(|sublayer| {
                 let scale = format!("layer_scale{}.lambda1", sublayer as usize + 1);
-                let name = format!("{}.{scale}", config.architecture.block_path(layer));
+                let name =
+                    format!("{}.{scale}", config.architecture.block_path(layer, config.shape.variant()));
                 tensor(&format!("layers.{layer}.{}.scale", sublayer.as_str()), &name, &[h])
             })
         }));

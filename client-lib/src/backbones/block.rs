@@ -1,4 +1,5 @@
-//! One transformer block: attention and feed-forward network, each with residual and norm.
+//! One transformer block: attention and feed-forward network, each with residual and norm; in a decoder
+//! behind an encoder, attention to what that gives stands between them.
 
 use candle_core::{D, Result, Tensor};
 use hub_schemas::{
@@ -9,6 +10,8 @@ use hub_schemas::{
 use super::{
     AttentionInput, Context, GatedPrompt, Hooks, KeyValueProjection, KeysValues, Linear, LinearInput,
     SubLayerInput,
+    cross::Cross,
+    distances::ScoreBias,
     hooks::repeat_rows,
     relative::{Attended, Relative, RelativeBlock},
     weights::Weights,
@@ -34,9 +37,8 @@ pub(super) struct Block {
     /// Whether adapters take the attention's input for its output, and the other way round.
     residual_first: bool,
     relative: Option<RelativeBlock>,
-    /// None in front of a first block that the embeddings' norm serves.
-    attention_norm: Option<Norm>,
-    ffn_norm: Option<Norm>,
+    /// By sub-layer. None in front of a first block that the embeddings' norm serves.
+    norms: [Option<Norm>; SubLayer::ALL.len()],
     /// Behind the sub-layers and in front of the residual sums, where there are some.
     output_norms: [Option<Norm>; SubLayer::ALL.len()],
     /// What the sub-layers' outputs are multiplied by (Touvron et al., "Going deeper with image
@@ -45,6 +47,7 @@ pub(super) struct Block {
 }
 
 /// What all blocks of a forward pass share.
+#[derive(Clone, Copy)]
 pub(super) struct Pass<'a> {
     pub(super) hooks: &'a dyn Hooks,
     pub(super) context: &'a Context,
@@ -52,19 +55,45 @@ pub(super) struct Pass<'a> {
     pub(super) rotary: Option<&'a Rotary>,
     /// The relative positions, where they are attended to.
     pub(super) relative: Option<&'a Relative>,
+    /// The numbers of distances, where scores get some.
+    pub(super) distances: Option<&'a ScoreBias<'a>>,
+    /// What an encoder gives, in a decoder behind it.
+    pub(super) cross: Option<&'a Cross<'a>>,
+}
+
+/// The linear layers of an attention.
+struct Sites {
+    query: LinearSite,
+    key: LinearSite,
+    value: LinearSite,
+    output: LinearSite,
+}
+
+impl Sites {
+    const OWN: Self = Self {
+        query: LinearSite::Query,
+        key: LinearSite::Key,
+        value: LinearSite::Value,
+        output: LinearSite::AttentionOutput,
+    };
+    const CROSS: Self = Self {
+        query: LinearSite::CrossQuery,
+        key: LinearSite::CrossKey,
+        value: LinearSite::CrossValue,
+        output: LinearSite::CrossOutput,
+    };
 }
 
 impl Block {
     pub(super) fn load(index: usize, config: &TransformerConfig, weights: &Weights<'_>) -> Result<Self> {
         let mut linears = [const { None }; LinearSite::ALL.len()];
-        for site in config.architecture.linear_sites() {
+        let has = |module| config.shape.has(config.architecture, module);
+        for site in LinearSite::ALL.into_iter().filter(|&site| has(Module::Linear { layer: index, site })) {
             let name = format!("layers.{index}.{site}");
             linears[site as usize] = Some(weights.linear(&name, config, config.has_bias(site))?);
         }
-        let load_norm = |module: Module| {
-            let is_there = config.architecture.has(module);
-            is_there.then(|| weights.norm(&module.to_string(), config)).transpose()
-        };
+        let load_norm =
+            |module: Module| has(module).then(|| weights.norm(&module.to_string(), config)).transpose();
         let norm = |sublayer| load_norm(Module::Norm { layer: index, sublayer });
         let output_norm = |sublayer| load_norm(Module::OutputNorm { layer: index, sublayer });
         let scale =
@@ -72,7 +101,7 @@ impl Block {
         let shape = &config.shape;
         Ok(Self {
             index,
-            scales: [scale(SubLayer::Attention)?, scale(SubLayer::Ffn)?],
+            scales: by_sublayer(scale)?,
             linears,
             attention: Attention {
                 kv_heads: shape.kv_heads(),
@@ -85,9 +114,8 @@ impl Block {
             norm_order: config.norm_order,
             residual_first: config.architecture.swaps_attention_residual(),
             relative: RelativeBlock::load(index, config, weights)?,
-            attention_norm: norm(SubLayer::Attention)?,
-            ffn_norm: norm(SubLayer::Ffn)?,
-            output_norms: [output_norm(SubLayer::Attention)?, output_norm(SubLayer::Ffn)?],
+            norms: by_sublayer(norm)?,
+            output_norms: by_sublayer(output_norm)?,
             head_norms: if config.normalises_heads {
                 let own = |part: &str| weights.norm(&format!("layers.{index}.{part}"), config);
                 Some([own("q_norm")?, own("k_norm")?])
@@ -101,6 +129,14 @@ impl Block {
     pub(super) fn forward(&self, x: &Tensor, mask: &KeyMask, pass: &Pass<'_>) -> Result<Tensor> {
         let attended = self.attend(&self.enter(SubLayer::Attention, x, pass)?, mask, pass)?;
         let x = self.leave(SubLayer::Attention, attended, x, pass)?;
+        let x = match pass.cross {
+            Some(encoder) => {
+                let attended =
+                    self.attend_to(encoder, &self.enter(SubLayer::CrossAttention, &x, pass)?, pass)?;
+                self.leave(SubLayer::CrossAttention, attended, &x, pass)?
+            }
+            None => x,
+        };
         let z = self.feed_forward(&self.enter(SubLayer::Ffn, &x, pass)?, pass)?;
         let x = self.leave(SubLayer::Ffn, z, &x, pass)?;
         pass.hooks.block(self.index, x, pass.context)
@@ -141,6 +177,7 @@ impl Block {
         };
         let at = AttentionInput {
             layer: self.index,
+            sublayer: SubLayer::Attention,
             x,
             projection: self.projection()?,
             attention: self.attention,
@@ -150,22 +187,53 @@ impl Block {
         let KeysValues { keys, values, mask, prompts } = pass.hooks.keys_values(&at, keys_values)?;
         let rows = keys.dim(0)?;
         let queries = repeat_rows(&queries, rows)?;
-        let mixed = match (&self.relative, own_keys) {
-            (Some(relative), Some(own_keys)) => {
-                let at = Attended {
-                    queries: &queries,
-                    keys: &keys,
-                    values: &values,
-                    own_keys: &repeat_rows(&own_keys, rows)?,
-                    mask: &mask,
-                    own_mask: &own_mask.repeat(rows)?,
-                };
-                let project = |site, x: &Tensor, pass: &Pass<'_>| self.linear(site, x, pass);
-                relative.forward(self.attention.heads, &at, pass, project)?
-            }
-            _ => self.attention.forward(&queries, &keys, &values, &mask)?,
+        let mixed = if let (Some(relative), Some(own_keys)) = (&self.relative, own_keys) {
+            let at = Attended {
+                queries: &queries,
+                keys: &keys,
+                values: &values,
+                own_keys: &repeat_rows(&own_keys, rows)?,
+                mask: &mask,
+                own_mask: &own_mask.repeat(rows)?,
+            };
+            let project = |site, x: &Tensor, pass: &Pass<'_>| self.linear(site, x, pass);
+            relative.forward(self.attention.heads, &at, pass, project)?
+        } else {
+            let bias = pass.distances.map(|all| all.at(queries.dim(1)?, keys.dim(1)?)).transpose()?;
+            self.attention.forward_with_bias([&queries, &keys, &values], &mask, bias.as_ref())?
         };
-        self.join(mixed, &queries, &prompts, pass)
+        self.join(mixed, &queries, (&prompts, Sites::OWN.output), pass)
+    }
+
+    /// Attention of `x [b, t, h]` to what an encoder gives, which no query sees a part of only.
+    fn attend_to(&self, encoder: &Cross<'_>, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+        let queries = self.linear(Sites::CROSS.query, x, pass)?;
+        // What adapters do there concerns the encoder's tokens.
+        let there = Pass { context: encoder.context, ..*pass };
+        let keys = self.linear(Sites::CROSS.key, encoder.state, &there)?;
+        let values = self.linear(Sites::CROSS.value, encoder.state, &there)?;
+        let rows = [&queries, &keys, &values].map(|t| t.dims()[0]).into_iter().max().unwrap_or(0);
+        let keys_values = KeysValues {
+            keys: repeat_rows(&keys, rows)?,
+            values: repeat_rows(&values, rows)?,
+            mask: encoder.mask.repeat(rows)?,
+            prompts: Vec::new(),
+        };
+        let at = AttentionInput {
+            layer: self.index,
+            sublayer: SubLayer::CrossAttention,
+            x,
+            projection: KeyValueProjection::Apart {
+                key: self.at(Sites::CROSS.key)?,
+                value: self.at(Sites::CROSS.value)?,
+            },
+            attention: self.attention,
+            context: pass.context,
+        };
+        let KeysValues { keys, values, mask, prompts } = pass.hooks.keys_values(&at, keys_values)?;
+        let queries = repeat_rows(&queries, keys.dim(0)?)?;
+        let mixed = self.attention.forward(&queries, &keys, &values, &mask)?;
+        self.join(mixed, &queries, (&prompts, Sites::CROSS.output), pass)
     }
 
     /// The attention's output: what the heads give, and what prompts beside them give.
@@ -173,7 +241,7 @@ impl Block {
         &self,
         mixed: Tensor,
         queries: &Tensor,
-        prompts: &[GatedPrompt],
+        (prompts, site): (&[GatedPrompt], LinearSite),
         pass: &Pass<'_>,
     ) -> Result<Tensor> {
         let apart = |prompt: &GatedPrompt| {
@@ -182,19 +250,19 @@ impl Block {
             apart.broadcast_mul(&prompt.gate)
         };
         // Without a bias the projection of a sum is the sum of the projections: one is enough.
-        let projects_once = self.at(LinearSite::AttentionOutput)?.bias().is_none();
+        let projects_once = self.at(site)?.bias().is_none();
         let is_inside =
             |join: PromptJoin| join == PromptJoin::Heads || join == PromptJoin::Projected && projects_once;
         let mut mixed = mixed;
         for prompt in prompts.iter().filter(|prompt| is_inside(prompt.join)) {
             mixed = (mixed + apart(prompt)?)?;
         }
-        let mut output = self.linear(LinearSite::AttentionOutput, &mixed, pass)?;
+        let mut output = self.linear(site, &mixed, pass)?;
         for prompt in prompts.iter().filter(|prompt| !is_inside(prompt.join)) {
             let apart = apart(prompt)?;
             let apart = match prompt.join {
                 PromptJoin::Output => apart,
-                _ => self.linear(LinearSite::AttentionOutput, &apart, pass)?,
+                _ => self.linear(site, &apart, pass)?,
             };
             output = (output + apart)?;
         }
@@ -216,7 +284,8 @@ impl Block {
     fn project(&self, x: &Tensor, pass: &Pass<'_>) -> Result<[Tensor; 3]> {
         if self.linears[LinearSite::QueryKeyValue as usize].is_none() {
             let linear = |site| self.linear(site, x, pass);
-            return Ok([linear(LinearSite::Query)?, linear(LinearSite::Key)?, linear(LinearSite::Value)?]);
+            let Sites { query, key, value, .. } = Sites::OWN;
+            return Ok([linear(query)?, linear(key)?, linear(value)?]);
         }
         let all = self.linear(LinearSite::QueryKeyValue, x, pass)?;
         let (queries, keys) = self.widths;
@@ -258,10 +327,7 @@ impl Block {
     }
 
     const fn norm(&self, sublayer: SubLayer) -> Option<&Norm> {
-        match sublayer {
-            SubLayer::Attention => self.attention_norm.as_ref(),
-            SubLayer::Ffn => self.ffn_norm.as_ref(),
-        }
+        self.norms[sublayer as usize].as_ref()
     }
 
     /// The block's norm with the copies that the hooks have for it.
@@ -319,6 +385,15 @@ impl Block {
         };
         pass.hooks.sublayer(&at, z)
     }
+}
+
+/// Something for every kind of sub-layer, in the order of their numbers.
+fn by_sublayer<T>(load: impl Fn(SubLayer) -> Result<Option<T>>) -> Result<[Option<T>; SubLayer::ALL.len()]> {
+    let mut all = [const { None }; SubLayer::ALL.len()];
+    for sublayer in SubLayer::ALL {
+        all[sublayer as usize] = load(sublayer)?;
+    }
+    Ok(all)
 }
 
 impl Norm {

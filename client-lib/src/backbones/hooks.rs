@@ -107,7 +107,9 @@ pub struct LinearInput<'a> {
 pub struct AttentionInput<'a> {
     /// Index of the block.
     pub layer: usize,
-    /// What queries, keys and values were projected from, `[b, t, h]`.
+    /// Whether it is to the block's own tokens or to what an encoder gives.
+    pub sublayer: SubLayer,
+    /// What queries were projected from, `[b, t, h]`; keys and values too where it is to own tokens.
     pub x: &'a Tensor,
     /// What projects keys and values.
     pub projection: KeyValueProjection<'a>,

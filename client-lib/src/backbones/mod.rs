@@ -7,6 +7,10 @@
 
 mod base_head;
 mod block;
+mod cross;
+mod decoder;
+mod distances;
+mod embedding;
 mod frames;
 mod head_inputs;
 mod hooks;
@@ -19,6 +23,7 @@ mod transformer;
 mod weights;
 
 pub use base_head::BaseHead;
+pub use decoder::DecoderInputs;
 pub use head_inputs::HeadInputs;
 pub(crate) use hooks::repeat_rows;
 pub use hooks::{

@@ -4,9 +4,11 @@ use candle_core::{DType, Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
-    BaseHead, Context, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode, Signal,
+    BaseHead, Context, DecoderInputs, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode, Signal,
     block::{Block, Pass},
-    hooks::{EmbeddingInput, repeat_rows},
+    decoder::Decoder,
+    distances::Distances,
+    hooks::repeat_rows,
     relative::RelativeTable,
     signal::SignalEmbedding,
     weights::Weights,
@@ -30,6 +32,8 @@ pub struct Batch {
     pub head_inputs: HeadInputs,
     /// What is read instead of tokens, whose ids are then 0: one for each token that it makes.
     pub signal: Option<Signal>,
+    /// What a decoder behind the encoder reads.
+    pub decoder: Option<DecoderInputs>,
 }
 
 impl Batch {
@@ -50,6 +54,7 @@ impl Batch {
             token_type_ids: None,
             head_inputs: HeadInputs::default(),
             signal: Some(signal),
+            decoder: None,
         })
     }
 
@@ -69,27 +74,40 @@ pub struct Hidden {
     pub state: Tensor,
     /// 1 for tokens and 0 for padding, `[b, t]`.
     pub attention_mask: Tensor,
+    /// The encoder's last hidden state, `[b, s, h]`, where `state` is a decoder's behind it.
+    pub encoder_state: Option<Tensor>,
 }
 
-/// A frozen backbone on one device.
+/// What the blocks of an encoder, or of the only stack, give, and what they ran with.
+#[derive(Debug, Clone)]
+pub(super) struct Encoded {
+    /// `[b, t, h]`
+    pub state: Tensor,
+    pub(super) context: Context,
+}
+
+/// A frozen backbone on one device; with a decoder behind an encoder, the fields without `decoder` are the
+/// encoder's, and the blocks are those of both.
 #[derive(Debug)]
 pub struct Backbone {
-    config: TransformerConfig,
-    word: Tensor,
-    signal: Option<SignalEmbedding>,
-    position: Option<Tensor>,
-    token_type: Option<Tensor>,
-    norm: Option<Norm>,
-    projection: Option<Linear>,
-    blocks: Vec<Block>,
-    final_norm: Option<Norm>,
-    pooler: Option<Linear>,
-    pooler_norm: Option<Norm>,
-    relative: Option<RelativeTable>,
-    head: Option<BaseHead>,
-    ties_embeddings: bool,
-    dtype: DType,
-    device: Device,
+    pub(super) config: TransformerConfig,
+    pub(super) word: Tensor,
+    pub(super) signal: Option<SignalEmbedding>,
+    pub(super) position: Option<Tensor>,
+    pub(super) token_type: Option<Tensor>,
+    pub(super) norm: Option<Norm>,
+    pub(super) projection: Option<Linear>,
+    pub(super) blocks: Vec<Block>,
+    pub(super) distances: Option<Distances>,
+    pub(super) final_norm: Option<Norm>,
+    pub(super) decoder: Option<Decoder>,
+    pub(super) pooler: Option<Linear>,
+    pub(super) pooler_norm: Option<Norm>,
+    pub(super) relative: Option<RelativeTable>,
+    pub(super) head: Option<BaseHead>,
+    pub(super) ties_embeddings: bool,
+    pub(super) dtype: DType,
+    pub(super) device: Device,
 }
 
 impl Backbone {
@@ -108,7 +126,7 @@ impl Backbone {
             (None, _) => None,
         };
         let norm = |module: Module| {
-            let there = config.architecture.has(module);
+            let there = config.shape.has(config.architecture, module);
             there.then(|| weights.norm(&module.to_string(), &config)).transpose()
         };
         let pooler_norm =
@@ -130,7 +148,9 @@ impl Backbone {
             norm: norm(Module::EmbeddingNorm)?,
             projection: projection.transpose()?,
             blocks: blocks.collect::<Result<_>>()?,
+            distances: Distances::load(&config, &weights, ("distances", true))?,
             final_norm: norm(Module::FinalNorm)?,
+            decoder: Decoder::load(&config, &weights)?,
             head,
             ties_embeddings: folder.ties_embeddings(),
             pooler,
@@ -203,6 +223,9 @@ impl Backbone {
             Some((Module::FinalNorm, part)) => {
                 self.final_norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }
+            Some((module, part)) if module.is_of_decoder() && module.layer().is_none() => {
+                self.decoder.as_ref().and_then(|decoder| decoder.tensor(module, part)).cloned()
+            }
             Some((Module::Pooler, "weight")) => self.pooler.as_ref().map(Linear::weight).transpose()?,
             Some((Module::Pooler, "bias")) => self.pooler.as_ref().and_then(Linear::bias).cloned(),
             Some((module, part)) => match module.layer().and_then(|layer| self.blocks.get(layer)) {
@@ -214,8 +237,22 @@ impl Backbone {
         found.map(|tensor| tensor.copy()).transpose()
     }
 
-    /// Runs embeddings and blocks.
+    /// Runs embeddings and blocks; a decoder behind the encoder too.
     pub fn forward(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Hidden> {
+        let encoded = self.encode(batch, hooks, mode)?;
+        if let Some(decoder) = &self.decoder {
+            return self.decode(decoder, &self.decoder_inputs(batch)?, &encoded, (hooks, mode));
+        }
+        if batch.decoder.is_some() {
+            candle_core::bail!("{} backbones without a decoder read one input", self.config.architecture);
+        }
+        let Encoded { state, context } = encoded;
+        let attention_mask = repeat_rows(&context.attention_mask, state.dim(0)?)?;
+        Ok(Hidden { state, attention_mask, encoder_state: None })
+    }
+
+    /// Runs embeddings and blocks in front of a decoder, or all there are.
+    fn encode(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Encoded> {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
         let mut context =
@@ -230,7 +267,7 @@ impl Backbone {
         }
         let mask = self.key_mask(hooks, &context)?;
         context.library_padding = self.library_padding(&mask);
-        let (tokens, offset) = (x.dim(1)?, hooks.position_offset());
+        let (tokens, offset) = (x.dim(1)?, self.input_offset(hooks));
         let rotary = self.rotary(tokens, offset);
         let local = self.config.encoder.local.map(|local| {
             let near = self.turning(&local.rope, tokens, offset);
@@ -239,8 +276,16 @@ impl Backbone {
         let window = self.config.decoder.window.as_ref();
         let window = window.map(|window| (window, mask.clone().with_reach(Some(window.tokens - 1))));
         let relative = self.relative.as_ref().map(|table| table.at(tokens, hooks)).transpose()?.flatten();
-        let pass = Pass { hooks, context: &context, rotary: rotary.as_ref(), relative: relative.as_ref() };
-        for index in self.config.encoder.applied_blocks(self.blocks.len()) {
+        let distances = self.distances.as_ref().map(|distances| distances.behind(offset));
+        let pass = Pass {
+            hooks,
+            context: &context,
+            rotary: rotary.as_ref(),
+            relative: relative.as_ref(),
+            distances: distances.as_ref(),
+            cross: None,
+        };
+        for index in self.config.encoder.applied_blocks(self.config.shape.encoder_layers()) {
             let block = &self.blocks[index];
             let rows = x.dim(0)?;
             x = match &local {
@@ -257,8 +302,7 @@ impl Backbone {
         if let Some(norm) = &self.final_norm {
             x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
         }
-        let attention_mask = repeat_rows(&context.attention_mask, x.dim(0)?)?;
-        Ok(Hidden { state: x, attention_mask })
+        Ok(Encoded { state: x, context })
     }
 
     /// `φ(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.
@@ -298,60 +342,16 @@ impl Backbone {
         self.pooler.is_some()
     }
 
-    fn context(&self, attention_mask: Tensor, batch: usize, mode: Mode) -> Context {
+    /// How far the input's positions are shifted: in front of a decoder, what shifts them is the decoder's.
+    pub(super) fn input_offset(&self, hooks: &dyn Hooks) -> usize {
+        if self.decoder.is_some() { 0 } else { hooks.position_offset() }
+    }
+
+    pub(super) fn context(&self, attention_mask: Tensor, batch: usize, mode: Mode) -> Context {
         let value = self.config.padding_id as f32;
         let (prefix, padding) = (0.0, 1.0);
         let library_padding = LibraryPadding { value, prefix, padding };
         Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace: None }
-    }
-
-    fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
-        if let Some(embedding) = &self.signal {
-            return self.embed_signal(embedding, batch, hooks, context);
-        }
-        if batch.signal.is_some() {
-            candle_core::bail!("{} backbones read texts and nothing else", self.config.architecture);
-        }
-        let words = self.lookup((Table::Word, &self.word), &batch.input_ids, hooks)?;
-        let before = words.dim(1)?;
-        let words = hooks.words(words, context)?;
-        let added = words.dim(1)? - before;
-        let (length, longest) = (before + added + hooks.position_offset(), self.config.longest_input());
-        if length > longest {
-            candle_core::bail!("the input has {length} tokens; this backbone has {longest} positions");
-        }
-        context.lengthen(added)?;
-        let mut x = match self.config.embedding_scale {
-            Some(scale) => (words * scale)?,
-            None => words,
-        };
-        if let Some(table) = &self.position {
-            let positions = self.position_ids(batch, added, hooks.position_offset())?;
-            x = x.broadcast_add(&self.lookup((Table::Position, table), &positions, hooks)?)?;
-        }
-        let norm = self.norm.as_ref().map(|norm| norm.with(hooks, &Module::EmbeddingNorm.to_string()));
-        let Some(table) = &self.token_type else {
-            let x = norm.map_or_else(|| Ok(x.clone()), |norm| norm.forward(&x))?;
-            return self.without_padding(x, context);
-        };
-        let types = match &batch.token_type_ids {
-            Some(ids) if !hooks.drops_token_types() => pad_front(ids, added)?,
-            _ => Tensor::zeros((1, 1), DType::U32, &self.device)?,
-        };
-        let types = self.lookup((Table::TokenType, table), &types, hooks)?.broadcast_as(x.shape())?;
-        let x = match norm {
-            Some(norm) => norm.forward_sum(&x, &types)?,
-            None => (x + types)?,
-        };
-        self.without_padding(x, context)
-    }
-
-    /// Embeddings with zeros where there is padding, in architectures that have it so.
-    fn without_padding(&self, x: Tensor, context: &Context) -> Result<Tensor> {
-        if self.config.encoder.disentangled.is_none() {
-            return Ok(x);
-        }
-        x.broadcast_mul(&context.attention_mask.to_dtype(x.dtype())?.unsqueeze(2)?)
     }
 
     /// Which keys each query sees.
@@ -367,7 +367,7 @@ impl Backbone {
     }
 
     /// How `adapters` pads prefixes in this architecture.
-    fn library_padding(&self, mask: &KeyMask) -> LibraryPadding {
+    pub(super) fn library_padding(&self, mask: &KeyMask) -> LibraryPadding {
         let value = self.config.padding_id as f32;
         let architecture = self.config.architecture;
         let (prefix, padding) = match architecture.prompt_score() {
@@ -382,33 +382,14 @@ impl Backbone {
         LibraryPadding { value, prefix, padding }
     }
 
-    /// The tokens of images or recordings; refuses what only text has a place for.
-    fn embed_signal(
-        &self,
-        embedding: &SignalEmbedding,
-        batch: &Batch,
-        hooks: &dyn Hooks,
-        context: &Context,
-    ) -> Result<Tensor> {
-        let architecture = self.config.architecture;
-        let tokens = batch.signal.as_ref().map(|signal| embedding.forward(signal)).transpose()?.flatten();
-        let Some(tokens) = tokens else {
-            candle_core::bail!("{architecture} backbones read {} and nothing else", architecture.inputs());
-        };
-        let none =
-            Tensor::zeros((context.batch, 0, self.config.shape.hidden_size), self.dtype, &self.device)?;
-        if hooks.words(none, context)?.dim(1)? > 0 || hooks.position_offset() > 0 {
-            candle_core::bail!("a prompt in front of the words has no place in {architecture} backbones");
-        }
-        Ok(tokens)
-    }
-
     /// The angles of `tokens` positions from `offset` on, where queries and keys are turned.
     fn rotary(&self, tokens: usize, offset: usize) -> Option<Rotary> {
         match self.config.positions {
             Positions::Rotary(rope) => Some(self.turning(&rope, tokens, offset)),
             Positions::Learned
             | Positions::LearnedFromPadding(_)
+            | Positions::LearnedBehind(_)
+            | Positions::Distances(_)
             | Positions::Grid(_)
             | Positions::Frames(_) => None,
         }
@@ -418,55 +399,6 @@ impl Backbone {
         let frequencies = rope.frequencies(self.config.shape.head_width());
         Rotary::new(&frequencies, offset..offset + tokens).scaled(rope.attention_factor())
     }
-
-    /// Rows of a table, `[b, t, h]`.
-    fn lookup(&self, (table, frozen): (Table, &Tensor), ids: &Tensor, hooks: &dyn Hooks) -> Result<Tensor> {
-        let (b, t) = ids.dims2()?;
-        let name = Module::Embedding(table).to_string();
-        let weight = hooks.tensor(&name).unwrap_or(frozen);
-        let rows = weight.index_select(&ids.flatten_all()?, 0)?;
-        let rows = rows.reshape((b, t, self.config.shape.table_width()))?;
-        hooks.embedding(&EmbeddingInput { table, ids, weight }, rows)
-    }
-
-    /// Position of every token, u32 `[b, t]`, or `[1, t]` where it is the same in every row,
-    /// with `added` learned tokens in front.
-    /// All positions are `offset` further on.
-    fn position_ids(&self, batch: &Batch, added: usize, offset: usize) -> Result<Tensor> {
-        let (b, t) = batch.input_ids.dims2()?;
-        let Positions::LearnedFromPadding(padding) = self.config.positions else {
-            let all = Tensor::arange(offset as u32, (offset + t + added) as u32, &self.device)?;
-            return all.unsqueeze(0);
-        };
-        // RoBERTa counts tokens that are not padding, from behind the padding id. Embeddings
-        // that come without ids are all counted.
-        let ids = batch.input_ids.to_vec2::<u32>()?;
-        let positions = ids.into_iter().flat_map(|row| {
-            let real = row.into_iter().map(move |id| added > 0 || id != padding);
-            let mut next = padding + offset as u32;
-            std::iter::repeat_n(true, added)
-                .chain(real)
-                .map(move |counts| {
-                    next += u32::from(counts);
-                    if counts { next } else { padding }
-                })
-                .collect::<Vec<_>>()
-        });
-        Tensor::from_vec(positions.collect::<Vec<_>>(), (b, t + added), &self.device)
-    }
-}
-
-impl Context {
-    /// After `added` tokens were put in front.
-    fn lengthen(&mut self, added: usize) -> Result<()> {
-        if added > 0 {
-            let ones = self.attention_mask.narrow(1, 0, 1)?.ones_like()?;
-            let ones = ones.repeat((1, added))?;
-            self.attention_mask = Tensor::cat(&[&ones, &self.attention_mask], 1)?;
-            self.prompt_tokens += added;
-        }
-        Ok(())
-    }
 }
 
 /// Mean over the positions where the mask is 1 (Reimers & Gurevych 2019).
@@ -474,11 +406,6 @@ pub(crate) fn mean_of_tokens(state: &Tensor, mask: &Tensor) -> Result<Tensor> {
     let mask = mask.to_dtype(state.dtype())?.unsqueeze(2)?;
     let sum = state.broadcast_mul(&mask)?.sum(1)?;
     sum.broadcast_div(&mask.sum(1)?.maximum(1e-9)?)
-}
-
-/// `ids` with `added` zeros in front of every row.
-fn pad_front(ids: &Tensor, added: usize) -> Result<Tensor> {
-    if added == 0 { Ok(ids.clone()) } else { ids.pad_with_zeros(1, added, 0) }
 }
 
 /// Why a backbone can't be loaded.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hub_schemas::{
-    backbone::Architecture,
+    backbone::{Architecture, BackboneShape, Variant},
     head::Head,
     layout::{ADAPTERS_WEIGHTS, Format, HEAD_CONFIG},
     method::{ComposedFusion, CompositionMember, Method},
@@ -23,14 +23,20 @@ use super::{
 /// Version whose rules our files follow.
 const WRITTEN_AS: &str = "adapters.1.1.1";
 
-pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result<Parsed, CheckpointError> {
+/// `shape` is the backbone's, where it is known.
+pub(super) fn parse(
+    dir: &Path,
+    path: &Path,
+    json: Map<String, Value>,
+    shape: Option<&BackboneShape>,
+) -> Result<Parsed, CheckpointError> {
     let mut fields = Fields::new(path, json);
     let common = Common::take(&mut fields)?;
     let config = fields
         .object("config")?
         .ok_or_else(|| fields.wrong("config", "is missing; it holds the adapter's method"))?;
     let weights = TensorFile::open_renamed(&dir.join(stored_name(dir, ADAPTERS_WEIGHTS)))?;
-    let mut method = common.reading(path, num_layers(&weights, common.architecture)).method(config)?;
+    let mut method = common.reading(path, blocks(&weights, common.architecture, shape)).method(config)?;
     // The first generation wrote the invertible part into every configuration of a task
     // adapter, but only language adapters have its weights.
     if fields.text("type")?.as_deref() == Some("text_task")
@@ -98,16 +104,23 @@ impl Common {
         Some((parts.next()?, parts.next()?))
     }
 
-    fn reading<'a>(&'a self, path: &'a Path, num_layers: usize) -> Reading<'a> {
+    fn reading<'a>(&'a self, path: &'a Path, blocks: (usize, Variant)) -> Reading<'a> {
         let architecture = self.architecture;
-        Reading { path, version: self.version.as_deref(), num_layers, architecture, in_union: false }
+        Reading { path, version: self.version.as_deref(), blocks, architecture, in_union: false }
     }
 }
 
-/// How many layers the weights mention.
-fn num_layers(weights: &TensorFile, architecture: Architecture) -> usize {
-    let layer = |name: &String| architecture.layer_of(name);
-    weights.header.tensors.keys().filter_map(layer).max().map_or(0, |last| last + 1)
+/// How many layers the weights mention, and which variant of the architecture; where a decoder stands behind
+/// an encoder, those of the backbone if it is known.
+fn blocks(
+    weights: &TensorFile,
+    architecture: Architecture,
+    shape: Option<&BackboneShape>,
+) -> (usize, Variant) {
+    if let Some(shape) = shape.filter(|_| architecture.is_encoder_decoder()) {
+        return (shape.num_layers, shape.variant());
+    }
+    architecture.told_by(&weights.header.tensors.keys().map(String::as_str))
 }
 
 /// What stands around every configuration the library writes.

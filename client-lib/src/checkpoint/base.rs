@@ -232,11 +232,12 @@ fn open_weights(dir: &Path) -> Result<Vec<TensorFile>, CheckpointError> {
 /// A checkpoint saved from a model with a head has the architecture's prefix on every backbone tensor.
 fn find_prefix(config: &TransformerConfig, files: &[TensorFile]) -> String {
     let prefix = config.architecture.model_prefix();
-    let first = config.tensors().swap_remove(0).names.swap_remove(0);
+    let first = config.tensors().swap_remove(0).names;
     // An encoder beside a decoder stands in a model of the two.
     let candidates = [format!("{prefix}."), format!("model.{prefix}.")];
     let holds = |name: &str| files.iter().any(|file| file.header.tensors.contains_key(name));
-    candidates.into_iter().find(|prefix| holds(&format!("{prefix}{first}"))).unwrap_or_default()
+    let is_in_front = |prefix: &String| first.iter().any(|name| holds(&format!("{prefix}{name}")));
+    candidates.into_iter().find(is_in_front).unwrap_or_default()
 }
 
 fn place(

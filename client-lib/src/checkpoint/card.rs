@@ -71,6 +71,7 @@ fn pipeline(manifest: &Manifest) -> Option<&'static str> {
         Head::QuestionAnswering(_) => "question-answering",
         Head::MaskedLm(_) => "fill-mask",
         Head::CausalLm(_) => "text-generation",
+        Head::Seq2SeqLm(_) => "text2text-generation",
         Head::Embedding(_) => "feature-extraction",
     })
 }

@@ -29,7 +29,7 @@ use super::{
 const MAX_JSON_BYTES: u64 = 4 << 20;
 
 /// An adapter's folder whose configuration was read; weights are read later.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AdapterFolder {
     /// Where it lies.
     pub path: PathBuf,
@@ -86,7 +86,8 @@ impl AdapterFolder {
             Some(stated @ Manifest { method: Method::Composition(config), .. }) => {
                 composition::parse(dir, stated.base.architecture, config)?
             }
-            _ => parse_configuration(dir)?,
+            Some(stated) => parse_configuration(dir, Some(&stated.base.shape))?,
+            None => parse_configuration(dir, None)?,
         };
         let mut folder = Self::parsed(dir, parsed);
         if let Some(manifest) = manifest {
@@ -103,6 +104,15 @@ impl AdapterFolder {
             folder.manifest = Some(manifest);
         }
         Ok(folder)
+    }
+
+    /// The same folder, read for a backbone of this shape. A file tells of the blocks that it adapts only:
+    /// where a decoder stands behind an encoder, that leaves open how many blocks are in front of it.
+    pub fn on_base(&self, shape: &BackboneShape) -> Result<Self, CheckpointError> {
+        if self.manifest.is_some() || !self.architecture.is_encoder_decoder() {
+            return Ok(self.clone());
+        }
+        Ok(Self::parsed(&self.path, parse_configuration(&self.path, Some(shape))?))
     }
 
     /// Whether nothing in PEFT's files speaks against this backbone's architecture: they do not
@@ -310,7 +320,8 @@ fn read_manifest(dir: &Path) -> Result<Option<Manifest>, CheckpointError> {
     Manifest::parse_relaxed(&bytes).map(Some).map_err(|source| CheckpointError::Manifest { path, source })
 }
 
-fn parse_configuration(dir: &Path) -> Result<Parsed, CheckpointError> {
+/// `shape` is the backbone's, where it is known.
+fn parse_configuration(dir: &Path, shape: Option<&BackboneShape>) -> Result<Parsed, CheckpointError> {
     if dir.join(HUB_CONFIG).is_file() {
         return hub::parse(dir);
     }
@@ -318,13 +329,13 @@ fn parse_configuration(dir: &Path) -> Result<Parsed, CheckpointError> {
     if config_path.is_file() {
         let json = read_json(&config_path)?;
         if json.contains_key("peft_type") {
-            let mut parsed = peft::parse(dir, &config_path, json)?;
+            let mut parsed = peft::parse(dir, &config_path, json, shape)?;
             if parsed.head.is_none() {
                 parsed.head = heads::beside_peft(dir)?;
             }
             return Ok(parsed);
         }
-        return adapters_config::parse(dir, &config_path, json);
+        return adapters_config::parse(dir, &config_path, json, shape);
     }
     if dir.join(HEAD_CONFIG).is_file() {
         return heads::parse_head_only(dir);

@@ -40,8 +40,8 @@ pub fn read_method(
     let method = if json.contains_key("type") {
         ours(path, &json)?
     } else {
-        let num_layers = shape.num_layers;
-        Reading { path, version: Some(READ_AS), num_layers, in_union: false, architecture }.method(json)?
+        let blocks = (shape.num_layers, shape.variant());
+        Reading { path, version: Some(READ_AS), blocks, in_union: false, architecture }.method(json)?
     };
     method.validate(shape)?;
     Ok(method)

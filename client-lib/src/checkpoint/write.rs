@@ -91,9 +91,8 @@ fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), C
     };
     match (adapter.format, adapter.method) {
         (Format::Peft, method) => {
-            let layers = base.shape.num_layers;
             // `weights_files` has refused a method that has no configuration.
-            if let Some(json) = peft::render(base.architecture, method, layers, adapter.head, &base.id) {
+            if let Some(json) = peft::render(base.architecture, method, &base.shape, adapter.head, &base.id) {
                 write_json(&dir.join(ADAPTER_CONFIG), &json)?;
             }
             // PEFT has no place for a head without weights.

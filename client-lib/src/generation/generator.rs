@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use candle_core::Device;
-use hub_schemas::{head::Head, method::Method};
+use hub_schemas::{backbone::Architecture, head::Head, method::Method};
 
 use super::{Cache, ChatError, ChatTemplate, Message, Sampling, settings, stop};
 use crate::{
@@ -45,6 +45,9 @@ pub enum GenerateError {
         "neither the adapter nor the base model has a language model's head: there is nothing that writes"
     )]
     NoLanguageModel,
+    /// A decoder that reads what an encoder gives.
+    #[error("this version does not write texts with `{0}` models; `hub forward` gives their scores")]
+    EncoderDecoder(Architecture),
     /// A method that looks at the whole sequence.
     #[error(
         "`{name}` can't generate: {reason}, so that what was read would have to be computed again for every token"
@@ -125,6 +128,9 @@ impl Generator {
                     .skipping(assembly.skip_layers.clone())?
             }
         };
+        if config.shape.decoder_layers.is_some() {
+            return Err(GenerateError::EncoderDecoder(config.architecture));
+        }
         if !matches!(model.head(), Some(Head::CausalLm(_))) {
             return Err(GenerateError::NoLanguageModel);
         }

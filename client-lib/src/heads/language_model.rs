@@ -1,7 +1,8 @@
 //! Tokens from hidden states: linear layers with activation and norm, then the product
 //! with a table of token embeddings (Devlin et al. 2019, section 3.1).
 //!
-//! Loss: cross-entropy over the masked tokens, or against the next token.
+//! Loss: cross-entropy over the masked tokens, or against the next token. T5 multiplies the hidden states
+//! with `h^(−1/2)` where the table is the word embedding.
 
 use candle_core::{DType, Result, Tensor};
 use hub_schemas::{backbone::Module, head::LanguageModelHead, method::Activation};
@@ -81,6 +82,9 @@ impl LanguageModel {
             if let Some((weight, bias)) = &layer.norm {
                 x = trainable_norm(&x, weight, bias, eps)?;
             }
+        }
+        if let Some(scale) = input.features.backbone.config().seq2seq.output_scale {
+            x = (x * scale)?;
         }
         x = (input.invert)(x)?;
         let scores = match &self.decoder {

@@ -107,7 +107,7 @@ impl PredictionHead {
             Head::DependencyParsing(config) => {
                 Self::DependencyParsing(DependencyParsing::new(config, tensors)?)
             }
-            Head::MaskedLm(config) | Head::CausalLm(config) => {
+            Head::MaskedLm(config) | Head::CausalLm(config) | Head::Seq2SeqLm(config) => {
                 Self::LanguageModel(LanguageModel::new(config, tensors, is_tied)?)
             }
             Head::Embedding(config) => Self::Embedding(Embedding::new(config)),

@@ -41,7 +41,7 @@ pub(super) fn copies(
 pub(super) fn modules(backbone: &Backbone, method: &Method) -> Result<(), ModelError> {
     let config = backbone.config();
     let base = config.architecture;
-    match named_modules(method, &config.shape).find(|&module| !base.has(module)) {
+    match named_modules(method, &config.shape).find(|&module| !config.shape.has(base, module)) {
         None => Ok(()),
         Some(module) => {
             let sites: Vec<&str> = base.linear_sites().into_iter().map(LinearSite::as_str).collect();
@@ -85,7 +85,9 @@ pub(super) fn architecture(backbone: &Backbone, folder: &AdapterFolder) -> Resul
     if folder.architecture == base || unstated && names_none() {
         return Ok(());
     }
-    let path = |architecture: Architecture, module| architecture.path_in_model(module, folder.prefixed);
+    let path = |architecture: Architecture, module| {
+        architecture.path_in_model(module, folder.prefixed, shape.variant())
+    };
     let mut modules = named_modules(&folder.method, &shape).peekable();
     let same_paths = modules.peek().is_some()
         && modules.all(|module| base.has(module) && path(base, module) == path(folder.architecture, module));

@@ -86,7 +86,8 @@ pub fn fused_sublayers(
         }
     }
     let places = members::fused_places(named, shape);
-    Ok(places.into_iter().filter(|(layer, _)| *layer == 0).map(|(_, sublayer)| sublayer).collect())
+    let is_there = |sublayer: &SubLayer| places.iter().any(|(_, found)| found == sublayer);
+    Ok(SubLayer::ALL.into_iter().filter(is_there).collect())
 }
 
 fn expression(config: &CompositionConfig) -> Result<Composition, ExpressionError> {

@@ -21,6 +21,7 @@ impl StitchedModel {
             token_type_ids: None,
             head_inputs: HeadInputs::default(),
             signal: None,
+            decoder: None,
         };
         let hooks = Cached::new(&self.stitch, cache);
         let Hidden { state, .. } = self.backbone.forward(&batch, &hooks, Mode::Eval)?;

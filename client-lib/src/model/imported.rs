@@ -2,8 +2,9 @@
 //! rather than run as something else.
 
 use hub_schemas::{
+    backbone::{Module, Table},
     head::{Head, Pooling},
-    layout::Format,
+    layout::{Format, Place},
     method::{Method, PromptPlace},
 };
 
@@ -15,7 +16,13 @@ pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), M
     let of_peft = folder.format == Format::Peft && folder.manifest.is_none();
     let is_decoder = backbone.config().architecture.is_decoder();
     let has = |wanted: &dyn Fn(&Method) -> bool| folder.method.parts().iter().any(wanted);
-    let reason = if of_peft && is_decoder && reads_last_token(folder) && has(&is_prompt_of_peft) {
+    let adapts_words = |part: &Method| {
+        let slots = part.slots(&backbone.config().shape);
+        slots.iter().any(|slot| slot.place == Place::Module(Module::Embedding(Table::Word)))
+    };
+    let reason = if of_peft && backbone.config().shape.decoder_layers.is_some() && has(&adapts_words) {
+        "PEFT changes the embedding `shared` only, which encoder and decoder do not read through; leave it out"
+    } else if of_peft && is_decoder && reads_last_token(folder) && has(&is_prompt_of_peft) {
         "under PEFT's prompts `transformers` classifies by the last position, be it padding; train it with `hub train`"
     } else if of_peft && chooses(backbone) && has_one_output(folder) {
         "the base model chooses among continuations, and nothing in the adapter says whether its classifier does too; \

@@ -18,6 +18,16 @@ use crate::{
     methods::{self, GateMean},
 };
 
+/// The folders as they are read for this backbone.
+pub(super) fn on_base(
+    backbone: &Backbone,
+    named: &[(String, &AdapterFolder)],
+) -> Result<Vec<(String, AdapterFolder)>, ModelError> {
+    let shape = backbone.config().shape;
+    let read = |(name, folder): &(String, &AdapterFolder)| Ok((name.clone(), folder.on_base(&shape)?));
+    named.iter().map(read).collect()
+}
+
 /// The adapters of several folders, and the heads that they bring, by name.
 pub(super) fn load(
     backbone: &Backbone,
@@ -116,12 +126,7 @@ pub(super) fn fused_places(
             _ => None,
         });
     // A fusion stands wherever the configuration puts adapters, left-out layers included.
-    let placed = |sublayer| {
-        bottlenecks.clone().any(|config| match sublayer {
-            SubLayer::Attention => config.mh_adapter,
-            SubLayer::Ffn => config.output_adapter,
-        })
-    };
-    let sublayers: Vec<SubLayer> = SubLayer::ALL.into_iter().filter(|&s| placed(s)).collect();
-    (0..shape.num_layers).flat_map(|layer| sublayers.iter().map(move |&s| (layer, s))).collect()
+    let placed = |sublayer| bottlenecks.clone().any(|config| config.has(sublayer));
+    let of_layer = |layer| shape.sublayers(layer).iter().filter(|&&s| placed(s)).map(move |&s| (layer, s));
+    (0..shape.num_layers).flat_map(of_layer).collect()
 }

@@ -60,6 +60,7 @@ fn reordered(batch: &Batch, order: &Tensor) -> Result<Batch> {
         attention_mask: take(&batch.attention_mask)?,
         token_type_ids: batch.token_type_ids.as_ref().map(take).transpose()?,
         signal: batch.signal.as_ref().map(|signal| signal.select(order)).transpose()?,
+        decoder: batch.decoder.as_ref().map(|inputs| inputs.select(order)).transpose()?,
         head_inputs: HeadInputs {
             word_starts: batch.head_inputs.word_starts.as_ref().map(take).transpose()?,
             ..batch.head_inputs.clone()
@@ -81,6 +82,8 @@ impl Output {
                 relations: take(&parse.relations)?,
             })),
         };
-        Ok(Self { last_hidden_state: take(&self.last_hidden_state)?, prediction, by_group: self.by_group })
+        let encoder_last_hidden_state = self.encoder_last_hidden_state.as_ref().map(take).transpose()?;
+        let last_hidden_state = take(&self.last_hidden_state)?;
+        Ok(Self { last_hidden_state, encoder_last_hidden_state, prediction, by_group: self.by_group })
     }
 }

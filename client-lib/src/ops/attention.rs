@@ -240,16 +240,32 @@ impl Attention {
 
     /// `q [b, t, h·d]`, `k` and `v` `[b, s, g·d]`, to `[b, t, h·d]`.
     pub fn forward(self, q: &Tensor, k: &Tensor, v: &Tensor, mask: &KeyMask) -> Result<Tensor> {
+        self.forward_with_bias([q, k, v], mask, None)
+    }
+
+    /// The same with `bias [h, t, s]` added to the scores of every row; it gets no gradient.
+    pub fn forward_with_bias(
+        self,
+        [q, k, v]: [&Tensor; 3],
+        mask: &KeyMask,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
         if !is_fused(q) {
-            return self.composed(q, k, v, mask);
+            return self.composed([q, k, v], mask, bias);
         }
         let keep = q.track_op() || k.track_op() || v.track_op();
-        let op = Op { attention: self, mask: mask.clone(), keep, kept: OnceLock::new() };
+        let bias = bias.map(Tensor::contiguous).transpose()?;
+        let op = Op { attention: self, mask: mask.clone(), bias, keep, kept: OnceLock::new() };
         q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
     }
 
     /// The same in candle's operations: the fallback off the CPU, the oracle in tests.
-    pub(super) fn composed(self, q: &Tensor, k: &Tensor, v: &Tensor, mask: &KeyMask) -> Result<Tensor> {
+    pub(super) fn composed(
+        self,
+        [q, k, v]: [&Tensor; 3],
+        mask: &KeyMask,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
         let split = |x: &Tensor, heads: usize| {
             let (b, t, width) = x.dims3()?;
             x.reshape((b, t, heads, width / heads))?.transpose(1, 2)?.contiguous()
@@ -266,6 +282,10 @@ impl Attention {
             Some(cap) => ((scores / cap)?.tanh()? * cap)?,
             None => scores,
         };
+        let scores = match bias {
+            Some(bias) => scores.broadcast_add(&bias.detach())?,
+            None => scores,
+        };
         let scores = scores.broadcast_add(&mask.additive(t, &scores)?)?;
         let exps = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
         let p = exps.broadcast_div(&exps.sum_keepdim(D::Minus1)?)?;
@@ -276,6 +296,8 @@ impl Attention {
 struct Op {
     attention: Attention,
     mask: KeyMask,
+    /// `[h, t, s]`, contiguous.
+    bias: Option<Tensor>,
     keep: bool,
     /// Probabilities `[b, h, t, s]`.
     kept: OnceLock<Tensor>,
@@ -388,6 +410,20 @@ impl CustomOp3 for Op {
 type Arg<'a> = (&'a CpuStorage, &'a Layout);
 
 fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> Result<(CpuStorage, Shape)> {
+    let Some(bias) = &op.bias else { return forward_from::<T>(op, d, [q, k, v], None) };
+    if bias.dims() != [d.heads, d.queries, d.keys] {
+        let expected = [d.heads, d.queries, d.keys];
+        candle_core::bail!("attention: a bias {:?} on scores {expected:?}", bias.dims());
+    }
+    with_slice::<T, _>(bias, |bias| forward_from(op, d, [q, k, v], Some(bias)))
+}
+
+fn forward_from<T: Element>(
+    op: &Op,
+    d: Dims,
+    [q, k, v]: [Arg<'_>; 3],
+    bias: Option<&[T]>,
+) -> Result<(CpuStorage, Shape)> {
     let q = slice_of::<T>(q.0, q.1, "attention")?;
     let k = slice_of::<T>(k.0, k.1, "attention")?;
     let v = slice_of::<T>(v.0, v.1, "attention")?;
@@ -399,6 +435,10 @@ fn forward<T: Element>(op: &Op, d: Dims, q: Arg<'_>, k: Arg<'_>, v: Arg<'_>) -> 
         multiply(p, d.query(q, b, h), d.key(k, b, h).t(), d.scale(), false, Threads::One);
         if let Some(cap) = d.soft_cap {
             soft_cap(p, T::constant(cap));
+        }
+        if let Some(bias) = bias {
+            let own = &bias[h * d.queries * d.keys..(h + 1) * d.queries * d.keys];
+            p.iter_mut().zip(own).for_each(|(score, &bias)| *score += bias);
         }
         for (query, row) in p.chunks_exact_mut(d.keys).enumerate() {
             if query < op.mask.free_queries {

@@ -109,7 +109,7 @@ fn fused_operations_equal_their_composition_in_both_precisions() {
         let attention = Attention::new(2);
         let [q, k, v] = [8, 9, 10].map(|seed| random(&[2, 5, 6], seed, dtype));
         let fused = attention.forward(&q, &k, &v, &mask()).expect("fused");
-        let composed = attention.composed(&q, &k, &v, &mask()).expect("composed");
+        let composed = attention.composed([&q, &k, &v], &mask(), None).expect("composed");
         assert!(difference(&fused, &composed) < tolerance, "attention {dtype:?}");
     }
 }
@@ -206,7 +206,7 @@ fn fused_decoder_operations_equal_their_composition_and_their_gradients_finite_d
         let q = random(&[2, 5, 12], 33, dtype);
         let [k, v] = [34, 35].map(|seed| random(&[2, 7, 6], seed, dtype));
         let fused = grouped.forward(&q, &k, &v, &causal).expect("fused");
-        let composed = grouped.composed(&q, &k, &v, &causal).expect("composed");
+        let composed = grouped.composed([&q, &k, &v], &causal, None).expect("composed");
         assert!(difference(&fused, &composed) < tolerance, "attention {dtype:?}");
     }
     let f64 = |shape: &[usize], seed| random(shape, seed, DType::F64);
@@ -236,7 +236,7 @@ fn bounded_scores_and_windows_equal_their_composition_and_their_gradients_finite
         let q = random(&[2, 5, 12], 50, dtype);
         let [k, v] = [51, 52].map(|seed| random(&[2, 8, 6], seed, dtype));
         let fused = bounded.forward(&q, &k, &v, &mask).expect("fused");
-        let composed = bounded.composed(&q, &k, &v, &mask).expect("composed");
+        let composed = bounded.composed([&q, &k, &v], &mask, None).expect("composed");
         assert!(difference(&fused, &composed) < tolerance, "{dtype:?}");
     }
     let f64 = |shape: &[usize], seed| random(shape, seed, DType::F64);

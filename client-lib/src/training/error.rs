@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::data::DataError;
-use hub_schemas::Digest;
+use hub_schemas::{Digest, backbone::Architecture};
 
 use crate::{checkpoint::CheckpointError, inputs::InputError, model::ModelError};
 
@@ -25,6 +25,11 @@ pub enum TrainingError {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// A backbone that reads two texts.
+    #[error(
+        "`{0}` models read a text and write another; this version trains adapters on models that read one"
+    )]
+    EncoderDecoder(Architecture),
     /// A hyper-parameter is out of range.
     #[error("`{name}` is {value}; it must be {rule}")]
     Option {

@@ -145,6 +145,9 @@ impl TrainingJob {
         let (labels, training, validation, test) = self.read_data(&mut notices)?;
         let folder = BaseFolder::open(&self.base)?;
         let config = folder.config().clone();
+        if config.shape.decoder_layers.is_some() {
+            return Err(TrainingError::EncoderDecoder(config.architecture));
+        }
         let head = self.head.resolve(&self.method, &config, labels.len());
         let format = layout::native_format(&self.method);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    LinearSite, Module, SubLayer, albert, bert, deberta_v2, distilbert, electra, gpt2, llama, modernbert,
-    names::Names, roberta, vit, whisper,
+    LinearSite, Module, SubLayer, Variant, albert, bart, bert, deberta_v2, distilbert, electra, gpt2, llama,
+    modernbert,
+    names::{DecoderNames, Names},
+    roberta, t5, vit, whisper,
 };
 
 /// A family of backbones that share one computation and one naming of tensors.
@@ -51,18 +53,23 @@ pub enum Architecture {
     Dinov2,
     /// Whisper's encoder (`model_type: whisper`): pre-norm, of the log-mel spectrogram of a recording.
     Whisper,
+    /// T5 and Flan-T5 (`model_type: t5`): pre-norm encoder and decoder with RMS norms and a bias for
+    /// every distance.
+    T5,
+    /// BART (`model_type: bart`): post-norm encoder and decoder with learned positions.
+    Bart,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `electra`, `distilbert`, `albert`, `deberta-v2`, `modernbert`, `vit`, `dinov2` and `whisper`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `electra`, `distilbert`, `albert`, `deberta-v2`, `modernbert`, `vit`, `dinov2`, `whisper`, `t5` and `bart`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
@@ -81,6 +88,8 @@ impl Architecture {
         Self::Vit,
         Self::Dinov2,
         Self::Whisper,
+        Self::T5,
+        Self::Bart,
     ];
 
     /// The `model_type` of a Hugging Face `config.json`.
@@ -104,11 +113,13 @@ impl Architecture {
             Self::Vit => "vit",
             Self::Dinov2 => "dinov2",
             Self::Whisper => "whisper",
+            Self::T5 => "t5",
+            Self::Bart => "bart",
         }
     }
 
-    /// What its modules are called.
-    const fn names(self) -> Names {
+    /// What its modules are called, or those in front of a decoder.
+    const fn names(self, variant: Variant) -> Names {
         match self {
             Self::Bert => bert::NAMES,
             Self::Roberta | Self::XlmRoberta => roberta::NAMES,
@@ -123,32 +134,58 @@ impl Architecture {
             Self::Vit => vit::VIT,
             Self::Dinov2 => vit::DINOV2,
             Self::Whisper => whisper::NAMES,
+            Self::T5 if variant.has_ffn_gate => t5::GATED,
+            Self::T5 => t5::NAMES,
+            Self::Bart => bart::NAMES,
         }
+    }
+
+    /// What the modules of a decoder behind an encoder are called.
+    const fn decoder_names(self, variant: Variant) -> Option<DecoderNames> {
+        match self {
+            Self::T5 if variant.has_ffn_gate => Some(t5::GATED_DECODER),
+            Self::T5 => Some(t5::DECODER),
+            Self::Bart => Some(bart::DECODER),
+            _ => None,
+        }
+    }
+
+    /// The names of the stack that a block stands in, and its number there.
+    fn stack(self, layer: usize, variant: Variant) -> (Names, usize) {
+        match (variant.decoder_from, self.decoder_names(variant)) {
+            (Some(first), Some(decoder)) if layer >= first => (decoder.own, layer - first),
+            _ => (self.names(variant), layer),
+        }
+    }
+
+    /// Whether it has a decoder behind its encoder, unless a checkpoint leaves that out.
+    pub const fn is_encoder_decoder(self) -> bool {
+        matches!(self, Self::T5 | Self::Bart)
     }
 
     /// The module that holds the backbone inside a model with a head, without a dot.
     pub const fn model_prefix(self) -> &'static str {
-        self.names().model_prefix
-    }
-
-    /// The module path of a linear layer inside the backbone.
-    pub fn linear_path(self, layer: usize, site: LinearSite) -> String {
-        self.module_path(Module::Linear { layer, site })
+        self.names(Variant { decoder_from: None, has_ffn_gate: false }).model_prefix
     }
 
     /// The path of a module inside the backbone; its own name where the architecture has none such.
-    pub fn module_path(self, module: Module) -> String {
-        self.find(module).unwrap_or_else(|| module.to_string())
+    pub fn module_path(self, module: Module, variant: Variant) -> String {
+        self.find(module, variant).unwrap_or_else(|| module.to_string())
     }
 
-    /// The path of a module inside the backbone, if the architecture has it.
-    fn find(self, module: Module) -> Option<String> {
-        self.names().module(module)
+    /// The path of a module inside the backbone, if this variant of the architecture has it.
+    pub(super) fn find(self, module: Module, variant: Variant) -> Option<String> {
+        if module.is_of_decoder() && variant.decoder_from.is_none() {
+            return None;
+        }
+        let Some(layer) = module.layer() else { return self.names(variant).module(module) };
+        let (names, layer) = self.stack(layer, variant);
+        names.module(module.at_layer(layer))
     }
 
     /// The path of a module in a model with a head when `prefixed`, in the bare backbone otherwise.
-    pub fn path_in_model(self, module: Module, prefixed: bool) -> String {
-        let path = self.module_path(module);
+    pub fn path_in_model(self, module: Module, prefixed: bool, variant: Variant) -> String {
+        let path = self.module_path(module, variant);
         let is_inside = match module {
             Module::Pooler => !self.pools_outside(),
             module => !module.is_in_head(),
@@ -193,12 +230,18 @@ impl Architecture {
 
     /// Whether backbones of this architecture have a module (or may have it: a pooler).
     pub fn has(self, module: Module) -> bool {
-        self.find(module).is_some()
+        // Of encoder and decoder with a gate, whatever is in one of them.
+        let variants = [(None, false), (Some(0), false), (Some(usize::MAX), true), (Some(0), true)];
+        let has = |(decoder_from, has_ffn_gate)| {
+            self.find(module, Variant { decoder_from, has_ffn_gate }).is_some()
+        };
+        variants.into_iter().any(has)
     }
 
     /// Every module of a backbone with so many blocks, in the order of computation.
-    pub fn modules(self, num_layers: usize) -> Vec<Module> {
-        Module::in_layers(num_layers).into_iter().filter(|&module| self.has(module)).collect()
+    pub fn modules(self, num_layers: usize, variant: Variant) -> Vec<Module> {
+        let modules = Module::in_layers(num_layers).into_iter();
+        modules.filter(|&module| self.find(module, variant).is_some()).collect()
     }
 
     /// The linear layers of each block.
@@ -273,39 +316,67 @@ impl Architecture {
     /// Whether the modules that another architecture has too have the same paths; with the model's
     /// prefix in front when `prefixed`.
     pub fn shares_modules(self, other: Self, prefixed: bool) -> bool {
+        let find = |architecture: Self, module| architecture.find(module, Variant::default());
         let mut shared =
-            Module::in_layers(1).into_iter().filter_map(|m| Some((self.find(m)?, other.find(m)?)));
+            Module::in_layers(1).into_iter().filter_map(|m| Some((find(self, m)?, find(other, m)?)));
         shared.all(|(own, other)| own == other) && (!prefixed || self.model_prefix() == other.model_prefix())
     }
 
     /// The path of a block inside the backbone.
-    pub fn block_path(self, layer: usize) -> String {
-        self.names().block(layer)
+    pub fn block_path(self, layer: usize, variant: Variant) -> String {
+        let (names, layer) = self.stack(layer, variant);
+        names.block(layer)
     }
 
-    /// What stands in front of a block's number.
-    pub const fn blocks(self) -> &'static str {
-        self.names().blocks
+    /// What stands in front of a block's number, in an encoder and in a decoder behind it.
+    pub fn blocks(self) -> Vec<&'static str> {
+        let variant = Variant::default();
+        let decoder = self.decoder_names(variant).map(|decoder| decoder.own.blocks);
+        [self.names(variant).blocks].into_iter().chain(decoder).collect()
     }
 
     /// The block that a module path or tensor name belongs to.
-    pub fn layer_of(self, path: &str) -> Option<usize> {
-        let stem = self.blocks();
-        // `h.` is the end of many words, a whole part of a path only once.
-        let starts_part = |at: &usize| *at == 0 || path[..*at].ends_with('.');
-        let at = path.match_indices(stem).map(|(at, _)| at).find(starts_part)?;
-        path[at + stem.len()..].split('.').next()?.parse().ok()
+    pub fn layer_of(self, path: &str, variant: Variant) -> Option<usize> {
+        let blocks = self.blocks();
+        let own = number_behind(path, blocks[0]);
+        let in_decoder = || Some(variant.decoder_from? + number_behind(path, blocks.get(1)?)?);
+        own.or_else(in_decoder)
+    }
+
+    /// How many blocks a file of an adapter tells of, by the names of its tensors, and which variant
+    /// of the architecture. What it does not mention is missing: a base model knows better.
+    pub fn told_by<'a>(self, names: &(impl Iterator<Item = &'a str> + Clone)) -> (usize, Variant) {
+        let count = |stem: &str| {
+            let last = names.clone().filter_map(|name| number_behind(name, stem)).max();
+            last.map_or(0, |last| last + 1)
+        };
+        let counts: Vec<usize> = self.blocks().into_iter().map(count).collect();
+        let has_ffn_gate = names.clone().any(|name| name.contains(".wi_0.") || name.contains(".wi_1."));
+        match counts.as_slice() {
+            [encoder, decoder] if *decoder > 0 => {
+                (encoder + decoder, Variant { decoder_from: Some(*encoder), has_ffn_gate })
+            }
+            _ => (counts[0], Variant { decoder_from: None, has_ffn_gate }),
+        }
     }
 
     /// The path of a block's attention inside the backbone: the module that projects
     /// queries, keys and values.
-    pub fn attention_path(self, layer: usize) -> String {
-        format!("{}.{}", self.block_path(layer), self.names().attention)
+    pub fn attention_path(self, layer: usize, variant: Variant) -> String {
+        format!("{}.{}", self.block_path(layer, variant), self.names(variant).attention)
+    }
+
+    /// The path of the attention of a decoder's block to what an encoder gives.
+    pub fn cross_attention_path(self, layer: usize, variant: Variant) -> Option<String> {
+        let decoder = self.decoder_names(variant)?;
+        Some(format!("{}.{}", self.block_path(layer, variant), decoder.cross_attention))
     }
 
     /// The module after whose output the residual is added and the norm applied.
-    pub fn sublayer_path(self, layer: usize, sublayer: SubLayer) -> String {
-        self.names().sublayer(layer, sublayer)
+    pub fn sublayer_path(self, layer: usize, sublayer: SubLayer, variant: Variant) -> String {
+        let (names, layer) = self.stack(layer, variant);
+        let cross = self.decoder_names(variant).map_or("", |decoder| decoder.cross_sublayer);
+        names.sublayer(layer, sublayer, cross)
     }
 
     /// How the names of its classes begin in `transformers` and in `adapters`.
@@ -329,6 +400,8 @@ impl Architecture {
             Self::Vit => "ViT",
             Self::Dinov2 => "Dinov2",
             Self::Whisper => "Whisper",
+            Self::T5 => "T5",
+            Self::Bart => "Bart",
         }
     }
 
@@ -338,6 +411,14 @@ impl Architecture {
         let kind = if self == Self::Dinov2 { "Model" } else { "AdapterModel" };
         format!("{}{kind}", self.class_prefix())
     }
+}
+
+/// The number that follows `stem` in a path.
+fn number_behind(path: &str, stem: &str) -> Option<usize> {
+    // `h.` is the end of many words, a whole part of a path only once.
+    let starts_part = |at: &usize| *at == 0 || path[..*at].ends_with('.');
+    let at = path.match_indices(stem).map(|(at, _)| at).find(starts_part)?;
+    path[at + stem.len()..].split('.').next()?.parse().ok()
 }
 
 impl std::fmt::Display for Architecture {

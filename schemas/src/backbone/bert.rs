@@ -24,19 +24,13 @@ pub(super) fn part(module: Module) -> Option<&'static str> {
             LinearSite::AttentionOutput => "attention.output.dense",
             LinearSite::FfnUp => "intermediate.dense",
             LinearSite::FfnDown => "output.dense",
-            LinearSite::FfnGate | LinearSite::QueryKeyValue | LinearSite::FfnGateUp => return None,
+            _ => return None,
         },
         Module::Norm { sublayer: SubLayer::Attention, .. } => "attention.output.LayerNorm",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "output.LayerNorm",
         Module::Pooler => "pooler.dense",
         Module::QaOutputs => "qa_outputs",
         Module::LmTransform => "cls.predictions.transform.dense",
-        Module::EmbeddingProjection
-        | Module::RelativeNorm
-        | Module::OutputNorm { .. }
-        | Module::FinalNorm
-        | Module::Output => {
-            return None;
-        }
+        _ => return None,
     })
 }

@@ -26,7 +26,7 @@ fn part(module: Module) -> Option<&'static str> {
             LinearSite::FfnGate => "mlp.gate_proj",
             LinearSite::FfnUp => "mlp.up_proj",
             LinearSite::FfnDown => "mlp.down_proj",
-            LinearSite::QueryKeyValue | LinearSite::FfnGateUp => return None,
+            _ => return None,
         },
         Module::Norm { sublayer: SubLayer::Attention, .. } => "input_layernorm",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "post_attention_layernorm",

@@ -7,6 +7,7 @@
 
 mod albert;
 mod architecture;
+mod bart;
 mod bert;
 mod deberta_v2;
 mod distilbert;
@@ -19,7 +20,9 @@ mod names;
 mod roberta;
 mod shape;
 mod site;
+mod t5;
 mod targets;
+mod variant;
 mod vit;
 mod whisper;
 
@@ -28,3 +31,4 @@ pub use module::{Module, ParseModuleError, Table};
 pub use shape::{BackboneShape, ShapeError};
 pub use site::{LinearSite, SubLayer, UnknownSite};
 pub use targets::Targets;
+pub use variant::Variant;

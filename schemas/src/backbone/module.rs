@@ -15,11 +15,13 @@ pub enum Table {
     Position,
     /// One row per segment.
     TokenType,
+    /// One row per position of a decoder behind an encoder.
+    DecoderPosition,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 3] = [Self::Word, Self::Position, Self::TokenType];
+    pub const ALL: [Self; 4] = [Self::Word, Self::Position, Self::TokenType, Self::DecoderPosition];
 
     /// The name used in tensor slots.
     pub const fn as_str(self) -> &'static str {
@@ -27,6 +29,7 @@ impl Table {
             Self::Word => "word",
             Self::Position => "position",
             Self::TokenType => "token_type",
+            Self::DecoderPosition => "decoder_position",
         }
     }
 }
@@ -64,8 +67,12 @@ pub enum Module {
         /// Which sub-layer's.
         sublayer: SubLayer,
     },
-    /// The norm after the last block.
+    /// The norm after the last block; in front of a decoder, after the encoder's last block.
     FinalNorm,
+    /// The norm of a decoder's embedding block, behind an encoder.
+    DecoderEmbeddingNorm,
+    /// The norm after a decoder's last block, behind an encoder.
+    DecoderFinalNorm,
     /// The pooler's linear layer.
     Pooler,
     /// The output layer of a decoder's language model: often the word embedding itself.
@@ -95,6 +102,8 @@ impl Module {
             | Self::EmbeddingProjection
             | Self::RelativeNorm
             | Self::FinalNorm
+            | Self::DecoderEmbeddingNorm
+            | Self::DecoderFinalNorm
             | Self::Pooler
             | Self::Output
             | Self::QaOutputs
@@ -112,6 +121,20 @@ impl Module {
         matches!(self, Self::Output | Self::QaOutputs | Self::LmTransform)
     }
 
+    /// Whether only a decoder behind an encoder has it.
+    pub const fn is_of_decoder(self) -> bool {
+        match self {
+            Self::Embedding(Table::DecoderPosition) | Self::DecoderEmbeddingNorm | Self::DecoderFinalNorm => {
+                true
+            }
+            Self::Linear { site, .. } => site.is_cross(),
+            Self::Norm { sublayer, .. } | Self::OutputNorm { sublayer, .. } => {
+                matches!(sublayer, SubLayer::CrossAttention)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it is a layer norm.
     pub const fn is_norm(self) -> bool {
         matches!(
@@ -121,6 +144,8 @@ impl Module {
                 | Self::EmbeddingNorm
                 | Self::RelativeNorm
                 | Self::FinalNorm
+                | Self::DecoderEmbeddingNorm
+                | Self::DecoderFinalNorm
         )
     }
 
@@ -155,12 +180,14 @@ impl Module {
         modules.push(Self::EmbeddingNorm);
         modules.push(Self::EmbeddingProjection);
         modules.push(Self::RelativeNorm);
+        modules.push(Self::DecoderEmbeddingNorm);
         for layer in 0..num_layers {
             modules.extend(LinearSite::ALL.map(|site| Self::Linear { layer, site }));
             modules.extend(SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer }));
             modules.extend(SubLayer::ALL.map(|sublayer| Self::OutputNorm { layer, sublayer }));
         }
         modules.push(Self::FinalNorm);
+        modules.push(Self::DecoderFinalNorm);
         modules.push(Self::Pooler);
         modules.extend([Self::QaOutputs, Self::LmTransform, Self::Output]);
         modules
@@ -174,6 +201,8 @@ impl Module {
             Self::EmbeddingProjection => "embeddings.projection".to_owned(),
             Self::RelativeNorm => "relative.norm".to_owned(),
             Self::FinalNorm => "final_norm".to_owned(),
+            Self::DecoderEmbeddingNorm => "decoder.embeddings.norm".to_owned(),
+            Self::DecoderFinalNorm => "decoder.final_norm".to_owned(),
             Self::Linear { site, .. } => site.as_str().to_owned(),
             Self::Norm { sublayer, .. } => format!("{}.norm", sublayer.as_str()),
             Self::OutputNorm { sublayer, .. } => format!("{}.output_norm", sublayer.as_str()),
@@ -216,6 +245,8 @@ impl FromStr for Module {
             Self::EmbeddingProjection,
             Self::RelativeNorm,
             Self::FinalNorm,
+            Self::DecoderEmbeddingNorm,
+            Self::DecoderFinalNorm,
             Self::Pooler,
             Self::Output,
             Self::QaOutputs,

@@ -22,6 +22,17 @@ pub(super) struct Names {
     pub(super) part: fn(Module) -> Option<&'static str>,
 }
 
+/// The names of a decoder behind an encoder: those of its blocks, and what attends to the encoder.
+#[derive(Clone, Copy)]
+pub(super) struct DecoderNames {
+    /// Like an encoder's.
+    pub(super) own: Names,
+    /// The module of a block that projects queries of, keys of and values of what the encoder gives.
+    pub(super) cross_attention: &'static str,
+    /// Where the library hangs its adapters behind that attention, as in [`Names::sublayers`].
+    pub(super) cross_sublayer: &'static str,
+}
+
 /// Where the library hangs its adapters on the block itself.
 pub(super) const ON_THE_BLOCK: [&str; 2] = ["attention_adapters", "output_adapters"];
 
@@ -38,7 +49,14 @@ impl Names {
         })
     }
 
-    pub(super) fn sublayer(&self, layer: usize, sublayer: SubLayer) -> String {
-        format!("{}.{}", self.block(layer), self.sublayers[sublayer as usize])
+    /// `cross` is where the attention to an encoder has its adapters.
+    pub(super) fn sublayer(&self, layer: usize, sublayer: SubLayer, cross: &str) -> String {
+        let [attention, ffn] = self.sublayers;
+        let at = match sublayer {
+            SubLayer::Attention => attention,
+            SubLayer::CrossAttention => cross,
+            SubLayer::Ffn => ffn,
+        };
+        format!("{}.{at}", self.block(layer))
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Architecture, LinearSite, Module, Table};
+use super::{Architecture, LinearSite, Module, SubLayer, Table, Variant};
 
 /// The dimensions that decide every tensor shape of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -33,6 +33,17 @@ pub struct BackboneShape {
     /// Width of the embedding tables, where a linear layer brings what they give to `hidden_size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding_size: Option<usize>,
+    /// How many of the blocks, the last ones, are a decoder's behind an encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_layers: Option<usize>,
+    /// Whether the feed-forward network has a gate, in an architecture that has it with and without.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub has_ffn_gate: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Dimensions that no real backbone has.
@@ -79,6 +90,8 @@ impl BackboneShape {
         num_kv_heads: None,
         head_dim: None,
         embedding_size: None,
+        decoder_layers: None,
+        has_ffn_gate: false,
     };
 
     /// Refuses dimensions that can't be: they come from foreign files and size our allocations.
@@ -102,6 +115,10 @@ impl BackboneShape {
             if value > 1 << 22 {
                 return Err(ShapeError::OutOfRange { field, value, max: 1 << 22 });
             }
+        }
+        let most = self.num_layers - 1;
+        if let Some(value) = self.decoder_layers.filter(|&value| value == 0 || value > most) {
+            return Err(ShapeError::OutOfRange { field: "decoder_layers", value, max: most });
         }
         let own = [
             ("num_kv_heads", self.num_kv_heads, self.num_heads),
@@ -157,14 +174,36 @@ impl BackboneShape {
         self.kv_heads() * self.head_width()
     }
 
-    /// Every module of a backbone of this shape, in the order of computation; a pooler may be missing.
-    pub fn modules(&self, architecture: Architecture) -> Vec<Module> {
-        let is_there = |module: &Module| match module {
+    /// Which of the backbones of its architecture it is, as far as module paths tell.
+    pub fn variant(&self) -> Variant {
+        let decoder_from = self.decoder_layers.map(|layers| self.num_layers.saturating_sub(layers));
+        Variant { decoder_from, has_ffn_gate: self.has_ffn_gate }
+    }
+
+    /// Blocks in front of a decoder's; all of them where there is one stack.
+    pub fn encoder_layers(&self) -> usize {
+        self.variant().decoder_from.unwrap_or(self.num_layers)
+    }
+
+    /// The sub-layers of a block, in the order of computation.
+    pub fn sublayers(&self, layer: usize) -> &'static [SubLayer] {
+        if self.variant().is_decoder(layer) { &SubLayer::ALL } else { &SubLayer::USUAL }
+    }
+
+    /// Whether a backbone of this shape has a module; a pooler may be missing.
+    pub fn has(&self, architecture: Architecture, module: Module) -> bool {
+        let is_there = match module {
             Module::Embedding(Table::TokenType) => self.token_types > 0,
             Module::EmbeddingProjection => self.embedding_size.is_some(),
             _ => true,
         };
-        architecture.modules(self.num_layers).into_iter().filter(is_there).collect()
+        is_there && architecture.find(module, self.variant()).is_some()
+    }
+
+    /// Every module of a backbone of this shape, in the order of computation; a pooler may be missing.
+    pub fn modules(&self, architecture: Architecture) -> Vec<Module> {
+        let modules = Module::in_layers(self.num_layers).into_iter();
+        modules.filter(|&module| self.has(architecture, module)).collect()
     }
 
     /// `(inputs, outputs)` of a module: of a table `(rows, width)`, of a norm its width twice.
@@ -172,10 +211,10 @@ impl BackboneShape {
         let (h, e) = (self.hidden_size, self.table_width());
         match module {
             Module::Embedding(Table::Word) => (self.vocab_size, e),
-            Module::Embedding(Table::Position) => (self.max_positions, e),
+            Module::Embedding(Table::Position | Table::DecoderPosition) => (self.max_positions, e),
             Module::Embedding(Table::TokenType) => (self.token_types, e),
             Module::Linear { site, .. } => self.linear_dims(site),
-            Module::EmbeddingNorm => (e, e),
+            Module::EmbeddingNorm | Module::DecoderEmbeddingNorm => (e, e),
             Module::EmbeddingProjection => (e, h),
             Module::Output => (e, self.vocab_size),
             Module::QaOutputs => (h, 2),
@@ -184,6 +223,7 @@ impl BackboneShape {
             | Module::OutputNorm { .. }
             | Module::RelativeNorm
             | Module::FinalNorm
+            | Module::DecoderFinalNorm
             | Module::Pooler => (h, h),
         }
     }
@@ -193,10 +233,10 @@ impl BackboneShape {
         let (h, i) = (self.hidden_size, self.intermediate_size);
         let (queries, keys) = (self.query_width(), self.kv_width());
         match site {
-            LinearSite::Query => (h, queries),
-            LinearSite::Key | LinearSite::Value => (h, keys),
+            LinearSite::Query | LinearSite::CrossQuery => (h, queries),
+            LinearSite::Key | LinearSite::Value | LinearSite::CrossKey | LinearSite::CrossValue => (h, keys),
             LinearSite::QueryKeyValue => (h, queries + 2 * keys),
-            LinearSite::AttentionOutput => (queries, h),
+            LinearSite::AttentionOutput | LinearSite::CrossOutput => (queries, h),
             LinearSite::FfnUp | LinearSite::FfnGate => (h, i),
             LinearSite::FfnGateUp => (h, 2 * i),
             LinearSite::FfnDown => (i, h),

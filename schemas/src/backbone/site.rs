@@ -25,11 +25,19 @@ pub enum LinearSite {
     QueryKeyValue,
     /// The gate and the feed-forward network's first projection side by side.
     FfnGateUp,
+    /// Projects a decoder block's input to queries of what the encoder gives.
+    CrossQuery,
+    /// Projects what the encoder gives to the keys of a decoder block.
+    CrossKey,
+    /// Projects what the encoder gives to the values of a decoder block.
+    CrossValue,
+    /// Projects the heads of the attention to the encoder back to the hidden size.
+    CrossOutput,
 }
 
 impl LinearSite {
     /// Every site. No architecture has all of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Query,
         Self::Key,
         Self::Value,
@@ -39,9 +47,29 @@ impl LinearSite {
         Self::FfnGate,
         Self::QueryKeyValue,
         Self::FfnGateUp,
+        Self::CrossQuery,
+        Self::CrossKey,
+        Self::CrossValue,
+        Self::CrossOutput,
     ];
     /// What a fused projection holds, in the order in which it holds it.
     pub const FUSED: [Self; 3] = [Self::Query, Self::Key, Self::Value];
+
+    /// Whether it belongs to the attention to what an encoder gives.
+    pub const fn is_cross(self) -> bool {
+        matches!(self, Self::CrossQuery | Self::CrossKey | Self::CrossValue | Self::CrossOutput)
+    }
+
+    /// Its counterpart in the attention to what an encoder gives; `None` outside of attention.
+    pub const fn cross(self) -> Option<Self> {
+        match self {
+            Self::Query => Some(Self::CrossQuery),
+            Self::Key => Some(Self::CrossKey),
+            Self::Value => Some(Self::CrossValue),
+            Self::AttentionOutput => Some(Self::CrossOutput),
+            _ => None,
+        }
+    }
 
     /// The name used in tensor slots, manifests and on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -55,6 +83,10 @@ impl LinearSite {
             Self::FfnGate => "ffn_gate",
             Self::QueryKeyValue => "query_key_value",
             Self::FfnGateUp => "ffn_gate_up",
+            Self::CrossQuery => "cross_query",
+            Self::CrossKey => "cross_key",
+            Self::CrossValue => "cross_value",
+            Self::CrossOutput => "cross_output",
         }
     }
 }
@@ -68,7 +100,7 @@ impl std::fmt::Display for LinearSite {
 /// Not a linear layer of a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a linear layer; these are: query, key, value, attention_output, ffn_up, ffn_down, ffn_gate, query_key_value, ffn_gate_up"
+    "`{0}` is not a linear layer; these are: query, key, value, attention_output, ffn_up, ffn_down, ffn_gate, query_key_value, ffn_gate_up, cross_query, cross_key, cross_value, cross_output"
 )]
 pub struct UnknownSite(pub String);
 
@@ -87,17 +119,22 @@ pub enum SubLayer {
     Attention,
     /// The feed-forward network.
     Ffn,
+    /// Multi-head attention of a decoder's block to what an encoder gives, with its output projection.
+    CrossAttention,
 }
 
 impl SubLayer {
-    /// Both, in the order of computation.
-    pub const ALL: [Self; 2] = [Self::Attention, Self::Ffn];
+    /// All, in the order of computation; only a decoder behind an encoder has all of them.
+    pub const ALL: [Self; 3] = [Self::Attention, Self::CrossAttention, Self::Ffn];
+    /// Those of every block, in the order of computation.
+    pub const USUAL: [Self; 2] = [Self::Attention, Self::Ffn];
 
     /// The name used in tensor slots.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Attention => "attention",
             Self::Ffn => "ffn",
+            Self::CrossAttention => "cross_attention",
         }
     }
 }

@@ -43,6 +43,6 @@ fn linear(site: LinearSite, [up, down]: [&'static str; 2]) -> Option<&'static st
         LinearSite::AttentionOutput => "attention.output.dense",
         LinearSite::FfnUp => up,
         LinearSite::FfnDown => down,
-        LinearSite::FfnGate | LinearSite::QueryKeyValue | LinearSite::FfnGateUp => return None,
+        _ => return None,
     })
 }

@@ -24,7 +24,7 @@ fn part(module: Module) -> Option<&'static str> {
             LinearSite::AttentionOutput => "self_attn.out_proj",
             LinearSite::FfnUp => "fc1",
             LinearSite::FfnDown => "fc2",
-            LinearSite::FfnGate | LinearSite::QueryKeyValue | LinearSite::FfnGateUp => return None,
+            _ => return None,
         },
         Module::Norm { sublayer: SubLayer::Attention, .. } => "self_attn_layer_norm",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "final_layer_norm",

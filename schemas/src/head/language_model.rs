@@ -59,6 +59,11 @@ impl LanguageModelHead {
         }
     }
 
+    /// That behind an encoder and a decoder: the table, in BART with a bias.
+    pub const fn seq2seq(vocab_size: usize, hidden_size: usize, bias: bool) -> Self {
+        Self { bias, shift_labels: false, ..Self::table(vocab_size, hidden_size) }
+    }
+
     pub(super) fn validate(&self) -> Result<(), HeadError> {
         check_layers(self.layers)?;
         // The bounds of a backbone's own dimensions.

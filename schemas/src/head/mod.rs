@@ -83,6 +83,10 @@ pub enum Head {
     MaskedLm(LanguageModelHead),
     /// Every token from the one before: scores `[b, t, vocabulary]`. Loss: cross-entropy against the next token.
     CausalLm(LanguageModelHead),
+    /// Every token of an answer to an input, behind encoder and decoder: scores `[b, t, vocabulary]`.
+    /// Loss: cross-entropy; the decoder reads the answer one token further back.
+    #[serde(rename = "seq2seq-lm")]
+    Seq2SeqLm(LanguageModelHead),
     /// One vector per sequence: `[b, h]`. Loss: whatever compares vectors.
     Embedding(EmbeddingHead),
 }
@@ -100,6 +104,7 @@ impl Head {
             Self::DependencyParsing(_) => "dependency-parsing",
             Self::MaskedLm(_) => "masked-lm",
             Self::CausalLm(_) => "causal-lm",
+            Self::Seq2SeqLm(_) => "seq2seq-lm",
             Self::Embedding(_) => "embedding",
         }
     }
@@ -114,7 +119,7 @@ impl Head {
             Self::MultipleChoice(head) => head.num_choices,
             Self::QuestionAnswering(_) => 2,
             Self::DependencyParsing(head) => head.num_labels,
-            Self::MaskedLm(_) | Self::CausalLm(_) | Self::Embedding(_) => 0,
+            Self::MaskedLm(_) | Self::CausalLm(_) | Self::Seq2SeqLm(_) | Self::Embedding(_) => 0,
         }
     }
 
@@ -142,7 +147,8 @@ impl Head {
             | Self::QuestionAnswering(_)
             | Self::DependencyParsing(_)
             | Self::MaskedLm(_)
-            | Self::CausalLm(_) => None,
+            | Self::CausalLm(_)
+            | Self::Seq2SeqLm(_) => None,
         }
     }
 
@@ -170,7 +176,11 @@ impl Head {
             Self::Tagging(head) => Some(head.stack()),
             Self::MultipleChoice(head) => Some(head.stack()),
             Self::QuestionAnswering(head) => Some(head.stack()),
-            Self::DependencyParsing(_) | Self::MaskedLm(_) | Self::CausalLm(_) | Self::Embedding(_) => None,
+            Self::DependencyParsing(_)
+            | Self::MaskedLm(_)
+            | Self::CausalLm(_)
+            | Self::Seq2SeqLm(_)
+            | Self::Embedding(_) => None,
         }
     }
 
@@ -178,7 +188,7 @@ impl Head {
     pub fn validate(&self, labels: &[String]) -> Result<(), HeadError> {
         match self {
             Self::Classification(head) => check_outputs(self.kind(), head.num_labels, 2)?,
-            Self::MaskedLm(head) | Self::CausalLm(head) => head.validate()?,
+            Self::MaskedLm(head) | Self::CausalLm(head) | Self::Seq2SeqLm(head) => head.validate()?,
             Self::DependencyParsing(head) => {
                 check_outputs(self.kind(), head.num_labels, 1)?;
                 check_dropout(head.dropout)?;

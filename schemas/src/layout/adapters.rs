@@ -9,7 +9,7 @@ use super::{
     TensorSpec, WeightsFile, heads,
 };
 use crate::{
-    backbone::{Architecture, LinearSite, Module},
+    backbone::{Architecture, LinearSite, Module, Variant},
     method::{BottleneckConfig, Dora, PromptPlace},
 };
 
@@ -21,7 +21,8 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
     if let Method::Composition(config) = subject.method {
         files.extend(config.fusion.as_ref().map(|fusion| {
             let slots = fusion.config.slots(&fusion.places(subject.shape), subject.shape);
-            fusion_file(&slots, subject.architecture, &fusion.name, subject.prefixed)
+            let architecture = (subject.architecture, subject.shape.variant());
+            fusion_file(&slots, architecture, &fusion.name, subject.prefixed)
         }));
     } else if *subject.method != Method::LastLayer {
         let mut tensors = Vec::new();
@@ -56,11 +57,16 @@ fn parametrised(slot: Slot, subject: &Subject<'_>) -> Vec<Slot> {
 }
 
 /// The weights file of the fusion `name` with these slots.
-pub fn fusion_file(slots: &[Slot], architecture: Architecture, name: &str, prefixed: bool) -> WeightsFile {
+pub fn fusion_file(
+    slots: &[Slot],
+    (architecture, variant): (Architecture, Variant),
+    name: &str,
+    prefixed: bool,
+) -> WeightsFile {
     let prefix = if prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
     let spec = |slot: &Slot| {
         let at = match slot.place {
-            Place::SubLayer { layer, sublayer } => architecture.sublayer_path(layer, sublayer),
+            Place::SubLayer { layer, sublayer } => architecture.sublayer_path(layer, sublayer, variant),
             other => other.to_string(),
         };
         let part = slot.part.trim_start_matches("fusion.");
@@ -125,19 +131,19 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
 }
 
 fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
-    let architecture = subject.architecture;
+    let (architecture, variant) = (subject.architecture, subject.shape.variant());
     let prefix = if subject.prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
     let name = subject.name;
     let plain = |path: String| TensorSpec::new(format!("{prefix}{path}"), slot);
     match slot.place {
         Place::SubLayer { layer, sublayer } => {
-            let at = format!("{}.adapters.{name}", architecture.sublayer_path(layer, sublayer));
+            let at = format!("{}.adapters.{name}", architecture.sublayer_path(layer, sublayer, variant));
             let (disk, alias) = bottleneck_part(method, &slot.part);
             let alias = alias.map(|alias| format!("{prefix}{at}.{alias}"));
             plain(format!("{at}.{disk}")).also(alias)
         }
         Place::Module(module) => {
-            let at = format!("{}.loras.{name}", architecture.module_path(module));
+            let at = format!("{}.loras.{name}", architecture.module_path(module, variant));
             let spec = plain(format!("{at}.{}", linear_part(&slot.part)));
             match slot.part.as_str() {
                 "ia3" | "magnitude" => spec.shaped(&[slot.len(), 1]),
@@ -145,12 +151,12 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
             }
         }
         Place::SelfAttention { layer } => {
-            let at = architecture.attention_path(layer);
+            let at = architecture.attention_path(layer, variant);
             let part = slot.part.trim_start_matches("gate.");
             plain(format!("{at}.prefix_tuning.prefix_gates.{name}.{part}"))
         }
         Place::Block { layer } => {
-            let at = format!("{}.reft_layer.refts.{name}", architecture.block_path(layer));
+            let at = format!("{}.reft_layer.refts.{name}", architecture.block_path(layer, variant));
             plain(format!("{at}.{}", reft_part(&slot.part)))
         }
         Place::Shared | Place::Head => shared(slot, subject, &prefix),
@@ -218,7 +224,7 @@ fn reft_part(part: &str) -> String {
 }
 
 fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
-    let name = subject.name;
+    let (name, variant) = (subject.name, subject.shape.variant());
     let plain = |path: String| TensorSpec::new(format!("{prefix}{path}"), slot);
     let parameters = |part: &str| plain(format!("shared_parameters.{name}.{part}"));
     match slot.part.as_str() {
@@ -237,7 +243,7 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
             let path = format!("prefix_tunings.{name}.{}.{part}", subject.architecture.prefix_location());
             // Every layer registers the whole pool again.
             let aliases = (0..subject.shape.num_layers).map(|layer| {
-                let at = subject.architecture.attention_path(layer);
+                let at = subject.architecture.attention_path(layer, variant);
                 format!("{prefix}{at}.prefix_tuning.pool.{path}")
             });
             let pool = format!("prefix_tuning.{path}");

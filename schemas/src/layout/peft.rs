@@ -138,8 +138,9 @@ fn is_linear_weight(slot: &Slot) -> bool {
 fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
     let prefix =
         if subject.prefixed { format!("{}.", subject.architecture.model_prefix()) } else { String::new() };
+    let variant = subject.shape.variant();
     if let Place::SelfAttention { layer } = slot.place {
-        let at = format!("{ROOT}{prefix}{}", subject.architecture.attention_path(layer));
+        let at = format!("{ROOT}{prefix}{}", subject.architecture.attention_path(layer, variant));
         let spec = TensorSpec::new(format!("{at}.{}", slot.part), slot);
         return match (slot.part.as_str(), slot.shape.as_slice()) {
             ("adaption_prompt", &[tokens, width]) => spec.shaped(&[1, tokens, width]),
@@ -155,7 +156,7 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
         };
         return TensorSpec::new(disk, slot);
     };
-    let path = format!("{ROOT}{}", subject.architecture.path_in_model(module, subject.prefixed));
+    let path = format!("{ROOT}{}", subject.architecture.path_in_model(module, subject.prefixed, variant));
     let spec = TensorSpec::new(format!("{path}.{}", module_part(module, &slot.part)), slot);
     match method {
         Method::Tokens(config) if config.beside => {

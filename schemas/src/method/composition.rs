@@ -66,7 +66,8 @@ impl CompositionConfig {
 impl ComposedFusion {
     /// Where it stands in a backbone of this shape.
     pub fn places(&self, shape: &BackboneShape) -> Vec<(usize, SubLayer)> {
-        (0..shape.num_layers).flat_map(|layer| self.sublayers.iter().map(move |&s| (layer, s))).collect()
+        let own = |layer| shape.sublayers(layer).iter().filter(|s| self.sublayers.contains(s));
+        (0..shape.num_layers).flat_map(|layer| own(layer).map(move |&s| (layer, s))).collect()
     }
 }
 
@@ -107,7 +108,11 @@ impl MethodSpec for CompositionConfig {
             }
             Some(fusion) if fusion.sublayers.is_empty() || fusion.sublayers.len() > SubLayer::ALL.len() => {
                 let found = format!("{} sub-layers", fusion.sublayers.len());
-                refuse("fusion.sublayers", found, "they must be `attention`, `ffn`, or both")
+                refuse(
+                    "fusion.sublayers",
+                    found,
+                    "they must be some of `attention`, `cross_attention` and `ffn`",
+                )
             }
             _ => Ok(()),
         }

@@ -31,6 +31,7 @@ fn afresh(model: &StitchedModel, ids: &[u32]) -> Result<Vec<f32>> {
         token_type_ids: None,
         head_inputs: HeadInputs::default(),
         signal: None,
+        decoder: None,
     };
     let output = model.forward(&batch, Mode::Eval)?;
     let logits = output.logits().context("scores")?;

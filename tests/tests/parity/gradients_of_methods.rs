@@ -250,7 +250,7 @@ fn of_factors() {
         [
             hadamard.clone(),
             HadamardConfig { position: HadamardPosition::Context, norms: Vec::new(), ..hadamard.clone() },
-            HadamardConfig { norms: SubLayer::ALL.to_vec(), layers: Some(vec![1]), ..hadamard },
+            HadamardConfig { norms: SubLayer::USUAL.to_vec(), layers: Some(vec![1]), ..hadamard },
         ]
         .map(Method::Hadamard),
     );

@@ -238,7 +238,7 @@ fn message(case: &str, changes: &[(&str, serde_json::Value)]) -> Result<String> 
 #[test]
 fn what_a_head_says_of_itself_and_can_not_be_is_refused() -> Result<()> {
     let messages = [
-        message("tagging", &[("head_type", "seq2seq_lm".into())])?,
+        message("tagging", &[("head_type", "summarization".into())])?,
         message("tagging", &[("layers", 0.into())])?,
         message("tagging", &[("layers", 1_000_000_000_000_u64.into())])?,
         message("tagging", &[("num_labels", 4.into())])?,
@@ -250,7 +250,7 @@ fn what_a_head_says_of_itself_and_can_not_be_is_refused() -> Result<()> {
         message("classification", &[("surprise", 1.into())])?,
     ];
     insta::assert_snapshot!(messages.join("\n"), @r"
-    `head_config.json`: `head_type` is `seq2seq_lm`; this version reads classification, multilabel_classification, tagging, multiple_choice, question_answering, dependency_parsing, masked_lm, causal_lm, embedding, image_classification
+    `head_config.json`: `head_type` is `summarization`; this version reads classification, multilabel_classification, tagging, multiple_choice, question_answering, dependency_parsing, masked_lm, causal_lm, seq2seq_lm, embedding, image_classification
     `head_config.json`: `config` can't be used: the head has 0 layers; 1 to 8 are possible
     `head_config.json`: `config` can't be used: the head has 1000000000000 layers; 1 to 8 are possible
     `DIR` can't be loaded: the tensor `heads.probe.1.weight` in `model_head.safetensors` has shape [3, 24]; the base model and the configuration make it [4, 24]

@@ -29,6 +29,7 @@ fn embed(backbone: &Backbone, ids: &[u32]) -> candle_core::Result<Tensor> {
         token_type_ids: None,
         head_inputs: HeadInputs::default(),
         signal: None,
+        decoder: None,
     };
     let mean = backbone.forward(&batch, &NoHooks, Mode::Eval)?.state.mean(1)?.squeeze(0)?;
     mean.broadcast_div(&mean.sqr()?.sum_all()?.sqrt()?)

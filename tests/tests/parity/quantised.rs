@@ -147,6 +147,7 @@ fn batch() -> Batch {
         token_type_ids: None,
         head_inputs: HeadInputs::default(),
         signal: None,
+        decoder: None,
     }
 }
 

@@ -11,8 +11,8 @@ use super::Reading;
 use crate::checkpoint::{CheckpointError, fields::Fields};
 
 pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<BottleneckConfig, CheckpointError> {
-    // `cross_adapter` concerns decoders; the others only how fresh weights are drawn.
-    fields.ignore(&["cross_adapter", "init_weights_seed", "hypercomplex_nonlinearity"]);
+    // Only how fresh weights are drawn.
+    fields.ignore(&["init_weights_seed", "hypercomplex_nonlinearity"]);
     let (mh_adapter, output_adapter) =
         (flag(&mut fields, "mh_adapter")?, flag(&mut fields, "output_adapter")?);
     let reduction_factor: ReductionFactor = typed(&mut fields, "reduction_factor")?
@@ -23,6 +23,7 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Bottlen
     let config = BottleneckConfig {
         mh_adapter,
         output_adapter,
+        cross_adapter: fields.bool_or("cross_adapter", false)?,
         reduction_factor,
         non_linearity: match activation.as_str() {
             "prelu" => Activation::Prelu,
@@ -106,7 +107,7 @@ fn parse_phm(fields: &mut Fields) -> Result<Option<PhmConfig>, CheckpointError> 
 pub(super) fn json(config: &BottleneckConfig) -> Value {
     let mut json = json!({
         "adapter_residual_before_ln": config.adapter_residual_before_ln,
-        "cross_adapter": false,
+        "cross_adapter": config.cross_adapter,
         "dropout": config.dropout,
         "init_weights": config.init_weights,
         "inv_adapter": config.invertible.map(|_| "nice"),

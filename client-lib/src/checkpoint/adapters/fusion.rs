@@ -72,8 +72,8 @@ impl FusionFolder {
         let file = TensorFile::open(&self.path.join(stored_name(&self.path, FUSION_WEIGHTS)))?;
         let prefix = format!("{}.", self.architecture.model_prefix());
         let prefixed = file.header.tensors.keys().any(|name| name.starts_with(&prefix));
-        let layout =
-            layout::fusion_file(&self.config.slots(places, shape), self.architecture, &self.name, prefixed);
+        let slots = self.config.slots(places, shape);
+        let layout = layout::fusion_file(&slots, (self.architecture, shape.variant()), &self.name, prefixed);
         layout
             .check(&file.header)
             .map_err(|source| CheckpointError::Misfit { folder: self.path.clone(), source })?;

@@ -113,8 +113,14 @@ fn parse_targets(
     if fields.bool_or("output_lora", false)? {
         sites.push(output);
     }
-    let layers = (0..reading.num_layers).filter(|layer| !leave_out.contains(layer));
-    Ok((Targets::in_layers(&sites, layers), fused))
+    let (num_layers, variant) = reading.blocks;
+    let targets = (0..num_layers).filter(|layer| !leave_out.contains(layer)).flat_map(|layer| {
+        // One switch for both attentions of a decoder's block.
+        let cross = sites.iter().filter(|_| variant.is_decoder(layer)).filter_map(|site| site.cross());
+        let sites: Vec<LinearSite> = sites.iter().copied().chain(cross).collect();
+        sites.into_iter().map(move |site| Module::Linear { layer, site })
+    });
+    Ok((targets.collect(), fused))
 }
 
 /// What all three have.

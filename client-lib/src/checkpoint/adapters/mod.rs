@@ -11,7 +11,7 @@ mod reft;
 use std::path::Path;
 
 use hub_schemas::{
-    backbone::Architecture,
+    backbone::{Architecture, Variant},
     method::{Activation, Method, UnionConfig},
 };
 use serde_json::{Map, Value, json};
@@ -26,8 +26,8 @@ pub(super) struct Reading<'a> {
     pub(super) path: &'a Path,
     /// Version of the library that wrote it; the first generation wrote none.
     pub(super) version: Option<&'a str>,
-    /// Number of layers that the weights mention.
-    pub(super) num_layers: usize,
+    /// Number of layers that the weights mention, and which variant of the architecture.
+    pub(super) blocks: (usize, Variant),
     /// Whether the configuration is a part of a union.
     pub(super) in_union: bool,
     /// The model's architecture.

@@ -29,14 +29,15 @@ pub(crate) fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     let outputs = match class.task() {
         // Every choice is scored alone: their number is nowhere in the weights.
         HeadTask::MultipleChoice => label_names.as_ref().map_or(2, Vec::len),
-        HeadTask::MaskedLm | HeadTask::CausalLm => vocab_size,
+        HeadTask::MaskedLm | HeadTask::CausalLm | HeadTask::Seq2SeqLm => vocab_size,
         _ => folder.extra_tensor(&class.output_weight())?.1.shape.first().copied()?,
     };
     let projection = config.encoder.head_projection;
     let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection };
     let head = class.head(sizes, config.activation);
     let head = as_trained(head, folder.problem_type());
-    let is_tied = folder.ties_embeddings() && matches!(head, Head::MaskedLm(_) | Head::CausalLm(_));
+    let is_tied = folder.ties_embeddings()
+        && matches!(head, Head::MaskedLm(_) | Head::CausalLm(_) | Head::Seq2SeqLm(_));
     let mut names = Vec::new();
     for spec in class.tensors(&head, hidden_size) {
         if is_tied && spec.slot == DECODER {

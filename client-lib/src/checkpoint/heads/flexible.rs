@@ -19,10 +19,13 @@ const MEAN: &str = "mean_";
 const DROPOUT: f64 = 0.1;
 /// The types that are read, in the order of their documentation.
 const KNOWN: &str = "classification, multilabel_classification, tagging, multiple_choice, \
-    question_answering, dependency_parsing, masked_lm, causal_lm, embedding, image_classification";
+    question_answering, dependency_parsing, masked_lm, causal_lm, seq2seq_lm, embedding, image_classification";
 
-/// The head with the names of its outputs.
-pub(super) fn parse(mut fields: Fields) -> Result<(Head, Vec<String>), CheckpointError> {
+/// The head with the names of its outputs; `hidden_size` as the file around it states it.
+pub(super) fn parse(
+    mut fields: Fields,
+    hidden_size: Option<usize>,
+) -> Result<(Head, Vec<String>), CheckpointError> {
     let kind = fields.text("head_type")?.unwrap_or_default();
     let label2id = fields.object("label2id")?;
     let (base, is_mean) = match kind.strip_prefix(MEAN) {
@@ -56,6 +59,7 @@ pub(super) fn parse(mut fields: Fields) -> Result<(Head, Vec<String>), Checkpoin
         }),
         ("masked_lm", false) => Head::MaskedLm(masked(&mut fields)?),
         ("causal_lm", false) => Head::CausalLm(causal(&mut fields)?),
+        ("seq2seq_lm", false) => Head::Seq2SeqLm(seq2seq(&mut fields, hidden_size)?),
         ("embedding", false) => Head::Embedding(embedding(&mut fields)?),
         _ => {
             return Err(fields.wrong("head_type", format!("is `{kind}`; this version reads {KNOWN}")));
@@ -165,6 +169,22 @@ fn causal(fields: &mut Fields) -> Result<LanguageModelHead, CheckpointError> {
     })
 }
 
+/// Its table is as wide as the model, which the head itself does not say.
+fn seq2seq(fields: &mut Fields, hidden_size: Option<usize>) -> Result<LanguageModelHead, CheckpointError> {
+    let mut size = |field| fields.count(field)?.ok_or_else(|| fields.wrong(field, "is missing"));
+    let vocab_size = size("vocab_size")?;
+    let embedding_size = hidden_size.ok_or_else(|| fields.wrong("hidden_size", "is missing"))?;
+    Ok(LanguageModelHead {
+        vocab_size,
+        embedding_size,
+        layers: fields.count("layers")?.unwrap_or(1),
+        activation: activation(fields, None)?,
+        layer_norm: fields.bool_or("layer_norm", false)?,
+        bias: fields.bool_or("bias", false)?,
+        shift_labels: fields.bool_or("shift_labels", false)?,
+    })
+}
+
 fn embedding(fields: &mut Fields) -> Result<EmbeddingHead, CheckpointError> {
     let pooling = match fields.text("pooling")?.as_deref() {
         Some("first") => Pooling::First,
@@ -234,6 +254,11 @@ pub(in crate::checkpoint) fn render(head: &Head, labels: &[String]) -> Value {
         }),
         Head::MaskedLm(config) => language_model(config, "masked_lm"),
         Head::CausalLm(config) => language_model(config, "causal_lm"),
+        Head::Seq2SeqLm(config) => {
+            let mut json = language_model(config, "seq2seq_lm");
+            json.as_object_mut().and_then(|fields| fields.remove("embedding_size"));
+            json
+        }
         Head::Embedding(config) => json!({
             "head_type": "embedding",
             "normalize": config.normalize,

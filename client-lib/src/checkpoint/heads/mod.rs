@@ -56,7 +56,7 @@ pub(super) fn parse(dir: &Path) -> Result<ParsedHead, CheckpointError> {
     let common = Common::take(&mut outer)?;
     let (head, labels, class) = if is_flexible {
         let config = outer.object("config")?.unwrap_or_default();
-        let (head, labels) = flexible::parse(Fields::new(&path, config))?;
+        let (head, labels) = flexible::parse(Fields::new(&path, config), outer.count("hidden_size")?)?;
         let head = if common.architecture.is_decoder() { head.on_last_token() } else { head };
         (head, labels, None)
     } else {

@@ -4,7 +4,7 @@
 //! `gate`, which PEFT does not know; it refuses such gates by their shape.
 
 use hub_schemas::{
-    backbone::Architecture,
+    backbone::{Architecture, Variant},
     layout::prompt_join,
     method::{LlamaAdapterConfig, Method, PromptGate},
 };
@@ -47,6 +47,6 @@ pub(super) fn render(architecture: Architecture, config: &LlamaAdapterConfig) ->
 
 /// The last part of the attention's path: `self_attn`.
 fn own_module(architecture: Architecture) -> String {
-    let path = architecture.attention_path(0);
+    let path = architecture.attention_path(0, Variant::default());
     path.rsplit('.').next().unwrap_or_default().to_owned()
 }

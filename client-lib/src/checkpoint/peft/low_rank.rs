@@ -1,7 +1,7 @@
 //! `LoraConfig`, with `DoRA` and rank stabilisation.
 
 use hub_schemas::{
-    backbone::{Architecture, Module, Targets},
+    backbone::{Architecture, BackboneShape, Module, Targets},
     method::{Dora, LoraConfig, LoraPattern, Method},
 };
 use serde_json::{Map, Value, json};
@@ -91,7 +91,7 @@ fn find(patterns: &[(regex::Regex, f64)], path: &str) -> Option<f64> {
     patterns.iter().find(|(regex, _)| regex.is_match(path)).map(|(_, number)| *number)
 }
 
-pub(super) fn render(architecture: Architecture, config: &LoraConfig, num_layers: usize) -> Value {
+pub(super) fn render(architecture: Architecture, config: &LoraConfig, shape: &BackboneShape) -> Value {
     let mut json = json!({
         "bias": "none",
         "fan_in_fan_out": architecture.transposes_weights(),
@@ -101,7 +101,7 @@ pub(super) fn render(architecture: Architecture, config: &LoraConfig, num_layers
         "peft_type": "LORA",
         "r": config.r,
     });
-    render_targets(&mut json, architecture, &config.targets, num_layers);
+    render_targets(&mut json, architecture, &config.targets, shape);
     for (field, set) in [
         ("use_rslora", config.use_rslora),
         ("use_dora", config.dora.is_some()),
@@ -111,19 +111,24 @@ pub(super) fn render(architecture: Architecture, config: &LoraConfig, num_layers
             json[field] = json!(true);
         }
     }
-    render_patterns(&mut json, architecture, &config.patterns);
+    render_patterns(&mut json, architecture, &config.patterns, shape);
     json
 }
 
 /// `rank_pattern` and `alpha_pattern`, by the path of each module.
-pub(super) fn render_patterns(json: &mut Value, architecture: Architecture, patterns: &[LoraPattern]) {
+pub(super) fn render_patterns(
+    json: &mut Value,
+    architecture: Architecture,
+    patterns: &[LoraPattern],
+    shape: &BackboneShape,
+) {
     if patterns.is_empty() {
         return;
     }
     // PEFT up to 0.15 wants something and a dot in front of what a key says, so a module in a
     // block goes without its path's first part, which a model without a head begins with.
     let key = |module: Module| {
-        let path = architecture.module_path(module);
+        let path = architecture.module_path(module, shape.variant());
         let within = path.split_once('.').filter(|_| module.layer().is_some()).map(|(_, rest)| rest);
         regex::escape(within.unwrap_or(&path))
     };

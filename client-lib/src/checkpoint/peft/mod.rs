@@ -13,7 +13,7 @@ mod tokens;
 use std::path::Path;
 
 use hub_schemas::{
-    backbone::{Architecture, Module},
+    backbone::{Architecture, BackboneShape, Module, Variant},
     head::Head,
     layout::{Format, HeadTask, ModelClass, PEFT_WEIGHTS},
     method::{Method, ReplaceConfig, UnionConfig},
@@ -40,18 +40,19 @@ struct File<'a> {
     weights: &'a TensorFile,
     architecture: Architecture,
     num_layers: usize,
+    variant: Variant,
     prefixed: bool,
 }
 
 impl<'a> File<'a> {
-    fn new(weights: &'a TensorFile) -> Self {
+    fn new(weights: &'a TensorFile, shape: Option<&BackboneShape>) -> Self {
         let starts = |a: Architecture| {
             let prefix = format!("base_model.model.{}.", a.model_prefix());
             weights.header.tensors.keys().any(|name| name.starts_with(&prefix))
         };
         let prefixed = best(Architecture::ALL.into_iter().filter(|&a| starts(a)), weights, true);
         // Without a prefix the paths of the blocks tell; where there are none, nothing does.
-        let names = |a: &Architecture| weights.header.tensors.keys().any(|name| a.layer_of(name).is_some());
+        let names = |a: &Architecture| told_by(*a, weights).0 > 0;
         let bare = || best(Architecture::ALL.into_iter().filter(names), weights, false);
         // A prompt with a head: `score` stands on every decoder, and on nothing else.
         let decoder = || weights.header.tensors.contains_key("base_model.score.weight");
@@ -59,23 +60,30 @@ impl<'a> File<'a> {
         // Rows of a table alone.
         let table = || best(Architecture::ALL.into_iter(), weights, false);
         let architecture = prefixed.or_else(bare).or_else(head).or_else(table).unwrap_or(Architecture::Bert);
-        let last = weights.header.tensors.keys().filter_map(|name| architecture.layer_of(name)).max();
-        Self {
-            weights,
-            architecture,
-            num_layers: last.map_or(0, |last| last + 1),
-            prefixed: prefixed.is_some(),
-        }
+        let (num_layers, variant) = match shape.filter(|_| architecture.is_encoder_decoder()) {
+            Some(shape) => (shape.num_layers, shape.variant()),
+            None => told_by(architecture, weights),
+        };
+        Self { weights, architecture, num_layers, variant, prefixed: prefixed.is_some() }
     }
 
     /// Every module that the backbone may have.
     fn modules(&self) -> Vec<Module> {
-        self.architecture.modules(self.num_layers)
+        self.architecture.modules(self.num_layers, self.variant)
     }
 
     /// A module's path in the model that was adapted.
     fn path(&self, module: Module) -> String {
-        self.architecture.path_in_model(module, self.prefixed)
+        self.architecture.path_in_model(module, self.prefixed, self.variant)
+    }
+
+    /// The number of a module's block in its stack, as its path has it.
+    fn number(&self, module: Module) -> Option<usize> {
+        let layer = module.layer()?;
+        Some(match self.variant.decoder_from {
+            Some(first) if layer >= first => layer - first,
+            _ => layer,
+        })
     }
 
     /// Whether some tensor of the file belongs to a module.
@@ -110,6 +118,11 @@ impl<'a> File<'a> {
     }
 }
 
+/// How many blocks of an architecture a file tells of, and which variant.
+fn told_by(architecture: Architecture, weights: &TensorFile) -> (usize, Variant) {
+    architecture.told_by(&weights.header.tensors.keys().map(String::as_str))
+}
+
 /// The first of those architectures whose modules explain most names of the file.
 fn best(
     candidates: impl Iterator<Item = Architecture>,
@@ -117,17 +130,20 @@ fn best(
     prefixed: bool,
 ) -> Option<Architecture> {
     let explained = |architecture: Architecture| {
-        let last = weights.header.tensors.keys().filter_map(|name| architecture.layer_of(name)).max();
-        let modules = architecture.modules(last.map_or(0, |last| last + 1));
-        let path = |module| format!("base_model.model.{}.", architecture.path_in_model(module, prefixed));
+        let (num_layers, variant) = told_by(architecture, weights);
+        let modules = architecture.modules(num_layers, variant);
+        let path =
+            |module| format!("base_model.model.{}.", architecture.path_in_model(module, prefixed, variant));
         let paths: std::collections::BTreeSet<String> = modules.into_iter().map(path).collect();
         let ends = |name: &str| name.match_indices('.').map(|(at, _)| at + 1).collect::<Vec<_>>();
         // A block's own path counts too, less than that of a module: adaption prompts stand there.
         let front = if prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
-        let block = format!("base_model.model.{front}{}", architecture.blocks());
+        let blocks = architecture.blocks().into_iter();
+        let blocks: Vec<String> = blocks.map(|blocks| format!("base_model.model.{front}{blocks}")).collect();
+        let is_in_block = |name: &String| blocks.iter().any(|block| name.starts_with(block));
         let points = |name: &String| {
             let is_module = ends(name).into_iter().any(|end| paths.contains(&name[..end]));
-            if is_module { 2 } else { usize::from(name.starts_with(&block)) }
+            if is_module { 2 } else { usize::from(is_in_block(name)) }
         };
         weights.header.tensors.keys().map(points).sum::<usize>()
     };
@@ -137,13 +153,19 @@ fn best(
     all.into_iter().rev().max_by_key(|(points, _)| *points).map(|(_, architecture)| architecture)
 }
 
-pub(super) fn parse(dir: &Path, path: &Path, json: Map<String, Value>) -> Result<Parsed, CheckpointError> {
+/// `shape` is the backbone's, where it is known.
+pub(super) fn parse(
+    dir: &Path,
+    path: &Path,
+    json: Map<String, Value>,
+    shape: Option<&BackboneShape>,
+) -> Result<Parsed, CheckpointError> {
     let mut fields = Fields::new(path, json);
     fields.ignore(HARMLESS);
     let base_hint = fields.text("base_model_name_or_path")?;
     let kind = fields.text("peft_type")?.unwrap_or_default();
     let weights = TensorFile::open(&dir.join(stored_name(dir, PEFT_WEIGHTS)))?;
-    let file = File::new(&weights);
+    let file = File::new(&weights, shape);
     let task_type = fields.text("task_type")?;
     // What they mean is in the file: copies of the backbone's own tensors.
     fields.ignore(&["bias", "modules_to_save"]);
@@ -222,7 +244,7 @@ fn with_copies(method: Method, file: &File<'_>) -> Method {
 pub(super) fn render(
     architecture: Architecture,
     method: &Method,
-    num_layers: usize,
+    shape: &BackboneShape,
     head: Option<&Head>,
     base: &str,
 ) -> Option<Value> {
@@ -231,24 +253,26 @@ pub(super) fn render(
     let mut own = None;
     for part in method.parts() {
         match part {
-            Method::Lora(config) => own = Some(low_rank::render(architecture, config, num_layers)),
+            Method::Lora(config) => own = Some(low_rank::render(architecture, config, shape)),
             Method::AdaLora(config) => {
-                own = Some(products::render_adalora(architecture, config, num_layers, head.is_some()));
+                own = Some(products::render_adalora(architecture, config, shape, head.is_some()));
             }
-            Method::Loha(config) => own = Some(products::render_loha(architecture, config, num_layers)),
-            Method::Lokr(config) => own = Some(products::render_lokr(architecture, config, num_layers)),
-            Method::Vera(config) => own = Some(products::render_vera(architecture, config, num_layers)),
-            Method::Oft(config) => own = Some(orthogonal::render_oft(architecture, config, num_layers)),
-            Method::Boft(config) => own = Some(orthogonal::render_boft(architecture, config, num_layers)),
+            Method::Loha(config) => own = Some(products::render_loha(architecture, config, shape)),
+            Method::Lokr(config) => own = Some(products::render_lokr(architecture, config, shape)),
+            Method::Vera(config) => own = Some(products::render_vera(architecture, config, shape)),
+            Method::Oft(config) => own = Some(orthogonal::render_oft(architecture, config, shape)),
+            Method::Boft(config) => own = Some(orthogonal::render_boft(architecture, config, shape)),
             Method::Tokens(config) if config.beside => {
-                tokens.insert(architecture.module_path(config.table), json!(config.tokens));
+                tokens.insert(architecture.module_path(config.table, shape.variant()), json!(config.tokens));
             }
-            Method::Tokens(config) => own = Some(tokens::render(architecture, config)),
-            Method::Ia3(config) => own = Some(scaling::render(architecture, config, num_layers)),
+            Method::Tokens(config) => own = Some(tokens::render(architecture, config, shape)),
+            Method::Ia3(config) => own = Some(scaling::render(architecture, config, shape)),
             Method::Prompt(config) => own = Some(prompts::prompt(config)),
             Method::Prefix(config) => own = Some(prompts::prefix(config)),
             Method::LlamaAdapter(config) => own = Some(adaption::render(architecture, config)),
-            Method::Replace(config) if method.parts().len() == 1 => own = norms::render(architecture, config),
+            Method::Replace(config) if method.parts().len() == 1 => {
+                own = norms::render(architecture, config, shape);
+            }
             Method::Replace(config) => copies.extend(config.tensors.iter().cloned()),
             _ => return None,
         }
@@ -260,7 +284,9 @@ pub(super) fn render(
     let mut saved: Vec<String> = Vec::new();
     for canonical in copies {
         let module = canonical.rsplit_once('.').and_then(|(module, _)| module.parse::<Module>().ok());
-        saved.extend(module.or(canonical.parse().ok()).map(|module| architecture.module_path(module)));
+        saved.extend(
+            module.or(canonical.parse().ok()).map(|module| architecture.module_path(module, shape.variant())),
+        );
     }
     saved.dedup();
     let task = head.and_then(|head| ModelClass::with_head(architecture, head)).map(ModelClass::task);

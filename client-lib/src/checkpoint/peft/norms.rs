@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use hub_schemas::{
-    backbone::Architecture,
+    backbone::{Architecture, BackboneShape},
     method::{Method, ReplaceConfig},
 };
 use serde_json::{Value, json};
@@ -38,8 +38,12 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
 }
 
 /// The configuration; `None` where a part of a module is replaced.
-pub(super) fn render(architecture: Architecture, config: &ReplaceConfig) -> Option<Value> {
-    let targets: Vec<String> =
-        config.whole_modules()?.into_iter().map(|module| architecture.module_path(module)).collect();
+pub(super) fn render(
+    architecture: Architecture,
+    config: &ReplaceConfig,
+    shape: &BackboneShape,
+) -> Option<Value> {
+    let path = |module| architecture.module_path(module, shape.variant());
+    let targets: Vec<String> = config.whole_modules()?.into_iter().map(path).collect();
     Some(json!({ "peft_type": "LN_TUNING", "target_modules": targets }))
 }

@@ -1,7 +1,7 @@
 //! `OFTConfig` and `BOFTConfig`.
 
 use hub_schemas::{
-    backbone::{Architecture, Module},
+    backbone::{Architecture, BackboneShape, Module},
     method::{BoftConfig, Method, OftBlocks, OftConfig},
 };
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ fn blocks(
     }
 }
 
-pub(super) fn render_oft(architecture: Architecture, config: &OftConfig, num_layers: usize) -> Value {
+pub(super) fn render_oft(architecture: Architecture, config: &OftConfig, shape: &BackboneShape) -> Value {
     let (size, count) = size_and_count(config.blocks);
     let mut json = json!({
         "bias": "none",
@@ -78,11 +78,11 @@ pub(super) fn render_oft(architecture: Architecture, config: &OftConfig, num_lay
         "r": count,
         "use_cayley_neumann": config.neumann_terms.is_some(),
     });
-    render_targets(&mut json, architecture, &config.targets, num_layers);
+    render_targets(&mut json, architecture, &config.targets, shape);
     json
 }
 
-pub(super) fn render_boft(architecture: Architecture, config: &BoftConfig, num_layers: usize) -> Value {
+pub(super) fn render_boft(architecture: Architecture, config: &BoftConfig, shape: &BackboneShape) -> Value {
     let (size, count) = size_and_count(config.blocks);
     let mut json = json!({
         "bias": "none",
@@ -94,7 +94,7 @@ pub(super) fn render_boft(architecture: Architecture, config: &BoftConfig, num_l
         "init_weights": true,
         "peft_type": "BOFT",
     });
-    render_targets(&mut json, architecture, &config.targets, num_layers);
+    render_targets(&mut json, architecture, &config.targets, shape);
     json
 }
 

@@ -1,7 +1,7 @@
 //! `AdaLoraConfig`, `LoHaConfig`, `LoKrConfig` and `VeraConfig`: updates made of factors.
 
 use hub_schemas::{
-    backbone::{Architecture, Module, Targets},
+    backbone::{Architecture, BackboneShape, Module, Targets},
     method::{
         AdaLoraConfig, LohaConfig, LokrConfig, LoraPattern, Method, PrunedRank, VeraConfig, VeraScaling,
     },
@@ -134,7 +134,7 @@ pub(super) fn vera(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
 pub(super) fn render_adalora(
     architecture: Architecture,
     config: &AdaLoraConfig,
-    num_layers: usize,
+    shape: &BackboneShape,
     prefixed: bool,
 ) -> Value {
     let mut json = json!({
@@ -151,21 +151,21 @@ pub(super) fn render_adalora(
         "tinit": 0,
         "total_step": 1,
     });
-    render_targets(&mut json, architecture, &config.targets, num_layers);
+    render_targets(&mut json, architecture, &config.targets, shape);
     if !config.pruned.is_empty() {
         // Which values were kept is lost with those that were not: the first ones stand for them.
         let mask = |module: Module| {
             let r = config.rank(module);
             Value::from((0..config.init_r).map(|i| i < r).collect::<Vec<bool>>())
         };
-        let path = |module: Module| architecture.path_in_model(module, prefixed);
+        let path = |module: Module| architecture.path_in_model(module, prefixed, shape.variant());
         let entry = |module: Module| (format!("{}.lora_E", path(module)), mask(module));
         json["rank_pattern"] = Value::Object(config.targets.iter().map(entry).collect());
     }
     json
 }
 
-pub(super) fn render_loha(architecture: Architecture, config: &LohaConfig, num_layers: usize) -> Value {
+pub(super) fn render_loha(architecture: Architecture, config: &LohaConfig, shape: &BackboneShape) -> Value {
     let mut json = json!({
         "alpha": whole(config.alpha),
         "init_weights": true,
@@ -174,12 +174,12 @@ pub(super) fn render_loha(architecture: Architecture, config: &LohaConfig, num_l
         "r": config.r,
         "rank_dropout": 0.0,
     });
-    render_targets(&mut json, architecture, &config.targets, num_layers);
-    low_rank::render_patterns(&mut json, architecture, &config.patterns);
+    render_targets(&mut json, architecture, &config.targets, shape);
+    low_rank::render_patterns(&mut json, architecture, &config.patterns, shape);
     json
 }
 
-pub(super) fn render_lokr(architecture: Architecture, config: &LokrConfig, num_layers: usize) -> Value {
+pub(super) fn render_lokr(architecture: Architecture, config: &LokrConfig, shape: &BackboneShape) -> Value {
     let mut json = json!({
         "alpha": whole(config.alpha),
         "decompose_both": config.decompose_both,
@@ -190,12 +190,12 @@ pub(super) fn render_lokr(architecture: Architecture, config: &LokrConfig, num_l
         "r": config.r,
         "rank_dropout": 0.0,
     });
-    render_targets(&mut json, architecture, &config.targets, num_layers);
-    low_rank::render_patterns(&mut json, architecture, &config.patterns);
+    render_targets(&mut json, architecture, &config.targets, shape);
+    low_rank::render_patterns(&mut json, architecture, &config.patterns, shape);
     json
 }
 
-pub(super) fn render_vera(architecture: Architecture, config: &VeraConfig, num_layers: usize) -> Value {
+pub(super) fn render_vera(architecture: Architecture, config: &VeraConfig, shape: &BackboneShape) -> Value {
     let mut json = json!({
         "bias": "none",
         "d_initial": config.d_initial,
@@ -207,6 +207,6 @@ pub(super) fn render_vera(architecture: Architecture, config: &VeraConfig, num_l
         "save_projection": true,
         "vera_dropout": config.dropout,
     });
-    render_targets(&mut json, architecture, &config.targets, num_layers);
+    render_targets(&mut json, architecture, &config.targets, shape);
     json
 }

@@ -1,7 +1,7 @@
 //! `IA3Config`.
 
 use hub_schemas::{
-    backbone::{Architecture, Module, Targets},
+    backbone::{Architecture, BackboneShape, Module, Targets},
     method::{Ia3Config, Method},
 };
 use serde_json::{Value, json};
@@ -18,19 +18,19 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
     let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
     let inputs: Targets = match ModuleFilter::take_names(fields, "feedforward_modules")? {
         None => Targets::default(),
-        Some(filter) => targets.iter().filter(|&m| filter.hits(&file.path(m), m)).collect(),
+        Some(filter) => targets.iter().filter(|&m| filter.hits(file, m)).collect(),
     };
     let outputs = targets.iter().filter(|&module| !inputs.contains(module)).collect();
     Ok(Method::Ia3(Ia3Config { outputs, inputs, use_gating: false, alpha: 1.0, fused: Vec::new() }))
 }
 
-pub(super) fn render(architecture: Architecture, config: &Ia3Config, num_layers: usize) -> Value {
+pub(super) fn render(architecture: Architecture, config: &Ia3Config, shape: &BackboneShape) -> Value {
     let all: Targets = config.outputs.iter().chain(config.inputs.iter()).collect();
     json!({
         "fan_in_fan_out": architecture.transposes_weights(),
-        "feedforward_modules": target_modules(architecture, &config.inputs, num_layers),
+        "feedforward_modules": target_modules(architecture, &config.inputs, shape),
         "init_ia3_weights": true,
         "peft_type": "IA3",
-        "target_modules": target_modules(architecture, &all, num_layers),
+        "target_modules": target_modules(architecture, &all, shape),
     })
 }

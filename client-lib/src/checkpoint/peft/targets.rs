@@ -1,6 +1,6 @@
 //! Which modules PEFT's `target_modules`, `exclude_modules` and `layers_to_transform` name.
 
-use hub_schemas::backbone::{Architecture, LinearSite, Module, Targets};
+use hub_schemas::backbone::{Architecture, BackboneShape, LinearSite, Module, Targets};
 use serde_json::Value;
 
 use super::{super::fields::Fields, File};
@@ -78,13 +78,15 @@ impl ModuleFilter {
         Ok(include.map(|include| Self { include, exclude: None, layers: None }))
     }
 
-    /// Whether a module is named; `path` is its path in the model that was adapted.
-    pub(super) fn hits(&self, path: &str, module: Module) -> bool {
+    /// Whether a module is named by its path in the model that was adapted.
+    /// Blocks are counted as in the path: a decoder's behind an encoder from zero again.
+    pub(super) fn hits(&self, file: &File<'_>, module: Module) -> bool {
+        let path = &file.path(module);
         let all_linear = matches!(self.include, Pattern::AllLinear);
         if all_linear && (!module.is_linear() || module == Module::Output) {
             return false;
         }
-        let layer_ok = match (&self.layers, module.layer()) {
+        let layer_ok = match (&self.layers, file.number(module)) {
             (None, _) => true,
             (Some(layers), Some(layer)) => layers.contains(&layer),
             (Some(_), None) => false,
@@ -102,7 +104,7 @@ impl ModuleFilter {
     ) -> Result<Targets, CheckpointError> {
         // `ensure_weight_tying` adapts the output layer with the embedding, without naming it.
         let is_tied = |module: Module| module == Module::Output && file.has_part(module, "lora_");
-        let named = |module: &Module| self.hits(&file.path(*module), *module) || is_tied(*module);
+        let named = |module: &Module| self.hits(file, *module) || is_tied(*module);
         let matched: Targets = file
             .modules()
             .into_iter()
@@ -123,20 +125,21 @@ impl ModuleFilter {
 pub(super) fn target_modules(
     architecture: Architecture,
     targets: &Targets,
-    num_layers: usize,
+    shape: &BackboneShape,
 ) -> Vec<String> {
-    let all = architecture.modules(num_layers);
+    let all = shape.modules(architecture);
     let mut modules = Vec::new();
     for module in targets.iter() {
-        let path = architecture.module_path(module);
+        let path = architecture.module_path(module, shape.variant());
         let same_kind = |other: &Module| other.at_layer(0) == module.at_layer(0);
         let endings = path.match_indices('.').map(|(i, _)| &path[i + 1..]).filter(|e| !starts_with_layer(e));
         // `output.dense` is also the end of `attention.output.dense`. Where no ending is
         // unique, every layer is named by its full path.
         let unique = endings.rev().find(|ending| {
             let pattern = Pattern::Names(vec![(*ending).to_owned()]);
-            let is_hit = |other: &&Module| pattern.matches(&architecture.module_path(**other));
-            all.iter().filter(is_hit).all(|other| same_kind(other) && is_covered(targets, *other, num_layers))
+            let is_hit =
+                |other: &&Module| pattern.matches(&architecture.module_path(**other, shape.variant()));
+            all.iter().filter(is_hit).all(|other| same_kind(other) && is_covered(targets, *other, shape))
         });
         modules.push(unique.map_or(path.clone(), ToOwned::to_owned));
     }
@@ -150,17 +153,17 @@ pub(super) fn render_targets(
     json: &mut Value,
     architecture: Architecture,
     targets: &Targets,
-    num_layers: usize,
+    shape: &BackboneShape,
 ) {
     json["layers_pattern"] = Value::Null;
-    json["layers_to_transform"] = layers_to_transform(targets, num_layers).into();
-    json["target_modules"] = target_modules(architecture, targets, num_layers).into();
+    json["layers_to_transform"] = layers_to_transform(targets, shape).into();
+    json["target_modules"] = target_modules(architecture, targets, shape).into();
 }
 
 /// Whether a module is meant, or is kept out by `layers_to_transform`.
-fn is_covered(targets: &Targets, module: Module, num_layers: usize) -> bool {
+fn is_covered(targets: &Targets, module: Module, shape: &BackboneShape) -> bool {
     targets.contains(module)
-        || layers_to_transform(targets, num_layers)
+        || layers_to_transform(targets, shape)
             .is_some_and(|layers| module.layer().is_some_and(|layer| !layers.contains(&layer)))
 }
 
@@ -170,11 +173,15 @@ fn starts_with_layer(ending: &str) -> bool {
 
 /// The adapted layers, where the same linear layers are adapted in some layers and
 /// nothing in the others.
-pub(super) fn layers_to_transform(targets: &Targets, num_layers: usize) -> Option<Vec<usize>> {
+pub(super) fn layers_to_transform(targets: &Targets, shape: &BackboneShape) -> Option<Vec<usize>> {
+    // Numbers would name blocks of the encoder and of the decoder.
+    if shape.decoder_layers.is_some() {
+        return None;
+    }
     let sites = |layer: usize| LinearSite::ALL.map(|site| targets.contains(Module::Linear { layer, site }));
-    let layers: Vec<usize> = (0..num_layers).filter(|&layer| sites(layer).contains(&true)).collect();
+    let layers: Vec<usize> = (0..shape.num_layers).filter(|&layer| sites(layer).contains(&true)).collect();
     let first = sites(*layers.first()?);
     let alike = layers.iter().all(|&layer| sites(layer) == first);
     let inside = targets.iter().all(|module| module.layer().is_some());
-    (alike && inside && layers.len() < num_layers).then_some(layers)
+    (alike && inside && layers.len() < shape.num_layers).then_some(layers)
 }

@@ -1,7 +1,7 @@
 //! `TrainableTokensConfig`, and `trainable_token_indices` beside a LoRA.
 
 use hub_schemas::{
-    backbone::{Architecture, Module, Table},
+    backbone::{Architecture, BackboneShape, Module, Table},
     method::{Method, TokensConfig, UnionConfig},
 };
 use serde_json::{Value, json};
@@ -75,11 +75,11 @@ fn tokens(fields: &Fields, field: &str, indices: &Value) -> Result<Vec<u32>, Che
     tokens.filter(|tokens| !tokens.is_empty()).ok_or_else(|| fields.wrong(field, "is no list of tokens"))
 }
 
-pub(super) fn render(architecture: Architecture, config: &TokensConfig) -> Value {
+pub(super) fn render(architecture: Architecture, config: &TokensConfig, shape: &BackboneShape) -> Value {
     json!({
         "init_weights": true,
         "peft_type": "TRAINABLE_TOKENS",
-        "target_modules": [architecture.module_path(config.table)],
+        "target_modules": [architecture.module_path(config.table, shape.variant())],
         "token_indices": config.tokens,
     })
 }

@@ -33,11 +33,13 @@ fn module(head: &Head, part: &str) -> String {
     match (head, first, first.parse::<usize>()) {
         (_, "arcs", _) => "biaffine_arcs.weight".to_owned(),
         (_, "relations", _) => "biaffine_rels.weight".to_owned(),
-        (Head::MaskedLm(config) | Head::CausalLm(config), _, Ok(layer)) => match rest.split_once('.') {
-            Some(("norm", rest)) => format!("{}.{rest}", norm_index(config, layer)),
-            _ => format!("{}.{rest}", layer * modules_per_layer(config)),
-        },
-        (Head::MaskedLm(config) | Head::CausalLm(config), _, _) => {
+        (Head::MaskedLm(config) | Head::CausalLm(config) | Head::Seq2SeqLm(config), _, Ok(layer)) => {
+            match rest.split_once('.') {
+                Some(("norm", rest)) => format!("{}.{rest}", norm_index(config, layer)),
+                _ => format!("{}.{rest}", layer * modules_per_layer(config)),
+            }
+        }
+        (Head::MaskedLm(config) | Head::CausalLm(config) | Head::Seq2SeqLm(config), _, _) => {
             format!("{}.{rest}", config.layers.saturating_sub(1) * modules_per_layer(config))
         }
         (_, _, Ok(layer)) => match head.linear_stack() {

@@ -26,7 +26,9 @@ pub fn head_slots(head: &Head, hidden_size: usize) -> Vec<Slot> {
     }
     match head {
         Head::DependencyParsing(config) => biaffine_slots(config, hidden_size),
-        Head::MaskedLm(config) | Head::CausalLm(config) => language_model_slots(config, hidden_size),
+        Head::MaskedLm(config) | Head::CausalLm(config) | Head::Seq2SeqLm(config) => {
+            language_model_slots(config, hidden_size)
+        }
         _ => Vec::new(),
     }
 }

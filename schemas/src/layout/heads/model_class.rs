@@ -27,6 +27,8 @@ pub enum HeadTask {
     MaskedLm,
     /// `…LMHeadModel` or `…ForCausalLM`
     CausalLm,
+    /// `…ForConditionalGeneration`
+    Seq2SeqLm,
 }
 
 /// A `transformers` class with a head, such as `BertForTokenClassification`.
@@ -58,13 +60,14 @@ pub struct UnknownModelClass(pub String);
 
 impl HeadTask {
     /// Every task.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SequenceClassification,
         Self::TokenClassification,
         Self::QuestionAnswering,
         Self::MultipleChoice,
         Self::MaskedLm,
         Self::CausalLm,
+        Self::Seq2SeqLm,
     ];
 
     /// PEFT's word for the task, where it has one for a model with a head of this kind.
@@ -74,6 +77,7 @@ impl HeadTask {
             Self::TokenClassification => Some("TOKEN_CLS"),
             Self::QuestionAnswering => Some("QUESTION_ANS"),
             Self::CausalLm => Some("CAUSAL_LM"),
+            Self::Seq2SeqLm => Some("SEQ_2_SEQ_LM"),
             Self::MultipleChoice | Self::MaskedLm => None,
         }
     }
@@ -83,7 +87,7 @@ impl HeadTask {
         match self {
             Self::SequenceClassification | Self::TokenClassification => &["classifier", "score"],
             Self::QuestionAnswering => &["qa_outputs"],
-            Self::CausalLm => &["lm_head"],
+            Self::CausalLm | Self::Seq2SeqLm => &["lm_head"],
             Self::MultipleChoice | Self::MaskedLm => &[],
         }
     }
@@ -115,6 +119,7 @@ impl ModelClass {
             Head::MultipleChoice(_) => HeadTask::MultipleChoice,
             Head::MaskedLm(_) => HeadTask::MaskedLm,
             Head::CausalLm(_) => HeadTask::CausalLm,
+            Head::Seq2SeqLm(_) => HeadTask::Seq2SeqLm,
             Head::DependencyParsing(_) | Head::Embedding(_) => return None,
         };
         let class = Self::new(architecture, task);
@@ -162,6 +167,10 @@ impl ModelClass {
             HeadTask::CausalLm => {
                 Head::CausalLm(language_model(LanguageModelHead::causal(vocab_size, embedding_size)))
             }
+            HeadTask::Seq2SeqLm => {
+                let bias = self.architecture == Architecture::Bart;
+                Head::Seq2SeqLm(LanguageModelHead::seq2seq(vocab_size, embedding_size, bias))
+            }
         }
     }
 
@@ -176,7 +185,7 @@ impl ModelClass {
                 | Architecture::Electra
                 | Architecture::Whisper,
             ) => "1.weight",
-            (HeadTask::MaskedLm | HeadTask::CausalLm, _) => "decoder.weight",
+            (HeadTask::MaskedLm | HeadTask::CausalLm | HeadTask::Seq2SeqLm, _) => "decoder.weight",
             _ => "0.weight",
         };
         self.names(last).0
@@ -239,6 +248,7 @@ impl ModelClass {
     pub const fn is_saved_by_peft(self) -> bool {
         match self.task {
             HeadTask::CausalLm => self.is_decoder(),
+            HeadTask::Seq2SeqLm => false,
             task => task.peft_task_type().is_some(),
         }
     }
@@ -270,6 +280,11 @@ impl ModelClass {
             Head::CausalLm(config) if self.is_decoder() => {
                 (config.layers, config.layer_norm, config.bias) == (1, false, false)
             }
+            Head::Seq2SeqLm(config) => {
+                let bias = self.architecture == Architecture::Bart;
+                self.architecture.is_encoder_decoder()
+                    && (config.layers, config.layer_norm, config.bias) == (1, false, bias)
+            }
             Head::MaskedLm(config) | Head::CausalLm(config) => {
                 (config.layers, config.layer_norm, config.bias) == (2, true, true)
                     && config.activation == Some(Activation::Gelu)
@@ -294,6 +309,9 @@ impl ModelClass {
                 None => self.names(part),
             };
             let mut spec = spec(disk, slot);
+            if self.task == HeadTask::Seq2SeqLm && part == "decoder.bias" {
+                spec = spec.shaped(&[1, slot.len()]);
+            }
             spec.aliases.extend(alias);
             spec
         });
@@ -307,6 +325,8 @@ impl ModelClass {
         let (task, architecture) = (self.task, self.architecture);
         match (task, architecture, module) {
             (HeadTask::CausalLm, ..) if self.is_decoder() => plain("lm_head"),
+            (HeadTask::Seq2SeqLm, ..) if rest == "bias" => ("final_logits_bias".to_owned(), None),
+            (HeadTask::Seq2SeqLm, ..) => plain("lm_head"),
             (HeadTask::SequenceClassification, ..) if self.is_decoder() => plain("score"),
             (HeadTask::TokenClassification, architecture, _)
                 if self.is_decoder() && architecture != Architecture::Gpt2 =>
@@ -379,6 +399,7 @@ impl fmt::Display for ModelClass {
             (HeadTask::MaskedLm, _) => "ForMaskedLM",
             (HeadTask::CausalLm, Architecture::Bert | Architecture::Gpt2) => "LMHeadModel",
             (HeadTask::CausalLm, _) => "ForCausalLM",
+            (HeadTask::Seq2SeqLm, _) => "ForConditionalGeneration",
         };
         f.pad(&format!("{}{suffix}", self.architecture.class_prefix()))
     }

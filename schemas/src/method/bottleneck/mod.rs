@@ -31,6 +31,9 @@ pub struct BottleneckConfig {
     pub mh_adapter: bool,
     /// After the feed-forward network.
     pub output_adapter: bool,
+    /// After the attention to an encoder, in the blocks of a decoder that have one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cross_adapter: bool,
     /// Hidden size divided by bottleneck size: a number, or by layer with a `default`.
     #[schema(value_type = serde_json::Value)]
     pub reduction_factor: ReductionFactor,
@@ -88,6 +91,10 @@ pub struct BottleneckConfig {
 const fn yes() -> bool {
     true
 }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
 const fn one() -> Scaling {
     Scaling::Fixed(1.0)
 }
@@ -106,19 +113,24 @@ impl BottleneckConfig {
         ((hidden_size as f64 / factor).floor() as usize).max(1)
     }
 
-    /// Whether there is an adapter after this sub-layer of this layer.
-    pub fn is_at(&self, layer: usize, sublayer: SubLayer) -> bool {
-        let placed = match sublayer {
+    /// Whether there are adapters after this kind of sub-layer.
+    pub const fn has(&self, sublayer: SubLayer) -> bool {
+        match sublayer {
             SubLayer::Attention => self.mh_adapter,
             SubLayer::Ffn => self.output_adapter,
-        };
-        placed && !self.leave_out.contains(&layer)
+            SubLayer::CrossAttention => self.cross_adapter,
+        }
+    }
+
+    /// Whether there is an adapter after this sub-layer of this layer.
+    pub fn is_at(&self, layer: usize, sublayer: SubLayer) -> bool {
+        self.has(sublayer) && !self.leave_out.contains(&layer)
     }
 
     /// Every place that has an adapter, in the order of computation.
     pub fn places(&self, shape: &BackboneShape) -> Vec<(usize, SubLayer)> {
         (0..shape.num_layers)
-            .flat_map(|layer| SubLayer::ALL.map(|sublayer| (layer, sublayer)))
+            .flat_map(|layer| shape.sublayers(layer).iter().map(move |&sublayer| (layer, sublayer)))
             .filter(|&(layer, sublayer)| self.is_at(layer, sublayer))
             .collect()
     }
@@ -256,7 +268,8 @@ impl MethodSpec for BottleneckConfig {
         if let Scaling::Fixed(factor) = self.scaling {
             spec::finite("scaling", factor)?;
         }
-        if !self.mh_adapter && !self.output_adapter {
+        let is_somewhere = |layer| shape.sublayers(layer).iter().any(|&s| self.has(s));
+        if !(0..shape.num_layers).any(is_somewhere) {
             return Err(MethodError::Field {
                 field: "output_adapter",
                 found: "false, as `mh_adapter` is".to_owned(),

@@ -9,6 +9,7 @@ impl BottleneckConfig {
         Self {
             mh_adapter: false,
             output_adapter: true,
+            cross_adapter: false,
             reduction_factor: ReductionFactor::Everywhere(reduction_factor),
             non_linearity: Activation::Relu,
             original_ln_before: true,

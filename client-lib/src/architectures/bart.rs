@@ -1,0 +1,71 @@
+//! BART (Lewis et al. 2020) as `transformers` stores it.
+
+use hub_schemas::backbone::{Architecture, BackboneShape};
+use serde_json::{Map, Value, json};
+
+use super::{
+    ConfigError, Positions, Seq2SeqParts, TransformerConfig, count, flag, fraction, only, padding_id,
+    seq2seq_parts::token_id, shown, word,
+};
+
+/// Rows of a table of positions that no position has.
+const OFFSET: usize = 2;
+
+pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+    // Switches of the original implementation: the library's classes know one value of each.
+    for (key, usual) in [
+        ("normalize_before", json!(false)),
+        ("add_final_layer_norm", json!(false)),
+        ("normalize_embedding", json!(true)),
+        ("static_position_embeddings", json!(false)),
+        ("extra_pos_embeddings", json!(OFFSET)),
+        ("is_encoder_decoder", json!(true)),
+    ] {
+        only(json, key, &usual)?;
+    }
+    let decoder_layers = count(json, "decoder_layers")?;
+    let shape = BackboneShape {
+        hidden_size: count(json, "d_model")?,
+        num_layers: count(json, "encoder_layers")?.saturating_add(decoder_layers),
+        num_heads: alike(json, "encoder_attention_heads", "decoder_attention_heads")?,
+        intermediate_size: alike(json, "encoder_ffn_dim", "decoder_ffn_dim")?,
+        vocab_size: count(json, "vocab_size")?,
+        max_positions: count(json, "max_position_embeddings")?.saturating_add(OFFSET),
+        decoder_layers: Some(decoder_layers),
+        ..BackboneShape::EMPTY
+    };
+    shape.validate()?;
+    let scales = flag(json, "scale_embedding")?;
+    Ok(TransformerConfig {
+        positions: Positions::LearnedBehind(OFFSET),
+        embedding_scale: scales.then(|| (shape.hidden_size as f64).sqrt()),
+        padding_id: padding_id(json, 1),
+        // PyTorch's: the configuration has no word for it.
+        norm_eps: 1e-5,
+        attention_dropout: fraction(json, "attention_dropout", 0.0)?,
+        activation: word(json, "activation_function", "gelu").parse()?,
+        seq2seq: Seq2SeqParts {
+            start_token: Some(token_id(json, "decoder_start_token_id", shape.vocab_size)?.unwrap_or(2)),
+            reads_input: true,
+            output_scale: None,
+        },
+        ..TransformerConfig::usual(Architecture::Bart, shape)
+    })
+}
+
+/// A dimension that encoder and decoder must share.
+fn alike(
+    json: &Map<String, Value>,
+    key: &'static str,
+    of_decoder: &'static str,
+) -> Result<usize, ConfigError> {
+    let (own, other) = (count(json, key)?, count(json, of_decoder)?);
+    if own == other {
+        return Ok(own);
+    }
+    Err(ConfigError::Field {
+        key: of_decoder,
+        found: shown(json.get(of_decoder)),
+        expected: "only decoders with the encoder's dimensions are supported",
+    })
+}

@@ -1,0 +1,116 @@
+//! T5 (Raffel et al. 2020), T5 v1.1 and Flan-T5 as `transformers` stores them: with a decoder, or the
+//! encoder alone.
+
+use hub_schemas::{
+    backbone::{Architecture, BackboneShape},
+    method::Activation,
+};
+use serde_json::{Map, Value};
+
+use super::{
+    BackboneTensor, ConfigError, DecoderParts, DistanceBuckets, NormKind, NormOrder, Positions, Seq2SeqParts,
+    TransformerConfig, count, flag, fraction, optional_count, padding_id,
+    seq2seq_parts::{is_class, token_id},
+    shown, tensor, word,
+};
+
+/// Classes without a decoder.
+const ENCODERS: [&str; 2] = ["T5EncoderModel", "T5ForTokenClassification"];
+/// Classes whose decoder reads the input where it is given nothing else.
+const READERS: [&str; 2] = ["T5ForSequenceClassification", "T5ForQuestionAnswering"];
+
+pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+    let encoder = count(json, "num_layers")?;
+    let is_encoder = is_class(json, &ENCODERS) || json.get("is_encoder_decoder") == Some(&Value::Bool(false));
+    let decoder = optional_count(json, "num_decoder_layers")?.unwrap_or(encoder);
+    let decoder_layers = (!is_encoder).then_some(decoder);
+    let (activation, has_ffn_gate) = feed_forward(json)?;
+    let shape = BackboneShape {
+        hidden_size: count(json, "d_model")?,
+        num_layers: encoder.saturating_add(decoder_layers.unwrap_or(0)),
+        num_heads: count(json, "num_heads")?,
+        intermediate_size: count(json, "d_ff")?,
+        vocab_size: count(json, "vocab_size")?,
+        head_dim: Some(count(json, "d_kv")?),
+        decoder_layers,
+        has_ffn_gate,
+        ..BackboneShape::EMPTY
+    };
+    let shape = BackboneShape {
+        head_dim: shape
+            .head_dim
+            .filter(|width| width.checked_mul(shape.num_heads) != Some(shape.hidden_size)),
+        ..shape
+    };
+    shape.validate()?;
+    let is_tied = json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(true);
+    Ok(TransformerConfig {
+        positions: Positions::Distances(buckets(json)?),
+        norm_order: NormOrder::Pre,
+        norm_kind: NormKind::Rms,
+        attention_bias: false,
+        attention_output_bias: false,
+        ffn_bias: false,
+        padding_id: padding_id(json, 0),
+        norm_eps: fraction(json, "layer_norm_epsilon", 1e-6)?,
+        attention_dropout: fraction(json, "dropout_rate", 0.1)?,
+        activation,
+        // Scores are not scaled.
+        decoder: DecoderParts { query_scalar: Some(1.0), ..DecoderParts::default() },
+        seq2seq: Seq2SeqParts {
+            start_token: token_id(json, "decoder_start_token_id", shape.vocab_size)?,
+            reads_input: is_class(json, &READERS),
+            output_scale: is_tied.then(|| (shape.hidden_size as f64).powf(-0.5)),
+        },
+        ..TransformerConfig::usual(Architecture::T5, shape)
+    })
+}
+
+/// Activation and gate: of `feed_forward_proj`, unless they are stated themselves.
+fn feed_forward(json: &Map<String, Value>) -> Result<(Activation, bool), ConfigError> {
+    let name = word(json, "feed_forward_proj", "relu");
+    let gated = name.strip_prefix("gated-");
+    if gated.unwrap_or(name).contains('-') {
+        return Err(ConfigError::Field {
+            key: "feed_forward_proj",
+            found: shown(json.get("feed_forward_proj")),
+            expected: "it must be an activation, with or without `gated-` in front",
+        });
+    }
+    let own = if name == "gated-gelu" { "gelu_new" } else { gated.unwrap_or(name) };
+    let has_gate =
+        if json.contains_key("is_gated_act") { flag(json, "is_gated_act")? } else { gated.is_some() };
+    Ok((word(json, "dense_act_fn", own).parse()?, has_gate))
+}
+
+fn buckets(json: &Map<String, Value>) -> Result<DistanceBuckets, ConfigError> {
+    let buckets = optional_count(json, "relative_attention_num_buckets")?.unwrap_or(32);
+    let farthest = optional_count(json, "relative_attention_max_distance")?.unwrap_or(128);
+    if !(4..=1 << 16).contains(&buckets) || !buckets.is_multiple_of(4) {
+        return Err(ConfigError::Field {
+            key: "relative_attention_num_buckets",
+            found: buckets.to_string(),
+            expected: "it must be a multiple of 4 up to 65536",
+        });
+    }
+    if farthest <= buckets / 2 {
+        return Err(ConfigError::Field {
+            key: "relative_attention_max_distance",
+            found: farthest.to_string(),
+            expected: "it must be more than half the number of buckets",
+        });
+    }
+    Ok(DistanceBuckets { buckets, farthest })
+}
+
+/// What stands beside the modules: the tables of distances, in the first block of each stack.
+pub(super) fn own_tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
+    let Positions::Distances(DistanceBuckets { buckets, .. }) = config.positions else { return Vec::new() };
+    let variant = config.shape.variant();
+    let table = |name: &str, layer: usize| {
+        let at = config.architecture.attention_path(layer, variant);
+        tensor(name, &format!("{at}.relative_attention_bias.weight"), &[buckets, config.shape.num_heads])
+    };
+    let decoder = variant.decoder_from.map(|first| table("decoder.distances", first));
+    [table("distances", 0)].into_iter().chain(decoder).collect()
+}

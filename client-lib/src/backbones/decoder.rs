@@ -1,0 +1,177 @@
+//! The decoder behind an encoder: its embeddings, its blocks, its norm (Vaswani et al. 2017).
+
+use candle_core::{Result, Tensor};
+use hub_schemas::backbone::{Module, Table};
+
+use super::{
+    Backbone, Batch, Context, Hidden, Hooks, Mode, block::Pass, cross::Cross, distances::Distances,
+    hooks::repeat_rows, transformer::Encoded, weights::Weights,
+};
+use crate::{
+    architectures::TransformerConfig,
+    ops::{KeyMask, Norm},
+};
+
+/// What a decoder behind an encoder reads: the answer so far.
+#[derive(Debug, Clone)]
+pub struct DecoderInputs {
+    /// Token ids, u32 `[b, t]`.
+    pub input_ids: Tensor,
+    /// 1 for tokens and 0 for padding, u32 `[b, t]`.
+    pub attention_mask: Tensor,
+}
+
+impl DecoderInputs {
+    /// Every position a token.
+    pub fn unpadded(input_ids: Tensor) -> Result<Self> {
+        Ok(Self { attention_mask: input_ids.ones_like()?, input_ids })
+    }
+
+    /// `ids [b, t]` one token further back, behind `start`: what a decoder reads to write `ids`.
+    pub fn shifted(ids: &Tensor, start: u32) -> Result<Self> {
+        let (rows, tokens) = ids.dims2()?;
+        let start = Tensor::full(start, (rows, 1), ids.device())?;
+        Self::unpadded(Tensor::cat(&[&start, &ids.narrow(1, 0, tokens.saturating_sub(1))?], 1)?)
+    }
+
+    /// The rows that `order` names, u32 `[b]`.
+    pub fn select(&self, order: &Tensor) -> Result<Self> {
+        Ok(Self {
+            input_ids: self.input_ids.index_select(order, 0)?,
+            attention_mask: self.attention_mask.index_select(order, 0)?,
+        })
+    }
+}
+
+/// What a decoder has beside its blocks; the table of words is the encoder's.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    position: Option<Tensor>,
+    norm: Option<Norm>,
+    distances: Option<Distances>,
+    final_norm: Option<Norm>,
+}
+
+impl Decoder {
+    /// `None` for a single stack of blocks.
+    pub(super) fn load(config: &TransformerConfig, weights: &Weights<'_>) -> Result<Option<Self>> {
+        if config.shape.decoder_layers.is_none() {
+            return Ok(None);
+        }
+        let norm = |module: Module| {
+            let is_there = config.shape.has(config.architecture, module);
+            is_there.then(|| weights.norm(&module.to_string(), config)).transpose()
+        };
+        Ok(Some(Self {
+            position: weights.optional(&Module::Embedding(Table::DecoderPosition).to_string())?,
+            norm: norm(Module::DecoderEmbeddingNorm)?,
+            distances: Distances::load(config, weights, ("decoder.distances", false))?,
+            final_norm: norm(Module::DecoderFinalNorm)?,
+        }))
+    }
+
+    /// The frozen tensor of a module outside of the blocks.
+    pub(super) fn tensor(&self, module: Module, part: &str) -> Option<&Tensor> {
+        match module {
+            Module::Embedding(Table::DecoderPosition) => self.position.as_ref(),
+            Module::DecoderEmbeddingNorm => self.norm.as_ref()?.tensor(part),
+            Module::DecoderFinalNorm => self.final_norm.as_ref()?.tensor(part),
+            _ => None,
+        }
+    }
+}
+
+impl Backbone {
+    /// What the decoder reads of a batch; where that is stated nowhere, what the library's class of
+    /// the checkpoint gives it.
+    pub(super) fn decoder_inputs(&self, batch: &Batch) -> Result<DecoderInputs> {
+        if let Some(inputs) = &batch.decoder {
+            return Ok(inputs.clone());
+        }
+        let seq2seq = &self.config.seq2seq;
+        match seq2seq.start_token.filter(|_| seq2seq.reads_input) {
+            Some(start) => DecoderInputs::shifted(&batch.input_ids, start),
+            None => candle_core::bail!(
+                "{} backbones read two inputs; `decoder_input_ids` is missing",
+                self.config.architecture
+            ),
+        }
+    }
+
+    /// Runs a decoder behind what its encoder gave.
+    pub(super) fn decode(
+        &self,
+        decoder: &Decoder,
+        inputs: &DecoderInputs,
+        encoded: &Encoded,
+        (hooks, mode): (&dyn Hooks, Mode),
+    ) -> Result<Hidden> {
+        let batch = inputs.input_ids.dim(0)?;
+        if batch != encoded.context.batch {
+            candle_core::bail!(
+                "a decoder reads {batch} rows behind an encoder that read {}",
+                encoded.context.batch
+            );
+        }
+        let offset = hooks.position_offset();
+        let mut x = self.embed_decoder(decoder, inputs, hooks, offset)?;
+        let mut context: Context = Context {
+            trace: hooks.trace().cloned(),
+            ..self.context(inputs.attention_mask.clone(), batch, mode)
+        };
+        let mask = KeyMask::new(&context.attention_mask)?.with_causality(true);
+        context.library_padding = self.library_padding(&mask);
+        // Adapters in parallel have repeated the encoder's rows.
+        x = repeat_rows(&x, encoded.state.dim(0)?)?;
+        let distances = decoder.distances.as_ref().map(|distances| distances.behind(offset));
+        for index in self.config.shape.encoder_layers()..self.blocks.len() {
+            let rows = x.dim(0)?;
+            let state = repeat_rows(&encoded.state, rows)?;
+            let cross = Cross::new(&state, &encoded.context)?;
+            let pass = Pass {
+                hooks,
+                context: &context,
+                rotary: None,
+                relative: None,
+                distances: distances.as_ref(),
+                cross: Some(&cross),
+            };
+            x = self.blocks[index].forward(&x, &mask.repeat(rows)?, &pass)?;
+        }
+        if let Some(norm) = &decoder.final_norm {
+            x = norm.with(hooks, &Module::DecoderFinalNorm.to_string()).forward(&x)?;
+        }
+        let attention_mask = repeat_rows(&context.attention_mask, x.dim(0)?)?;
+        Ok(Hidden { state: x, attention_mask, encoder_state: Some(encoded.state.clone()) })
+    }
+
+    /// `[b, t, h]`
+    fn embed_decoder(
+        &self,
+        decoder: &Decoder,
+        inputs: &DecoderInputs,
+        hooks: &dyn Hooks,
+        offset: usize,
+    ) -> Result<Tensor> {
+        let (_, tokens) = inputs.input_ids.dims2()?;
+        let (length, longest) = (tokens + offset, self.config.longest_input());
+        if length > longest {
+            candle_core::bail!(
+                "the decoder's input has {length} tokens; this backbone has {longest} positions"
+            );
+        }
+        let words = self.lookup((Table::Word, &self.word), &inputs.input_ids, hooks)?;
+        let mut x = match self.config.embedding_scale {
+            Some(scale) => (words * scale)?,
+            None => words,
+        };
+        if let Some(table) = &decoder.position {
+            let positions = self.counted_positions(offset, tokens)?;
+            x = x.broadcast_add(&self.lookup((Table::DecoderPosition, table), &positions, hooks)?)?;
+        }
+        match &decoder.norm {
+            Some(norm) => norm.with(hooks, &Module::DecoderEmbeddingNorm.to_string()).forward(&x),
+            None => Ok(x),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! BART's module paths, as `transformers` names them.
+
+use super::{
+    LinearSite, Module, SubLayer, Table,
+    names::{DecoderNames, Names, ON_THE_BLOCK},
+};
+
+pub(super) const NAMES: Names = Names {
+    model_prefix: "model",
+    blocks: "encoder.layers.",
+    behind_number: "",
+    attention: "self_attn",
+    sublayers: ON_THE_BLOCK,
+    part,
+};
+pub(super) const DECODER: DecoderNames = DecoderNames {
+    own: Names { blocks: "decoder.layers.", part: decoder_part, ..NAMES },
+    cross_attention: "encoder_attn",
+    cross_sublayer: "cross_attention_adapters",
+};
+
+fn part(module: Module) -> Option<&'static str> {
+    Some(match module {
+        Module::Embedding(Table::Word) => "shared",
+        Module::Embedding(Table::Position) => "encoder.embed_positions",
+        Module::Embedding(Table::DecoderPosition) => "decoder.embed_positions",
+        Module::EmbeddingNorm => "encoder.layernorm_embedding",
+        Module::DecoderEmbeddingNorm => "decoder.layernorm_embedding",
+        Module::Linear { site, .. } => match site {
+            LinearSite::Query => "self_attn.q_proj",
+            LinearSite::Key => "self_attn.k_proj",
+            LinearSite::Value => "self_attn.v_proj",
+            LinearSite::AttentionOutput => "self_attn.out_proj",
+            LinearSite::FfnUp => "fc1",
+            LinearSite::FfnDown => "fc2",
+            _ => return None,
+        },
+        Module::Norm { sublayer: SubLayer::Attention, .. } => "self_attn_layer_norm",
+        Module::Norm { sublayer: SubLayer::Ffn, .. } => "final_layer_norm",
+        Module::Output => "lm_head",
+        _ => return None,
+    })
+}
+
+/// The path of a module inside a decoder's block.
+fn decoder_part(module: Module) -> Option<&'static str> {
+    Some(match module {
+        Module::Linear { site: LinearSite::CrossQuery, .. } => "encoder_attn.q_proj",
+        Module::Linear { site: LinearSite::CrossKey, .. } => "encoder_attn.k_proj",
+        Module::Linear { site: LinearSite::CrossValue, .. } => "encoder_attn.v_proj",
+        Module::Linear { site: LinearSite::CrossOutput, .. } => "encoder_attn.out_proj",
+        Module::Norm { sublayer: SubLayer::CrossAttention, .. } => "encoder_attn_layer_norm",
+        inside if inside.layer().is_some() => return part(inside),
+        _ => return None,
+    })
+}
