@@ -13,7 +13,7 @@ use hub_schemas::{
     head::Head,
     layout::{
         self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, HUB_CONFIG, ModelClass,
-        Place, Subject, WeightsFile,
+        Place, Subject, TensorSpec, WeightsFile,
     },
     manifest::{BaseModel, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
@@ -157,8 +157,13 @@ impl AdapterFolder {
         };
         let mut files = layout::weights_files(self.format, &subject)?;
         if let (Some(class), Some(head)) = (self.head_class, &self.head) {
+            // What begins with no name of the backbone's, `adapters` takes for the head too.
+            let is_pool = |spec: &&TensorSpec| spec.disk.starts_with("prefix_tuning.");
+            let pools: Vec<TensorSpec> =
+                files.iter().flat_map(|f| &f.tensors).filter(is_pool).cloned().collect();
             for file in files.iter_mut().filter(|file| file.path == HEAD_WEIGHTS) {
                 file.tensors = class.tensors(head, shape.hidden_size);
+                file.tensors.extend(pools.iter().map(|spec| TensorSpec { optional: true, ..spec.clone() }));
             }
         }
         for file in &mut files {

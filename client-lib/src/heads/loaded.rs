@@ -67,7 +67,9 @@ impl LoadedHead {
         }
         let config = &in_model_class(config, folder, backbone);
         let head = PredictionHead::build(config, tensors, tied.is_some())?;
-        Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts: true }))
+        // `transformers`' own classes with a decoder behind an encoder leave the inverse out.
+        let inverts = folder.head_class.is_none() || backbone.config().shape.decoder_layers.is_none();
+        Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts }))
     }
 
     /// A head on fresh tensors: those of [`trained_slots`], and the table that it is tied to.

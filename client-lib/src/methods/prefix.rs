@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{D, Result, Tensor};
 use hub_schemas::{
-    backbone::BackboneShape,
+    backbone::{BackboneShape, SubLayer},
     layout::Slot,
-    method::{Activation, PrefixConfig},
+    method::{Activation, PrefixConfig, PrefixGroup},
 };
 
 use super::{
@@ -21,19 +21,59 @@ use super::{
 };
 use crate::{backbones::AttentionInput, init::Initialiser, ops::activate};
 
-/// The prefix of every adapted layer.
+/// The prefixes of every adapted layer.
 #[derive(Debug)]
 pub(super) struct Prefix {
-    source: Source,
-    /// Adapted layer to its place among the adapted ones.
-    order: BTreeMap<usize, usize>,
-    gates: BTreeMap<usize, Gate>,
+    groups: Vec<Group>,
     /// Of all keys, or all values, of a token.
     width: usize,
     dropout: f64,
     offset: usize,
     drops_token_types: bool,
     salt: u64,
+}
+
+/// The prefixes of one kind of attention.
+#[derive(Debug)]
+struct Group {
+    sublayer: SubLayer,
+    source: Source,
+    /// Adapted layer to its pair of keys and values.
+    order: BTreeMap<usize, usize>,
+    gates: BTreeMap<usize, Gate>,
+}
+
+impl Group {
+    fn new(
+        config: &PrefixConfig,
+        shape: &BackboneShape,
+        (group, layers): (PrefixGroup, Vec<usize>),
+        tensors: &BTreeMap<String, Tensor>,
+        mean: GateMean,
+    ) -> Result<Self> {
+        let at = format!("shared.{}", group.as_str());
+        let source = match config.bottleneck_size {
+            None => Source::Flat(take(tensors, &at)?),
+            Some(_) => Source::Network {
+                embedding: take(tensors, &format!("{at}.embedding"))?,
+                down: Affine::take(tensors, &format!("{at}.down"))?,
+                up: Affine::take(tensors, &format!("{at}.up"))?,
+                activation: config.non_linearity,
+            },
+        };
+        let attention = match group.sublayer() {
+            SubLayer::CrossAttention => "cross_attention",
+            _ => "self_attention",
+        };
+        let gate =
+            |&layer: &usize| Ok((layer, Gate::take(tensors, &format!("layers.{layer}.{attention}"), mean)?));
+        let gates =
+            if config.use_gating { layers.iter().map(gate).collect::<Result<_>>()? } else { BTreeMap::new() };
+        let count = layers.len();
+        let pairs = layers.into_iter().enumerate();
+        let order = pairs.map(|(i, layer)| (layer, config.pair(i, count, shape))).collect();
+        Ok(Self { sublayer: group.sublayer(), source, order, gates })
+    }
 }
 
 #[derive(Debug)]
@@ -63,27 +103,12 @@ impl Prefix {
         mean: GateMean,
         salt: u64,
     ) -> Result<Self> {
-        let source = match config.bottleneck_size {
-            None => Source::Flat(take(tensors, "shared.prefix")?),
-            Some(_) => Source::Network {
-                embedding: take(tensors, "shared.prefix.embedding")?,
-                down: Affine::take(tensors, "shared.prefix.down")?,
-                up: Affine::take(tensors, "shared.prefix.up")?,
-                activation: config.non_linearity,
-            },
-        };
-        let layers = config.layers(shape);
-        let gate = |&layer: &usize| {
-            Ok((layer, Gate::take(tensors, &format!("layers.{layer}.self_attention"), mean)?))
-        };
-        let gates =
-            if config.use_gating { layers.iter().map(gate).collect::<Result<_>>()? } else { BTreeMap::new() };
-        let order = layers.into_iter().enumerate().map(|(i, layer)| (layer, i)).collect();
         let offset = if config.shifts_positions { config.prefix_length } else { 0 };
+        let groups = config.groups(shape).into_iter();
         Ok(Self {
-            source,
-            order,
-            gates,
+            groups: groups
+                .map(|group| Group::new(config, shape, group, tensors, mean))
+                .collect::<Result<_>>()?,
             width: shape.kv_width(),
             dropout: config.dropout,
             offset,
@@ -103,21 +128,30 @@ impl Adapter for Prefix {
     }
 
     fn is_at_attention(&self, layer: usize) -> bool {
-        self.order.contains_key(&layer)
+        self.groups.iter().any(|group| group.order.contains_key(&layer))
     }
 
     fn prefix(&self, at: &AttentionInput<'_>) -> Result<Option<PrefixStates>> {
-        let Some(&index) = self.order.get(&at.layer) else { return Ok(None) };
+        let is_here = |group: &Group| {
+            let index = group.order.get(&at.layer).filter(|_| group.sublayer == at.sublayer);
+            index.copied()
+        };
+        let mut found = self.groups.iter().enumerate();
+        let Some((number, group, index)) =
+            found.find_map(|(number, group)| Some((number as u64, group, is_here(group)?)))
+        else {
+            return Ok(None);
+        };
         let rows = at.x.dim(0)?;
-        let both = self.source.columns(2 * index * self.width, 2 * self.width)?;
+        let both = group.source.columns(2 * index * self.width, 2 * self.width)?;
         let part = |side: usize| {
             let own = both.narrow(D::Minus1, side * self.width, self.width)?;
             let states = own.unsqueeze(0)?.broadcast_as((rows, own.dim(0)?, self.width))?.contiguous()?;
-            let site = self.salt << 32 | 2 << 24 | (2 * index + side) as u64;
+            let site = self.salt << 32 | 2 << 24 | number << 16 | (2 * index + side) as u64;
             at.context.mode.dropout(&states, self.dropout, site)
         };
         let (mut keys, mut values) = (part(0)?, part(1)?);
-        if let Some(gate) = self.gates.get(&at.layer) {
+        if let Some(gate) = group.gates.get(&at.layer) {
             // One gate for both, or the first for keys and the last for values.
             let open = gate.open(at.x, at.context)?;
             let last = open.dim(2)? - 1;
@@ -130,7 +164,8 @@ impl Adapter for Prefix {
 
 /// PyTorch's defaults for an embedding and for linear layers.
 pub(super) fn initialiser(slot: &Slot, config: &PrefixConfig) -> Initialiser {
-    match slot.part.as_str() {
+    let part = slot.part.trim_start_matches("encoder_").trim_start_matches("cross_");
+    match part {
         "prefix" | "prefix.embedding" => Initialiser::Normal { std: 1.0 },
         "prefix.up.bias" => {
             Initialiser::Uniform { bound: 1.0 / (config.bottleneck_size.unwrap_or(1) as f64).sqrt() }

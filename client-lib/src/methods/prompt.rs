@@ -39,7 +39,7 @@ enum Tokens {
 impl Tokens {
     fn take(config: &PromptConfig, tensors: &BTreeMap<String, Tensor>) -> Result<Self> {
         if config.encoder_hidden_size.is_none() {
-            return Ok(Self::Flat(take(tensors, TOKENS)?));
+            return Ok(Self::Flat(take(tensors, TOKENS)?.narrow(0, 0, config.prompt_length)?));
         }
         let layer = |name: &str| Affine::take(tensors, &format!("{TOKENS}.{name}"));
         Ok(Self::Network {

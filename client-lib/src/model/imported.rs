@@ -2,10 +2,10 @@
 //! rather than run as something else.
 
 use hub_schemas::{
-    backbone::{Module, Table},
+    backbone::{Architecture, Module, Table},
     head::{Head, Pooling},
     layout::{Format, Place},
-    method::{Method, PromptPlace},
+    method::{Method, PrefixGroup, PromptPlace},
 };
 
 use super::ModelError;
@@ -14,6 +14,7 @@ use crate::{backbones::Backbone, checkpoint::AdapterFolder};
 /// Refuses a member that would compute something else than in the library that wrote it.
 pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {
     let of_peft = folder.format == Format::Peft && folder.manifest.is_none();
+    let of_adapters = folder.format == Format::Adapters && folder.manifest.is_none();
     let is_decoder = backbone.config().architecture.is_decoder();
     let has = |wanted: &dyn Fn(&Method) -> bool| folder.method.parts().iter().any(wanted);
     let adapts_words = |part: &Method| {
@@ -27,6 +28,9 @@ pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), M
     } else if of_peft && chooses(backbone) && has_one_output(folder) {
         "the base model chooses among continuations, and nothing in the adapter says whether its classifier does too; \
          give its `task_type`"
+    } else if of_adapters && has(&|part| loses_distances(backbone, part)) {
+        "in `adapters` the layers of a stack of T5 whose prefixes differ from the first one's lose their distances; \
+         give every layer of the stack a prefix, or none"
     } else {
         return Ok(());
     };
@@ -35,6 +39,21 @@ pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), M
 
 fn is_prompt_of_peft(part: &Method) -> bool {
     matches!(part, Method::Prompt(config) if config.place == PromptPlace::Words)
+}
+
+/// Whether some layers of a stack have prefixes and others have none, where only the first layer of the stack knows
+/// how far tokens are apart: `adapters` asks each layer anew when the number of keys changes.
+fn loses_distances(backbone: &Backbone, part: &Method) -> bool {
+    let config = backbone.config();
+    let Method::Prefix(prefix) = part else { return false };
+    let stack = |group| match group {
+        PrefixGroup::Encoder => config.shape.encoder_layers(),
+        PrefixGroup::Own => config.shape.num_layers - config.shape.encoder_layers(),
+        PrefixGroup::Cross => 0,
+    };
+    let mut groups = prefix.groups(&config.shape).into_iter();
+    config.architecture == Architecture::T5
+        && groups.any(|(group, layers)| stack(group) > 0 && layers.len() < stack(group))
 }
 
 fn reads_last_token(folder: &AdapterFolder) -> bool {

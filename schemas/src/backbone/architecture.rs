@@ -215,8 +215,10 @@ impl Architecture {
     }
 
     /// What `adapters` calls prefixes of the attention of a model's own tokens.
-    pub const fn prefix_location(self) -> &'static str {
+    /// Behind an encoder, of the decoder's.
+    pub const fn prefix_location(self, variant: Variant) -> &'static str {
         match self {
+            Self::T5 | Self::Bart if variant.decoder_from.is_none() => "encoder_prefix",
             Self::DistilBert => "self",
             Self::Whisper => "encoder_prefix",
             _ => "self_prefix",

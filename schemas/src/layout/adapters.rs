@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     backbone::{Architecture, LinearSite, Module, Variant},
-    method::{BottleneckConfig, Dora, PromptPlace},
+    method::{BottleneckConfig, Dora, PrefixGroup, PromptPlace},
 };
 
 /// `adapters` saves from a model with heads: names start with the model's prefix.
@@ -150,8 +150,13 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
                 _ => spec,
             }
         }
-        Place::SelfAttention { layer } => {
-            let at = architecture.attention_path(layer, variant);
+        Place::SelfAttention { layer } | Place::CrossAttention { layer } => {
+            let cross = architecture.cross_attention_path(layer, variant);
+            let own = || architecture.attention_path(layer, variant);
+            let at = match slot.place {
+                Place::CrossAttention { .. } => cross.unwrap_or_else(own),
+                _ => own(),
+            };
             let part = slot.part.trim_start_matches("gate.");
             plain(format!("{at}.prefix_tuning.prefix_gates.{name}.{part}"))
         }
@@ -223,6 +228,9 @@ fn reft_part(part: &str) -> String {
     format!("units.{unit}.{rest}")
 }
 
+/// What a prefix can stand at.
+const PREFIXES: [PrefixGroup; 3] = [PrefixGroup::Own, PrefixGroup::Encoder, PrefixGroup::Cross];
+
 fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
     let (name, variant) = (subject.name, subject.shape.variant());
     let plain = |path: String| TensorSpec::new(format!("{prefix}{path}"), slot);
@@ -231,26 +239,35 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
         "prompt" => plain(format!("prompt_tuning.prompt_tunings.{name}.prompt_embedding.weight")),
         "vera_a" => parameters("lora_A"),
         "vera_b" => parameters("lora_B"),
-        part if part.starts_with("prefix") => {
+        part if PREFIXES.iter().any(|group| part.starts_with(group.as_str())) => {
+            let (group, part) = part.split_once('.').unwrap_or((part, ""));
+            let location = match group {
+                "prefix" => subject.architecture.prefix_location(variant),
+                other => other,
+            };
             let part = match part {
-                "prefix.embedding" => "wte.weight",
-                "prefix.down.weight" => "control_trans.0.weight",
-                "prefix.down.bias" => "control_trans.0.bias",
-                "prefix.up.weight" => "control_trans.2.weight",
-                "prefix.up.bias" => "control_trans.2.bias",
+                "embedding" => "wte.weight",
+                "down.weight" => "control_trans.0.weight",
+                "down.bias" => "control_trans.0.bias",
+                "up.weight" => "control_trans.2.weight",
+                "up.bias" => "control_trans.2.bias",
                 _ => "control_trans",
             };
-            let path = format!("prefix_tunings.{name}.{}.{part}", subject.architecture.prefix_location());
-            // Every layer registers the whole pool again.
-            let aliases = (0..subject.shape.num_layers).map(|layer| {
-                let at = subject.architecture.attention_path(layer, variant);
-                format!("{prefix}{at}.prefix_tuning.pool.{path}")
-            });
+            let path = format!("prefix_tunings.{name}.{location}.{part}");
+            // Every attention registers the whole pool again.
+            let own = |layer| Some(subject.architecture.attention_path(layer, variant));
+            let cross = |layer| {
+                let is_there = variant.is_decoder(layer);
+                is_there.then(|| subject.architecture.cross_attention_path(layer, variant)).flatten()
+            };
+            let layers = 0..subject.shape.num_layers;
+            let paths = layers.flat_map(|layer| [own(layer), cross(layer)]).flatten();
+            let aliases = paths.map(|at| format!("{prefix}{at}.prefix_tuning.pool.{path}"));
             let pool = format!("prefix_tuning.{path}");
             // The pool belongs to the whole model, of which Whisper's encoder is a part.
             let is_outside = subject.architecture.reads_audio();
             let spec = if is_outside { TensorSpec::new(pool, slot) } else { plain(pool) }.also(aliases);
-            if slot.part == "prefix" { spec.shaped(&[slot.len()]) } else { spec }
+            if slot.part.contains('.') { spec } else { spec.shaped(&[slot.len()]) }
         }
         part => match part.split_once('.') {
             Some(("invertible", rest)) => {
@@ -259,7 +276,9 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
                     .replacen("g.", "G.", 1)
                     .replacen("down.", "0.", 1)
                     .replacen("up.", "2.", 1);
-                plain(format!("invertible_adapters.{name}.{rest}"))
+                // Of an encoder with a decoder behind it, in the encoder.
+                let at = if subject.architecture.is_encoder_decoder() { "encoder." } else { "" };
+                plain(format!("{at}invertible_adapters.{name}.{rest}"))
             }
             Some(("phm", rule)) => parameters(&format!("phm_{rule}")),
             Some(("phm_down", weight)) => parameters(&weight.replacen('w', "W_down", 1)),

@@ -102,6 +102,11 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         {
             refuse("a prefix with a network, with gates, not in every layer or that leaves positions alone")
         }
+        Method::Prefix(config)
+            if subject.shape.decoder_layers.is_some() && (config.encoder_prefix || config.cross_prefix) =>
+        {
+            refuse("a prefix of an encoder in front of a decoder, or of what attends to it")
+        }
         Method::Hadamard(_) => refuse("a Hadamard adapter; neither library has it"),
         Method::Lora(_)
         | Method::AdaLora(_)

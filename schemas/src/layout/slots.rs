@@ -22,6 +22,11 @@ pub enum Place {
         /// Index of the block.
         layer: usize,
     },
+    /// At the keys and values of a block's attention to an encoder.
+    CrossAttention {
+        /// Index of the block.
+        layer: usize,
+    },
     /// After a block.
     Block {
         /// Index of the block.
@@ -39,6 +44,7 @@ impl fmt::Display for Place {
             Self::Module(module) => module.fmt(f),
             Self::SubLayer { layer, sublayer } => write!(f, "layers.{layer}.{}", sublayer.as_str()),
             Self::SelfAttention { layer } => write!(f, "layers.{layer}.self_attention"),
+            Self::CrossAttention { layer } => write!(f, "layers.{layer}.cross_attention"),
             Self::Block { layer } => write!(f, "layers.{layer}.block"),
             Self::Shared => f.write_str("shared"),
             Self::Head => f.write_str("head"),

@@ -46,7 +46,7 @@ pub use loha::LohaConfig;
 pub use lokr::{KroneckerFactor, LokrConfig};
 pub use lora::{Dora, LoraConfig, LoraInit, LoraPattern, MultiTaskLora};
 pub use oft::{OftBlocks, OftConfig};
-pub use prefix::PrefixConfig;
+pub use prefix::{PrefixConfig, PrefixGroup};
 pub use prompt::{PromptConfig, PromptPlace};
 pub use reft::ReftConfig;
 pub use replace::ReplaceConfig;

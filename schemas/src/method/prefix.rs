@@ -6,12 +6,14 @@
 //! of layer `i` at `2 i`, values at `2 i + 1`. Field names follow `PrefixTuningConfig`
 //! of `adapters`.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Activation, MethodError, MethodSpec, spec};
 use crate::{
-    backbone::BackboneShape,
+    backbone::{BackboneShape, SubLayer},
     layout::{Place, Slot},
 };
 
@@ -45,6 +47,42 @@ pub struct PrefixConfig {
     /// Segments of the input are not looked at, as PEFT does when it extracts features.
     #[serde(default)]
     pub drops_token_types: bool,
+    /// Whether an encoder in front of a decoder has prefixes too; PEFT's are the decoder's only.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub encoder_prefix: bool,
+    /// Whether a decoder's attention to an encoder has prefixes too.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub cross_prefix: bool,
+}
+
+/// The attentions that have a prefix, with a network, in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrefixGroup {
+    /// Of a backbone's tokens to themselves; behind an encoder, of the decoder's.
+    Own,
+    /// Of the tokens of an encoder in front of a decoder.
+    Encoder,
+    /// Of a decoder's tokens to an encoder's.
+    Cross,
+}
+
+impl PrefixGroup {
+    /// What the names of its slots begin with.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "prefix",
+            Self::Encoder => "encoder_prefix",
+            Self::Cross => "cross_prefix",
+        }
+    }
+
+    /// The attention of a block that it stands at.
+    pub const fn sublayer(self) -> SubLayer {
+        match self {
+            Self::Own | Self::Encoder => SubLayer::Attention,
+            Self::Cross => SubLayer::CrossAttention,
+        }
+    }
 }
 
 const fn tanh() -> Activation {
@@ -52,6 +90,10 @@ const fn tanh() -> Activation {
 }
 const fn yes() -> bool {
     true
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl PrefixConfig {
@@ -67,12 +109,36 @@ impl PrefixConfig {
             shared_gating: true,
             shifts_positions: false,
             drops_token_types: false,
+            encoder_prefix: true,
+            cross_prefix: true,
         }
     }
 
-    /// The adapted layers, in order: the `i`-th of them has keys at `2 i`.
-    pub fn layers(&self, shape: &BackboneShape) -> Vec<usize> {
-        (0..shape.num_layers).filter(|layer| !self.leave_out.contains(layer)).collect()
+    /// Which of `layers` pairs of keys and values the `i`-th adapted layer has. PEFT 0.21.2 doubles the prefix
+    /// of a decoder behind an encoder for the attention to the encoder, drops what falls to that, and so comes
+    /// to every other pair, twice.
+    pub const fn pair(&self, i: usize, layers: usize, shape: &BackboneShape) -> usize {
+        if self.shifts_positions && shape.decoder_layers.is_some() { 2 * i % layers } else { i }
+    }
+
+    /// The attentions that have prefixes, with their adapted layers in order: the `i`-th of them has keys at
+    /// `2 i`.
+    pub fn groups(&self, shape: &BackboneShape) -> Vec<(PrefixGroup, Vec<usize>)> {
+        let among = |layers: Range<usize>| layers.filter(|layer| !self.leave_out.contains(layer)).collect();
+        let first = shape.encoder_layers();
+        if shape.decoder_layers.is_none() {
+            return vec![(PrefixGroup::Own, among(0..first))];
+        }
+        let decoder = first..shape.num_layers;
+        let mut groups = vec![(PrefixGroup::Own, among(decoder.clone()))];
+        if self.encoder_prefix {
+            groups.insert(0, (PrefixGroup::Encoder, among(0..first)));
+        }
+        if self.cross_prefix {
+            groups.push((PrefixGroup::Cross, among(decoder)));
+        }
+        groups.retain(|(_, layers): &(PrefixGroup, Vec<usize>)| !layers.is_empty());
+        groups
     }
 }
 
@@ -94,29 +160,35 @@ impl MethodSpec for PrefixConfig {
             spec::within("bottleneck_size", size, 1..=1 << 16, "it must lie between 1 and 65536")?;
         }
         spec::dropout("dropout", self.dropout)?;
-        spec::within("leave_out", self.layers(shape).len(), 1.., "at least one layer must have a prefix")
+        spec::within("leave_out", self.groups(shape).len(), 1.., "at least one layer must have a prefix")
     }
 
     fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {
-        let (h, layers) = (shape.hidden_size, self.layers(shape));
-        let width = 2 * layers.len() * shape.kv_width();
+        let h = shape.hidden_size;
         let mut slots = Vec::new();
-        let mut push = |place, part: &str, dims: &[usize]| slots.push(Slot::new(place, part, dims));
-        match self.bottleneck_size {
-            None => push(Place::Shared, "prefix", &[self.prefix_length, width]),
-            Some(inner) => {
-                push(Place::Shared, "prefix.embedding", &[self.prefix_length, h]);
-                push(Place::Shared, "prefix.down.weight", &[inner, h]);
-                push(Place::Shared, "prefix.down.bias", &[inner]);
-                push(Place::Shared, "prefix.up.weight", &[width, inner]);
-                push(Place::Shared, "prefix.up.bias", &[width]);
+        for (group, layers) in self.groups(shape) {
+            let width = 2 * layers.len() * shape.kv_width();
+            let mut push = |part: &str, dims: &[usize]| {
+                slots.push(Slot::new(Place::Shared, &format!("{}{part}", group.as_str()), dims));
+            };
+            match self.bottleneck_size {
+                None => push("", &[self.prefix_length, width]),
+                Some(inner) => {
+                    push(".embedding", &[self.prefix_length, h]);
+                    push(".down.weight", &[inner, h]);
+                    push(".down.bias", &[inner]);
+                    push(".up.weight", &[width, inner]);
+                    push(".up.bias", &[width]);
+                }
             }
-        }
-        if self.use_gating {
             let gates = if self.shared_gating { 1 } else { 2 };
-            for layer in layers {
-                push(Place::SelfAttention { layer }, "gate.weight", &[gates, h]);
-                push(Place::SelfAttention { layer }, "gate.bias", &[gates]);
+            for layer in layers.into_iter().filter(|_| self.use_gating) {
+                let place = match group.sublayer() {
+                    SubLayer::CrossAttention => Place::CrossAttention { layer },
+                    _ => Place::SelfAttention { layer },
+                };
+                slots.push(Slot::new(place, "gate.weight", &[gates, h]));
+                slots.push(Slot::new(place, "gate.bias", &[gates]));
             }
         }
         slots

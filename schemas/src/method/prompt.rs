@@ -25,6 +25,10 @@ pub struct PromptConfig {
     /// Segments of the input are not looked at, as PEFT does when it extracts features.
     #[serde(default)]
     pub drops_token_types: bool,
+    /// How many prompts the file holds of which the first is read: PEFT makes another for a decoder behind an
+    /// encoder, and does not use it (`num_transformer_submodules`).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub stored: usize,
     /// Inner width of the network that makes the tokens while they are trained (PEFT's
     /// `encoder_hidden_size`); a saved prompt has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +38,14 @@ pub struct PromptConfig {
 impl PromptConfig {
     /// Learned tokens with the defaults of the libraries.
     pub const fn new(prompt_length: usize, place: PromptPlace) -> Self {
-        Self { prompt_length, place, init_range: 0.5, drops_token_types: false, encoder_hidden_size: None }
+        Self {
+            prompt_length,
+            place,
+            init_range: 0.5,
+            drops_token_types: false,
+            stored: 1,
+            encoder_hidden_size: None,
+        }
     }
 }
 
@@ -54,6 +65,14 @@ const fn half() -> f64 {
     0.5
 }
 
+const fn one() -> usize {
+    1
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_one(value: &usize) -> bool {
+    *value == 1
+}
+
 impl MethodSpec for PromptConfig {
     fn kind(&self) -> &'static str {
         "prompt"
@@ -66,6 +85,7 @@ impl MethodSpec for PromptConfig {
 
     fn validate(&self, _shape: &BackboneShape) -> Result<(), MethodError> {
         spec::finite("init_range", self.init_range)?;
+        spec::within("stored", self.stored, 1..=2, "a file holds one or two prompts")?;
         if let Some(width) = self.encoder_hidden_size {
             let expected = "it must lie between 1 and 65536";
             spec::within("encoder_hidden_size", width, 1..=1 << 16, expected)?;
@@ -74,7 +94,7 @@ impl MethodSpec for PromptConfig {
     }
 
     fn slots(&self, shape: &BackboneShape) -> Vec<Slot> {
-        let (p, h) = (self.prompt_length, shape.table_width());
+        let (p, h) = (self.prompt_length * self.stored, shape.table_width());
         let slot = |part: &str, dims: &[usize]| Slot::new(Place::Shared, part, dims);
         let Some(inner) = self.encoder_hidden_size else { return vec![slot("prompt", &[p, h])] };
         vec![

@@ -10,7 +10,7 @@ pub(super) fn parse_prefix(
     reading: &Reading<'_>,
     mut fields: Fields,
 ) -> Result<PrefixConfig, CheckpointError> {
-    fields.ignore(&["encoder_prefix", "cross_prefix", "init_weights_seed"]);
+    fields.ignore(&["init_weights_seed"]);
     let flat = fields.bool_or("flat", false)?;
     let inner = fields.count("bottleneck_size")?.unwrap_or(512);
     let activation = fields.text("non_linearity")?.unwrap_or_else(|| "tanh".to_owned());
@@ -24,6 +24,8 @@ pub(super) fn parse_prefix(
         shared_gating: fields.bool_or("shared_gating", true)?,
         shifts_positions: false,
         drops_token_types: false,
+        encoder_prefix: fields.bool_or("encoder_prefix", true)?,
+        cross_prefix: fields.bool_or("cross_prefix", true)?,
     };
     fields.finish()?;
     Ok(config)
@@ -48,9 +50,9 @@ pub(super) fn prefix(config: &PrefixConfig) -> Value {
     json!({
         "architecture": "prefix_tuning",
         "bottleneck_size": config.bottleneck_size.unwrap_or(512),
-        "cross_prefix": true,
+        "cross_prefix": config.cross_prefix,
         "dropout": config.dropout,
-        "encoder_prefix": true,
+        "encoder_prefix": config.encoder_prefix,
         "flat": config.bottleneck_size.is_none(),
         "leave_out": config.leave_out,
         "non_linearity": config.non_linearity.as_str(),

@@ -35,25 +35,31 @@ pub(super) fn parse(
 ) -> Result<Method, CheckpointError> {
     let drops_token_types = matches!(task_type, Some("FEATURE_EXTRACTION" | "QUESTION_ANS"));
     fields.ignore(MAKING);
-    fields.only("num_transformer_submodules", &json!(1))?;
+    let stored = fields.count("num_transformer_submodules")?.unwrap_or(1);
+    if !(1..=2).contains(&stored) {
+        return Err(fields.wrong("num_transformer_submodules", format!("is {stored}; 1 or 2 is supported")));
+    }
     let stated = fields.count("num_virtual_tokens")?;
     let rows = file.weights.header.tensors.get(EMBEDDINGS).and_then(|info| info.shape.first().copied());
+    let rows = rows.map(|rows| if is_prefix { rows } else { rows / stored });
     let length = stated.or(rows).ok_or_else(|| fields.wrong("num_virtual_tokens", "is missing"))?;
     Ok(if is_prefix {
         Method::Prefix(PrefixConfig {
             shifts_positions: true,
             drops_token_types,
+            encoder_prefix: stored == 1,
+            cross_prefix: stored == 1,
             ..PrefixConfig::flat(length)
         })
     } else {
         let place = PromptPlace::Words;
-        Method::Prompt(PromptConfig { drops_token_types, ..PromptConfig::new(length, place) })
+        Method::Prompt(PromptConfig { drops_token_types, stored, ..PromptConfig::new(length, place) })
     })
 }
 
 pub(super) fn prompt(config: &PromptConfig) -> Value {
     json!({
-        "num_transformer_submodules": 1,
+        "num_transformer_submodules": config.stored,
         "num_virtual_tokens": config.prompt_length,
         "peft_type": "PROMPT_TUNING",
         "prompt_tuning_init": "RANDOM",
@@ -62,7 +68,7 @@ pub(super) fn prompt(config: &PromptConfig) -> Value {
 
 pub(super) fn prefix(config: &PrefixConfig) -> Value {
     json!({
-        "num_transformer_submodules": 1,
+        "num_transformer_submodules": if config.encoder_prefix { 1 } else { 2 },
         "num_virtual_tokens": config.prefix_length,
         "peft_type": "PREFIX_TUNING",
         "prefix_projection": false,
