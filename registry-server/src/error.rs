@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hub_schemas::{
-    name::AdapterId,
+    name::{AdapterId, Namespace},
     problem::{Problem, ProblemCode},
 };
 
@@ -58,7 +58,13 @@ impl ApiError {
     /// The same for an adapter that does not exist and one the caller may not see.
     pub(crate) fn no_adapter(id: &AdapterId) -> Self {
         Self::not_found(format!("there is no adapter `{id}`"))
-            .hint("check the name; a private adapter needs the token of a member of its namespace")
+            .hint("check the name; a private adapter needs the token of somebody who may see it")
+    }
+
+    /// The same for a namespace that does not exist and one the caller does not belong to.
+    pub(crate) fn no_namespace(name: &Namespace) -> Self {
+        Self::not_found(format!("there is no namespace `{name}` that you belong to"))
+            .hint("check the name; an owner of the namespace can give you a role in it")
     }
 
     pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
@@ -134,11 +140,15 @@ impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
         let hint = match &denied {
             Denied::Scope { scope, .. } => {
-                format!("ask the registry's operator for a token with the scope `{scope}`")
+                format!("use a token with the scope `{scope}`; `hub token create` or the registry's operator makes one")
             }
+            Denied::Names { .. } => "use a token that is not limited, or limited to these names".to_owned(),
             Denied::NotAMember { namespace, .. } => {
                 format!("publish under your own namespace, or ask an owner of `{namespace}` to add you")
             }
+            Denied::Role { place, .. } => format!("ask an owner of {place} for that role"),
+            Denied::NotOneself(user) => format!("`{user}` can do it"),
+            Denied::NotAdministrator(_) => "ask an administrator of the registry".to_owned(),
         };
         Self::new(ProblemCode::Forbidden, denied.to_string()).hint(hint)
     }

@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use hub_schemas::{name::Namespace, token::Scope};
+use hub_schemas::{api::Role as MemberRole, name::Namespace, pattern::NamePattern, token::Scopes};
 use hub_server::{
     App, Server, Worker,
     admin::{self, Lifetime},
@@ -75,6 +75,14 @@ enum UserVerb {
     },
     /// List users
     List,
+    /// Let a user run the registry, with a token that has the scope `admin`
+    Administrator {
+        /// The user
+        name: Namespace,
+        /// Take that back
+        #[arg(long)]
+        revoke: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,8 +102,18 @@ enum NamespaceVerb {
 
 #[derive(Debug, Subcommand)]
 enum MemberVerb {
-    /// Let a user publish in a namespace
+    /// Give a user a role in a namespace, in place of the one they have
     Add {
+        /// The namespace
+        namespace: Namespace,
+        /// The user
+        user: Namespace,
+        /// `reader`, `writer`, `maintainer` or `owner`
+        #[arg(long, default_value = "writer")]
+        role: MemberRole,
+    },
+    /// Take a user's role in a namespace away
+    Remove {
         /// The namespace
         namespace: Namespace,
         /// The user
@@ -113,9 +131,12 @@ enum TokenVerb {
         /// What to call it
         #[arg(long, default_value = "default")]
         name: String,
-        /// What it may do
-        #[arg(long, value_delimiter = ',', default_value = "read,publish,yank")]
-        scope: Vec<Scope>,
+        /// What it may do: `read`, `publish-new`, `publish-update` (both together `publish`), `yank`, `admin`
+        #[arg(long, value_name = "SCOPES", default_value = "read,publish,yank")]
+        scope: Scopes,
+        /// The adapters to limit it to, as in `lab/*,ada/bert-*` [default: all]
+        #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
+        names: Vec<NamePattern>,
         /// How long it works, as in `30d`; without it, until it is revoked
         #[arg(long, value_name = "DURATION")]
         expires: Option<Lifetime>,
@@ -166,14 +187,20 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.role {
         Role::User(UserVerb::Add { name }) => admin::add_user(&app, &name).await?,
         Role::User(UserVerb::List) => admin::list_users(&app).await?,
+        Role::User(UserVerb::Administrator { name, revoke }) => {
+            admin::set_administrator(&app, &name, !revoke).await?;
+        }
         Role::Namespace(NamespaceVerb::Add { name, owner }) => {
             admin::add_namespace(&app, &name, &owner).await?;
         }
-        Role::Namespace(NamespaceVerb::Member(MemberVerb::Add { namespace, user })) => {
-            admin::add_member(&app, &namespace, &user).await?;
+        Role::Namespace(NamespaceVerb::Member(MemberVerb::Add { namespace, user, role })) => {
+            admin::add_member(&app, &namespace, &user, role).await?;
         }
-        Role::Token(TokenVerb::Create { user, name, scope, expires }) => {
-            admin::create_token(&app, &user, &name, &scope, expires).await?;
+        Role::Namespace(NamespaceVerb::Member(MemberVerb::Remove { namespace, user })) => {
+            admin::remove_member(&app, &namespace, &user).await?;
+        }
+        Role::Token(TokenVerb::Create { user, name, scope, names, expires }) => {
+            admin::create_token(&app, &user, &name, &scope, &names, expires).await?;
         }
         Role::Token(TokenVerb::List) => admin::list_tokens(&app).await?,
         Role::Token(TokenVerb::Revoke { id }) => admin::revoke_token(&app, &id).await?,

@@ -27,7 +27,8 @@ use utoipa::{
         (name = "adapters", description = "Adapters and their index"),
         (name = "versions", description = "Publishing, yanking, reading manifests"),
         (name = "files", description = "Uploading and downloading files by digest"),
-        (name = "account", description = "Who is asking"),
+        (name = "access", description = "Namespaces, their members, and collaborators on adapters"),
+        (name = "account", description = "Who is asking, and their tokens"),
         (name = "operation", description = "For whoever runs the server"),
     ),
 )]

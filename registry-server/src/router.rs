@@ -6,7 +6,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    api::{account, adapters, blobs, health, index, manifests, resolve, search, uploads, versions},
+    api::{
+        account, adapters, blobs, collaborators, health, index, manifests, members, namespaces, resolve, search,
+        tokens, uploads, versions,
+    },
     app::App,
     error::ApiError,
     middleware, openapi,
@@ -27,8 +30,16 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(uploads::start::start))
         .routes(routes!(uploads::status::status, uploads::append::append, uploads::cancel::cancel))
         .routes(routes!(versions::publish::publish, versions::yank::yank))
-        // Accounts: `hub login`, `hub whoami`.
+        // Who may do what: `hub access`, `hub org`.
+        .routes(routes!(namespaces::create::create))
+        .routes(routes!(namespaces::info::info))
+        .routes(routes!(members::grant::grant, members::revoke::revoke))
+        .routes(routes!(collaborators::list::list))
+        .routes(routes!(collaborators::grant::grant, collaborators::revoke::revoke))
+        // Accounts: `hub login`, `hub whoami`, `hub token`.
         .routes(routes!(account::whoami::whoami))
+        .routes(routes!(tokens::list::list, tokens::create::create))
+        .routes(routes!(tokens::revoke::revoke))
         // Operation: load balancers and Prometheus.
         .routes(routes!(health::live::live))
         .routes(routes!(health::ready::ready))

@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod method;
 pub mod name;
 mod parsed;
+pub mod pattern;
 pub mod path;
 pub mod problem;
 pub mod reference;

@@ -18,6 +18,8 @@ pub enum ProblemCode {
     Forbidden,
     /// Nothing there that the caller may see.
     NotFound,
+    /// What is there does not allow this.
+    Conflict,
     /// The version exists with different content.
     VersionExists,
     /// The upload's next byte is another one.
@@ -55,6 +57,7 @@ impl ProblemCode {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
             Self::VersionExists => "version-exists",
             Self::OffsetMismatch => "offset-mismatch",
             Self::DigestMismatch => "digest-mismatch",
@@ -79,7 +82,7 @@ impl ProblemCode {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::VersionExists => 409,
+            Self::Conflict | Self::VersionExists => 409,
             Self::TooLarge => 413,
             Self::OffsetMismatch | Self::RangeNotSatisfiable => 416,
             Self::BlobMissing | Self::InvalidManifest | Self::InvalidFile => 422,
@@ -96,6 +99,7 @@ impl ProblemCode {
             Self::Unauthorized => "A valid token is needed",
             Self::Forbidden => "The token does not allow this",
             Self::NotFound => "Not found",
+            Self::Conflict => "What is there does not allow this",
             Self::VersionExists => "The version exists with different content",
             Self::OffsetMismatch => "The upload continues at another byte",
             Self::DigestMismatch => "The bytes do not have the stated digest",

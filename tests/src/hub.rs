@@ -12,7 +12,7 @@ mod visitor;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use hub_schemas::{name::Namespace, token::Scope};
+use hub_schemas::{api::Role, name::Namespace, token::Scope};
 use hub_server::{
     App, ServeError, Server,
     admin::{self, Lifetime},
@@ -102,15 +102,30 @@ impl TestHub {
         admin::add_namespace(&self.app, &namespace(name), &namespace(owner)).await.expect("a new namespace");
     }
 
-    /// Makes `user` a member of a namespace.
-    pub async fn add_member(&self, name: &str, user: &str) {
-        admin::add_member(&self.app, &namespace(name), &namespace(user)).await.expect("a member");
+    /// Gives `user` a role in a namespace.
+    pub async fn add_member(&self, name: &str, user: &str, role: Role) {
+        admin::add_member(&self.app, &namespace(name), &namespace(user), role).await.expect("a member");
+    }
+
+    /// Lets `user` run the registry.
+    pub async fn make_administrator(&self, user: &str) {
+        admin::set_administrator(&self.app, &namespace(user), true).await.expect("a user");
     }
 
     /// A new token's secret. `lifetime` is written as on the command line: `30d`.
     pub async fn token(&self, user: &str, scopes: &[Scope], lifetime: Option<&str>) -> String {
+        self.mint(user, scopes, &[], lifetime).await
+    }
+
+    /// The secret of a new token that is limited to names.
+    pub async fn limited_token(&self, user: &str, scopes: &[Scope], names: &[&str]) -> String {
+        self.mint(user, scopes, names, None).await
+    }
+
+    async fn mint(&self, user: &str, scopes: &[Scope], names: &[&str], lifetime: Option<&str>) -> String {
         let lifetime = lifetime.map(|text| text.parse::<Lifetime>().expect("a lifetime"));
-        let secret = admin::mint(&self.app, &namespace(user), "test", scopes, lifetime).await;
+        let names: Vec<_> = names.iter().map(|name| name.parse().expect("a pattern")).collect();
+        let secret = admin::mint(&self.app, &namespace(user), "test", scopes, &names, lifetime).await;
         secret.expect("a token").expose().to_owned()
     }
 

@@ -23,6 +23,10 @@ mod object_storage;
 mod openapi;
 #[path = "registry/operation.rs"]
 mod operation;
+#[path = "registry/people.rs"]
+mod people;
+#[path = "registry/permissions.rs"]
+mod permissions;
 #[path = "registry/postgres.rs"]
 mod postgres;
 #[path = "registry/privacy.rs"]

@@ -4,6 +4,7 @@
 //! name never reaches a command. Defaults that depend on environment or
 //! configuration are not clap's business: see `settings`.
 
+mod access;
 mod adapters;
 #[cfg(feature = "stitch")]
 pub(crate) mod bake;
@@ -25,6 +26,7 @@ mod login;
 pub(crate) mod made;
 #[cfg(feature = "stitch")]
 pub(crate) mod merge;
+mod org;
 mod push;
 #[cfg(feature = "stitch")]
 pub(crate) mod run;
@@ -33,18 +35,22 @@ mod search;
 pub(crate) mod stitch;
 #[cfg(feature = "stitch")]
 pub(crate) mod train;
+mod token;
 mod yank;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use access::{AccessArgs, AccessVerb, Place};
 pub(crate) use adapters::{InfoArgs, PullArgs, RemoveArgs};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use convert::ConvertArgs;
 pub(crate) use global::{Color, Format, GlobalArgs};
 pub(crate) use login::{LoginArgs, LogoutArgs};
+pub(crate) use org::{OrgArgs, OrgVerb};
 pub(crate) use push::PushArgs;
 pub(crate) use search::SearchArgs;
+pub(crate) use token::{TokenArgs, TokenVerb};
 pub(crate) use yank::YankArgs;
 
 /// Train, publish, find, pull and run adapters: small files that teach a frozen model one task.
@@ -87,6 +93,12 @@ pub(crate) enum Command {
     Remove(RemoveArgs),
     /// Take a version out of use, or bring it back
     Yank(YankArgs),
+    /// Show or change who may do what
+    Access(AccessArgs),
+    /// Make an organisation
+    Org(OrgArgs),
+    /// Make, list or revoke your tokens
+    Token(TokenArgs),
     /// Train an adapter on a table of texts and labels
     #[cfg(feature = "stitch")]
     Train(train::TrainArgs),

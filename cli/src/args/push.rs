@@ -31,6 +31,9 @@ pub(crate) struct PushArgs {
     /// Visible to members of the namespace only, when the adapter is new
     #[arg(long)]
     pub(crate) private: bool,
+    /// Visible to every user of the registry but not to the world, when the adapter is new
+    #[arg(long, conflicts_with = "private")]
+    pub(crate) internal: bool,
     /// Folder of the backbone the adapter was trained on
     #[arg(long, value_name = "DIR")]
     pub(crate) base: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! What the verbs do: one file per verb, each with `run(&Context, Args) -> Result<Exit>`.
 
+mod access;
 #[cfg(feature = "stitch")]
 mod bake;
 mod completions;
@@ -26,12 +27,14 @@ mod made;
 mod merge;
 #[cfg(feature = "stitch")]
 mod numeric;
+mod org;
 mod pull;
 mod push;
 mod remove;
 #[cfg(feature = "stitch")]
 mod run;
 mod search;
+mod token;
 #[cfg(feature = "stitch")]
 mod train;
 mod whoami;
@@ -55,6 +58,9 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::List => list::run(context),
         Command::Remove(args) => remove::run(context, &args),
         Command::Yank(args) => yank::run(context, &args),
+        Command::Access(args) => access::run(context, &args),
+        Command::Org(args) => org::run(context, &args),
+        Command::Token(args) => token::run(context, args),
         #[cfg(feature = "stitch")]
         Command::Train(args) => train::run(context, args),
         #[cfg(feature = "stitch")]

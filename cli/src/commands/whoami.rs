@@ -35,8 +35,14 @@ pub(crate) fn run(context: &Context) -> anyhow::Result<Exit> {
     fields.add("user", &account.user);
     fields.add("registry", registry);
     fields.add("namespaces", join(account.namespaces.iter().map(ToString::to_string).collect()));
+    if !account.adapters.is_empty() {
+        fields.add("adapters", join(account.adapters.iter().map(ToString::to_string).collect()));
+    }
     fields.add("token", &account.token.name);
     fields.add("scopes", join(account.token.scopes.iter().map(ToString::to_string).collect()));
+    if !account.token.names.is_empty() {
+        fields.add("names", join(account.token.names.iter().map(ToString::to_string).collect()));
+    }
     fields.add("expires", account.token.expires_at.map_or_else(|| "never".to_owned(), describe::day));
     context.printer.fields(&fields)?;
     Ok(Exit::Success)

@@ -199,11 +199,11 @@ impl RegistryClient {
         self.sender.send(|| self.api(Method::DELETE, &["uploads", upload])).await.map(drop)
     }
 
-    fn api(&self, method: Method, segments: &[&str]) -> reqwest::RequestBuilder {
+    pub(super) fn api(&self, method: Method, segments: &[&str]) -> reqwest::RequestBuilder {
         self.sender.document(method, &[&["api", "v1"], segments].concat())
     }
 
-    fn of(&self, method: Method, id: &AdapterId, segments: &[&str]) -> reqwest::RequestBuilder {
+    pub(super) fn of(&self, method: Method, id: &AdapterId, segments: &[&str]) -> reqwest::RequestBuilder {
         let adapter = ["adapters", id.namespace.as_str(), id.name.as_str()];
         self.api(method, &[&adapter, segments].concat())
     }

@@ -8,6 +8,7 @@ mod auth;
 mod client;
 mod error;
 mod http;
+mod people;
 mod publish;
 mod report;
 mod retry;

@@ -11,18 +11,19 @@ mod users;
 
 use std::io::{self, Write as _};
 
-use hub_schemas::{name::Namespace, token::Scope};
+use hub_schemas::name::Namespace;
 
 pub use archive::{export, import};
 pub use garbage::collect_garbage;
-pub use members::{add_member, add_namespace};
+pub use members::{add_member, add_namespace, remove_member};
 pub use tokens::{Lifetime, LifetimeError, create_token, list_tokens, mint, revoke_token};
-pub use users::{add_user, list_users};
+pub use users::{add_user, list_users, set_administrator};
 
 use crate::{
     app::{App, StartError},
     archive::ArchiveError,
     config::Config,
+    domain::{permissions::Denied, token::TokenError},
 };
 
 /// Why a verb failed.
@@ -49,9 +50,28 @@ pub enum AdminError {
     /// No such token.
     #[error("there is no working token with the id `{0}`; `hub-server token list` shows them")]
     NoToken(String),
-    /// No scope at all.
-    #[error("a token needs at least one scope")]
-    NoScope,
+    /// A token that can't be.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Nobody to change.
+    #[error("`{user}` is not a member of `{namespace}`")]
+    NotAMember {
+        /// Where.
+        namespace: Namespace,
+        /// Who.
+        user: Namespace,
+    },
+    /// A namespace needs an owner; a user's own, that user.
+    #[error("`{user}` is the owner that `{namespace}` can't be without; make somebody else an owner first")]
+    Ownerless {
+        /// Where.
+        namespace: Namespace,
+        /// Who.
+        user: Namespace,
+    },
+    /// The command line may do anything, so this does not happen.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The folder of an export.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -70,8 +90,4 @@ pub async fn open(config: &Config) -> Result<App, AdminError> {
 
 fn print(line: &str) -> Result<(), AdminError> {
     Ok(writeln!(io::stdout(), "{line}")?)
-}
-
-fn scope_list(scopes: &[Scope]) -> String {
-    scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(",")
 }

@@ -2,14 +2,23 @@
 
 use std::str::FromStr;
 
-use hub_schemas::{api::TokenInfo, name::Namespace, token::Scope};
+use hub_schemas::{
+    api::TokenInfo,
+    name::Namespace,
+    pattern::NamePattern,
+    token::{Scope, Scopes},
+};
 use time::{Duration, OffsetDateTime};
 
-use super::{AdminError, print, scope_list};
+use super::{AdminError, print};
 use crate::{
     app::App,
     db::{tokens, users},
-    domain::{permissions::OperatorPermit, secret::TokenSecret},
+    domain::{
+        permissions::{Actor, ManageAccount, Permit, Resource, may},
+        secret::TokenSecret,
+        token,
+    },
 };
 
 /// How long a token works: `90s`, `15m`, `12h`, `30d`, `8w`.
@@ -46,10 +55,11 @@ pub async fn create_token(
     app: &App,
     user: &Namespace,
     name: &str,
-    scopes: &[Scope],
+    scopes: &Scopes,
+    names: &[NamePattern],
     lifetime: Option<Lifetime>,
 ) -> Result<(), AdminError> {
-    print(mint(app, user, name, scopes, lifetime).await?.expose())
+    print(mint(app, user, name, scopes.as_slice(), names, lifetime).await?.expose())
 }
 
 /// Makes a token.
@@ -58,22 +68,20 @@ pub async fn mint(
     user: &Namespace,
     name: &str,
     scopes: &[Scope],
+    names: &[NamePattern],
     lifetime: Option<Lifetime>,
 ) -> Result<TokenSecret, AdminError> {
-    let mut scopes = scopes.to_vec();
-    scopes.sort_unstable();
-    scopes.dedup();
-    if scopes.is_empty() {
-        return Err(AdminError::NoScope);
-    }
-    let expires_at = lifetime.map(|Lifetime(after)| OffsetDateTime::now_utc() + after);
-    let info = TokenInfo { name: name.to_owned(), scopes, expires_at };
+    let made_at = OffsetDateTime::now_utc();
+    let expires_at = lifetime.map(|Lifetime(after)| made_at + after);
+    let info = TokenInfo { name: name.to_owned(), scopes: scopes.to_vec(), names: names.to_vec(), expires_at };
+    // One that ends at once is of use to nobody, but harms nobody either.
+    token::check(&TokenInfo { expires_at: None, ..info.clone() }, made_at)?;
     let secret = TokenSecret::generate(&mut rand::rng());
     let mut tx = app.db.write().await?;
     if !users::exists(&mut tx, user).await? {
         return Err(AdminError::NoUser(user.clone()));
     }
-    let id = tokens::insert(&mut tx, &OperatorPermit::command_line(), user, &info, &secret).await?;
+    let id = tokens::insert(&mut tx, &permit(user)?, user, info, &secret).await?.id;
     tx.commit().await?;
     tracing::info!(token.id = %id, user.name = %user, "Made the token `{id}` for `{user}`");
     Ok(secret)
@@ -82,29 +90,37 @@ pub async fn mint(
 /// Prints every token, without secrets.
 pub async fn list_tokens(app: &App) -> Result<(), AdminError> {
     let now = OffsetDateTime::now_utc();
-    for token in tokens::all(&app.db).await? {
+    for (user, token) in tokens::all(&app.db).await? {
         let state = match (token.revoked_at, token.info.expires_at) {
             (Some(at), _) => format!("revoked {}", at.date()),
             (None, Some(at)) if at <= now => format!("expired {}", at.date()),
             (None, Some(at)) => format!("until {}", at.date()),
             (None, None) => "until revoked".to_owned(),
         };
-        let (id, user, info) = (&token.id, &token.user, &token.info);
-        let (scopes, since) = (scope_list(&info.scopes), token.created_at.date());
-        print(&format!("{id}\t{user}\t{}\t{scopes}\tsince {since}\t{state}", info.name))?;
+        let (id, info, since) = (&token.id, &token.info, token.created_at.date());
+        let scopes = info.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",");
+        let names = info.names.iter().map(NamePattern::as_str).collect::<Vec<_>>().join(",");
+        let names = if names.is_empty() { "*" } else { names.as_str() };
+        print(&format!("{id}\t{user}\t{}\t{scopes}\t{names}\tsince {since}\t{state}", info.name))?;
     }
     Ok(())
 }
 
 /// Makes a token useless.
 pub async fn revoke_token(app: &App, id: &str) -> Result<(), AdminError> {
+    let no_token = || AdminError::NoToken(id.to_owned());
+    let user = tokens::owner(&app.db, id).await?.ok_or_else(no_token)?;
     let mut tx = app.db.write().await?;
-    if !tokens::revoke(&mut tx, &OperatorPermit::command_line(), id).await? {
-        return Err(AdminError::NoToken(id.to_owned()));
+    if !tokens::revoke(&mut tx, &permit(&user)?, &user, id).await? {
+        return Err(no_token());
     }
     tx.commit().await?;
     tracing::info!(token.id = %id, "Revoked the token `{id}`");
     Ok(())
+}
+
+fn permit(user: &Namespace) -> Result<Permit<ManageAccount>, AdminError> {
+    Ok(may(&Actor::Operator, ManageAccount, &Resource::Account(user.clone()))?)
 }
 
 #[cfg(test)]

@@ -5,34 +5,46 @@ use hub_schemas::name::Namespace;
 use super::{AdminError, print};
 use crate::{
     app::App,
-    db::{
-        members::{self, Role},
-        namespaces, users,
-    },
-    domain::permissions::OperatorPermit,
+    db::{members, namespaces, users},
+    domain::permissions::{Actor, Administer, CreateOrganisation, Resource, may},
 };
 
 /// Makes a user and the namespace of their name.
 pub async fn add_user(app: &App, name: &Namespace) -> Result<(), AdminError> {
-    let permit = OperatorPermit::command_line();
+    let permit = may(&Actor::Operator, Administer, &Resource::Registry)?;
+    let founding = may(&Actor::Operator, CreateOrganisation, &Resource::Registry)?;
     let mut tx = app.db.write().await?;
     if users::exists(&mut tx, name).await? {
         return Err(AdminError::UserExists(name.clone()));
     }
-    if !namespaces::insert(&mut tx, &permit, name).await? {
+    if !namespaces::insert(&mut tx, &founding, name).await? {
         return Err(AdminError::NamespaceExists(name.clone()));
     }
     users::insert(&mut tx, &permit, name).await?;
-    members::insert(&mut tx, &permit, name, name, Role::Owner).await?;
+    members::found(&mut tx, &founding, name, name).await?;
     tx.commit().await?;
     tracing::info!(user.name = %name, "Added the user `{name}`");
+    Ok(())
+}
+
+/// Lets a user run the registry, or no more.
+pub async fn set_administrator(app: &App, name: &Namespace, administrator: bool) -> Result<(), AdminError> {
+    let permit = may(&Actor::Operator, Administer, &Resource::Registry)?;
+    let mut tx = app.db.write().await?;
+    if !users::set_administrator(&mut tx, &permit, name, administrator).await? {
+        return Err(AdminError::NoUser(name.clone()));
+    }
+    tx.commit().await?;
+    let now = if administrator { "an administrator" } else { "no administrator" };
+    tracing::info!(user.name = %name, "`{name}` is {now}");
     Ok(())
 }
 
 /// Prints every user.
 pub async fn list_users(app: &App) -> Result<(), AdminError> {
     for user in users::all(&app.db).await? {
-        print(&format!("{}\tsince {}", user.name, user.created_at.date()))?;
+        let role = if user.administrator { "\tadministrator" } else { "" };
+        print(&format!("{}\tsince {}{role}", user.name, user.created_at.date()))?;
     }
     Ok(())
 }

@@ -23,9 +23,9 @@ pub(super) fn headers(
 ) -> [(HeaderName, HeaderValue); 3] {
     let control = match (visibility, freshness) {
         (Visibility::Public, Freshness::Immutable) => "public, max-age=31536000, immutable",
-        (Visibility::Private, Freshness::Immutable) => "private, max-age=31536000, immutable",
+        (Visibility::Internal | Visibility::Private, Freshness::Immutable) => "private, max-age=31536000, immutable",
         (Visibility::Public, Freshness::Minute) => "public, max-age=60",
-        (Visibility::Private, Freshness::Minute) => "private, no-cache",
+        (Visibility::Internal | Visibility::Private, Freshness::Minute) => "private, no-cache",
     };
     let tag = HeaderValue::try_from(tag(etag)).unwrap_or(HeaderValue::from_static("\"\""));
     // Who asks decides what exists: a shared cache must not mix callers.

@@ -4,24 +4,58 @@ pub(crate) mod account;
 pub(crate) mod adapters;
 pub(crate) mod blobs;
 mod caching;
+pub(crate) mod collaborators;
 pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod manifests;
+pub(crate) mod members;
+pub(crate) mod namespaces;
 pub(crate) mod resolve;
 pub(crate) mod search;
+pub(crate) mod tokens;
 pub(crate) mod uploads;
 pub(crate) mod versions;
 
-use hub_schemas::name::AdapterId;
+use hub_schemas::name::{AdapterId, Namespace};
 
 use crate::{
     app::App,
-    db::adapters::{VisibleAdapter, find_visible},
-    domain::permissions::Viewer,
+    db::{
+        WriteTx,
+        adapters::{VisibleAdapter, find_visible},
+        roles, users,
+    },
+    domain::permissions::{Caller, Denied, Permit, Verb, Viewer, may},
     error::{ApiError, ApiResult},
 };
 
 /// The adapter, or the answer that hides whether it exists.
 async fn visible(app: &App, id: &AdapterId, viewer: &Viewer) -> ApiResult<VisibleAdapter> {
     find_visible(&app.db, id, viewer).await?.ok_or_else(|| ApiError::no_adapter(id))
+}
+
+/// A permit for an adapter, or for the name of one to be.
+async fn permit_on<V: Verb>(app: &App, caller: &Caller, verb: V, id: &AdapterId) -> ApiResult<Permit<V>> {
+    let resource = roles::on_adapter(&app.db, caller, id).await?;
+    Ok(may(&caller.into(), verb, &resource)?)
+}
+
+/// A permit for a namespace, or the answer that hides whether it exists.
+async fn permit_in<V: Verb>(app: &App, caller: &Caller, verb: V, name: &Namespace) -> ApiResult<Permit<V>> {
+    match roles::in_namespace(&app.db, caller, name).await? {
+        Some(resource) => may(&caller.into(), verb, &resource).map_err(|denied| match denied {
+            Denied::NotAMember { .. } => ApiError::no_namespace(name),
+            denied => denied.into(),
+        }),
+        None => Err(ApiError::no_namespace(name)),
+    }
+}
+
+/// Refuses a user who does not exist.
+async fn require_user(tx: &mut WriteTx, name: &Namespace) -> ApiResult<()> {
+    if users::exists(tx, name).await? {
+        Ok(())
+    } else {
+        Err(ApiError::not_found(format!("there is no user `{name}`")).hint("check the name"))
+    }
 }

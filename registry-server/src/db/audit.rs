@@ -1,12 +1,13 @@
 //! `audit`: one row per mutation.
 
 use super::{WriteTx, clock::now, new_id};
+use crate::domain::permissions::Actor;
 
 /// What happened.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Event<'a> {
-    /// Who did it: a user, or `operator`.
-    pub(crate) actor: &'a str,
+    /// Who did it.
+    pub(crate) actor: &'a Actor,
     /// What they did, such as `publish`.
     pub(crate) action: &'static str,
     /// To what.
@@ -15,18 +16,18 @@ pub(crate) struct Event<'a> {
     pub(crate) detail: &'a str,
 }
 
-/// Who acts on the machine's own command line.
-pub(crate) const OPERATOR: &str = "operator";
-
 /// Writes the row, in the transaction of the mutation itself.
 pub(crate) async fn record(tx: &mut WriteTx, event: Event<'_>) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO audit (id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)")
+    let sql = "INSERT INTO audit (id, at, actor, action, subject, detail, token_id)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    sqlx::query(sql)
         .bind(new_id())
         .bind(now())
-        .bind(event.actor)
+        .bind(event.actor.name())
         .bind(event.action)
         .bind(event.subject)
         .bind(event.detail)
+        .bind(event.actor.token_id())
         .execute(tx.connection())
         .await?;
     Ok(())

@@ -11,7 +11,7 @@ use sqlx::FromRow;
 
 use super::{
     Db, WriteTx,
-    adapters::{VisibleAdapter, visibility_of},
+    adapters::{VisibleAdapter, visibility_of, visible_to},
     clock::{from_micros, micros},
     parse, search,
 };
@@ -30,6 +30,7 @@ pub(super) struct Row {
     namespace: String,
     name: String,
     visibility: String,
+    internal_since: Option<i64>,
     pulls: i64,
     version: String,
     digest: String,
@@ -51,7 +52,7 @@ pub(super) struct Row {
 /// The columns of [`Row`]; a macro, so that statements stay literals.
 macro_rules! listing_columns {
     () => {
-        "a.namespace, a.name, a.visibility, a.pulls, l.version, l.digest, l.description, l.task, l.subtask, \
+        "a.namespace, a.name, a.visibility, a.internal_since, a.pulls, l.version, l.digest, l.description, l.task, l.subtask, \
          l.languages, l.license, l.base_id, l.base_digest, l.architecture, l.method, l.method_summary, \
          l.metric, l.size, l.published_at"
     };
@@ -94,7 +95,7 @@ impl Row {
             size: self.size as u64,
             pulls: self.pulls as u64,
             published_at: from_micros(self.published_at),
-            visibility: visibility_of(&self.visibility),
+            visibility: visibility_of(&self.visibility, self.internal_since),
         })
     }
 }
@@ -121,10 +122,9 @@ pub(crate) async fn matching(
         "SELECT ",
         listing_columns!(),
         " FROM listings l JOIN adapters a ON a.id = l.adapter_id
-          WHERE (a.name = $1 OR l.task = $1 OR l.subtask = $1)
-            AND (a.visibility = 'public' OR EXISTS (
-                SELECT 1 FROM members m WHERE m.namespace = a.namespace AND m.user_name = $2))
-          ORDER BY CASE WHEN l.base_digest = $3 THEN 0 ELSE 1 END,
+          WHERE (a.name = $1 OR l.task = $1 OR l.subtask = $1) AND ",
+        visible_to!("$2", "$5"),
+        " ORDER BY CASE WHEN l.base_digest = $3 THEN 0 ELSE 1 END,
                    CASE WHEN a.name = $1 THEN 0 WHEN l.task = $1 THEN 1 ELSE 2 END,
                    a.pulls DESC, l.published_at DESC, a.namespace, a.name
           LIMIT $4"
@@ -132,9 +132,10 @@ pub(crate) async fn matching(
     debug_assert!(MAX_MATCHES > resolve::MAX_CANDIDATES as i64);
     let rows: Vec<Row> = sqlx::query_as(sql)
         .bind(word)
-        .bind(viewer.as_sql())
+        .bind(viewer.user())
         .bind(base)
         .bind(MAX_MATCHES)
+        .bind(viewer.limited_token())
         .fetch_all(db.read())
         .await?;
     rows.into_iter().map(Row::into_summary).collect()

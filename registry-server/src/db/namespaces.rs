@@ -1,18 +1,18 @@
 //! `namespaces`: who can own adapters.
 
-use hub_schemas::name::Namespace;
+use hub_schemas::{api::NamespaceKind, name::Namespace};
 
 use super::{
-    WriteTx,
-    audit::{self, Event, OPERATOR},
+    Db, WriteTx,
+    audit::{self, Event},
     clock::now,
 };
-use crate::domain::permissions::OperatorPermit;
+use crate::domain::permissions::{CreateOrganisation, Permit};
 
 /// Makes a namespace; `false` when it exists.
 pub(crate) async fn insert(
     tx: &mut WriteTx,
-    _permit: &OperatorPermit,
+    permit: &Permit<CreateOrganisation>,
     name: &Namespace,
 ) -> Result<bool, sqlx::Error> {
     let done =
@@ -24,7 +24,7 @@ pub(crate) async fn insert(
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    let event = Event { actor: OPERATOR, action: "namespace-add", subject: name.as_str(), detail: "" };
+    let event = Event { actor: permit.actor(), action: "namespace-add", subject: name.as_str(), detail: "" };
     audit::record(tx, event).await?;
     Ok(true)
 }
@@ -36,4 +36,22 @@ pub(crate) async fn exists(tx: &mut WriteTx, name: &Namespace) -> Result<bool, s
         .fetch_optional(tx.connection())
         .await?;
     Ok(found.is_some())
+}
+
+/// Whose it is; `None` when there is no such namespace.
+pub(crate) async fn kind(db: &Db, name: &Namespace) -> Result<Option<NamespaceKind>, sqlx::Error> {
+    let sql = "SELECT COUNT(u.name) FROM namespaces n LEFT JOIN users u ON u.name = n.name
+               WHERE n.name = $1 GROUP BY n.name";
+    let found: Option<(i64,)> = sqlx::query_as(sql).bind(name.as_str()).fetch_optional(db.read()).await?;
+    let kind = |users| if users > 0 { NamespaceKind::User } else { NamespaceKind::Organisation };
+    Ok(found.map(|(users,)| kind(users)))
+}
+
+/// Takes its row: until the transaction ends nobody else changes its members.
+pub(crate) async fn lock(tx: &mut WriteTx, name: &Namespace) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE namespaces SET created_at = created_at WHERE name = $1")
+        .bind(name.as_str())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
 }

@@ -14,7 +14,7 @@ use sqlx::FromRow;
 
 use super::{Db, WriteTx, adapters::VisibleAdapter, blobs, clock::now, new_id, parse};
 use crate::{
-    domain::permissions::{Caller, PublishPermit},
+    domain::permissions::{Caller, Permit, Publish},
     storage::{Key, Part},
 };
 
@@ -99,18 +99,18 @@ impl Row {
 /// The unfinished or finished upload of this blob by this user to this adapter, made if there is none.
 pub(crate) async fn start(
     tx: &mut WriteTx,
-    permit: &PublishPermit,
+    permit: &Permit<Publish>,
     adapter: &AdapterId,
     digest: &Digest,
     size: u64,
 ) -> Result<Upload, sqlx::Error> {
-    debug_assert!(permit.covers(adapter), "the handler asked for another namespace");
+    debug_assert!(permit.covers(adapter), "the handler asked for another adapter");
     let sql = "INSERT INTO uploads (id, user_name, namespace, adapter_name, digest, size, received,
                    created_at, updated_at)
                VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7) ON CONFLICT DO NOTHING";
     sqlx::query(sql)
         .bind(new_id())
-        .bind(permit.user().as_str())
+        .bind(permit.user())
         .bind(adapter.namespace.as_str())
         .bind(adapter.name.as_str())
         .bind(digest.to_string())
@@ -123,7 +123,7 @@ pub(crate) async fn start(
                WHERE user_name = $2 AND namespace = $3 AND adapter_name = $4 AND digest = $5";
     sqlx::query(sql)
         .bind(now())
-        .bind(permit.user().as_str())
+        .bind(permit.user())
         .bind(adapter.namespace.as_str())
         .bind(adapter.name.as_str())
         .bind(digest.to_string())
@@ -135,7 +135,7 @@ pub(crate) async fn start(
         " FROM uploads WHERE user_name = $1 AND namespace = $2 AND adapter_name = $3 AND digest = $4"
     );
     let row: Row = sqlx::query_as(sql)
-        .bind(permit.user().as_str())
+        .bind(permit.user())
         .bind(adapter.namespace.as_str())
         .bind(adapter.name.as_str())
         .bind(digest.to_string())
@@ -342,7 +342,7 @@ pub(crate) async fn stale(db: &Db, before: i64) -> Result<Vec<Upload>, sqlx::Err
 /// Forgets the finished uploads to `adapter` whose blobs its versions list by now.
 pub(crate) async fn delete_published(
     tx: &mut WriteTx,
-    _permit: &PublishPermit,
+    _permit: &Permit<Publish>,
     adapter: &VisibleAdapter,
 ) -> Result<(), sqlx::Error> {
     let sql = "DELETE FROM uploads

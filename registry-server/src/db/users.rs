@@ -5,11 +5,11 @@ use time::OffsetDateTime;
 
 use super::{
     Db, WriteTx,
-    audit::{self, Event, OPERATOR},
+    audit::{self, Event},
     clock::{from_micros, now},
     parse,
 };
-use crate::domain::permissions::OperatorPermit;
+use crate::domain::permissions::{Administer, Permit};
 
 /// A user.
 #[derive(Debug, Clone)]
@@ -18,12 +18,14 @@ pub(crate) struct User {
     pub(crate) name: Namespace,
     /// Since when.
     pub(crate) created_at: OffsetDateTime,
+    /// Whether they run the registry.
+    pub(crate) administrator: bool,
 }
 
 /// Makes a user whose namespace exists.
 pub(crate) async fn insert(
     tx: &mut WriteTx,
-    _permit: &OperatorPermit,
+    permit: &Permit<Administer>,
     name: &Namespace,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO users (name, created_at) VALUES ($1, $2)")
@@ -31,8 +33,33 @@ pub(crate) async fn insert(
         .bind(now())
         .execute(tx.connection())
         .await?;
-    let event = Event { actor: OPERATOR, action: "user-add", subject: name.as_str(), detail: "" };
+    let event = Event { actor: permit.actor(), action: "user-add", subject: name.as_str(), detail: "" };
     audit::record(tx, event).await
+}
+
+/// Makes a user an administrator, or takes that back; `false` when there is no such user.
+pub(crate) async fn set_administrator(
+    tx: &mut WriteTx,
+    permit: &Permit<Administer>,
+    name: &Namespace,
+    administrator: bool,
+) -> Result<bool, sqlx::Error> {
+    let sql = "UPDATE users SET administrator_since =
+                   CASE WHEN $1 = 0 THEN NULL ELSE COALESCE(administrator_since, $2) END
+               WHERE name = $3";
+    let done = sqlx::query(sql)
+        .bind(i64::from(administrator))
+        .bind(now())
+        .bind(name.as_str())
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let detail = if administrator { "administrator" } else { "no administrator" };
+    let event = Event { actor: permit.actor(), action: "user-change", subject: name.as_str(), detail };
+    audit::record(tx, event).await?;
+    Ok(true)
 }
 
 /// Whether a user exists.
@@ -46,11 +73,17 @@ pub(crate) async fn exists(tx: &mut WriteTx, name: &Namespace) -> Result<bool, s
 
 /// Every user, by name.
 pub(crate) async fn all(db: &Db) -> Result<Vec<User>, sqlx::Error> {
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as("SELECT name, created_at FROM users ORDER BY name").fetch_all(db.read()).await?;
+    let rows: Vec<(String, i64, Option<i64>)> =
+        sqlx::query_as("SELECT name, created_at, administrator_since FROM users ORDER BY name")
+            .fetch_all(db.read())
+            .await?;
     rows.into_iter()
-        .map(|(name, created)| {
-            Ok(User { name: parse("users.name", &name)?, created_at: from_micros(created) })
+        .map(|(name, created, administrator)| {
+            Ok(User {
+                name: parse("users.name", &name)?,
+                created_at: from_micros(created),
+                administrator: administrator.is_some(),
+            })
         })
         .collect()
 }

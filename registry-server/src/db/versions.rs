@@ -12,12 +12,12 @@ use sqlx::FromRow;
 
 use super::{
     Db, WriteTx,
-    adapters::VisibleAdapter,
+    adapters::{VisibleAdapter, visibility_of, visible_to},
     audit::{self, Event},
     clock::{from_micros, now},
     new_id, parse,
 };
-use crate::domain::permissions::{PublishPermit, Viewer, YankPermit};
+use crate::domain::permissions::{Permit, Publish, Viewer, Yank as YankVerb};
 
 #[derive(Debug, FromRow)]
 struct Row {
@@ -99,17 +99,24 @@ pub(crate) async fn manifest(
         namespace: String,
         name: String,
         visibility: String,
+        internal_since: Option<i64>,
         manifest: String,
     }
-    let sql = "SELECT a.id, a.namespace, a.name, a.visibility, v.manifest
-               FROM versions v JOIN adapters a ON a.id = v.adapter_id
-               WHERE v.digest = $1 AND (a.visibility = 'public' OR EXISTS (
-                   SELECT 1 FROM members m WHERE m.namespace = a.namespace AND m.user_name = $2))";
-    let found: Option<Found> =
-        sqlx::query_as(sql).bind(digest.to_string()).bind(viewer.as_sql()).fetch_optional(db.read()).await?;
+    let sql = concat!(
+        "SELECT a.id, a.namespace, a.name, a.visibility, a.internal_since, v.manifest
+         FROM versions v JOIN adapters a ON a.id = v.adapter_id WHERE v.digest = $1 AND ",
+        visible_to!("$2", "$3")
+    );
+    let found: Option<Found> = sqlx::query_as(sql)
+        .bind(digest.to_string())
+        .bind(viewer.user())
+        .bind(viewer.limited_token())
+        .fetch_optional(db.read())
+        .await?;
     found
         .map(|row| {
-            let adapter = VisibleAdapter::of(row.id, &row.namespace, &row.name, &row.visibility)?;
+            let visibility = visibility_of(&row.visibility, row.internal_since);
+            let adapter = VisibleAdapter::of(row.id, &row.namespace, &row.name, visibility)?;
             Ok(StoredManifest { adapter, bytes: row.manifest.into_bytes() })
         })
         .transpose()
@@ -129,12 +136,12 @@ pub(crate) enum Inserted {
 /// Makes a version visible.
 pub(crate) async fn insert(
     tx: &mut WriteTx,
-    permit: &PublishPermit,
+    permit: &Permit<Publish>,
     adapter: &VisibleAdapter,
     manifest: &Manifest,
     bytes: &str,
 ) -> Result<Inserted, sqlx::Error> {
-    debug_assert!(permit.covers(&adapter.id), "the handler asked for another namespace");
+    debug_assert!(permit.covers(&adapter.id), "the handler asked for another adapter");
     let (id, digest) = (new_id(), Digest::of(bytes.as_bytes()));
     let sql = "INSERT INTO versions (id, adapter_id, version, digest, manifest, size, base_id, base_digest,
                                      architecture, method, published_by, published_at)
@@ -150,7 +157,7 @@ pub(crate) async fn insert(
         .bind(manifest.base.weights_digest.to_string())
         .bind(manifest.base.architecture.to_string())
         .bind(manifest.method.kind())
-        .bind(permit.user().as_str())
+        .bind(permit.user())
         .bind(now())
         .execute(tx.connection())
         .await?;
@@ -175,7 +182,7 @@ pub(crate) async fn insert(
     let subject = format!("{}@{}", adapter.id, manifest.version);
     let detail = digest.to_string();
     let event =
-        Event { actor: permit.user().as_str(), action: "publish", subject: &subject, detail: &detail };
+        Event { actor: permit.actor(), action: "publish", subject: &subject, detail: &detail };
     audit::record(tx, event).await?;
     Ok(Inserted::New)
 }
@@ -184,12 +191,12 @@ pub(crate) async fn insert(
 /// Yanking again changes the reason and keeps the time.
 pub(crate) async fn set_yanked(
     tx: &mut WriteTx,
-    permit: &YankPermit,
+    permit: &Permit<YankVerb>,
     adapter: &VisibleAdapter,
     version: &Version,
     reason: Option<&str>,
 ) -> Result<bool, sqlx::Error> {
-    debug_assert!(permit.covers(&adapter.id), "the handler asked for another namespace");
+    debug_assert!(permit.covers(&adapter.id), "the handler asked for another adapter");
     let sql = "UPDATE versions SET yank_reason = $1,
                    yanked_at = CASE WHEN $2 = 0 THEN NULL ELSE COALESCE(yanked_at, $3) END
                WHERE adapter_id = $4 AND version = $5";
@@ -207,7 +214,7 @@ pub(crate) async fn set_yanked(
     let subject = format!("{}@{version}", adapter.id);
     let action = if reason.is_some() { "yank" } else { "unyank" };
     let detail = reason.unwrap_or_default();
-    audit::record(tx, Event { actor: permit.user().as_str(), action, subject: &subject, detail }).await?;
+    audit::record(tx, Event { actor: permit.actor(), action, subject: &subject, detail }).await?;
     Ok(true)
 }
 

@@ -8,5 +8,6 @@ pub mod publish;
 pub mod range;
 pub mod resolve;
 pub mod secret;
+pub mod token;
 pub mod weights;
 pub mod words;

@@ -89,6 +89,44 @@ pub(crate) struct DigestPath {
     pub(crate) digest: Digest,
 }
 
+/// `/namespaces/{namespace}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct NamespacePath {
+    /// The namespace.
+    pub(crate) namespace: Namespace,
+}
+
+/// `/namespaces/{namespace}/members/{user}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct MemberPath {
+    /// The namespace.
+    pub(crate) namespace: Namespace,
+    /// The user.
+    pub(crate) user: Namespace,
+}
+
+/// `/adapters/{namespace}/{name}/collaborators/{user}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct CollaboratorPath {
+    /// Owner.
+    namespace: Namespace,
+    /// Name in its namespace.
+    name: AdapterName,
+    /// The user.
+    pub(crate) user: Namespace,
+}
+
+/// `/tokens/{id}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct TokenPath {
+    /// The token's id.
+    pub(crate) id: String,
+}
+
 /// `/uploads/{id}`
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -104,6 +142,12 @@ impl From<AdapterPath> for AdapterId {
 }
 
 impl VersionPath {
+    pub(crate) fn adapter(&self) -> AdapterId {
+        AdapterId { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
+impl CollaboratorPath {
     pub(crate) fn adapter(&self) -> AdapterId {
         AdapterId { namespace: self.namespace.clone(), name: self.name.clone() }
     }

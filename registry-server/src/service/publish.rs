@@ -15,7 +15,7 @@ use crate::{
         versions::{self, Inserted},
     },
     domain::{
-        permissions::{PublishPermit, Viewer},
+        permissions::{Permit, Publish, Viewer},
         publish::{self, PublishError},
     },
     error::{ApiError, ApiResult},
@@ -24,7 +24,7 @@ use crate::{
 /// Publishes `manifest`, whose canonical bytes are `bytes`.
 pub(crate) async fn run(
     app: &App,
-    permit: &PublishPermit,
+    permit: &Permit<Publish>,
     viewer: &Viewer,
     manifest: &Manifest,
     bytes: &str,

@@ -1,7 +1,12 @@
 //! States that only a crash leaves behind, made by hand.
 
 use bytes::Bytes;
-use hub_schemas::{api::TokenInfo, digest::Digest, name::AdapterId, name::Namespace, token::Scope};
+use hub_schemas::{
+    api::TokenInfo,
+    digest::Digest,
+    name::{AdapterId, Namespace},
+    token::Scope,
+};
 use tempfile::TempDir;
 
 use super::upload;
@@ -9,8 +14,8 @@ use crate::{
     admin,
     app::App,
     config::Config,
-    db::{members, uploads},
-    domain::permissions::{Caller, PublishPermit},
+    db::{roles, uploads},
+    domain::permissions::{Caller, Permit, Publish, may},
     jobs::{self, DeleteObject, Job as _, SweepUploads},
     storage::Key,
 };
@@ -18,7 +23,7 @@ use crate::{
 struct Scene {
     app: App,
     ada: Caller,
-    permit: PublishPermit,
+    permit: Permit<Publish>,
     adapter: AdapterId,
     _folder: TempDir,
 }
@@ -28,11 +33,13 @@ async fn scene() -> Scene {
     let app = App::open(&Config::embedded(folder.path())).await.expect("opens");
     let name: Namespace = "ada".parse().expect("a name");
     admin::add_user(&app, &name).await.expect("a user");
-    let token = TokenInfo { name: "test".into(), scopes: Scope::ALL.to_vec(), expires_at: None };
-    let ada = Caller::new(name.clone(), token);
-    let membership = members::find(&app.db, &name, &name).await.expect("finds");
-    let permit = ada.publish_in(&name, membership.as_ref()).expect("a permit");
-    Scene { app, ada, permit, adapter: "ada/x".parse().expect("a name"), _folder: folder }
+    let token =
+        TokenInfo { name: "test".into(), scopes: Scope::ALL.to_vec(), names: Vec::new(), expires_at: None };
+    let ada = Caller::new(name, false, "t1".to_owned(), token);
+    let adapter: AdapterId = "ada/x".parse().expect("a name");
+    let resource = roles::on_adapter(&app.db, &ada, &adapter).await.expect("finds");
+    let permit = may(&(&ada).into(), Publish, &resource).expect("a permit");
+    Scene { app, ada, permit, adapter, _folder: folder }
 }
 
 /// Stores `bytes` as the only part of an upload, and stops before it is settled.

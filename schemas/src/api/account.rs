@@ -1,18 +1,28 @@
-//! Who is asking.
+//! Who is asking, and with which tokens.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::{name::Namespace, token::Scope};
+use crate::{
+    name::{AdapterId, Namespace},
+    pattern::NamePattern,
+    token::Scope,
+};
 
 /// The caller, as the registry sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhoAmI {
     /// User name.
     pub user: Namespace,
-    /// Namespaces the user may publish in, their own first.
+    /// Namespaces the user belongs to, their own first.
     pub namespaces: Vec<Namespace>,
+    /// Adapters the user collaborates on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapters: Vec<AdapterId>,
+    /// Whether the user runs the registry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub administrator: bool,
     /// The token in use.
     pub token: TokenInfo,
 }
@@ -24,7 +34,56 @@ pub struct TokenInfo {
     pub name: String,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// The adapters it is limited to, hidden ones and changes; without any it is not limited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<NamePattern>,
     /// When it stops working.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<OffsetDateTime>,
+}
+
+/// A token as its owner lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenEntry {
+    /// Names it when it is revoked.
+    pub id: String,
+    /// What it may do, where, and until when.
+    #[serde(flatten)]
+    pub info: TokenInfo,
+    /// Since when it works.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Since when it works no more.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// Longest name of a token, in bytes.
+pub const MAX_TOKEN_NAME: usize = 64;
+/// Most patterns of names that a token is limited to.
+pub const MAX_TOKEN_NAMES: usize = 32;
+
+/// A request for a new token. It may do at most what the token of the request may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateToken {
+    /// What to call it: one line of at most 64 bytes.
+    pub name: String,
+    /// What it may do, at least one scope.
+    pub scopes: Vec<Scope>,
+    /// The adapters to limit it to; without any it is not limited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<NamePattern>,
+    /// When it stops working.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// A new token, with its secret: the only time it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreatedToken {
+    /// The token.
+    pub token: TokenEntry,
+    /// What to send as the bearer token.
+    pub secret: String,
 }

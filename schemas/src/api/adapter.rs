@@ -19,7 +19,9 @@ pub enum Visibility {
     /// Everyone.
     #[default]
     Public,
-    /// The members of its namespace; to everyone else it does not exist.
+    /// Every user of the registry; to whoever comes without a token it does not exist.
+    Internal,
+    /// The members of its namespace and its collaborators; to everyone else it does not exist.
     Private,
 }
 
@@ -28,8 +30,30 @@ impl Visibility {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
+            Self::Internal => "internal",
             Self::Private => "private",
         }
+    }
+}
+
+impl std::fmt::Display for Visibility {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Not a visibility.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a visibility; an adapter is `public`, `internal` or `private`")]
+pub struct VisibilityError(pub String);
+
+impl std::str::FromStr for Visibility {
+    type Err = VisibilityError;
+    fn from_str(text: &str) -> Result<Self, VisibilityError> {
+        [Self::Public, Self::Internal, Self::Private]
+            .into_iter()
+            .find(|v| v.as_str() == text)
+            .ok_or_else(|| VisibilityError(text.to_owned()))
     }
 }
 

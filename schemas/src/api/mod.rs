@@ -2,14 +2,20 @@
 
 mod account;
 mod adapter;
+mod people;
 mod resolve;
 mod search;
 mod upload;
 
-pub use account::{TokenInfo, WhoAmI};
+pub use account::{
+    CreateToken, CreatedToken, MAX_TOKEN_NAME, MAX_TOKEN_NAMES, TokenEntry, TokenInfo, WhoAmI,
+};
 pub use adapter::{
     AdapterInfo, AdapterSummary, BaseSummary, ChangeVisibility, IndexDocument, MetricSummary, PublishQuery,
-    Published, VersionEntry, Visibility, Yank, YankRequest,
+    Published, VersionEntry, Visibility, VisibilityError, Yank, YankRequest,
+};
+pub use people::{
+    Collaborators, CreateOrganisation, GrantRole, Member, NamespaceInfo, NamespaceKind, Role, RoleError,
 };
 pub use resolve::{Candidate, Reason, Resolution, ResolveQuery};
 pub use search::{DEFAULT_LIMIT, MAX_LIMIT, SearchPage, SearchQuery};

@@ -1,6 +1,10 @@
 //! Logging in and out.
 
-use hub_tests::{assert_said, cli::Home, hub::TestHub};
+use hub_tests::{
+    assert_said,
+    cli::Home,
+    hub::{SampleAdapter, TestHub},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_tried_kept_for_its_registry_and_forgotten() {
@@ -28,7 +32,7 @@ async fn a_token_is_tried_kept_for_its_registry_and_forgotten() {
     registry    [REGISTRY]
     namespaces  ada
     token       test
-    scopes      read, publish, yank
+    scopes      read, publish-new, publish-update, yank, admin
     expires     never
     --- stderr
     ");
@@ -78,4 +82,34 @@ async fn a_token_comes_from_standard_input_and_its_file_is_for_the_owner_only() 
     }
     let said = home.hub(&["login"]).await.expect_code(1);
     assert!(said.stderr.contains("--token-stdin"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_lets_people_in_and_a_token_does_what_it_is_for() {
+    let hub = TestHub::start().await;
+    let (ada, grace) = (hub.user("ada").await, hub.user("grace").await);
+    let home = Home::logged_in(&hub.url(), ada.token()).await;
+    assert_said!(home, home.hub(&["org", "create", "lab"]).await, @"");
+    assert_said!(home, home.hub(&["access", "grant", "lab", "grace", "writer"]).await, @"");
+    let said = home.hub(&["access", "show", "lab"]).await.expect_code(0);
+    let columns = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    assert_eq!(said.stdout.lines().map(columns).collect::<Vec<_>>(), ["USER ROLE", "ada owner", "grace writer"]);
+    grace.publish(&SampleAdapter::lora("lab/x", "1.0.0")).await;
+    assert_said!(home, home.hub(&["access", "visibility", "lab/x", "internal"]).await, @"");
+    assert_said!(home, home.hub(&["access", "revoke", "lab", "grace"]).await, @"");
+    home.hub(&["access", "grant", "lab/x", "grace", "reader"]).await.expect_code(0);
+    let said = home.hub(&["access", "show", "lab/x", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!((&said["visibility"], &said["people"][0]["user"]), (&"internal".into(), &"grace".into()));
+    assert_said!(home, home.hub(&["access", "grant", "nowhere", "grace", "reader"]).await, @"");
+
+    let said = home.hub(&["token", "create", "ci", "--scope", "read,publish", "--names", "lab/*"]).await.expect_code(0);
+    let ci = Home::logged_in(&hub.url(), said.stdout.trim()).await;
+    assert_said!(ci, ci.hub(&["whoami"]).await, @"");
+    assert_said!(ci, ci.hub(&["token", "list"]).await, @"");
+    let listed = home.hub(&["token", "list", "--format", "json"]).await.expect_code(0).json();
+    let made = listed.as_array().expect("a list").iter().find(|token| token["name"] == "ci").expect("is there");
+    home.hub(&["token", "revoke", made["id"].as_str().expect("an id")]).await.expect_code(0);
+    ci.hub(&["whoami"]).await.expect_code(1);
+    let said = home.hub(&["token", "create", "x", "--scope", "reed"]).await.expect_code(2);
+    assert!(said.stderr.contains("`reed` is not a scope"), "{said}");
 }

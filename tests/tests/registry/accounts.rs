@@ -20,8 +20,10 @@ async fn whoami_says_who_and_what_may_be_done() {
         "name": "test",
         "scopes": [
           "read",
-          "publish",
-          "yank"
+          "publish-new",
+          "publish-update",
+          "yank",
+          "admin"
         ]
       },
       "user": "ada"
@@ -67,13 +69,13 @@ async fn a_token_does_only_what_its_scopes_say() {
     let sample = SampleAdapter::lora("ada/sentiment", "1.0.0");
     ada.publish(&sample).await;
     let reader = hub.visitor(&hub.token("ada", &[Scope::Read], None).await);
-    let publisher = hub.visitor(&hub.token("ada", &[Scope::Publish], None).await);
+    let publisher = hub.visitor(&hub.token("ada", &[Scope::PublishUpdate], None).await);
     let yank = json!({"yanked": true});
     let path = "adapters/ada/sentiment/versions/1.0.0";
 
     let refused = reader.put_manifest(&sample).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (403, ProblemCode::Forbidden));
-    assert_eq!(refused.problem().detail, "the token `test` has no scope `publish`");
+    assert_eq!(refused.problem().detail, "the token `test` has no scope `publish-update`");
     assert_eq!(reader.start_upload("ada/sentiment", sample.digest(), 1).await.code(), ProblemCode::Forbidden);
     assert_eq!(publisher.patch(path, &yank).await.code(), ProblemCode::Forbidden);
     assert_eq!(publisher.put_manifest(&sample).await.status, 200);

@@ -1,7 +1,7 @@
 //! What must hold on PostgreSQL in every run of the tests; the whole suite runs on it
 //! with `HUB_TEST_DATABASE=postgres`.
 
-use hub_schemas::api::{Resolution, SearchPage};
+use hub_schemas::api::{Resolution, Role, SearchPage};
 use hub_server::{App, config::Config};
 use hub_tests::{
     hub::{SampleAdapter, TestHub, migrated},
@@ -32,7 +32,7 @@ async fn the_whole_life_of_an_adapter_on_postgresql() {
     let hub = on_postgres().await;
     let (ada, eve) = (hub.user("ada").await, hub.user("eve").await);
     hub.add_namespace("lab", "ada").await;
-    hub.add_member("lab", "eve").await;
+    hub.add_member("lab", "eve", Role::Writer).await;
     let sample = SampleAdapter::lora("ada/sentiment", "1.0.0").with_metric("accuracy", 0.9);
     assert!(ada.publish(&sample).await.created);
     assert!(!ada.publish(&sample).await.created);

@@ -1,6 +1,10 @@
 //! Private adapters: to everybody but members they do not exist, on any route.
 
-use hub_schemas::{api::SearchPage, digest::Digest, problem::ProblemCode};
+use hub_schemas::{
+    api::{Role, SearchPage},
+    digest::Digest,
+    problem::ProblemCode,
+};
 use hub_tests::hub::{Answer, SampleAdapter, TestHub, Visitor};
 use reqwest::Method;
 use serde_json::json;
@@ -72,7 +76,7 @@ async fn members_see_a_private_adapter_everywhere() {
     let hub = TestHub::start().await;
     let (ada, grace) = (hub.user("ada").await, hub.user("grace").await);
     hub.add_namespace("lab", "ada").await;
-    hub.add_member("lab", "grace").await;
+    hub.add_member("lab", "grace", Role::Writer).await;
     let sample = SampleAdapter::lora("lab/sentiment", "1.0.0");
     ada.publish_private(&sample).await;
     let blob = Digest::of(sample.file("README.md"));

@@ -49,7 +49,11 @@ pub(crate) fn run(context: &Context, args: &PushArgs) -> anyhow::Result<Exit> {
         return dry_run(context, &manifest, digest);
     }
     prepare::write_manifest(&args.folder, &bytes)?;
-    let visibility = args.private.then_some(Visibility::Private);
+    let visibility = match (args.private, args.internal) {
+        (true, _) => Some(Visibility::Private),
+        (_, true) => Some(Visibility::Internal),
+        _ => None,
+    };
     let plan = PublishPlan { folder: &args.folder, manifest: &manifest, bytes: &bytes, visibility };
     let (title, files) = (format!("{}@{}", manifest.name, manifest.version), manifest.files.len() as u64);
     let size = manifest.total_size();
@@ -95,7 +99,7 @@ fn version_exists(id: &AdapterId, plan: &PublishPlan<'_>, error: RegistryError) 
 
 /// The registry checks this too; here it is told before anything is uploaded.
 fn check_namespace(id: &AdapterId, account: &WhoAmI) -> Result<(), UserError> {
-    if account.namespaces.contains(&id.namespace) {
+    if account.namespaces.contains(&id.namespace) || account.adapters.contains(id) {
         return Ok(());
     }
     let yours: Vec<_> = account.namespaces.iter().map(|n| format!("`{n}`")).collect();

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use hub_schemas::{api::WhoAmI, problem::Problem};
 
-use crate::{app::App, db::members, error::ApiResult, extract::Authenticated};
+use crate::{app::App, db::{collaborators, members}, error::ApiResult, extract::Authenticated};
 
 /// Says whose token it is and what it may do.
 #[utoipa::path(
@@ -15,5 +15,11 @@ pub(crate) async fn whoami(
     Authenticated(caller): Authenticated,
 ) -> ApiResult<Json<WhoAmI>> {
     let namespaces = members::namespaces_of(&app.db, caller.user()).await?;
-    Ok(Json(WhoAmI { user: caller.user().clone(), namespaces, token: caller.token().clone() }))
+    Ok(Json(WhoAmI {
+        user: caller.user().clone(),
+        namespaces,
+        adapters: collaborators::adapters_of(&app.db, caller.user()).await?,
+        administrator: caller.is_administrator(),
+        token: caller.token().clone(),
+    }))
 }

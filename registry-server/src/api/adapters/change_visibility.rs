@@ -9,16 +9,17 @@ use hub_schemas::{
 
 use super::info::describe;
 use crate::{
-    api::visible,
+    api::{permit_on, visible},
     app::App,
-    db::{adapters, members},
+    db::adapters,
+    domain::permissions::ChangeVisibility as Verb,
     error::ApiResult,
     extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
 };
 
-/// Shows an adapter to everyone, or hides it from all but the members of its namespace.
+/// Shows an adapter to everyone, to every user, or to the members of its namespace and its collaborators.
 #[utoipa::path(
-    patch, path = "/api/v1/adapters/{namespace}/{name}", tag = "adapters", security(("token" = ["publish"])),
+    patch, path = "/api/v1/adapters/{namespace}/{name}", tag = "adapters", security(("token" = ["admin"])),
     params(AdapterPath),
     request_body = ChangeVisibility,
     responses(
@@ -34,8 +35,7 @@ pub(crate) async fn change_visibility(
 ) -> ApiResult<Json<AdapterInfo>> {
     let id = AdapterId::from(path);
     let adapter = visible(&app, &id, &caller.member_viewer()).await?;
-    let membership = members::find(&app.db, caller.user(), &id.namespace).await?;
-    let permit = caller.publish_in(&id.namespace, membership.as_ref())?;
+    let permit = permit_on(&app, &caller, Verb, &id).await?;
     let mut tx = app.db.write().await?;
     let adapter = adapters::set_visibility(&mut tx, &permit, adapter, change.visibility).await?;
     tx.commit().await?;

@@ -52,7 +52,7 @@ pub(crate) async fn read(
 ) -> ApiResult<Response> {
     let found = versions::manifest(&app.db, &digest, &viewer).await?.ok_or_else(|| {
         ApiError::not_found(format!("there is no version with the digest `{digest}`"))
-            .hint("a private adapter needs the token of a member of its namespace")
+            .hint("a private adapter needs the token of somebody who may see it")
     })?;
     if query.purpose == Some(Purpose::Pull) {
         app.pulls.add(digest);

@@ -6,12 +6,13 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header::CONTENT_RANGE},
 };
-use hub_schemas::{api::UploadStatus, problem::Problem, token::Scope};
+use hub_schemas::{api::UploadStatus, problem::Problem};
 
 use crate::{
+    api::permit_on,
     app::App,
     db::uploads,
-    domain::range::content_range,
+    domain::{permissions::Publish, range::content_range},
     error::ApiResult,
     extract::{ApiPath, Authenticated, UploadPath},
     service::upload as service,
@@ -19,7 +20,7 @@ use crate::{
 
 /// Sends the next bytes of a file. What is acknowledged survives a killed server.
 #[utoipa::path(
-    patch, path = "/api/v1/uploads/{id}", tag = "files", security(("token" = ["publish"])),
+    patch, path = "/api/v1/uploads/{id}", tag = "files", security(("token" = ["publish-new", "publish-update"])),
     params(
         UploadPath,
         ("content-range" = String, Header, description = "`bytes <first>-<last>/<size of the file>`"),
@@ -28,7 +29,7 @@ use crate::{
     responses(
         (status = 202, body = UploadStatus, description = "Stored; `complete` after the last byte"),
         (status = 400, body = Problem, description = "Malformed, or all bytes together have another digest"),
-        (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 416, body = Problem, description = "The upload continues at another byte"),
         (status = 507, body = Problem),
     ),
@@ -40,8 +41,9 @@ pub(crate) async fn append(
     headers: HeaderMap,
     body: Body,
 ) -> ApiResult<(StatusCode, Json<UploadStatus>)> {
-    caller.require(Scope::Publish)?;
     let upload = uploads::find(&app.db, &caller, &id).await?.ok_or_else(|| service::no_upload(&id))?;
+    // Whoever lost the right meanwhile does not finish.
+    permit_on(&app, &caller, Publish, &upload.adapter).await?;
     let header = headers.get(CONTENT_RANGE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let range = content_range(header, upload.size)?;
     let upload = service::append(&app, &caller, &upload, range, body).await?;

@@ -13,9 +13,10 @@ use hub_schemas::{
 };
 
 use crate::{
+    api::permit_on,
     app::App,
-    db::{blobs, members, uploads},
-    domain::publish::check_file_size,
+    db::{blobs, uploads},
+    domain::{permissions::Publish, publish::check_file_size},
     error::{ApiError, ApiResult},
     extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
     service::upload as service,
@@ -27,7 +28,7 @@ use crate::{
 /// continued at `received`.
 #[utoipa::path(
     post, path = "/api/v1/adapters/{namespace}/{name}/uploads", tag = "files",
-    security(("token" = ["publish"])),
+    security(("token" = ["publish-new", "publish-update"])),
     params(AdapterPath),
     request_body = StartUpload,
     responses(
@@ -43,8 +44,7 @@ pub(crate) async fn start(
     ApiJson(StartUpload { digest, size }): ApiJson<StartUpload>,
 ) -> ApiResult<Response> {
     let id = AdapterId::from(path);
-    let membership = members::find(&app.db, caller.user(), &id.namespace).await?;
-    let permit = caller.publish_in(&id.namespace, membership.as_ref())?;
+    let permit = permit_on(&app, &caller, Publish, &id).await?;
     check_file_size("the file", size, &app.limits)?;
     if let Some(known) = blobs::available_to(&app.db, &id).await?.get(&digest).map(|blob| blob.size) {
         let status = UploadStatus { id: String::new(), digest, size: known, received: known, complete: true };

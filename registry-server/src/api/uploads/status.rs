@@ -13,7 +13,7 @@ use crate::{
 
 /// Says how far an upload is.
 #[utoipa::path(
-    get, path = "/api/v1/uploads/{id}", tag = "files", security(("token" = ["publish"])),
+    get, path = "/api/v1/uploads/{id}", tag = "files", security(("token" = [])),
     params(UploadPath),
     responses((status = 200, body = UploadStatus), (status = 401, body = Problem), (status = 404, body = Problem)),
 )]

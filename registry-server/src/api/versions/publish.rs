@@ -7,9 +7,9 @@ use hub_schemas::{
 };
 
 use crate::{
+    api::permit_on,
     app::App,
-    db::members,
-    domain::publish::manifest_for,
+    domain::{permissions::Publish, publish::manifest_for},
     error::{ApiError, ApiResult},
     extract::{ApiPath, ApiQuery, Authenticated, ManifestBytes, VersionPath},
     service::publish as service,
@@ -21,7 +21,7 @@ use crate::{
 /// under the same version are refused.
 #[utoipa::path(
     put, path = "/api/v1/adapters/{namespace}/{name}/versions/{version}", tag = "versions",
-    security(("token" = ["publish"])),
+    security(("token" = ["publish-new", "publish-update"])),
     params(
         VersionPath,
         PublishQuery,
@@ -44,8 +44,7 @@ pub(crate) async fn publish(
     ManifestBytes(body): ManifestBytes,
 ) -> ApiResult<(StatusCode, Json<Published>)> {
     let id = path.adapter();
-    let membership = members::find(&app.db, caller.user(), &id.namespace).await?;
-    let permit = caller.publish_in(&id.namespace, membership.as_ref())?;
+    let permit = permit_on(&app, &caller, Publish, &id).await?;
     let manifest = manifest_for(&body, &id, &path.version)?;
     let text = std::str::from_utf8(&body).map_err(ApiError::internal)?;
     let published =

@@ -7,9 +7,10 @@ use hub_schemas::{
 };
 
 use crate::{
-    api::visible,
+    api::{permit_on, visible},
     app::App,
-    db::{listings, members, versions},
+    db::{listings, versions},
+    domain::permissions::Yank,
     error::{ApiError, ApiResult},
     extract::{ApiJson, ApiPath, Authenticated, VersionPath},
 };
@@ -37,8 +38,7 @@ pub(crate) async fn yank(
 ) -> ApiResult<Json<VersionEntry>> {
     let id = path.adapter();
     let adapter = visible(&app, &id, &caller.member_viewer()).await?;
-    let membership = members::find(&app.db, caller.user(), &id.namespace).await?;
-    let permit = caller.yank_in(&id.namespace, membership.as_ref())?;
+    let permit = permit_on(&app, &caller, Yank, &id).await?;
     let reason = request.reason.trim();
     if reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
         let detail = format!("`reason` is one line of at most {MAX_REASON} bytes");

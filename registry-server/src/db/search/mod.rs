@@ -9,7 +9,7 @@ mod sqlite;
 use hub_schemas::api::AdapterSummary;
 use sqlx::{Any, query::QueryAs};
 
-use super::{Backend, Db, WriteTx, listings};
+use super::{Backend, Db, WriteTx, adapters::visible_to, listings};
 use crate::domain::{listing::Words, permissions::Viewer};
 
 /// What to find. Empty texts do not filter.
@@ -55,7 +55,7 @@ pub(crate) async fn page(
 
 type Arguments = <Any as sqlx::Database>::Arguments;
 
-/// Binds $1 to $8, which every statement here shares.
+/// Binds $1 to $9, which every statement here shares.
 fn bind<'q, T>(
     query: QueryAs<'q, Any, T, Arguments>,
     viewer: &Viewer,
@@ -68,7 +68,7 @@ fn bind<'q, T>(
         format!("% {} %", filters.language.to_lowercase())
     };
     query
-        .bind(viewer.as_sql().to_owned())
+        .bind(viewer.user().to_owned())
         .bind(filters.task.clone())
         .bind(filters.base.clone())
         .bind(filters.architecture.clone())
@@ -76,19 +76,19 @@ fn bind<'q, T>(
         .bind(language)
         .bind(filters.license.clone())
         .bind(words.to_owned())
+        .bind(viewer.limited_token().to_owned())
 }
 
 /// The conditions that search with and without words share.
 macro_rules! conditions {
     () => {
-        "(a.visibility = 'public' OR EXISTS (
-              SELECT 1 FROM members m WHERE m.namespace = a.namespace AND m.user_name = $1))
+        concat!(visible_to!("$1", "$9"), "
          AND ($2 = '' OR l.task = $2 OR l.subtask = $2)
          AND ($3 = '' OR LOWER(l.base_id) = LOWER($3) OR l.base_digest = $3)
          AND ($4 = '' OR l.architecture = $4)
          AND ($5 = '' OR l.method = $5)
          AND ($6 = '' OR LOWER(l.languages) LIKE $6)
-         AND ($7 = '' OR LOWER(l.license) = LOWER($7))"
+         AND ($7 = '' OR LOWER(l.license) = LOWER($7))")
     };
 }
 use conditions;
@@ -103,7 +103,7 @@ const PAGE_ALL: &str = concat!(
     listings::listing_columns!(),
     " FROM listings l JOIN adapters a ON a.id = l.adapter_id WHERE ",
     conditions!(),
-    " AND $8 = '' ORDER BY a.pulls DESC, l.published_at DESC, a.namespace, a.name LIMIT $9 OFFSET $10"
+    " AND $8 = '' ORDER BY a.pulls DESC, l.published_at DESC, a.namespace, a.name LIMIT $10 OFFSET $11"
 );
 
 /// Makes an adapter findable by these words.

@@ -1,6 +1,6 @@
 //! SQLite: FTS5 with bm25; a word in the name counts eight times one in the body.
 
-use super::{conditions, listings};
+use super::{conditions, listings, visible_to};
 
 pub(super) const COUNT: &str = concat!(
     "SELECT COUNT(*) FROM listing_words w JOIN listings l ON l.adapter_id = w.adapter_id
@@ -15,7 +15,7 @@ pub(super) const PAGE: &str = concat!(
      JOIN adapters a ON a.id = l.adapter_id WHERE listing_words MATCH $8 AND ",
     conditions!(),
     " ORDER BY bm25(listing_words, 0.0, 8.0, 4.0, 1.0), a.pulls DESC, l.published_at DESC, a.namespace, a.name
-     LIMIT $9 OFFSET $10"
+     LIMIT $10 OFFSET $11"
 );
 
 pub(super) const INDEX: &str =

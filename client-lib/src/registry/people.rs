@@ -1,0 +1,79 @@
+//! Who may do what, and with which tokens: one method per route.
+
+use hub_schemas::{
+    AdapterId, Namespace,
+    api::{
+        Collaborators, CreateOrganisation, CreateToken, CreatedToken, GrantRole, NamespaceInfo, Role, TokenEntry,
+    },
+};
+use reqwest::Method;
+
+use super::{RegistryClient, RegistryError};
+
+impl RegistryClient {
+    /// A namespace and who belongs to it.
+    pub async fn namespace(&self, name: &Namespace) -> Result<NamespaceInfo, RegistryError> {
+        self.sender.fetch("namespace", || self.api(Method::GET, &["namespaces", name.as_str()])).await
+    }
+
+    /// Makes an organisation that the caller owns. Sent once: the answer to a second request
+    /// would be that the name is taken.
+    pub async fn create_organisation(&self, name: &Namespace) -> Result<NamespaceInfo, RegistryError> {
+        let request = self.api(Method::POST, &["namespaces"]).json(&CreateOrganisation { name: name.clone() });
+        self.sender.json(self.sender.send_once(request).await?, "namespace").await
+    }
+
+    /// Gives `user` a role in a namespace.
+    pub async fn grant_member(
+        &self,
+        namespace: &Namespace,
+        user: &Namespace,
+        role: Role,
+    ) -> Result<(), RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "members", user.as_str()];
+        self.sender.send(|| self.api(Method::PUT, &path).json(&GrantRole { role })).await.map(drop)
+    }
+
+    /// Takes the role of `user` in a namespace away.
+    pub async fn revoke_member(&self, namespace: &Namespace, user: &Namespace) -> Result<(), RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "members", user.as_str()];
+        self.sender.send(|| self.api(Method::DELETE, &path)).await.map(drop)
+    }
+
+    /// Who has a role for one adapter.
+    pub async fn collaborators(&self, id: &AdapterId) -> Result<Collaborators, RegistryError> {
+        self.sender.fetch("list of collaborators", || self.of(Method::GET, id, &["collaborators"])).await
+    }
+
+    /// Gives `user` a role for one adapter.
+    pub async fn grant_collaborator(
+        &self,
+        id: &AdapterId,
+        user: &Namespace,
+        role: Role,
+    ) -> Result<(), RegistryError> {
+        let path = ["collaborators", user.as_str()];
+        self.sender.send(|| self.of(Method::PUT, id, &path).json(&GrantRole { role })).await.map(drop)
+    }
+
+    /// Takes the role of `user` for one adapter away.
+    pub async fn revoke_collaborator(&self, id: &AdapterId, user: &Namespace) -> Result<(), RegistryError> {
+        self.sender.send(|| self.of(Method::DELETE, id, &["collaborators", user.as_str()])).await.map(drop)
+    }
+
+    /// The caller's tokens.
+    pub async fn tokens(&self) -> Result<Vec<TokenEntry>, RegistryError> {
+        self.sender.fetch("list of tokens", || self.api(Method::GET, &["tokens"])).await
+    }
+
+    /// Makes a token. Sent once: a second request would make a second one that nobody knows of.
+    pub async fn create_token(&self, wanted: &CreateToken) -> Result<CreatedToken, RegistryError> {
+        let request = self.api(Method::POST, &["tokens"]).json(wanted);
+        self.sender.json(self.sender.send_once(request).await?, "token").await
+    }
+
+    /// Makes one of the caller's tokens useless.
+    pub async fn revoke_token(&self, id: &str) -> Result<(), RegistryError> {
+        self.sender.send(|| self.api(Method::DELETE, &["tokens", id])).await.map(drop)
+    }
+}

@@ -1,0 +1,37 @@
+//! `DELETE /api/v1/namespaces/{namespace}/members/{user}`
+
+use axum::{extract::State, http::StatusCode};
+use hub_schemas::problem::Problem;
+
+use super::settled;
+use crate::{
+    api::permit_in,
+    app::App,
+    db::members,
+    domain::permissions::ManageMembers,
+    error::ApiResult,
+    extract::{ApiPath, Authenticated, MemberPath},
+};
+
+/// Takes a user's role in a namespace away.
+#[utoipa::path(
+    delete, path = "/api/v1/namespaces/{namespace}/members/{user}", tag = "access",
+    security(("token" = ["admin"])),
+    params(MemberPath),
+    responses(
+        (status = 204), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "The namespace would have no owner"),
+    ),
+)]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    ApiPath(MemberPath { namespace, user }): ApiPath<MemberPath>,
+) -> ApiResult<StatusCode> {
+    let permit = permit_in(&app, &caller, ManageMembers, &namespace).await?;
+    let mut tx = app.db.write().await?;
+    settled(members::remove(&mut tx, &permit, &namespace, &user).await?, &namespace, &user)?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

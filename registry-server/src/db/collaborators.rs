@@ -1,0 +1,90 @@
+//! `collaborators`: who has a role for one adapter.
+
+use hub_schemas::{
+    api::{Member, Role},
+    name::{AdapterId, Namespace},
+};
+
+use super::{
+    Db, WriteTx,
+    adapters::VisibleAdapter,
+    audit::{self, Event},
+    clock::now,
+    members, parse,
+};
+use crate::domain::permissions::{ManageCollaborators, Permit};
+
+/// Everybody with a role for one adapter.
+pub(crate) async fn all(db: &Db, adapter: &VisibleAdapter) -> Result<Vec<Member>, sqlx::Error> {
+    let rows = sqlx::query_as("SELECT user_name, role, created_at FROM collaborators WHERE adapter_id = $1")
+        .bind(adapter.key())
+        .fetch_all(db.read())
+        .await?;
+    members::members(rows)
+}
+
+/// The adapters that `user` collaborates on, by name.
+pub(crate) async fn adapters_of(db: &Db, user: &Namespace) -> Result<Vec<AdapterId>, sqlx::Error> {
+    let sql = "SELECT a.namespace, a.name FROM collaborators c JOIN adapters a ON a.id = c.adapter_id
+               WHERE c.user_name = $1 ORDER BY a.namespace, a.name";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql).bind(user.as_str()).fetch_all(db.read()).await?;
+    rows.iter()
+        .map(|(namespace, name)| {
+            Ok(AdapterId {
+                namespace: parse("adapters.namespace", namespace)?,
+                name: parse("adapters.name", name)?,
+            })
+        })
+        .collect()
+}
+
+/// Gives `user`, who exists, a role in place of the one they have.
+pub(crate) async fn set(
+    tx: &mut WriteTx,
+    permit: &Permit<ManageCollaborators>,
+    adapter: &VisibleAdapter,
+    user: &Namespace,
+    role: Role,
+) -> Result<(), sqlx::Error> {
+    debug_assert!(permit.covers(&adapter.id), "the handler asked for another adapter");
+    let sql = "INSERT INTO collaborators (adapter_id, user_name, role, created_at) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (adapter_id, user_name) DO UPDATE SET role = excluded.role";
+    sqlx::query(sql)
+        .bind(adapter.key())
+        .bind(user.as_str())
+        .bind(role.as_str())
+        .bind(now())
+        .execute(tx.connection())
+        .await?;
+    let (subject, detail) = (adapter.id.to_string(), format!("{user} as {role}"));
+    let event =
+        Event { actor: permit.actor(), action: "collaborator-set", subject: &subject, detail: &detail };
+    audit::record(tx, event).await
+}
+
+/// Takes the role of `user` away; `false` when they had none.
+pub(crate) async fn remove(
+    tx: &mut WriteTx,
+    permit: &Permit<ManageCollaborators>,
+    adapter: &VisibleAdapter,
+    user: &Namespace,
+) -> Result<bool, sqlx::Error> {
+    debug_assert!(permit.covers(&adapter.id), "the handler asked for another adapter");
+    let done = sqlx::query("DELETE FROM collaborators WHERE adapter_id = $1 AND user_name = $2")
+        .bind(adapter.key())
+        .bind(user.as_str())
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let subject = adapter.id.to_string();
+    let event = Event {
+        actor: permit.actor(),
+        action: "collaborator-remove",
+        subject: &subject,
+        detail: user.as_str(),
+    };
+    audit::record(tx, event).await?;
+    Ok(true)
+}

@@ -1,0 +1,99 @@
+//! What can be done, and what it asks for.
+
+use hub_schemas::{api::Role, token::Scope};
+
+/// Something that is allowed or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Upload to an adapter and publish in it; the first time makes it.
+    Publish,
+    /// Yank versions, or take that back.
+    Yank,
+    /// Decide who may see an adapter.
+    ChangeVisibility,
+    /// Give somebody a role on one adapter, or take it away.
+    ManageCollaborators,
+    /// See who belongs to a namespace.
+    SeeMembers,
+    /// Give somebody a role in a namespace, or take it away.
+    ManageMembers,
+    /// Make a namespace that one owns.
+    CreateOrganisation,
+    /// Make, see and revoke one's own tokens.
+    ManageAccount,
+    /// Run the registry: its users, namespaces and records.
+    Administer,
+}
+
+/// Whom an action is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// Whoever has this role there, or a stronger one.
+    Role(Role),
+    /// The same, and the registry's administrators.
+    RoleOrAdministrator(Role),
+    /// Every user.
+    User,
+    /// The user whose account it is.
+    Oneself,
+    /// The registry's administrators.
+    Administrator,
+}
+
+impl Action {
+    /// Whom it is for.
+    pub(super) const fn who(self) -> For {
+        match self {
+            Self::Publish | Self::Yank => For::Role(Role::Writer),
+            Self::ChangeVisibility | Self::ManageCollaborators => For::Role(Role::Maintainer),
+            Self::SeeMembers => For::RoleOrAdministrator(Role::Reader),
+            Self::ManageMembers => For::RoleOrAdministrator(Role::Owner),
+            Self::CreateOrganisation => For::User,
+            Self::ManageAccount => For::Oneself,
+            Self::Administer => For::Administrator,
+        }
+    }
+
+    /// Which scope the token must have; publishing asks for one of two.
+    pub(super) const fn scope(self, exists: bool) -> Scope {
+        match (self, exists) {
+            (Self::Publish, true) => Scope::PublishUpdate,
+            (Self::Publish, false) => Scope::PublishNew,
+            (Self::Yank, _) => Scope::Yank,
+            (Self::SeeMembers, _) => Scope::Read,
+            _ => Scope::Admin,
+        }
+    }
+}
+
+/// An action as a type, so that a permit for one is no permit for another.
+pub trait Verb: Copy + std::fmt::Debug {
+    /// The action.
+    const ACTION: Action;
+}
+
+macro_rules! verbs {
+    ($($verb:ident),* $(,)?) => {
+        $(
+            #[doc = concat!("[`Action::", stringify!($verb), "`] as a type.")]
+            #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+            pub struct $verb;
+
+            impl Verb for $verb {
+                const ACTION: Action = Action::$verb;
+            }
+        )*
+    };
+}
+
+verbs!(
+    Publish,
+    Yank,
+    ChangeVisibility,
+    ManageCollaborators,
+    SeeMembers,
+    ManageMembers,
+    CreateOrganisation,
+    ManageAccount,
+    Administer,
+);

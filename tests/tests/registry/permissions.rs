@@ -1,0 +1,260 @@
+//! `docs/permissions.md`, line by line: every route, every role, both outcomes.
+
+use std::{collections::BTreeSet, path::Path};
+
+use hub_schemas::{
+    api::{CreatedToken, Role},
+    digest::Digest,
+    token::Scope,
+};
+use hub_tests::hub::{Answer, SampleAdapter, TestHub, Visitor};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const ROLES: [&str; 7] =
+    ["anonymous", "stranger", "reader", "writer", "maintainer", "owner", "administrator"];
+
+/// A line of the table.
+#[derive(Debug, Clone)]
+struct Line {
+    route: String,
+    about: String,
+    scope: Option<Scope>,
+    /// One status per role; none where the line says nothing.
+    expected: Vec<Option<u16>>,
+}
+
+fn table() -> Vec<Line> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/permissions.md");
+    let text = std::fs::read_to_string(path).expect("the page is there");
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()
+    };
+    let lines = text.lines().filter(|line| line.starts_with("| `") && line.contains(" /"));
+    lines
+        .map(|line| {
+            let cells = cells(line);
+            assert_eq!(cells.len(), 3 + ROLES.len(), "{line}");
+            Line {
+                route: cells[0].clone(),
+                about: cells[1].clone(),
+                scope: (!cells[2].is_empty()).then(|| cells[2].parse().expect("a scope")),
+                expected: cells[3..].iter().map(|cell| cell.parse().ok()).collect(),
+            }
+        })
+        .collect()
+}
+
+/// A registry where somebody has every role, by membership or as a collaborator.
+struct World {
+    hub: TestHub,
+    hidden: SampleAdapter,
+    people: Vec<Visitor>,
+    olga: Visitor,
+}
+
+impl World {
+    async fn new(as_collaborators: bool) -> Self {
+        let hub = TestHub::start().await;
+        let olga = hub.user("olga").await;
+        hub.add_namespace("lab", "olga").await;
+        let mut people = vec![hub.anonymous()];
+        for role in &ROLES[1..] {
+            people.push(hub.user(role).await);
+        }
+        hub.make_administrator("administrator").await;
+        hub.user("temporary").await;
+        let hidden = SampleAdapter::lora("lab/hidden", "1.0.0");
+        olga.publish_private(&hidden).await;
+        olga.publish(&SampleAdapter::biases("lab/shown", "1.0.0")).await;
+        olga.publish_private(&SampleAdapter::bottleneck("lab/inside", "1.0.0")).await;
+        let internal = json!({"visibility": "internal"});
+        assert_eq!(olga.patch("adapters/lab/inside", &internal).await.status, 200);
+        for role in [Role::Reader, Role::Writer, Role::Maintainer, Role::Owner] {
+            if as_collaborators && role != Role::Owner {
+                let path = format!("adapters/lab/hidden/collaborators/{role}");
+                assert_eq!(put(&olga, &path, json!({"role": role})).await.status, 200);
+            } else {
+                hub.add_member("lab", role.as_str(), role).await;
+            }
+        }
+        Self { hub, hidden, people, olga }
+    }
+
+    /// Sends the request of a line; whatever it changes is made good before the next one.
+    async fn send(&self, line: &Line, who: &Visitor, role: &str) -> Answer {
+        let hidden = "adapters/lab/hidden";
+        let unique = || format!("new-{}", who.token().get(5..15).unwrap_or("nobody").to_lowercase());
+        let adapter = |about: &str| match about {
+            "a public adapter" => "lab/shown",
+            "an internal adapter" => "lab/inside",
+            _ => "lab/hidden",
+        };
+        let weights = Digest::of(self.hidden.file("adapter_model.safetensors"));
+        let version = format!("{hidden}/versions/1.0.0");
+        let get = |path: String| async move { who.get(&path).await };
+        let (method, path) = line.route.split_once(' ').expect("a method and a path");
+        match (method, path.trim_start_matches("/api/v1/")) {
+            ("GET", "search") => get("search?q=hidden".to_owned()).await,
+            ("GET", "resolve") => get("resolve?word=hidden".to_owned()).await,
+            ("GET", "adapters/{namespace}/{name}") => get(format!("adapters/{}", adapter(&line.about))).await,
+            ("PATCH", "adapters/{namespace}/{name}") => {
+                who.patch(hidden, &json!({"visibility": "private"})).await
+            }
+            ("GET", "index/{namespace}/{name}") => get("index/lab/hidden".to_owned()).await,
+            ("GET", "manifests/{digest}") => get(format!("manifests/{}", self.hidden.digest())).await,
+            ("GET", "adapters/{namespace}/{name}/blobs/{digest}") => {
+                get(format!("{hidden}/blobs/{weights}")).await
+            }
+            ("POST", "adapters/{namespace}/{name}/uploads") if line.about == "a new adapter" => {
+                who.start_upload(&format!("lab/{}", unique()), Digest::of(b"new"), 3).await
+            }
+            ("POST", "adapters/{namespace}/{name}/uploads") => {
+                who.start_upload("lab/hidden", Digest::of(b"more"), 4).await
+            }
+            (_, "uploads/{id}") => self.upload(method, &line.about, who, role).await,
+            ("PUT", "adapters/{namespace}/{name}/versions/{version}") if line.about == "a new adapter" => {
+                let sample = SampleAdapter::lora(&format!("lab/{}", unique()), "1.0.0");
+                if line.expected[ROLES.iter().position(|r| *r == role).expect("a role")] == Some(201) {
+                    who.upload_files(&sample).await;
+                }
+                who.put_manifest(&sample).await
+            }
+            ("PUT", "adapters/{namespace}/{name}/versions/{version}") => who.put_manifest(&self.hidden).await,
+            ("PATCH", "adapters/{namespace}/{name}/versions/{version}") => {
+                who.patch(&version, &json!({"yanked": false})).await
+            }
+            ("GET", "adapters/{namespace}/{name}/collaborators") => get(format!("{hidden}/collaborators")).await,
+            (_, "adapters/{namespace}/{name}/collaborators/{user}") => {
+                self.role(method, &format!("{hidden}/collaborators/temporary"), who).await
+            }
+            ("POST", "namespaces") => who.post("namespaces", &json!({"name": unique()})).await,
+            ("GET", "namespaces/{namespace}") => get("namespaces/lab".to_owned()).await,
+            (_, "namespaces/{namespace}/members/{user}") => {
+                self.role(method, "namespaces/lab/members/temporary", who).await
+            }
+            ("GET", "whoami") => get("whoami".to_owned()).await,
+            ("GET", "tokens") => get("tokens".to_owned()).await,
+            ("POST", "tokens") => {
+                // At most what the token at hand may do.
+                let scopes = self.scopes(who).await;
+                who.post("tokens", &json!({"name": "new", "scopes": scopes})).await
+            }
+            ("DELETE", "tokens/{id}") => {
+                let user = if line.about == "one's own" { role } else { "olga" };
+                let made = if user == "anonymous" { "olga" } else { user };
+                let secret = self.hub.visitor(&self.hub.token(made, &Scope::ALL, None).await);
+                let wanted = json!({"name": "short", "scopes": ["read"]});
+                let made: CreatedToken = secret.post("tokens", &wanted).await.expect_ok();
+                who.delete(&format!("tokens/{}", made.token.id)).await
+            }
+            ("GET", path) => get(path.to_owned()).await,
+            (method, path) => panic!("no request for `{method} {path}`"),
+        }
+    }
+
+    async fn scopes(&self, who: &Visitor) -> Value {
+        let answer = who.get("whoami").await;
+        if answer.status == 200 { answer.json()["token"]["scopes"].clone() } else { json!(["read"]) }
+    }
+
+    /// The upload of the caller, or of somebody else.
+    async fn upload(&self, method: &str, about: &str, who: &Visitor, role: &str) -> Answer {
+        let all = match about {
+            "one's own" if role != "anonymous" => {
+                self.hub.visitor(&self.hub.token(role, &Scope::ALL, None).await)
+            }
+            _ => self.olga.clone(),
+        };
+        let started = all.start_upload("lab/hidden", Digest::of(b"a part"), 6).await;
+        let id = started.json()["id"].as_str().expect("an id").to_owned();
+        match method {
+            "GET" => who.get(&format!("uploads/{id}")).await,
+            "PATCH" => {
+                let answer = who.append(&id, 0, b"a", 6).await;
+                all.delete(&format!("uploads/{id}")).await;
+                answer
+            }
+            _ => who.delete(&format!("uploads/{id}")).await,
+        }
+    }
+
+    /// Gives or takes a role that is there before.
+    async fn role(&self, method: &str, path: &str, who: &Visitor) -> Answer {
+        let body = json!({"role": "reader"});
+        assert_eq!(put(&self.olga, path, body.clone()).await.status, 200);
+        if method == "PUT" { put(who, path, body).await } else { who.delete(path).await }
+    }
+}
+
+async fn put(who: &Visitor, path: &str, body: Value) -> Answer {
+    Answer::of(who.request(Method::PUT, path).json(&body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_gets_on_every_route_what_the_table_says() {
+    let world = World::new(false).await;
+    let mut wrong = Vec::new();
+    for line in &table() {
+        for ((role, who), expected) in ROLES.iter().zip(&world.people).zip(&line.expected) {
+            let Some(expected) = expected else { continue };
+            let answer = world.send(line, who, role).await;
+            if answer.status != *expected {
+                let body = String::from_utf8_lossy(&answer.body).into_owned();
+                wrong.push(format!("{} ({}) as {role}: {} not {expected}: {body}", line.route, line.about, answer.status));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collaborator_may_on_an_adapter_what_a_member_of_that_role_may() {
+    let world = World::new(true).await;
+    for line in table().iter().filter(|line| line.route.contains("/adapters/") && line.about.is_empty()) {
+        for ((role, who), expected) in ROLES.iter().zip(&world.people).zip(&line.expected) {
+            let answer = world.send(line, who, role).await;
+            assert_eq!(Some(answer.status.as_u16()), *expected, "{} as {role}", line.route);
+        }
+    }
+    // But the namespace is not theirs.
+    let maintainer = &world.people[4];
+    assert_eq!(maintainer.get("namespaces/lab").await.status, 404);
+    let new = maintainer.put_manifest(&SampleAdapter::lora("lab/other", "1.0.0")).await;
+    assert_eq!(new.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_without_the_scope_of_a_line_is_refused_and_with_it_alone_it_is_enough() {
+    let world = World::new(false).await;
+    for line in &table() {
+        let (Some(scope), Some(expected)) = (line.scope, line.expected[5]) else { continue };
+        let without: Vec<Scope> = Scope::ALL.into_iter().filter(|s| *s != scope).collect();
+        let without = world.hub.visitor(&world.hub.token("owner", &without, None).await);
+        let refused = world.send(line, &without, "owner").await.status.as_u16();
+        let seen = line.route.starts_with("GET") && line.route.contains("{name}") || line.route.contains("manifests");
+        let right = if scope == Scope::Read && seen { 404 } else { 403 };
+        // Somebody else's token stays hidden even where the scope is missing.
+        assert_eq!(refused, right, "{} ({}) without {scope}", line.route, line.about);
+        let alone = world.hub.visitor(&world.hub.token("owner", &[scope], None).await);
+        let answer = world.send(line, &alone, "owner").await;
+        assert_eq!(answer.status.as_u16(), expected, "{} ({}) with {scope}", line.route, line.about);
+    }
+}
+
+#[test]
+fn the_table_has_every_route() {
+    let document = hub_server::openapi_document();
+    let document: Value = serde_json::from_str(&document.to_json().expect("JSON")).expect("JSON");
+    let routes: BTreeSet<String> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .flat_map(|(path, verbs)| {
+            let verbs = verbs.as_object().expect("verbs").keys();
+            verbs.map(move |verb| format!("{} {path}", verb.to_uppercase()))
+        })
+        .collect();
+    let listed: BTreeSet<String> = table().into_iter().map(|line| line.route).collect();
+    assert_eq!(routes, listed);
+}
