@@ -6,7 +6,7 @@ use crate::{
     config::Config,
     db::{Db, OpenError},
     domain::publish::Limits,
-    service::{PullCounter, identity},
+    service::{Limiter, PullCounter, identity},
     storage::Storage,
     telemetry::Telemetry,
 };
@@ -21,6 +21,7 @@ pub struct App {
     pub(crate) garbage_delay: Duration,
     pub(crate) telemetry: Telemetry,
     pub(crate) pulls: Arc<PullCounter>,
+    pub(crate) limiter: Arc<Limiter>,
 }
 
 /// Why the registry can't start.
@@ -86,7 +87,8 @@ impl App {
             redirect_from: config.redirect_from,
             garbage_delay: config.garbage_delay,
             telemetry: Telemetry::new(),
-            pulls: Arc::new(PullCounter::default()),
+            pulls: Arc::new(PullCounter::new(config.data.join("pulls"))),
+            limiter: Arc::new(Limiter::new(config.rates)),
         })
     }
 
@@ -103,6 +105,19 @@ impl App {
     /// Refuses a storage that belongs to another registry.
     pub async fn check_identity(&self) -> Result<(), StartError> {
         identity::check(self).await
+    }
+
+    /// Counts the pulls that a killed process had not written down.
+    pub(crate) async fn recover_pulls(&self) {
+        match self.pulls.recover(&self.db).await {
+            Ok(0) => {}
+            Ok(found) => {
+                tracing::info!(pulls.count = found, "Counted {found} pulls of a server that was killed")
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Could not count the pulls of a server that was killed; they are kept: {error}");
+            }
+        }
     }
 
     /// Writes counted pulls down now.

@@ -9,7 +9,7 @@ use std::{fmt::Display, sync::Arc};
 use axum::{
     http::{
         HeaderName, HeaderValue, StatusCode,
-        header::{CONTENT_RANGE, WWW_AUTHENTICATE},
+        header::{CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -19,7 +19,10 @@ use hub_schemas::{
 };
 
 use crate::{
-    domain::{cursor::CursorError, permissions::Denied, publish::PublishError, range::ContentRangeError},
+    domain::{
+        cursor::CursorError, permissions::Denied, publish::PublishError, quota::QuotaError,
+        range::ContentRangeError, rate::Taken,
+    },
     storage::StorageError,
 };
 
@@ -76,6 +79,20 @@ impl ApiError {
         let detail = format!("the range lies outside the file, which has {size} bytes");
         let header = HeaderValue::try_from(format!("bytes */{size}")).ok().map(|v| (CONTENT_RANGE, v));
         Self { header, ..Self::new(ProblemCode::RangeNotSatisfiable, detail) }
+    }
+
+    /// Somebody sent more requests than they may.
+    pub(crate) fn too_fast(taken: &Taken, who: &str) -> Self {
+        let wait = taken.retry_after.unwrap_or_default().as_secs_f64().ceil() as u64;
+        let detail = format!("{who} sent more than {} requests in a minute", taken.limit);
+        Self::new(ProblemCode::TooManyRequests, detail).retry_after(wait.max(1))
+    }
+
+    /// Says after how many seconds it is worth trying again.
+    #[must_use]
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        let wait = format!("try again in {seconds} seconds");
+        Self { header: Some((RETRY_AFTER, HeaderValue::from(seconds))), ..self.hint(wait) }
     }
 
     /// A failure that is the server's; the client learns nothing but the request id.
@@ -140,7 +157,9 @@ impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
         let hint = match &denied {
             Denied::Scope { scope, .. } => {
-                format!("use a token with the scope `{scope}`; `hub token create` or the registry's operator makes one")
+                format!(
+                    "use a token with the scope `{scope}`; `hub token create` or the registry's operator makes one"
+                )
             }
             Denied::Names { .. } => "use a token that is not limited, or limited to these names".to_owned(),
             Denied::NotAMember { namespace, .. } => {
@@ -177,6 +196,13 @@ impl From<PublishError> for ApiError {
             }
         };
         Self::new(code, error.to_string()).hint(hint)
+    }
+}
+
+impl From<QuotaError> for ApiError {
+    fn from(error: QuotaError) -> Self {
+        Self::new(ProblemCode::QuotaExceeded, error.to_string())
+            .hint("nothing was published; the registry's operator can raise the quota of the namespace")
     }
 }
 

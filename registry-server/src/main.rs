@@ -9,6 +9,7 @@ use hub_server::{
     App, Server, Worker,
     admin::{self, Lifetime},
     config::{Config, LogFormat, Settings},
+    domain::quota::Quota,
 };
 use tokio::signal;
 use tracing_subscriber::EnvFilter;
@@ -55,6 +56,9 @@ enum Role {
         #[arg(long, value_name = "N")]
         older_than: Option<u64>,
     },
+    /// Read the audit log
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// Add or list users
     #[command(subcommand)]
     User(UserVerb),
@@ -64,6 +68,16 @@ enum Role {
     /// Create, list or revoke tokens
     #[command(subcommand)]
     Token(TokenVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditVerb {
+    /// Print who changed what, oldest first, one JSON object a line
+    Export {
+        /// Begin after the record with this id
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,6 +112,17 @@ enum NamespaceVerb {
     /// Manage members
     #[command(subcommand)]
     Member(MemberVerb),
+    /// Limit what a namespace may hold; what is left out is not limited
+    Quota {
+        /// The namespace
+        name: Namespace,
+        /// Bytes of all its versions together
+        #[arg(long, value_name = "BYTES")]
+        max_bytes: Option<u64>,
+        /// Adapters
+        #[arg(long, value_name = "N")]
+        max_adapters: Option<u64>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -185,6 +210,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
     let app = admin::open(&config).await?;
     match cli.role {
+        Role::Audit(AuditVerb::Export { after }) => admin::export_audit(&app, after.as_deref()).await?,
         Role::User(UserVerb::Add { name }) => admin::add_user(&app, &name).await?,
         Role::User(UserVerb::List) => admin::list_users(&app).await?,
         Role::User(UserVerb::Administrator { name, revoke }) => {
@@ -192,6 +218,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Role::Namespace(NamespaceVerb::Add { name, owner }) => {
             admin::add_namespace(&app, &name, &owner).await?;
+        }
+        Role::Namespace(NamespaceVerb::Quota { name, max_bytes, max_adapters }) => {
+            admin::set_quota(&app, &name, Quota { max_bytes, max_adapters }).await?;
         }
         Role::Namespace(NamespaceVerb::Member(MemberVerb::Add { namespace, user, role })) => {
             admin::add_member(&app, &namespace, &user, role).await?;

@@ -7,8 +7,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     api::{
-        account, adapters, blobs, collaborators, health, index, manifests, members, namespaces, resolve, search,
-        tokens, uploads, versions,
+        account, adapters, audit, blobs, collaborators, health, index, manifests, members, namespaces,
+        resolve, search, tokens, uploads, versions,
     },
     app::App,
     error::ApiError,
@@ -23,6 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(resolve::run::run))
         // Choosing and pulling: `hub info`, `hub pull`.
         .routes(routes!(adapters::info::info, adapters::change_visibility::change_visibility))
+        .routes(routes!(adapters::pulls::list))
         .routes(routes!(index::read::read))
         .routes(routes!(manifests::read::read))
         .routes(routes!(blobs::read::read))
@@ -40,6 +41,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(account::whoami::whoami))
         .routes(routes!(tokens::list::list, tokens::create::create))
         .routes(routes!(tokens::revoke::revoke))
+        // Records, for administrators.
+        .routes(routes!(audit::list::list))
         // Operation: load balancers and Prometheus.
         .routes(routes!(health::live::live))
         .routes(routes!(health::ready::ready))
@@ -55,6 +58,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::new(ProblemCode::MethodNotAllowed, "this path does not take this method")
         })
+        .layer(from_fn_with_state(app.clone(), middleware::rates))
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(from_fn_with_state(app.clone(), middleware::log))
         .layer(from_fn(middleware::problem))

@@ -57,6 +57,7 @@ impl Server {
         let lock = FolderLock::take(config)?;
         let app = App::open(config).await?;
         app.check_identity().await?;
+        app.recover_pulls().await;
         let refuse = |source| ServeError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
         let address = listener.local_addr()?;
@@ -96,7 +97,11 @@ impl Server {
             tracing::info!("Stopping: requests in flight may finish");
             stopping.send_replace(true);
         };
-        let serving = axum::serve(self.listener, router(self.app.clone())).with_graceful_shutdown(signal);
+        let serving = axum::serve(
+            self.listener,
+            router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>(),
+        )
+        .with_graceful_shutdown(signal);
         let outcome = tokio::select! {
             outcome = async { serving.await } => outcome,
             () = deadline(stopped, self.shutdown_timeout) => {

@@ -18,7 +18,9 @@ pub struct NamePattern(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// Neither `*` nor a namespace and what is in it.
-    #[error("`{0}` is not a pattern of names; write `*`, `namespace/*`, `namespace/start-*` or `namespace/name`")]
+    #[error(
+        "`{0}` is not a pattern of names; write `*`, `namespace/*`, `namespace/start-*` or `namespace/name`"
+    )]
     Form(String),
     /// A namespace or name that can't exist.
     #[error(transparent)]

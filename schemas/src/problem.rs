@@ -34,6 +34,10 @@ pub enum ProblemCode {
     InvalidFile,
     /// More bytes than are accepted.
     TooLarge,
+    /// The namespace holds as much as it may.
+    QuotaExceeded,
+    /// More requests than are accepted in this time.
+    TooManyRequests,
     /// The range lies outside the blob.
     RangeNotSatisfiable,
     /// The method is not allowed on this path.
@@ -65,6 +69,8 @@ impl ProblemCode {
             Self::InvalidManifest => "invalid-manifest",
             Self::InvalidFile => "invalid-file",
             Self::TooLarge => "too-large",
+            Self::QuotaExceeded => "quota-exceeded",
+            Self::TooManyRequests => "too-many-requests",
             Self::RangeNotSatisfiable => "range-not-satisfiable",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::StorageFull => "storage-full",
@@ -79,13 +85,14 @@ impl ProblemCode {
         match self {
             Self::BadRequest | Self::DigestMismatch => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::QuotaExceeded => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict | Self::VersionExists => 409,
             Self::TooLarge => 413,
             Self::OffsetMismatch | Self::RangeNotSatisfiable => 416,
             Self::BlobMissing | Self::InvalidManifest | Self::InvalidFile => 422,
+            Self::TooManyRequests => 429,
             Self::Internal | Self::Unknown => 500,
             Self::Unavailable => 503,
             Self::StorageFull => 507,
@@ -107,6 +114,8 @@ impl ProblemCode {
             Self::InvalidManifest => "The manifest is invalid",
             Self::InvalidFile => "A file does not fit the manifest",
             Self::TooLarge => "Too large",
+            Self::QuotaExceeded => "The namespace is full",
+            Self::TooManyRequests => "Too many requests",
             Self::RangeNotSatisfiable => "The range lies outside the file",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::StorageFull => "The registry's storage is full",

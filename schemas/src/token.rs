@@ -24,8 +24,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in order.
-    pub const ALL: [Self; 5] =
-        [Self::Read, Self::PublishNew, Self::PublishUpdate, Self::Yank, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Read, Self::PublishNew, Self::PublishUpdate, Self::Yank, Self::Admin];
 
     /// The name as it is written in JSON and on the command line.
     pub const fn as_str(self) -> &'static str {

@@ -3,6 +3,8 @@
 
 #[path = "registry/accounts.rs"]
 mod accounts;
+#[path = "registry/audit.rs"]
+mod audit;
 #[path = "registry/blobs.rs"]
 mod blobs;
 #[path = "registry/crash.rs"]
@@ -15,6 +17,8 @@ mod garbage;
 mod index;
 #[path = "registry/lies.rs"]
 mod lies;
+#[path = "registry/limits.rs"]
+mod limits;
 #[path = "registry/moving.rs"]
 mod moving;
 #[path = "registry/object_storage.rs"]
@@ -33,6 +37,8 @@ mod postgres;
 mod privacy;
 #[path = "registry/publish.rs"]
 mod publish;
+#[path = "registry/pulls.rs"]
+mod pulls;
 #[path = "registry/replicas.rs"]
 mod replicas;
 #[path = "registry/resolve.rs"]

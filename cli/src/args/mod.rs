@@ -33,9 +33,9 @@ pub(crate) mod run;
 mod search;
 #[cfg(feature = "stitch")]
 pub(crate) mod stitch;
+mod token;
 #[cfg(feature = "stitch")]
 pub(crate) mod train;
-mod token;
 mod yank;
 
 use clap::{Args, Parser, Subcommand};

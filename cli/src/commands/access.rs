@@ -44,7 +44,7 @@ pub(crate) fn run(context: &Context, args: &AccessArgs) -> anyhow::Result<Exit> 
                 }
                 Ok(())
             })?;
-            context.printer.done("granted", &format!("`{user}` is {role} of `{place}`"));
+            context.printer.done("granted", &format!("`{user}` the role {role} in `{place}`"));
         }
         AccessVerb::Revoke { place, user } => {
             context.block_on(async {
@@ -54,12 +54,12 @@ pub(crate) fn run(context: &Context, args: &AccessArgs) -> anyhow::Result<Exit> 
                 }
                 Ok(())
             })?;
-            context.printer.done("revoked", &format!("`{user}` has no role of their own for `{place}` any more"));
+            context.printer.done("revoked", &format!("the role of `{user}` in `{place}`"));
         }
         AccessVerb::Visibility { adapter, visibility } => {
             let info =
                 context.block_on(async { Ok(client.change_visibility(adapter, *visibility).await?) })?;
-            context.printer.done("changed", &format!("`{adapter}` is {}", info.visibility));
+            context.printer.done("made", &format!("`{adapter}` {}", info.visibility));
         }
     }
     Ok(Exit::Success)
@@ -75,7 +75,9 @@ fn show(context: &Context, answer: &Answer) -> anyhow::Result<()> {
     }
     if let Some(visibility) = answer.visibility {
         let place = &answer.place;
-        context.printer.status(&format!("`{place}` is {visibility}; members of the namespace have their roles"));
+        context
+            .printer
+            .status(&format!("`{place}` is {visibility}; members of the namespace have their roles"));
     }
     if !answer.people.is_empty() {
         context.printer.table(&table)?;

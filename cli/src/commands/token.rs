@@ -18,7 +18,9 @@ pub(crate) fn run(context: &Context, args: TokenArgs) -> anyhow::Result<Exit> {
             let expires_at = expires.map(|days| OffsetDateTime::now_utc() + Duration::days(days.into()));
             let wanted = CreateToken { name, scopes: scope.into_vec(), names, expires_at };
             let made = context.block_on(async { Ok(client.create_token(&wanted).await?) })?;
-            context.printer.done("created", &format!("`{}`; its secret is not shown again", made.token.info.name));
+            context
+                .printer
+                .done("created", &format!("`{}`; its secret is not shown again", made.token.info.name));
             if context.printer.is_json() {
                 context.printer.json(&made)?;
             } else {

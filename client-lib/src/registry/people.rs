@@ -3,7 +3,8 @@
 use hub_schemas::{
     AdapterId, Namespace,
     api::{
-        Collaborators, CreateOrganisation, CreateToken, CreatedToken, GrantRole, NamespaceInfo, Role, TokenEntry,
+        Collaborators, CreateOrganisation, CreateToken, CreatedToken, GrantRole, NamespaceInfo, Role,
+        TokenEntry,
     },
 };
 use reqwest::Method;
@@ -19,7 +20,8 @@ impl RegistryClient {
     /// Makes an organisation that the caller owns. Sent once: the answer to a second request
     /// would be that the name is taken.
     pub async fn create_organisation(&self, name: &Namespace) -> Result<NamespaceInfo, RegistryError> {
-        let request = self.api(Method::POST, &["namespaces"]).json(&CreateOrganisation { name: name.clone() });
+        let request =
+            self.api(Method::POST, &["namespaces"]).json(&CreateOrganisation { name: name.clone() });
         self.sender.json(self.sender.send_once(request).await?, "namespace").await
     }
 

@@ -10,9 +10,10 @@
 //! minute: beyond that a person should decide.
 //!
 //! Only requests that may be sent twice are repeated. In this API that is all of
-//! them but one: reading is; publishing is (the same bytes again change nothing);
+//! them but three: reading is; publishing is (the same bytes again change nothing);
 //! yanking states a result, not a change; starting an upload continues the one
-//! that is there. A chunk of an upload is not simply sent again: the registry is
+//! that is there. A token or an organisation is made by one request alone, and a
+//! chunk of an upload is not simply sent again: the registry is
 //! asked first how far it came.
 //!
 //! A refused connection is not repeated as long as the registry never answered:

@@ -4,8 +4,10 @@
 //! thing `token create` prints, so that a script can take it as it is.
 
 mod archive;
+mod audit;
 mod garbage;
 mod members;
+mod quota;
 mod tokens;
 mod users;
 
@@ -14,8 +16,10 @@ use std::io::{self, Write as _};
 use hub_schemas::name::Namespace;
 
 pub use archive::{export, import};
+pub use audit::export_audit;
 pub use garbage::collect_garbage;
 pub use members::{add_member, add_namespace, remove_member};
+pub use quota::set_quota;
 pub use tokens::{Lifetime, LifetimeError, create_token, list_tokens, mint, revoke_token};
 pub use users::{add_user, list_users, set_administrator};
 

@@ -73,7 +73,8 @@ pub async fn mint(
 ) -> Result<TokenSecret, AdminError> {
     let made_at = OffsetDateTime::now_utc();
     let expires_at = lifetime.map(|Lifetime(after)| made_at + after);
-    let info = TokenInfo { name: name.to_owned(), scopes: scopes.to_vec(), names: names.to_vec(), expires_at };
+    let info =
+        TokenInfo { name: name.to_owned(), scopes: scopes.to_vec(), names: names.to_vec(), expires_at };
     // One that ends at once is of use to nobody, but harms nobody either.
     token::check(&TokenInfo { expires_at: None, ..info.clone() }, made_at)?;
     let secret = TokenSecret::generate(&mut rand::rng());

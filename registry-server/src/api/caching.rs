@@ -23,7 +23,9 @@ pub(super) fn headers(
 ) -> [(HeaderName, HeaderValue); 3] {
     let control = match (visibility, freshness) {
         (Visibility::Public, Freshness::Immutable) => "public, max-age=31536000, immutable",
-        (Visibility::Internal | Visibility::Private, Freshness::Immutable) => "private, max-age=31536000, immutable",
+        (Visibility::Internal | Visibility::Private, Freshness::Immutable) => {
+            "private, max-age=31536000, immutable"
+        }
         (Visibility::Public, Freshness::Minute) => "public, max-age=60",
         (Visibility::Internal | Visibility::Private, Freshness::Minute) => "private, no-cache",
     };

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod adapters;
+pub(crate) mod audit;
 pub(crate) mod blobs;
 mod caching;
 pub(crate) mod collaborators;

@@ -7,8 +7,16 @@ use crate::db::{Backend, WriteTx};
 
 /// What is made anew or belongs to one place: search words and listings, jobs and
 /// reviews, uploads under way, which registry this is.
-const LEFT_OUT: [&str; 7] =
-    ["_sqlx_migrations", "listings", "jobs", "blob_reviews", "uploads", "upload_parts", "identity"];
+const LEFT_OUT: [&str; 8] = [
+    "_sqlx_migrations",
+    "listings",
+    "jobs",
+    "blob_reviews",
+    "uploads",
+    "upload_parts",
+    "identity",
+    "pull_journals",
+];
 
 /// How a column is read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

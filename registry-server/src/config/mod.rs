@@ -5,6 +5,7 @@
 //! [`Config::resolve`] puts them on top of each other.
 
 mod limits;
+mod rates;
 mod settings;
 mod store;
 
@@ -15,11 +16,12 @@ use std::{
 };
 
 pub use limits::LimitSettings;
+pub use rates::RateSettings;
 pub use settings::{LogFormat, Settings};
 pub use store::StoreSettings;
 
 use crate::{
-    domain::publish::Limits,
+    domain::{publish::Limits, rate::Rates},
     storage::{Location, LocationError},
 };
 
@@ -87,6 +89,8 @@ pub struct Config {
     pub garbage_delay: Duration,
     /// How large things may be.
     pub limits: Limits,
+    /// How often users and addresses may ask.
+    pub rates: Rates,
     /// How the log looks.
     pub log_format: LogFormat,
 }
@@ -123,6 +127,7 @@ impl Config {
             run_jobs: settings.run_jobs.unwrap_or(true),
             garbage_delay: seconds(settings.garbage_delay_seconds, DEFAULT_GARBAGE_DELAY),
             limits: settings.limits.resolve(),
+            rates: settings.rates.resolve(),
             log_format: settings.log_format.unwrap_or_default(),
         }
     }

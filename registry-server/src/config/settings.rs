@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use super::{ConfigError, LimitSettings, StoreSettings};
+use super::{ConfigError, LimitSettings, RateSettings, StoreSettings};
 
 /// How the log looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -59,6 +59,9 @@ pub struct Settings {
     /// How large things may be.
     #[command(flatten)]
     pub limits: LimitSettings,
+    /// How often users and addresses may ask.
+    #[command(flatten)]
+    pub rates: RateSettings,
 }
 
 impl Settings {
@@ -84,6 +87,7 @@ impl Settings {
             garbage_delay_seconds: self.garbage_delay_seconds.or(other.garbage_delay_seconds),
             log_format: self.log_format.or(other.log_format),
             limits: self.limits.or(other.limits),
+            rates: self.rates.or(other.rates),
         }
     }
 }

@@ -66,12 +66,8 @@ pub(crate) async fn found(
 ) -> Result<(), sqlx::Error> {
     put(tx, namespace, owner, Role::Owner).await?;
     let detail = format!("{owner} as owner");
-    let event = Event {
-        actor: permit.actor(),
-        action: "member-set",
-        subject: namespace.as_str(),
-        detail: &detail,
-    };
+    let event =
+        Event { actor: permit.actor(), action: "member-set", subject: namespace.as_str(), detail: &detail };
     audit::record(tx, event).await
 }
 
@@ -90,12 +86,8 @@ pub(crate) async fn set(
         return Ok(Changed::Ownerless);
     }
     let detail = format!("{user} as {role}");
-    let event = Event {
-        actor: permit.actor(),
-        action: "member-set",
-        subject: namespace.as_str(),
-        detail: &detail,
-    };
+    let event =
+        Event { actor: permit.actor(), action: "member-set", subject: namespace.as_str(), detail: &detail };
     audit::record(tx, event).await?;
     Ok(Changed::Done)
 }
@@ -152,7 +144,6 @@ async fn put(
 async fn is_owned(tx: &mut WriteTx, namespace: &Namespace) -> Result<bool, sqlx::Error> {
     let sql = "SELECT COUNT(*) FROM members WHERE namespace = $1 AND role = 'owner'
                AND (user_name = $1 OR NOT EXISTS (SELECT 1 FROM users WHERE name = $1))";
-    let (owners,): (i64,) =
-        sqlx::query_as(sql).bind(namespace.as_str()).fetch_one(tx.connection()).await?;
+    let (owners,): (i64,) = sqlx::query_as(sql).bind(namespace.as_str()).fetch_one(tx.connection()).await?;
     Ok(owners > 0)
 }

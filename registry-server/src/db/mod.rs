@@ -15,6 +15,8 @@ pub(crate) mod listings;
 pub(crate) mod members;
 pub(crate) mod namespaces;
 mod pool;
+pub(crate) mod pulls;
+pub(crate) mod quotas;
 pub(crate) mod reviews;
 pub(crate) mod roles;
 pub(crate) mod search;

@@ -27,11 +27,7 @@ pub(crate) async fn in_namespace(
 }
 
 /// An adapter, or the name of one to be, and the caller's role there.
-pub(crate) async fn on_adapter(
-    db: &Db,
-    caller: &Caller,
-    id: &AdapterId,
-) -> Result<Resource, sqlx::Error> {
+pub(crate) async fn on_adapter(db: &Db, caller: &Caller, id: &AdapterId) -> Result<Resource, sqlx::Error> {
     let sql = "SELECT (SELECT m.role FROM members m WHERE m.namespace = $1 AND m.user_name = $3),
                       (SELECT c.role FROM collaborators c JOIN adapters a ON a.id = c.adapter_id
                        WHERE a.namespace = $1 AND a.name = $2 AND c.user_name = $3),

@@ -130,8 +130,7 @@ pub(crate) async fn revoke(
     id: &str,
 ) -> Result<bool, sqlx::Error> {
     let sql = "UPDATE tokens SET revoked_at = $1 WHERE id = $2 AND user_name = $3 AND revoked_at IS NULL";
-    let done =
-        sqlx::query(sql).bind(now()).bind(id).bind(user.as_str()).execute(tx.connection()).await?;
+    let done = sqlx::query(sql).bind(now()).bind(id).bind(user.as_str()).execute(tx.connection()).await?;
     if done.rows_affected() == 0 {
         return Ok(false);
     }

@@ -1,7 +1,5 @@
 //! `versions` and `version_files`: written once, yanks apart.
 
-use std::collections::HashMap;
-
 use hub_schemas::{
     api::{BaseSummary, VersionEntry, Yank},
     digest::Digest,
@@ -181,8 +179,7 @@ pub(crate) async fn insert(
     }
     let subject = format!("{}@{}", adapter.id, manifest.version);
     let detail = digest.to_string();
-    let event =
-        Event { actor: permit.actor(), action: "publish", subject: &subject, detail: &detail };
+    let event = Event { actor: permit.actor(), action: "publish", subject: &subject, detail: &detail };
     audit::record(tx, event).await?;
     Ok(Inserted::New)
 }
@@ -216,20 +213,4 @@ pub(crate) async fn set_yanked(
     let detail = reason.unwrap_or_default();
     audit::record(tx, Event { actor: permit.actor(), action, subject: &subject, detail }).await?;
     Ok(true)
-}
-
-/// Adds counted pulls, by manifest digest.
-pub(crate) async fn add_pulls(tx: &mut WriteTx, pulls: &HashMap<Digest, u64>) -> Result<(), sqlx::Error> {
-    for (digest, count) in pulls {
-        let digest = digest.to_string();
-        sqlx::query("UPDATE versions SET pulls = pulls + $1 WHERE digest = $2")
-            .bind(*count as i64)
-            .bind(digest.as_str())
-            .execute(tx.connection())
-            .await?;
-        let sql = "UPDATE adapters SET pulls = pulls + $1
-                   WHERE id = (SELECT adapter_id FROM versions WHERE digest = $2)";
-        sqlx::query(sql).bind(*count as i64).bind(digest).execute(tx.connection()).await?;
-    }
-    Ok(())
 }

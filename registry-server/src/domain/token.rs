@@ -95,7 +95,10 @@ mod tests {
         let by = info(&[Scope::Read, Scope::Admin], Some(100));
         assert!(made_by(&by, wanted(&[Scope::Read], Some(100)), now).is_ok());
         let more = made_by(&by, wanted(&[Scope::Yank], Some(100)), now).expect_err("more");
-        assert_eq!(more.to_string(), "the token `laptop` has no scope `yank`, so it can't make a token that has it");
+        assert_eq!(
+            more.to_string(),
+            "the token `laptop` has no scope `yank`, so it can't make a token that has it"
+        );
         for expires in [None, Some(101)] {
             let longer = made_by(&by, wanted(&[Scope::Read], expires), now);
             assert_eq!(longer, Err(TokenError::LivesLonger("laptop".into())));

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
+    http::{header::AUTHORIZATION, request::Parts},
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         secret::TokenSecret,
     },
     error::{ApiError, ApiResult},
+    middleware::UserRate,
 };
 
 /// A request that must come with a valid token.
@@ -25,7 +26,7 @@ pub(crate) struct Reader(pub(crate) Viewer);
 impl FromRequestParts<App> for Authenticated {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
-        caller(&parts.headers, app).await?.map(Self).ok_or_else(|| {
+        caller(parts, app).await?.map(Self).ok_or_else(|| {
             ApiError::unauthorized("this needs a token").hint("log in with `hub login` and try again")
         })
     }
@@ -34,12 +35,12 @@ impl FromRequestParts<App> for Authenticated {
 impl FromRequestParts<App> for Reader {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
-        Ok(Self(caller(&parts.headers, app).await?.map_or_else(Viewer::anonymous, |c| c.viewer())))
+        Ok(Self(caller(parts, app).await?.map_or_else(Viewer::anonymous, |c| c.viewer())))
     }
 }
 
-async fn caller(headers: &HeaderMap, app: &App) -> ApiResult<Option<Caller>> {
-    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
+async fn caller(parts: &Parts, app: &App) -> ApiResult<Option<Caller>> {
+    let Some(header) = parts.headers.get(AUTHORIZATION) else { return Ok(None) };
     let secret = header
         .to_str()
         .ok()
@@ -51,8 +52,20 @@ async fn caller(headers: &HeaderMap, app: &App) -> ApiResult<Option<Caller>> {
         None => None,
     };
     match known {
-        Some(caller) => Ok(Some(caller)),
+        Some(caller) => count(parts, app, &caller).map(|()| Some(caller)),
         None => Err(ApiError::unauthorized("the token is unknown, revoked or expired")
             .hint("log in again with `hub login`, or leave the token out to see what is public")),
+    }
+}
+
+/// Refuses a user who asks too fast, and tells the middleware how much is left.
+fn count(parts: &Parts, app: &App, caller: &Caller) -> ApiResult<()> {
+    let Some(taken) = app.limiter.user(caller.user()) else { return Ok(()) };
+    if let Some(rate) = parts.extensions.get::<UserRate>() {
+        rate.set(taken);
+    }
+    match taken.retry_after {
+        Some(_) => Err(ApiError::too_fast(&taken, &format!("`{}`", caller.user()))),
+        None => Ok(()),
     }
 }

@@ -2,8 +2,10 @@
 
 mod log;
 mod problem;
+mod rates;
 mod request_id;
 
 pub(crate) use log::log;
 pub(crate) use problem::{panicked, problem};
+pub(crate) use rates::{UserRate, rates};
 pub(crate) use request_id::{RequestId, request_id};

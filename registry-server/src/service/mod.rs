@@ -4,9 +4,12 @@ pub(crate) mod identity;
 pub(crate) mod inspect;
 pub(crate) mod publish;
 mod pulls;
+mod rates;
+pub(crate) mod room;
 pub(crate) mod upload;
 
 pub(crate) use pulls::PullCounter;
+pub(crate) use rates::Limiter;
 
 #[cfg(test)]
 mod tests;

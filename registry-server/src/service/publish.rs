@@ -7,7 +7,7 @@ use hub_schemas::{
     problem::ProblemCode,
 };
 
-use super::inspect;
+use super::{inspect, room};
 use crate::{
     app::App,
     db::{
@@ -49,12 +49,14 @@ pub(crate) async fn run(
         }
     }
     publish::check_limits(manifest, &app.limits)?;
+    room::for_another_adapter(app, permit).await?;
     check_dependencies(app, viewer, manifest).await?;
     let present = blobs::available_to(&app.db, &manifest.name).await?;
     publish::check_present(manifest, &present.iter().map(|(digest, blob)| (*digest, blob.size)).collect())?;
     inspect::files(&app.storage, manifest, &present).await?;
 
     let mut tx = app.db.write().await?;
+    room::for_version(&mut tx, permit, &manifest.name, manifest.total_size()).await?;
     let adapter = adapters::ensure(&mut tx, permit, &manifest.name, visibility.unwrap_or_default()).await?;
     match versions::insert(&mut tx, permit, &adapter, manifest, bytes).await.map_err(gone)? {
         // Whoever was faster made the same version, or another one.

@@ -2,7 +2,9 @@
 
 mod account;
 mod adapter;
+mod audit;
 mod people;
+mod pulls;
 mod resolve;
 mod search;
 mod upload;
@@ -14,9 +16,12 @@ pub use adapter::{
     AdapterInfo, AdapterSummary, BaseSummary, ChangeVisibility, IndexDocument, MetricSummary, PublishQuery,
     Published, VersionEntry, Visibility, VisibilityError, Yank, YankRequest,
 };
+pub use audit::{AuditPage, AuditQuery, AuditRecord, DEFAULT_AUDIT_LIMIT, MAX_AUDIT_LIMIT};
 pub use people::{
     Collaborators, CreateOrganisation, GrantRole, Member, NamespaceInfo, NamespaceKind, Role, RoleError,
+    Usage,
 };
+pub use pulls::{DEFAULT_PULL_DAYS, MAX_PULL_DAYS, PullDay, PullHistory, PullQuery};
 pub use resolve::{Candidate, Reason, Resolution, ResolveQuery};
 pub use search::{DEFAULT_LIMIT, MAX_LIMIT, SearchPage, SearchQuery};
 pub use upload::{StartUpload, UploadStatus};

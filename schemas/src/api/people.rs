@@ -82,6 +82,25 @@ pub struct NamespaceInfo {
     pub kind: NamespaceKind,
     /// Who belongs to it, the strongest role first.
     pub members: Vec<Member>,
+    /// What it holds and may hold.
+    pub usage: Usage,
+}
+
+/// What a namespace holds and may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Usage {
+    /// Its adapters.
+    pub adapters: u64,
+    /// Bytes of all their versions together.
+    pub bytes: u64,
+    /// Bytes announced or uploaded and not published.
+    pub uploading_bytes: u64,
+    /// How many adapters it may have; any number without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_adapters: Option<u64>,
+    /// How many bytes it may hold; any number without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
 }
 
 /// Somebody and their role.

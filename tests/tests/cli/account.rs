@@ -89,25 +89,77 @@ async fn an_organisation_lets_people_in_and_a_token_does_what_it_is_for() {
     let hub = TestHub::start().await;
     let (ada, grace) = (hub.user("ada").await, hub.user("grace").await);
     let home = Home::logged_in(&hub.url(), ada.token()).await;
-    assert_said!(home, home.hub(&["org", "create", "lab"]).await, @"");
-    assert_said!(home, home.hub(&["access", "grant", "lab", "grace", "writer"]).await, @"");
+    assert_said!(home, home.hub(&["org", "create", "lab"]).await, @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    created `lab`, which you own; `hub access grant lab USER ROLE` lets others in
+    ");
+    assert_said!(home, home.hub(&["access", "grant", "lab", "grace", "writer"]).await, @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    granted `grace` the role writer in `lab`
+    ");
     let said = home.hub(&["access", "show", "lab"]).await.expect_code(0);
     let columns = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-    assert_eq!(said.stdout.lines().map(columns).collect::<Vec<_>>(), ["USER ROLE", "ada owner", "grace writer"]);
+    assert_eq!(
+        said.stdout.lines().map(columns).collect::<Vec<_>>(),
+        ["USER ROLE", "ada owner", "grace writer"]
+    );
     grace.publish(&SampleAdapter::lora("lab/x", "1.0.0")).await;
-    assert_said!(home, home.hub(&["access", "visibility", "lab/x", "internal"]).await, @"");
-    assert_said!(home, home.hub(&["access", "revoke", "lab", "grace"]).await, @"");
+    assert_said!(home, home.hub(&["access", "visibility", "lab/x", "internal"]).await, @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    made `lab/x` internal
+    ");
+    assert_said!(home, home.hub(&["access", "revoke", "lab", "grace"]).await, @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    revoked the role of `grace` in `lab`
+    ");
     home.hub(&["access", "grant", "lab/x", "grace", "reader"]).await.expect_code(0);
     let said = home.hub(&["access", "show", "lab/x", "--format", "json"]).await.expect_code(0).json();
     assert_eq!((&said["visibility"], &said["people"][0]["user"]), (&"internal".into(), &"grace".into()));
-    assert_said!(home, home.hub(&["access", "grant", "nowhere", "grace", "reader"]).await, @"");
+    assert_said!(home, home.hub(&["access", "grant", "nowhere", "grace", "reader"]).await, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: the registry says: there is no namespace `nowhere` that you belong to (404 not-found, request [ID])
 
-    let said = home.hub(&["token", "create", "ci", "--scope", "read,publish", "--names", "lab/*"]).await.expect_code(0);
+    hint: check the name; an owner of the namespace can give you a role in it
+    ");
+
+    let said = home
+        .hub(&["token", "create", "ci", "--scope", "read,publish", "--names", "lab/*"])
+        .await
+        .expect_code(0);
     let ci = Home::logged_in(&hub.url(), said.stdout.trim()).await;
-    assert_said!(ci, ci.hub(&["whoami"]).await, @"");
-    assert_said!(ci, ci.hub(&["token", "list"]).await, @"");
+    assert_said!(ci, ci.hub(&["whoami"]).await, @r"
+    exit: 0
+    --- stdout
+    user        ada
+    registry    [REGISTRY]
+    namespaces  ada, lab
+    token       ci
+    scopes      read, publish-new, publish-update
+    names       lab/*
+    expires     never
+    --- stderr
+    ");
+    assert_said!(ci, ci.hub(&["token", "list"]).await, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: the registry says: the token `ci` has no scope `admin` (403 forbidden, request [ID])
+
+    hint: use a token with the scope `admin`; `hub token create` or the registry's operator makes one
+    ");
     let listed = home.hub(&["token", "list", "--format", "json"]).await.expect_code(0).json();
-    let made = listed.as_array().expect("a list").iter().find(|token| token["name"] == "ci").expect("is there");
+    let made =
+        listed.as_array().expect("a list").iter().find(|token| token["name"] == "ci").expect("is there");
     home.hub(&["token", "revoke", made["id"].as_str().expect("an id")]).await.expect_code(0);
     ci.hub(&["whoami"]).await.expect_code(1);
     let said = home.hub(&["token", "create", "x", "--scope", "reed"]).await.expect_code(2);

@@ -45,7 +45,12 @@ async fn whoever_makes_an_organisation_owns_it_and_lets_others_in() {
           "user": "grace"
         }
       ],
-      "name": "lab"
+      "name": "lab",
+      "usage": {
+        "adapters": 0,
+        "bytes": 0,
+        "uploading_bytes": 0
+      }
     }
     "#);
     assert_eq!(ada.get("namespaces/ada").await.json()["kind"], "user");
@@ -194,7 +199,10 @@ async fn a_token_that_is_limited_to_names_sees_and_changes_nothing_beside_them()
     assert_eq!(limited.get("adapters/ada/bert-a").await.status, 200);
     for hidden in ["ada/bertxa", "ada/t5-a"] {
         assert_eq!(limited.get(&format!("adapters/{hidden}")).await.status, 404);
-        assert_eq!(limited.patch(&format!("adapters/{hidden}"), &json!({"visibility": "public"})).await.status, 404);
+        assert_eq!(
+            limited.patch(&format!("adapters/{hidden}"), &json!({"visibility": "public"})).await.status,
+            404
+        );
     }
     assert_eq!(limited.get("adapters/ada/open").await.status, 200, "what is public is public");
     assert_eq!(found(&limited, "ada").await.0, 2);
@@ -233,12 +241,22 @@ async fn a_user_makes_lists_and_revokes_tokens_that_may_do_no_more_than_the_one_
         admin.post("tokens", &longer).await,
         ada.post("tokens", &json!({"name": "", "scopes": ["read"]})).await,
         ada.post("tokens", &json!({"name": "x", "scopes": []})).await,
-        ada.post("tokens", &json!({"name": "x", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"})).await,
+        ada.post("tokens", &json!({"name": "x", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}))
+            .await,
         ada.post("tokens", &json!({"name": "x", "scopes": ["read"], "names": ["*/x"]})).await,
         ci.post("tokens", &json!({"name": "x", "scopes": ["publish-update"]})).await,
         ada.delete("tokens/nothing").await,
     ];
-    assert_snapshot!(answers.map(|answer| answer.problem().detail).join("\n"));
+    assert_snapshot!(answers.map(|answer| answer.problem().detail).join("\n"), @r"
+    the token `test` has no scope `yank`, so it can't make a token that has it
+    the token `test` expires, so a token that it makes must expire no later
+    `name` is one line of 1 to 64 bytes
+    a token needs at least one scope
+    `expires_at` has passed
+    the body is not the expected JSON: `*` has the character '*'; a name has lower-case letters, digits, `-` and `_` at line 1 column 27
+    the token `ci` has no scope `admin`
+    you have no working token with the id `nothing`
+    ");
     assert_eq!(ada.delete(&format!("tokens/{}", made.token.id)).await.status, 204);
     assert_eq!(ci.get("whoami").await.code(), ProblemCode::Unauthorized);
     assert_eq!(ada.delete(&format!("tokens/{}", made.token.id)).await.status, 404);

@@ -3,7 +3,12 @@
 use axum::{Json, extract::State};
 use hub_schemas::{api::WhoAmI, problem::Problem};
 
-use crate::{app::App, db::{collaborators, members}, error::ApiResult, extract::Authenticated};
+use crate::{
+    app::App,
+    db::{collaborators, members},
+    error::ApiResult,
+    extract::Authenticated,
+};
 
 /// Says whose token it is and what it may do.
 #[utoipa::path(

@@ -2,3 +2,4 @@
 
 pub(crate) mod change_visibility;
 pub(crate) mod info;
+pub(crate) mod pulls;

@@ -6,7 +6,7 @@ use hub_schemas::{api::NamespaceInfo, name::Namespace, problem::Problem};
 use crate::{
     api::permit_in,
     app::App,
-    db::{members, namespaces},
+    db::{members, namespaces, quotas},
     domain::permissions::SeeMembers,
     error::{ApiError, ApiResult},
     extract::{ApiPath, Authenticated, NamespacePath},
@@ -33,5 +33,7 @@ pub(crate) async fn info(
 /// Everything about a namespace.
 pub(super) async fn describe(app: &App, name: Namespace) -> ApiResult<NamespaceInfo> {
     let kind = namespaces::kind(&app.db, &name).await?.ok_or_else(|| ApiError::no_namespace(&name))?;
-    Ok(NamespaceInfo { kind, members: members::all(&app.db, &name).await?, name })
+    let members = members::all(&app.db, &name).await?;
+    let usage = quotas::usage(&app.db, &name).await?;
+    Ok(NamespaceInfo { name, kind, members, usage })
 }

@@ -31,7 +31,8 @@ pub(crate) async fn create(
     ApiJson(wanted): ApiJson<CreateToken>,
 ) -> ApiResult<(StatusCode, Json<CreatedToken>)> {
     let permit = permit(&caller)?;
-    let info = token::made_by(caller.token(), wanted, OffsetDateTime::now_utc()).map_err(ApiError::bad_request)?;
+    let info =
+        token::made_by(caller.token(), wanted, OffsetDateTime::now_utc()).map_err(ApiError::bad_request)?;
     let secret = TokenSecret::generate(&mut rand::rng());
     let mut tx = app.db.write().await?;
     let token = tokens::insert(&mut tx, &permit, caller.user(), info, &secret).await?;

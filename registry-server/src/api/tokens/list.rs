@@ -4,12 +4,7 @@ use axum::{Json, extract::State};
 use hub_schemas::{api::TokenEntry, problem::Problem};
 
 use super::permit;
-use crate::{
-    app::App,
-    db::tokens,
-    error::ApiResult,
-    extract::Authenticated,
-};
+use crate::{app::App, db::tokens, error::ApiResult, extract::Authenticated};
 
 /// Lists the caller's tokens, without their secrets, oldest first.
 #[utoipa::path(

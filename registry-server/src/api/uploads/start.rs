@@ -19,7 +19,7 @@ use crate::{
     domain::{permissions::Publish, publish::check_file_size},
     error::{ApiError, ApiResult},
     extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
-    service::upload as service,
+    service::{room, upload as service},
 };
 
 /// Announces a file, or asks how far it came.
@@ -52,6 +52,7 @@ pub(crate) async fn start(
     }
     let mut tx = app.db.write().await?;
     let upload = uploads::start(&mut tx, &permit, &id, &digest, size).await?;
+    room::for_upload(&mut tx, &id).await?;
     tx.commit().await?;
     if upload.size != size {
         let detail = format!(

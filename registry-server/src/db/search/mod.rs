@@ -82,13 +82,16 @@ fn bind<'q, T>(
 /// The conditions that search with and without words share.
 macro_rules! conditions {
     () => {
-        concat!(visible_to!("$1", "$9"), "
+        concat!(
+            visible_to!("$1", "$9"),
+            "
          AND ($2 = '' OR l.task = $2 OR l.subtask = $2)
          AND ($3 = '' OR LOWER(l.base_id) = LOWER($3) OR l.base_digest = $3)
          AND ($4 = '' OR l.architecture = $4)
          AND ($5 = '' OR l.method = $5)
          AND ($6 = '' OR LOWER(l.languages) LIKE $6)
-         AND ($7 = '' OR LOWER(l.license) = LOWER($7))")
+         AND ($7 = '' OR LOWER(l.license) = LOWER($7))"
+        )
     };
 }
 use conditions;

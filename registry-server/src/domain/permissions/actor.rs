@@ -112,10 +112,7 @@ impl Caller {
     /// The eyes of the user, for finding what they are about to change.
     pub fn member_viewer(&self) -> Viewer {
         let limited = !self.token.names.is_empty();
-        Viewer {
-            user: Some(self.user.clone()),
-            limited_token: limited.then(|| self.token_id.clone()),
-        }
+        Viewer { user: Some(self.user.clone()), limited_token: limited.then(|| self.token_id.clone()) }
     }
 }
 

@@ -73,7 +73,10 @@ fn a_token_needs_the_scope_whatever_its_user_is() {
     assert!(may(&update, Publish, &owner(true)).is_ok());
     assert_eq!(reason(&update, Publish, &owner(false)), "the token `laptop` has no scope `publish-new`");
     let all_but_admin = actor(&[Scope::Read, Scope::PublishNew, Scope::PublishUpdate, Scope::Yank], &[]);
-    assert_eq!(reason(&all_but_admin, ManageMembers, &lab(Role::Owner)), "the token `laptop` has no scope `admin`");
+    assert_eq!(
+        reason(&all_but_admin, ManageMembers, &lab(Role::Owner)),
+        "the token `laptop` has no scope `admin`"
+    );
     assert!(may(&all_but_admin, ManageAccount, &Resource::Account(namespace("ada"))).is_err());
 }
 

@@ -1,0 +1,3 @@
+//! What was changed, by whom.
+
+pub(crate) mod list;

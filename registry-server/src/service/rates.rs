@@ -1,0 +1,78 @@
+//! Who sent how many requests lately, in this process.
+//!
+//! Kept in memory: asking a database on every request would cost more than what is
+//! protected. Behind a balancer each replica allows the whole rate.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use hub_schemas::name::Namespace;
+
+use crate::domain::rate::{Meter, Rate, Rates, Taken};
+
+/// Somebody more than this is remembered only after those who used nothing lately are forgotten.
+const MAX_REMEMBERED: usize = 100_000;
+
+/// Remembers and decides.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    pub(crate) rates: Rates,
+    began: Instant,
+    users: Mutex<HashMap<Namespace, Meter>>,
+    addresses: Mutex<HashMap<IpAddr, Meter>>,
+}
+
+impl Limiter {
+    pub(crate) fn new(rates: Rates) -> Self {
+        Self { rates, began: Instant::now(), users: Mutex::default(), addresses: Mutex::default() }
+    }
+
+    /// Counts a request of a user; `None` where there is no limit.
+    pub(crate) fn user(&self, user: &Namespace) -> Option<Taken> {
+        self.rates.user.map(|rate| self.take(rate, &self.users, user.clone()))
+    }
+
+    /// Counts a request from an address; `None` where there is no limit.
+    pub(crate) fn address(&self, address: IpAddr) -> Option<Taken> {
+        self.rates.address.map(|rate| self.take(rate, &self.addresses, network(address)))
+    }
+
+    fn take<K: Eq + Hash>(&self, rate: Rate, meters: &Mutex<HashMap<K, Meter>>, who: K) -> Taken {
+        let now = self.began.elapsed();
+        let mut meters = meters.lock().unwrap_or_else(PoisonError::into_inner);
+        if meters.len() >= MAX_REMEMBERED && !meters.contains_key(&who) {
+            meters.retain(|_, meter| !meter.is_full(now));
+            if meters.len() >= MAX_REMEMBERED {
+                // So many at once are no single client's doing; memory stays bounded.
+                meters.clear();
+            }
+        }
+        rate.take(meters.entry(who).or_default(), now)
+    }
+}
+
+/// What one client has: an IPv4 address, or the half of an IPv6 address that is a network's.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_network_of_ipv6() {
+        let of = |text: &str| network(text.parse().expect("an address")).to_string();
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+}
