@@ -112,7 +112,7 @@ impl App {
         match self.pulls.recover(&self.db).await {
             Ok(0) => {}
             Ok(found) => {
-                tracing::info!(pulls.count = found, "Counted {found} pulls of a server that was killed")
+                tracing::info!(pulls.count = found, "Counted {found} pulls of a server that was killed");
             }
             Err(error) => {
                 tracing::warn!(%error, "Could not count the pulls of a server that was killed; they are kept: {error}");

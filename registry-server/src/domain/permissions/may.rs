@@ -84,8 +84,7 @@ fn check_user<V: Verb>(caller: &Caller, resource: &Resource) -> Result<(), Denie
     let user = caller.user();
     let needs = match V::ACTION.who() {
         For::User => return Ok(()),
-        For::Administrator if caller.is_administrator() => return Ok(()),
-        For::RoleOrAdministrator(_) if caller.is_administrator() => return Ok(()),
+        For::Administrator | For::RoleOrAdministrator(_) if caller.is_administrator() => return Ok(()),
         For::Administrator => return Err(Denied::NotAdministrator(user.clone())),
         For::Oneself => {
             return match resource {
