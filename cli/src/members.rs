@@ -22,8 +22,8 @@ const NO_ADAPTER: &str = "None";
 
 /// A model with what to call it in messages.
 pub(crate) enum Opened {
-    /// It labels.
-    Labels(String, Box<Predictor>),
+    /// It predicts.
+    Predicts(String, Box<Predictor>),
     /// It writes.
     Answers(String, Box<Generator>),
 }
@@ -48,7 +48,7 @@ impl Context {
         Ok((adapter, predictor))
     }
 
-    /// The model that an adapter makes of a backbone: one that labels, or one that writes. `None`
+    /// The model that an adapter makes of a backbone: one that predicts, or one that writes. `None`
     /// stands for no adapter.
     pub(crate) fn open_model(
         &self,
@@ -74,7 +74,7 @@ impl Context {
             return Ok(Opened::Answers(adapter.title, Box::new(generator)));
         }
         let predictor = Predictor::assemble(&found.folder, &assembly, &DEVICE)?;
-        Ok(Opened::Labels(adapter.title, Box::new(predictor)))
+        Ok(Opened::Predicts(adapter.title, Box::new(predictor)))
     }
 
     /// The folders of the members of `composition`, each with the weights that it was made

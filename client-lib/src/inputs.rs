@@ -58,6 +58,17 @@ pub enum InputError {
     /// A recording can't be read.
     #[error(transparent)]
     Audio(#[from] AudioProcessorError),
+    /// Several texts where the backbone reads a file.
+    #[error("the base model reads {inputs}, one at a time; an example here has {found} inputs")]
+    Several {
+        /// What the backbone reads.
+        inputs: &'static str,
+        /// How many an example has.
+        found: usize,
+    },
+    /// More texts than a pair.
+    #[error("an example has {0} texts; a model reads one, or two that belong together")]
+    NoPair(usize),
 }
 
 impl Input {
@@ -97,32 +108,46 @@ impl InputEncoder {
         Ok(Self::Text(Box::new(encoder)))
     }
 
-    /// Encodes texts, or checks files of images or recordings, on all cores. Relative names of files count from `root`.
+    /// What encodes texts; `None` where the backbone reads files.
+    pub fn text(&self) -> Option<&TextEncoder> {
+        match self {
+            Self::Text(encoder) => Some(encoder),
+            Self::Images(_) | Self::Audio(_) => None,
+        }
+    }
+
+    /// Encodes texts and pairs of texts, or checks files of images or recordings, on all cores. Relative
+    /// names of files count from `root`.
     pub fn encode_all<'t>(
         &self,
-        texts: impl IntoIterator<Item = &'t str>,
+        examples: impl IntoIterator<Item = &'t [String]>,
         root: &Path,
     ) -> Result<Vec<Input>, InputError> {
         use rayon::prelude::*;
+        let examples: Vec<&[String]> = examples.into_iter().collect();
+        examples.into_par_iter().map(|texts| self.encode(texts, root)).collect()
+    }
+
+    fn encode(&self, texts: &[String], root: &Path) -> Result<Input, InputError> {
+        let only = |inputs| match texts {
+            [name] => Ok(root.join(name)),
+            _ => Err(InputError::Several { inputs, found: texts.len() }),
+        };
         match self {
-            Self::Text(encoder) => Ok(encoder.encode_all(texts)?.into_iter().map(Input::Text).collect()),
+            Self::Text(encoder) => match texts {
+                [text] => Ok(Input::Text(encoder.encode(text)?)),
+                [first, second] => Ok(Input::Text(encoder.encode_pair(first, second)?)),
+                _ => Err(InputError::NoPair(texts.len())),
+            },
             Self::Images(processor) => {
-                let texts: Vec<&str> = texts.into_iter().collect();
-                let image = |name: &str| {
-                    let path = root.join(name);
-                    let tokens = processor.tokens(&path)?;
-                    Ok(Input::Image { path, tokens })
-                };
-                texts.into_par_iter().map(image).collect()
+                let path = only("images")?;
+                let tokens = processor.tokens(&path)?;
+                Ok(Input::Image { path, tokens })
             }
             Self::Audio(processor) => {
-                let texts: Vec<&str> = texts.into_iter().collect();
-                let recording = |name: &str| {
-                    let path = root.join(name);
-                    let is_cut = processor.check(&path)?;
-                    Ok(Input::Recording { path, tokens: processor.tokens(), is_cut })
-                };
-                texts.into_par_iter().map(recording).collect()
+                let path = only("recordings")?;
+                let is_cut = processor.check(&path)?;
+                Ok(Input::Recording { path, tokens: processor.tokens(), is_cut })
             }
         }
     }

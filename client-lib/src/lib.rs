@@ -14,6 +14,8 @@ pub mod backbones;
 #[cfg(feature = "stitch")]
 pub mod composition;
 #[cfg(feature = "stitch")]
+pub mod data;
+#[cfg(feature = "stitch")]
 pub mod generation;
 #[cfg(feature = "stitch")]
 pub mod heads;
@@ -29,6 +31,8 @@ pub mod merging;
 #[cfg(feature = "stitch")]
 pub mod methods;
 #[cfg(feature = "stitch")]
+pub mod metrics;
+#[cfg(feature = "stitch")]
 pub mod model;
 #[cfg(feature = "stitch")]
 pub mod ops;
@@ -38,6 +42,10 @@ mod orthonormal;
 pub mod params;
 #[cfg(feature = "stitch")]
 pub mod predict;
+#[cfg(feature = "stitch")]
+mod random;
+#[cfg(feature = "stitch")]
+pub mod tasks;
 #[cfg(feature = "stitch")]
 pub mod tensors;
 #[cfg(feature = "stitch")]

@@ -1,4 +1,4 @@
-//! Labels for texts: backbone, adapter, head and tokenizer behind one door.
+//! Answers: backbone, adapter, head and tokenizer behind one door.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -6,10 +6,12 @@ use candle_core::Device;
 use hub_schemas::head::Head;
 
 use crate::{
-    backbones::{Backbone, Mode},
+    backbones::{Backbone, Batch, Mode},
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
+    data::{Example, TaskKind},
     inputs::{Input, InputEncoder, InputError},
     model::{Attribution, ModelError, StitchedModel},
+    tasks::{Encoded, Expected, Origin, Predicted, Task, TaskError},
 };
 
 /// Texts per forward pass. More than this gains nothing on a CPU and costs memory.
@@ -30,13 +32,20 @@ pub enum PredictError {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// The task can't be done.
+    #[error(transparent)]
+    Task(#[from] TaskError),
     /// There is no head.
-    #[error("the adapter in `{}` has no classification head: it can't label texts", .0.display())]
+    #[error("the adapter in `{}` has no head: it predicts nothing", .0.display())]
     NoHead(std::path::PathBuf),
+    /// Rows with heads of their own give no single prediction.
+    #[error("the composition gives its rows to several heads: there is no single answer")]
+    NoPrediction,
     /// The head does something else.
     #[error(
-        "the adapter in `{}` has a `{kind}` head: only a `classification` head labels texts",
-        folder.display()
+        "the adapter in `{}` has a `{kind}` head; answers are read of heads for: {}",
+        folder.display(),
+        TaskKind::ALL.map(TaskKind::as_str).join(", ")
     )]
     OtherHead {
         /// The adapter's folder.
@@ -52,17 +61,6 @@ pub enum PredictError {
     },
 }
 
-/// What the model thinks of one text.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Prediction {
-    /// The most probable label.
-    pub label: String,
-    /// Its probability.
-    pub probability: f64,
-    /// The score of every label, in the adapter's order.
-    pub logits: Vec<f32>,
-}
-
 /// What is stitched into a backbone.
 #[derive(Debug)]
 pub struct Assembly<'a> {
@@ -74,12 +72,12 @@ pub struct Assembly<'a> {
     pub skip_layers: Vec<usize>,
 }
 
-/// A model that labels texts.
+/// A model that answers.
 #[derive(Debug)]
 pub struct Predictor {
     model: StitchedModel,
     encoder: InputEncoder,
-    labels: Vec<String>,
+    task: Task,
 }
 
 impl Predictor {
@@ -94,8 +92,8 @@ impl Predictor {
         let base = BaseFolder::open(base)?;
         let folder = assembly.folder;
         let adapter = folder.path.as_path();
-        if folder.head.is_some() {
-            check_head(adapter, folder.head.as_ref())?;
+        if let Some(head) = &folder.head {
+            task(adapter, head, &folder.labels)?.check_method(&folder.method)?;
         }
         let config = base.config();
         let encoder = InputEncoder::open(base.path(), config, config.longest_input())?;
@@ -103,14 +101,19 @@ impl Predictor {
         let members: Vec<_> = assembly.members.iter().map(|(name, f)| (name.clone(), f)).collect();
         let model = StitchedModel::load_composition(backbone, folder, &members)?
             .skipping(assembly.skip_layers.clone())?;
-        check_head(adapter, model.head())?;
-        let labels = model.labels().to_vec();
-        Ok(Self { model, encoder, labels })
+        let head = model.head().ok_or_else(|| PredictError::NoHead(adapter.to_owned()))?;
+        let task = task(adapter, head, model.labels())?;
+        Ok(Self { model, encoder, task })
     }
 
     /// Names of the labels, in the adapter's order.
     pub fn labels(&self) -> &[String] {
-        &self.labels
+        self.task.labels()
+    }
+
+    /// What its head answers.
+    pub fn task(&self) -> &Task {
+        &self.task
     }
 
     /// The model inside.
@@ -123,88 +126,70 @@ impl Predictor {
         &self.encoder
     }
 
-    /// Labels `texts`, which are names of files where the backbone reads images; the answers stand in the same order.
-    pub fn predict<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<Prediction>, PredictError> {
-        let inputs = self.encoder.encode_all(texts.iter().map(AsRef::as_ref), Path::new(""))?;
-        let mut order: Vec<usize> = (0..texts.len()).collect();
+    /// Answers to `examples`, in the same order. Their texts are names of files where the backbone reads
+    /// images or recordings.
+    pub fn predict(&self, examples: &[Example]) -> Result<Vec<Predicted>, PredictError> {
+        let Encoded { inputs, expected } = self.task.encode(nowhere(), examples, &self.encoder)?;
+        let mut order: Vec<usize> = (0..inputs.len()).collect();
         // Like lengths together: less padding.
         order.sort_by_key(|&row| inputs[row].len());
         let mut answers = BTreeMap::new();
         for rows in order.chunks(BATCH) {
-            let batch: Vec<&Input> = rows.iter().map(|&row| &inputs[row]).collect();
-            let batch = self.encoder.batch(&batch, self.model.backbone().device())?;
+            let batch = self.batch(&inputs, expected.as_ref(), rows)?;
             let output = self.model.forward(&batch, Mode::Eval)?;
-            // `open` has checked that there is a head, and that it labels texts.
-            let logits = output.logits().map(candle_core::Tensor::to_vec2::<f32>).transpose()?;
-            let logits = logits.unwrap_or_default();
-            for (&row, logits) in rows.iter().zip(logits) {
-                answers.insert(row, self.answer(texts[row].as_ref(), logits)?);
-            }
+            let prediction = output.prediction.ok_or(PredictError::NoPrediction)?;
+            let readings = expected.read(&prediction, rows)?;
+            answers.extend(rows.iter().copied().zip(readings.into_iter().map(|reading| reading.predicted)));
         }
-        Ok(answers.into_values().collect())
+        let answers = expected.answers(answers.into_values().collect());
+        examples.iter().zip(&answers).try_for_each(|(example, answer)| check(example, answer))?;
+        Ok(answers)
     }
 
-    /// Labels one text, and says how fusions and gates chose on the way.
-    pub fn explain(&self, text: &str) -> Result<(Prediction, Vec<Attribution>), PredictError> {
-        let inputs = self.encoder.encode_all(std::iter::once(text), Path::new(""))?;
-        let batch: Vec<&Input> = inputs.iter().collect();
-        let batch = self.encoder.batch(&batch, self.model.backbone().device())?;
+    fn batch(
+        &self,
+        inputs: &[Input],
+        expected: &dyn Expected,
+        rows: &[usize],
+    ) -> Result<Batch, PredictError> {
+        let device = self.model.backbone().device();
+        if let Some(altered) = expected.altered(rows, Mode::Eval) {
+            return Ok(altered.batch(&self.encoder, device)?);
+        }
+        let rows: Vec<&Input> = rows.iter().map(|&row| &inputs[row]).collect();
+        Ok(self.encoder.batch(&rows, device)?)
+    }
+
+    /// Answers one example, and says how fusions and gates chose on the way.
+    pub fn explain(&self, example: &Example) -> Result<(Predicted, Vec<Attribution>), PredictError> {
+        let Encoded { inputs, expected } =
+            self.task.encode(nowhere(), std::slice::from_ref(example), &self.encoder)?;
+        let rows: Vec<usize> = (0..inputs.len()).collect();
+        let batch = self.batch(&inputs, expected.as_ref(), &rows)?;
         let (output, attributions) = self.model.explain(&batch)?;
-        let logits = output.logits().map(candle_core::Tensor::to_vec2::<f32>).transpose()?;
-        let logits = logits.unwrap_or_default().into_iter().next().unwrap_or_default();
-        Ok((self.answer(text, logits)?, attributions))
-    }
-
-    fn answer(&self, text: &str, logits: Vec<f32>) -> Result<Prediction, PredictError> {
-        if logits.iter().any(|score| !score.is_finite()) {
-            return Err(PredictError::NotFinite { text: text.chars().take(60).collect() });
-        }
-        let best = argmax(&logits) as usize;
-        let label = self.labels.get(best).map_or_else(|| format!("LABEL_{best}"), Clone::clone);
-        Ok(Prediction { label, probability: log_softmax(&logits)[best].exp(), logits })
+        let prediction = output.prediction.ok_or(PredictError::NoPrediction)?;
+        let readings = expected.read(&prediction, &rows)?;
+        let answers = expected.answers(readings.into_iter().map(|reading| reading.predicted).collect());
+        let answer = answers.into_iter().next().ok_or(PredictError::NoPrediction)?;
+        check(example, &answer)?;
+        Ok((answer, attributions))
     }
 }
 
-/// Only a classification head labels texts.
-fn check_head(adapter: &Path, head: Option<&Head>) -> Result<(), PredictError> {
-    match head {
-        Some(Head::Classification(_)) => Ok(()),
-        Some(other) => Err(PredictError::OtherHead { folder: adapter.to_owned(), kind: other.kind() }),
-        None => Err(PredictError::NoHead(adapter.to_owned())),
-    }
+/// Examples of a person are in no file, and files that they name count from where the program runs.
+fn nowhere() -> Origin<'static> {
+    Origin { file: "", folder: Path::new("") }
 }
 
-/// `z_j − log Σ_k exp z_k`, in double precision.
-pub fn log_softmax(scores: &[f32]) -> Vec<f64> {
-    let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = scores.iter().map(|&z| f64::from(z - max).exp()).sum();
-    scores.iter().map(|&z| f64::from(z - max) - sum.ln()).collect()
+fn check(example: &Example, answer: &Predicted) -> Result<(), PredictError> {
+    if answer.is_finite() {
+        return Ok(());
+    }
+    Err(PredictError::NotFinite { text: example.key().chars().take(60).collect() })
 }
 
-/// The class with the highest score; the first of equals.
-pub fn argmax(scores: &[f32]) -> u32 {
-    let mut best = 0;
-    for (class, score) in scores.iter().enumerate() {
-        if *score > scores[best] {
-            best = class;
-        }
-    }
-    best as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_sum_to_one_even_for_huge_scores() {
-        let sum: f64 = log_softmax(&[1e30, 0.0, -1e30]).iter().map(|l| l.exp()).sum();
-        assert!((sum - 1.0).abs() < 1e-12);
-        assert!((log_softmax(&[0.0, 0.0])[0] + 2.0_f64.ln()).abs() < 1e-12);
-    }
-
-    #[test]
-    fn the_first_of_equal_scores_wins() {
-        assert_eq!(argmax(&[0.5, 2.0, 2.0]), 1);
-    }
+/// What a head answers.
+fn task(adapter: &Path, head: &Head, labels: &[String]) -> Result<Task, PredictError> {
+    Task::of_head(head, labels)
+        .ok_or_else(|| PredictError::OtherHead { folder: adapter.to_owned(), kind: head.kind() })
 }

@@ -213,6 +213,7 @@ pub fn read_batch(
         head_inputs: HeadInputs {
             word_starts: inputs.word_starts(rows, length, device)?,
             tasks: inputs.tasks(rows)?,
+            positions: None,
             choices,
         },
         signal: None,

@@ -4,6 +4,8 @@
 //! everything to 128 tokens. Those belong to whoever wrote the file; here padding is
 //! decided per batch and truncation by the backbone's positions, whatever it says.
 
+mod places;
+
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -14,10 +16,14 @@ use crate::{
     checkpoint::{gguf_at, gguf_tokenizer},
 };
 
+pub use places::{Placed, WindowEncoder};
+
 /// File name of a backbone's tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Names of the padding token in the vocabularies of common backbones.
 const PAD_TOKENS: [&str; 3] = ["[PAD]", "<pad>", "<|endoftext|>"];
+/// Names of the token that stands for a hidden one.
+const MASK_TOKENS: [&str; 2] = ["[MASK]", "<mask>"];
 
 /// Tokens that a growing text is decoded from.
 const KEPT_TOKENS: usize = 32;
@@ -70,6 +76,12 @@ pub enum TextError {
     Tensor(#[from] candle_core::Error),
 }
 
+impl TextError {
+    fn encode(text: &str, reason: &tokenizers::Error) -> Self {
+        Self::Encode { text: text.chars().take(60).collect(), reason: reason.to_string() }
+    }
+}
+
 /// One encoded text, or pair of texts, without padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
@@ -93,6 +105,18 @@ impl Tokens {
     /// Their numbers.
     pub fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// The same with other tokens in some places.
+    #[must_use]
+    pub fn replaced(&self, replacements: impl IntoIterator<Item = (usize, u32)>) -> Self {
+        let mut tokens = self.clone();
+        for (place, id) in replacements {
+            if let Some(token) = tokens.ids.get_mut(place) {
+                *token = id;
+            }
+        }
+        tokens
     }
 }
 
@@ -164,21 +188,21 @@ impl TextEncoder {
         self.encode_input((first, second).into(), first)
     }
 
-    /// Encodes many texts, on all cores.
-    pub fn encode_all<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Result<Vec<Tokens>, TextError> {
-        use rayon::prelude::*;
-        let texts: Vec<&str> = texts.into_iter().collect();
-        texts.into_par_iter().map(|text| self.encode(text)).collect()
-    }
-
     /// The tokens of a text that a model continues, none cut off; with the tokenizer's special tokens where
     /// the text does not have them.
     pub fn encode_prompt(&self, text: &str, special: bool) -> Result<Vec<u32>, TextError> {
-        let encoding = self.tokenizer.encode_fast(text, special).map_err(|e| TextError::Encode {
-            text: text.chars().take(60).collect(),
-            reason: e.to_string(),
-        })?;
+        let encoding = self.tokenizer.encode_fast(text, special).map_err(|e| TextError::encode(text, &e))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The token that stands for a hidden one, where the tokenizer has one.
+    pub fn mask_token(&self) -> Option<u32> {
+        MASK_TOKENS.iter().find_map(|token| self.tokenizer.token_to_id(token))
+    }
+
+    /// The number of tokens.
+    pub fn vocabulary(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
     }
 
     /// The text of a token.
@@ -192,10 +216,7 @@ impl TextEncoder {
     }
 
     fn encode_input(&self, input: EncodeInput<'_>, text: &str) -> Result<Tokens, TextError> {
-        let encoding = self.tokenizer.encode_fast(input, true).map_err(|e| TextError::Encode {
-            text: text.chars().take(60).collect(),
-            reason: e.to_string(),
-        })?;
+        let encoding = self.tokenizer.encode_fast(input, true).map_err(|e| TextError::encode(text, &e))?;
         Ok(Tokens {
             ids: encoding.get_ids().to_vec(),
             type_ids: encoding.get_type_ids().to_vec(),
@@ -270,7 +291,7 @@ mod tests {
     use super::*;
 
     /// A word-level tokenizer that asks for padding to eight tokens, as MiniLM's asks for 128.
-    fn folder() -> tempfile::TempDir {
+    pub(super) fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         let json = serde_json::json!({
             "version": "1.0",
@@ -305,7 +326,7 @@ mod tests {
     fn a_batch_is_padded_to_its_longest_row() {
         let folder = folder();
         let encoder = TextEncoder::open(folder.path(), 7, 12).expect("opens");
-        let rows = encoder.encode_all(["good film", "bad"]).expect("encodes");
+        let rows = ["good film", "bad"].map(|text| encoder.encode(text).expect("encodes"));
         let batch = encoder.batch(&rows.iter().collect::<Vec<_>>(), &Device::Cpu).expect("a batch");
         let values = |t: &Tensor| t.to_vec2::<u32>().expect("values");
         assert_eq!(values(&batch.input_ids), [[0, 4, 6, 1], [0, 5, 1, 3]]);

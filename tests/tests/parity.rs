@@ -21,6 +21,8 @@ mod heads;
 mod images;
 #[path = "parity/methods.rs"]
 mod methods;
+#[path = "parity/metrics.rs"]
+mod metrics;
 #[path = "parity/minilm.rs"]
 mod minilm;
 #[path = "parity/quantised.rs"]

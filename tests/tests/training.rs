@@ -22,5 +22,7 @@ mod interrupt;
 mod learning;
 #[path = "training/refusals.rs"]
 mod refusals;
+#[path = "training/tasks.rs"]
+mod tasks;
 #[path = "training/world.rs"]
 mod world;

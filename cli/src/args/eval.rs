@@ -15,7 +15,7 @@ pub(crate) struct EvalArgs {
     /// Folder of the backbone; by default the one with the right weights
     #[arg(long, value_name = "DIR")]
     pub(crate) base: Option<PathBuf>,
-    /// Labelled examples: .csv, .tsv or .jsonl
+    /// Examples with what is right: .csv, .tsv, .jsonl, .conll, .conllu, .json or .txt, as the adapter was trained on
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
     /// Where text and label stand

@@ -58,10 +58,13 @@ fn share(text: &str) -> Result<f64, String> {
 /// Arguments of `hub run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints label and probability, separated by tabs; with several texts each line ends with its text.
-With `--format json` the scores of all labels are printed too.
+Prints label and probability, separated by tabs; with several texts each line ends with its text. Tags are
+printed one word a line, an answer with its probability. With `--format json` everything is printed.
 
   hub run sentiment \"a film to remember\"
+  hub run entities \"Ada Lovelace was born in London.\"
+  hub run entailment \"A dog sleeps.\" --pair \"An animal rests.\"
+  hub run answers \"Who was born?\" --pair \"Ada Lovelace was born in London.\"
   hub run ./my-adapter --base ./all-MiniLM-L6-v2 < lines.txt
   hub run fashion shirt.png
 
@@ -77,6 +80,12 @@ pub(crate) struct RunArgs {
     /// standard input
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
+    /// A second text that belongs to every text: the hypothesis to a premise, the passage to a question
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) pair: Option<String>,
+    /// Every text is two, with a tab between them; a question and its passage always are
+    #[arg(long, conflicts_with = "pair")]
+    pub(crate) pairs: bool,
     /// Folder of the backbone; by default the one with the right weights
     #[arg(long, value_name = "DIR")]
     pub(crate) base: Option<PathBuf>,

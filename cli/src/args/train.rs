@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use hub_client::training::data::ColumnRef;
+use hub_client::{
+    data::{ColumnRef, TaskKind},
+    metrics::Metric,
+};
 use hub_schemas::{
     AdapterId, Version,
     backbone::LinearSite,
@@ -15,8 +18,14 @@ use super::forward::NamedFolder;
 /// Arguments of `hub train`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The data is a .csv, .tsv or .jsonl file with a text and a label on every row. The folder it writes can
-be published with `hub push` and tried with `hub run`.
+The data says what is learned, or `--head` does:
+
+  .csv .tsv .jsonl  a text, or two that belong together, with a label, labels or a number on every row
+  .conll .conllu    a word with its tag on every line, an empty line between sentences
+  .json             questions about passages, as SQuAD has them
+  .txt              a text on every line, for a masked language model
+
+The folder it writes can be published with `hub push` and tried with `hub run`.
 
 Ctrl-C saves the run; `--resume` goes on with it and ends with exactly the same bytes. The same data,
 backbone, options and seed give the same adapter, digest included.")]
@@ -60,7 +69,7 @@ pub(crate) struct TrainArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
-    /// Examples to train on: .csv, .tsv or .jsonl
+    /// Examples to train on: .csv, .tsv, .jsonl, .conll, .conllu, .json or .txt
     #[arg(long, value_name = "FILE")]
     pub(crate) data: PathBuf,
     /// Examples that decide which checkpoint is kept; by default a share of the data
@@ -72,6 +81,9 @@ pub(crate) struct DataArgs {
     /// Examples for a last measurement that decides nothing
     #[arg(long, value_name = "FILE")]
     pub(crate) test: Option<PathBuf>,
+    /// What is learned, and so the head, its loss and its metrics; by default what the data's format says
+    #[arg(long, value_name = "KIND")]
+    pub(crate) head: Option<TaskKind>,
     /// Where text and label stand
     #[command(flatten)]
     pub(crate) columns: ColumnArgs,
@@ -84,7 +96,12 @@ pub(crate) struct ColumnArgs {
     /// Name or number (from 1) of the column with the text; guessed by default
     #[arg(long, value_name = "COLUMN")]
     pub(crate) text_column: Option<ColumnRef>,
-    /// Name or number (from 1) of the column with the label; guessed by default
+    /// Name or number (from 1) of the column with a second text that belongs to the first: a hypothesis to a
+    /// premise; by default only columns with well-known names, such as `premise` and `hypothesis`
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) pair_column: Option<ColumnRef>,
+    /// Name or number (from 1) of the column with the label, the labels (`a|b`), the number or the tag; guessed
+    /// by default
     #[arg(long, value_name = "COLUMN")]
     pub(crate) label_column: Option<ColumnRef>,
     /// Whether the first row holds column names; guessed by default
@@ -272,16 +289,6 @@ pub(crate) struct FuseArgs {
     pub(crate) fusion: FusionName,
 }
 
-/// The score that decides which checkpoint is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SelectionName {
-    /// Share of right predictions
-    #[default]
-    Accuracy,
-    /// F1 averaged over the labels
-    MacroF1,
-}
-
 /// How it is trained.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training")]
@@ -304,9 +311,12 @@ pub(crate) struct SteeringArgs {
     /// Weight decay
     #[arg(long, value_name = "DECAY", default_value_t = 0.01)]
     pub(crate) weight_decay: f64,
-    /// Longest text in tokens; the rest is cut off
+    /// Longest text in tokens; the rest is cut off, but long passages are read in windows of this length
     #[arg(long, value_name = "TOKENS", default_value_t = 256)]
     pub(crate) max_length: usize,
+    /// Tokens by which windows of a long passage overlap (question answering)
+    #[arg(long, value_name = "TOKENS", default_value_t = 128)]
+    pub(crate) doc_stride: usize,
     /// Seed of initial weights, data order, dropout and split
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -320,9 +330,10 @@ pub(crate) struct SteeringArgs {
     /// Steps between evaluations; by default half an epoch
     #[arg(long, value_name = "STEPS")]
     pub(crate) evaluate_every: Option<u64>,
-    /// Score that decides which checkpoint is kept
-    #[arg(long, value_enum, default_value_t, value_name = "SCORE")]
-    pub(crate) select: SelectionName,
+    /// Metric that decides which checkpoint is kept, as in `accuracy` or `macro-f1`; by default the first that is
+    /// measured
+    #[arg(long, value_name = "METRIC")]
+    pub(crate) select: Option<Metric>,
 }
 
 /// What the manifest says.
@@ -335,9 +346,9 @@ pub(crate) struct FactArgs {
     /// Version
     #[arg(long, value_name = "VERSION", default_value = "0.1.0", id = "adapter_version")]
     pub(crate) version: Version,
-    /// What the adapter is for, as in `sentiment`
-    #[arg(long, value_name = "TASK", default_value = "classification")]
-    pub(crate) task: TaskId,
+    /// What the adapter is for, as in `sentiment`; by default what it learns, as in `classification`
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<TaskId>,
     /// A narrower task, as in `movie-reviews`
     #[arg(long, value_name = "TASK")]
     pub(crate) subtask: Option<TaskId>,

@@ -1,8 +1,9 @@
-//! `hub eval`: how good an adapter is on labelled data.
+//! `hub eval`: how good an adapter is on examples with what is right.
 
 use hub_client::{
-    predict::Predictor,
-    training::{Measurement, data::DataFile, evaluate},
+    data::DataFile,
+    metrics::{LabelCounts, Metric},
+    training::{Measurement, evaluate},
 };
 use serde_json::json;
 
@@ -19,87 +20,77 @@ use crate::{
 
 /// Runs `hub eval`.
 pub(crate) fn run(context: &Context, args: &EvalArgs) -> anyhow::Result<Exit> {
-    let data = DataFile::read(&args.data, &columns(&args.columns))?;
+    let (adapter, predictor) =
+        context.open_predictor(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
+    let data = DataFile::read(&args.data, Some(predictor.task().kind()), &columns(&args.columns))?;
     for notice in &data.notices {
         context.printer.status(&notice.to_string());
     }
-    let (adapter, predictor) =
-        context.open_predictor(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
-    let bar = Progress::new(&context.printer, "evaluating", Unit::Steps, data.examples.len() as u64);
-    let mut before = 0;
-    let measured = evaluate(&predictor, &data, args.batch_size.into(), |done| {
-        bar.advance((done - before) as u64);
-        before = done;
+    let mut bar: Option<Progress> = None;
+    let measured = evaluate(&predictor, &data, args.batch_size.into(), |done, rows| {
+        let new = || Progress::new(&context.printer, "evaluating", Unit::Steps, rows as u64);
+        bar.get_or_insert_with(new).set(done as u64);
     })?;
     drop(bar);
     if context.printer.is_json() {
-        print_json(context, &adapter.title, &data, &predictor, &measured)?;
+        print_json(context, &adapter.title, &data, &measured)?;
     } else {
-        print_text(context, &adapter.title, &data, &predictor, &measured)?;
+        print_text(context, &adapter.title, &data, &measured)?;
     }
     Ok(Exit::Success)
 }
 
-fn print_json(
-    context: &Context,
-    title: &str,
-    data: &DataFile,
-    predictor: &Predictor,
-    measured: &Measurement,
-) -> anyhow::Result<()> {
-    let confusion = &measured.confusion;
-    let scores = confusion.per_label(predictor.labels().len());
-    let labels: Vec<_> = (predictor.labels().iter().zip(&scores))
-        .map(|(label, score)| {
-            json!({
-                "label": label,
-                "examples": score.support,
-                "precision": score.precision,
-                "recall": score.recall,
-                "f1": score.f1,
-            })
+fn print_json(context: &Context, title: &str, data: &DataFile, measured: &Measurement) -> anyhow::Result<()> {
+    let scores = &measured.scores;
+    let label = |LabelCounts { label, counts }: &LabelCounts| {
+        json!({
+            "label": label,
+            "examples": counts.support,
+            "precision": counts.precision(),
+            "recall": counts.recall(),
+            "f1": counts.f1(),
         })
-        .collect();
-    context.printer.json(&json!({
+    };
+    let mut document = json!({
         "adapter": title,
         "data": { "name": data.name, "digest": data.digest },
-        "examples": confusion.total(),
-        "right": confusion.right(),
-        "accuracy": confusion.accuracy(),
-        "macro_f1": confusion.macro_f1(),
+        "examples": scores.examples,
         "loss": measured.loss,
-        "labels": labels,
-    }))?;
-    Ok(())
+        "labels": scores.labels.iter().map(label).collect::<Vec<_>>(),
+    });
+    if let Some(confusion) = &scores.confusion {
+        document["right"] = json!(confusion.right());
+    }
+    for (metric, value) in &scores.values {
+        document[metric.as_str()] = json!(value);
+    }
+    Ok(context.printer.json(&document)?)
 }
 
-fn print_text(
-    context: &Context,
-    title: &str,
-    data: &DataFile,
-    predictor: &Predictor,
-    measured: &Measurement,
-) -> anyhow::Result<()> {
-    let confusion = &measured.confusion;
+fn print_text(context: &Context, title: &str, data: &DataFile, measured: &Measurement) -> anyhow::Result<()> {
+    let scores = &measured.scores;
     let mut fields = Fields::default();
     fields.add("adapter", title);
     fields.add("data", &data.name);
-    fields.add("examples", confusion.total().to_string());
-    fields.add("accuracy", format!("{:.4}", confusion.accuracy()));
-    fields.add("macro F1", format!("{:.4}", confusion.macro_f1()));
-    fields.add("loss", format!("{:.4}", measured.loss));
+    fields.add("examples", scores.examples.to_string());
+    for (metric, value) in &scores.values {
+        fields.add(metric.title(), format!("{value:.4}"));
+    }
+    fields.add(Metric::Loss.title(), format!("{:.4}", measured.loss));
     context.printer.fields(&fields)?;
+    if scores.labels.is_empty() {
+        return Ok(());
+    }
     context.printer.line("")?;
     let mut table = Table::new(&["LABEL", "EXAMPLES", "PRECISION", "RECALL", "F1"]);
-    let scores = confusion.per_label(predictor.labels().len());
-    for (label, score) in predictor.labels().iter().zip(&scores) {
+    for LabelCounts { label, counts } in &scores.labels {
         let share = |value: f64| format!("{value:.4}");
         table.row([
             label.clone(),
-            score.support.to_string(),
-            share(score.precision),
-            share(score.recall),
-            share(score.f1),
+            counts.support.to_string(),
+            share(counts.precision()),
+            share(counts.recall()),
+            share(counts.f1()),
         ]);
     }
     Ok(context.printer.table(&table)?)

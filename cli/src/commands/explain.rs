@@ -1,9 +1,11 @@
 //! `hub explain`: which members a fusion listened to, and how far gates were open.
 
 use hub_client::{
+    data::{Example, TaskKind},
     files::{Access, write_atomic},
     heatmap::HeatMap,
     model::{Attribution, Chooser},
+    tasks::Predicted,
 };
 use serde_json::json;
 
@@ -24,13 +26,17 @@ pub(crate) fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<Exit>
     let mut texts = Vec::new();
     let mut all = Vec::new();
     for text in &args.texts {
-        let (prediction, attributions) = predictor.explain(text)?;
-        texts.push(json!({
-            "text": text,
-            "label": prediction.label,
-            "probability": prediction.probability,
-            "attributions": attributions,
-        }));
+        let example = match predictor.task().kind() {
+            TaskKind::Tagging => Example::of_sentence(text),
+            _ => Example::unanswered(vec![text.clone()]),
+        };
+        let (predicted, attributions) = predictor.explain(&example)?;
+        let mut entry = json!({ "text": text, "attributions": attributions });
+        if let Predicted::Label(prediction) = predicted {
+            entry["label"] = json!(prediction.label);
+            entry["probability"] = json!(prediction.probability);
+        }
+        texts.push(entry);
         all.push(attributions);
     }
     let mean = mean(&all);

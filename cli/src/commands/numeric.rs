@@ -6,14 +6,12 @@ use hub_client::{
     Device,
     checkpoint::CheckpointError,
     composition::ExpressionError,
+    data::{ColumnOptions, DataError},
     merging::MergeError,
     model::ModelError,
     predict::PredictError,
     tensors::TensorFileError,
-    training::{
-        TrainingError,
-        data::{ColumnOptions, DataError},
-    },
+    training::TrainingError,
 };
 
 use crate::args::train::ColumnArgs;
@@ -23,7 +21,12 @@ pub(crate) const DEVICE: Device = Device::Cpu;
 
 /// The columns as the library wants to hear of them.
 pub(super) fn columns(args: &ColumnArgs) -> ColumnOptions {
-    ColumnOptions { text: args.text_column.clone(), label: args.label_column.clone(), header: args.header }
+    ColumnOptions {
+        text: args.text_column.clone(),
+        pair: args.pair_column.clone(),
+        label: args.label_column.clone(),
+        header: args.header,
+    }
 }
 
 /// Hints for the error types of the numeric rooms; `None` for a type that is none of theirs.
@@ -57,6 +60,11 @@ fn data_hint(error: &DataError) -> Option<&'static str> {
         DataError::Ragged { .. } => {
             Some("a text that holds the separator must stand in quotes, or the file must be .jsonl")
         }
+        DataError::NoTag { .. } => Some("name the columns with `--text-column` and `--label-column`"),
+        DataError::NotSquad { .. } => {
+            Some("rows of texts and labels as JSON stand one a line in a .jsonl file")
+        }
+        DataError::NotANumber { .. } => Some("pass `--head classification` if the numbers name classes"),
         DataError::OneLabel { .. } => Some("check that `--label-column` names the right column"),
         DataError::UnknownLabel { .. } => {
             Some("correct the label, or add examples of it to the training data")

@@ -4,7 +4,11 @@ mod job;
 mod method;
 mod progress;
 
-use hub_client::training::{FinishedJob, FusedMember, JobOutcome, Preparation, PreparedJob};
+use hub_client::{
+    data::TaskKind,
+    metrics::Metric,
+    training::{FinishedJob, FusedMember, JobOutcome, Preparation, PreparedJob},
+};
 use hub_schemas::manifest::BaseModel;
 use serde_json::json;
 
@@ -51,9 +55,14 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
             );
             print_result(context, &output, &finished)?;
             let folder = output.display();
+            let input = match prepared.task().kind() {
+                TaskKind::QuestionAnswering => "\"a question\" --pair \"a passage\"",
+                TaskKind::Tagging => "\"a sentence\"",
+                TaskKind::MaskedLm => "\"a text with a [MASK]\"",
+                _ => finished.manifest.base.architecture.example_input(),
+            };
             context.printer.hint(&format!(
-                "try it with `hub run {folder} {}`, publish it with `hub push {folder}`",
-                finished.manifest.base.architecture.example_input()
+                "try it with `hub run {folder} {input}`, publish it with `hub push {folder}`"
             ));
             Ok(Exit::Success)
         }
@@ -88,6 +97,7 @@ fn print_plan(context: &Context, prepared: &PreparedJob) -> anyhow::Result<()> {
     let sizes: &Preparation = &prepared.preparation;
     if context.printer.is_json() {
         context.printer.json(&json!({
+            "task": prepared.task().kind().as_str(),
             "method": prepared.method_summary(),
             "format": prepared.format(),
             "trainable": {
@@ -109,6 +119,7 @@ fn print_plan(context: &Context, prepared: &PreparedJob) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut fields = Fields::default();
+    fields.add("task", prepared.task().kind().as_str());
     fields.add("method", prepared.method_summary());
     fields.add("adapter parameters", sizes.method_parameters.to_string());
     fields.add("head parameters", sizes.head_parameters.to_string());
@@ -122,7 +133,9 @@ fn print_plan(context: &Context, prepared: &PreparedJob) -> anyhow::Result<()> {
         ),
     );
     fields.add("written as", prepared.format().to_string());
-    fields.add("labels", prepared.labels().join(", "));
+    if !prepared.labels().is_empty() {
+        fields.add("labels", prepared.labels().join(", "));
+    }
     fields.add("examples", progress::examples(sizes));
     fields.add("steps", sizes.steps.to_string());
     fields.add("padding", format!("{:.1} % of the positions", 100.0 * sizes.padding_share));
@@ -150,10 +163,8 @@ fn print_result(context: &Context, output: &std::path::Path, finished: &Finished
     fields.add("size", units::bytes(manifest.total_size()));
     for metric in &manifest.metrics {
         let value = format!("{:.4} ({} of {})", metric.value, metric.split, metric.dataset);
-        match metric.name.as_str() {
-            "accuracy" => fields.add("accuracy", value),
-            _ => fields.add("macro F1", value),
-        }
+        let title = metric.name.parse().map_or("metric", Metric::title);
+        fields.add(title, value);
     }
     Ok(context.printer.fields(&fields)?)
 }

@@ -67,7 +67,12 @@ impl LanguageModel {
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
         let Features { backbone, hooks, attention_mask, .. } = input.features;
         let eps = backbone.config().norm_eps;
-        let mut x = input.features.state.clone();
+        let chosen = input.batch.head_inputs.positions.as_ref();
+        let (mut x, mask) = match chosen {
+            Some(positions) => at_positions(input, positions)?,
+            None => (input.features.state.clone(), attention_mask.clone()),
+        };
+        let attention_mask = &mask;
         for layer in &self.layers {
             x = backbone.behind(
                 Module::LmTransform,
@@ -102,6 +107,17 @@ impl LanguageModel {
             None => Ok(scores),
         }
     }
+}
+
+/// The states `[1, n, h]` of some tokens of the input, and a mask `[1, n]` that hides none. Tokens of an adapter
+/// stand in front of the input's.
+fn at_positions(input: &HeadInput<'_>, positions: &Tensor) -> Result<(Tensor, Tensor)> {
+    let state = input.features.state;
+    let (length, (_, all, width)) = (input.batch.input_ids.dim(1)?, state.dims3()?);
+    let own = if all > length { state.narrow(1, all - length, length)? } else { state.clone() };
+    let chosen = own.contiguous()?.reshape(((), width))?.index_select(positions, 0)?.unsqueeze(0)?;
+    let mask = Tensor::ones((1, positions.dim(0)?), input.features.attention_mask.dtype(), state.device())?;
+    Ok((chosen, mask))
 }
 
 /// Whether a saved output table is the word embedding that it claims to be tied to, up

@@ -22,6 +22,11 @@ impl StitchedModel {
         mode: Mode,
     ) -> Result<Output> {
         let rows = batch.input_ids.dim(0)?;
+        if batch.head_inputs.positions.is_some() {
+            candle_core::bail!(
+                "MultiTask: a masked language model's head is asked about single tokens, which are not told apart by task"
+            );
+        }
         let Some(tasks) = &batch.head_inputs.tasks else {
             candle_core::bail!(
                 "MultiTask needs the task of every row: the input `task_ids`, or `--task-ids`"

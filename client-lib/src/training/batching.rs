@@ -4,7 +4,7 @@
 //! The order stays random where it matters: examples are shuffled, cut into pools
 //! of a fixed number of batches, sorted by length inside a pool, and the batches shuffled.
 
-use super::random::shuffle;
+use crate::random::shuffle;
 
 /// Batches per pool. Larger pools pad less, smaller ones mix more; at 32 batches of
 /// 32 short texts about 3 % of the tokens are padding.

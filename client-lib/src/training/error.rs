@@ -2,10 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::data::DataError;
-use hub_schemas::{Digest, backbone::Architecture};
+use hub_schemas::{Digest, backbone::Architecture, label::LabelError};
 
-use crate::{checkpoint::CheckpointError, inputs::InputError, model::ModelError};
+use crate::{
+    checkpoint::CheckpointError,
+    data::{DataError, TaskKind},
+    inputs::InputError,
+    metrics::Metric,
+    model::ModelError,
+    tasks::TaskError,
+};
 
 /// Why training, evaluation or prediction stopped.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,28 @@ pub enum TrainingError {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// The task can't be done on this backbone or with this method.
+    #[error(transparent)]
+    Task(TaskError),
+    /// A metric decides that is not measured.
+    #[error("`{metric}` is not measured for `{task}`; there are: {}", known.iter().map(|m| m.as_str()).collect::<Vec<_>>().join(", "))]
+    NotMeasured {
+        /// What was to decide.
+        metric: Metric,
+        /// The task.
+        task: TaskKind,
+        /// What is measured.
+        known: Vec<Metric>,
+    },
+    /// A name that no manifest may hold.
+    #[error(transparent)]
+    Label(#[from] LabelError),
+    /// A head that PEFT's format has no place for.
+    #[error("PEFT saves no head for `{0}` beside an adapter")]
+    NotSavedByPeft(TaskKind),
+    /// A choice of what the head reads, where it reads everything.
+    #[error("a head for `{0}` reads every token: `--pooling` has nothing to choose")]
+    NoPooling(TaskKind),
     /// A backbone that reads two texts.
     #[error(
         "`{0}` models read a text and write another; this version trains adapters on models that read one"
@@ -107,7 +135,7 @@ pub enum TrainingError {
     #[error("a fusion needs at least two adapters; {0} is named")]
     FewMembers(usize),
     /// The model predicts nothing.
-    #[error("the adapter has no classification head: it can't label texts")]
+    #[error("the adapter has no head: it predicts nothing")]
     NoHead,
     /// Reading or writing failed.
     #[error("can't {action} `{}`: {source}", path.display())]
@@ -119,6 +147,17 @@ pub enum TrainingError {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+impl From<TaskError> for TrainingError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Data(error) => Self::Data(error),
+            TaskError::Input(error) => Self::Input(error),
+            TaskError::Tensor(error) => Self::Tensor(error),
+            other => Self::Task(other),
+        }
+    }
 }
 
 impl TrainingError {
@@ -136,6 +175,9 @@ impl TrainingError {
             }
             Self::Interrupted(_) => {
                 Some("pass `--resume` to go on with it, or `--overwrite` to start again from nothing")
+            }
+            Self::NotSavedByPeft(_) => {
+                Some("choose a method that `adapters` has, such as `--method pfeiffer`")
             }
             Self::SameName(_) => Some("name them apart, as in `--fuse first=DIR --fuse second=DIR`"),
             Self::FewMembers(_) => Some("pass `--fuse` once for each, as in `--fuse legal --fuse finance`"),

@@ -1,24 +1,23 @@
-//! Measuring a finished adapter on labelled data.
+//! Measuring a finished adapter on a data file.
 
 use super::{
     TrainingError,
-    data::{DataFile, LabelSet},
     learner::{ExampleSet, WholeModel},
     measure::{Measurement, measure},
 };
-use crate::predict::Predictor;
+use crate::{data::DataFile, predict::Predictor, tasks::Origin};
 
-/// Runs the adapter over every example of `file`; `progress` hears how many are done.
+/// Runs the adapter over every example of `file`; `progress` hears how many of how many rows are done.
 pub fn evaluate(
     predictor: &Predictor,
     file: &DataFile,
     batch_size: usize,
-    progress: impl FnMut(usize),
+    mut progress: impl FnMut(usize, usize),
 ) -> Result<Measurement, TrainingError> {
-    let labels = LabelSet::from_names(predictor.labels().to_vec()).ids(&file.name, &file.examples)?;
-    let inputs =
-        predictor.encoder().encode_all(file.examples.iter().map(|e| e.text.as_str()), &file.folder)?;
-    let lengths = inputs.iter().map(crate::inputs::Input::len).collect();
+    let origin = Origin { file: &file.name, folder: &file.folder };
+    let encoded = predictor.task().encode(origin, &file.examples, predictor.encoder())?;
+    let set = ExampleSet::from(encoded);
+    let rows = set.rows();
     let learner = WholeModel { model: predictor.model(), encoder: predictor.encoder() };
-    measure(&learner, &ExampleSet { inputs, lengths, labels }, batch_size, progress)
+    measure(&learner, &set, batch_size, |done| progress(done, rows))
 }

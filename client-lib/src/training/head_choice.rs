@@ -1,13 +1,14 @@
-//! Which classification head is trained.
+//! Which head is trained.
 
 use hub_schemas::{
     backbone::Architecture,
-    head::{ClassificationHead, Head, Pooling},
+    head::{ClassificationHead, Head, LanguageModelHead, Pooling, QuestionAnsweringHead, TaggingHead},
     layout::{Format, HeadSizes, HeadTask, ModelClass, native_format},
     method::Method,
 };
 
-use crate::architectures::TransformerConfig;
+use super::TrainingError;
+use crate::{architectures::TransformerConfig, data::TaskKind};
 
 /// What a person says about the head; what is left open follows from method and backbone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,23 +22,66 @@ pub struct HeadChoice {
 impl HeadChoice {
     /// The head. What PEFT writes has the head of the model class of `transformers`, which
     /// differs from architecture to architecture: nothing else would load there.
-    pub(super) fn resolve(self, method: &Method, config: &TransformerConfig, num_labels: usize) -> Head {
+    pub(super) fn resolve(
+        self,
+        method: &Method,
+        config: &TransformerConfig,
+        kind: TaskKind,
+        num_labels: usize,
+    ) -> Result<Head, TrainingError> {
         let architecture = config.architecture;
+        if kind.reads_tokens() && self.pooling.is_some() {
+            return Err(TrainingError::NoPooling(kind));
+        }
         if self == Self::default() && native_format(method) == Format::Peft {
             let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
             let embedding_size = config.shape.table_width();
             let projection = config.encoder.head_projection;
             let sizes =
                 HeadSizes { outputs: num_labels, vocab_size, hidden_size, embedding_size, projection };
-            let class = ModelClass::new(architecture, HeadTask::SequenceClassification);
-            return class.head_with_pooler(class.head(sizes, config.activation));
+            let task = match kind {
+                TaskKind::MaskedLm => return Err(TrainingError::NotSavedByPeft(kind)),
+                TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Regression => {
+                    HeadTask::SequenceClassification
+                }
+                TaskKind::Tagging => HeadTask::TokenClassification,
+                TaskKind::QuestionAnswering => HeadTask::QuestionAnswering,
+            };
+            let class = ModelClass::new(architecture, task);
+            return Ok(match class.head_with_pooler(class.head(sizes, config.activation)) {
+                Head::Classification(head) | Head::Regression(head) => of_sequences(kind, head),
+                other => other,
+            });
         }
-        let pooling = self.pooling.unwrap_or_else(|| default_pooling(method, architecture));
-        Head::Classification(ClassificationHead {
-            layers: self.layers.unwrap_or(1),
-            pooling,
-            ..ClassificationHead::flexible(num_labels)
+        let layers = self.layers.unwrap_or(1);
+        Ok(match kind {
+            TaskKind::Tagging => Head::Tagging(TaggingHead { layers, ..TaggingHead::single(num_labels) }),
+            TaskKind::QuestionAnswering => {
+                Head::QuestionAnswering(QuestionAnsweringHead { layers, ..QuestionAnsweringHead::single() })
+            }
+            // One layer more than others: the table.
+            TaskKind::MaskedLm => {
+                let (vocabulary, width) = (config.shape.vocab_size, config.shape.table_width());
+                Head::MaskedLm(LanguageModelHead {
+                    layers: layers + 1,
+                    ..LanguageModelHead::masked(vocabulary, width)
+                })
+            }
+            TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Regression => {
+                let pooling = self.pooling.unwrap_or_else(|| default_pooling(method, architecture));
+                let flexible = ClassificationHead::flexible(num_labels);
+                of_sequences(kind, ClassificationHead { layers, pooling, ..flexible })
+            }
         })
+    }
+}
+
+/// The head on whole sequences that a task of this kind has.
+fn of_sequences(kind: TaskKind, head: ClassificationHead) -> Head {
+    match kind {
+        TaskKind::MultiLabel => Head::MultiLabelClassification(head),
+        TaskKind::Regression => Head::Regression(head),
+        _ => Head::Classification(head),
     }
 }
 

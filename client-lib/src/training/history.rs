@@ -1,25 +1,28 @@
 //! What a run has measured so far: the curves of the report, and what decides the best checkpoint.
 
-use super::{metrics::Confusion, options::Selection};
+use crate::metrics::{Metric, Scores};
 
 /// The validation examples measured after a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// Steps done before it.
     pub step: u64,
-    /// Mean cross-entropy.
+    /// Mean loss.
     pub loss: f32,
-    /// What was taken for what.
-    pub confusion: Confusion,
+    /// How good the answers are.
+    pub scores: Scores,
 }
 
 impl Evaluation {
-    /// The score that decides.
-    pub fn score(&self, selection: Selection) -> f64 {
-        match selection {
-            Selection::Accuracy => self.confusion.accuracy(),
-            Selection::MacroF1 => self.confusion.macro_f1(),
-        }
+    /// What decides: more of it is better. A metric that has no value, such as the correlation of a constant,
+    /// is the worst.
+    pub fn score(&self, selection: Metric) -> f64 {
+        let value = match selection {
+            Metric::Loss => Some(f64::from(self.loss)),
+            metric => self.scores.value(metric),
+        };
+        let sign = if selection.is_error() { -1.0 } else { 1.0 };
+        value.map(|value| sign * value).filter(|score| !score.is_nan()).unwrap_or(f64::NEG_INFINITY)
     }
 }
 
@@ -36,7 +39,7 @@ pub struct History {
 
 impl History {
     /// The index of the best evaluation among those that may be kept; the earlier of equals.
-    pub fn best(&self, selection: Selection) -> Option<usize> {
+    pub fn best(&self, selection: Metric) -> Option<usize> {
         let mut best: Option<(usize, f64)> = None;
         for (index, evaluation) in self.evaluations.iter().enumerate() {
             let score = evaluation.score(selection);
@@ -48,7 +51,7 @@ impl History {
     }
 
     /// Evaluations since the best one.
-    pub fn since_best(&self, selection: Selection) -> u64 {
+    pub fn since_best(&self, selection: Metric) -> u64 {
         self.best(selection).map_or(0, |best| (self.evaluations.len() - 1 - best) as u64)
     }
 }
@@ -57,19 +60,30 @@ impl History {
 mod tests {
     use super::*;
 
+    fn history(metric: Metric, values: &[f64]) -> History {
+        let evaluation = |(step, value): (u64, &f64)| {
+            let scores = Scores { values: vec![(metric, *value)], ..Scores::default() };
+            Evaluation { step, loss: *value as f32, scores }
+        };
+        let evaluations = (1..).zip(values).map(evaluation).collect();
+        History { losses: vec![], evaluations, kept_from: 0 }
+    }
+
     #[test]
     fn the_earlier_of_equally_good_checkpoints_is_the_best() {
-        let evaluation = |right: u64| {
-            let mut confusion = Confusion::default();
-            (0..10).for_each(|i| confusion.add(0, u32::from(i >= right)));
-            Evaluation { step: right, loss: 0.0, confusion }
-        };
-        let evaluations = [3, 7, 7, 6].map(evaluation).to_vec();
-        let history = History { losses: vec![], evaluations, kept_from: 0 };
-        assert_eq!(history.best(Selection::Accuracy), Some(1));
-        assert_eq!(history.since_best(Selection::Accuracy), 2);
+        let history = history(Metric::Accuracy, &[0.3, 0.7, 0.7, 0.6]);
+        assert_eq!(history.best(Metric::Accuracy), Some(1));
+        assert_eq!(history.since_best(Metric::Accuracy), 2);
         let none_of_them = History { kept_from: 8, ..history };
-        assert_eq!(none_of_them.best(Selection::Accuracy), None);
-        assert_eq!(History::default().best(Selection::Accuracy), None);
+        assert_eq!(none_of_them.best(Metric::Accuracy), None);
+        assert_eq!(History::default().best(Metric::Accuracy), None);
+    }
+
+    #[test]
+    fn a_correlation_without_a_value_loses_and_less_of_an_error_wins() {
+        assert_eq!(history(Metric::Pearson, &[f64::NAN, -0.2, f64::NAN]).best(Metric::Pearson), Some(1));
+        let history = history(Metric::MeanSquaredError, &[0.3, 0.1, 0.2]);
+        assert_eq!(history.best(Metric::MeanSquaredError), Some(1));
+        assert_eq!(history.best(Metric::Loss), Some(1));
     }
 }

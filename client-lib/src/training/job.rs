@@ -16,7 +16,6 @@ use serde_json::{Map, Value, json};
 use super::{
     TrainingError,
     batching::{epoch_batches, padding_share},
-    data::{ColumnOptions, DataFile, Example, LabelSet, Notice, split},
     fusion::{self, FusedMember},
     head_choice::HeadChoice,
     learner::ExampleSet,
@@ -27,8 +26,11 @@ use super::{
 use crate::{
     backbones::Backbone,
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
+    data::{ColumnOptions, DataFile, Example, Notice, TaskKind, split},
     inputs::{Input, InputEncoder},
     methods::saved_form,
+    metrics::Metric,
+    tasks::{Origin, Task},
 };
 
 /// Everything that a person decides about a training run.
@@ -44,6 +46,8 @@ pub struct TrainingJob {
     pub validation: Option<PathBuf>,
     /// Examples for a final measurement that decides nothing.
     pub test: Option<PathBuf>,
+    /// What the data is for; the file says so when absent.
+    pub kind: Option<TaskKind>,
     /// Where text and label stand.
     pub columns: ColumnOptions,
     /// The adapter.
@@ -69,8 +73,8 @@ pub struct Facts {
     pub name: AdapterId,
     /// Version.
     pub version: Version,
-    /// What it is for.
-    pub task: TaskId,
+    /// What it is for; the kind of task when absent.
+    pub task: Option<TaskId>,
     /// A narrower task.
     pub subtask: Option<TaskId>,
     /// Licence of the weights.
@@ -95,7 +99,7 @@ pub struct PreparedJob {
     pub(super) base: BaseModel,
     pub(super) backbone: Arc<Backbone>,
     pub(super) encoder: InputEncoder,
-    pub(super) labels: LabelSet,
+    pub(super) task: Task,
     pub(super) head: Head,
     pub(super) members: Vec<(String, AdapterFolder)>,
     pub(super) format: Format,
@@ -129,26 +133,28 @@ impl RawPart {
         Self { source, examples, folder: file.folder.clone() }
     }
 
-    fn encode(self, labels: &LabelSet, encoder: &InputEncoder) -> Result<Part, TrainingError> {
-        let ids = labels.ids(&self.source.name, &self.examples)?;
-        let inputs = encoder.encode_all(self.examples.iter().map(|e| e.text.as_str()), &self.folder)?;
-        let lengths = inputs.iter().map(Input::len).collect();
-        Ok(Part { source: self.source, set: ExampleSet { inputs, lengths, labels: ids } })
+    fn encode(self, task: &Task, encoder: &InputEncoder) -> Result<Part, TrainingError> {
+        let origin = Origin { file: &self.source.name, folder: &self.folder };
+        let set = task.encode(origin, &self.examples, encoder)?.into();
+        Ok(Part { source: self.source, set })
     }
 }
 
 impl TrainingJob {
     /// Reads everything and checks that it fits together: cheap things first.
-    pub fn prepare(self, device: &Device) -> Result<PreparedJob, TrainingError> {
+    pub fn prepare(mut self, device: &Device) -> Result<PreparedJob, TrainingError> {
         self.options.validate()?;
         let mut notices = Vec::new();
-        let (labels, training, validation, test) = self.read_data(&mut notices)?;
+        let (task, training, validation, test) = self.read_data(&mut notices)?;
+        task.check_method(&self.method)?;
+        self.options.selection = Some(self.selection(&task)?);
         let folder = BaseFolder::open(&self.base)?;
         let config = folder.config().clone();
         if config.shape.decoder_layers.is_some() {
             return Err(TrainingError::EncoderDecoder(config.architecture));
         }
-        let head = self.head.resolve(&self.method, &config, labels.len());
+        let outputs = if task.kind() == TaskKind::QuestionAnswering { 2 } else { task.labels().len() };
+        let head = self.head.resolve(&self.method, &config, task.kind(), outputs)?;
         let format = layout::native_format(&self.method);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;
         let saved = saved_form(&self.method);
@@ -165,25 +171,28 @@ impl TrainingJob {
         let members = fusion::open_members(&self.members, &base)?;
         let max_length = self.options.max_length.min(config.longest_input());
         let encoder = InputEncoder::open(&self.base, &config, max_length)?;
-        let training = training.encode(&labels, &encoder)?;
-        let validation = validation.encode(&labels, &encoder)?;
-        let test = test.map(|test| test.encode(&labels, &encoder)).transpose()?;
+        let training = training.encode(&task, &encoder)?;
+        let validation = validation.encode(&task, &encoder)?;
+        let test = test.map(|test| test.encode(&task, &encoder)).transpose()?;
         let truncated = training.set.inputs.iter().filter(|input| input.is_truncated()).count();
         if truncated > 0 {
-            let of = training.set.labels.len();
+            let of = training.set.rows();
             notices.push(Notice::Truncated { texts: truncated, of, max_length });
         }
         let count = |slots: Vec<Slot>| slots.iter().filter(|s| s.trainable).map(Slot::len).sum::<usize>();
+        let mut head_slots = layout::head_slots(&head, config.shape.hidden_size);
+        // A table that is tied to the frozen word embedding is saved, but not trained.
+        head_slots.retain(|slot| !folder.ties_embeddings() || slot.name != layout::DECODER);
         let options = &self.options;
         let lengths = &training.set.lengths;
         let preparation = Preparation {
             method_parameters: count(layout::method_slots(&self.method, &config.shape)),
-            head_parameters: count(layout::head_slots(&head, config.shape.hidden_size)),
+            head_parameters: count(head_slots),
             backbone_parameters: config.tensors().iter().map(|t| t.shape.iter().product::<usize>()).sum(),
-            training_examples: training.set.labels.len(),
-            validation_examples: validation.set.labels.len(),
-            test_examples: test.as_ref().map_or(0, |test| test.set.labels.len()),
-            labels: labels.len(),
+            training_examples: training.source.rows as usize,
+            validation_examples: validation.source.rows as usize,
+            test_examples: test.as_ref().map_or(0, |test| test.source.rows as usize),
+            labels: task.labels().len(),
             steps: options.plan(lengths.len()).total,
             padding_share: padding_share(
                 lengths,
@@ -196,7 +205,7 @@ impl TrainingJob {
             base,
             backbone,
             encoder,
-            labels,
+            task,
             head,
             members,
             format,
@@ -211,16 +220,16 @@ impl TrainingJob {
     fn read_data(
         &self,
         notices: &mut Vec<Notice>,
-    ) -> Result<(LabelSet, RawPart, RawPart, Option<RawPart>), TrainingError> {
-        let file = DataFile::read(&self.data, &self.columns)?;
+    ) -> Result<(Task, RawPart, RawPart, Option<RawPart>), TrainingError> {
+        let file = DataFile::read(&self.data, self.kind, &self.columns)?;
         notices.extend(file.notices.iter().cloned());
-        let labels = LabelSet::of(&file)?;
+        let task = Task::of(&file)?.with_stride(self.options.doc_stride);
         let other = |path: &PathBuf, purpose: &str, notices: &mut Vec<Notice>| {
-            let other = DataFile::read(path, &self.columns)?;
+            let other = DataFile::read(path, Some(file.kind), &self.columns)?;
             notices.extend(other.notices.iter().filter(|n| matches!(n, Notice::Skipped { .. })).cloned());
             notices.extend(other.leak(&file.examples));
             // An unknown label is an error before anything slow happens.
-            labels.ids(&other.name, &other.examples)?;
+            task.check(&other)?;
             Ok::<_, TrainingError>(RawPart::new(&other, purpose, other.examples.clone()))
         };
         let test = self.test.as_ref().map(|path| other(path, "test", notices)).transpose()?;
@@ -231,7 +240,17 @@ impl TrainingJob {
             let (training, validation) = split(&file, self.options.validation_share, self.options.seed)?;
             (RawPart::new(&file, "train", training), RawPart::new(&file, "validation", validation))
         };
-        Ok((labels, training, validation, test))
+        Ok((task, training, validation, test))
+    }
+
+    /// What makes a checkpoint the best: as told, else the most telling metric.
+    fn selection(&self, task: &Task) -> Result<Metric, TrainingError> {
+        let known: Vec<Metric> = task.metrics().iter().copied().chain([Metric::Loss]).collect();
+        match self.options.selection {
+            None => Ok(known[0]),
+            Some(metric) if known.contains(&metric) => Ok(metric),
+            Some(metric) => Err(TrainingError::NotMeasured { metric, task: task.kind(), known }),
+        }
     }
 }
 
@@ -246,9 +265,14 @@ impl PreparedJob {
         self.format
     }
 
+    /// What is trained for.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
     /// Label names, in the order of their numbers.
     pub fn labels(&self) -> &[String] {
-        self.labels.names()
+        self.task.labels()
     }
 
     /// Where the data comes from, as the manifest states it.
@@ -268,12 +292,12 @@ impl PreparedJob {
 
     /// Everything that the bytes of the result depend on.
     pub(super) fn identity(&self) -> Map<String, Value> {
-        let plan = self.job.options.plan(self.training.set.labels.len());
+        let plan = self.job.options.plan(self.training.set.rows());
         let mut identity: Map<String, Value> = self.job.options.record(&plan).into_iter().collect();
         identity.insert("seed".to_owned(), json!(self.job.options.seed));
         identity.insert("base model".to_owned(), json!(self.base.weights_digest));
         identity.insert("data".to_owned(), json!(self.sources()));
-        identity.insert("labels".to_owned(), json!(self.labels.names()));
+        identity.insert("labels".to_owned(), json!(self.labels()));
         identity.insert("method".to_owned(), json!(self.job.method));
         identity.insert("head".to_owned(), json!(self.head));
         identity.insert("hub version".to_owned(), json!(env!("CARGO_PKG_VERSION")));

@@ -1,19 +1,23 @@
-//! What the training loop trains: something with parameters that scores examples.
+//! What the training loop trains: something with parameters that answers examples.
 //!
 //! Two kinds exist: a whole [`StitchedModel`](crate::model::StitchedModel), and a
 //! head alone on features that the frozen backbone computed once (`probe.rs`).
+
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
 use super::TrainingError;
 use crate::{
     backbones::Mode,
+    heads::Prediction,
     inputs::{Input, InputEncoder},
     model::StitchedModel,
     params::Parameters,
+    tasks::{Encoded, Expected},
 };
 
-/// Something with parameters that scores examples.
+/// Something with parameters that answers examples.
 pub trait Learner {
     /// The examples of a data set, in a form this learner reads.
     type Inputs;
@@ -30,19 +34,39 @@ pub trait Learner {
     fn penalty(&self) -> Result<Option<Tensor>, TrainingError> {
         Ok(None)
     }
-    /// The scores `[rows, labels]` of some of the examples.
-    fn logits(&self, inputs: &Self::Inputs, rows: &[usize], mode: Mode) -> Result<Tensor, TrainingError>;
+
+    /// What the head gives for some of the rows.
+    fn predict(
+        &self,
+        set: &ExampleSet<Self::Inputs>,
+        rows: &[usize],
+        mode: Mode,
+    ) -> Result<Prediction, TrainingError>;
 }
 
-/// Labelled examples, ready to be put into batches.
+/// Examples as rows that can be put into batches.
 #[derive(Debug)]
 pub struct ExampleSet<I> {
     /// What the learner reads.
     pub inputs: I,
-    /// What each example costs: its number of tokens, or 1 where all cost the same.
+    /// What each row costs: its number of tokens, or 1 where all cost the same.
     pub lengths: Vec<usize>,
-    /// The number of each example's label.
-    pub labels: Vec<u32>,
+    /// What the rows should be answered with.
+    pub expected: Arc<dyn Expected>,
+}
+
+impl<I> ExampleSet<I> {
+    /// How many rows: at least as many as examples.
+    pub fn rows(&self) -> usize {
+        self.lengths.len()
+    }
+}
+
+impl From<Encoded> for ExampleSet<Vec<Input>> {
+    fn from(encoded: Encoded) -> Self {
+        let lengths = encoded.inputs.iter().map(Input::len).collect();
+        Self { inputs: encoded.inputs, lengths, expected: encoded.expected }
+    }
 }
 
 /// Adapter, head and the backbone around them.
@@ -69,10 +93,19 @@ impl Learner for WholeModel<'_> {
         Ok(self.model.regularisation()?)
     }
 
-    fn logits(&self, inputs: &Vec<Input>, rows: &[usize], mode: Mode) -> Result<Tensor, TrainingError> {
-        let rows: Vec<&Input> = rows.iter().map(|&row| &inputs[row]).collect();
-        let batch = self.encoder.batch(&rows, self.model.backbone().device())?;
-        let output = self.model.forward(&batch, mode)?;
-        output.logits().cloned().ok_or(TrainingError::NoHead)
+    fn predict(
+        &self,
+        set: &ExampleSet<Vec<Input>>,
+        rows: &[usize],
+        mode: Mode,
+    ) -> Result<Prediction, TrainingError> {
+        let device = self.model.backbone().device();
+        let batch = if let Some(altered) = set.expected.altered(rows, mode) {
+            altered.batch(self.encoder, device)?
+        } else {
+            let rows: Vec<&Input> = rows.iter().map(|&row| &set.inputs[row]).collect();
+            self.encoder.batch(&rows, device)?
+        };
+        self.model.forward(&batch, mode)?.prediction.ok_or(TrainingError::NoHead)
     }
 }

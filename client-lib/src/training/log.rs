@@ -61,14 +61,14 @@ fn entry(event: &TrainingEvent<'_>) -> Option<Value> {
         TrainingEvent::Step { step, loss, rate, examples, .. } => {
             json!({"event": "step", "step": step, "loss": loss, "learning_rate": rate, "examples": examples})
         }
-        TrainingEvent::Evaluated { evaluation, best } => json!({
-            "event": "evaluated",
-            "step": evaluation.step,
-            "loss": evaluation.loss,
-            "accuracy": evaluation.confusion.accuracy(),
-            "macro_f1": evaluation.confusion.macro_f1(),
-            "best": best,
-        }),
+        TrainingEvent::Evaluated { evaluation, best } => {
+            let (step, loss) = (evaluation.step, evaluation.loss);
+            let mut entry = json!({"event": "evaluated", "step": step, "loss": loss, "best": best});
+            for (metric, value) in &evaluation.scores.values {
+                entry[metric.as_str()] = json!(value);
+            }
+            entry
+        }
         TrainingEvent::Saved { step } => json!({"event": "saved", "step": step}),
     })
 }

@@ -1,40 +1,38 @@
-//! Measuring a learner on labelled examples.
+//! Measuring a learner on a data set.
 
-use super::{Learner, TrainingError, batching::sorted_batches, learner::ExampleSet, metrics::Confusion};
-use crate::{
-    backbones::Mode,
-    predict::{argmax, log_softmax},
-};
+use super::{Learner, TrainingError, batching::sorted_batches, learner::ExampleSet};
+use crate::{backbones::Mode, metrics::Scores, tasks::Reading};
 
-/// Mean cross-entropy and confusion over a set of examples.
+/// Mean loss and scores over a set of examples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
-    /// Mean cross-entropy.
+    /// Mean loss.
     pub loss: f32,
-    /// What was taken for what.
-    pub confusion: Confusion,
+    /// How good the answers are.
+    pub scores: Scores,
 }
 
-/// Runs `learner` over `set`, without dropout.
+/// Runs `learner` over `set`, without dropout; `progress` hears how many rows are done.
 pub fn measure<L: Learner>(
     learner: &L,
     set: &ExampleSet<L::Inputs>,
     batch_size: usize,
     mut progress: impl FnMut(usize),
 ) -> Result<Measurement, TrainingError> {
-    let mut confusion = Confusion::default();
-    let mut losses = vec![0.0; set.labels.len()];
+    let mut readings: Vec<Option<Reading>> = vec![None; set.rows()];
     let mut done = 0;
     for rows in sorted_batches(&set.lengths, batch_size) {
-        let logits = learner.logits(&set.inputs, &rows, Mode::Eval)?.to_vec2::<f32>()?;
-        for (&row, scores) in rows.iter().zip(&logits) {
-            let truth = set.labels[row];
-            confusion.add(truth, argmax(scores));
-            losses[row] = -log_softmax(scores)[truth as usize];
+        let prediction = learner.predict(set, &rows, Mode::Eval)?;
+        for (&row, reading) in rows.iter().zip(set.expected.read(&prediction, &rows)?) {
+            readings[row] = Some(reading);
         }
         done += rows.len();
         progress(done);
     }
-    let loss = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
-    Ok(Measurement { loss: loss as f32, confusion })
+    let readings: Vec<Reading> = readings.into_iter().flatten().collect();
+    let weight = readings.iter().map(|reading| reading.weight).sum::<f64>();
+    let loss =
+        readings.iter().map(|reading| reading.loss).sum::<f64>() / if weight > 0.0 { weight } else { 1.0 };
+    let answers = set.expected.answers(readings.into_iter().map(|reading| reading.predicted).collect());
+    Ok(Measurement { loss: loss as f32, scores: set.expected.scores(&answers) })
 }

@@ -1,13 +1,12 @@
-//! Training: labelled texts and a frozen backbone in, a publishable adapter out.
+//! Training: examples and a frozen backbone in, a publishable adapter out.
 //!
 //! | room | holds |
 //! |---|---|
-//! | `data/` | reading, labelling and splitting files |
 //! | `job`, `session`, `output` | a whole run, from the files to the folder |
 //! | `fusion` | members of a composition, and what is recorded about them |
 //! | `trainer`, `learner`, `probe` | the loop, and what it trains |
-//! | `batching`, `loss`, `adamw`, `schedule` | one step |
-//! | `measure`, `metrics`, `history` | how well it goes |
+//! | `batching`, `adamw`, `schedule` | one step |
+//! | `measure`, `history` | how well it goes |
 //! | `state` | interrupt and resume |
 //! | `observer`, `log`, `report/` | telling people |
 //!
@@ -16,7 +15,6 @@
 
 pub mod adamw;
 pub mod batching;
-pub mod data;
 mod error;
 mod evaluate;
 mod fusion;
@@ -25,14 +23,11 @@ pub mod history;
 mod job;
 mod learner;
 mod log;
-pub mod loss;
 mod measure;
-pub mod metrics;
 mod observer;
 mod options;
 mod output;
 mod probe;
-mod random;
 mod rank_allocation;
 mod rank_budget;
 pub mod report;
@@ -51,7 +46,7 @@ pub use learner::{ExampleSet, Learner, WholeModel};
 pub use log::LOG_FILE;
 pub use measure::{Measurement, measure};
 pub use observer::{Preparation, TrainingEvent, TrainingObserver, Unobserved};
-pub use options::{HyperParameters, Plan, Selection};
+pub use options::{HyperParameters, Plan};
 pub use output::{Existing, REPORT_FILE};
 pub use probe::{HeadOnly, features};
 pub use session::{FinishedJob, JobOutcome};

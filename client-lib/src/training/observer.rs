@@ -1,6 +1,7 @@
 //! Who watches a training run: the library reports, somebody else draws.
 
-use super::{data::Notice, history::Evaluation};
+use super::history::Evaluation;
+use crate::data::Notice;
 
 /// What is about to be trained, and on what.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]

@@ -3,24 +3,13 @@
 use std::collections::BTreeMap;
 
 use hub_schemas::method::Method;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::TrainingError;
+use crate::{metrics::Metric, tasks::Task};
 
 /// Epochs of a head on its own: its features are computed once and each costs little.
 const LAST_LAYER_EPOCHS: u64 = 20;
-
-/// Which validation score decides what the best checkpoint is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Selection {
-    /// Share of right predictions.
-    #[default]
-    Accuracy,
-    /// F1 averaged over the labels: every label counts the same, however rare.
-    MacroF1,
-}
 
 /// Hyper-parameters. Together with the data and the backbone they decide every byte of the result.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +38,10 @@ pub struct HyperParameters {
     pub patience: Option<u64>,
     /// Steps between evaluations; half an epoch when absent.
     pub evaluate_every: Option<u64>,
-    /// What makes a checkpoint the best.
-    pub selection: Selection,
+    /// What makes a checkpoint the best; the most telling metric of the task when absent.
+    pub selection: Option<Metric>,
+    /// Tokens by which windows of a long passage overlap (question answering).
+    pub doc_stride: usize,
     /// In every step a random number of the first layers runs without the adapter (Rücklé et
     /// al. 2021).
     pub adapter_drop: bool,
@@ -101,7 +92,8 @@ impl HyperParameters {
             validation_share: 0.1,
             patience: None,
             evaluate_every: None,
-            selection: Selection::Accuracy,
+            selection: None,
+            doc_stride: Task::STRIDE,
             adapter_drop: false,
         }
     }
@@ -159,6 +151,11 @@ impl HyperParameters {
         Plan { per_epoch, total, between: self.evaluate_every.unwrap_or_else(|| per_epoch.div_ceil(2)) }
     }
 
+    /// What makes a checkpoint the best: the loss where nobody has decided.
+    pub fn selection(&self) -> Metric {
+        self.selection.unwrap_or(Metric::Loss)
+    }
+
     /// What the manifest says about them.
     pub fn record(&self, plan: &Plan) -> BTreeMap<String, Value> {
         let mut record: BTreeMap<String, Value> = [
@@ -169,7 +166,7 @@ impl HyperParameters {
             ("max_length", json!(self.max_length)),
             ("optimizer", json!("adamw")),
             ("schedule", json!("linear")),
-            ("selection", json!(self.selection)),
+            ("selection", json!(self.selection())),
             ("steps", json!(plan.total)),
             ("warmup", json!(self.warmup)),
             ("weight_decay", json!(self.weight_decay)),

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     backbones::Mode,
+    heads::Prediction,
     inputs::{Input, InputEncoder},
     model::StitchedModel,
     params::Parameters,
@@ -33,10 +34,17 @@ impl Learner for HeadOnly<'_> {
         self.model.parameters()
     }
 
-    fn logits(&self, features: &Tensor, rows: &[usize], mode: Mode) -> Result<Tensor, TrainingError> {
+    fn predict(
+        &self,
+        set: &ExampleSet<Tensor>,
+        rows: &[usize],
+        mode: Mode,
+    ) -> Result<Prediction, TrainingError> {
+        let features = &set.inputs;
         let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
         let rows = Tensor::new(rows, features.device())?;
-        self.model.logits(&features.index_select(&rows, 0)?, mode)?.ok_or(TrainingError::NoHead)
+        let scores = self.model.logits(&features.index_select(&rows, 0)?, mode)?;
+        scores.map(Prediction::Scores).ok_or(TrainingError::NoHead)
     }
 }
 
@@ -49,7 +57,7 @@ pub fn features(
     observer: &mut dyn TrainingObserver,
 ) -> Result<ExampleSet<Tensor>, TrainingError> {
     let device = model.backbone().device();
-    let total = set.labels.len();
+    let total = set.rows();
     let mut rows: Vec<Vec<f32>> = vec![Vec::new(); total];
     let mut done = 0;
     for batch in sorted_batches(&set.lengths, batch_size) {
@@ -64,5 +72,5 @@ pub fn features(
     }
     let width = rows.first().map_or(0, Vec::len);
     let inputs = Tensor::from_vec(rows.concat(), (total, width), device)?;
-    Ok(ExampleSet { inputs, lengths: vec![1; total], labels: set.labels.clone() })
+    Ok(ExampleSet { inputs, lengths: vec![1; total], expected: set.expected.clone() })
 }

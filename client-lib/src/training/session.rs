@@ -26,7 +26,7 @@ use crate::checkpoint::{
     AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, SlotData, assemble_manifest,
     model_card, note_members, write_adapter,
 };
-use crate::methods::finished;
+use crate::{data::TaskKind, heads::tied_table, methods::finished};
 
 /// How a job ended.
 #[derive(Debug)]
@@ -81,7 +81,8 @@ impl PreparedJob {
         let staging = output.stage()?;
         let tensors = trained.best.clone().into_iter().chain(trained.frozen.clone()).collect();
         let (method, tensors) = finished(&self.job.method, tensors, &self.backbone.config().shape)?;
-        let slots = (tensors.iter())
+        let tied = tied_table(&self.head, &self.backbone);
+        let slots = (tensors.iter().chain(tied.iter().map(|(slot, table)| (slot, table))))
             .map(|(slot, tensor)| {
                 let values = tensor.flatten_all()?.to_vec1::<f32>()?;
                 Ok((slot.clone(), SlotData::from_f32(tensor.dims().to_vec(), &values)))
@@ -93,7 +94,7 @@ impl PreparedJob {
                 format: self.format,
                 method: &method,
                 head: Some(&self.head),
-                labels: self.labels.names(),
+                labels: self.labels(),
                 name: self.tensor_name(),
                 base: &self.base,
                 slots: &slots,
@@ -101,19 +102,19 @@ impl PreparedJob {
         )?;
         let facts = self.facts(trained)?;
         let best = self.best(trained);
-        let confusion = trained.test.as_ref().unwrap_or(&best.confusion);
+        let scores = trained.test.as_ref().unwrap_or(&best.scores);
         let recipe = self.recipe();
         let report = Report {
             title: &format!("{} {}", facts.name, facts.version),
             method: &self.job.method.summary(),
             base: &self.base.id,
-            labels: self.labels.names(),
+            labels: self.labels(),
             preparation: &self.preparation,
             recipe: &recipe,
             metrics: &facts.metrics,
             history: &trained.history,
-            selection: self.job.options.selection,
-            confusion,
+            selection: self.job.options.selection(),
+            scores,
         };
         write(&staging.join(REPORT_FILE), report.render().as_bytes())?;
         let folder = match &self.job.method {
@@ -143,21 +144,24 @@ impl PreparedJob {
     /// The kept evaluation: the loop evaluates after its last step, so there is one.
     fn best<'t>(&self, trained: &'t Trained) -> &'t super::history::Evaluation {
         let history = &trained.history;
-        &history.evaluations[history.best(self.job.options.selection).unwrap_or(0)]
+        &history.evaluations[history.best(self.job.options.selection()).unwrap_or(0)]
     }
 
     fn recipe(&self) -> TrainingRecipe {
-        let plan = self.job.options.plan(self.training.set.labels.len());
+        let plan = self.job.options.plan(self.training.set.rows());
         let mut hyper_parameters = self.job.options.record(&plan);
         if self.job.validation.is_none() {
             hyper_parameters.insert("validation_share".to_owned(), json!(self.job.options.validation_share));
+        }
+        if self.task.kind() == TaskKind::QuestionAnswering {
+            hyper_parameters.insert("doc_stride".to_owned(), json!(self.job.options.doc_stride));
         }
         if let Method::Prompt(PromptConfig { encoder_hidden_size: Some(width), .. }) = self.job.method {
             hyper_parameters.insert("encoder_hidden_size".to_owned(), json!(width));
         }
         if matches!(self.job.method, Method::Hadamard(_)) {
             let head = self.job.options.of_head();
-            let steps = head.plan(self.training.set.labels.len()).total;
+            let steps = head.plan(self.training.set.rows()).total;
             hyper_parameters.insert("head_stage_learning_rate".to_owned(), json!(head.learning_rate));
             hyper_parameters.insert("head_stage_steps".to_owned(), json!(steps));
         }
@@ -175,13 +179,14 @@ impl PreparedJob {
         let facts = &self.job.facts;
         let mut metrics = Vec::new();
         let test = self.test.as_ref().zip(trained.test.as_ref());
-        let validation = (&self.validation, &self.best(trained).confusion);
+        let validation = (&self.validation, &self.best(trained).scores);
         // The first metric is the one rankings compare: the test data decided nothing.
-        for (part, confusion) in test.into_iter().chain([validation]) {
-            for (name, value) in [("accuracy", confusion.accuracy()), ("macro_f1", confusion.macro_f1())] {
+        for (part, scores) in test.into_iter().chain([validation]) {
+            // A manifest holds numbers: the correlation of a constant is none.
+            for (metric, value) in scores.values.iter().filter(|(_, value)| value.is_finite()) {
                 metrics.push(Metric {
-                    name: name.to_owned(),
-                    value,
+                    name: metric.to_string(),
+                    value: *value,
                     dataset: part.source.name.clone(),
                     split: part.source.split.clone(),
                     dataset_digest: Some(part.source.digest),
@@ -189,11 +194,20 @@ impl PreparedJob {
                 });
             }
         }
+        let kind = || self.task.kind().as_str().parse().map_err(TrainingError::from);
+        let task = facts.task.clone().map_or_else(kind, Ok)?;
         let described = || {
             let inputs = self.base.architecture.inputs();
-            let what = facts.subtask.as_ref().unwrap_or(&facts.task);
+            let what = facts.subtask.as_ref().unwrap_or(&task);
+            let does = match self.task.kind() {
+                TaskKind::Classification | TaskKind::MultiLabel => format!("Labels {inputs}"),
+                TaskKind::Regression => format!("Gives {inputs} a number"),
+                TaskKind::Tagging => "Tags words".to_owned(),
+                TaskKind::QuestionAnswering => "Finds answers in passages".to_owned(),
+                TaskKind::MaskedLm => "Finds hidden tokens".to_owned(),
+            };
             format!(
-                "Labels {inputs} ({what}) on {}: {}, trained on {} examples of {}.",
+                "{does} ({what}) on {}: {}, trained on {} examples of {}.",
                 self.base.id,
                 self.job.method.summary(),
                 self.preparation.training_examples,
@@ -203,9 +217,9 @@ impl PreparedJob {
         Ok(ManifestFacts {
             name: facts.name.clone(),
             version: facts.version.clone(),
-            task: facts.task.clone(),
+            task: task.clone(),
             subtask: facts.subtask.clone(),
-            labels: self.labels.names().to_vec(),
+            labels: self.labels().to_vec(),
             languages: facts.languages.clone(),
             license: facts.license.clone(),
             description: facts.description.clone().unwrap_or_else(described),

@@ -17,14 +17,13 @@ use super::{
     job::PreparedJob,
     learner::{ExampleSet, WholeModel},
     measure::measure,
-    metrics::Confusion,
     observer::{TrainingEvent, TrainingObserver},
     output::Output,
     probe::{HeadOnly, features},
     state::RunState,
     trainer::{Outcome, Run},
 };
-use crate::model::StitchedModel;
+use crate::{metrics::Scores, model::StitchedModel};
 
 /// The best checkpoint with its measurements.
 pub(super) struct Trained {
@@ -33,7 +32,7 @@ pub(super) struct Trained {
     /// What is saved with them but was not trained in the last stage.
     pub(super) frozen: BTreeMap<String, Tensor>,
     pub(super) history: History,
-    pub(super) test: Option<Confusion>,
+    pub(super) test: Option<Scores>,
 }
 
 /// The result, or the steps done and all steps of an interrupted run.
@@ -91,6 +90,10 @@ impl PreparedJob {
         stage: Stage<'_>,
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
+        if self.head.pooling().is_none() {
+            // The head reads every token: its features would be as large as all hidden states.
+            return self.train_whole(model, stage, observer);
+        }
         let mut read = |set| features(model, &self.encoder, set, stage.options.batch_size, observer);
         let (training, validation) = (read(&self.training.set)?, read(&self.validation.set)?);
         let test = self.test.as_ref().map(|test| read(&test.set)).transpose()?;
@@ -107,7 +110,7 @@ impl PreparedJob {
     ) -> Result<Staged<Trained>, TrainingError> {
         let options = self.job.options.of_head();
         let seed = options.seed;
-        let examples = self.training.set.labels.len();
+        let examples = self.training.set.rows();
         let backbone = &self.backbone;
         let path = output.head_state_path();
         let mut identity = self.identity();
@@ -175,8 +178,8 @@ impl<'a> Stage<'a> {
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
         let saved = self.saved()?;
-        let Self { options, device, identity, state_path, adalora, .. } = self;
-        let run = Run { learner, training, validation, options, adalora, device, identity, state_path };
+        let Self { options, identity, state_path, adalora, .. } = self;
+        let run = Run { learner, training, validation, options, adalora, identity, state_path };
         let (best, history) = match run.train(saved, observer)? {
             Outcome::Finished { best, history } => (best, history),
             Outcome::Interrupted { step, total } => return Ok(Err((step, total))),
@@ -184,6 +187,6 @@ impl<'a> Stage<'a> {
         learner.parameters().restore(&best)?;
         let measured = test.map(|test| measure(learner, test, options.batch_size, |_| {})).transpose()?;
         let frozen = learner.parameters().frozen().clone();
-        Ok(Ok(Trained { best, frozen, history, test: measured.map(|m| m.confusion) }))
+        Ok(Ok(Trained { best, frozen, history, test: measured.map(|m| m.scores) }))
     }
 }

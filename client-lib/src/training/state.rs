@@ -18,14 +18,16 @@ use serde_json::{Map, Value};
 use super::{
     TrainingError,
     history::{Evaluation, History},
-    metrics::Confusion,
 };
-use crate::files::{Access, write_atomic};
+use crate::{
+    files::{Access, write_atomic},
+    metrics::Scores,
+};
 
 /// File name of a saved run inside the output folder. Hidden: it is never published.
 pub const STATE_FILE: &str = ".training-state.safetensors";
 const METADATA_KEY: &str = "run";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Parameters, moments and history after a number of steps.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ struct Counters {
     format: u32,
     identity: Map<String, Value>,
     step: u64,
-    evaluations: Vec<(u64, Confusion)>,
+    evaluations: Vec<(u64, Scores)>,
 }
 
 /// Shape and elements by name.
@@ -71,7 +73,7 @@ impl RunState {
             format: FORMAT,
             identity: self.identity.clone(),
             step: self.step,
-            evaluations: self.history.evaluations.iter().map(|e| (e.step, e.confusion.clone())).collect(),
+            evaluations: self.history.evaluations.iter().map(|e| (e.step, e.scores.clone())).collect(),
         };
         let mut tensors = BTreeMap::new();
         for (prefix, group) in [("parameters", &self.parameters), ("best", &self.best)] {
@@ -142,7 +144,7 @@ impl RunState {
             .evaluations
             .into_iter()
             .zip(evaluation_losses)
-            .map(|((step, confusion), loss)| Evaluation { step, loss, confusion })
+            .map(|((step, scores), loss)| Evaluation { step, loss, scores })
             .collect();
         let flat = |group: Group| group.into_iter().map(|(name, (_, values))| (name, values)).collect();
         Ok(Self {
@@ -182,11 +184,14 @@ fn reread(fields: &Map<String, Value>) -> Option<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::{Confusion, Metric};
 
     fn state() -> RunState {
         let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).expect("a tensor");
         let mut confusion = Confusion::default();
         confusion.add(0, 1);
+        let values = vec![(Metric::Accuracy, 1.0 / 3.0), (Metric::Mcc, f64::MIN_POSITIVE)];
+        let scores = Scores { examples: 1, values, confusion: Some(confusion), ..Scores::default() };
         RunState {
             identity: serde_json::json!({"seed": 3, "learning_rate": 0.1})
                 .as_object()
@@ -200,7 +205,7 @@ mod tests {
             history: History {
                 kept_from: 0,
                 losses: vec![0.123_456_79, 0.1],
-                evaluations: vec![Evaluation { step: 2, loss: 0.333_333_34, confusion }],
+                evaluations: vec![Evaluation { step: 2, loss: 0.333_333_34, scores }],
             },
         }
     }

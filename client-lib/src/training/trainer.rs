@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use hub_schemas::method::AdaLoraConfig;
 use serde_json::{Map, Value};
 
@@ -16,7 +16,6 @@ use super::{
     batching::epoch_batches,
     history::{Evaluation, History},
     learner::ExampleSet,
-    loss::cross_entropy,
     measure::measure,
     observer::{TrainingEvent, TrainingObserver},
     options::{HyperParameters, Plan},
@@ -39,8 +38,6 @@ pub struct Run<'a, L: Learner> {
     pub options: &'a HyperParameters,
     /// Whose ranks are chosen while training.
     pub adalora: Option<&'a AdaLoraConfig>,
-    /// Where batches are built.
-    pub device: &'a Device,
     /// What kind of run it is, for whoever resumes it.
     pub identity: Map<String, Value>,
     /// Where it is saved.
@@ -83,7 +80,7 @@ impl<L: Learner> Run<'_, L> {
         resumed: Option<RunState>,
         observer: &mut dyn TrainingObserver,
     ) -> Result<Outcome, TrainingError> {
-        let plan = self.options.plan(self.training.labels.len());
+        let plan = self.options.plan(self.training.rows());
         let schedule = Schedule::new(self.options.learning_rate, self.options.warmup, plan.total);
         let mut progress = self.begin(resumed, plan.total, observer)?;
         while progress.step < plan.total && !self.is_out_of_patience(&progress.history) {
@@ -132,7 +129,7 @@ impl<L: Learner> Run<'_, L> {
     }
 
     fn is_out_of_patience(&self, history: &History) -> bool {
-        self.options.patience.is_some_and(|patience| history.since_best(self.options.selection) >= patience)
+        self.options.patience.is_some_and(|patience| history.since_best(self.options.selection()) >= patience)
     }
 
     fn step(
@@ -152,10 +149,8 @@ impl<L: Learner> Run<'_, L> {
         let rows = progress.batches.as_ref().map_or(&[][..], |(_, batches)| &batches[index]);
         let rate = schedule.at(step);
         let mode = Mode::Train { seed: self.options.seed, step };
-        let logits = self.learner.logits(&self.training.inputs, rows, mode)?;
-        let labels: Vec<u32> = rows.iter().map(|&row| self.training.labels[row]).collect();
-        let labels = Tensor::new(labels, self.device)?;
-        let mut loss = cross_entropy(&logits, &labels)?;
+        let prediction = self.learner.predict(self.training, rows, mode)?;
+        let mut loss = self.training.expected.loss(&prediction, rows, mode)?;
         let value = loss.to_scalar::<f32>()?;
         // The history holds what validation can be compared with.
         if let Some(penalty) = self.learner.penalty()? {
@@ -200,9 +195,9 @@ impl<L: Learner> Run<'_, L> {
             return Err(TrainingError::NotFinite { what: "validation loss", step, rate });
         }
         let evaluations = &mut progress.history.evaluations;
-        evaluations.push(Evaluation { step, loss: measured.loss, confusion: measured.confusion });
+        evaluations.push(Evaluation { step, loss: measured.loss, scores: measured.scores });
         let latest = evaluations.len() - 1;
-        let best = progress.history.best(self.options.selection) == Some(latest);
+        let best = progress.history.best(self.options.selection()) == Some(latest);
         if best {
             progress.best = self.learner.parameters().snapshot()?;
         }

@@ -9,7 +9,7 @@ use hub_client::{
     checkpoint::{AdapterFolder, BaseFolder},
     generation::Cache,
     model::{Batch, Mode, StitchedModel},
-    predict::argmax,
+    tasks::argmax,
 };
 use serde_json::Value;
 

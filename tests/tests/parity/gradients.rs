@@ -42,7 +42,8 @@ fn batch(golden: &Golden) -> candle_core::Result<Batch> {
     let mut batch = golden.batch()?;
     let rows = batch.input_ids.dim(0)?;
     let starts = Tensor::from_vec([1_u32, 2, 4].repeat(rows), (rows, 3), &Device::Cpu)?;
-    batch.head_inputs = HeadInputs { word_starts: Some(starts), choices: Some(rows), tasks: None };
+    batch.head_inputs =
+        HeadInputs { word_starts: Some(starts), choices: Some(rows), tasks: None, positions: None };
     Ok(batch)
 }
 

@@ -206,12 +206,12 @@ fn a_lora_keeps_its_embedding_head_beside_pefts_own_files() -> Result<()> {
 }
 
 #[test]
-fn only_a_classification_head_labels_texts() -> Result<()> {
-    let case = Case::named("tagging")?;
+fn a_head_without_answers_of_its_own_is_refused() -> Result<()> {
+    let case = Case::named("dependency-parsing")?;
     let folder = case.adapter().context("a folder")?;
     let error = Predictor::open(&case.base(), &folder, &Device::Cpu).expect_err("refused").to_string();
     let error = error.replace(&folder.display().to_string(), "DIR");
-    insta::assert_snapshot!(error, @"the adapter in `DIR` has a `tagging` head: only a `classification` head labels texts");
+    insta::assert_snapshot!(error, @"the adapter in `DIR` has a `dependency-parsing` head; answers are read of heads for: classification, multi-label-classification, regression, tagging, question-answering, masked-lm");
     Ok(())
 }
 

@@ -3,12 +3,11 @@
 use hub_client::{
     Device,
     checkpoint::{AdapterFolder, BaseFolder},
+    data::{ColumnOptions, DataFile, Example},
+    metrics::Metric,
     predict::Predictor,
-    training::{
-        HyperParameters, TrainingError, Unobserved,
-        data::{ColumnOptions, DataFile},
-        evaluate,
-    },
+    tasks::{LabelPrediction, Predicted},
+    training::{HyperParameters, TrainingError, Unobserved, evaluate},
 };
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, Targets},
@@ -35,9 +34,10 @@ fn learns(method: Method, least: f64) {
 
     // What the folder says is what the folder does.
     let predictor = Predictor::open(&world.base(), &world.path("out"), &Device::Cpu).expect("opens");
-    let data = DataFile::read(&world.path("held-out.csv"), &ColumnOptions::default()).expect("reads");
-    let measured = evaluate(&predictor, &data, 7, |_| {}).expect("measures");
-    assert!((measured.confusion.accuracy() - headline.value).abs() < 1e-12);
+    let data = DataFile::read(&world.path("held-out.csv"), None, &ColumnOptions::default()).expect("reads");
+    let measured = evaluate(&predictor, &data, 7, |_, _| {}).expect("measures");
+    let accuracy = measured.scores.value(Metric::Accuracy).expect("an accuracy");
+    assert!((accuracy - headline.value).abs() < 1e-12);
 }
 
 #[test]
@@ -137,9 +137,16 @@ fn answers_keep_the_order_of_the_texts_and_do_not_depend_on_their_neighbours() {
     train(world.job(Method::Bottleneck(BottleneckConfig::pfeiffer(2.0)), "out"));
     let predictor = Predictor::open(&world.base(), &world.path("out"), &Device::Cpu).expect("opens");
     let texts = ["a great film", "awful", "the music of this film and a boring plot", "this lovely music"];
-    let together = predictor.predict(&texts).expect("predicts");
+    let predict = |texts: &[&str]| -> Vec<LabelPrediction> {
+        let examples: Vec<Example> =
+            texts.iter().map(|&text| Example::unanswered(vec![text.to_owned()])).collect();
+        let answers = predictor.predict(&examples).expect("predicts").into_iter();
+        let label = |answer| if let Predicted::Label(label) = answer { Some(label) } else { None };
+        answers.filter_map(label).collect()
+    };
+    let together = predict(&texts);
     for (text, prediction) in texts.iter().zip(&together) {
-        let alone = predictor.predict(&[text]).expect("predicts").remove(0);
+        let alone = predict(&[text]).remove(0);
         assert_eq!(alone.label, prediction.label);
         for (a, b) in alone.logits.iter().zip(&prediction.logits) {
             assert!((a - b).abs() < 1e-4, "{text}: {a} alone, {b} in company");

@@ -10,9 +10,10 @@ use std::{
 
 use hub_client::{
     Device,
+    data::ColumnOptions,
     training::{
         Existing, Facts, FinishedJob, HeadChoice, HyperParameters, JobOutcome, TrainingEvent, TrainingJob,
-        TrainingObserver, Unobserved, data::ColumnOptions,
+        TrainingObserver, Unobserved,
     },
 };
 use hub_schemas::{
@@ -25,10 +26,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 const HIDDEN: usize = 16;
-const NEUTRAL: [&str; 12] =
+pub(crate) const NEUTRAL: [&str; 12] =
     ["the", "film", "a", "story", "with", "actors", "and", "music", "of", "scenes", "this", "plot"];
-const GOOD: [&str; 4] = ["great", "lovely", "funny", "bright"];
-const BAD: [&str; 4] = ["awful", "dull", "boring", "weak"];
+pub(crate) const GOOD: [&str; 4] = ["great", "lovely", "funny", "bright"];
+pub(crate) const BAD: [&str; 4] = ["awful", "dull", "boring", "weak"];
 
 /// Folders of one test.
 pub(crate) struct World {
@@ -36,7 +37,7 @@ pub(crate) struct World {
 }
 
 /// A generator of numbers that is the same on every machine.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
@@ -44,7 +45,7 @@ impl Numbers {
         self.0 >> 33
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.next() as usize % bound
     }
 }
@@ -89,6 +90,7 @@ impl World {
             data: self.data(),
             validation: None,
             test: None,
+            kind: None,
             columns: ColumnOptions::default(),
             method,
             members: Vec::new(),
@@ -99,7 +101,7 @@ impl World {
             facts: Facts {
                 name: "tests/mood".parse().expect("a name"),
                 version: "1.0.0".parse().expect("a version"),
-                task: "sentiment".parse().expect("a task"),
+                task: Some("sentiment".parse().expect("a task")),
                 subtask: None,
                 license: "MIT".parse().expect("a licence"),
                 languages: Vec::new(),

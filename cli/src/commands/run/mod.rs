@@ -1,14 +1,22 @@
-//! `hub run`: labels for texts and images, or answers of a language model.
+//! `hub run`: what a head predicts, or answers of a language model.
 
 mod answers;
-mod labels;
+mod predictions;
 
-use crate::{args::run::RunArgs, context::Context, failure::Exit, members::Opened};
+use crate::{
+    args::run::RunArgs,
+    context::Context,
+    failure::{Exit, UserError},
+    members::Opened,
+};
 
 /// Runs `hub run`.
 pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
     match context.open_model(&args.adapter, args.base.as_deref(), args.force, &args.stitch)? {
-        Opened::Labels(title, predictor) => labels::run(context, args, &title, &predictor),
+        Opened::Predicts(title, predictor) => predictions::run(context, args, &title, &predictor),
+        Opened::Answers(..) if args.pair.is_some() || args.pairs => {
+            Err(UserError::new("a language model continues one text: `--pair` has nothing to add").into())
+        }
         Opened::Answers(title, generator) => answers::run(context, args, &title, &generator),
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use hub_client::{
     checkpoint::{BaseFolder, read_method},
-    training::{Existing, Facts, FusedMember, HeadChoice, HyperParameters, Selection, TrainingJob, fuse},
+    training::{Existing, Facts, FusedMember, HeadChoice, HyperParameters, TrainingJob, fuse},
 };
 use hub_schemas::{
     AdapterId,
@@ -17,7 +17,7 @@ use hub_schemas::{
 
 use super::method::method;
 use crate::{
-    args::train::{FactArgs, FusionName, PoolingName, SelectionName, SteeringArgs, TrainArgs},
+    args::train::{FactArgs, FusionName, PoolingName, SteeringArgs, TrainArgs},
     commands::numeric::columns,
     failure::UserError,
 };
@@ -82,6 +82,7 @@ pub(super) fn resolve(
         data: args.data.data,
         validation: args.data.validation,
         test: args.data.test,
+        kind: args.data.head,
         columns: columns(&args.data.columns),
         method,
         members,
@@ -107,10 +108,8 @@ fn options(args: &SteeringArgs, method: &Method) -> HyperParameters {
         patience: args.patience,
         adapter_drop: args.adapter_drop,
         evaluate_every: args.evaluate_every,
-        selection: match args.select {
-            SelectionName::Accuracy => Selection::Accuracy,
-            SelectionName::MacroF1 => Selection::MacroF1,
-        },
+        doc_stride: args.doc_stride,
+        selection: args.select,
         ..defaults
     }
 }

@@ -5,7 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use hub_client::training::{Preparation, TrainingEvent, TrainingObserver, data::Notice};
+use hub_client::{
+    data::Notice,
+    metrics::Metric,
+    training::{Preparation, TrainingEvent, TrainingObserver},
+};
 
 use crate::output::{
     Printer,
@@ -20,7 +24,7 @@ pub(super) struct Watcher {
     bar: Option<Progress>,
     /// Running mean of the loss: single batches jump.
     loss: Option<f64>,
-    score: Option<f64>,
+    score: Option<(Metric, f64)>,
     told_stop: bool,
 }
 
@@ -33,7 +37,7 @@ impl Watcher {
 
     fn message(&self) -> String {
         let loss = self.loss.map(|loss| format!("loss {loss:.4}"));
-        let score = self.score.map(|score| format!("accuracy {score:.4}"));
+        let score = self.score.map(|(metric, value)| format!("{} {value:.4}", metric.title()));
         loss.into_iter().chain(score).collect::<Vec<_>>().join("  ")
     }
 
@@ -97,14 +101,12 @@ impl TrainingObserver for Watcher {
             TrainingEvent::Features { done, total } => self.features(*done, *total),
             TrainingEvent::Step { step, total, loss, .. } => self.step(*step, *total, *loss),
             TrainingEvent::Evaluated { evaluation, best } => {
-                let confusion = &evaluation.confusion;
-                self.score = Some(confusion.accuracy());
+                self.score = evaluation.scores.values.first().copied();
                 self.printer.status(&format!(
-                    "step {}: validation loss {:.4}, accuracy {:.4}, macro F1 {:.4}{}",
+                    "step {}: validation loss {:.4}, {}{}",
                     evaluation.step,
                     evaluation.loss,
-                    confusion.accuracy(),
-                    confusion.macro_f1(),
+                    evaluation.scores.summary(),
                     if *best { " (best)" } else { "" },
                 ));
             }

@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 
 use hub_schemas::manifest::{Metric, TrainingRecipe};
 
-use super::{history::History, metrics::Confusion, observer::Preparation, options::Selection};
+use super::{history::History, observer::Preparation};
+use crate::metrics::{Confusion, LabelCounts, Metric as Measured, Scores};
 use chart::{Line, chart, smoothed};
 
 /// A matrix with more labels is not readable; the most frequent mistakes are.
@@ -37,9 +38,9 @@ pub struct Report<'a> {
     /// Curves.
     pub history: &'a History,
     /// What made the best checkpoint the best.
-    pub selection: Selection,
-    /// What was taken for what in the data of the first metric.
-    pub confusion: &'a Confusion,
+    pub selection: Measured,
+    /// The scores on the data of the first metric.
+    pub scores: &'a Scores,
 }
 
 impl Report<'_> {
@@ -101,28 +102,21 @@ impl Report<'_> {
             ],
         ));
         page.push_str("<h2>Validation scores</h2>\n");
-        page.push_str(&chart(
-            "accuracy and macro-averaged F1 by step",
-            &[
-                Line {
-                    name: "accuracy",
-                    class: "a",
-                    points: series(&|e| e.confusion.accuracy()),
-                    dots: true,
-                },
-                Line {
-                    name: "macro F1",
-                    class: "b",
-                    points: series(&|e| e.confusion.macro_f1()),
-                    dots: true,
-                },
-            ],
-        ));
+        // Errors have scales of their own.
+        let measured =
+            self.scores.values.iter().map(|(metric, _)| *metric).filter(|metric| !metric.is_error());
+        let lines: Vec<Line<'_>> = measured
+            .zip(["a", "b"])
+            .map(|(metric, class)| {
+                let points = series(&|e| e.scores.value(metric).unwrap_or(f64::NAN));
+                let points = points.into_iter().filter(|(_, value)| value.is_finite()).collect();
+                Line { name: metric.title(), class, points, dots: true }
+            })
+            .collect();
+        let names: Vec<&str> = lines.iter().map(|line| line.name).collect();
+        page.push_str(&chart(&format!("{} by step", names.join(" and ")), &lines));
         if let Some(best) = self.history.best(self.selection) {
-            let name = match self.selection {
-                Selection::Accuracy => "accuracy",
-                Selection::MacroF1 => "macro F1",
-            };
+            let name = self.selection.title();
             let _ = writeln!(
                 page,
                 "<p class=\"soft\">The checkpoint of step {}, the best by {name}, was kept.</p>",
@@ -147,38 +141,45 @@ impl Report<'_> {
     }
 
     fn labels(&self, page: &mut String) {
+        let rows = &self.scores.labels;
+        if rows.is_empty() {
+            return;
+        }
         page.push_str("<h2>Labels</h2>\n<table>\n<tr><th>label</th><th class=\"n\">examples</th><th class=\"n\">precision</th><th class=\"n\">recall</th><th class=\"n\">F1</th></tr>\n");
-        let scores = self.confusion.per_label(self.labels.len());
-        for (label, score) in self.labels.iter().zip(&scores).take(MAX_ROWS) {
+        for LabelCounts { label, counts } in rows.iter().take(MAX_ROWS) {
             let _ = writeln!(
                 page,
                 "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:.3}</td><td class=\"n\">{:.3}</td><td class=\"n\">{:.3}</td></tr>",
                 escape(label),
-                score.support,
-                score.precision,
-                score.recall,
-                score.f1
+                counts.support,
+                counts.precision(),
+                counts.recall(),
+                counts.f1()
             );
         }
         page.push_str("</table>\n");
-        if let Some(rest) = self.labels.len().checked_sub(MAX_ROWS).filter(|rest| *rest > 0) {
+        if let Some(rest) = rows.len().checked_sub(MAX_ROWS).filter(|rest| *rest > 0) {
             let _ = writeln!(page, "<p class=\"soft\">and {rest} more labels</p>");
         }
-        if self.labels.len() <= MAX_MATRIX { self.matrix(page) } else { self.mistakes(page) }
+        match &self.scores.confusion {
+            Some(confusion) if self.labels.len() <= MAX_MATRIX => self.matrix(page, confusion),
+            Some(confusion) => self.mistakes(page, confusion),
+            None => {}
+        }
     }
 
-    fn matrix(&self, page: &mut String) {
+    fn matrix(&self, page: &mut String, confusion: &Confusion) {
         page.push_str("<h2>Confusion matrix</h2>\n<p class=\"soft\">Rows are the true labels, columns the predicted ones.</p>\n<div class=\"wide\"><table class=\"matrix\">\n<tr><th></th>");
         for label in self.labels {
             let _ = write!(page, "<th class=\"n\">{}</th>", escape(label));
         }
         page.push_str("</tr>\n");
-        let scores = self.confusion.per_label(self.labels.len());
-        for (truth, (label, score)) in (0..).zip(self.labels.iter().zip(&scores)) {
+        let counts = confusion.per_label(self.labels.len());
+        for (truth, (label, counts)) in (0..).zip(self.labels.iter().zip(&counts)) {
             let _ = write!(page, "<tr><th>{}</th>", escape(label));
             for guess in 0..self.labels.len() as u32 {
-                let count = self.confusion.count(truth, guess);
-                let share = count as f64 / score.support.max(1) as f64;
+                let count = confusion.count(truth, guess);
+                let share = count as f64 / counts.support.max(1) as f64;
                 let _ = write!(page, "<td style=\"--heat-share:{:.2}\">{count}</td>", 0.85 * share);
             }
             page.push_str("</tr>\n");
@@ -186,10 +187,10 @@ impl Report<'_> {
         page.push_str("</table></div>\n");
     }
 
-    fn mistakes(&self, page: &mut String) {
+    fn mistakes(&self, page: &mut String, confusion: &Confusion) {
         page.push_str("<h2>Most frequent mistakes</h2>\n<table>\n<tr><th>true label</th><th>predicted</th><th class=\"n\">times</th></tr>\n");
         let name = |label: u32| self.labels.get(label as usize).map_or("?", String::as_str);
-        for (truth, guess, count) in self.confusion.mistakes().into_iter().take(MAX_ROWS) {
+        for (truth, guess, count) in confusion.mistakes().into_iter().take(MAX_ROWS) {
             let _ = writeln!(
                 page,
                 "<tr><td>{}</td><td>{}</td><td class=\"n\">{count}</td></tr>",
@@ -263,6 +264,14 @@ mod tests {
     fn page(labels: &[String]) -> String {
         let mut confusion = Confusion::default();
         (0..labels.len() as u32).for_each(|l| confusion.add(l, 0));
+        let counts = confusion.per_label(labels.len());
+        let counts = labels.iter().cloned().zip(counts);
+        let scores = Scores {
+            examples: confusion.total(),
+            values: vec![(Measured::Accuracy, confusion.accuracy())],
+            labels: counts.map(|(label, counts)| LabelCounts { label, counts }).collect(),
+            confusion: Some(confusion),
+        };
         let preparation = Preparation {
             method_parameters: 1200,
             head_parameters: 34,
@@ -290,7 +299,7 @@ mod tests {
         };
         let history = History {
             losses: vec![0.7, 0.5],
-            evaluations: vec![Evaluation { step: 2, loss: 0.6, confusion: confusion.clone() }],
+            evaluations: vec![Evaluation { step: 2, loss: 0.6, scores: scores.clone() }],
             kept_from: 0,
         };
         Report {
@@ -302,8 +311,8 @@ mod tests {
             recipe: &recipe,
             metrics: &[],
             history: &history,
-            selection: Selection::Accuracy,
-            confusion: &confusion,
+            selection: Measured::Accuracy,
+            scores: &scores,
         }
         .render()
     }

@@ -1,16 +1,16 @@
 //! Rows and cells of a CSV, TSV or JSONL file, each with its line.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
-use super::DataError;
+use super::{DataError, FileFormat};
 
 /// One row. A cell is absent where a JSON object lacks the field or holds no plain value in it.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) line: u64,
     pub(super) cells: Vec<Option<String>>,
+    /// The lists of a JSON object, by field.
+    pub(super) lists: Map<String, Value>,
 }
 
 /// A file's rows, before anybody knows what the columns mean.
@@ -21,40 +21,12 @@ pub(super) struct Table {
     pub(super) rows: Vec<Row>,
 }
 
-/// How the bytes are to be read, by the file's extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// RFC 4180.
-    Csv,
-    /// Tabs only. A quote is a letter like any other: published TSV files hold bare quotes.
-    Tsv,
-    /// One JSON object a line.
-    Jsonl,
-}
-
-impl Kind {
-    fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "csv" => Some(Self::Csv),
-            "tsv" | "tab" => Some(Self::Tsv),
-            "jsonl" | "ndjson" => Some(Self::Jsonl),
-            _ => None,
-        }
-    }
-}
-
-/// Reads `bytes`, the content of `path`; messages call it `file`.
-pub(super) fn parse(path: &Path, file: &str, bytes: &[u8]) -> Result<Table, DataError> {
-    let kind = Kind::of(path).ok_or_else(|| DataError::Kind { path: path.to_owned() })?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let line = bytes[..e.valid_up_to()].split(|&b| b == b'\n').count() as u64;
-        DataError::Utf8 { file: file.to_owned(), line }
-    })?;
-    match kind {
-        Kind::Csv => delimited(file, text, b',', true),
-        Kind::Tsv => delimited(file, text, b'\t', false),
-        Kind::Jsonl => jsonl(file, text),
+/// Reads a table of one of the three formats; messages call it `file`.
+pub(super) fn parse(format: FileFormat, file: &str, text: &str) -> Result<Table, DataError> {
+    match format {
+        FileFormat::Csv => delimited(file, text, b',', true),
+        FileFormat::Tsv => delimited(file, text, b'\t', false),
+        _ => jsonl(file, text),
     }
 }
 
@@ -76,7 +48,8 @@ fn delimited(file: &str, text: &str, delimiter: u8, quoting: bool) -> Result<Tab
             let (found, expected) = (record.len(), first.cells.len());
             return Err(DataError::Ragged { file: file.to_owned(), line, found, expected });
         }
-        rows.push(Row { line, cells: record.iter().map(|cell| Some(cell.to_owned())).collect() });
+        let cells = record.iter().map(|cell| Some(cell.to_owned())).collect();
+        rows.push(Row { line, cells, lists: Map::new() });
     }
     Ok(Table { fields: None, rows })
 }
@@ -98,7 +71,9 @@ fn jsonl(file: &str, text: &str) -> Result<Table, DataError> {
         if fields.is_empty() {
             fields = object.keys().cloned().collect();
         }
-        rows.push(Row { line, cells: fields.iter().map(|field| plain(object.get(field)?)).collect() });
+        let cells = fields.iter().map(|field| plain(object.get(field)?)).collect();
+        let lists = object.into_iter().filter(|(_, value)| value.is_array()).collect();
+        rows.push(Row { line, cells, lists });
     }
     Ok(Table { fields: Some(fields), rows })
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::TaskKind;
+
 /// A data file that can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -13,11 +15,102 @@ pub enum DataError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Neither CSV, TSV nor JSONL by its extension.
-    #[error("`{}` is of an unknown kind: its name must end in .csv, .tsv or .jsonl", path.display())]
+    /// No format that is known, by its extension.
+    #[error(
+        "`{}` is of an unknown kind: its name must end in .csv, .tsv, .jsonl, .conll, .conllu, .json or .txt",
+        path.display()
+    )]
     Kind {
         /// The file.
         path: PathBuf,
+    },
+    /// A format that can't hold what the task needs.
+    #[error("`{file}` can't hold examples for `{task}`: they stand in files that end in {}", task.extensions())]
+    Format {
+        /// The file.
+        file: String,
+        /// The task.
+        task: TaskKind,
+    },
+    /// A word without a tag.
+    #[error(
+        "`{file}`, line {line}: the word `{word}` has no tag: a line has a word and, behind a tab or a space, its tag"
+    )]
+    NoTag {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The word.
+        word: String,
+    },
+    /// A line that is none of CoNLL-U.
+    #[error(
+        "`{file}`, line {line}: the number of columns is {found}; a word of a CoNLL-U file has 10, separated by tabs"
+    )]
+    NotConllu {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// Columns of this line.
+        found: usize,
+    },
+    /// A JSON file with another layout.
+    #[error("`{file}` is not in the layout of SQuAD: {reason}")]
+    NotSquad {
+        /// The file.
+        file: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// An answer that does not stand where the file says.
+    #[error(
+        "`{file}`, question {question}: the answer `{answer}` does not stand at character {start} of its passage"
+    )]
+    NotInPassage {
+        /// The file.
+        file: String,
+        /// The question, from 1.
+        question: u64,
+        /// The answer's beginning.
+        answer: String,
+        /// Where it should stand.
+        start: usize,
+    },
+    /// A label where a number is needed.
+    #[error("`{file}`, line {line}: `{value}` in the column `{column}` is not a number")]
+    NotANumber {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The column.
+        column: String,
+        /// What stands there.
+        value: String,
+    },
+    /// As many tags as words are needed.
+    #[error("`{file}`, line {line}: there are {words} words and {tags} tags")]
+    TagCount {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// Words.
+        words: usize,
+        /// Tags.
+        tags: usize,
+    },
+    /// A list of texts that is none.
+    #[error("`{file}`, line {line}: the field `{field}` holds no list of texts")]
+    NoList {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The field.
+        field: String,
     },
     /// Nothing in it, or nothing usable.
     #[error("`{file}` has no examples{detail}")]

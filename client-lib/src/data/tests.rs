@@ -1,7 +1,7 @@
 use super::*;
 
 fn read(name: &str, bytes: &[u8], options: &ColumnOptions) -> Result<DataFile, DataError> {
-    DataFile::parse(Path::new(name), name.to_owned(), bytes, options)
+    DataFile::parse(Path::new(name), name.to_owned(), bytes, None, options)
 }
 
 fn guessed(name: &str, content: &str) -> DataFile {
@@ -10,11 +10,11 @@ fn guessed(name: &str, content: &str) -> DataFile {
 
 fn told(text: &str, label: &str) -> ColumnOptions {
     let column = |name: &str| name.parse::<ColumnRef>().ok();
-    ColumnOptions { text: column(text), label: column(label), header: None }
+    ColumnOptions { text: column(text), label: column(label), ..ColumnOptions::default() }
 }
 
 fn pairs(file: &DataFile) -> Vec<(&str, &str)> {
-    file.examples.iter().map(|e| (e.text.as_str(), e.label.as_str())).collect()
+    file.examples.iter().map(|e| (e.texts[0].as_str(), e.labels()[0].as_str())).collect()
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn every_refusal_names_the_file_and_the_line() {
     `a.csv`, line 2: the label "llllllllllllllllllllllllllllllllllllllll" is refused: a label has 1 to 200 bytes of plain text on one line
     `a.jsonl`, line 2: not a JSON object: it holds another kind of value
     `a.jsonl`, line 2: no text, number or boolean in the field `label`
-    `a.xlsx` is of an unknown kind: its name must end in .csv, .tsv or .jsonl
+    `a.xlsx` is of an unknown kind: its name must end in .csv, .tsv, .jsonl, .conll, .conllu, .json or .txt
     "#);
 }
 
@@ -143,10 +143,10 @@ fn a_split_is_stratified_deterministic_and_keeps_equal_texts_together() {
     let (training, validation) = split(&file, 0.1, 7).expect("splits");
     assert_eq!(training.len() + validation.len(), 1000);
     for label in 0..5 {
-        let count = validation.iter().filter(|e| e.label == label.to_string()).count();
+        let count = validation.iter().filter(|e| e.labels() == [label.to_string()]).count();
         assert!((18..=22).contains(&count), "{count} of label {label}");
     }
-    let texts = |examples: &[Example]| examples.iter().map(|e| e.text.clone()).collect::<HashSet<_>>();
+    let texts = |examples: &[Example]| examples.iter().map(|e| e.texts[0].clone()).collect::<HashSet<_>>();
     assert!(texts(&training).is_disjoint(&texts(&validation)));
     assert_eq!(split(&file, 0.1, 7).expect("splits").1, validation);
     assert_ne!(split(&file, 0.1, 8).expect("splits").1, validation);
@@ -158,7 +158,7 @@ fn a_split_does_not_depend_on_the_order_of_rows() {
     let mut reversed = file.clone();
     reversed.examples.reverse();
     let lines = |file: &DataFile| {
-        split(file, 0.2, 1).expect("splits").1.iter().map(|e| e.text.clone()).collect::<HashSet<_>>()
+        split(file, 0.2, 1).expect("splits").1.iter().map(|e| e.texts[0].clone()).collect::<HashSet<_>>()
     };
     assert_eq!(lines(&file), lines(&reversed));
 }

@@ -1,8 +1,8 @@
 //! The labels of a data set and their numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use super::{DataError, DataFile, Example};
+use super::{DataError, DataFile, Example, TaskKind};
 
 /// Longest label, in bytes; the manifest's limit.
 const MAX_LABEL_BYTES: usize = 200;
@@ -14,12 +14,18 @@ const MAX_LABELS: usize = 100_000;
 pub struct LabelSet(Vec<String>);
 
 impl LabelSet {
-    /// The labels of `file`.
+    /// The labels of `file`; one alone is refused where there must be something to tell apart.
     pub fn of(file: &DataFile) -> Result<Self, DataError> {
-        let distinct: BTreeSet<&str> = file.examples.iter().map(|e| e.label.as_str()).collect();
+        let distinct: BTreeSet<&str> =
+            file.examples.iter().flat_map(|e| e.labels().iter().map(String::as_str)).collect();
         let mut labels: Vec<String> = distinct.into_iter().map(str::to_owned).collect();
-        if let [label] = labels.as_slice() {
+        if let [label] = labels.as_slice()
+            && file.kind == TaskKind::Classification
+        {
             return Err(DataError::OneLabel { file: file.name.clone(), label: label.clone() });
+        }
+        if labels.is_empty() {
+            return Err(DataError::Empty { file: file.name.clone(), detail: " with a label".to_owned() });
         }
         if labels.len() > MAX_LABELS {
             return Err(DataError::ManyLabels { file: file.name.clone(), labels: labels.len() });
@@ -52,19 +58,22 @@ impl LabelSet {
         self.0.is_empty()
     }
 
-    /// The number of every example's label.
-    pub fn ids(&self, file: &str, examples: &[Example]) -> Result<Vec<u32>, DataError> {
-        let by_name: std::collections::HashMap<&str, u32> =
+    /// The numbers of every example's labels.
+    pub fn ids(&self, file: &str, examples: &[Example]) -> Result<Vec<Vec<u32>>, DataError> {
+        let by_name: HashMap<&str, u32> =
             self.0.iter().zip(0..).map(|(name, id)| (name.as_str(), id)).collect();
-        let id = |example: &Example| {
-            by_name.get(example.label.as_str()).copied().ok_or_else(|| DataError::UnknownLabel {
-                file: file.to_owned(),
-                line: example.line,
-                label: example.label.clone(),
-                known: self.shortlist(),
-            })
+        let ids = |example: &Example| {
+            let id = |label: &String| {
+                by_name.get(label.as_str()).copied().ok_or_else(|| DataError::UnknownLabel {
+                    file: file.to_owned(),
+                    line: example.line,
+                    label: label.clone(),
+                    known: self.shortlist(),
+                })
+            };
+            example.labels().iter().map(id).collect()
         };
-        examples.iter().map(id).collect()
+        examples.iter().map(ids).collect()
     }
 
     fn shortlist(&self) -> String {

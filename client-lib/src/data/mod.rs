@@ -1,17 +1,34 @@
-//! Labelled texts from CSV, TSV and JSONL files.
+//! Examples from files: tables, words in columns, questions about passages.
+//!
+//! | file | examples | for |
+//! |---|---|---|
+//! | `table`, `columns`, `rows` | CSV, TSV and JSONL: texts or pairs with labels or numbers | classification, multi-label classification, regression; tagging from lists |
+//! | `conll` | words in columns, CoNLL-U | tagging |
+//! | `squad` | questions about passages | question answering |
+//! | `lines` | a text on every line | masked language models |
 //!
 //! Whatever is guessed, skipped or noticed on the way is returned as a [`Notice`]
 //! for the person to read: training on the wrong column looks like a bad model.
 
 mod columns;
+mod conll;
 mod error;
+mod example;
+mod format;
+#[cfg(test)]
+mod formats_tests;
+mod kind;
 mod labels;
+mod lines;
+mod rows;
 mod split;
+mod squad;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     fmt,
     path::{Path, PathBuf},
@@ -21,19 +38,11 @@ use hub_schemas::Digest;
 
 pub use columns::{ColumnOptions, ColumnRef};
 pub use error::DataError;
+pub use example::{Answer, Example, Span};
+pub use format::FileFormat;
+pub use kind::{TaskKind, UnknownKind};
 pub use labels::LabelSet;
 pub use split::split;
-
-/// A labelled text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Example {
-    /// The text, without white space around it.
-    pub text: String,
-    /// Its label, without white space around it.
-    pub label: String,
-    /// Where it stands in its file, from 1.
-    pub line: u64,
-}
 
 /// The examples of one file.
 #[derive(Debug, Clone)]
@@ -44,6 +53,8 @@ pub struct DataFile {
     pub folder: PathBuf,
     /// The file's bytes.
     pub digest: Digest,
+    /// What its examples are for.
+    pub kind: TaskKind,
     /// At least one.
     pub examples: Vec<Example>,
     /// What the reader should know.
@@ -64,6 +75,20 @@ pub enum Notice {
         role: &'static str,
         /// The column's name or number.
         column: String,
+        /// The reason.
+        why: &'static str,
+    },
+    /// Two columns hold texts that belong together, by their names.
+    Pair {
+        /// The first.
+        first: String,
+        /// The second.
+        second: String,
+    },
+    /// The task was guessed.
+    Task {
+        /// The task.
+        kind: TaskKind,
         /// The reason.
         why: &'static str,
     },
@@ -98,6 +123,13 @@ impl fmt::Display for Notice {
             Self::Header { found: true } => write!(f, "the first row holds the names of the columns"),
             Self::Header { found: false } => write!(f, "the first row is an example, not a header"),
             Self::Guessed { role, column, why } => write!(f, "column `{column}` is the {role}: {why}"),
+            Self::Pair { first, second } => {
+                write!(
+                    f,
+                    "columns `{first}` and `{second}` hold two texts that belong together: by their names"
+                )
+            }
+            Self::Task { kind, why } => write!(f, "the task is `{kind}`: {why}"),
             Self::Skipped { blank_texts, blank_labels: 0 } => {
                 write!(f, "{blank_texts} rows without a text were skipped")
             }
@@ -119,62 +151,53 @@ impl fmt::Display for Notice {
 }
 
 impl DataFile {
-    /// Reads a file; its extension says how.
-    pub fn read(path: &Path, options: &ColumnOptions) -> Result<Self, DataError> {
+    /// Reads a file; its extension says how. Without a `kind` the file decides what it is for.
+    pub fn read(path: &Path, kind: Option<TaskKind>, options: &ColumnOptions) -> Result<Self, DataError> {
         let bytes = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
         let name = path.file_name().map_or_else(|| PathBuf::from(path), PathBuf::from).display().to_string();
-        Self::parse(path, name, &bytes, options)
+        Self::parse(path, name, &bytes, kind, options)
     }
 
-    fn parse(path: &Path, name: String, bytes: &[u8], options: &ColumnOptions) -> Result<Self, DataError> {
-        let table = table::parse(path, &name, bytes)?;
-        if table.rows.is_empty() {
+    fn parse(
+        path: &Path,
+        name: String,
+        bytes: &[u8],
+        kind: Option<TaskKind>,
+        options: &ColumnOptions,
+    ) -> Result<Self, DataError> {
+        let format = FileFormat::of(path).ok_or_else(|| DataError::Kind { path: path.to_owned() })?;
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let text = std::str::from_utf8(text).map_err(|e| {
+            let line = text[..e.valid_up_to()].split(|&b| b == b'\n').count() as u64;
+            DataError::Utf8 { file: name.clone(), line }
+        })?;
+        if text.trim().is_empty() {
             return Err(DataError::Empty { file: name, detail: ": it is empty".to_owned() });
         }
-        let columns = columns::find(&name, &table, options)?;
-        let (mut blank_texts, mut blank_labels) = (0, 0);
-        let mut examples = Vec::with_capacity(table.rows.len());
-        for row in &table.rows[columns.skip..] {
-            let cell = |column: usize| {
-                row.cells[column].as_deref().map(str::trim).ok_or_else(|| DataError::Field {
-                    file: name.clone(),
-                    line: row.line,
-                    field: columns.names[column].clone(),
-                })
-            };
-            let (text, label) = (cell(columns.text)?, cell(columns.label)?);
-            match (text.is_empty(), label.is_empty()) {
-                (true, _) => blank_texts += 1,
-                (false, true) => blank_labels += 1,
-                (false, false) if labels::is_acceptable(label) => {
-                    examples.push(Example { text: text.to_owned(), label: label.to_owned(), line: row.line });
-                }
-                (false, false) => {
-                    let label = label.chars().take(40).collect();
-                    return Err(DataError::Label { file: name, line: row.line, label });
-                }
+        if let Some(kind) = kind.filter(|kind| !format.holds(*kind)) {
+            return Err(DataError::Format { file: name, task: kind });
+        }
+        let (kind, examples, notices) = match format {
+            FileFormat::Csv | FileFormat::Tsv | FileFormat::Jsonl => {
+                let read = rows::read(&name, &table::parse(format, &name, text)?, kind, options)?;
+                (read.kind, read.examples, read.notices)
             }
-        }
-        let mut notices = columns.notices;
-        if blank_texts + blank_labels > 0 {
-            notices.push(Notice::Skipped { blank_texts, blank_labels });
-        }
+            FileFormat::Conll => (TaskKind::Tagging, conll::tagged(&name, text, options)?, Vec::new()),
+            FileFormat::Conllu => (TaskKind::Tagging, conll::universal(&name, text, options)?, Vec::new()),
+            FileFormat::Squad => (TaskKind::QuestionAnswering, squad::questions(&name, text)?, Vec::new()),
+            FileFormat::Lines => (TaskKind::MaskedLm, lines::texts(text), Vec::new()),
+        };
         if examples.is_empty() {
-            let detail = if blank_texts + blank_labels > 0 {
-                ": every row lacks its text or its label".to_owned()
-            } else {
-                ": it has a header and nothing else".to_owned()
-            };
-            return Err(DataError::Empty { file: name, detail });
+            return Err(DataError::Empty { file: name, detail: String::new() });
         }
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { name, folder, digest: Digest::of(bytes), examples, notices })
+        Ok(Self { name, folder, digest: Digest::of(bytes), kind, examples, notices })
     }
 
     /// Says so when texts of this file also stand in the training data.
     pub fn leak(&self, training: &[Example]) -> Option<Notice> {
-        let seen: HashSet<&str> = training.iter().map(|e| e.text.as_str()).collect();
-        let rows = self.examples.iter().filter(|e| seen.contains(e.text.as_str())).count();
+        let seen: HashSet<Cow<'_, str>> = training.iter().map(Example::key).collect();
+        let rows = self.examples.iter().filter(|e| seen.contains(&e.key())).count();
         (rows > 0).then(|| Notice::Leak { file: self.name.clone(), rows })
     }
 }

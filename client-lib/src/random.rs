@@ -1,4 +1,4 @@
-//! Seeded shuffling. Written out, because the order of the data decides the bytes
+//! Seeded choices: the order of the data, and masked tokens. Written out, because they decide the bytes
 //! of the result and must not change with a dependency's version.
 
 use rand_chacha::{
@@ -7,7 +7,7 @@ use rand_chacha::{
 };
 
 /// A generator that is a pure function of its arguments.
-fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
+pub(super) fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     let mut generator = ChaCha8Rng::from_seed(key);
@@ -24,7 +24,7 @@ pub(super) fn shuffle<T>(items: &mut [T], seed: u64, stream: u64) {
 }
 
 /// A uniform number below `bound`, by rejection of what would be uneven.
-fn below(generator: &mut ChaCha8Rng, bound: u64) -> u64 {
+pub(super) fn below(generator: &mut ChaCha8Rng, bound: u64) -> u64 {
     let uneven = u64::MAX - u64::MAX % bound;
     loop {
         let drawn = generator.next_u64();

@@ -2,9 +2,13 @@
 //!
 //! The choice depends on the seed and the texts alone, not on their order in the
 //! file: a text goes by the digest of seed and text. Equal texts therefore always
-//! stand on the same side, and appending rows moves few of the others.
+//! stand on the same side, and appending rows moves few of the others. Examples that name
+//! their source, such as questions about one article, go by that.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+};
 
 use hub_schemas::Digest;
 
@@ -20,28 +24,30 @@ pub fn split(file: &DataFile, share: f64, seed: u64) -> Result<(Vec<Example>, Ve
     }
     let aside = choose(&file.examples, share, seed);
     let (validation, training): (Vec<_>, Vec<_>) =
-        file.examples.iter().cloned().partition(|example| aside.contains(example.text.as_str()));
-    let labels = |examples: &[Example]| examples.iter().map(|e| e.label.clone()).collect::<HashSet<_>>();
-    if validation.is_empty() || labels(&training) != labels(&file.examples) {
+        file.examples.iter().cloned().partition(|example| aside.contains(example.group().as_ref()));
+    let strata = |examples: &[Example]| -> HashSet<String> {
+        examples.iter().map(|example| example.stratum().to_owned()).collect()
+    };
+    if validation.is_empty() || strata(&training) != strata(&file.examples) {
         return Err(DataError::TooFew { file: file.name.clone() });
     }
     Ok((training, validation))
 }
 
 /// The texts to set aside: per label, in the order of their digests, until the share is reached.
-fn choose(examples: &[Example], share: f64, seed: u64) -> HashSet<&str> {
+fn choose(examples: &[Example], share: f64, seed: u64) -> HashSet<String> {
     // A text with several labels counts with the first.
-    let mut rows: BTreeMap<&str, (&str, usize)> = BTreeMap::new();
+    let mut rows: BTreeMap<Cow<'_, str>, (&str, usize)> = BTreeMap::new();
     for example in examples {
-        rows.entry(&example.text).or_insert((&example.label, 0)).1 += 1;
+        rows.entry(example.group()).or_insert((example.stratum(), 0)).1 += 1;
     }
-    let mut by_label: BTreeMap<&str, Vec<(Digest, &str, usize)>> = BTreeMap::new();
+    let mut by_label: BTreeMap<&str, Vec<(Digest, String, usize)>> = BTreeMap::new();
     for (text, (label, count)) in rows {
-        let key = Digest::of(format!("{seed}\n{text}").as_bytes());
+        let (key, text) = (Digest::of(format!("{seed}\n{text}").as_bytes()), text.into_owned());
         by_label.entry(label).or_default().push((key, text, count));
     }
     let mut aside = HashSet::new();
-    let mut fullest: Option<(usize, &str)> = None;
+    let mut fullest: Option<(usize, String)> = None;
     for texts in by_label.values_mut() {
         texts.sort_unstable();
         let total: usize = texts.iter().map(|(_, _, count)| count).sum();
@@ -50,11 +56,11 @@ fn choose(examples: &[Example], share: f64, seed: u64) -> HashSet<&str> {
         for (_, text, count) in &texts[..texts.len() - 1] {
             if taken + count <= wanted {
                 taken += count;
-                aside.insert(*text);
+                aside.insert(text.clone());
             }
         }
-        if texts.len() > 1 && fullest.is_none_or(|(most, _)| texts.len() > most) {
-            fullest = Some((texts.len(), texts[0].1));
+        if texts.len() > 1 && fullest.as_ref().is_none_or(|(most, _)| texts.len() > *most) {
+            fullest = Some((texts.len(), texts[0].1.clone()));
         }
     }
     // A small file would round every share to nothing.

@@ -1,8 +1,10 @@
-//! Accuracy and macro-averaged F1, from counts.
+//! Accuracy, macro-averaged F1 and Matthews' correlation, from counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use super::counts::{Counts, ratio};
 
 /// How often each label was taken for each other one.
 ///
@@ -23,23 +25,6 @@ impl From<Confusion> for Vec<(u32, u32, u64)> {
     fn from(confusion: Confusion) -> Self {
         confusion.counts.into_iter().map(|((truth, guess), count)| (truth, guess, count)).collect()
     }
-}
-
-/// How well one label is recognised.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct LabelScore {
-    /// Examples that have this label.
-    pub support: u64,
-    /// Share of the predictions of this label that are right.
-    pub precision: f64,
-    /// Share of the examples with this label that are found.
-    pub recall: f64,
-    /// Harmonic mean of precision and recall.
-    pub f1: f64,
-}
-
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 impl Confusion {
@@ -78,32 +63,42 @@ impl Confusion {
         mistakes
     }
 
-    /// The scores of labels `0..labels`.
-    pub fn per_label(&self, labels: usize) -> Vec<LabelScore> {
-        let (mut right, mut support, mut guessed) = (vec![0; labels], vec![0; labels], vec![0; labels]);
+    /// The counts of labels `0..labels`.
+    pub fn per_label(&self, labels: usize) -> Vec<Counts> {
+        let mut counts = vec![Counts::default(); labels];
         for (&(truth, guess), count) in &self.counts {
-            support[truth as usize] += count;
-            guessed[guess as usize] += count;
-            right[truth as usize] += if truth == guess { *count } else { 0 };
+            counts[truth as usize].support += count;
+            counts[guess as usize].guessed += count;
+            counts[truth as usize].right += if truth == guess { *count } else { 0 };
         }
-        (0..labels)
-            .map(|label| LabelScore {
-                support: support[label],
-                precision: ratio(right[label], guessed[label]),
-                recall: ratio(right[label], support[label]),
-                // 2PR / (P + R), by counts
-                f1: ratio(2 * right[label], support[label] + guessed[label]),
-            })
-            .collect()
+        counts
+    }
+
+    /// One more than the highest label that occurs.
+    fn width(&self) -> usize {
+        self.counts.keys().map(|&(truth, guess)| truth.max(guess) as usize + 1).max().unwrap_or(0)
     }
 
     /// The mean F1 over the labels that occur, as truth or as guess.
     pub fn macro_f1(&self) -> f64 {
-        let occurring: BTreeSet<u32> =
-            self.counts.keys().flat_map(|&(truth, guess)| [truth, guess]).collect();
-        let scores = self.per_label(occurring.last().map_or(0, |&highest| highest as usize + 1));
-        let f1: Vec<f64> = occurring.iter().map(|&label| scores[label as usize].f1).collect();
+        let scores = self.per_label(self.width());
+        let occurring = scores.iter().filter(|counts| counts.support + counts.guessed > 0);
+        let f1: Vec<f64> = occurring.map(Counts::f1).collect();
         if f1.is_empty() { 0.0 } else { f1.iter().sum::<f64>() / f1.len() as f64 }
+    }
+
+    /// Matthews' correlation coefficient for any number of labels (Gorodkin 2004): with `n` predictions,
+    /// `c` right ones, `t_k` true and `p_k` predicted ones of label `k`,
+    /// `(c n − Σ t_k p_k) / √((n² − Σ p_k²)(n² − Σ t_k²))`; 0 where one of the factors is 0.
+    pub fn mcc(&self) -> f64 {
+        let counts = self.per_label(self.width());
+        let sum = |f: &dyn Fn(&Counts) -> f64| counts.iter().map(f).sum::<f64>();
+        let (n, c) = (self.total() as f64, self.right() as f64);
+        let both = sum(&|k| k.support as f64 * k.guessed as f64);
+        let guessed = n * n - sum(&|k| (k.guessed as f64).powi(2));
+        let truth = n * n - sum(&|k| (k.support as f64).powi(2));
+        let product = guessed * truth;
+        if product == 0.0 { 0.0 } else { (c * n - both) / product.sqrt() }
     }
 }
 
@@ -119,9 +114,9 @@ mod tests {
         }
         let scores = confusion.per_label(3);
         assert!((confusion.accuracy() - 0.5).abs() < 1e-12);
-        assert!((scores[0].f1 - 4.0 / 7.0).abs() < 1e-12);
-        assert!((scores[1].f1 - 0.5).abs() < 1e-12);
-        assert_eq!((scores[2].f1, scores[2].support), (0.0, 1));
+        assert!((scores[0].f1() - 4.0 / 7.0).abs() < 1e-12);
+        assert!((scores[1].f1() - 0.5).abs() < 1e-12);
+        assert_eq!((scores[2].f1(), scores[2].support), (0.0, 1));
         assert!((confusion.macro_f1() - (4.0 / 7.0 + 0.5) / 3.0).abs() < 1e-12);
         assert_eq!(confusion.mistakes(), [(0, 1, 1), (1, 0, 1), (2, 0, 1)]);
     }

@@ -33,8 +33,34 @@ const TEXT_NAMES: [&str; 22] = [
     "file_name",
 ];
 /// Column names that mean "the label", most telling first.
-const LABEL_NAMES: [&str; 11] =
-    ["label", "labels", "class", "category", "target", "sentiment", "intent", "topic", "tag", "genre", "y"];
+const LABEL_NAMES: [&str; 14] = [
+    "label",
+    "labels",
+    "class",
+    "category",
+    "target",
+    "sentiment",
+    "intent",
+    "topic",
+    "tag",
+    "genre",
+    "score",
+    "similarity",
+    "similarity_score",
+    "y",
+];
+/// Names of two columns whose texts belong together.
+const PAIR_NAMES: [(&str, &str); 9] = [
+    ("sentence1", "sentence2"),
+    ("sentence_1", "sentence_2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("question", "passage"),
+    ("anchor", "positive"),
+    ("query", "document"),
+];
 /// Guessing looks at this many rows: enough to tell a label from a text, whatever the file's size.
 const ROWS_TO_GUESS_FROM: usize = 1000;
 
@@ -68,6 +94,8 @@ impl fmt::Display for ColumnRef {
 pub struct ColumnOptions {
     /// The column of the text.
     pub text: Option<ColumnRef>,
+    /// The column of a second text that belongs to the first.
+    pub pair: Option<ColumnRef>,
     /// The column of the label.
     pub label: Option<ColumnRef>,
     /// Whether the first row holds names.
@@ -78,6 +106,8 @@ pub struct ColumnOptions {
 #[derive(Debug)]
 pub(super) struct Columns {
     pub(super) text: usize,
+    /// Of a second text, where there is one.
+    pub(super) pair: Option<usize>,
     pub(super) label: usize,
     pub(super) names: Vec<String>,
     /// Rows before the first example: the header.
@@ -102,19 +132,32 @@ pub(super) fn find(file: &str, table: &Table, options: &ColumnOptions) -> Result
     let body = &table.rows[skip..];
     let told =
         |column: &Option<ColumnRef>| column.as_ref().map(|column| position(file, &names, column)).transpose();
-    let (text, label) = (told(&options.text)?, told(&options.label)?);
+    let (mut text, mut pair, label) = (told(&options.text)?, told(&options.pair)?, told(&options.label)?);
+    if text.is_none() && pair.is_none() {
+        (text, pair) = named_pair(&names, label, &mut notices).unzip();
+    }
     let label = match label {
         Some(label) => label,
-        None => guess_label(&names, body, text, &mut notices),
+        None => guess_label(&names, body, [text, pair], &mut notices),
     };
     let text = match text {
         Some(text) => text,
-        None => guess_text(&names, body, label, &mut notices),
+        None => guess_text(&names, body, [Some(label), pair], &mut notices),
     };
-    if text == label {
-        return Err(DataError::SameColumn { file: file.to_owned(), column: names[text].clone() });
+    if text == label || pair.is_some_and(|pair| pair == text || pair == label) {
+        let column = if text == label { text } else { pair.unwrap_or(text) };
+        return Err(DataError::SameColumn { file: file.to_owned(), column: names[column].clone() });
     }
-    Ok(Columns { text, label, names, skip, notices })
+    Ok(Columns { text, pair, label, names, skip, notices })
+}
+
+/// Two columns whose names say that their texts belong together.
+fn named_pair(names: &[String], label: Option<usize>, notices: &mut Vec<Notice>) -> Option<(usize, usize)> {
+    let at = |known: &str| names.iter().position(|name| name.eq_ignore_ascii_case(known));
+    let found = PAIR_NAMES.iter().find_map(|(first, second)| Some((at(first)?, at(second)?)));
+    let (first, second) = found.filter(|&(first, second)| label != Some(first) && label != Some(second))?;
+    notices.push(Notice::Pair { first: names[first].clone(), second: names[second].clone() });
+    Some((first, second))
 }
 
 fn position(file: &str, names: &[String], column: &ColumnRef) -> Result<usize, DataError> {
@@ -139,9 +182,12 @@ fn has_header(table: &Table, options: &ColumnOptions, notices: &mut Vec<Notice>)
         table.rows[0].cells.iter().flatten().map(|cell| cell.trim().to_ascii_lowercase()).collect();
     let named = |column: &Option<ColumnRef>| matches!(column, Some(ColumnRef::Name(name)) if first.contains(&name.to_ascii_lowercase()));
     let known = |names: &[&str]| first.iter().any(|cell| names.contains(&cell.as_str()));
-    let guess = if named(&options.text) || named(&options.label) {
+    let guess = if named(&options.text) || named(&options.label) || named(&options.pair) {
         true
-    } else if known(&TEXT_NAMES) || known(&LABEL_NAMES) {
+    } else if known(&TEXT_NAMES)
+        || known(&LABEL_NAMES)
+        || PAIR_NAMES.iter().any(|(first, second)| known(&[first]) && known(&[second]))
+    {
         notices.push(Notice::Header { found: true });
         true
     } else {
@@ -151,10 +197,9 @@ fn has_header(table: &Table, options: &ColumnOptions, notices: &mut Vec<Notice>)
     };
     // A name can only be looked up in a header, so the search for it must fail against one.
     guess
-        || matches!(
-            (&options.text, &options.label),
-            (Some(ColumnRef::Name(_)), _) | (_, Some(ColumnRef::Name(_)))
-        )
+        || [&options.text, &options.pair, &options.label]
+            .iter()
+            .any(|column| matches!(column, Some(ColumnRef::Name(_))))
 }
 
 /// Whether the label column's values repeat, but its first one never comes back.
@@ -175,17 +220,20 @@ fn distinct(rows: &[Row], column: usize) -> usize {
         .len()
 }
 
-fn by_name(names: &[String], known: &[&str], taken: Option<usize>) -> Option<usize> {
+/// Columns that have another role already.
+type Taken = [Option<usize>; 2];
+
+fn by_name(names: &[String], known: &[&str], taken: Taken) -> Option<usize> {
     known.iter().find_map(|known| {
-        (0..names.len()).find(|&i| Some(i) != taken && names[i].eq_ignore_ascii_case(known))
+        (0..names.len()).find(|&i| !taken.contains(&Some(i)) && names[i].eq_ignore_ascii_case(known))
     })
 }
 
-fn guess_label(names: &[String], body: &[Row], text: Option<usize>, notices: &mut Vec<Notice>) -> usize {
-    let (column, why) = if let Some(column) = by_name(names, &LABEL_NAMES, text) {
+fn guess_label(names: &[String], body: &[Row], taken: Taken, notices: &mut Vec<Notice>) -> usize {
+    let (column, why) = if let Some(column) = by_name(names, &LABEL_NAMES, taken) {
         (column, "by its name")
     } else {
-        let free = (0..names.len()).filter(|&column| Some(column) != text);
+        let free = (0..names.len()).filter(|&column| !taken.contains(&Some(column)));
         let column = free.min_by_key(|&column| distinct(body, column)).unwrap_or(0);
         (column, "it has the fewest different values")
     };
@@ -193,17 +241,17 @@ fn guess_label(names: &[String], body: &[Row], text: Option<usize>, notices: &mu
     column
 }
 
-fn guess_text(names: &[String], body: &[Row], label: usize, notices: &mut Vec<Notice>) -> usize {
+fn guess_text(names: &[String], body: &[Row], taken: Taken, notices: &mut Vec<Notice>) -> usize {
     let length = |column: usize| -> usize {
         body.iter()
             .take(ROWS_TO_GUESS_FROM)
             .map(|row| row.cells[column].as_ref().map_or(0, String::len))
             .sum()
     };
-    let (column, why) = if let Some(column) = by_name(names, &TEXT_NAMES, Some(label)) {
+    let (column, why) = if let Some(column) = by_name(names, &TEXT_NAMES, taken) {
         (column, "by its name")
     } else {
-        let free = (0..names.len()).rev().filter(|&column| column != label);
+        let free = (0..names.len()).rev().filter(|&column| !taken.contains(&Some(column)));
         (free.max_by_key(|&column| length(column)).unwrap_or(0), "it has the longest values")
     };
     notices.push(Notice::Guessed { role: "text", column: names[column].clone(), why });

@@ -1,0 +1,221 @@
+//! What heads predict: labels, numbers, tags and answers in passages.
+
+use std::{
+    fmt::Write as _,
+    io::{BufRead as _, IsTerminal as _},
+};
+
+use anyhow::Context as _;
+use hub_client::{
+    data::{Example, TaskKind},
+    predict::Predictor,
+    tasks::{LabelShare, Predicted},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    args::run::RunArgs,
+    context::Context,
+    failure::{Exit, UserError},
+    output::plain,
+};
+
+/// Lines of standard input that are answered together: enough to fill batches of
+/// like length, few enough that answers flow.
+const CHUNK: usize = 256;
+
+/// Answers every text, or every line of standard input.
+pub(super) fn run(
+    context: &Context,
+    args: &RunArgs,
+    title: &str,
+    predictor: &Predictor,
+) -> anyhow::Result<Exit> {
+    let kind = predictor.task().kind();
+    if kind == TaskKind::Tagging && (args.pair.is_some() || args.pairs) {
+        return Err(
+            UserError::new("tags belong to the words of one text: `--pair` has nothing to add").into()
+        );
+    }
+    let mut answers = Answers { context, json: Vec::new() };
+    let reader = Reader { kind, pair: args.pair.as_deref(), pairs: args.pairs };
+    if args.texts.is_empty() {
+        if std::io::stdin().is_terminal() {
+            context.printer.status("reading texts from standard input, one a line; Ctrl-D ends");
+        }
+        answer_lines(predictor, &reader, &mut answers)?;
+    } else {
+        let with_text = args.texts.len() > 1;
+        let examples = reader.examples(&args.texts)?;
+        answers.add(&args.texts, &examples, predictor.predict(&examples)?, with_text)?;
+    }
+    if context.printer.is_json() {
+        context.printer.json(&json!({
+            "adapter": title,
+            "labels": predictor.labels(),
+            "predictions": answers.json,
+        }))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Makes examples of texts.
+struct Reader<'a> {
+    kind: TaskKind,
+    /// What belongs to every text.
+    pair: Option<&'a str>,
+    /// Whether every text is two.
+    pairs: bool,
+}
+
+impl Reader<'_> {
+    fn examples(&self, texts: &[String]) -> Result<Vec<Example>, UserError> {
+        texts.iter().map(|text| self.example(text)).collect()
+    }
+
+    fn example(&self, text: &str) -> Result<Example, UserError> {
+        let texts = |texts: &[&str]| Example::unanswered(texts.iter().map(|&text| text.to_owned()).collect());
+        if self.kind == TaskKind::Tagging {
+            return Ok(Example::of_sentence(text));
+        }
+        if let Some(pair) = self.pair {
+            return Ok(texts(&[text, pair]));
+        }
+        if !self.pairs && self.kind != TaskKind::QuestionAnswering {
+            return Ok(texts(&[text]));
+        }
+        let Some((first, second)) = text.split_once('\t') else {
+            let start: String = text.chars().take(60).collect();
+            let reason =
+                format!("two texts with a tab between them are needed; there is no tab in {start:?}");
+            let hint = "pass the second text, such as the passage, with `--pair`";
+            return Err(UserError::new(reason).hint(hint));
+        };
+        Ok(texts(&[first.trim(), second.trim()]))
+    }
+}
+
+fn answer_lines(predictor: &Predictor, reader: &Reader<'_>, answers: &mut Answers<'_>) -> anyhow::Result<()> {
+    // A person at a terminal wants an answer after every line.
+    let chunk = if std::io::stdin().is_terminal() { 1 } else { CHUNK };
+    let mut lines = std::io::stdin().lock().lines();
+    let mut number = 0_u64;
+    loop {
+        let mut texts = Vec::with_capacity(chunk);
+        for line in lines.by_ref().take(chunk) {
+            number += 1;
+            texts.push(
+                line.map_err(|e| match e.kind() {
+                    std::io::ErrorKind::InvalidData => anyhow::Error::from(UserError::new(format!(
+                        "standard input, line {number}: not valid UTF-8"
+                    ))),
+                    _ => anyhow::Error::from(e),
+                })
+                .context("can't read the texts")?,
+            );
+        }
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let examples = reader.examples(&texts)?;
+        let predictions = predictor.predict(&examples)?;
+        answers.add(&texts, &examples, predictions, true)?;
+    }
+}
+
+/// Prints answers as they come, or collects them for one JSON document.
+struct Answers<'a> {
+    context: &'a Context,
+    json: Vec<Value>,
+}
+
+impl Answers<'_> {
+    fn add(
+        &mut self,
+        texts: &[String],
+        examples: &[Example],
+        predictions: Vec<Predicted>,
+        with_text: bool,
+    ) -> anyhow::Result<()> {
+        let mut lines = String::new();
+        for ((text, example), predicted) in texts.iter().zip(examples).zip(predictions) {
+            if self.context.printer.is_json() {
+                self.json.push(document(text, example, &predicted)?);
+                continue;
+            }
+            lines.push_str(&line(example, &predicted));
+            // Words stand in their own lines already.
+            if with_text && !matches!(predicted, Predicted::Tags { .. }) {
+                lines.push('\t');
+                lines.push_str(&plain::line(text));
+            }
+            lines.push('\n');
+        }
+        Ok(self.context.printer.raw(lines.as_bytes())?)
+    }
+}
+
+/// The answer for people and pipes. Tags end with an empty line.
+fn line(example: &Example, predicted: &Predicted) -> String {
+    let number = |number: &f64| format!("{number:.4}");
+    match predicted {
+        Predicted::Label(label) => format!("{}\t{}", plain::line(&label.label), number(&label.probability)),
+        Predicted::Labels { labels, probabilities, .. } => {
+            let chosen = probabilities.iter().filter(|share| labels.contains(&share.label));
+            let shares: Vec<String> = chosen.map(|share| number(&share.probability)).collect();
+            format!("{}\t{}", plain::line(&labels.join("|")), shares.join("|"))
+        }
+        Predicted::Number { value } => number(&f64::from(*value)),
+        Predicted::Tags { tags } => {
+            let mut lines = String::new();
+            for (word, tag) in example.words().iter().zip(tags) {
+                // Writing to a String can't fail.
+                let _ = match tag {
+                    Some(tag) => writeln!(
+                        lines,
+                        "{}\t{}\t{}",
+                        plain::line(word),
+                        plain::line(&tag.label),
+                        number(&tag.probability)
+                    ),
+                    None => writeln!(lines, "{}\t\t", plain::line(word)),
+                };
+            }
+            lines
+        }
+        Predicted::Masks { masks } => {
+            let shares = |mask: &Vec<LabelShare>| {
+                let share = |share: &LabelShare| {
+                    format!("{} {}", plain::line(&share.label), number(&share.probability))
+                };
+                mask.iter().map(share).collect::<Vec<_>>().join(", ")
+            };
+            masks.iter().map(shares).collect::<Vec<_>>().join("\t")
+        }
+        // Only measured, never asked for.
+        Predicted::Tokens { loss, .. } => number(loss),
+        Predicted::Span(span) => format!("{}\t{}", plain::line(&span.text), number(&span.probability)),
+    }
+}
+
+fn document(text: &str, example: &Example, predicted: &Predicted) -> anyhow::Result<Value> {
+    let mut document = json!({ "text": text });
+    if let [first, second] = example.texts.as_slice() {
+        (document["text"], document["pair"]) = (json!(first), json!(second));
+    }
+    if let Predicted::Tags { tags } = predicted {
+        let word =
+            |(word, tag): (&std::borrow::Cow<'_, str>, &Option<_>)| json!({ "word": word, "tag": tag });
+        document["words"] = example.words().iter().zip(tags).map(word).collect();
+        return Ok(document);
+    }
+    // The text of an answer is not the text that was asked about.
+    if let Predicted::Span(span) = predicted {
+        document["answer"] = serde_json::to_value(span)?;
+        return Ok(document);
+    }
+    if let (Value::Object(fields), Value::Object(more)) = (&mut document, serde_json::to_value(predicted)?) {
+        fields.extend(more);
+    }
+    Ok(document)
+}

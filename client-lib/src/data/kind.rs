@@ -1,0 +1,109 @@
+//! What the rows of a data file are for.
+
+use std::{fmt, str::FromStr};
+
+use hub_schemas::head::Head;
+
+/// What a model learns from a data file: each kind has a head, a loss and metrics of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TaskKind {
+    /// One label for a text, a pair of texts or an image.
+    Classification,
+    /// Any number of labels for a text.
+    MultiLabel,
+    /// A number for a text or a pair of texts.
+    Regression,
+    /// A tag for every word.
+    Tagging,
+    /// The words of a passage that answer a question.
+    QuestionAnswering,
+    /// Tokens from their surroundings.
+    MaskedLm,
+}
+
+/// A word that names no kind of task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no kind of task; there are: {list}", list = names())]
+pub struct UnknownKind(pub String);
+
+impl TaskKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Classification,
+        Self::MultiLabel,
+        Self::Regression,
+        Self::Tagging,
+        Self::QuestionAnswering,
+        Self::MaskedLm,
+    ];
+
+    /// The name of its head in a manifest, and of the task where nobody names it otherwise.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::MultiLabel => "multi-label-classification",
+            Self::Regression => "regression",
+            Self::Tagging => "tagging",
+            Self::QuestionAnswering => "question-answering",
+            Self::MaskedLm => "masked-lm",
+        }
+    }
+
+    /// Other words for it.
+    const fn others(self) -> &'static [&'static str] {
+        match self {
+            Self::Classification => &["text-classification"],
+            Self::MultiLabel => &["multi-label"],
+            Self::Regression => &["sts", "semantic-similarity"],
+            Self::Tagging => &["token-classification", "ner", "named-entities", "pos"],
+            Self::QuestionAnswering => &["extractive-question-answering", "qa"],
+            Self::MaskedLm => &["mlm", "language-modelling"],
+        }
+    }
+
+    /// The kind of task that a head is for; `None` where this version trains none.
+    pub const fn of_head(head: &Head) -> Option<Self> {
+        Some(match head {
+            Head::Classification(_) => Self::Classification,
+            Head::MultiLabelClassification(_) => Self::MultiLabel,
+            Head::Regression(_) => Self::Regression,
+            Head::Tagging(_) => Self::Tagging,
+            Head::QuestionAnswering(_) => Self::QuestionAnswering,
+            Head::MaskedLm(_) => Self::MaskedLm,
+            _ => return None,
+        })
+    }
+
+    /// Whether its head reads every token, not a whole sequence.
+    pub const fn reads_tokens(self) -> bool {
+        matches!(self, Self::Tagging | Self::QuestionAnswering | Self::MaskedLm)
+    }
+
+    /// The files that its examples can stand in, as their names end.
+    pub const fn extensions(self) -> &'static str {
+        match self {
+            Self::Classification | Self::MultiLabel | Self::Regression => ".csv, .tsv or .jsonl",
+            Self::Tagging => ".conll, .conllu or .jsonl",
+            Self::QuestionAnswering => ".json",
+            Self::MaskedLm => ".txt",
+        }
+    }
+}
+
+fn names() -> String {
+    TaskKind::ALL.map(TaskKind::as_str).join(", ")
+}
+
+impl fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for TaskKind {
+    type Err = UnknownKind;
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        let is = |kind: &Self| kind.as_str() == text || kind.others().contains(&text);
+        Self::ALL.into_iter().find(is).ok_or_else(|| UnknownKind(text.to_owned()))
+    }
+}

@@ -1,0 +1,18 @@
+//! How good predictions are: pure functions, each beside its definition.
+//!
+//! Every one is compared with the Python library that people report it with, on the same
+//! predictions (`tests/tests/parity/metrics.rs`).
+
+mod answers;
+mod confusion;
+mod correlation;
+mod counts;
+mod entities;
+mod metric;
+
+pub use answers::{answer_f1, exact_match, normalised};
+pub use confusion::Confusion;
+pub use correlation::{pearson, spearman};
+pub use counts::Counts;
+pub use entities::{Entity, are_entities, entities, entity_counts};
+pub use metric::{LabelCounts, Metric, Scores, UnknownMetric};

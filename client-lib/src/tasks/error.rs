@@ -1,0 +1,54 @@
+//! Why a task can't read examples or answers.
+
+use crate::{
+    data::{DataError, TaskKind},
+    inputs::InputError,
+    text::TextError,
+};
+
+/// Why a task can't read examples or answers.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The data can't be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// An input can't be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// A task of words on a backbone that reads none.
+    #[error("`{0}` is a task for texts; the base model reads none")]
+    NeedsText(TaskKind),
+    /// A question without a passage, or more than that.
+    #[error("a question needs one passage to find its answer in; here are {0} texts")]
+    NoPassage(usize),
+    /// A tokenizer that can't hide tokens.
+    #[error("the base model's tokenizer has no mask token: nothing can be hidden from it")]
+    NoMaskToken,
+    /// A text that asks nothing.
+    #[error("there is no `{0}` in the text, where a token would be found")]
+    NoMask(String),
+    /// A prompt behind the first token.
+    #[error(
+        "`{0}` reads every token, which is not computed with a prompt behind the first one (`prefix_after_bos`)"
+    )]
+    PromptInside(TaskKind),
+    /// The head gives something else than its kind says.
+    #[error("the head's output has the shape {found:?}; `{kind}` reads {expected}")]
+    Output {
+        /// The task.
+        kind: TaskKind,
+        /// The shape of the output.
+        found: Vec<usize>,
+        /// The shape it should have.
+        expected: &'static str,
+    },
+}
+
+impl From<TextError> for TaskError {
+    fn from(error: TextError) -> Self {
+        Self::Input(error.into())
+    }
+}

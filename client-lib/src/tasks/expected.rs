@@ -1,0 +1,90 @@
+//! What every task says about a data set: losses, answers and scores of its rows.
+
+use std::fmt;
+
+use candle_core::{Device, Tensor};
+
+use super::{Predicted, TaskError};
+use crate::{
+    backbones::{Batch, Mode},
+    data::TaskKind,
+    heads::Prediction,
+    inputs::{Input, InputEncoder},
+    metrics::Scores,
+};
+
+/// What the model says of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// Its answer.
+    pub predicted: Predicted,
+    /// The loss, summed over everything in the row that has one, in double precision; 0 where nobody says
+    /// what is right.
+    pub loss: f64,
+    /// How much that is: the mean loss of a data set is the sum of losses over the sum of weights.
+    pub weight: f64,
+}
+
+/// Rows as a step reads them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Altered {
+    /// What the model reads.
+    pub inputs: Vec<Input>,
+    /// The tokens that the head is asked about, of each row.
+    pub asked: Vec<Vec<usize>>,
+}
+
+impl Altered {
+    /// The rows as a batch, with the positions of what is asked.
+    pub fn batch(&self, encoder: &InputEncoder, device: &Device) -> Result<Batch, TaskError> {
+        let mut batch = encoder.batch(&self.inputs.iter().collect::<Vec<_>>(), device)?;
+        let length = batch.input_ids.dim(1)?;
+        let position = |(row, tokens): (usize, &Vec<usize>)| {
+            tokens.iter().map(|token| (row * length + token) as u32).collect::<Vec<_>>()
+        };
+        let positions: Vec<u32> = self.asked.iter().enumerate().flat_map(position).collect();
+        let count = positions.len();
+        batch.head_inputs.positions = Some(Tensor::from_vec(positions, count, device)?);
+        Ok(batch)
+    }
+}
+
+/// What the rows of a data set should be answered with. `rows` number them as a batch holds them, and
+/// `prediction` is what the head gives for that batch.
+pub trait Expected: fmt::Debug + Send + Sync {
+    /// How rows are read where that changes from step to step; `None` where they are read as they are.
+    fn altered(&self, _rows: &[usize], _mode: Mode) -> Option<Altered> {
+        None
+    }
+
+    /// The mean loss of a batch, a scalar with a gradient.
+    fn loss(&self, prediction: &Prediction, rows: &[usize], mode: Mode) -> Result<Tensor, TaskError>;
+
+    /// What the model says of every row of a batch, in order, without dropout.
+    fn read(&self, prediction: &Prediction, rows: &[usize]) -> Result<Vec<Reading>, TaskError>;
+
+    /// The answers to all examples, from the answers of all rows.
+    fn answers(&self, rows: Vec<Predicted>) -> Vec<Predicted> {
+        rows
+    }
+
+    /// How good the answers to all examples are.
+    fn scores(&self, answers: &[Predicted]) -> Scores;
+}
+
+/// The scores `[b, labels]` of a head on whole sequences.
+pub(super) fn scores_of(prediction: &Prediction, kind: TaskKind) -> Result<&Tensor, TaskError> {
+    of_rank(prediction, 2, kind, "a row of scores for each example")
+}
+
+/// The one tensor of a head, with so many dimensions.
+pub(super) fn of_rank<'p>(
+    prediction: &'p Prediction,
+    rank: usize,
+    kind: TaskKind,
+    expected: &'static str,
+) -> Result<&'p Tensor, TaskError> {
+    let logits = prediction.logits();
+    let found = logits.map(|logits| logits.dims().to_vec()).unwrap_or_default();
+    logits.filter(|logits| logits.rank() == rank).ok_or(TaskError::Output { kind, found, expected })
+}

@@ -1,0 +1,195 @@
+//! What models learn and answer: one file per kind of task.
+//!
+//! A task turns examples into what the backbone reads, a head's output into a loss and into answers, and
+//! answers into scores. Training, evaluation and prediction know nothing but this.
+//!
+//! | task | reads | answers | scored by |
+//! |---|---|---|---|
+//! | `classification` | a text, a pair, an image or a recording | one label | accuracy, macro F1, MCC |
+//! | `multi_label` | the same | any number of labels | micro and macro F1, accuracy of whole sets |
+//! | `regression` | the same | a number | Pearson, Spearman, mean squared error |
+//! | `tagging` | the words of a sentence | a tag for every word | F1 of entities; else accuracy, macro F1 |
+//! | `question_answering` | a question and a passage | a part of the passage | F1 of words, exact match |
+//! | `masked_lm` | a text with hidden tokens | the tokens | perplexity, accuracy |
+
+mod classification;
+mod error;
+mod expected;
+mod loss;
+mod masked_lm;
+mod multi_label;
+mod predicted;
+mod question_answering;
+mod regression;
+mod softmax;
+mod tagging;
+
+use std::{path::Path, sync::Arc};
+
+use hub_schemas::{
+    head::Head,
+    method::{Method, PromptConfig, PromptPlace},
+};
+
+use crate::{
+    data::{DataError, DataFile, Example, LabelSet, TaskKind},
+    inputs::{Input, InputEncoder},
+    metrics::{Metric, are_entities},
+    text::Placed,
+};
+
+pub use error::TaskError;
+pub use expected::{Altered, Expected, Reading};
+pub use loss::{binary_cross_entropy, cross_entropy, mean_squared_error};
+pub use predicted::{LabelPrediction, LabelShare, Predicted, SpanPrediction};
+pub use softmax::{argmax, log_softmax};
+
+/// What the single output of a regression is called.
+const NUMBER: &str = "score";
+
+/// A kind of task, with its labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    kind: TaskKind,
+    labels: LabelSet,
+    /// Tokens by which the windows of a long passage overlap.
+    stride: usize,
+}
+
+/// Examples as a task reads them: rows for the model, and what is right.
+#[derive(Debug)]
+pub struct Encoded {
+    /// What the model reads, row by row: one of each example, or every window of a passage.
+    pub inputs: Vec<Input>,
+    /// What the rows should be answered with.
+    pub expected: Arc<dyn Expected>,
+}
+
+/// Where examples come from: for messages, and for the files that they name.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The data file's name.
+    pub file: &'a str,
+    /// Its folder.
+    pub folder: &'a Path,
+}
+
+impl Task {
+    /// Tokens by which windows overlap where nobody says otherwise: the value of Devlin et al. (2019).
+    pub const STRIDE: usize = 128;
+
+    /// What the examples of `file` are for.
+    pub fn of(file: &DataFile) -> Result<Self, DataError> {
+        let labels = match file.kind {
+            TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Tagging => LabelSet::of(file)?,
+            TaskKind::Regression => LabelSet::from_names(vec![NUMBER.to_owned()]),
+            TaskKind::QuestionAnswering | TaskKind::MaskedLm => LabelSet::from_names(Vec::new()),
+        };
+        Ok(Self { kind: file.kind, labels, stride: Self::STRIDE })
+    }
+
+    /// What a head answers; `None` where this version reads no answers of it.
+    pub fn of_head(head: &Head, labels: &[String]) -> Option<Self> {
+        let kind = TaskKind::of_head(head)?;
+        let labels = if labels.is_empty() { head.default_labels() } else { labels.to_vec() };
+        Some(Self { kind, labels: LabelSet::from_names(labels), stride: Self::STRIDE })
+    }
+
+    /// The same with windows that overlap by `stride` tokens.
+    #[must_use]
+    pub fn with_stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> TaskKind {
+        self.kind
+    }
+
+    /// Names of the head's outputs; none where an answer has no name.
+    pub fn labels(&self) -> &[String] {
+        self.labels.names()
+    }
+
+    /// What is measured, the most telling first.
+    pub fn metrics(&self) -> &'static [Metric] {
+        match self.kind {
+            TaskKind::Classification => &classification::METRICS,
+            TaskKind::MultiLabel => &multi_label::METRICS,
+            TaskKind::Regression => &regression::METRICS,
+            TaskKind::Tagging if are_entities(self.labels()) => &tagging::ENTITY_METRICS,
+            TaskKind::Tagging => &tagging::METRICS,
+            TaskKind::QuestionAnswering => &question_answering::METRICS,
+            TaskKind::MaskedLm => &masked_lm::METRICS,
+        }
+    }
+
+    /// Refuses labels that are none of this task's.
+    pub fn check(&self, file: &DataFile) -> Result<(), DataError> {
+        self.labels.ids(&file.name, &file.examples).map(|_| ())
+    }
+
+    /// Refuses a method under which the tokens of the input can't be told from those of the method.
+    pub fn check_method(&self, method: &Method) -> Result<(), TaskError> {
+        let is_among = |part: &Method| {
+            matches!(part, Method::Prompt(PromptConfig { place: PromptPlace::AfterFirstToken, .. }))
+        };
+        if self.kind.reads_tokens() && method.parts().iter().any(is_among) {
+            return Err(TaskError::PromptInside(self.kind));
+        }
+        Ok(())
+    }
+
+    /// What the model reads of `examples`, and what is right.
+    pub fn encode(
+        &self,
+        origin: Origin<'_>,
+        examples: &[Example],
+        encoder: &InputEncoder,
+    ) -> Result<Encoded, TaskError> {
+        use rayon::prelude::*;
+        let ids = self.labels.ids(origin.file, examples)?;
+        let labels = || self.labels().to_vec();
+        let text = || encoder.text().ok_or(TaskError::NeedsText(self.kind));
+        let whole = || encoder.encode_all(examples.iter().map(|e| e.texts.as_slice()), origin.folder);
+        Ok(match self.kind {
+            TaskKind::Classification => {
+                let truth = ids.iter().map(|ids| ids.first().copied()).collect();
+                let expected = Arc::new(classification::Classes::new(labels(), truth));
+                Encoded { inputs: whole()?, expected }
+            }
+            TaskKind::MultiLabel => {
+                let expected = Arc::new(multi_label::LabelSets::new(labels(), examples, &ids));
+                Encoded { inputs: whole()?, expected }
+            }
+            TaskKind::Regression => {
+                Encoded { inputs: whole()?, expected: Arc::new(regression::Numbers::new(examples)) }
+            }
+            TaskKind::Tagging => {
+                let text = text()?;
+                let read =
+                    |(example, ids): (&Example, &Vec<u32>)| tagging::Sentence::read(text, example, ids);
+                let read: Vec<_> =
+                    examples.par_iter().zip(&ids).map(read).collect::<Result<_, TaskError>>()?;
+                let (inputs, sentences) = read.into_iter().unzip();
+                Encoded { inputs, expected: Arc::new(tagging::Tags::new(labels(), sentences)) }
+            }
+            TaskKind::QuestionAnswering => {
+                let windows = text()?.windows(self.stride)?;
+                let read = |example: &Example| question_answering::read(&windows, example);
+                let read: Vec<Vec<Placed>> =
+                    examples.par_iter().map(read).collect::<Result<_, TaskError>>()?;
+                question_answering::encoded(examples, read)
+            }
+            TaskKind::MaskedLm => {
+                let text = text()?;
+                let read = |example: &Example| Ok(text.encode_placed(&example.texts.join(" "))?);
+                let read: Vec<Placed> = examples.par_iter().map(read).collect::<Result<_, TaskError>>()?;
+                let inputs = read.iter().map(|placed| Input::Text(placed.tokens.clone())).collect();
+                // A person asks about the masks in a text; in a file's texts tokens are hidden.
+                let asks_masks = origin.file.is_empty();
+                Encoded { inputs, expected: Arc::new(masked_lm::Texts::new(text, read, asks_masks)?) }
+            }
+        })
+    }
+}

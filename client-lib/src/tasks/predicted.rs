@@ -1,0 +1,101 @@
+//! What models answer, task by task.
+
+/// The answer to one example.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Predicted {
+    /// One label.
+    Label(LabelPrediction),
+    /// Every label with its probability.
+    Labels {
+        /// Those that are more probable than not, in the adapter's order.
+        labels: Vec<String>,
+        /// All of them, in the adapter's order.
+        probabilities: Vec<LabelShare>,
+        /// Their scores.
+        logits: Vec<f32>,
+    },
+    /// A number.
+    Number {
+        /// The number.
+        value: f32,
+    },
+    /// A tag for every word; `None` for words that the model did not read.
+    Tags {
+        /// The tags, in the order of the words.
+        tags: Vec<Option<LabelShare>>,
+    },
+    /// A part of a passage.
+    Span(SpanPrediction),
+    /// Suggestions for every mask in a text, the most probable first.
+    Masks {
+        /// One list for each mask.
+        masks: Vec<Vec<LabelShare>>,
+    },
+    /// How well hidden tokens were found.
+    Tokens {
+        /// The sum of their cross-entropies.
+        loss: f64,
+        /// How many were the most probable ones.
+        right: u64,
+        /// How many there were.
+        count: u64,
+    },
+}
+
+/// The most probable label.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct LabelPrediction {
+    /// The label.
+    pub label: String,
+    /// Its probability.
+    pub probability: f64,
+    /// The score of every label, in the adapter's order.
+    pub logits: Vec<f32>,
+}
+
+/// A label with its probability.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct LabelShare {
+    /// The label.
+    pub label: String,
+    /// Its probability.
+    pub probability: f64,
+}
+
+/// The best part of a passage.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct SpanPrediction {
+    /// Its text; empty where the passage has no token.
+    pub text: String,
+    /// Its first character in the passage, from 0.
+    pub start: usize,
+    /// The sum of the scores of its two ends.
+    pub score: f32,
+    /// The product of the probabilities of its two ends, in the window of the passage where it stands.
+    pub probability: f64,
+    /// The score that nothing in the passage answers the question: the least over its windows.
+    pub no_answer_score: f32,
+}
+
+impl SpanPrediction {
+    /// Whether the model holds that the passage answers the question.
+    pub fn is_answer(&self) -> bool {
+        self.score >= self.no_answer_score && !self.text.is_empty()
+    }
+}
+
+impl Predicted {
+    /// Whether every number in it is one.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Self::Label(label) => label.logits.iter().all(|score| score.is_finite()),
+            Self::Labels { logits, .. } => logits.iter().all(|score| score.is_finite()),
+            Self::Number { value } => value.is_finite(),
+            Self::Tags { tags } => tags.iter().flatten().all(|tag| tag.probability.is_finite()),
+            Self::Span(span) => span.text.is_empty() || span.score.is_finite(),
+            Self::Masks { masks } => masks.iter().flatten().all(|token| token.probability.is_finite()),
+            Self::Tokens { loss, .. } => loss.is_finite(),
+        }
+    }
+}

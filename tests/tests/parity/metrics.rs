@@ -1,0 +1,102 @@
+//! Metrics equal those of scipy, scikit-learn, seqeval and the script of SQuAD on the same predictions.
+
+use anyhow::Result;
+use hub_client::metrics::{Confusion, Counts, answer_f1, entity_counts, exact_match, pearson, spearman};
+use hub_tests::golden::fixtures;
+use serde::Deserialize;
+
+const BAR: f64 = 1e-12;
+
+#[derive(Deserialize)]
+struct Cases {
+    numbers: Vec<Numbers>,
+    labels: Vec<Labels>,
+    tags: Vec<Tags>,
+    answers: Vec<Answered>,
+}
+
+#[derive(Deserialize)]
+struct Numbers {
+    x: Vec<f64>,
+    y: Vec<f64>,
+    pearson: f64,
+    spearman: f64,
+}
+
+#[derive(Deserialize)]
+struct Labels {
+    truth: Vec<u32>,
+    guess: Vec<u32>,
+    accuracy: f64,
+    macro_f1: f64,
+    mcc: f64,
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    truth: Vec<Vec<String>>,
+    guess: Vec<Vec<String>>,
+    precision: f64,
+    recall: f64,
+    f1: f64,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    prediction: String,
+    answers: Vec<String>,
+    f1: f64,
+    exact_match: f64,
+}
+
+fn cases() -> Result<Cases> {
+    Ok(serde_json::from_slice(&std::fs::read(fixtures().join("metrics/cases.json"))?)?)
+}
+
+fn same(found: f64, expected: f64, what: &str) {
+    assert!((found - expected).abs() < BAR, "{what}: {found} is not {expected}");
+}
+
+#[test]
+fn correlations_are_those_of_scipy_ties_included() -> Result<()> {
+    for case in cases()?.numbers {
+        same(pearson(&case.x, &case.y), case.pearson, "Pearson");
+        same(spearman(&case.x, &case.y), case.spearman, "Spearman");
+    }
+    Ok(())
+}
+
+#[test]
+fn scores_of_labels_are_those_of_scikit_learn() -> Result<()> {
+    for case in cases()?.labels {
+        let mut confusion = Confusion::default();
+        case.truth.iter().zip(&case.guess).for_each(|(truth, guess)| confusion.add(*truth, *guess));
+        same(confusion.accuracy(), case.accuracy, "accuracy");
+        same(confusion.macro_f1(), case.macro_f1, "macro F1");
+        same(confusion.mcc(), case.mcc, "MCC");
+    }
+    Ok(())
+}
+
+#[test]
+fn scores_of_entities_are_those_of_seqeval() -> Result<()> {
+    for case in cases()?.tags {
+        let sentences = case.truth.iter().zip(&case.guess);
+        let counts = entity_counts(sentences.map(|(truth, guess)| (truth.as_slice(), guess.as_slice())));
+        let all = counts.into_values().fold(Counts::default(), Counts::plus);
+        same(all.precision(), case.precision, "precision");
+        same(all.recall(), case.recall, "recall");
+        same(all.f1(), case.f1, "F1");
+    }
+    Ok(())
+}
+
+#[test]
+fn scores_of_answers_are_those_of_the_script_of_squad() -> Result<()> {
+    for case in cases()?.answers {
+        let answers: Vec<&str> = case.answers.iter().map(String::as_str).collect();
+        same(answer_f1(&case.prediction, &answers), case.f1, &case.prediction);
+        same(exact_match(&case.prediction, &answers), case.exact_match, &case.prediction);
+    }
+    Ok(())
+}
