@@ -19,6 +19,7 @@ use hub_schemas::{
 };
 
 use crate::{
+    db::adapters::VisibleAdapter,
     domain::{
         cursor::CursorError, permissions::Denied, publish::PublishError, quota::QuotaError,
         range::ContentRangeError, rate::Taken,
@@ -79,6 +80,13 @@ impl ApiError {
         let detail = format!("the range lies outside the file, which has {size} bytes");
         let header = HeaderValue::try_from(format!("bytes */{size}")).ok().map(|v| (CONTENT_RANGE, v));
         Self { header, ..Self::new(ProblemCode::RangeNotSatisfiable, detail) }
+    }
+
+    /// Refuses what an administrator took out of circulation, and says why.
+    pub(crate) fn unless_quarantined(adapter: &VisibleAdapter) -> ApiResult<()> {
+        let Some(quarantine) = &adapter.quarantine else { return Ok(()) };
+        let detail = format!("`{}` is in quarantine: {}", adapter.id, quarantine.reason);
+        Err(Self::new(ProblemCode::Quarantined, detail).hint("ask the registry's administrators about it"))
     }
 
     /// Somebody sent more requests than they may.

@@ -4,7 +4,12 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use hub_schemas::{api::Role as MemberRole, name::Namespace, pattern::NamePattern, token::Scopes};
+use hub_schemas::{
+    api::Role as MemberRole,
+    name::{AdapterId, Namespace},
+    pattern::NamePattern,
+    token::Scopes,
+};
 use hub_server::{
     App, Server, Worker,
     admin::{self, Lifetime},
@@ -65,6 +70,12 @@ enum Role {
     /// Add namespaces and their members
     #[command(subcommand)]
     Namespace(NamespaceVerb),
+    /// Keep names of namespaces back
+    #[command(subcommand)]
+    Name(NameVerb),
+    /// Take adapters out of circulation
+    #[command(subcommand)]
+    Adapter(AdapterVerb),
     /// Create, list or revoke tokens
     #[command(subcommand)]
     Token(TokenVerb),
@@ -96,6 +107,44 @@ enum UserVerb {
         /// Take that back
         #[arg(long)]
         revoke: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum NameVerb {
+    /// Keep a name back: no user makes an organisation of it
+    Reserve {
+        /// The name
+        name: Namespace,
+        /// Why; shown to whoever wants it
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let a name go
+    Release {
+        /// The name
+        name: Namespace,
+    },
+    /// List the names that are kept back
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+enum AdapterVerb {
+    /// Refuse an adapter's files to everybody, with a reason
+    Quarantine {
+        /// The adapter
+        #[arg(value_name = "NAMESPACE/NAME")]
+        adapter: AdapterId,
+        /// Why; shown to whoever may see the adapter
+        #[arg(long)]
+        reason: String,
+    },
+    /// Bring an adapter back
+    Release {
+        /// The adapter
+        #[arg(value_name = "NAMESPACE/NAME")]
+        adapter: AdapterId,
     },
 }
 
@@ -228,6 +277,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Role::Namespace(NamespaceVerb::Member(MemberVerb::Remove { namespace, user })) => {
             admin::remove_member(&app, &namespace, &user).await?;
         }
+        Role::Name(NameVerb::Reserve { name, reason }) => admin::reserve_name(&app, &name, &reason).await?,
+        Role::Name(NameVerb::Release { name }) => admin::release_name(&app, &name).await?,
+        Role::Name(NameVerb::List) => admin::list_names(&app).await?,
+        Role::Adapter(AdapterVerb::Quarantine { adapter, reason }) => {
+            admin::quarantine(&app, &adapter, Some(&reason)).await?;
+        }
+        Role::Adapter(AdapterVerb::Release { adapter }) => admin::quarantine(&app, &adapter, None).await?,
         Role::Token(TokenVerb::Create { user, name, scope, names, expires }) => {
             admin::create_token(&app, &user, &name, &scope, &names, expires).await?;
         }

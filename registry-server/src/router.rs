@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     api::{
         account, adapters, audit, blobs, collaborators, health, index, manifests, members, namespaces,
-        resolve, search, tokens, uploads, versions,
+        quarantine, resolve, search, tokens, uploads, versions,
     },
     app::App,
     error::ApiError,
@@ -41,7 +41,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(account::whoami::whoami))
         .routes(routes!(tokens::list::list, tokens::create::create))
         .routes(routes!(tokens::revoke::revoke))
-        // Records, for administrators.
+        // Records and quarantine, for administrators.
+        .routes(routes!(quarantine::enter::enter, quarantine::leave::leave))
         .routes(routes!(audit::list::list))
         // Operation: load balancers and Prometheus.
         .routes(routes!(health::live::live))

@@ -16,6 +16,8 @@ pub enum ProblemCode {
     Unauthorized,
     /// The token is valid but may not do this.
     Forbidden,
+    /// An administrator took the adapter out of circulation.
+    Quarantined,
     /// Nothing there that the caller may see.
     NotFound,
     /// What is there does not allow this.
@@ -60,6 +62,7 @@ impl ProblemCode {
             Self::BadRequest => "bad-request",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
+            Self::Quarantined => "quarantined",
             Self::NotFound => "not-found",
             Self::Conflict => "conflict",
             Self::VersionExists => "version-exists",
@@ -85,7 +88,7 @@ impl ProblemCode {
         match self {
             Self::BadRequest | Self::DigestMismatch => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden | Self::QuotaExceeded => 403,
+            Self::Forbidden | Self::Quarantined | Self::QuotaExceeded => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict | Self::VersionExists => 409,
@@ -105,6 +108,7 @@ impl ProblemCode {
             Self::BadRequest => "The request is malformed",
             Self::Unauthorized => "A valid token is needed",
             Self::Forbidden => "The token does not allow this",
+            Self::Quarantined => "The adapter is in quarantine",
             Self::NotFound => "Not found",
             Self::Conflict => "What is there does not allow this",
             Self::VersionExists => "The version exists with different content",

@@ -21,6 +21,8 @@ mod lies;
 mod limits;
 #[path = "registry/moving.rs"]
 mod moving;
+#[path = "registry/names.rs"]
+mod names;
 #[path = "registry/object_storage.rs"]
 mod object_storage;
 #[path = "registry/openapi.rs"]

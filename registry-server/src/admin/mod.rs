@@ -7,18 +7,20 @@ mod archive;
 mod audit;
 mod garbage;
 mod members;
+mod names;
 mod quota;
 mod tokens;
 mod users;
 
 use std::io::{self, Write as _};
 
-use hub_schemas::name::Namespace;
+use hub_schemas::name::{AdapterId, Namespace};
 
 pub use archive::{export, import};
 pub use audit::export_audit;
 pub use garbage::collect_garbage;
 pub use members::{add_member, add_namespace, remove_member};
+pub use names::{list_names, quarantine, release_name, reserve_name};
 pub use quota::set_quota;
 pub use tokens::{Lifetime, LifetimeError, create_token, list_tokens, mint, revoke_token};
 pub use users::{add_user, list_users, set_administrator};
@@ -51,6 +53,12 @@ pub enum AdminError {
     /// Nothing of this name.
     #[error("there is no namespace `{0}`; `hub-server namespace add {0} --owner USER` makes one")]
     NoNamespace(Namespace),
+    /// Nothing of this name.
+    #[error("there is no adapter `{0}`")]
+    NoAdapter(AdapterId),
+    /// Nobody kept it back.
+    #[error("the name `{0}` is not reserved by an operator; `hub-server name list` shows those that are")]
+    NotReserved(Namespace),
     /// No such token.
     #[error("there is no working token with the id `{0}`; `hub-server token list` shows them")]
     NoToken(String),

@@ -11,6 +11,7 @@ pub(crate) mod index;
 pub(crate) mod manifests;
 pub(crate) mod members;
 pub(crate) mod namespaces;
+pub(crate) mod quarantine;
 pub(crate) mod resolve;
 pub(crate) mod search;
 pub(crate) mod tokens;
@@ -33,6 +34,25 @@ use crate::{
 /// The adapter, or the answer that hides whether it exists.
 async fn visible(app: &App, id: &AdapterId, viewer: &Viewer) -> ApiResult<VisibleAdapter> {
     find_visible(&app.db, id, viewer).await?.ok_or_else(|| ApiError::no_adapter(id))
+}
+
+/// The same, unless it is out of circulation.
+async fn in_circulation(app: &App, id: &AdapterId, viewer: &Viewer) -> ApiResult<VisibleAdapter> {
+    let adapter = visible(app, id, viewer).await?;
+    ApiError::unless_quarantined(&adapter)?;
+    Ok(adapter)
+}
+
+/// Longest text that is shown to others, in bytes.
+const MAX_LINE: usize = 500;
+
+/// A text that is shown to others, without spaces around it.
+fn one_line<'a>(field: &str, text: &'a str) -> ApiResult<&'a str> {
+    let text = text.trim();
+    if text.len() > MAX_LINE || text.chars().any(char::is_control) {
+        return Err(ApiError::bad_request(format!("`{field}` is one line of at most {MAX_LINE} bytes")));
+    }
+    Ok(text)
 }
 
 /// A permit for an adapter, or for the name of one to be.

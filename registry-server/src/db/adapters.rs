@@ -1,7 +1,7 @@
 //! `adapters`: the only door to one is [`find_visible`], which applies who may see it.
 
 use hub_schemas::{
-    api::Visibility,
+    api::{Quarantine, Visibility},
     name::{AdapterId, AdapterName, Namespace},
 };
 use sqlx::FromRow;
@@ -9,10 +9,10 @@ use sqlx::FromRow;
 use super::{
     Db, WriteTx,
     audit::{self, Event},
-    clock::now,
+    clock::{from_micros, now},
     new_id, parse,
 };
-use crate::domain::permissions::{ChangeVisibility, Permit, Publish, Viewer};
+use crate::domain::permissions::{Administer, ChangeVisibility, Permit, Publish, Viewer};
 
 /// An adapter that the viewer may see. Reads of its parts demand this value.
 #[derive(Debug, Clone)]
@@ -22,23 +22,14 @@ pub(crate) struct VisibleAdapter {
     pub(crate) id: AdapterId,
     /// Who may see it.
     pub(crate) visibility: Visibility,
+    /// Set while an administrator keeps it out of circulation.
+    pub(crate) quarantine: Option<Quarantine>,
 }
 
 impl VisibleAdapter {
     /// Its primary key.
     pub(super) fn key(&self) -> &str {
         &self.key
-    }
-
-    pub(super) fn of(
-        key: String,
-        namespace: &str,
-        name: &str,
-        visibility: Visibility,
-    ) -> Result<Self, sqlx::Error> {
-        let namespace: Namespace = parse("adapters.namespace", namespace)?;
-        let name: AdapterName = parse("adapters.name", name)?;
-        Ok(Self { key, id: AdapterId { namespace, name }, visibility })
     }
 }
 
@@ -83,17 +74,37 @@ macro_rules! visible_to {
 }
 pub(super) use visible_to;
 
+/// One row of every query that finds adapters.
 #[derive(Debug, FromRow)]
-struct Row {
+pub(super) struct Row {
     id: String,
+    namespace: String,
+    name: String,
     visibility: String,
     internal_since: Option<i64>,
+    quarantined_at: Option<i64>,
+    quarantine_reason: Option<String>,
 }
 
+/// The columns of [`Row`]; a macro, so that statements stay literals.
+macro_rules! adapter_columns {
+    () => {
+        "a.id, a.namespace, a.name, a.visibility, a.internal_since, a.quarantined_at, a.quarantine_reason"
+    };
+}
+pub(super) use adapter_columns;
+
 impl Row {
-    fn into_adapter(self, id: &AdapterId) -> VisibleAdapter {
-        let visibility = visibility_of(&self.visibility, self.internal_since);
-        VisibleAdapter { key: self.id, id: id.clone(), visibility }
+    pub(super) fn into_adapter(self) -> Result<VisibleAdapter, sqlx::Error> {
+        let namespace: Namespace = parse("adapters.namespace", &self.namespace)?;
+        let name: AdapterName = parse("adapters.name", &self.name)?;
+        let reason = self.quarantine_reason.unwrap_or_default();
+        Ok(VisibleAdapter {
+            key: self.id,
+            id: AdapterId { namespace, name },
+            visibility: visibility_of(&self.visibility, self.internal_since),
+            quarantine: self.quarantined_at.map(|at| Quarantine { reason, at: from_micros(at) }),
+        })
     }
 }
 
@@ -104,8 +115,9 @@ pub(crate) async fn find_visible(
     viewer: &Viewer,
 ) -> Result<Option<VisibleAdapter>, sqlx::Error> {
     let sql = concat!(
-        "SELECT a.id, a.visibility, a.internal_since FROM adapters a
-         WHERE a.namespace = $1 AND a.name = $2 AND ",
+        "SELECT ",
+        adapter_columns!(),
+        " FROM adapters a WHERE a.namespace = $1 AND a.name = $2 AND ",
         visible_to!("$3", "$4")
     );
     let row: Option<Row> = sqlx::query_as(sql)
@@ -115,20 +127,44 @@ pub(crate) async fn find_visible(
         .bind(viewer.limited_token())
         .fetch_optional(db.read())
         .await?;
-    Ok(row.map(|row| row.into_adapter(id)))
+    row.map(Row::into_adapter).transpose()
+}
+
+const OF_NAME: &str =
+    concat!("SELECT ", adapter_columns!(), " FROM adapters a WHERE a.namespace = $1 AND a.name = $2");
+
+/// The adapter, whoever may see it, for those who run the registry.
+pub(crate) async fn find_any(
+    db: &Db,
+    _permit: &Permit<Administer>,
+    id: &AdapterId,
+) -> Result<Option<VisibleAdapter>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(OF_NAME)
+        .bind(id.namespace.as_str())
+        .bind(id.name.as_str())
+        .fetch_optional(db.read())
+        .await?;
+    row.map(Row::into_adapter).transpose()
 }
 
 /// Every adapter, for an operator who makes their listings anew.
 pub(crate) async fn every(tx: &mut WriteTx) -> Result<Vec<VisibleAdapter>, sqlx::Error> {
-    let rows: Vec<(String, String, String, String, Option<i64>)> =
-        sqlx::query_as("SELECT id, namespace, name, visibility, internal_since FROM adapters")
-            .fetch_all(tx.connection())
-            .await?;
-    rows.into_iter()
-        .map(|(key, namespace, name, visibility, internal)| {
-            VisibleAdapter::of(key, &namespace, &name, visibility_of(&visibility, internal))
-        })
-        .collect()
+    let sql = concat!("SELECT ", adapter_columns!(), " FROM adapters a");
+    let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(tx.connection()).await?;
+    rows.into_iter().map(Row::into_adapter).collect()
+}
+
+/// The namespaces of others with public adapters, those that are pulled most first.
+pub(crate) async fn popular_namespaces(
+    tx: &mut WriteTx,
+    besides: &Namespace,
+    limit: i64,
+) -> Result<Vec<Namespace>, sqlx::Error> {
+    let sql = "SELECT namespace FROM adapters WHERE visibility = 'public' AND namespace <> $1
+               GROUP BY namespace ORDER BY SUM(pulls) DESC, namespace LIMIT $2";
+    let rows: Vec<(String,)> =
+        sqlx::query_as(sql).bind(besides.as_str()).bind(limit).fetch_all(tx.connection()).await?;
+    rows.iter().map(|(name,)| parse("adapters.namespace", name)).collect()
 }
 
 /// The adapter of this name, made if it is not there.
@@ -161,13 +197,40 @@ pub(crate) async fn ensure(
         };
         audit::record(tx, event).await?;
     }
-    let sql = "SELECT id, visibility, internal_since FROM adapters WHERE namespace = $1 AND name = $2";
-    let row: Row = sqlx::query_as(sql)
+    let row: Row = sqlx::query_as(OF_NAME)
         .bind(id.namespace.as_str())
         .bind(id.name.as_str())
         .fetch_one(tx.connection())
         .await?;
-    Ok(row.into_adapter(id))
+    row.into_adapter()
+}
+
+/// Takes an adapter out of circulation, with a reason, or brings it back.
+pub(crate) async fn set_quarantine(
+    tx: &mut WriteTx,
+    permit: &Permit<Administer>,
+    adapter: VisibleAdapter,
+    reason: Option<&str>,
+) -> Result<VisibleAdapter, sqlx::Error> {
+    let at = now();
+    let sql = "UPDATE adapters SET quarantine_reason = $1,
+                   quarantined_at = CASE WHEN $2 = 0 THEN NULL ELSE COALESCE(quarantined_at, $3) END
+               WHERE id = $4";
+    sqlx::query(sql)
+        .bind(reason)
+        .bind(i64::from(reason.is_some()))
+        .bind(at)
+        .bind(adapter.key())
+        .execute(tx.connection())
+        .await?;
+    let subject = adapter.id.to_string();
+    let action = if reason.is_some() { "quarantine" } else { "quarantine-end" };
+    let event =
+        Event { actor: permit.actor(), action, subject: &subject, detail: reason.unwrap_or_default() };
+    audit::record(tx, event).await?;
+    let since = adapter.quarantine.as_ref().map_or_else(|| from_micros(at), |quarantine| quarantine.at);
+    let quarantine = reason.map(|reason| Quarantine { reason: reason.to_owned(), at: since });
+    Ok(VisibleAdapter { quarantine, ..adapter })
 }
 
 /// Shows or hides an adapter.

@@ -155,6 +155,10 @@ pub(crate) async fn refresh(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Resul
         .bind(adapter.key())
         .execute(tx.connection())
         .await?;
+    // What is out of circulation is not found.
+    if adapter.quarantine.is_some() {
+        return Ok(());
+    }
     let Some(newest) = listing::newest(versions.iter().map(|v| (v, v))) else { return Ok(()) };
     let (manifest, digest, published_at): (String, String, i64) = sqlx::query_as(
         "SELECT manifest, digest, published_at FROM versions WHERE adapter_id = $1 AND version = $2",

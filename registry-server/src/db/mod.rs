@@ -17,6 +17,7 @@ pub(crate) mod namespaces;
 mod pool;
 pub(crate) mod pulls;
 pub(crate) mod quotas;
+pub(crate) mod reserved;
 pub(crate) mod reviews;
 pub(crate) mod roles;
 pub(crate) mod search;

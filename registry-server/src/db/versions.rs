@@ -10,7 +10,7 @@ use sqlx::FromRow;
 
 use super::{
     Db, WriteTx,
-    adapters::{VisibleAdapter, visibility_of, visible_to},
+    adapters::{self, VisibleAdapter, adapter_columns, visible_to},
     audit::{self, Event},
     clock::{from_micros, now},
     new_id, parse,
@@ -93,16 +93,14 @@ pub(crate) async fn manifest(
 ) -> Result<Option<StoredManifest>, sqlx::Error> {
     #[derive(FromRow)]
     struct Found {
-        id: String,
-        namespace: String,
-        name: String,
-        visibility: String,
-        internal_since: Option<i64>,
+        #[sqlx(flatten)]
+        adapter: adapters::Row,
         manifest: String,
     }
     let sql = concat!(
-        "SELECT a.id, a.namespace, a.name, a.visibility, a.internal_since, v.manifest
-         FROM versions v JOIN adapters a ON a.id = v.adapter_id WHERE v.digest = $1 AND ",
+        "SELECT ",
+        adapter_columns!(),
+        ", v.manifest FROM versions v JOIN adapters a ON a.id = v.adapter_id WHERE v.digest = $1 AND ",
         visible_to!("$2", "$3")
     );
     let found: Option<Found> = sqlx::query_as(sql)
@@ -111,13 +109,10 @@ pub(crate) async fn manifest(
         .bind(viewer.limited_token())
         .fetch_optional(db.read())
         .await?;
-    found
-        .map(|row| {
-            let visibility = visibility_of(&row.visibility, row.internal_since);
-            let adapter = VisibleAdapter::of(row.id, &row.namespace, &row.name, visibility)?;
-            Ok(StoredManifest { adapter, bytes: row.manifest.into_bytes() })
-        })
-        .transpose()
+    let manifest = |row: Found| {
+        Ok(StoredManifest { adapter: row.adapter.into_adapter()?, bytes: row.manifest.into_bytes() })
+    };
+    found.map(manifest).transpose()
 }
 
 /// What an insert found.

@@ -3,6 +3,7 @@
 pub mod content;
 pub mod cursor;
 pub mod listing;
+pub mod names;
 pub mod permissions;
 pub mod publish;
 pub mod quota;

@@ -4,6 +4,7 @@ use hub_schemas::{
     api::{Published, Visibility},
     digest::Digest,
     manifest::Manifest,
+    name::Namespace,
     problem::ProblemCode,
 };
 
@@ -11,15 +12,22 @@ use super::{inspect, room};
 use crate::{
     app::App,
     db::{
-        adapters, blobs, listings, uploads,
+        WriteTx,
+        adapters::{self, VisibleAdapter},
+        audit::{self, Event},
+        blobs, listings, quotas, uploads,
         versions::{self, Inserted},
     },
     domain::{
+        names,
         permissions::{Permit, Publish, Viewer},
         publish::{self, PublishError},
     },
     error::{ApiError, ApiResult},
 };
+
+/// Namespaces that a new one is compared with: those that squatters would choose.
+const MAX_POPULAR: i64 = 1000;
 
 /// Publishes `manifest`, whose canonical bytes are `bytes`.
 pub(crate) async fn run(
@@ -36,6 +44,7 @@ pub(crate) async fn run(
         version: manifest.version.clone(),
         digest,
         created,
+        warnings: Vec::new(),
     };
     // What is published already needs no second look at its files.
     if let Some(adapter) = adapters::find_visible(&app.db, &manifest.name, viewer).await? {
@@ -44,6 +53,7 @@ pub(crate) async fn run(
             Some(found) => return Err(exists(manifest, &found)),
             None => {}
         }
+        ApiError::unless_quarantined(&adapter)?;
         if let Some(wanted) = visibility.filter(|&v| v != adapter.visibility) {
             return Err(other_visibility(manifest, adapter.visibility, wanted));
         }
@@ -64,17 +74,21 @@ pub(crate) async fn run(
         Inserted::Other(found) => return Err(exists(manifest, &found)),
         Inserted::New => {}
     }
+    let warnings = lookalikes(&mut tx, permit, &adapter).await?;
     listings::refresh(&mut tx, &adapter).await?;
     uploads::delete_published(&mut tx, permit, &adapter).await?;
     tx.commit().await?;
     app.telemetry.published();
-    Ok(answer(true))
+    Ok(Published { warnings, ..answer(true) })
 }
 
 async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Manifest) -> ApiResult<()> {
     for dependency in &manifest.dependencies {
         let found = match adapters::find_visible(&app.db, &dependency.name, viewer).await? {
-            Some(adapter) => versions::all(&app.db, &adapter).await?,
+            Some(adapter) => {
+                ApiError::unless_quarantined(&adapter)?;
+                versions::all(&app.db, &adapter).await?
+            }
             None => Vec::new(),
         };
         if !found.iter().any(|entry| dependency.version.matches(&entry.version)) {
@@ -86,6 +100,34 @@ async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Manifest) -> 
         }
     }
     Ok(())
+}
+
+/// Warns at the first publish in a namespace that could be taken for a popular one, and
+/// leaves a record for the administrators.
+async fn lookalikes(
+    tx: &mut WriteTx,
+    permit: &Permit<Publish>,
+    adapter: &VisibleAdapter,
+) -> ApiResult<Vec<String>> {
+    let namespace = &adapter.id.namespace;
+    if adapter.visibility != Visibility::Public || quotas::usage_in(tx, namespace).await?.adapters > 1 {
+        return Ok(Vec::new());
+    }
+    let popular = adapters::popular_namespaces(tx, namespace, MAX_POPULAR).await?;
+    let alike: Vec<_> = popular.iter().filter(|other| names::look_alike(namespace, other)).collect();
+    for other in &alike {
+        let event = Event {
+            actor: permit.actor(),
+            action: "name-lookalike",
+            subject: namespace.as_str(),
+            detail: other.as_str(),
+        };
+        audit::record(tx, event).await?;
+    }
+    let warning = |other: &&Namespace| {
+        format!("the namespace `{namespace}` looks like `{other}`; people could take one for the other")
+    };
+    Ok(alike.iter().map(warning).collect())
 }
 
 /// A file that was there a moment ago, cancelled since and collected as garbage.

@@ -77,6 +77,9 @@ pub struct Published {
     pub digest: Digest,
     /// `false` when the same bytes had been published before.
     pub created: bool,
+    /// What the publisher should know, though nothing is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A request to yank a version, or to take that back.
@@ -94,6 +97,24 @@ pub struct YankRequest {
 pub struct ChangeVisibility {
     /// From now on.
     pub visibility: Visibility,
+}
+
+/// A request to take an adapter out of circulation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuarantineRequest {
+    /// Why, in one line; shown to whoever may see the adapter.
+    pub reason: String,
+}
+
+/// That an administrator took an adapter out of circulation: nobody gets its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quarantine {
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
 }
 
 /// That a version was yanked: not chosen any more, but still there for whoever names it exactly.
@@ -212,4 +233,7 @@ pub struct AdapterInfo {
     pub versions: Vec<VersionEntry>,
     /// Who may see it.
     pub visibility: Visibility,
+    /// Set while it is out of circulation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
 }

@@ -14,7 +14,7 @@ pub use account::{
 };
 pub use adapter::{
     AdapterInfo, AdapterSummary, BaseSummary, ChangeVisibility, IndexDocument, MetricSummary, PublishQuery,
-    Published, VersionEntry, Visibility, VisibilityError, Yank, YankRequest,
+    Published, Quarantine, QuarantineRequest, VersionEntry, Visibility, VisibilityError, Yank, YankRequest,
 };
 pub use audit::{AuditPage, AuditQuery, AuditRecord, DEFAULT_AUDIT_LIMIT, MAX_AUDIT_LIMIT};
 pub use people::{

@@ -137,6 +137,12 @@ impl World {
             (_, "namespaces/{namespace}/members/{user}") => {
                 self.role(method, "namespaces/lab/members/temporary", who).await
             }
+            (_, "adapters/{namespace}/{name}/quarantine") => {
+                let path = format!("{hidden}/quarantine");
+                let entered = put(who, &path, json!({"reason": "a look"})).await;
+                let left = who.delete(&path).await;
+                if method == "PUT" { entered } else { left }
+            }
             ("GET", "audit") => get("audit".to_owned()).await,
             ("GET", "whoami") => get("whoami".to_owned()).await,
             ("GET", "tokens") => get("tokens".to_owned()).await,

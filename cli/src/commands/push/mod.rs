@@ -65,6 +65,7 @@ pub(crate) fn run(context: &Context, args: &PushArgs) -> anyhow::Result<Exit> {
     ));
     let outcome = context.block_on(async { publish(&client, &plan).await })?;
     let uploaded = outcome.uploaded;
+    outcome.published.warnings.iter().for_each(|warning| context.printer.warn(warning));
     if outcome.published.created {
         let skipped = units::bytes(outcome.skipped);
         let sent = units::bytes(uploaded);

@@ -27,11 +27,12 @@ pub(crate) async fn info(
 }
 
 /// Everything about an adapter.
-pub(super) async fn describe(app: &App, adapter: VisibleAdapter) -> ApiResult<AdapterInfo> {
+pub(in crate::api) async fn describe(app: &App, adapter: VisibleAdapter) -> ApiResult<AdapterInfo> {
     Ok(AdapterInfo {
         latest: listings::find(&app.db, &adapter).await?,
         versions: versions::all(&app.db, &adapter).await?,
         visibility: adapter.visibility,
+        quarantine: adapter.quarantine,
         name: adapter.id,
     })
 }

@@ -20,7 +20,7 @@ use hub_schemas::problem::Problem;
 use crate::{
     api::{
         caching::{self, Freshness},
-        visible,
+        in_circulation,
     },
     app::App,
     db::blobs::{self, Blob},
@@ -63,7 +63,7 @@ pub(crate) async fn read(
     method: Method,
     request: HeaderMap,
 ) -> ApiResult<Response> {
-    let adapter = visible(&app, &path.adapter(), &viewer).await?;
+    let adapter = in_circulation(&app, &path.adapter(), &viewer).await?;
     let digest = path.digest;
     let blob = blobs::find_in(&app.db, &adapter, &digest).await?.ok_or_else(|| {
         ApiError::not_found(format!("`{}` has no file with the digest `{digest}`", adapter.id))

@@ -10,7 +10,7 @@ use hub_schemas::{api::IndexDocument, digest::Digest, problem::Problem};
 use crate::{
     api::{
         caching::{self, Freshness},
-        visible,
+        in_circulation,
     },
     app::App,
     db::versions,
@@ -33,7 +33,7 @@ pub(crate) async fn read(
     ApiPath(path): ApiPath<AdapterPath>,
     request: HeaderMap,
 ) -> ApiResult<Response> {
-    let adapter = visible(&app, &path.into(), &viewer).await?;
+    let adapter = in_circulation(&app, &path.into(), &viewer).await?;
     let versions = versions::all(&app.db, &adapter).await?;
     let body =
         serde_json::to_vec(&IndexDocument { name: adapter.id, versions }).map_err(ApiError::internal)?;

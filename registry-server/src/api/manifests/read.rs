@@ -54,6 +54,7 @@ pub(crate) async fn read(
         ApiError::not_found(format!("there is no version with the digest `{digest}`"))
             .hint("a private adapter needs the token of somebody who may see it")
     })?;
+    ApiError::unless_quarantined(&found.adapter)?;
     if query.purpose == Some(Purpose::Pull) {
         app.pulls.add(digest);
         app.telemetry.pulled();

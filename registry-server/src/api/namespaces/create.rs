@@ -9,8 +9,11 @@ use hub_schemas::{
 use super::info::describe;
 use crate::{
     app::App,
-    db::{members, namespaces},
-    domain::permissions::{self, Resource, may},
+    db::{members, namespaces, reserved},
+    domain::{
+        names,
+        permissions::{self, Resource, may},
+    },
     error::{ApiError, ApiResult},
     extract::{ApiJson, Authenticated},
 };
@@ -31,6 +34,14 @@ pub(crate) async fn create(
 ) -> ApiResult<(StatusCode, Json<NamespaceInfo>)> {
     let permit = may(&(&caller).into(), permissions::CreateOrganisation, &Resource::Registry)?;
     let mut tx = app.db.write().await?;
+    let reason = match reserved::reason(&mut tx, &name).await? {
+        None if names::is_reserved(&name) => Some("it would speak for the registry".to_owned()),
+        reason => reason,
+    };
+    if let Some(reason) = reason {
+        let kept = ApiError::new(ProblemCode::Conflict, format!("the name `{name}` is reserved: {reason}"));
+        return Err(kept.hint("choose another name, or ask an administrator of the registry for it"));
+    }
     if !namespaces::insert(&mut tx, &permit, &name).await? {
         let taken = ApiError::new(ProblemCode::Conflict, format!("the name `{name}` is taken"));
         return Err(taken.hint("choose another name"));

@@ -7,16 +7,13 @@ use hub_schemas::{
 };
 
 use crate::{
-    api::{permit_on, visible},
+    api::{one_line, permit_on, visible},
     app::App,
     db::{listings, versions},
     domain::permissions::Yank,
     error::{ApiError, ApiResult},
     extract::{ApiJson, ApiPath, Authenticated, VersionPath},
 };
-
-/// Longest reason, in bytes.
-const MAX_REASON: usize = 500;
 
 /// Yanks a version, or takes that back. A yanked version is not chosen any more,
 /// but whoever names it exactly still gets it.
@@ -39,11 +36,7 @@ pub(crate) async fn yank(
     let id = path.adapter();
     let adapter = visible(&app, &id, &caller.member_viewer()).await?;
     let permit = permit_on(&app, &caller, Yank, &id).await?;
-    let reason = request.reason.trim();
-    if reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
-        let detail = format!("`reason` is one line of at most {MAX_REASON} bytes");
-        return Err(ApiError::bad_request(detail));
-    }
+    let reason = one_line("reason", &request.reason)?;
     let reason = request.yanked.then_some(reason);
     let no_version = || ApiError::not_found(format!("`{id}` has no version `{}`", path.version));
     let mut tx = app.db.write().await?;

@@ -1,0 +1,138 @@
+//! Names that are kept back or look like others, and adapters in quarantine.
+
+use hub_schemas::{
+    api::{AuditPage, Published, SearchPage},
+    digest::Digest,
+    problem::ProblemCode,
+};
+use hub_server::admin;
+use hub_tests::hub::{Answer, HubProcess, SampleAdapter, TestHub, Visitor};
+use insta::assert_snapshot;
+use reqwest::Method;
+use serde_json::json;
+
+async fn quarantine(who: &Visitor, id: &str, reason: &str) -> Answer {
+    let path = format!("adapters/{id}/quarantine");
+    Answer::of(who.request(Method::PUT, &path).json(&json!({"reason": reason}))).await
+}
+
+#[tokio::test]
+async fn an_adapter_in_quarantine_is_refused_to_everybody_with_the_reason() {
+    let hub = TestHub::start().await;
+    let (ada, root, anyone) = (hub.user("ada").await, hub.user("root").await, hub.anonymous());
+    hub.make_administrator("root").await;
+    let sample = SampleAdapter::lora("ada/x", "1.0.0");
+    ada.publish(&sample).await;
+    let put = quarantine(&root, "ada/x", "the weights leak training data").await;
+    assert_eq!(put.json()["quarantine"]["reason"], "the weights leak training data");
+
+    let manifest = format!("manifests/{}", sample.digest());
+    let blob = format!("adapters/ada/x/blobs/{}", Digest::of(sample.file("README.md")));
+    for path in ["index/ada/x", manifest.as_str(), blob.as_str()] {
+        for who in [&anyone, &ada] {
+            let refused = who.get(path).await;
+            assert_eq!((refused.status.as_u16(), refused.code()), (403, ProblemCode::Quarantined), "{path}");
+            assert_eq!(refused.problem().detail, "`ada/x` is in quarantine: the weights leak training data");
+        }
+    }
+    let next = ada.try_publish(&SampleAdapter::lora("ada/x", "1.1.0")).await;
+    assert_eq!(next.code(), ProblemCode::Quarantined);
+    let page: SearchPage = anyone.get("search?q=sentiment").await.expect_ok();
+    assert_eq!(page.total, 0);
+    assert_eq!(
+        anyone.get("adapters/ada/x").await.json()["quarantine"]["reason"],
+        "the weights leak training data"
+    );
+
+    assert_eq!(quarantine(&ada, "ada/x", "mine").await.code(), ProblemCode::Forbidden);
+    assert_eq!(root.delete("adapters/ada/x/quarantine").await.json().get("quarantine"), None);
+    assert_eq!(anyone.get(&manifest).await.body, sample.manifest_bytes());
+    let page: SearchPage = anyone.get("search?q=sentiment").await.expect_ok();
+    assert_eq!(page.total, 1);
+}
+
+#[tokio::test]
+async fn a_private_adapter_in_quarantine_still_does_not_exist_for_strangers() {
+    let hub = TestHub::start().await;
+    let (ada, eve) = (hub.user("ada").await, hub.user("eve").await);
+    let sample = SampleAdapter::lora("ada/x", "1.0.0");
+    ada.publish_private(&sample).await;
+    admin::quarantine(hub.app(), &"ada/x".parse().expect("a name"), Some("a look")).await.expect("enters");
+    for path in
+        ["index/ada/x".to_owned(), format!("manifests/{}", sample.digest()), "adapters/ada/x".to_owned()]
+    {
+        assert_eq!(eve.get(&path).await.code(), ProblemCode::NotFound, "{path}");
+    }
+    assert_eq!(ada.get("index/ada/x").await.code(), ProblemCode::Quarantined);
+}
+
+#[tokio::test]
+async fn the_first_publish_under_a_name_like_a_popular_one_warns_and_is_recorded() {
+    let hub = TestHub::start().await;
+    let (google, squatter, root) =
+        (hub.user("google").await, hub.user("goog1e").await, hub.user("root").await);
+    hub.make_administrator("root").await;
+    let first = google.publish(&SampleAdapter::lora("google/x", "1.0.0")).await;
+    assert!(first.warnings.is_empty(), "nobody was there before");
+    // What only some may see tells nobody that it is there.
+    let hidden = squatter.publish_private(&SampleAdapter::lora("goog1e/hidden", "1.0.0")).await;
+    assert!(hidden.warnings.is_empty());
+    let other = hub.user("googel").await;
+    let warned: Published = other.publish(&SampleAdapter::lora("googel/x", "1.0.0")).await;
+    assert_eq!(
+        warned.warnings,
+        ["the namespace `googel` looks like `google`; people could take one for the other"]
+    );
+    let again = other.publish(&SampleAdapter::lora("googel/y", "1.0.0")).await;
+    assert!(again.warnings.is_empty(), "once is enough");
+    let page: AuditPage = root.get("audit?actor=googel&limit=1000").await.expect_ok();
+    let found = page.items.iter().find(|record| record.action == "name-lookalike").expect("a record");
+    assert_eq!((found.subject.as_str(), found.detail.as_str()), ("googel", "google"));
+}
+
+#[tokio::test]
+async fn reserved_names_are_not_taken() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    admin::reserve_name(hub.app(), &"acme".parse().expect("a name"), "kept for the company")
+        .await
+        .expect("keeps");
+    let mut said = Vec::new();
+    for name in ["acme", "support"] {
+        said.push(ada.post("namespaces", &json!({"name": name})).await.problem().detail);
+    }
+    assert_snapshot!(said.join("\n"), @r"
+    the name `acme` is reserved: kept for the company
+    the name `support` is reserved: it would speak for the registry
+    ");
+    admin::release_name(hub.app(), &"acme".parse().expect("a name")).await.expect("lets go");
+    assert_eq!(ada.post("namespaces", &json!({"name": "acme"})).await.status, 201);
+}
+
+#[tokio::test]
+async fn the_operators_verbs_for_names_and_quarantine() {
+    let data = tempfile::tempdir().expect("a folder");
+    let token = HubProcess::token(data.path(), "ada");
+    let server = HubProcess::start(data.path());
+    let ada = server.visitor(&token);
+    ada.publish(&SampleAdapter::lora("ada/x", "1.0.0")).await;
+    let admin = |verb: &[&str]| {
+        let output = HubProcess::admin(data.path(), verb);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    assert!(admin(&["adapter", "quarantine", "ada/x", "--reason", "a look"]).0);
+    assert_eq!(ada.get("index/ada/x").await.problem().detail, "`ada/x` is in quarantine: a look");
+    assert!(admin(&["adapter", "release", "ada/x"]).0);
+    assert_eq!(ada.get("index/ada/x").await.status, 200);
+    assert!(admin(&["name", "reserve", "acme", "--reason", "ours"]).0);
+    assert_eq!(admin(&["name", "list"]).1, "acme\tours");
+    assert!(admin(&["name", "release", "acme"]).0);
+    assert!(admin(&["namespace", "quota", "ada", "--max-adapters", "1"]).0);
+    assert_eq!(ada.get("namespaces/ada").await.json()["usage"]["max_adapters"], 1);
+    let errors = [admin(&["name", "release", "acme"]), admin(&["adapter", "release", "ada/none"])];
+    assert_snapshot!(errors.map(|(_, _, stderr)| stderr).join("\n"), @r"
+    error: the name `acme` is not reserved by an operator; `hub-server name list` shows those that are
+    error: there is no adapter `ada/none`
+    ");
+}
