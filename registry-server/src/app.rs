@@ -22,6 +22,8 @@ pub struct App {
     pub(crate) telemetry: Telemetry,
     pub(crate) pulls: Arc<PullCounter>,
     pub(crate) limiter: Arc<Limiter>,
+    /// Webhooks may lead inside the network, and need no TLS.
+    pub(crate) webhooks_anywhere: bool,
 }
 
 /// Why the registry can't start.
@@ -89,6 +91,7 @@ impl App {
             telemetry: Telemetry::new(),
             pulls: Arc::new(PullCounter::new(config.data.join("pulls"))),
             limiter: Arc::new(Limiter::new(config.rates)),
+            webhooks_anywhere: config.webhooks_anywhere,
         })
     }
 

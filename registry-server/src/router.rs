@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     api::{
         account, adapters, audit, blobs, collaborators, health, index, manifests, members, namespaces,
-        quarantine, resolve, search, tokens, uploads, versions,
+        quarantine, resolve, search, tokens, uploads, versions, webhooks,
     },
     app::App,
     error::ApiError,
@@ -35,6 +35,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(namespaces::create::create))
         .routes(routes!(namespaces::info::info))
         .routes(routes!(members::grant::grant, members::revoke::revoke))
+        .routes(routes!(webhooks::list::list, webhooks::create::create))
+        .routes(routes!(webhooks::remove::remove))
         .routes(routes!(collaborators::list::list))
         .routes(routes!(collaborators::grant::grant, collaborators::revoke::revoke))
         // Accounts: `hub login`, `hub whoami`, `hub token`.

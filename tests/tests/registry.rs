@@ -49,5 +49,7 @@ mod resolve;
 mod search;
 #[path = "registry/uploads.rs"]
 mod uploads;
+#[path = "registry/webhooks.rs"]
+mod webhooks;
 #[path = "registry/yank.rs"]
 mod yank;

@@ -36,6 +36,7 @@ pub(crate) mod stitch;
 mod token;
 #[cfg(feature = "stitch")]
 pub(crate) mod train;
+mod webhook;
 mod yank;
 
 use clap::{Args, Parser, Subcommand};
@@ -51,6 +52,7 @@ pub(crate) use org::{OrgArgs, OrgVerb};
 pub(crate) use push::PushArgs;
 pub(crate) use search::SearchArgs;
 pub(crate) use token::{TokenArgs, TokenVerb};
+pub(crate) use webhook::{WebhookArgs, WebhookVerb};
 pub(crate) use yank::YankArgs;
 
 /// Train, publish, find, pull and run adapters: small files that teach a frozen model one task.
@@ -99,6 +101,8 @@ pub(crate) enum Command {
     Org(OrgArgs),
     /// Make, list or revoke your tokens
     Token(TokenArgs),
+    /// Send the events of a namespace somewhere
+    Webhook(WebhookArgs),
     /// Train an adapter on a table of texts and labels
     #[cfg(feature = "stitch")]
     Train(train::TrainArgs),

@@ -37,6 +37,7 @@ mod search;
 mod token;
 #[cfg(feature = "stitch")]
 mod train;
+mod webhook;
 mod whoami;
 mod yank;
 
@@ -61,6 +62,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Access(args) => access::run(context, &args),
         Command::Org(args) => org::run(context, &args),
         Command::Token(args) => token::run(context, args),
+        Command::Webhook(args) => webhook::run(context, &args),
         #[cfg(feature = "stitch")]
         Command::Train(args) => train::run(context, args),
         #[cfg(feature = "stitch")]

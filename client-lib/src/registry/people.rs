@@ -3,8 +3,8 @@
 use hub_schemas::{
     AdapterId, Namespace,
     api::{
-        Collaborators, CreateOrganisation, CreateToken, CreatedToken, GrantRole, NamespaceInfo, Role,
-        TokenEntry,
+        Collaborators, CreateOrganisation, CreateToken, CreateWebhook, CreatedToken, CreatedWebhook,
+        GrantRole, NamespaceInfo, Role, TokenEntry, Webhook,
     },
 };
 use reqwest::Method;
@@ -77,5 +77,28 @@ impl RegistryClient {
     /// Makes one of the caller's tokens useless.
     pub async fn revoke_token(&self, id: &str) -> Result<(), RegistryError> {
         self.sender.send(|| self.api(Method::DELETE, &["tokens", id])).await.map(drop)
+    }
+
+    /// Where the events of a namespace are sent.
+    pub async fn webhooks(&self, namespace: &Namespace) -> Result<Vec<Webhook>, RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "webhooks"];
+        self.sender.fetch("list of webhooks", || self.api(Method::GET, &path)).await
+    }
+
+    /// Sends the events of a namespace to `url`. Sent once, like [`create_token`](Self::create_token).
+    pub async fn add_webhook(
+        &self,
+        namespace: &Namespace,
+        url: &str,
+    ) -> Result<CreatedWebhook, RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "webhooks"];
+        let request = self.api(Method::POST, &path).json(&CreateWebhook { url: url.to_owned() });
+        self.sender.json(self.sender.send_once(request).await?, "webhook").await
+    }
+
+    /// Sends the events of a namespace there no more.
+    pub async fn remove_webhook(&self, namespace: &Namespace, id: &str) -> Result<(), RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "webhooks", id];
+        self.sender.send(|| self.api(Method::DELETE, &path)).await.map(drop)
     }
 }

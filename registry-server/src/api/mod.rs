@@ -17,6 +17,7 @@ pub(crate) mod search;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
 pub(crate) mod versions;
+pub(crate) mod webhooks;
 
 use hub_schemas::name::{AdapterId, Namespace};
 

@@ -91,6 +91,8 @@ pub struct Config {
     pub limits: Limits,
     /// How often users and addresses may ask.
     pub rates: Rates,
+    /// Whether webhooks may lead inside the network, and need no TLS.
+    pub webhooks_anywhere: bool,
     /// How the log looks.
     pub log_format: LogFormat,
 }
@@ -128,6 +130,7 @@ impl Config {
             garbage_delay: seconds(settings.garbage_delay_seconds, DEFAULT_GARBAGE_DELAY),
             limits: settings.limits.resolve(),
             rates: settings.rates.resolve(),
+            webhooks_anywhere: settings.webhooks_anywhere.unwrap_or_default(),
             log_format: settings.log_format.unwrap_or_default(),
         }
     }

@@ -53,6 +53,9 @@ pub struct Settings {
     /// Seconds that nothing must have referred to a file before it is removed [default: a day]
     #[arg(long, global = true, env = "HUB_SERVER_GARBAGE_DELAY_SECONDS", value_name = "N")]
     pub garbage_delay_seconds: Option<u64>,
+    /// Whether webhooks may lead inside the network, and need no TLS [default: false]
+    #[arg(long, global = true, env = "HUB_SERVER_WEBHOOKS_ANYWHERE", value_name = "BOOL")]
+    pub webhooks_anywhere: Option<bool>,
     /// How the log looks [default: text]
     #[arg(long, global = true, env = "HUB_SERVER_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -85,6 +88,7 @@ impl Settings {
             shutdown_seconds: self.shutdown_seconds.or(other.shutdown_seconds),
             run_jobs: self.run_jobs.or(other.run_jobs),
             garbage_delay_seconds: self.garbage_delay_seconds.or(other.garbage_delay_seconds),
+            webhooks_anywhere: self.webhooks_anywhere.or(other.webhooks_anywhere),
             log_format: self.log_format.or(other.log_format),
             limits: self.limits.or(other.limits),
             rates: self.rates.or(other.rates),

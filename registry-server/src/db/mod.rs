@@ -25,6 +25,7 @@ pub(crate) mod tokens;
 pub(crate) mod uploads;
 pub(crate) mod users;
 pub(crate) mod versions;
+pub(crate) mod webhooks;
 
 pub use pool::OpenError;
 pub(crate) use pool::{Backend, Db, WriteTx, applied};

@@ -1,5 +1,6 @@
 //! The rules, pure: no HTTP, no SQL, no files.
 
+pub mod address;
 pub mod content;
 pub mod cursor;
 pub mod listing;
@@ -12,5 +13,6 @@ pub mod rate;
 pub mod resolve;
 pub mod secret;
 pub mod token;
+pub mod webhook;
 pub mod weights;
 pub mod words;

@@ -8,5 +8,5 @@ pub(crate) use auth::{Authenticated, Reader};
 pub(crate) use body::{ApiJson, ManifestBytes};
 pub(crate) use path::{
     AdapterPath, ApiPath, ApiQuery, BlobPath, CollaboratorPath, DigestPath, MemberPath, NamespacePath,
-    TokenPath, UploadPath, VersionPath,
+    TokenPath, UploadPath, VersionPath, WebhookPath,
 };

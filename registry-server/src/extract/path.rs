@@ -119,6 +119,16 @@ pub(crate) struct CollaboratorPath {
     pub(crate) user: Namespace,
 }
 
+/// `/namespaces/{namespace}/webhooks/{id}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct WebhookPath {
+    /// The namespace.
+    pub(crate) namespace: Namespace,
+    /// The webhook's id.
+    pub(crate) id: String,
+}
+
 /// `/tokens/{id}`
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

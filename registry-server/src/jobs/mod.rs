@@ -5,6 +5,7 @@
 //! every [`Job`] is written to be repeated.
 
 mod delete_object;
+mod deliver;
 mod garbage;
 mod runner;
 mod sweep;
@@ -14,6 +15,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use delete_object::DeleteObject;
+pub(crate) use deliver::{Deliver, announce};
 pub(crate) use garbage::{CollectGarbage, remove_unknown, review};
 pub(crate) use runner::run;
 pub(crate) use sweep::SweepUploads;
@@ -57,6 +59,9 @@ pub(crate) enum JobError {
     Storage(#[from] StorageError),
     #[error("its values can't be read: {0}")]
     Payload(#[from] serde_json::Error),
+    /// A webhook did not take an event.
+    #[error("{0}")]
+    Delivery(String),
     /// Made by a newer server, which will take it.
     #[error("this version of the server has no job of the kind `{0}`")]
     Unknown(String),
@@ -85,8 +90,12 @@ fn start<J: Job>(app: App, payload: String) -> Work {
 }
 
 /// Every kind of job there is.
-const KINDS: [Kind; 3] =
-    [Kind::of::<DeleteObject>(), Kind::of::<SweepUploads>(), Kind::of::<CollectGarbage>()];
+const KINDS: [Kind; 4] = [
+    Kind::of::<DeleteObject>(),
+    Kind::of::<SweepUploads>(),
+    Kind::of::<CollectGarbage>(),
+    Kind::of::<Deliver>(),
+];
 
 /// How long to wait after the n-th failure: two seconds, doubled, at most an hour.
 fn backoff(failures: i64) -> Duration {

@@ -7,6 +7,7 @@ use hub_schemas::{
     name::Namespace,
     problem::ProblemCode,
 };
+use serde_json::json;
 
 use super::{inspect, room};
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
         publish::{self, PublishError},
     },
     error::{ApiError, ApiResult},
+    jobs::announce,
 };
 
 /// Namespaces that a new one is compared with: those that squatters would choose.
@@ -76,6 +78,9 @@ pub(crate) async fn run(
     }
     let warnings = lookalikes(&mut tx, permit, &adapter).await?;
     listings::refresh(&mut tx, &adapter).await?;
+    let subject = format!("{}@{}", manifest.name, manifest.version);
+    let data = json!({"name": manifest.name, "version": manifest.version, "digest": digest});
+    announce(&mut tx, &adapter.id.namespace, "version.published", &subject, data).await?;
     uploads::delete_published(&mut tx, permit, &adapter).await?;
     tx.commit().await?;
     app.telemetry.published();

@@ -8,6 +8,7 @@ mod pulls;
 mod resolve;
 mod search;
 mod upload;
+mod webhook;
 
 pub use account::{
     CreateToken, CreatedToken, MAX_TOKEN_NAME, MAX_TOKEN_NAMES, TokenEntry, TokenInfo, WhoAmI,
@@ -25,6 +26,7 @@ pub use pulls::{DEFAULT_PULL_DAYS, MAX_PULL_DAYS, PullDay, PullHistory, PullQuer
 pub use resolve::{Candidate, Reason, Resolution, ResolveQuery};
 pub use search::{DEFAULT_LIMIT, MAX_LIMIT, SearchPage, SearchQuery};
 pub use upload::{StartUpload, UploadStatus};
+pub use webhook::{CreateWebhook, CreatedWebhook, Webhook};
 
 /// Every path of the API starts so.
 pub const API_PREFIX: &str = "/api/v1";

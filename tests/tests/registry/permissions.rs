@@ -144,6 +144,10 @@ impl World {
                 if method == "PUT" { entered } else { left }
             }
             ("GET", "audit") => get("audit".to_owned()).await,
+            ("GET", "namespaces/{namespace}/webhooks") => get("namespaces/lab/webhooks".to_owned()).await,
+            (_, path) if path.starts_with("namespaces/{namespace}/webhooks") => {
+                self.webhook(method, who).await
+            }
             ("GET", "whoami") => get("whoami".to_owned()).await,
             ("GET", "tokens") => get("tokens".to_owned()).await,
             ("POST", "tokens") => {
@@ -188,6 +192,25 @@ impl World {
             }
             _ => who.delete(&format!("uploads/{id}")).await,
         }
+    }
+
+    /// Makes a webhook, or removes one that is there before.
+    async fn webhook(&self, method: &str, who: &Visitor) -> Answer {
+        let body = json!({"url": "https://example.org/"});
+        let add = async |who: &Visitor| who.post("namespaces/lab/webhooks", &body).await;
+        let remove = async |who: &Visitor, answer: &Answer| {
+            let id = answer.json()["webhook"]["id"].as_str().unwrap_or_default().to_owned();
+            who.delete(&format!("namespaces/lab/webhooks/{id}")).await
+        };
+        if method == "POST" {
+            let made = add(who).await;
+            remove(&self.olga, &made).await;
+            return made;
+        }
+        let made = add(&self.olga).await;
+        let removed = remove(who, &made).await;
+        remove(&self.olga, &made).await;
+        removed
     }
 
     /// Gives or takes a role that is there before.

@@ -6,6 +6,7 @@ use hub_schemas::{
     name::AdapterId,
     problem::Problem,
 };
+use serde_json::json;
 
 use super::info::describe;
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     domain::permissions::ChangeVisibility as Verb,
     error::ApiResult,
     extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
+    jobs::announce,
 };
 
 /// Shows an adapter to everyone, to every user, or to the members of its namespace and its collaborators.
@@ -37,7 +39,12 @@ pub(crate) async fn change_visibility(
     let adapter = visible(&app, &id, &caller.member_viewer()).await?;
     let permit = permit_on(&app, &caller, Verb, &id).await?;
     let mut tx = app.db.write().await?;
+    let before = adapter.visibility;
     let adapter = adapters::set_visibility(&mut tx, &permit, adapter, change.visibility).await?;
+    if adapter.visibility != before {
+        let data = json!({"name": id, "visibility": adapter.visibility});
+        announce(&mut tx, &id.namespace, "adapter.visibility", &id.to_string(), data).await?;
+    }
     tx.commit().await?;
     describe(&app, adapter).await.map(Json)
 }

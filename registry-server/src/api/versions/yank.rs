@@ -5,6 +5,7 @@ use hub_schemas::{
     api::{VersionEntry, YankRequest},
     problem::Problem,
 };
+use serde_json::json;
 
 use crate::{
     api::{one_line, permit_on, visible},
@@ -13,6 +14,7 @@ use crate::{
     domain::permissions::Yank,
     error::{ApiError, ApiResult},
     extract::{ApiJson, ApiPath, Authenticated, VersionPath},
+    jobs::announce,
 };
 
 /// Yanks a version, or takes that back. A yanked version is not chosen any more,
@@ -43,6 +45,9 @@ pub(crate) async fn yank(
     if !versions::set_yanked(&mut tx, &permit, &adapter, &path.version, reason).await? {
         return Err(no_version());
     }
+    let kind = if request.yanked { "version.yanked" } else { "version.unyanked" };
+    let data = json!({"name": id, "version": path.version, "reason": reason});
+    announce(&mut tx, &id.namespace, kind, &format!("{id}@{}", path.version), data).await?;
     listings::refresh(&mut tx, &adapter).await?;
     tx.commit().await?;
     let entries = versions::all(&app.db, &adapter).await?;
