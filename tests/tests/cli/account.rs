@@ -132,6 +132,12 @@ async fn an_organisation_lets_people_in_and_a_token_does_what_it_is_for() {
     hint: check the name; an owner of the namespace can give you a role in it
     ");
 
+    let said = home.hub(&["webhook", "add", "lab", "https://example.org/hub"]).await.expect_code(0);
+    assert!(said.stdout.starts_with("whsec_"), "{said}");
+    let said = home.hub(&["webhook", "list", "lab", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!(said[0]["url"], "https://example.org/hub");
+    home.hub(&["webhook", "remove", "lab", said[0]["id"].as_str().expect("an id")]).await.expect_code(0);
+
     let said = home
         .hub(&["token", "create", "ci", "--scope", "read,publish", "--names", "lab/*"])
         .await

@@ -60,7 +60,22 @@ async fn an_event_is_sent_again_until_it_is_answered_and_its_signature_holds() {
     }
     let event: Value = serde_json::from_str(&requests[1].1).expect("JSON");
     assert_eq!(event["data"]["digest"], sample.digest().to_string());
-    assert_json_snapshot!(event, {".id" => "[id]", ".time" => "[time]", ".data.digest" => "[digest]"}, @"");
+    assert_json_snapshot!(event, {".id" => "[id]", ".time" => "[time]", ".data.digest" => "[digest]"}, @r#"
+    {
+      "data": {
+        "digest": "[digest]",
+        "name": "ada/x",
+        "version": "1.0.0"
+      },
+      "datacontenttype": "application/json",
+      "id": "[id]",
+      "source": "/adapter-hub",
+      "specversion": "1.0",
+      "subject": "ada/x@1.0.0",
+      "time": "[time]",
+      "type": "adapter-hub.version.published"
+    }
+    "#);
 
     ada.patch("adapters/ada/x/versions/1.0.0", &json!({"yanked": true, "reason": "wrong labels"})).await;
     let yanked: Value = serde_json::from_str(&wait(&seen, 3).await[2].1).expect("JSON");
