@@ -21,7 +21,7 @@ use hub_schemas::{
 use crate::{
     db::adapters::VisibleAdapter,
     domain::{
-        cursor::CursorError, permissions::Denied, publish::PublishError, quota::QuotaError,
+        cursor::CursorError, deletion::Kept, permissions::Denied, publish::PublishError, quota::QuotaError,
         range::ContentRangeError, rate::Taken,
     },
     storage::StorageError,
@@ -211,6 +211,16 @@ impl From<QuotaError> for ApiError {
     fn from(error: QuotaError) -> Self {
         Self::new(ProblemCode::QuotaExceeded, error.to_string())
             .hint("nothing was published; the registry's operator can raise the quota of the namespace")
+    }
+}
+
+impl From<Kept> for ApiError {
+    fn from(kept: Kept) -> Self {
+        let hint = match &kept {
+            Kept::Needed { .. } => "yank it: it is not chosen any more, but whoever needs it still gets it",
+            Kept::InUse(_) => "yank it first, so that whoever uses it is told",
+        };
+        Self::new(ProblemCode::Conflict, kept.to_string()).hint(hint)
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         // Publishing: `hub push`, `hub yank`.
         .routes(routes!(uploads::start::start))
         .routes(routes!(uploads::status::status, uploads::append::append, uploads::cancel::cancel))
-        .routes(routes!(versions::publish::publish, versions::yank::yank))
+        .routes(routes!(versions::publish::publish, versions::yank::yank, versions::delete::delete))
         // Who may do what: `hub access`, `hub org`.
         .routes(routes!(namespaces::create::create))
         .routes(routes!(namespaces::info::info))

@@ -9,6 +9,8 @@ mod audit;
 mod blobs;
 #[path = "registry/crash.rs"]
 mod crash;
+#[path = "registry/deletion.rs"]
+mod deletion;
 #[path = "registry/faults.rs"]
 mod faults;
 #[path = "registry/garbage.rs"]

@@ -12,6 +12,7 @@ pub(crate) mod bake;
 pub(crate) mod compose;
 mod config;
 mod convert;
+mod delete;
 #[cfg(feature = "stitch")]
 pub(crate) mod eval;
 #[cfg(feature = "stitch")]
@@ -46,6 +47,7 @@ pub(crate) use access::{AccessArgs, AccessVerb, Place};
 pub(crate) use adapters::{InfoArgs, PullArgs, RemoveArgs};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use convert::ConvertArgs;
+pub(crate) use delete::DeleteArgs;
 pub(crate) use global::{Color, Format, GlobalArgs};
 pub(crate) use login::{LoginArgs, LogoutArgs};
 pub(crate) use org::{OrgArgs, OrgVerb};
@@ -95,6 +97,8 @@ pub(crate) enum Command {
     Remove(RemoveArgs),
     /// Take a version out of use, or bring it back
     Yank(YankArgs),
+    /// Delete a version from the registry for good
+    Delete(DeleteArgs),
     /// Show or change who may do what
     Access(AccessArgs),
     /// Make an organisation

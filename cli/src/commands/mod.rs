@@ -8,6 +8,7 @@ mod completions;
 mod compose;
 mod config;
 mod convert;
+mod delete;
 mod doctor;
 #[cfg(feature = "stitch")]
 mod eval;
@@ -59,6 +60,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::List => list::run(context),
         Command::Remove(args) => remove::run(context, &args),
         Command::Yank(args) => yank::run(context, &args),
+        Command::Delete(args) => delete::run(context, &args),
         Command::Access(args) => access::run(context, &args),
         Command::Org(args) => org::run(context, &args),
         Command::Token(args) => token::run(context, args),

@@ -25,7 +25,8 @@ pub(crate) fn run(context: &Context, args: &YankArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn exact(reference: &Reference) -> Result<(hub_schemas::AdapterId, Version), UserError> {
+/// The one version that a reference names.
+pub(super) fn exact(reference: &Reference) -> Result<(hub_schemas::AdapterId, Version), UserError> {
     let refuse = || {
         UserError::new(format!("`{reference}` does not name one version"))
             .hint("name it exactly, as in `ada/sentiment@1.2.0`")

@@ -5,8 +5,9 @@ use std::{fmt, sync::Arc};
 use hub_schemas::{
     AdapterId, Digest, Version,
     api::{
-        AdapterInfo, ChangeVisibility, IndexDocument, PublishQuery, Published, Resolution, ResolveQuery,
-        SearchPage, SearchQuery, StartUpload, UploadStatus, VersionEntry, Visibility, WhoAmI, YankRequest,
+        AdapterInfo, ChangeVisibility, DeleteQuery, IndexDocument, PublishQuery, Published, Resolution,
+        ResolveQuery, SearchPage, SearchQuery, StartUpload, UploadStatus, VersionEntry, Visibility, WhoAmI,
+        YankRequest,
     },
     manifest::MAX_MANIFEST_BYTES,
 };
@@ -178,6 +179,18 @@ impl RegistryClient {
     ) -> Result<VersionEntry, RegistryError> {
         let segments = ["versions", &version.to_string()];
         self.sender.fetch("version", || self.of(Method::PATCH, id, &segments).json(request)).await
+    }
+
+    /// Deletes a version for good.
+    pub async fn delete_version(
+        &self,
+        id: &AdapterId,
+        version: &Version,
+        reason: &str,
+    ) -> Result<(), RegistryError> {
+        let segments = ["versions", &version.to_string()];
+        let query = DeleteQuery { reason: reason.to_owned() };
+        self.sender.send(|| self.of(Method::DELETE, id, &segments).query(&query)).await.map(drop)
     }
 
     /// Announces a blob; an upload that was cut off is continued.

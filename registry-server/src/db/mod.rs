@@ -22,6 +22,7 @@ pub(crate) mod reviews;
 pub(crate) mod roles;
 pub(crate) mod search;
 pub(crate) mod tokens;
+pub(crate) mod tombstones;
 pub(crate) mod uploads;
 pub(crate) mod users;
 pub(crate) mod versions;

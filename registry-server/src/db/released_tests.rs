@@ -2,7 +2,7 @@
 
 use hub_schemas::{digest::Digest, name::AdapterId};
 
-use super::{Db, adapters, blobs, uploads, versions};
+use super::{Db, adapters, blobs, tombstones, uploads, versions};
 use crate::{
     db::search::{self, Filters},
     domain::permissions::Viewer,
@@ -22,6 +22,9 @@ async fn check(db: &Db) {
     assert_eq!(entries.iter().map(|e| e.version.to_string()).collect::<Vec<_>>(), ["1.1.0", "1.0.0"]);
     assert_eq!(entries[1].yanked.as_ref().map(|yank| yank.reason.as_str()), Some("wrong labels"));
     let digest = Digest::of(b"weights");
+    let needing = tombstones::dependants(db, &adapter, &Viewer::anonymous()).await.expect("lists");
+    let needing: Vec<_> = needing.into_iter().map(|d| (d.name, d.requirement.to_string())).collect();
+    assert_eq!(needing, [(Some(id), "^1".to_owned())]);
     let blob = blobs::find_in(db, &adapter, &digest).await.expect("finds").expect("is there");
     assert_eq!((blob.size, blob.object), (7, Key::first_blob(&digest)));
     let stale = uploads::stale(db, i64::MAX).await.expect("lists");

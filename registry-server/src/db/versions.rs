@@ -172,6 +172,17 @@ pub(crate) async fn insert(
             .execute(tx.connection())
             .await?;
     }
+    for dependency in &manifest.dependencies {
+        let sql = "INSERT INTO version_dependencies (version_id, namespace, name, requirement)
+                   VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+        sqlx::query(sql)
+            .bind(id.as_str())
+            .bind(dependency.name.namespace.as_str())
+            .bind(dependency.name.name.as_str())
+            .bind(dependency.version.to_string())
+            .execute(tx.connection())
+            .await?;
+    }
     let subject = format!("{}@{}", adapter.id, manifest.version);
     let detail = digest.to_string();
     let event = Event { actor: permit.actor(), action: "publish", subject: &subject, detail: &detail };

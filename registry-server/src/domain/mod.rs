@@ -3,6 +3,7 @@
 pub mod address;
 pub mod content;
 pub mod cursor;
+pub mod deletion;
 pub mod listing;
 pub mod names;
 pub mod permissions;

@@ -16,7 +16,7 @@ use crate::{
         WriteTx,
         adapters::{self, VisibleAdapter},
         audit::{self, Event},
-        blobs, listings, quotas, uploads,
+        blobs, listings, quotas, tombstones, uploads,
         versions::{self, Inserted},
     },
     domain::{
@@ -70,6 +70,9 @@ pub(crate) async fn run(
     let mut tx = app.db.write().await?;
     room::for_version(&mut tx, permit, &manifest.name, manifest.total_size()).await?;
     let adapter = adapters::ensure(&mut tx, permit, &manifest.name, visibility.unwrap_or_default()).await?;
+    if tombstones::is_buried(&mut tx, &adapter, &manifest.version).await? {
+        return Err(buried(manifest));
+    }
     match versions::insert(&mut tx, permit, &adapter, manifest, bytes).await.map_err(gone)? {
         // Whoever was faster made the same version, or another one.
         Inserted::Same => return Ok(answer(false)),
@@ -160,4 +163,12 @@ fn exists(manifest: &Manifest, found: &Digest) -> ApiError {
         manifest.name, manifest.version
     );
     ApiError::new(ProblemCode::VersionExists, detail).hint("give the new content a new version")
+}
+
+fn buried(manifest: &Manifest) -> ApiError {
+    let detail = format!(
+        "`{}@{}` was deleted; the number of a deleted version never comes back",
+        manifest.name, manifest.version
+    );
+    ApiError::new(ProblemCode::Conflict, detail).hint("give the content a new version")
 }

@@ -99,6 +99,27 @@ pub struct ChangeVisibility {
     pub visibility: Visibility,
 }
 
+/// Why a version is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteQuery {
+    /// Why, in one line; shown to whoever looks at the adapter.
+    pub reason: String,
+}
+
+/// What is left of a version that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Tombstone {
+    /// Its number, which never comes back.
+    pub version: Version,
+    /// Why it was deleted.
+    pub reason: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
 /// A request to take an adapter out of circulation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -233,6 +254,9 @@ pub struct AdapterInfo {
     pub versions: Vec<VersionEntry>,
     /// Who may see it.
     pub visibility: Visibility,
+    /// Versions that were deleted, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deleted: Vec<Tombstone>,
     /// Set while it is out of circulation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,

@@ -14,8 +14,9 @@ pub use account::{
     CreateToken, CreatedToken, MAX_TOKEN_NAME, MAX_TOKEN_NAMES, TokenEntry, TokenInfo, WhoAmI,
 };
 pub use adapter::{
-    AdapterInfo, AdapterSummary, BaseSummary, ChangeVisibility, IndexDocument, MetricSummary, PublishQuery,
-    Published, Quarantine, QuarantineRequest, VersionEntry, Visibility, VisibilityError, Yank, YankRequest,
+    AdapterInfo, AdapterSummary, BaseSummary, ChangeVisibility, DeleteQuery, IndexDocument, MetricSummary,
+    PublishQuery, Published, Quarantine, QuarantineRequest, Tombstone, VersionEntry, Visibility,
+    VisibilityError, Yank, YankRequest,
 };
 pub use audit::{AuditPage, AuditQuery, AuditRecord, DEFAULT_AUDIT_LIMIT, MAX_AUDIT_LIMIT};
 pub use people::{

@@ -1,6 +1,10 @@
 //! `docs/permissions.md`, line by line: every route, every role, both outcomes.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use hub_schemas::{
     api::{CreatedToken, Role},
@@ -51,6 +55,7 @@ struct World {
     hidden: SampleAdapter,
     people: Vec<Visitor>,
     olga: Visitor,
+    patches: AtomicU32,
 }
 
 impl World {
@@ -78,7 +83,7 @@ impl World {
                 hub.add_member("lab", role.as_str(), role).await;
             }
         }
-        Self { hub, hidden, people, olga }
+        Self { hub, hidden, people, olga, patches: AtomicU32::new(1) }
     }
 
     /// Sends the request of a line; whatever it changes is made good before the next one.
@@ -126,6 +131,7 @@ impl World {
             ("PATCH", "adapters/{namespace}/{name}/versions/{version}") => {
                 who.patch(&version, &json!({"yanked": false})).await
             }
+            ("DELETE", "adapters/{namespace}/{name}/versions/{version}") => self.deletion(who).await,
             ("GET", "adapters/{namespace}/{name}/collaborators") => {
                 get(format!("{hidden}/collaborators")).await
             }
@@ -192,6 +198,14 @@ impl World {
             }
             _ => who.delete(&format!("uploads/{id}")).await,
         }
+    }
+
+    /// Deletes a version that is published before.
+    async fn deletion(&self, who: &Visitor) -> Answer {
+        let patch = self.patches.fetch_add(1, Ordering::Relaxed);
+        let sample = SampleAdapter::lora("lab/hidden", &format!("0.0.{patch}"));
+        self.olga.publish(&sample).await;
+        who.delete(&format!("adapters/lab/hidden/versions/0.0.{patch}?reason=mistake")).await
     }
 
     /// Makes a webhook, or removes one that is there before.

@@ -6,7 +6,7 @@ use hub_schemas::{api::AdapterInfo, problem::Problem};
 use crate::{
     api::visible,
     app::App,
-    db::{adapters::VisibleAdapter, listings, versions},
+    db::{adapters::VisibleAdapter, listings, tombstones, versions},
     error::ApiResult,
     extract::{AdapterPath, ApiPath, Reader},
 };
@@ -32,6 +32,7 @@ pub(in crate::api) async fn describe(app: &App, adapter: VisibleAdapter) -> ApiR
         latest: listings::find(&app.db, &adapter).await?,
         versions: versions::all(&app.db, &adapter).await?,
         visibility: adapter.visibility,
+        deleted: tombstones::all(&app.db, &adapter).await?,
         quarantine: adapter.quarantine,
         name: adapter.id,
     })

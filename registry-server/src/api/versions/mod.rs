@@ -1,4 +1,5 @@
 //! Single versions.
 
+pub(crate) mod delete;
 pub(crate) mod publish;
 pub(crate) mod yank;

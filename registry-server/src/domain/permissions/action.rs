@@ -9,6 +9,8 @@ pub enum Action {
     Publish,
     /// Yank versions, or take that back.
     Yank,
+    /// Delete versions for good.
+    Delete,
     /// Decide who may see an adapter.
     ChangeVisibility,
     /// Give somebody a role on one adapter, or take it away.
@@ -45,7 +47,7 @@ impl Action {
     pub(super) const fn who(self) -> For {
         match self {
             Self::Publish | Self::Yank => For::Role(Role::Writer),
-            Self::ChangeVisibility | Self::ManageCollaborators => For::Role(Role::Maintainer),
+            Self::Delete | Self::ChangeVisibility | Self::ManageCollaborators => For::Role(Role::Maintainer),
             Self::SeeMembers => For::RoleOrAdministrator(Role::Reader),
             Self::ManageMembers => For::RoleOrAdministrator(Role::Owner),
             Self::CreateOrganisation => For::User,
@@ -89,6 +91,7 @@ macro_rules! verbs {
 verbs!(
     Publish,
     Yank,
+    Delete,
     ChangeVisibility,
     ManageCollaborators,
     SeeMembers,

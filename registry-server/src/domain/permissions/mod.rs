@@ -13,7 +13,7 @@ mod resource;
 mod tests;
 
 pub use action::{
-    Action, Administer, ChangeVisibility, CreateOrganisation, ManageAccount, ManageCollaborators,
+    Action, Administer, ChangeVisibility, CreateOrganisation, Delete, ManageAccount, ManageCollaborators,
     ManageMembers, Publish, SeeMembers, Verb, Yank,
 };
 pub use actor::{Actor, Caller, Viewer};

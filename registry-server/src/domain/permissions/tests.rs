@@ -43,6 +43,7 @@ fn a_role_allows_what_weaker_roles_allow_and_no_more() {
         let at = adapter(role, true);
         assert_eq!(may(&ada, Publish, &at).is_ok(), role >= Role::Writer, "{role}");
         assert_eq!(may(&ada, Yank, &at).is_ok(), role >= Role::Writer, "{role}");
+        assert_eq!(may(&ada, Delete, &at).is_ok(), role >= Role::Maintainer, "{role}");
         assert_eq!(may(&ada, ChangeVisibility, &at).is_ok(), role >= Role::Maintainer, "{role}");
         assert_eq!(may(&ada, ManageCollaborators, &at).is_ok(), role >= Role::Maintainer, "{role}");
         assert_eq!(may(&ada, ManageMembers, &lab(role)).is_ok(), role == Role::Owner, "{role}");
