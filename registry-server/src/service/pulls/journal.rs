@@ -50,15 +50,16 @@ pub(super) fn left_in(folder: &Path) -> Vec<(String, PathBuf)> {
 }
 
 /// What a journal counts; `None` while the process that writes it lives. A line that
-/// was torn by a crash ends it.
+/// was torn, by a crash or a full disk, counts nothing.
 pub(super) fn read(path: &Path) -> Option<Counts> {
     let file = File::open(path).ok()?;
     file.try_lock().ok()?;
     let text = fs::read(path).ok()?;
     let mut counts = Counts::new();
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        let Some(pull) = parse(line) else { break };
-        *counts.entry(pull).or_default() += 1;
+        if let Some(pull) = parse(line) {
+            *counts.entry(pull).or_default() += 1;
+        }
     }
     Some(counts)
 }
