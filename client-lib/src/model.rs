@@ -15,7 +15,7 @@ use candle_core::Tensor;
 use hub_schemas::{
     backbone::{Architecture, Module},
     head::Head,
-    layout::Slot,
+    layout::{Format, Slot, native_format},
     method::{Method, MethodError},
 };
 
@@ -28,7 +28,7 @@ pub use crate::backbones::{Batch, Mode};
 use crate::{
     backbones::{Backbone, Hidden},
     checkpoint::{AdapterFolder, CheckpointError, FusionFolder},
-    composition::{Composition, ExpressionError, LayerDrop, NamedFusion, Stitch, StitchError},
+    composition::{Composition, ExpressionError, LayerDrop, NamedFusion, Quirks, Stitch, StitchError},
     heads::{self, Features, HeadInput, HeadLoadError, LoadedHead, Prediction},
     init::Initialiser,
     methods::{self, GateMean},
@@ -224,7 +224,11 @@ impl StitchedModel {
     ) -> Result<Self, ModelError> {
         let shape = backbone.config().shape;
         let tensors = parameters.tensors();
-        let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?);
+        // What PEFT will load has to be trained as PEFT computes it.
+        let is_peft = native_format(method) == Format::Peft;
+        let drops_segments = is_peft && matches!(head, Some(Head::QuestionAnswering(_)));
+        let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?)
+            .with_quirks(Quirks { drops_segments, ..Quirks::default() });
         let head = head.map(|head| LoadedHead::fresh(&backbone, head, tensors)).transpose()?;
         let regulariser = Regulariser::of(method);
         Ok(Self { head, parameters, regulariser, ..Self::under(backbone, stitch) })

@@ -21,6 +21,8 @@ impl AdapterFolder {
     pub(super) fn own_semantics(&self) -> Semantics {
         Semantics {
             gating_mean: is_gated(&self.method).then_some(GatingMean::Tokens),
+            // Trained so, that PEFT computes the same.
+            drops_segments: self.drops_segments,
             ..Semantics::default()
         }
     }

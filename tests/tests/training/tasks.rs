@@ -32,17 +32,26 @@ fn learned(world: &World, data: &str, held_out: &str, more: &[&str]) -> Value {
 
 /// The same with flags of which the second go to the bottleneck only.
 fn learned_with(world: &World, data: &str, held_out: &str, (more, own): (&[&str], &[&str])) -> Value {
-    let mut train = vec!["train", "--data", data, "--output", "out"];
+    let mut train = vec!["train", "--data", data, "--test", held_out, "--output", "out"];
     train.extend(TRAIN.iter().chain(more).chain(own));
     succeed(world, &train);
     let scores = json_of(world, &["eval", "./out", "--base", "tiny-bert", "--data", held_out]);
     // The same head as PEFT's: a few steps show that it trains, and that its folder is read again.
-    let mut train = vec!["train", "--base", "tiny-bert", "--data", data, "--output", "peft"];
+    let mut train =
+        vec!["train", "--base", "tiny-bert", "--data", data, "--test", held_out, "--output", "peft"];
     train
         .extend(["--method", "lora", "--rank", "2", "--steps", "3", "--max-length", "16"].iter().chain(more));
     succeed(world, &train);
     let again = json_of(world, &["eval", "./peft", "--base", "tiny-bert", "--data", held_out]);
     assert_eq!(again["examples"], scores["examples"]);
+    // What was measured while it was trained is what the folder does; windows are as long as training's there.
+    for (folder, measured) in [("out", &scores), ("peft", &again)] {
+        let first = &manifest(world, folder)["metrics"][0];
+        let (found, split) = (value(measured, first["name"].as_str().expect("a name")), &first["split"]);
+        let same = (found - first["value"].as_f64().expect("a number")).abs() < 1e-5;
+        let has_windows = first["name"] == "answer_f1";
+        assert!(split == "test" && (same || has_windows), "{folder}: {found}, {first}");
+    }
     scores
 }
 
@@ -219,6 +228,9 @@ fn answers_are_found_in_passages_longer_than_the_model_reads() {
     let scores = learned(&world, "train.json", "held-out.json", &["--doc-stride", "4"]);
     assert!(value(&scores, "answer_f1") > 0.9, "{scores}");
     assert!(value(&scores, "exact_match") > 0.9, "{scores}");
+    // PEFT's wrapper for question answering drops segments, so that its folders are trained without them.
+    assert_eq!(manifest(&world, "peft")["semantics"]["drops_segments"], true);
+    assert_eq!(manifest(&world, "out")["semantics"]["drops_segments"], Value::Null);
     let passage = "the film the film the film the film the film the film the film the film a dull story";
     let answers = json_of(&world, &["run", "./out", "--base", "tiny-bert", "with this", "--pair", passage]);
     assert_eq!(answers["predictions"][0]["answer"]["text"], "dull");
