@@ -11,7 +11,7 @@ use super::{
     clock::{from_micros, now},
     namespaces, parse,
 };
-use crate::domain::permissions::{CreateOrganisation, ManageMembers, Permit};
+use crate::domain::permissions::{Actor, CreateOrganisation, Leave, ManageMembers, Permit};
 
 /// A role as the database has it.
 pub(super) fn role(text: &str) -> Result<Role, sqlx::Error> {
@@ -100,10 +100,29 @@ pub(crate) async fn remove(
     user: &Namespace,
 ) -> Result<Changed, sqlx::Error> {
     debug_assert!(permit.covers_namespace(namespace), "the handler asked for another namespace");
+    take(tx, permit.actor(), namespace, user.as_str()).await
+}
+
+/// Takes the role of whoever asks away.
+pub(crate) async fn leave(
+    tx: &mut WriteTx,
+    permit: &Permit<Leave>,
+    namespace: &Namespace,
+) -> Result<Changed, sqlx::Error> {
+    debug_assert!(permit.covers_namespace(namespace), "the handler asked for another namespace");
+    take(tx, permit.actor(), namespace, permit.user()).await
+}
+
+async fn take(
+    tx: &mut WriteTx,
+    actor: &Actor,
+    namespace: &Namespace,
+    user: &str,
+) -> Result<Changed, sqlx::Error> {
     namespaces::lock(tx, namespace).await?;
     let done = sqlx::query("DELETE FROM members WHERE namespace = $1 AND user_name = $2")
         .bind(namespace.as_str())
-        .bind(user.as_str())
+        .bind(user)
         .execute(tx.connection())
         .await?;
     if done.rows_affected() == 0 {
@@ -112,12 +131,7 @@ pub(crate) async fn remove(
     if !is_owned(tx, namespace).await? {
         return Ok(Changed::Ownerless);
     }
-    let event = Event {
-        actor: permit.actor(),
-        action: "member-remove",
-        subject: namespace.as_str(),
-        detail: user.as_str(),
-    };
+    let event = Event { actor, action: "member-remove", subject: namespace.as_str(), detail: user };
     audit::record(tx, event).await?;
     Ok(Changed::Done)
 }

@@ -140,6 +140,14 @@ impl World {
             }
             ("POST", "namespaces") => who.post("namespaces", &json!({"name": unique()})).await,
             ("GET", "namespaces/{namespace}") => get("namespaces/lab".to_owned()).await,
+            (_, "namespaces/{namespace}/members/{user}") if line.about == "oneself" => {
+                let path = format!("namespaces/lab/members/{role}");
+                let answer = who.delete(&path).await;
+                if answer.status == 204 {
+                    assert_eq!(put(&self.olga, &path, json!({"role": role})).await.status, 200);
+                }
+                answer
+            }
             (_, "namespaces/{namespace}/members/{user}") => {
                 self.role(method, "namespaces/lab/members/temporary", who).await
             }

@@ -8,12 +8,12 @@ use crate::{
     api::permit_in,
     app::App,
     db::members,
-    domain::permissions::ManageMembers,
+    domain::permissions::{Leave, ManageMembers},
     error::ApiResult,
     extract::{ApiPath, Authenticated, MemberPath},
 };
 
-/// Takes a user's role in a namespace away.
+/// Takes a user's role in a namespace away; one's own needs no other role.
 #[utoipa::path(
     delete, path = "/api/v1/namespaces/{namespace}/members/{user}", tag = "access",
     security(("token" = ["admin"])),
@@ -29,9 +29,17 @@ pub(crate) async fn revoke(
     Authenticated(caller): Authenticated,
     ApiPath(MemberPath { namespace, user }): ApiPath<MemberPath>,
 ) -> ApiResult<StatusCode> {
-    let permit = permit_in(&app, &caller, ManageMembers, &namespace).await?;
-    let mut tx = app.db.write().await?;
-    settled(members::remove(&mut tx, &permit, &namespace, &user).await?, &namespace, &user)?;
+    let (mut tx, changed);
+    if user == *caller.user() {
+        let permit = permit_in(&app, &caller, Leave, &namespace).await?;
+        tx = app.db.write().await?;
+        changed = members::leave(&mut tx, &permit, &namespace).await?;
+    } else {
+        let permit = permit_in(&app, &caller, ManageMembers, &namespace).await?;
+        tx = app.db.write().await?;
+        changed = members::remove(&mut tx, &permit, &namespace, &user).await?;
+    }
+    settled(changed, &namespace, &user)?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

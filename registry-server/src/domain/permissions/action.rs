@@ -19,6 +19,8 @@ pub enum Action {
     SeeMembers,
     /// Give somebody a role in a namespace, or take it away.
     ManageMembers,
+    /// Give up one's own role in a namespace.
+    Leave,
     /// Make a namespace that one owns.
     CreateOrganisation,
     /// Make, see and revoke one's own tokens.
@@ -50,6 +52,7 @@ impl Action {
             Self::Delete | Self::ChangeVisibility | Self::ManageCollaborators => For::Role(Role::Maintainer),
             Self::SeeMembers => For::RoleOrAdministrator(Role::Reader),
             Self::ManageMembers => For::RoleOrAdministrator(Role::Owner),
+            Self::Leave => For::Role(Role::Reader),
             Self::CreateOrganisation => For::User,
             Self::ManageAccount => For::Oneself,
             Self::Administer => For::Administrator,
@@ -96,6 +99,7 @@ verbs!(
     ManageCollaborators,
     SeeMembers,
     ManageMembers,
+    Leave,
     CreateOrganisation,
     ManageAccount,
     Administer,
