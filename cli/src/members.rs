@@ -151,10 +151,11 @@ struct Given {
 /// Whether an adapter has a language model's head, or the backbone's is left to it.
 fn writes(adapter: &AdapterFolder, base: &Path) -> Result<bool, CheckpointError> {
     if let Some(head) = &adapter.head {
-        return Ok(matches!(head, Head::CausalLm(_)));
+        return Ok(matches!(head, Head::CausalLm(_) | Head::Seq2SeqLm(_)));
     }
     let base = BaseFolder::open(base)?;
-    Ok(base.model_class().is_some_and(|class| class.task() == HeadTask::CausalLm))
+    let writes = |task| matches!(task, HeadTask::CausalLm | HeadTask::Seq2SeqLm);
+    Ok(base.model_class().is_some_and(|class| writes(class.task())))
 }
 
 /// The given adapter with the member's name or, without a name, with its content.

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use hub_client::generation::EarlyStopping;
 
 use super::stitch::StitchArgs;
 
@@ -10,9 +11,9 @@ use super::stitch::StitchArgs;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Language models")]
 pub(crate) struct GenerationArgs {
-    /// Tokens of an answer at most
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub(crate) max_new_tokens: usize,
+    /// Tokens of an answer at most; by default 256, or what a base model with encoder and decoder states
+    #[arg(long, value_name = "N")]
+    pub(crate) max_new_tokens: Option<usize>,
     /// How daring the choice of tokens is; 0 always takes the most probable one
     #[arg(long, value_name = "T", default_value_t = 0.0, value_parser = not_negative)]
     pub(crate) temperature: f64,
@@ -23,8 +24,20 @@ pub(crate) struct GenerationArgs {
     #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = share)]
     pub(crate) top_p: f64,
     /// Make tokens less likely that stand there already; 1 changes nothing
-    #[arg(long, value_name = "F", default_value_t = 1.0, value_parser = positive)]
-    pub(crate) repetition_penalty: f64,
+    #[arg(long, value_name = "F", value_parser = positive)]
+    pub(crate) repetition_penalty: Option<f64>,
+    /// Let no sequence of so many tokens stand there twice; 0 allows any
+    #[arg(long, value_name = "N")]
+    pub(crate) no_repeat_ngram: Option<usize>,
+    /// Continue so many texts side by side and answer with the most probable one; 1 for one alone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) beams: Option<u8>,
+    /// Favour long texts among the beams, or short ones where negative
+    #[arg(long, value_name = "F", value_parser = any, allow_negative_numbers = true)]
+    pub(crate) length_penalty: Option<f64>,
+    /// When beams are not searched any further
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) early_stopping: Option<EarlyStoppingArg>,
     /// End the answer in front of this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,
@@ -37,6 +50,31 @@ pub(crate) struct GenerationArgs {
     /// Continue the text as it is, without the base model's chat template
     #[arg(long)]
     pub(crate) raw: bool,
+}
+
+/// When beams are not searched any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EarlyStoppingArg {
+    /// As soon as there are as many finished texts as beams
+    True,
+    /// When the best beam, ending now, would be worse than the finished texts
+    False,
+    /// When no text of any length could be better
+    Never,
+}
+
+impl From<EarlyStoppingArg> for EarlyStopping {
+    fn from(arg: EarlyStoppingArg) -> Self {
+        match arg {
+            EarlyStoppingArg::True => Self::Full,
+            EarlyStoppingArg::False => Self::Unlikely,
+            EarlyStoppingArg::Never => Self::Never,
+        }
+    }
+}
+
+fn any(text: &str) -> Result<f64, String> {
+    number(text, |_| true, "it must be a number")
 }
 
 fn number(text: &str, is_good: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
@@ -71,7 +109,10 @@ printed one word a line, an answer with its probability. With `--format json` ev
 A language model answers instead, as it writes; `None` in place of an adapter is the plain backbone:
 
   hub run None --base SmolLM2-135M-Instruct.gguf \"What is a backbone?\"
-  hub run ./my-style --base ./smollm2 --temperature 0.7 --top-p 0.9 \"Write a headline.\"")]
+  hub run ./my-style --base ./smollm2 --temperature 0.7 --top-p 0.9 \"Write a headline.\"
+  hub run None --base ./flan-t5-small --beams 4 \"translate English to German: The house is small.\"
+
+What is not given is what the base model's `generation_config.json` states, but for the drawing of tokens.")]
 pub(crate) struct RunArgs {
     /// Which adapter: a reference, or a folder on this machine; `None` for the plain language model
     #[arg(value_name = "REF|DIR")]

@@ -210,15 +210,15 @@ impl Block {
         let queries = self.linear(Sites::CROSS.query, x, pass)?;
         // What adapters do there concerns the encoder's tokens.
         let there = Pass { context: encoder.context, ..*pass };
-        let keys = self.linear(Sites::CROSS.key, encoder.state, &there)?;
-        let values = self.linear(Sites::CROSS.value, encoder.state, &there)?;
-        let rows = [&queries, &keys, &values].map(|t| t.dims()[0]).into_iter().max().unwrap_or(0);
-        let keys_values = KeysValues {
-            keys: repeat_rows(&keys, rows)?,
-            values: repeat_rows(&values, rows)?,
-            mask: encoder.mask.repeat(rows)?,
-            prompts: Vec::new(),
+        let project = || {
+            // Adapters in parallel may have repeated the decoder's rows.
+            let state = repeat_rows(encoder.state, x.dim(0)?.max(encoder.state.dim(0)?))?;
+            let linear = |site| self.linear(site, &state, &there);
+            Ok([linear(Sites::CROSS.key)?, linear(Sites::CROSS.value)?])
         };
+        let [keys, values] = encoder.projected.keys_values(self.index, queries.dim(0)?, project)?;
+        let mask = encoder.mask.repeat(keys.dim(0)?)?;
+        let keys_values = KeysValues { keys, values, mask, prompts: Vec::new() };
         let at = AttentionInput {
             layer: self.index,
             sublayer: SubLayer::CrossAttention,

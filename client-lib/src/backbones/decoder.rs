@@ -98,8 +98,22 @@ impl Backbone {
         }
     }
 
-    /// Runs a decoder behind what its encoder gave.
-    pub(super) fn decode(
+    /// Runs the decoder of an encoder-decoder behind what its encoder gave, of as many rows or of one for
+    /// several answers.
+    pub fn decode(
+        &self,
+        inputs: &DecoderInputs,
+        encoded: &Encoded,
+        hooks: &dyn Hooks,
+        mode: Mode,
+    ) -> Result<Hidden> {
+        match &self.decoder {
+            Some(decoder) => self.run_decoder(decoder, inputs, encoded, (hooks, mode)),
+            None => candle_core::bail!("{} backbones have no decoder", self.config.architecture),
+        }
+    }
+
+    pub(super) fn run_decoder(
         &self,
         decoder: &Decoder,
         inputs: &DecoderInputs,
@@ -107,7 +121,7 @@ impl Backbone {
         (hooks, mode): (&dyn Hooks, Mode),
     ) -> Result<Hidden> {
         let batch = inputs.input_ids.dim(0)?;
-        if batch != encoded.context.batch {
+        if !batch.is_multiple_of(encoded.context.batch) {
             candle_core::bail!(
                 "a decoder reads {batch} rows behind an encoder that read {}",
                 encoded.context.batch
@@ -122,21 +136,19 @@ impl Backbone {
         let mask = KeyMask::new(&context.attention_mask)?.with_causality(true);
         context.library_padding = self.library_padding(&mask);
         // Adapters in parallel have repeated the encoder's rows.
-        x = repeat_rows(&x, encoded.state.dim(0)?)?;
+        x = repeat_rows(&x, encoded.state.dim(0)?.max(batch))?;
         let distances = decoder.distances.as_ref().map(|distances| distances.behind(offset));
-        for index in self.config.shape.encoder_layers()..self.blocks.len() {
-            let rows = x.dim(0)?;
-            let state = repeat_rows(&encoded.state, rows)?;
-            let cross = Cross::new(&state, &encoded.context)?;
-            let pass = Pass {
-                hooks,
-                context: &context,
-                rotary: None,
-                relative: None,
-                distances: distances.as_ref(),
-                cross: Some(&cross),
-            };
-            x = self.blocks[index].forward(&x, &mask.repeat(rows)?, &pass)?;
+        let cross = Cross::new(&encoded.state, &encoded.context, &encoded.projected)?;
+        let pass = Pass {
+            hooks,
+            context: &context,
+            rotary: None,
+            relative: None,
+            distances: distances.as_ref(),
+            cross: Some(&cross),
+        };
+        for block in &self.blocks[self.config.shape.encoder_layers()..] {
+            x = block.forward(&x, &mask.repeat(x.dim(0)?)?, &pass)?;
         }
         if let Some(norm) = &decoder.final_norm {
             x = norm.with(hooks, &Module::DecoderFinalNorm.to_string()).forward(&x)?;

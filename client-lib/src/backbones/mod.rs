@@ -34,5 +34,5 @@ pub use linear::Linear;
 pub use signal::Signal;
 pub use trace::{Noted, Trace};
 pub(crate) use transformer::mean_of_tokens;
-pub use transformer::{Backbone, Batch, Hidden, OpenError};
+pub use transformer::{Backbone, Batch, Encoded, Hidden, OpenError};
 pub(crate) use weights::tensor;

@@ -6,6 +6,7 @@ use hub_schemas::backbone::{Module, Table};
 use super::{
     BaseHead, Context, DecoderInputs, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode, Signal,
     block::{Block, Pass},
+    cross::Projected,
     decoder::Decoder,
     distances::Distances,
     hooks::repeat_rows,
@@ -80,10 +81,11 @@ pub struct Hidden {
 
 /// What the blocks of an encoder, or of the only stack, give, and what they ran with.
 #[derive(Debug, Clone)]
-pub(super) struct Encoded {
+pub struct Encoded {
     /// `[b, t, h]`
     pub state: Tensor,
     pub(super) context: Context,
+    pub(super) projected: Projected,
 }
 
 /// A frozen backbone on one device; with a decoder behind an encoder, the fields without `decoder` are the
@@ -241,18 +243,18 @@ impl Backbone {
     pub fn forward(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Hidden> {
         let encoded = self.encode(batch, hooks, mode)?;
         if let Some(decoder) = &self.decoder {
-            return self.decode(decoder, &self.decoder_inputs(batch)?, &encoded, (hooks, mode));
+            return self.run_decoder(decoder, &self.decoder_inputs(batch)?, &encoded, (hooks, mode));
         }
         if batch.decoder.is_some() {
             candle_core::bail!("{} backbones without a decoder read one input", self.config.architecture);
         }
-        let Encoded { state, context } = encoded;
+        let Encoded { state, context, .. } = encoded;
         let attention_mask = repeat_rows(&context.attention_mask, state.dim(0)?)?;
         Ok(Hidden { state, attention_mask, encoder_state: None })
     }
 
     /// Runs embeddings and blocks in front of a decoder, or all there are.
-    fn encode(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Encoded> {
+    pub fn encode(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Encoded> {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
         let mut context =
@@ -302,7 +304,7 @@ impl Backbone {
         if let Some(norm) = &self.final_norm {
             x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
         }
-        Ok(Encoded { state: x, context })
+        Ok(Encoded { state: x, context, projected: Projected::default() })
     }
 
     /// `φ(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.

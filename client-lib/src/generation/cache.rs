@@ -1,5 +1,6 @@
 //! The keys and values of the tokens that a decoder has read: what comes later attends to them
-//! without computing them again (Shazeer, "Fast Transformer Decoding", 2019, section 2.4).
+//! without computing them again (Shazeer, "Fast Transformer Decoding", 2019, section 2.4). Behind an
+//! encoder, what that gave of the input too.
 //!
 //! The backbone knows nothing of it: the cache stands between backbone and adapters as hooks of
 //! their own, so that every method that looks at one token at a time works with it as it is.
@@ -7,18 +8,40 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use candle_core::{Result, Tensor};
+use hub_schemas::backbone::SubLayer;
 
 use crate::backbones::{
-    AttentionInput, Context, EmbeddingInput, Hooks, KeysValues, LinearInput, SubLayerInput,
+    AttentionInput, Context, EmbeddingInput, Encoded, Hooks, KeysValues, LinearInput, SubLayerInput,
 };
 
-/// Keys and values by layer, each `[1, s, g·d]`, positions turned in.
+/// Keys and values by layer, each `[b, s, g·d]`, positions turned in.
 #[derive(Debug, Default)]
 pub struct Cache {
     layers: RefCell<BTreeMap<usize, (Tensor, Tensor)>>,
+    encoded: Option<Encoded>,
 }
 
 impl Cache {
+    /// Nothing read yet, behind what an encoder gave.
+    pub fn behind(encoded: Encoded) -> Self {
+        Self { layers: RefCell::default(), encoded: Some(encoded) }
+    }
+
+    /// What an encoder gave, where one stands in front.
+    pub fn encoded(&self) -> Option<&Encoded> {
+        self.encoded.as_ref()
+    }
+
+    /// Goes on with these rows of what was read, each as often as it is named.
+    pub fn select(&self, rows: &[u32]) -> Result<()> {
+        for (keys, values) in self.layers.borrow_mut().values_mut() {
+            let order = Tensor::new(rows, keys.device())?;
+            *keys = keys.index_select(&order, 0)?;
+            *values = values.index_select(&order, 0)?;
+        }
+        Ok(())
+    }
+
     /// How many tokens were read, learned ones in front included.
     pub fn tokens(&self) -> usize {
         let layers = self.layers.borrow();
@@ -81,6 +104,9 @@ impl Hooks for Cached<'_> {
     }
 
     fn keys_values(&self, at: &AttentionInput<'_>, own: KeysValues) -> Result<KeysValues> {
+        if at.sublayer == SubLayer::CrossAttention {
+            return self.inner.keys_values(at, own);
+        }
         let mut layers = self.cache.layers.borrow_mut();
         let (keys, values) = match layers.get(&at.layer) {
             Some((keys, values)) => {

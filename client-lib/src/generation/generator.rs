@@ -1,81 +1,34 @@
 //! Backbone, adapter, tokenizer and chat template behind one door.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use candle_core::Device;
-use hub_schemas::{backbone::Architecture, head::Head, method::Method};
+use candle_core::{DType, Device, Tensor};
+use hub_schemas::{head::Head, method::Method};
 
-use super::{Cache, ChatError, ChatTemplate, Message, Sampling, settings, stop};
+use super::{
+    BeamOptions, Cache, ChatTemplate, Constraints, GenerateError, GenerationConfig, Message, Sampling,
+    settings, writer::Writer,
+};
 use crate::{
-    backbones::Backbone,
-    checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
-    model::{ModelError, StitchedModel},
+    backbones::{Backbone, Batch, HeadInputs},
+    checkpoint::{AdapterFolder, BaseFolder},
+    model::StitchedModel,
     predict::Assembly,
-    text::{TextEncoder, TextError},
+    text::TextEncoder,
 };
 
-/// Why no text can be generated.
-#[derive(Debug, thiserror::Error)]
-pub enum GenerateError {
-    /// A folder can't be used.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// Adapter and backbone don't go together.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The prompt can't be encoded.
-    #[error(transparent)]
-    Text(#[from] TextError),
-    /// The chat template can't be used.
-    #[error(transparent)]
-    Chat(#[from] ChatError),
-    /// A tensor operation failed.
-    #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
-    /// What the backbone's folder says about generating can't be read.
-    #[error("`{}` can't be read: {reason}", path.display())]
-    Settings {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Why not.
-        reason: String,
-    },
-    /// There is no language model.
-    #[error(
-        "neither the adapter nor the base model has a language model's head: there is nothing that writes"
-    )]
-    NoLanguageModel,
-    /// A decoder that reads what an encoder gives.
-    #[error("this version does not write texts with `{0}` models; `hub forward` gives their scores")]
-    EncoderDecoder(Architecture),
-    /// A method that looks at the whole sequence.
-    #[error(
-        "`{name}` can't generate: {reason}, so that what was read would have to be computed again for every token"
-    )]
-    WholeSequence {
-        /// The adapter's name.
-        name: String,
-        /// What it does.
-        reason: &'static str,
-    },
-    /// The prompt leaves no room.
-    #[error("the prompt has {tokens} tokens; this backbone reads {most} in all")]
-    TooLong {
-        /// Tokens of the prompt.
-        tokens: usize,
-        /// What the backbone reads.
-        most: usize,
-    },
-    /// The scores are not numbers.
-    #[error("the model's scores are not numbers: the weights are damaged")]
-    NotFinite,
-}
+/// Tokens of an answer at most, where nobody states anything.
+const MAX_NEW_TOKENS: usize = 256;
 
 /// How a text is generated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerationOptions {
     /// How tokens are chosen.
     pub sampling: Sampling,
+    /// Which tokens may stand where.
+    pub constraints: Constraints,
+    /// How beams are searched.
+    pub beams: BeamOptions,
     /// Tokens at most.
     pub max_new_tokens: usize,
     /// Texts that end the answer; they are not part of it.
@@ -95,14 +48,30 @@ pub struct Generated {
     pub finish_reason: &'static str,
 }
 
-/// A model that continues texts.
+/// What a model answers.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// What an encoder reads, where one stands in front of the decoder.
+    source: Option<Batch>,
+    /// What the decoder has in front of the answer.
+    tokens: Vec<u32>,
+    /// Tokens of the text.
+    len: usize,
+}
+
+/// A model that continues texts, or writes behind an encoder that reads them.
 #[derive(Debug)]
 pub struct Generator {
     model: StitchedModel,
     encoder: TextEncoder,
-    ends: BTreeSet<u32>,
     template: Option<ChatTemplate>,
-    most: usize,
+    defaults: GenerationOptions,
+    /// What a decoder behind an encoder has in front of every answer.
+    start: Option<Vec<u32>>,
+    /// Tokens that are read at most.
+    longest_input: usize,
+    /// Tokens that the decoder reads at most.
+    longest_answer: usize,
 }
 
 impl Generator {
@@ -115,7 +84,6 @@ impl Generator {
     ) -> Result<Self, GenerateError> {
         let base = BaseFolder::open(base)?;
         let config = base.config();
-        let most = config.longest_input().min(config.shape.max_positions.max(1));
         let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, usize::MAX)?;
         let backbone = Arc::new(Backbone::load(&base, device)?);
         let model = match assembly {
@@ -128,14 +96,33 @@ impl Generator {
                     .skipping(assembly.skip_layers.clone())?
             }
         };
-        if config.shape.decoder_layers.is_some() {
-            return Err(GenerateError::EncoderDecoder(config.architecture));
+        let is_behind = config.shape.decoder_layers.is_some();
+        match model.head() {
+            Some(Head::CausalLm(_)) if !is_behind => {}
+            Some(Head::Seq2SeqLm(_)) if is_behind => {}
+            _ => return Err(GenerateError::NoLanguageModel),
         }
-        if !matches!(model.head(), Some(Head::CausalLm(_))) {
-            return Err(GenerateError::NoLanguageModel);
-        }
+        let stated = GenerationConfig::of(&base)?;
+        let start = is_behind.then(|| stated.start_token.map(|token| vec![token]));
+        let start = start.map(|start| start.ok_or(GenerateError::NoStart)).transpose()?;
         let template = settings::chat_template(&base, &encoder)?;
-        Ok(Self { model, encoder, ends: settings::end_tokens(&base)?, template, most })
+        let longest = config.longest_input();
+        // Rotary positions have no end of their own: what the model was trained on is one.
+        let longest = if is_behind { longest } else { longest.min(config.shape.max_positions.max(1)) };
+        Ok(Self {
+            model,
+            encoder,
+            template,
+            defaults: defaults(stated, start.as_deref()),
+            start,
+            longest_input: longest,
+            longest_answer: longest,
+        })
+    }
+
+    /// How this backbone answers unless somebody asks otherwise.
+    pub fn defaults(&self) -> &GenerationOptions {
+        &self.defaults
     }
 
     /// Whether the backbone says how turns of a conversation are written.
@@ -153,63 +140,75 @@ impl Generator {
         }
     }
 
-    /// The tokens of a text; a rendered conversation has its special tokens already.
-    pub fn encode(&self, text: &str, is_rendered: bool) -> Result<Vec<u32>, GenerateError> {
+    /// A text to answer; a rendered conversation has its special tokens already.
+    pub fn encode(&self, text: &str, is_rendered: bool) -> Result<Prompt, GenerateError> {
         let tokens = self.encoder.encode_prompt(text, !is_rendered)?;
-        if tokens.is_empty() || tokens.len() >= self.most {
-            return Err(GenerateError::TooLong { tokens: tokens.len(), most: self.most });
+        let len = tokens.len();
+        // A decoder needs room for the answer, an encoder none.
+        let is_too_long =
+            if self.start.is_some() { len > self.longest_input } else { len >= self.longest_input };
+        if tokens.is_empty() || is_too_long {
+            return Err(GenerateError::TooLong { tokens: len, most: self.longest_input });
         }
-        Ok(tokens)
+        Ok(match &self.start {
+            Some(start) => Prompt { source: Some(self.batch(&tokens)?), tokens: start.clone(), len },
+            None => Prompt { source: None, tokens, len },
+        })
     }
 
-    /// Continues `prompt`. `show` gets the text as it grows, in whole characters.
+    fn batch(&self, tokens: &[u32]) -> candle_core::Result<Batch> {
+        let (shape, device) = ((1, tokens.len()), self.model.backbone().device());
+        Ok(Batch {
+            input_ids: Tensor::from_slice(tokens, shape, device)?,
+            attention_mask: Tensor::ones(shape, DType::U32, device)?,
+            token_type_ids: None,
+            head_inputs: HeadInputs::default(),
+            signal: None,
+            decoder: None,
+        })
+    }
+
+    /// Answers `prompt`. `show` gets the text as it grows, in whole characters; that of several beams when
+    /// it is found.
     pub fn generate(
         &self,
-        prompt: &[u32],
+        prompt: &Prompt,
         options: &GenerationOptions,
         show: &mut dyn FnMut(&str),
     ) -> Result<Generated, GenerateError> {
-        let cache = Cache::default();
-        let mut random = options.sampling.generator();
-        let mut seen = prompt.to_vec();
-        let mut stream = self.encoder.decode_stream();
-        let (mut text, mut shown, mut next) = (String::new(), 0, prompt.len());
-        let limit = options.max_new_tokens.min(self.most.saturating_sub(prompt.len()));
-        let mut finish_reason = "length";
-        for _ in 0..limit {
-            let scores = self.model.next_token_scores(&seen[seen.len() - next..], &cache)?;
-            next = 1;
-            if scores.iter().any(|score| score.is_nan()) {
-                return Err(GenerateError::NotFinite);
-            }
-            let token = options.sampling.choose(&scores, &seen, &mut random);
-            seen.push(token);
-            if self.ends.contains(&token) {
-                finish_reason = "stop";
-                break;
-            }
-            text += &stream.next(token)?;
-            let may = stop::shown(&text, &options.stops);
-            if may.len > shown {
-                show(&text[shown..may.len]);
-                shown = may.len;
-            }
-            if may.is_over {
-                text.truncate(may.len);
-                finish_reason = "stop";
-                break;
-            }
-        }
-        if shown < text.len() {
-            show(&text[shown..]);
-        }
-        let tokens = seen.split_off(prompt.len());
-        Ok(Generated { text, tokens, prompt_tokens: prompt.len(), finish_reason })
+        let writer = Writer {
+            model: &self.model,
+            encoder: &self.encoder,
+            options,
+            cache: match &prompt.source {
+                Some(source) => self.model.read(source)?,
+                None => Cache::default(),
+            },
+            prompt: &prompt.tokens,
+            limit: options.max_new_tokens.min(self.longest_answer.saturating_sub(prompt.tokens.len())),
+        };
+        Ok(Generated { prompt_tokens: prompt.len, ..writer.write(show)? })
     }
 
     /// The model inside.
     pub fn model(&self) -> &StitchedModel {
         &self.model
+    }
+}
+
+/// What the folder states; its greatest length where what is read and what is written are apart, since
+/// decoders state how much they can read at all.
+fn defaults(stated: GenerationConfig, start: Option<&[u32]>) -> GenerationOptions {
+    let own = start.and_then(|start| {
+        let whole = stated.max_length.map(|most| most.saturating_sub(start.len()));
+        stated.max_new_tokens.or(whole)
+    });
+    GenerationOptions {
+        sampling: Sampling::default(),
+        constraints: stated.constraints,
+        beams: stated.beams,
+        max_new_tokens: own.unwrap_or(MAX_NEW_TOKENS),
+        stops: stated.stops,
     }
 }
 

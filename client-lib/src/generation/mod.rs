@@ -1,17 +1,27 @@
 //! Text from language models: one token after the other, with keys and values kept.
 //!
 //! [`Generator`] puts backbone, adapter, tokenizer and chat template together; `cache.rs` keeps what
-//! was read, `sampling.rs` chooses tokens, `stop.rs` ends a text.
+//! was read, `constraints.rs` says which tokens may stand where, `sampling.rs` chooses among them or
+//! `beam.rs` searches, `stop.rs` ends a text.
 
+mod beam;
 mod cache;
 mod chat;
+mod config;
+mod constraints;
+mod error;
 mod generator;
 mod sampling;
 mod settings;
 mod stop;
+mod writer;
 
+pub use beam::{BeamOptions, EarlyStopping};
 pub use cache::Cache;
 pub(crate) use cache::Cached;
 pub use chat::{ChatError, ChatTemplate, Message};
-pub use generator::{GenerateError, Generated, GenerationOptions, Generator};
+pub use config::GenerationConfig;
+pub use constraints::{Constraints, Lengths};
+pub use error::GenerateError;
+pub use generator::{Generated, GenerationOptions, Generator, Prompt};
 pub use sampling::Sampling;

@@ -3,8 +3,8 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// How a token is chosen from scores. In the order in which `transformers` applies them: repetition
-/// penalty, temperature, the most probable `top_k`, the smallest set of probability `top_p`.
+/// How a token is chosen from scores. In the order in which `transformers` applies them: temperature, the
+/// most probable `top_k`, the smallest set of probability `top_p`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
     /// Scores are divided by it; 0 takes the best token.
@@ -13,15 +13,13 @@ pub struct Sampling {
     pub top_k: Option<usize>,
     /// Probability of the set of tokens that are drawn from, 0 to 1.
     pub top_p: f64,
-    /// What tokens that stand there already are made less likely by; 1 changes nothing.
-    pub repetition_penalty: f64,
     /// What the draws follow from.
     pub seed: u64,
 }
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 0.0, top_k: None, top_p: 1.0, repetition_penalty: 1.0, seed: 0 }
+        Self { temperature: 0.0, top_k: None, top_p: 1.0, seed: 0 }
     }
 }
 
@@ -31,10 +29,8 @@ impl Sampling {
         ChaCha8Rng::seed_from_u64(self.seed)
     }
 
-    /// The next token from its scores; `seen` are the tokens before it.
-    pub fn choose(&self, scores: &[f32], seen: &[u32], generator: &mut ChaCha8Rng) -> u32 {
-        let mut scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
-        penalise(&mut scores, seen, self.repetition_penalty);
+    /// The next token from the scores of all.
+    pub fn choose(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> u32 {
         // The first of equals stays in front.
         let better = |&a: &usize, &b: &usize| scores[b].total_cmp(&scores[a]).then(a.cmp(&b));
         if self.temperature <= 0.0 {
@@ -55,17 +51,6 @@ impl Sampling {
             }
         }
         ranked[kept - 1] as u32
-    }
-}
-
-/// Divides positive scores of tokens that were seen by `penalty`, and multiplies negative ones
-/// (Keskar et al., "CTRL", 2019, section 4.1).
-fn penalise(scores: &mut [f64], seen: &[u32], penalty: f64) {
-    let tokens: std::collections::BTreeSet<u32> = seen.iter().copied().collect();
-    for token in tokens {
-        if let Some(score) = scores.get_mut(token as usize) {
-            *score = if *score > 0.0 { *score / penalty } else { *score * penalty };
-        }
     }
 }
 
@@ -92,9 +77,9 @@ fn smallest_set(probabilities: &[f64], p: f64) -> usize {
 mod tests {
     use super::*;
 
-    fn draws(sampling: Sampling, scores: &[f32]) -> Vec<u32> {
+    fn draws(sampling: Sampling, scores: &[f64]) -> Vec<u32> {
         let mut generator = sampling.generator();
-        (0..400).map(|_| sampling.choose(scores, &[], &mut generator)).collect()
+        (0..400).map(|_| sampling.choose(scores, &mut generator)).collect()
     }
 
     #[test]
@@ -103,16 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_less_likely_whatever_its_sign() {
-        let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::default() };
-        let choose = |scores: &[f32], seen: &[u32]| sampling.choose(scores, seen, &mut sampling.generator());
-        assert_eq!(choose(&[3.0, 2.0], &[0, 0]), 1);
-        assert_eq!(choose(&[-1.0, -1.5], &[0]), 1);
-    }
-
-    #[test]
     fn draws_follow_the_probabilities_of_what_is_kept() {
-        let scores = [2.0_f32, 1.0, 0.0, -5.0];
+        let scores = [2.0, 1.0, 0.0, -5.0];
         let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
         let first = draws(sampling, &scores).iter().filter(|&&token| token == 0).count();
         // e² / (e² + e + 1 + e⁻⁵) = 0.665

@@ -1,9 +1,6 @@
-//! What a backbone's folder says about generating: the tokens that end a text, and the chat template.
+//! What a backbone's folder says of conversations: the chat template, in one of several files.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -15,18 +12,6 @@ use crate::{
 
 /// No settings are larger than this, in bytes: tokenizers list every special token.
 const MAX_FILE: u64 = 1 << 26;
-
-/// `eos_token_id` of `generation_config.json`, or else of `config.json`: one number or several.
-pub(super) fn end_tokens(base: &BaseFolder) -> Result<BTreeSet<u32>, GenerateError> {
-    let generation = object(&folder(base).join("generation_config.json"))?;
-    let found = generation.as_ref().and_then(|json| json.get("eos_token_id")).filter(|v| !v.is_null());
-    let number = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-    Ok(match found.or_else(|| base.json().get("eos_token_id")) {
-        Some(Value::Array(ids)) => ids.iter().filter_map(number).collect(),
-        Some(id) => number(id).into_iter().collect(),
-        None => BTreeSet::new(),
-    })
-}
 
 /// `chat_template.jinja`, or else `chat_template` of `tokenizer_config.json`, or else a GGUF file's own.
 pub(super) fn chat_template(
@@ -66,12 +51,13 @@ fn named_default(value: &Value) -> Option<String> {
 }
 
 /// The folder, or that of a GGUF file.
-fn folder(base: &BaseFolder) -> PathBuf {
+pub(super) fn folder(base: &BaseFolder) -> PathBuf {
     let path = base.path();
     if path.is_file() { path.parent().unwrap_or(Path::new("")).to_owned() } else { path.to_owned() }
 }
 
-fn wrong(path: &Path, reason: String) -> GenerateError {
+/// An error about this file.
+pub(super) fn wrong(path: &Path, reason: String) -> GenerateError {
     GenerateError::Settings { path: path.to_owned(), reason }
 }
 
@@ -85,7 +71,8 @@ fn bytes(path: &Path) -> Result<Option<Vec<u8>>, GenerateError> {
     }
 }
 
-fn object(path: &Path) -> Result<Option<Map<String, Value>>, GenerateError> {
+/// A file's JSON object; `None` where there is none.
+pub(super) fn object(path: &Path) -> Result<Option<Map<String, Value>>, GenerateError> {
     let parse = |bytes: Vec<u8>| serde_json::from_slice(&bytes).map_err(|e| wrong(path, e.to_string()));
     bytes(path)?.map(parse).transpose()
 }

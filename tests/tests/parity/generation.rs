@@ -5,13 +5,14 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, Result};
 use candle_core::{DType, Device, Tensor};
 use hub_client::{
-    backbones::{Backbone, HeadInputs},
+    backbones::{Backbone, DecoderInputs, HeadInputs},
     checkpoint::{AdapterFolder, BaseFolder},
-    generation::Cache,
+    generation::{Cache, GenerationOptions, Generator},
     model::{Batch, Mode, StitchedModel},
+    predict::Assembly,
     tasks::argmax,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn fixtures(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
@@ -92,27 +93,100 @@ fn adapters_write_the_same_with_and_without_what_was_kept() -> Result<()> {
     Ok(())
 }
 
+/// The same behind an encoder that has read the prompt.
+fn generate_both_ways_behind_an_encoder(model: &StitchedModel, name: &str) -> Result<()> {
+    let source = Tensor::new(&[[7_u32, 3, 12, 30, 5, 1]], &Device::Cpu)?;
+    let mask = source.ones_like()?;
+    let batch = Batch {
+        input_ids: source,
+        attention_mask: mask,
+        token_type_ids: None,
+        head_inputs: HeadInputs::default(),
+        signal: None,
+        decoder: None,
+    };
+    let cache = model.read(&batch)?;
+    let (mut ids, mut unread) = (vec![2_u32, 9, 4], 3);
+    for _ in 0..10 {
+        let cached = model.next_token_scores(&ids[ids.len() - unread..], &cache)?;
+        let answer = Tensor::from_slice(&ids, (1, ids.len()), &Device::Cpu)?;
+        let whole = Batch { decoder: Some(DecoderInputs::unpadded(answer)?), ..batch.clone() };
+        let logits = model.forward(&whole, Mode::Eval)?.logits().context("scores")?.clone();
+        let last = logits.narrow(1, ids.len() - 1, 1)?.flatten_all()?.to_dtype(DType::F32)?;
+        let last = last.to_vec1::<f32>()?;
+        let apart = cached.iter().zip(&last).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-5, "{name}: {apart} apart behind {} tokens", ids.len());
+        ids.push(argmax(&last));
+        unread = 1;
+    }
+    Ok(())
+}
+
 #[test]
-fn the_best_tokens_are_those_of_transformers() -> Result<()> {
+fn encoder_decoders_write_the_same_with_and_without_what_was_kept() -> Result<()> {
+    for base in ["t5", "t5-flan", "t5-silu", "bart", "bart-scaled"] {
+        generate_both_ways_behind_an_encoder(&StitchedModel::plain(backbone(base)?)?, base)?;
+    }
+    let cases = [
+        ("t5", "peft-t5-lora-all"),
+        ("t5", "t5-double"),
+        ("t5", "t5-par"),
+        ("t5-flan", "peft-t5-flan-ia3"),
+        ("t5-flan", "t5-flan-lora"),
+        ("bart", "peft-bart-dora"),
+        ("bart", "peft-bart-lora-head"),
+        ("bart", "bart-seq"),
+        ("bart", "bart-par"),
+        ("bart", "bart-prefix"),
+        ("bart", "peft-bart-prefix"),
+        ("bart", "bart-mam"),
+        ("t5", "t5-prefix-without-cross"),
+        ("t5", "peft-t5-prefix"),
+        ("t5", "peft-t5-p-tuning"),
+        ("t5", "t5-invertible"),
+    ];
+    for (base, case) in cases {
+        let folder = AdapterFolder::open(&fixtures(&format!("methods/cases/{case}/adapter")))?;
+        generate_both_ways_behind_an_encoder(&StitchedModel::load(backbone(base)?, &folder)?, case)?;
+    }
+    Ok(())
+}
+
+/// A base whose tokens are the words `w0` to `w39`, which says of itself how it writes.
+fn base_that_writes(base: &str, settings: &Value) -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(fixtures(&format!("methods/bases/{base}/{file}")), folder.path().join(file))?;
+    }
+    let words: serde_json::Map<String, Value> = (0..40).map(|i| (format!("w{i}"), json!(i))).collect();
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": words, "unk_token": "w0"},
+    });
+    std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string())?;
+    std::fs::write(folder.path().join("generation_config.json"), settings.to_string())?;
+    Ok(folder)
+}
+
+#[test]
+fn answers_are_those_of_transformers_token_for_token() -> Result<()> {
     let golden: Value = serde_json::from_slice(&std::fs::read(fixtures("generation/golden.json"))?)?;
     let numbers = |value: &Value| -> Vec<u32> {
         value.as_array().into_iter().flatten().filter_map(Value::as_u64).map(|id| id as u32).collect()
     };
-    for (case, expected) in golden["cases"].as_object().context("cases")? {
-        let (base, settings) = case.split_once(' ').context("a base and its settings")?;
-        let penalty = if settings == "penalty" { 1.7 } else { 1.0 };
-        let model = StitchedModel::plain(backbone(base)?)?;
-        let (mut ids, cache) = (numbers(&golden["prompt"]), Cache::default());
-        let start = ids.len();
-        let sampling = hub_client::generation::Sampling { repetition_penalty: penalty, ..Default::default() };
-        let mut random = sampling.generator();
-        let mut unread = start;
-        for _ in 0..16 {
-            let scores = model.next_token_scores(&ids[ids.len() - unread..], &cache)?;
-            ids.push(sampling.choose(&scores, &ids, &mut random));
-            unread = 1;
-        }
-        assert_eq!(ids[start..], numbers(expected), "{case}");
+    let words: Vec<String> = numbers(&golden["prompt"]).iter().map(|id| format!("w{id}")).collect();
+    let new_tokens = golden["new_tokens"].as_u64().context("a number")? as usize;
+    for (name, case) in golden["cases"].as_object().context("cases")? {
+        let base = base_that_writes(case["base"].as_str().context("a base")?, &case["settings"])?;
+        let adapter = case["adapter"].as_str().map(|case| fixtures(&format!("methods/cases/{case}/adapter")));
+        let adapter = adapter.map(|path| AdapterFolder::open(&path)).transpose()?;
+        let assembly = adapter.as_ref().map(|folder| Assembly { folder, members: &[], skip_layers: vec![] });
+        let generator = Generator::assemble(base.path(), assembly.as_ref(), &Device::Cpu)?;
+        let options = GenerationOptions { max_new_tokens: new_tokens, ..generator.defaults().clone() };
+        let prompt = generator.encode(&words.join(" "), false)?;
+        let answer = generator.generate(&prompt, &options, &mut |_| {})?;
+        assert_eq!(answer.tokens, numbers(&case["tokens"]), "{name}");
     }
     Ok(())
 }

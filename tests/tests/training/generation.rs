@@ -1,17 +1,17 @@
 //! Answers of language models, with the real program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::world::World;
 
-/// A tiny decoder whose forty tokens are the words `w0` to `w39`, with a chat template.
-fn world() -> World {
-    let world = World::new();
-    let base = world.path("tiny-llama");
+/// The tiny `fixture` as `name`, whose forty tokens are the words `w0` to `w39`; it says of itself how it
+/// answers.
+fn add_base(world: &World, (fixture, name): (&str, &str), generation: &Value) -> PathBuf {
+    let base = world.path(name);
     std::fs::create_dir_all(&base).expect("a folder");
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/methods/bases/llama");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/methods/bases").join(fixture);
     for file in ["config.json", "model.safetensors"] {
         std::fs::copy(fixture.join(file), base.join(file)).expect("copied");
     }
@@ -22,7 +22,14 @@ fn world() -> World {
         "model": {"type": "WordLevel", "vocab": words, "unk_token": "w0"},
     });
     std::fs::write(base.join("tokenizer.json"), tokenizer.to_string()).expect("written");
-    std::fs::write(base.join("generation_config.json"), r#"{"eos_token_id": [38, 39]}"#).expect("written");
+    std::fs::write(base.join("generation_config.json"), generation.to_string()).expect("written");
+    base
+}
+
+/// A tiny decoder with a chat template.
+fn world() -> World {
+    let world = World::new();
+    let base = add_base(&world, ("llama", "tiny-llama"), &json!({"eos_token_id": [38, 39]}));
     let template =
         "{% for m in messages %}{{ m.content }} {% if m.role == 'system' %}w1 {% endif %}{% endfor %}w17 w8";
     std::fs::write(base.join("tokenizer_config.json"), json!({"chat_template": template}).to_string())
@@ -100,5 +107,53 @@ fn what_can_not_be_generated_is_refused_with_the_reason() {
     error: invalid value '2' for '--top-p <P>': it must lie between 0 and 1
 
     For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn an_encoder_decoder_answers_as_its_own_settings_say_unless_asked_otherwise() {
+    let world = World::new();
+    // The tokens that `generate` of transformers gives: tests/fixtures/generation/golden.json.
+    let settings = json!({"decoder_start_token_id": 2, "eos_token_id": [2, 3, 20], "forced_eos_token_id": 2,
+        "num_beams": 4, "length_penalty": 2.5, "early_stopping": true, "no_repeat_ngram_size": 2, "max_length": 17});
+    add_base(&world, ("bart-scaled", "tiny-bart"), &settings);
+    let answer = |more: &[&str]| {
+        let (code, stdout, stderr) =
+            world.run(&[&["run", "None", "--base", "tiny-bart", "w5 w9 w2 w17 w8"], more].concat());
+        assert_eq!(code, 0, "{stderr}");
+        stdout
+    };
+    assert_eq!(answer(&[]), "w17 w33 w17 w17\n", "its end, w3, is not shown");
+    let short =
+        ["--beams", "3", "--length-penalty", "-1", "--early-stopping", "never", "--no-repeat-ngram", "0"];
+    assert_eq!(answer(&short), "\n", "the end alone");
+    assert_eq!(
+        answer(&["--beams", "1", "--no-repeat-ngram", "0", "--max-new-tokens", "6"]),
+        "w17 w33 w17 w17 w33\n"
+    );
+    assert_eq!(
+        answer(&["--temperature", "2", "--seed", "3"]),
+        answer(&["--temperature", "2", "--seed", "3"])
+    );
+}
+
+#[test]
+fn what_a_base_states_and_nobody_computes_is_refused_by_name() {
+    let world = World::new();
+    let refusal = |name: &str, settings: Value, more: &[&str]| {
+        add_base(&world, ("t5", name), &settings);
+        let (code, _, stderr) = world.run(&[&["run", "None", "--base", name, "w5"], more].concat());
+        assert_ne!(code, 0);
+        stderr.replace(&world.path(name).display().to_string(), name)
+    };
+    let beams = ["--beams", "4", "--temperature", "1"];
+    let messages = [
+        refusal("with-bad-words", json!({"bad_words_ids": [[7]]}), &[]),
+        refusal("drawn", json!({}), &beams),
+    ];
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    error: `with-bad-words/generation_config.json` can't be used: `bad_words_ids` is [[7]]; this version does not write that way
+
+    error: 4 beams are searched for the most probable text: they can't be drawn from at a temperature
     ");
 }

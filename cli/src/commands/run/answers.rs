@@ -3,7 +3,9 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use anyhow::Context as _;
-use hub_client::generation::{Generated, GenerationOptions, Generator, Message, Sampling};
+use hub_client::generation::{
+    BeamOptions, Constraints, Generated, GenerationOptions, Generator, Message, Sampling,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -62,7 +64,7 @@ fn answer(
     prompt: &str,
 ) -> anyhow::Result<Generated> {
     let is_rendered = !args.raw && generator.has_template();
-    let tokens = if is_rendered {
+    let prompt = if is_rendered {
         let message =
             |role: &str, content: &str| Message { role: role.to_owned(), content: content.to_owned() };
         let mut messages: Vec<Message> = args.system.iter().map(|text| message("system", text)).collect();
@@ -78,17 +80,7 @@ fn answer(
         }
         generator.encode(prompt, false)?
     };
-    let options = GenerationOptions {
-        sampling: Sampling {
-            temperature: args.temperature,
-            top_k: args.top_k.map(|k| k as usize),
-            top_p: args.top_p,
-            repetition_penalty: args.repetition_penalty,
-            seed: args.seed,
-        },
-        max_new_tokens: args.max_new_tokens,
-        stops: args.stop.clone(),
-    };
+    let options = options(args, generator.defaults());
     let is_json = context.printer.is_json();
     let mut failed = None;
     let mut show = |text: &str| {
@@ -96,7 +88,7 @@ fn answer(
             failed.get_or_insert(error);
         }
     };
-    let generated = generator.generate(&tokens, &options, &mut show)?;
+    let generated = generator.generate(&prompt, &options, &mut show)?;
     if let Some(error) = failed {
         return Err(error.into());
     }
@@ -104,4 +96,31 @@ fn answer(
         context.printer.raw(b"\n")?;
     }
     Ok(generated)
+}
+
+/// What the backbone states, but for what was asked for.
+fn options(args: &GenerationArgs, stated: &GenerationOptions) -> GenerationOptions {
+    let (constraints, beams) = (&stated.constraints, &stated.beams);
+    // Who asks for draws has no use for the beams that a backbone states.
+    let usual = if args.temperature > 0.0 { 1 } else { beams.beams };
+    GenerationOptions {
+        sampling: Sampling {
+            temperature: args.temperature,
+            top_k: args.top_k.map(|k| k as usize),
+            top_p: args.top_p,
+            seed: args.seed,
+        },
+        constraints: Constraints {
+            repetition_penalty: args.repetition_penalty.unwrap_or(constraints.repetition_penalty),
+            no_repeat_ngram: args.no_repeat_ngram.unwrap_or(constraints.no_repeat_ngram),
+            ..constraints.clone()
+        },
+        beams: BeamOptions {
+            beams: args.beams.map_or(usual, usize::from),
+            length_penalty: args.length_penalty.unwrap_or(beams.length_penalty),
+            early_stopping: args.early_stopping.map_or(beams.early_stopping, Into::into),
+        },
+        max_new_tokens: args.max_new_tokens.unwrap_or(stated.max_new_tokens),
+        stops: stated.stops.iter().chain(&args.stop).cloned().collect(),
+    }
 }
