@@ -64,7 +64,10 @@ impl Writer<'_> {
         let GenerationOptions { constraints, stops, beams, .. } = self.options;
         let mut search = BeamSearch::new(*beams, &constraints.ends, self.prompt, self.lengths().most);
         let mut unread = self.prompt.len();
-        while self.limit > 0 {
+        if self.limit == 0 {
+            return Ok((Vec::new(), false));
+        }
+        loop {
             let rows: Vec<&[u32]> = search.beams().map(|beam| &beam[beam.len() - unread..]).collect();
             let scores = self.model.next_scores(&rows, &self.cache)?;
             unread = 1;
