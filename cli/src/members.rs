@@ -11,7 +11,6 @@ use hub_schemas::{Digest, Reference, head::Head, layout::HeadTask, method::Compo
 
 use crate::{
     args::{forward::NamedFolder, stitch::StitchArgs},
-    commands::DEVICE,
     context::Context,
     failure::UserError,
     locate::FoundAdapter,
@@ -44,7 +43,7 @@ impl Context {
         let members = self.find_members(&folder, &args.members)?;
         let assembly =
             Assembly { folder: &folder, members: &members, skip_layers: args.skip_layers.0.clone() };
-        let predictor = Predictor::assemble(&found.folder, &assembly, &DEVICE)?;
+        let predictor = Predictor::assemble(&found.folder, &assembly, &args.precision.compute())?;
         Ok((adapter, predictor))
     }
 
@@ -59,7 +58,7 @@ impl Context {
     ) -> anyhow::Result<Opened> {
         if text == NO_ADAPTER {
             let found = self.find_base(None, base, force)?;
-            let generator = Generator::assemble(&found.folder, None, &DEVICE)?;
+            let generator = Generator::assemble(&found.folder, None, &args.precision.compute())?;
             return Ok(Opened::Answers(NO_ADAPTER.to_owned(), Box::new(generator)));
         }
         let adapter = self.find_adapter(text, base)?;
@@ -70,10 +69,10 @@ impl Context {
         let assembly =
             Assembly { folder: &folder, members: &members, skip_layers: args.skip_layers.0.clone() };
         if writes(&folder, &found.folder)? {
-            let generator = Generator::assemble(&found.folder, Some(&assembly), &DEVICE)?;
+            let generator = Generator::assemble(&found.folder, Some(&assembly), &args.precision.compute())?;
             return Ok(Opened::Answers(adapter.title, Box::new(generator)));
         }
-        let predictor = Predictor::assemble(&found.folder, &assembly, &DEVICE)?;
+        let predictor = Predictor::assemble(&found.folder, &assembly, &args.precision.compute())?;
         Ok(Opened::Predicts(adapter.title, Box::new(predictor)))
     }
 

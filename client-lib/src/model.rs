@@ -225,7 +225,7 @@ impl StitchedModel {
         let shape = backbone.config().shape;
         let tensors = parameters.tensors();
         // What PEFT will load has to be trained as PEFT computes it.
-        let is_peft = native_format(method) == Format::Peft;
+        let is_peft = native_format(method, backbone.config().architecture) == Format::Peft;
         let drops_segments = is_peft && matches!(head, Some(Head::QuestionAnswering(_)));
         let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?)
             .with_quirks(Quirks { drops_segments, ..Quirks::default() });

@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use candle_core::Device;
 use hub_schemas::head::Head;
 
 use crate::{
-    backbones::{Backbone, Batch, Mode},
+    backbones::{Backbone, Batch, Compute, Mode},
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
     data::{Example, TaskKind},
     inputs::{Input, InputEncoder, InputError},
@@ -82,13 +81,13 @@ pub struct Predictor {
 
 impl Predictor {
     /// Stitches the adapter in one folder into the backbone in another.
-    pub fn open(base: &Path, adapter: &Path, device: &Device) -> Result<Self, PredictError> {
+    pub fn open(base: &Path, adapter: &Path, compute: &Compute) -> Result<Self, PredictError> {
         let folder = AdapterFolder::open(adapter)?;
-        Self::assemble(base, &Assembly { folder: &folder, members: &[], skip_layers: Vec::new() }, device)
+        Self::assemble(base, &Assembly { folder: &folder, members: &[], skip_layers: Vec::new() }, compute)
     }
 
     /// Stitches an adapter, or a composition with its members, into the backbone in a folder.
-    pub fn assemble(base: &Path, assembly: &Assembly<'_>, device: &Device) -> Result<Self, PredictError> {
+    pub fn assemble(base: &Path, assembly: &Assembly<'_>, compute: &Compute) -> Result<Self, PredictError> {
         let base = BaseFolder::open(base)?;
         let folder = assembly.folder;
         let adapter = folder.path.as_path();
@@ -97,7 +96,7 @@ impl Predictor {
         }
         let config = base.config();
         let encoder = InputEncoder::open(base.path(), config, config.longest_input())?;
-        let backbone = Arc::new(Backbone::load(&base, device)?);
+        let backbone = Arc::new(Backbone::load_for(&base, compute)?);
         let members: Vec<_> = assembly.members.iter().map(|(name, f)| (name.clone(), f)).collect();
         let model = StitchedModel::load_composition(backbone, folder, &members)?
             .skipping(assembly.skip_layers.clone())?;

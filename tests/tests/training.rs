@@ -20,6 +20,8 @@ mod images;
 mod interrupt;
 #[path = "training/learning.rs"]
 mod learning;
+#[path = "training/precision.rs"]
+mod precision;
 #[path = "training/refusals.rs"]
 mod refusals;
 #[path = "training/tasks.rs"]

@@ -4,7 +4,7 @@ use std::{convert::Infallible, path::PathBuf, str::FromStr};
 
 use clap::Args;
 
-use super::stitch::Layers;
+use super::{precision::PrecisionArgs, stitch::Layers};
 
 /// Arguments of `hub forward`.
 #[derive(Debug, Args)]
@@ -34,6 +34,9 @@ pub(crate) struct ForwardArgs {
     /// Task of each row for `MultiTask`, by name or number, as in `a,b,a`; by default the input `task_ids`
     #[arg(long, value_name = "TASKS", value_delimiter = ',')]
     pub(crate) task_ids: Vec<String>,
+    /// In what it is computed
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
     /// Tensors to read
     #[arg(long, value_name = "FILE")]
     pub(crate) inputs: PathBuf,

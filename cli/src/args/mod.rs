@@ -28,6 +28,8 @@ pub(crate) mod made;
 #[cfg(feature = "stitch")]
 pub(crate) mod merge;
 mod org;
+#[cfg(feature = "stitch")]
+pub(crate) mod precision;
 mod push;
 #[cfg(feature = "stitch")]
 pub(crate) mod run;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::forward::NamedFolder;
+use super::{forward::NamedFolder, precision::PrecisionArgs};
 
 /// Most layers that a range may name: more than any backbone has.
 const MAX_LAYERS: usize = 1_000;
@@ -19,6 +19,9 @@ pub(crate) struct StitchArgs {
     /// Layers that run without the adapter, as in `0-4` or `0,2` (AdapterDrop)
     #[arg(long, value_name = "LAYERS", default_value_t)]
     pub(crate) skip_layers: Layers,
+    /// In what it is computed
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
 }
 
 /// Numbers of layers, as in `0-4,7`.

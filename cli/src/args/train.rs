@@ -13,7 +13,7 @@ use hub_schemas::{
     label::{Language, License, TaskId},
 };
 
-use super::forward::NamedFolder;
+use super::{forward::NamedFolder, precision::PrecisionArgs};
 
 /// Arguments of `hub train`.
 #[derive(Debug, Args)]
@@ -293,6 +293,9 @@ pub(crate) struct FuseArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct SteeringArgs {
+    /// In what the backbone is computed
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
     /// Passes over the data [default: 3; 20 for last-layer]
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     pub(crate) epochs: Option<u64>,

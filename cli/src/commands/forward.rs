@@ -10,7 +10,6 @@ use hub_client::{
     tensors::{TensorFileError, read_batch, write_output},
 };
 
-use super::numeric::DEVICE;
 use crate::{
     args::forward::{ForwardArgs, NamedFolder},
     context::Context,
@@ -28,8 +27,9 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
     let fusions =
         args.fusion.iter().map(|folder| FusionFolder::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let saved = saved_composition(args.compose.as_deref(), &named);
-    let mut batch = read_batch(&args.inputs, base.config(), &DEVICE)?;
-    let backbone = Arc::new(Backbone::load(&base, &DEVICE).map_err(ModelError::from)?);
+    let compute = args.precision.compute();
+    let mut batch = read_batch(&args.inputs, base.config(), &compute.device)?;
+    let backbone = Arc::new(Backbone::load_for(&base, &compute).map_err(ModelError::from)?);
     let model = if let Some(saved) = saved {
         let others = args.adapters.iter().zip(&named).filter(|(_, (_, f))| f.path != saved.path);
         let others: Vec<NamedFolder> = others.map(|(given, _)| given.clone()).collect();

@@ -43,8 +43,6 @@ mod whoami;
 mod yank;
 
 #[cfg(feature = "stitch")]
-pub(crate) use numeric::DEVICE;
-
 use crate::{args::Command, context::Context, failure::Exit};
 
 /// Runs a verb.

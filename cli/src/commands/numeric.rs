@@ -3,7 +3,6 @@
 use std::error::Error;
 
 use hub_client::{
-    Device,
     checkpoint::CheckpointError,
     composition::ExpressionError,
     data::{ColumnOptions, DataError},
@@ -15,9 +14,6 @@ use hub_client::{
 };
 
 use crate::args::train::ColumnArgs;
-
-/// Where this version computes.
-pub(crate) const DEVICE: Device = Device::Cpu;
 
 /// The columns as the library wants to hear of them.
 pub(super) fn columns(args: &ColumnArgs) -> ColumnOptions {

@@ -12,7 +12,6 @@ use hub_client::{
 use hub_schemas::manifest::BaseModel;
 use serde_json::json;
 
-use super::numeric::DEVICE;
 use crate::{
     args::train::TrainArgs,
     context::Context,
@@ -27,9 +26,10 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
     let (members, wanted) = find_members(context, &args)?;
     let base = context.find_base(wanted.as_ref(), args.base.as_deref(), false)?;
     let dry_run = args.dry_run;
+    let device = args.steering.precision.compute().device;
     let job = job::resolve(args, base.folder, members)?;
     let output = job.output.clone();
-    let prepared = job.prepare(&DEVICE)?;
+    let prepared = job.prepare(&device)?;
     if dry_run {
         for notice in &prepared.notices {
             context.printer.status(&notice.to_string());

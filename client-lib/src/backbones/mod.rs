@@ -7,6 +7,7 @@
 
 mod base_head;
 mod block;
+mod compute;
 mod cross;
 mod decoder;
 mod distances;
@@ -23,6 +24,7 @@ mod transformer;
 mod weights;
 
 pub use base_head::BaseHead;
+pub use compute::Compute;
 pub use decoder::DecoderInputs;
 pub use head_inputs::HeadInputs;
 pub(crate) use hooks::repeat_rows;

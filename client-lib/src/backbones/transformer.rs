@@ -4,7 +4,8 @@ use candle_core::{DType, Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
-    BaseHead, Context, DecoderInputs, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode, Signal,
+    BaseHead, Compute, Context, DecoderInputs, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode,
+    Signal,
     block::{Block, Pass},
     cross::Projected,
     decoder::Decoder,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     architectures::{Positions, Rope, TransformerConfig},
     checkpoint::{BaseFolder, CheckpointError},
-    ops::{FrozenLinear, KeyMask, Norm, Rotary, activate},
+    ops::{Arithmetic, KeyMask, Norm, Rotary, activate},
 };
 
 /// Token ids with their masks, padded to one length.
@@ -120,11 +121,21 @@ impl Backbone {
 
     /// Loads the weights in `dtype`; double precision serves to check gradients.
     pub fn load_with(folder: &BaseFolder, dtype: DType, device: &Device) -> Result<Self> {
+        Self::read(&Weights { folder, dtype, arithmetic: Arithmetic::Exact, device })
+    }
+
+    /// Loads the weights in single precision onto a device, for products in its arithmetic.
+    pub fn load_for(folder: &BaseFolder, compute: &Compute) -> Result<Self> {
+        let Compute { device, arithmetic } = compute;
+        Self::read(&Weights { folder, dtype: DType::F32, arithmetic: *arithmetic, device })
+    }
+
+    fn read(weights: &Weights<'_>) -> Result<Self> {
+        let Weights { folder, dtype, device, .. } = *weights;
         let config = folder.config().clone();
-        let weights = Weights { folder, dtype, device };
-        let blocks = (0..config.shape.num_layers).map(|i| Block::load(i, &config, &weights));
+        let blocks = (0..config.shape.num_layers).map(|i| Block::load(i, &config, weights));
         let pooler = match (weights.optional("pooler.weight")?, weights.optional("pooler.bias")?) {
-            (Some(weight), bias) => Some(Linear::frozen(FrozenLinear::new(weight, bias)?)),
+            (Some(weight), bias) => Some(weights.frozen(weight, bias)?),
             (None, _) => None,
         };
         let norm = |module: Module| {
@@ -133,7 +144,7 @@ impl Backbone {
         };
         let pooler_norm =
             weights.optional("pooler.norm.weight")?.map(|_| weights.norm("pooler.norm", &config));
-        let signal = SignalEmbedding::load(&config, &weights)?;
+        let signal = SignalEmbedding::load(&config, weights)?;
         // Where no tokens are read, the vocabulary is empty.
         let word = match signal {
             Some(_) => Tensor::zeros((0, config.shape.hidden_size), dtype, device)?,
@@ -141,7 +152,7 @@ impl Backbone {
         };
         let projection = Module::EmbeddingProjection.to_string();
         let projection = config.shape.embedding_size.map(|_| weights.linear(&projection, &config, true));
-        let head = BaseHead::load(folder, &weights, &word, pooler.is_some())?;
+        let head = BaseHead::load(folder, weights, &word, pooler.is_some())?;
         Ok(Self {
             word,
             signal,
@@ -150,14 +161,14 @@ impl Backbone {
             norm: norm(Module::EmbeddingNorm)?,
             projection: projection.transpose()?,
             blocks: blocks.collect::<Result<_>>()?,
-            distances: Distances::load(&config, &weights, ("distances", true))?,
+            distances: Distances::load(&config, weights, ("distances", true))?,
             final_norm: norm(Module::FinalNorm)?,
-            decoder: Decoder::load(&config, &weights)?,
+            decoder: Decoder::load(&config, weights)?,
             head,
             ties_embeddings: folder.ties_embeddings(),
             pooler,
             pooler_norm: pooler_norm.transpose()?,
-            relative: RelativeTable::load(&config, &weights)?,
+            relative: RelativeTable::load(&config, weights)?,
             config,
             dtype,
             device: device.clone(),

@@ -6,13 +6,15 @@ use super::Linear;
 use crate::{
     architectures::{NormKind, TransformerConfig},
     checkpoint::{BaseFolder, Blocks, SlotData},
-    ops::{FrozenLinear, Norm},
+    ops::{Arithmetic, FrozenLinear, Norm},
 };
 
 /// Reads tensors of a backbone folder onto a device.
 pub(super) struct Weights<'a> {
     pub(super) folder: &'a BaseFolder,
     pub(super) dtype: DType,
+    /// Of the products with frozen weights.
+    pub(super) arithmetic: Arithmetic,
     pub(super) device: &'a Device,
 }
 
@@ -72,7 +74,12 @@ impl Weights<'_> {
         let weight = self.get(&name)?;
         let weight = if config.architecture.transposes_weights() { weight.t()? } else { weight };
         let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
-        FrozenLinear::new(weight, bias).map(Linear::frozen)
+        self.frozen(weight, bias)
+    }
+
+    /// A linear layer of these tensors.
+    pub(super) fn frozen(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Linear> {
+        Ok(Linear::frozen(FrozenLinear::new(weight, bias)?.computing_in(self.arithmetic)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use hub_schemas::{head::Head, method::Method};
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     settings, writer::Writer,
 };
 use crate::{
-    backbones::{Backbone, Batch, HeadInputs},
+    backbones::{Backbone, Batch, Compute, HeadInputs},
     checkpoint::{AdapterFolder, BaseFolder},
     model::StitchedModel,
     predict::Assembly,
@@ -80,12 +80,12 @@ impl Generator {
     pub fn assemble(
         base: &Path,
         assembly: Option<&Assembly<'_>>,
-        device: &Device,
+        compute: &Compute,
     ) -> Result<Self, GenerateError> {
         let base = BaseFolder::open(base)?;
         let config = base.config();
         let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, usize::MAX)?;
-        let backbone = Arc::new(Backbone::load(&base, device)?);
+        let backbone = Arc::new(Backbone::load_for(&base, compute)?);
         let model = match assembly {
             None => StitchedModel::plain(backbone)?,
             Some(assembly) => {

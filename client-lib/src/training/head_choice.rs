@@ -33,7 +33,7 @@ impl HeadChoice {
         if kind.reads_tokens() && self.pooling.is_some() {
             return Err(TrainingError::NoPooling(kind));
         }
-        if self == Self::default() && native_format(method) == Format::Peft {
+        if self == Self::default() && native_format(method, architecture) == Format::Peft {
             let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
             let embedding_size = config.shape.table_width();
             let projection = config.encoder.head_projection;

@@ -24,7 +24,7 @@ use super::{
     output::Existing,
 };
 use crate::{
-    backbones::Backbone,
+    backbones::{Backbone, Compute},
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
     data::{ColumnOptions, DataFile, Example, Notice, TaskKind, split},
     inputs::{Input, InputEncoder},
@@ -155,7 +155,7 @@ impl TrainingJob {
         }
         let outputs = if task.kind() == TaskKind::QuestionAnswering { 2 } else { task.labels().len() };
         let head = self.head.resolve(&self.method, &config, task.kind(), outputs)?;
-        let format = layout::native_format(&self.method);
+        let format = layout::native_format(&self.method, config.architecture);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;
         let saved = saved_form(&self.method);
         let subject = Subject {
@@ -199,7 +199,8 @@ impl TrainingJob {
                 &epoch_batches(lengths, options.batch_size, options.seed, 0),
             ),
         };
-        let backbone = Arc::new(Backbone::load(&folder, device)?);
+        let compute = Compute { device: device.clone(), arithmetic: self.options.arithmetic };
+        let backbone = Arc::new(Backbone::load_for(&folder, &compute)?);
         Ok(PreparedJob {
             job: self,
             base,

@@ -6,7 +6,7 @@ use hub_schemas::method::Method;
 use serde_json::{Value, json};
 
 use super::TrainingError;
-use crate::{metrics::Metric, tasks::Task};
+use crate::{metrics::Metric, ops::Arithmetic, tasks::Task};
 
 /// Epochs of a head on its own: its features are computed once and each costs little.
 const LAST_LAYER_EPOCHS: u64 = 20;
@@ -45,6 +45,8 @@ pub struct HyperParameters {
     /// In every step a random number of the first layers runs without the adapter (Rücklé et
     /// al. 2021).
     pub adapter_drop: bool,
+    /// What products with frozen weights are computed in.
+    pub arithmetic: Arithmetic,
 }
 
 impl HyperParameters {
@@ -95,6 +97,7 @@ impl HyperParameters {
             selection: None,
             doc_stride: Task::STRIDE,
             adapter_drop: false,
+            arithmetic: Arithmetic::Exact,
         }
     }
 
@@ -176,6 +179,9 @@ impl HyperParameters {
         .collect();
         if self.adapter_drop {
             record.insert("adapter_drop".to_owned(), json!(true));
+        }
+        if self.arithmetic == Arithmetic::Bf16 {
+            record.insert("precision".to_owned(), json!("bf16"));
         }
         record.extend(self.patience.map(|patience| ("patience".to_owned(), json!(patience))));
         record

@@ -26,7 +26,7 @@ pub use slots::{Place, Slot, method_slots};
 use crate::{
     backbone::{Architecture, BackboneShape, SubLayer},
     head::Head,
-    method::{Method, PromptPlace, VeraScaling},
+    method::{Method, PromptGate, PromptPlace, VeraScaling},
 };
 
 /// Whose file layout the weights have.
@@ -156,9 +156,9 @@ pub fn weights_files(format: Format, subject: &Subject<'_>) -> Result<Vec<Weight
     }
 }
 
-/// The format in which `hub train` writes a method: PEFT where PEFT has it, our own where
+/// The format in which `hub train` writes a method on a backbone: PEFT where PEFT has it, our own where
 /// neither library does.
-pub fn native_format(method: &Method) -> Format {
+pub fn native_format(method: &Method, architecture: Architecture) -> Format {
     match method {
         Method::Lora(config) if !config.use_gating && config.multi_task.is_none() => Format::Peft,
         Method::Ia3(config) if !config.use_gating => Format::Peft,
@@ -168,11 +168,15 @@ pub fn native_format(method: &Method) -> Format {
         | Method::Lokr(_)
         | Method::Oft(_)
         | Method::Boft(_)
-        | Method::Tokens(_)
-        | Method::LlamaAdapter(_) => Format::Peft,
+        | Method::Tokens(_) => Format::Peft,
+        Method::LlamaAdapter(config)
+            if config.gate == PromptGate::Scalar && peft::has_adaption_prompts(architecture) =>
+        {
+            Format::Peft
+        }
         Method::Prompt(config) if config.place == PromptPlace::Words => Format::Peft,
         Method::Replace(config) if config.is_norms_only() => Format::Peft,
-        Method::Replace(_) | Method::Hadamard(_) => Format::Hub,
+        Method::Replace(_) | Method::Hadamard(_) | Method::LlamaAdapter(_) => Format::Hub,
         _ => Format::Adapters,
     }
 }

@@ -66,7 +66,13 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         Method::Ia3(config) if !config.fused.is_empty() => {
             refuse("(IA)³ on some of the queries, keys and values in one matrix")
         }
-        // Gates for each head are ours: PEFT refuses them by their shape.
+        Method::LlamaAdapter(_) if !has_adaption_prompts(subject.architecture) => {
+            let base = subject.architecture.model_type();
+            refuse(format!("adaption prompts on `{base}`; it has them on LLaMA, Mistral and GPT-2"))
+        }
+        Method::LlamaAdapter(config) if config.gate == PromptGate::HeadTanh => {
+            refuse("adaption prompts with a gate for every head, as in the paper")
+        }
         Method::LlamaAdapter(config) if config.join != join(config.gate, subject.architecture) => {
             refuse("adaption prompts that are added elsewhere than where PEFT adds them")
         }
@@ -123,6 +129,11 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         | Method::Replace(_) => Ok(()),
         other => refuse(format!("the method `{}`", other.kind())),
     }
+}
+
+/// The models that PEFT 0.21.2 gives adaption prompts (`TRANSFORMERS_MODEL_CONFIG`).
+pub(super) const fn has_adaption_prompts(architecture: Architecture) -> bool {
+    matches!(architecture, Architecture::Llama | Architecture::Mistral | Architecture::Gpt2)
 }
 
 /// Where what adaption prompts contribute is added: where PEFT adds it, or as the paper does.

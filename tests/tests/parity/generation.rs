@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, Result};
 use candle_core::{DType, Device, Tensor};
 use hub_client::{
-    backbones::{Backbone, DecoderInputs, HeadInputs},
+    backbones::{Backbone, Compute, DecoderInputs, HeadInputs},
     checkpoint::{AdapterFolder, BaseFolder},
     generation::{Cache, GenerationOptions, Generator},
     model::{Batch, Mode, StitchedModel},
@@ -182,7 +182,7 @@ fn answers_are_those_of_transformers_token_for_token() -> Result<()> {
         let adapter = case["adapter"].as_str().map(|case| fixtures(&format!("methods/cases/{case}/adapter")));
         let adapter = adapter.map(|path| AdapterFolder::open(&path)).transpose()?;
         let assembly = adapter.as_ref().map(|folder| Assembly { folder, members: &[], skip_layers: vec![] });
-        let generator = Generator::assemble(base.path(), assembly.as_ref(), &Device::Cpu)?;
+        let generator = Generator::assemble(base.path(), assembly.as_ref(), &Compute::EXACT)?;
         let options = GenerationOptions { max_new_tokens: new_tokens, ..generator.defaults().clone() };
         let prompt = generator.encode(&words.join(" "), false)?;
         let answer = generator.generate(&prompt, &options, &mut |_| {})?;

@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use anyhow::{Context as _, Result};
 use candle_core::{DType, Device};
 use hub_client::{
-    backbones::Backbone,
+    backbones::{Backbone, Compute},
     checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, convert, write_adapter},
     heads::HeadLoadError,
     model::{Mode, ModelError, Output, StitchedModel},
@@ -209,7 +209,7 @@ fn a_lora_keeps_its_embedding_head_beside_pefts_own_files() -> Result<()> {
 fn a_head_without_answers_of_its_own_is_refused() -> Result<()> {
     let case = Case::named("dependency-parsing")?;
     let folder = case.adapter().context("a folder")?;
-    let error = Predictor::open(&case.base(), &folder, &Device::Cpu).expect_err("refused").to_string();
+    let error = Predictor::open(&case.base(), &folder, &Compute::EXACT).expect_err("refused").to_string();
     let error = error.replace(&folder.display().to_string(), "DIR");
     insta::assert_snapshot!(error, @"the adapter in `DIR` has a `dependency-parsing` head; answers are read of heads for: classification, multi-label-classification, regression, tagging, question-answering, masked-lm");
     Ok(())

@@ -2,6 +2,7 @@
 
 use hub_client::{
     Device,
+    backbones::Compute,
     checkpoint::{AdapterFolder, BaseFolder},
     data::{ColumnOptions, DataFile, Example},
     metrics::Metric,
@@ -33,7 +34,7 @@ fn learns(method: Method, least: f64) {
     assert!(headline.value >= least, "accuracy {} on sentences it has not seen", headline.value);
 
     // What the folder says is what the folder does.
-    let predictor = Predictor::open(&world.base(), &world.path("out"), &Device::Cpu).expect("opens");
+    let predictor = Predictor::open(&world.base(), &world.path("out"), &Compute::EXACT).expect("opens");
     let data = DataFile::read(&world.path("held-out.csv"), None, &ColumnOptions::default()).expect("reads");
     let measured = evaluate(&predictor, &data, 7, |_, _| {}).expect("measures");
     let accuracy = measured.scores.value(Metric::Accuracy).expect("an accuracy");
@@ -135,7 +136,7 @@ fn a_last_layer_learns_on_features_that_were_computed_once() {
 fn answers_keep_the_order_of_the_texts_and_do_not_depend_on_their_neighbours() {
     let world = World::new();
     train(world.job(Method::Bottleneck(BottleneckConfig::pfeiffer(2.0)), "out"));
-    let predictor = Predictor::open(&world.base(), &world.path("out"), &Device::Cpu).expect("opens");
+    let predictor = Predictor::open(&world.base(), &world.path("out"), &Compute::EXACT).expect("opens");
     let texts = ["a great film", "awful", "the music of this film and a boring plot", "this lovely music"];
     let predict = |texts: &[&str]| -> Vec<LabelPrediction> {
         let examples: Vec<Example> =

@@ -17,6 +17,7 @@ use hub_client::{
     },
 };
 use hub_schemas::{
+    backbone::Architecture,
     head::Pooling,
     layout::{Format, native_format},
     method::Method,
@@ -76,7 +77,11 @@ impl World {
     /// A job with options that learn the sentences in a second.
     pub(crate) fn job(&self, method: Method, output: &str) -> TrainingJob {
         // PEFT has no head on the mean.
-        let pooling = if native_format(&method) == Format::Peft { Pooling::Pooler } else { Pooling::Mean };
+        let pooling = if native_format(&method, Architecture::Bert) == Format::Peft {
+            Pooling::Pooler
+        } else {
+            Pooling::Mean
+        };
         let options = HyperParameters {
             epochs: 10,
             batch_size: 16,

@@ -107,6 +107,7 @@ fn options(args: &SteeringArgs, method: &Method) -> HyperParameters {
         max_length: args.max_length,
         patience: args.patience,
         adapter_drop: args.adapter_drop,
+        arithmetic: args.precision.arithmetic(),
         evaluate_every: args.evaluate_every,
         doc_stride: args.doc_stride,
         selection: args.select,

@@ -1,7 +1,4 @@
-//! `AdaptionPromptConfig`: LLaMA-Adapter.
-//!
-//! PEFT has one gate per layer. An adapter with a gate for each head says so in the field
-//! `gate`, which PEFT does not know; it refuses such gates by their shape.
+//! `AdaptionPromptConfig`: LLaMA-Adapter with one gate per layer.
 
 use hub_schemas::{
     backbone::{Architecture, Variant},
@@ -13,36 +10,23 @@ use serde_json::{Value, json};
 use super::{super::fields::Fields, File};
 use crate::checkpoint::CheckpointError;
 
-/// The value of `gate` for a gate of each head.
-const HEAD_TANH: &str = "head-tanh";
-
 pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
     let expected = own_module(file.architecture);
     fields.only("target_modules", &json!(expected))?;
-    let gate = match fields.text("gate")?.as_deref() {
-        None => PromptGate::Scalar,
-        Some(HEAD_TANH) => PromptGate::HeadTanh,
-        Some(other) => {
-            return Err(fields.wrong("gate", format!("is `{other}`; only `{HEAD_TANH}` may stand here")));
-        }
-    };
     let mut count = |field| fields.count(field)?.ok_or_else(|| fields.wrong(field, "is missing"));
     let (adapter_len, adapter_layers) = (count("adapter_len")?, count("adapter_layers")?);
+    let gate = PromptGate::Scalar;
     let join = prompt_join(gate, file.architecture);
     Ok(Method::LlamaAdapter(LlamaAdapterConfig { adapter_len, adapter_layers, gate, join }))
 }
 
 pub(super) fn render(architecture: Architecture, config: &LlamaAdapterConfig) -> Value {
-    let mut json = json!({
+    json!({
         "adapter_layers": config.adapter_layers,
         "adapter_len": config.adapter_len,
         "peft_type": "ADAPTION_PROMPT",
         "target_modules": own_module(architecture),
-    });
-    if config.gate == PromptGate::HeadTanh {
-        json["gate"] = json!(HEAD_TANH);
-    }
-    json
+    })
 }
 
 /// The last part of the attention's path: `self_attn`.

@@ -1,0 +1,176 @@
+//! Milliseconds of training steps and forward passes of one case: what `tests/benches/engine` runs beside PyTorch.
+//!
+//! `cargo bench -p hub-cli --bench engine -- train DIR lora 32 64 12 exact` does two steps more than it is told
+//! and prints those after them, with the most memory that the process had, as JSON.
+#![expect(clippy::print_stdout, reason = "numbers for whoever runs it")]
+
+use std::{collections::BTreeMap, error::Error, fs, path::Path, sync::Arc, time::Instant};
+
+use candle_core::{Device, Tensor};
+use hub_client::{
+    backbones::{Backbone, Compute, HeadInputs},
+    checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter},
+    composition::Composition,
+    model::{Batch, Mode, StitchedModel},
+    ops::Arithmetic,
+    tasks::cross_entropy,
+    training::adamw::{AdamW, AdamWConfig, Gradients},
+};
+use hub_schemas::{
+    head::{ClassificationHead, Head},
+    layout::native_format,
+    method::{BottleneckConfig, LoraConfig, Method},
+};
+use serde_json::json;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Runs whose time is not counted.
+const WARM_UP: usize = 2;
+
+/// Token ids from here on are words in every vocabulary that is measured.
+const FIRST_WORD: usize = 1000;
+
+struct Case {
+    what: String,
+    backbone: Arc<Backbone>,
+    base: BaseFolder,
+    method: Option<Method>,
+    rows: usize,
+    length: usize,
+    repeats: usize,
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let [what, base, method, rows, length, repeats, arithmetic] = arguments.as_slice() else {
+        return Err("give: train|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16".into());
+    };
+    let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Exact };
+    let base = BaseFolder::open(Path::new(base))?;
+    let layers = base.config().shape.num_layers;
+    let method = match method.as_str() {
+        "lora" => Some(Method::Lora(LoraConfig::query_value(8, 16.0, layers))),
+        "pfeiffer" => Some(Method::Bottleneck(BottleneckConfig::pfeiffer(16.0))),
+        _ => None,
+    };
+    let case = Case {
+        what: what.clone(),
+        backbone: Arc::new(Backbone::load_for(&base, &Compute { device: Device::Cpu, arithmetic })?),
+        base,
+        method,
+        rows: rows.parse()?,
+        length: length.parse()?,
+        repeats: repeats.parse()?,
+    };
+    let times = case.times()?;
+    println!("{}", json!({ "milliseconds": times[WARM_UP..], "peak_mb": peak_megabytes()? }));
+    Ok(())
+}
+
+impl Case {
+    fn times(&self) -> Outcome<Vec<f64>> {
+        let batch = self.batch()?;
+        match self.what.as_str() {
+            "train" => self.steps(&batch),
+            "infer" => passes(&self.model(0)?, &batch, self.repeats),
+            "mixed" => passes(&self.mixed()?, &batch, self.repeats),
+            other => Err(format!("`{other}` is not measured").into()),
+        }
+    }
+
+    fn batch(&self) -> Outcome<Batch> {
+        let count = self.rows * self.length;
+        let ids: Vec<u32> = (0..count).map(|i| (FIRST_WORD + i * 7919 % 20_011) as u32).collect();
+        let input_ids = Tensor::from_vec(ids, (self.rows, self.length), &Device::Cpu)?;
+        let attention_mask = input_ids.ones_like()?;
+        Ok(Batch {
+            token_type_ids: Some(input_ids.zeros_like()?),
+            input_ids,
+            attention_mask,
+            head_inputs: HeadInputs::default(),
+            signal: None,
+            decoder: None,
+        })
+    }
+
+    fn head() -> Head {
+        Head::Classification(ClassificationHead::pooled(2))
+    }
+
+    fn model(&self, seed: u64) -> Outcome<StitchedModel> {
+        Ok(match &self.method {
+            None => StitchedModel::plain(self.backbone.clone())?,
+            Some(method) => StitchedModel::fresh(self.backbone.clone(), method, Some(&Self::head()), seed)?,
+        })
+    }
+
+    fn steps(&self, batch: &Batch) -> Outcome<Vec<f64>> {
+        let model = self.model(0)?;
+        let labels: Vec<u32> = (0..self.rows as u32).map(|row| row % 2).collect();
+        let labels = Tensor::new(labels, &Device::Cpu)?;
+        let mut optimiser = AdamW::new(AdamWConfig::default());
+        let mut step = |number: usize| {
+            let output = model.forward(batch, Mode::Train { seed: 0, step: number as u64 })?;
+            let loss = cross_entropy(output.logits().ok_or("no head")?, &labels)?;
+            let gradients = Gradients::collect(&loss.backward()?, model.parameters().iter())?;
+            optimiser.step(model.parameters().iter(), &gradients, 1e-4)?;
+            Outcome::Ok(())
+        };
+        (0..WARM_UP + self.repeats).map(|number| time(|| step(number))).collect()
+    }
+
+    /// Every row with an adapter of its own.
+    fn mixed(&self) -> Outcome<StitchedModel> {
+        let method = self.method.as_ref().ok_or("a mixed batch needs a method")?;
+        let scratch = tempfile::tempdir()?;
+        let (model, names) = (self.base.model(None)?, (0..self.rows).map(|row| format!("a{row}")));
+        let folder = |name: String| {
+            let fresh = self.model(name.len() as u64)?;
+            let slots = fresh.parameters().to_slots()?.into_iter().collect::<BTreeMap<_, _>>();
+            let adapter = AdapterToWrite {
+                format: native_format(method, self.base.config().architecture),
+                method,
+                head: Some(&Self::head()),
+                labels: &["no".to_owned(), "yes".to_owned()],
+                name: &name,
+                base: &model,
+                slots: &slots,
+            };
+            let at = scratch.path().join(&name);
+            write_adapter(&at, &adapter)?;
+            Outcome::Ok((name, AdapterFolder::open(&at)?))
+        };
+        let folders = names.map(folder).collect::<Outcome<Vec<_>>>()?;
+        let named: Vec<_> = folders.iter().map(|(name, folder)| (name.clone(), folder)).collect();
+        let members: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+        let sizes = vec!["1"; self.rows].join(", ");
+        let expression = format!("BatchSplit({}, batch_sizes=[{sizes}])", members.join(", "));
+        let composition: Composition = expression.parse()?;
+        Ok(StitchedModel::compose(self.backbone.clone(), &named, &[], &composition)?)
+    }
+}
+
+fn passes(model: &StitchedModel, batch: &Batch, repeats: usize) -> Outcome<Vec<f64>> {
+    let pass = || {
+        model.forward(batch, Mode::Eval)?;
+        Ok(())
+    };
+    (0..WARM_UP + repeats).map(|_| time(pass)).collect()
+}
+
+fn time(work: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_secs_f64() * 1e3)
+}
+
+/// The most memory that this process had resident, in MB of a million bytes.
+fn peak_megabytes() -> Outcome<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
+}
