@@ -17,6 +17,7 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
+    pub(crate) read_only: bool,
     pub(crate) redirect_from: Option<u64>,
     pub(crate) garbage_delay: Duration,
     pub(crate) telemetry: Telemetry,
@@ -65,6 +66,9 @@ pub enum StartError {
         /// Who uses it.
         process: String,
     },
+    /// Something that changes the registry, where its settings forbid that.
+    #[error("the registry is read-only; `read_only = false` in its settings ends that")]
+    ReadOnly,
 }
 
 impl App {
@@ -79,13 +83,14 @@ impl App {
         let storage = Storage::open(&config.storage, &config.data.join("files")).map_err(|e| refuse(&e))?;
         let db = open_database(config).await?;
         match config.database_url {
-            None => db.migrate().await?,
-            Some(_) => db.require_current().await?,
+            None if !config.read_only => db.migrate().await?,
+            _ => db.require_current().await?,
         }
         Ok(Self {
             db,
             storage,
             limits: config.limits,
+            read_only: config.read_only,
             redirect_from: config.redirect_from,
             garbage_delay: config.garbage_delay,
             telemetry: Telemetry::new(),
@@ -97,6 +102,9 @@ impl App {
 
     /// Brings the schema of any database up to this version.
     pub async fn migrate(config: &Config) -> Result<(), StartError> {
+        if config.read_only {
+            return Err(StartError::ReadOnly);
+        }
         std::fs::create_dir_all(&config.data)
             .map_err(|e| StartError::Data { path: config.data.clone(), reason: e.to_string() })?;
         let db = open_database(config).await?;

@@ -6,6 +6,7 @@ mod app;
 mod archive;
 pub mod config;
 mod db;
+pub mod doctor;
 pub mod domain;
 mod error;
 mod extract;
@@ -22,6 +23,7 @@ mod telemetry;
 #[expect(dead_code, unreachable_pub, reason = "end-to-end tests use more of it")]
 #[path = "../../tests/src/services/mod.rs"]
 mod test_services;
+mod tls;
 mod worker;
 
 pub use app::{App, StartError};

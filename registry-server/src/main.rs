@@ -3,7 +3,7 @@
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use hub_schemas::{
     api::Role as MemberRole,
     name::{AdapterId, Namespace},
@@ -11,9 +11,10 @@ use hub_schemas::{
     token::Scopes,
 };
 use hub_server::{
-    App, Server, Worker,
-    admin::{self, Lifetime},
-    config::{Config, LogFormat, Settings},
+    App, Server, StartError, Worker,
+    admin::{self, Format, Lifetime},
+    config::{Config, ConfigError, LogFormat, Settings, Sources},
+    doctor,
     domain::quota::Quota,
 };
 use tokio::signal;
@@ -40,6 +41,18 @@ enum Role {
     Worker,
     /// Bring the database up to this version
     Migrate,
+    /// Print every setting, its value in effect and where that comes from
+    Config {
+        /// A table, or JSON
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Check everything the server needs, and say the next step where something is wrong
+    Doctor {
+        /// A table, or JSON
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Write the whole registry into a folder; again into the same one, only what is new
     #[command(visible_alias = "backup")]
     Export {
@@ -79,6 +92,20 @@ enum Role {
     /// Create, list or revoke tokens
     #[command(subcommand)]
     Token(TokenVerb),
+}
+
+impl Role {
+    /// Whether it would change the registry.
+    const fn changes(&self) -> bool {
+        match self {
+            Self::Import { .. } | Self::Namespace(_) | Self::Gc { dry_run: false, .. } => true,
+            Self::User(verb) => !matches!(verb, UserVerb::List),
+            Self::Token(verb) => !matches!(verb, TokenVerb::List),
+            Self::Name(verb) => !matches!(verb, NameVerb::List),
+            Self::Adapter(_) => true,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -226,36 +253,51 @@ enum TokenVerb {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli, Sources::of(&matches)).await {
+        Ok(code) => code,
         Err(error) => {
             // The log may not be set up, and this is for a person.
-            drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("error: {error:#}\n")));
+            let hint = error.downcast_ref::<ConfigError>().and_then(ConfigError::hint);
+            let hint = hint.map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
+            drop(std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("error: {error:#}\n{hint}")));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
-    let config = Config::resolve(cli.settings, cli.config.as_deref())?;
+async fn run(cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
+    let (config, sources) = Config::explained(cli.settings, sources, cli.config.as_deref())?;
     set_up_log(config.log_format);
     match cli.role {
+        Role::Config { format } => {
+            admin::show_settings(&config, &sources, format)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Role::Doctor { format } => {
+            let well = doctor::print(&doctor::examine(&config).await, format)?;
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Role::Serve => {
             let server = Server::bind(&config).await?;
-            return Ok(server.run(asked_to_stop()?).await?);
+            server.run(asked_to_stop()?).await?;
+            return Ok(ExitCode::SUCCESS);
         }
         Role::Worker => {
             let worker = Worker::open(&config).await?;
             worker.run(asked_to_stop()?).await;
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         Role::Migrate => {
             App::migrate(&config).await?;
             tracing::info!("The database is up to date");
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         _ => {}
+    }
+    if config.read_only && cli.role.changes() {
+        return Err(StartError::ReadOnly.into());
     }
     let app = admin::open(&config).await?;
     match cli.role {
@@ -295,10 +337,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Role::Export { folder } => admin::export(&app, &folder).await?,
         Role::Import { folder } => admin::import(&app, &folder).await?,
-        Role::Serve | Role::Worker | Role::Migrate => {}
+        Role::Serve | Role::Worker | Role::Migrate | Role::Config { .. } | Role::Doctor { .. } => {}
     }
     app.close().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Done at the first SIGTERM or Ctrl-C.

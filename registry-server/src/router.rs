@@ -47,6 +47,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(quarantine::enter::enter, quarantine::leave::leave))
         .routes(routes!(audit::list::list))
         // Operation: load balancers and Prometheus.
+        .routes(routes!(health::startup::startup))
         .routes(routes!(health::live::live))
         .routes(routes!(health::ready::ready))
         .routes(routes!(health::metrics::metrics))
@@ -62,6 +63,7 @@ pub fn router(app: App) -> Router {
             ApiError::new(ProblemCode::MethodNotAllowed, "this path does not take this method")
         })
         .layer(from_fn_with_state(app.clone(), middleware::rates))
+        .layer(from_fn_with_state(app.clone(), middleware::read_only))
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(from_fn_with_state(app.clone(), middleware::log))
         .layer(from_fn(middleware::problem))

@@ -2,15 +2,22 @@
 
 use std::{future::Future, io, net::SocketAddr, path::Path, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, time};
+use axum_server::{Handle, tls_rustls::RustlsAcceptor};
+use tokio::{net::TcpListener, time};
 
 use crate::{
     app::{App, StartError},
     config::Config,
     lock::FolderLock,
     router::router,
+    tls::{HangUp, Tls, TlsError},
     worker::Jobs,
 };
+
+/// Whoever connected and says nothing for so long has gone.
+const FIRST_REQUEST: Duration = Duration::from_secs(30);
+/// The same between requests, longer than clients keep a connection for the next one.
+const NEXT_REQUEST: Duration = Duration::from_mins(2);
 
 /// Why the server can't run.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +33,9 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The port file.
     #[error("can't write the port file `{path}`: {source}")]
     PortFile {
@@ -44,6 +54,7 @@ pub enum ServeError {
 pub struct Server {
     app: App,
     listener: TcpListener,
+    tls: Option<Tls>,
     address: SocketAddr,
     shutdown_timeout: Duration,
     pull_flush: Duration,
@@ -59,6 +70,7 @@ impl Server {
         app.check_identity().await?;
         app.recover_pulls().await;
         let refuse = |source| ServeError::Listen { address: config.listen, source };
+        let tls = config.tls.clone().map(|files| Tls::open(files, &app.telemetry)).transpose()?;
         let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
         let address = listener.local_addr()?;
         if let Some(path) = &config.port_file {
@@ -68,10 +80,11 @@ impl Server {
         Ok(Self {
             app,
             listener,
+            tls,
             address,
             shutdown_timeout: config.shutdown_timeout,
             pull_flush: config.pull_flush,
-            run_jobs: config.run_jobs,
+            run_jobs: config.run_jobs && !config.read_only,
             _lock: lock,
         })
     }
@@ -88,43 +101,51 @@ impl Server {
 
     /// Serves until `stop` is done; then requests in flight get their time to finish.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
-        tracing::info!(server.address = %self.address, "Listening on http://{}", self.address);
-        let (stopping, stopped) = watch::channel(false);
-        let flusher = tokio::spawn(flush_regularly(self.app.clone(), self.pull_flush));
-        let jobs = self.run_jobs.then(|| Jobs::start(&self.app));
-        let signal = async move {
+        let Self { app, listener, tls, address, shutdown_timeout, .. } = self;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        tracing::info!(server.address = %address, "Listening on {scheme}://{address}");
+        let flusher = tokio::spawn(flush_regularly(app.clone(), self.pull_flush));
+        let jobs = self.run_jobs.then(|| Jobs::start(&app));
+        let handle = Handle::new();
+        let stopping = handle.clone();
+        let stopper = tokio::spawn(async move {
             stop.await;
             tracing::info!("Stopping: requests in flight may finish");
-            stopping.send_replace(true);
-        };
-        let serving = axum::serve(
-            self.listener,
-            router(self.app.clone()).into_make_service_with_connect_info::<SocketAddr>(),
-        )
-        .with_graceful_shutdown(signal);
-        let outcome = tokio::select! {
-            outcome = async { serving.await } => outcome,
-            () = deadline(stopped, self.shutdown_timeout) => {
-                tracing::warn!("Stopped with requests still in flight after {:?}", self.shutdown_timeout);
-                Ok(())
-            }
-        };
+            stopping.graceful_shutdown(Some(shutdown_timeout));
+        });
+        let outcome = listen(&app, listener, tls, handle.clone()).await;
+        if handle.connection_count() > 0 {
+            tracing::warn!("Stopped with requests still in flight after {shutdown_timeout:?}");
+        }
+        stopper.abort();
         flusher.abort();
         if let Some(jobs) = jobs {
-            jobs.stop(self.shutdown_timeout).await;
+            jobs.stop(shutdown_timeout).await;
         }
-        self.app.close().await;
+        app.close().await;
         tracing::info!("Stopped");
         Ok(outcome?)
     }
 }
 
-/// Done when `timeout` has passed after the signal to stop.
-async fn deadline(mut stopped: watch::Receiver<bool>, timeout: Duration) {
-    if stopped.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-    time::sleep(timeout).await;
+/// Answers requests until `handle` says so.
+async fn listen(
+    app: &App,
+    listener: TcpListener,
+    tls: Option<Tls>,
+    handle: Handle<SocketAddr>,
+) -> io::Result<()> {
+    let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let mut server =
+        axum_server::Server::from_listener(listener).handle(handle).first_request_timeout(FIRST_REQUEST);
+    server.http_builder().http1().header_read_timeout(NEXT_REQUEST);
+    let hang_up = HangUp::listen()?;
+    let Some(tls) = tls else { return server.serve(service).await };
+    let acceptor = RustlsAcceptor::new(tls.acceptor.clone());
+    let keeper = tokio::spawn(tls.keep_current(app.telemetry.clone(), hang_up));
+    let outcome = server.acceptor(acceptor).serve(service).await;
+    keeper.abort();
+    outcome
 }
 
 async fn flush_regularly(app: App, every: Duration) {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use metrics::{Key, KeyName, Label, Level, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use time::OffsetDateTime;
 
 /// Seconds; from a cached read to a large publish.
 const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -19,6 +20,7 @@ const COLLECTED: &str = "hub_collected_blobs_total";
 const JOBS: &str = "hub_jobs_total";
 const JOBS_WAITING: &str = "hub_jobs_waiting";
 const JOBS_FAILED: &str = "hub_jobs_failed";
+const CERTIFICATE: &str = "hub_tls_certificate_expires_timestamp_seconds";
 
 static METADATA: Metadata<'static> = Metadata::new("hub_server", Level::INFO, Some("hub_server"));
 
@@ -52,8 +54,11 @@ impl Telemetry {
                 recorder.register_counter(&Key::from_static_name(name), &METADATA).increment(0);
             }
         }
-        let gauges =
-            [(JOBS_WAITING, "Jobs in the queue, by kind"), (JOBS_FAILED, "Jobs that were given up, by kind")];
+        let gauges = [
+            (JOBS_WAITING, "Jobs in the queue, by kind"),
+            (JOBS_FAILED, "Jobs that were given up, by kind"),
+            (CERTIFICATE, "When the certificate ends that is served, as Unix time"),
+        ];
         for (name, text) in gauges {
             recorder.describe_gauge(KeyName::from_const_str(name), None, text.into());
         }
@@ -112,6 +117,12 @@ impl Telemetry {
             let key = Key::from_parts(name, vec![Label::new("kind", kind.to_owned())]);
             self.recorder.register_gauge(&key, &METADATA).set(value as f64);
         }
+    }
+
+    /// A certificate is served from now on.
+    pub(crate) fn certificate_expires(&self, at: OffsetDateTime) {
+        let key = Key::from_static_name(CERTIFICATE);
+        self.recorder.register_gauge(&key, &METADATA).set(at.unix_timestamp() as f64);
     }
 
     /// Everything in the Prometheus text format.

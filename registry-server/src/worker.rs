@@ -22,6 +22,9 @@ pub struct Worker {
 impl Worker {
     /// Opens the registry.
     pub async fn open(config: &Config) -> Result<Self, StartError> {
+        if config.read_only {
+            return Err(StartError::ReadOnly);
+        }
         let lock = FolderLock::take(config)?;
         let app = App::open(config).await?;
         app.check_identity().await?;

@@ -18,6 +18,8 @@ pub enum ProblemCode {
     Forbidden,
     /// An administrator took the adapter out of circulation.
     Quarantined,
+    /// The registry takes no changes at the moment.
+    ReadOnly,
     /// Nothing there that the caller may see.
     NotFound,
     /// What is there does not allow this.
@@ -63,6 +65,7 @@ impl ProblemCode {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::Quarantined => "quarantined",
+            Self::ReadOnly => "read-only",
             Self::NotFound => "not-found",
             Self::Conflict => "conflict",
             Self::VersionExists => "version-exists",
@@ -88,7 +91,7 @@ impl ProblemCode {
         match self {
             Self::BadRequest | Self::DigestMismatch => 400,
             Self::Unauthorized => 401,
-            Self::Forbidden | Self::Quarantined | Self::QuotaExceeded => 403,
+            Self::Forbidden | Self::Quarantined | Self::QuotaExceeded | Self::ReadOnly => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict | Self::VersionExists => 409,
@@ -109,6 +112,7 @@ impl ProblemCode {
             Self::Unauthorized => "A valid token is needed",
             Self::Forbidden => "The token does not allow this",
             Self::Quarantined => "The adapter is in quarantine",
+            Self::ReadOnly => "The registry takes no changes",
             Self::NotFound => "Not found",
             Self::Conflict => "What is there does not allow this",
             Self::VersionExists => "The version exists with different content",

@@ -5,6 +5,7 @@
 //! the contract and not our own client; a [`SampleAdapter`] is a small adapter with
 //! real safetensors.
 
+mod certificate;
 mod place;
 mod process;
 mod sample;
@@ -21,6 +22,7 @@ use hub_server::{
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
+pub use certificate::{Certificate, certificate};
 pub use place::{bucket, flags, migrated};
 pub use process::{HubProcess, server_binary};
 pub use sample::{SampleAdapter, TINY_BERT, safetensors_bytes, tiny_base};

@@ -11,6 +11,10 @@ mod blobs;
 mod crash;
 #[path = "registry/deletion.rs"]
 mod deletion;
+#[path = "registry/deploy.rs"]
+mod deploy;
+#[path = "registry/doctor.rs"]
+mod doctor;
 #[path = "registry/faults.rs"]
 mod faults;
 #[path = "registry/garbage.rs"]
@@ -43,12 +47,18 @@ mod privacy;
 mod publish;
 #[path = "registry/pulls.rs"]
 mod pulls;
+#[path = "registry/read_only.rs"]
+mod read_only;
 #[path = "registry/replicas.rs"]
 mod replicas;
 #[path = "registry/resolve.rs"]
 mod resolve;
 #[path = "registry/search.rs"]
 mod search;
+#[path = "registry/settings.rs"]
+mod settings;
+#[path = "registry/tls.rs"]
+mod tls;
 #[path = "registry/uploads.rs"]
 mod uploads;
 #[path = "registry/webhooks.rs"]

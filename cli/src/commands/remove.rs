@@ -1,10 +1,7 @@
 //! `hub remove`: adapters out of the local cache.
 
-use hub_client::{
-    cache::{Cache, Entry},
-    exchange::nearest,
-};
-use hub_schemas::Reference;
+use hub_client::cache::{Cache, Entry};
+use hub_schemas::{Reference, nearest};
 use serde::Serialize;
 
 use crate::{

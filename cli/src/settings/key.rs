@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use hub_client::exchange::nearest;
+use hub_schemas::nearest;
 
 use crate::{args::Color, settings::parse_registry};
 

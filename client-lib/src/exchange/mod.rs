@@ -9,11 +9,9 @@ mod error;
 mod folder_digests;
 mod pull;
 mod resolve;
-mod suggest;
 
 pub use bases::{BaseSearch, FoundBase, looks_like_path};
 pub use error::{BaseError, PullError, ResolveError};
 pub use folder_digests::FolderDigests;
 pub use pull::{Pulled, pull};
 pub use resolve::{Choice, How, Resolver};
-pub use suggest::nearest;

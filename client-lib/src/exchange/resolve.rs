@@ -3,10 +3,11 @@
 use hub_schemas::{
     AdapterId, Digest, Reference, Version, VersionReq,
     api::{Candidate, IndexDocument, ResolveQuery, SearchQuery, VersionEntry},
+    nearest,
     problem::ProblemCode,
 };
 
-use super::{ResolveError, suggest::nearest};
+use super::ResolveError;
 use crate::{
     cache::{Cache, Entry, KnownIndex},
     registry::{IndexAnswer, RegistryClient},

@@ -9,6 +9,8 @@ mod garbage;
 mod members;
 mod names;
 mod quota;
+mod report;
+mod settings;
 mod tokens;
 mod users;
 
@@ -22,6 +24,9 @@ pub use garbage::collect_garbage;
 pub use members::{add_member, add_namespace, remove_member};
 pub use names::{list_names, quarantine, release_name, reserve_name};
 pub use quota::set_quota;
+pub use report::Format;
+pub(crate) use report::rows;
+pub use settings::show_settings;
 pub use tokens::{Lifetime, LifetimeError, create_token, list_tokens, mint, revoke_token};
 pub use users::{add_user, list_users, set_administrator};
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use hub_schemas::manifest::MAX_FILE_BYTES;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::publish::Limits;
 
@@ -11,7 +11,7 @@ const DEFAULT_MAX_FILE: u64 = 2 << 30;
 const DEFAULT_MAX_VERSION: u64 = 4 << 30;
 
 /// The limits of one source.
-#[derive(Debug, Clone, Copy, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
     /// Bytes of the largest file that is accepted [default: 2 GiB]

@@ -2,12 +2,17 @@
 //! variable, key of the file given by `--config`, default.
 //!
 //! clap does flags and variables; a [`Settings`] holds whatever one source says, and
-//! [`Config::resolve`] puts them on top of each other.
+//! [`Config::resolve`] puts them on top of each other. [`Sources`] remember who said
+//! what, for `hub-server config`.
 
+mod environment;
+mod keys;
 mod limits;
 mod rates;
 mod settings;
+mod source;
 mod store;
+mod tls;
 
 use std::{
     net::SocketAddr,
@@ -18,7 +23,9 @@ use std::{
 pub use limits::LimitSettings;
 pub use rates::RateSettings;
 pub use settings::{LogFormat, Settings};
+pub use source::{Effective, Source, Sources};
 pub use store::StoreSettings;
+pub use tls::{TlsFiles, TlsSettings};
 
 use crate::{
     domain::{publish::Limits, rate::Rates},
@@ -46,7 +53,25 @@ pub enum ConfigError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The file is not what it should be; unknown keys are errors too.
+    /// The file has a key that is no setting.
+    #[error("the configuration file `{path}` has the unknown key `{key}`")]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key, its table before it.
+        key: String,
+        /// What it probably should be.
+        nearest: Option<String>,
+    },
+    /// A variable that looks like a setting and is none.
+    #[error("the environment has the unknown variable `{name}`")]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+        /// What it probably should be.
+        nearest: Option<String>,
+    },
+    /// The file is not what it should be.
     #[error("the configuration file `{path}` is wrong: {reason}")]
     Parse {
         /// The file.
@@ -62,6 +87,23 @@ pub enum ConfigError {
         "only one of the key id and the secret for S3 is set; set both, or neither for the environment's own"
     )]
     HalfAKey,
+    /// One of the two files that TLS takes.
+    #[error("only one of the certificate and the key for TLS is set; set both, or neither for plain HTTP")]
+    HalfOfTls,
+}
+
+impl ConfigError {
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownKey { nearest: Some(key), .. }
+            | Self::UnknownVariable { nearest: Some(key), .. } => Some(format!("did you mean `{key}`?")),
+            Self::UnknownKey { .. } | Self::UnknownVariable { .. } => {
+                Some("`hub-server config` lists every setting".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Everything the server needs to know before it starts.
@@ -87,6 +129,10 @@ pub struct Config {
     pub run_jobs: bool,
     /// How long nothing must have referred to a file before it is removed.
     pub garbage_delay: Duration,
+    /// Whether everything that would change the registry is refused.
+    pub read_only: bool,
+    /// The certificate with which TLS ends here.
+    pub tls: Option<TlsFiles>,
     /// How large things may be.
     pub limits: Limits,
     /// How often users and addresses may ask.
@@ -100,8 +146,28 @@ pub struct Config {
 impl Config {
     /// Puts `given` (flags and variables) on top of the file it names and the defaults.
     pub fn resolve(given: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
-        let file = file.map(Settings::read).transpose()?.unwrap_or_default();
-        Self::layered(given.or(file))
+        Self::explained(given, Sources::default(), file).map(|(config, _)| config)
+    }
+
+    /// The same, and who decided on each setting; `sources` are those of `given`.
+    pub fn explained(
+        given: Settings,
+        mut sources: Sources,
+        file: Option<&Path>,
+    ) -> Result<(Self, Sources), ConfigError> {
+        environment::refuse_unknown(
+            std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()),
+        )?;
+        let read = file.map(Settings::read).transpose()?.unwrap_or_default();
+        if let Some(path) = file {
+            sources.add_file(path, &read);
+        }
+        Ok((Self::layered(given.or(read))?, sources))
+    }
+
+    /// Every setting as it is in effect, secrets hidden.
+    pub fn effective(&self, sources: &Sources) -> Vec<Effective> {
+        source::effective(&self.settings(), sources)
     }
 
     /// The defaults, with everything below `data`.
@@ -112,7 +178,36 @@ impl Config {
 
     fn layered(settings: Settings) -> Result<Self, ConfigError> {
         let storage = settings.s3.clone().location(settings.storage_url.as_deref())?;
-        Ok(Self::at(storage, settings))
+        let tls = settings.tls.clone().files()?;
+        Ok(Self { tls, ..Self::at(storage, settings) })
+    }
+
+    /// The settings that make this configuration.
+    fn settings(&self) -> Settings {
+        let Config { storage, limits, .. } = self;
+        let storage_url = match storage {
+            Location::Files => None,
+            Location::S3(s3) if s3.prefix.is_empty() => Some(format!("s3://{}", s3.bucket)),
+            Location::S3(s3) => Some(format!("s3://{}/{}", s3.bucket, s3.prefix)),
+        };
+        Settings {
+            listen: Some(self.listen),
+            port_file: self.port_file.clone(),
+            data: Some(self.data.clone()),
+            database_url: self.database_url.clone(),
+            storage_url,
+            s3: StoreSettings::of(storage, self.redirect_from),
+            tls: self.tls.clone().into(),
+            shutdown_seconds: Some(self.shutdown_timeout.as_secs()),
+            run_jobs: Some(self.run_jobs),
+            garbage_delay_seconds: Some(self.garbage_delay.as_secs()),
+            read_only: Some(self.read_only),
+            log_format: Some(self.log_format),
+            limits: LimitSettings {
+                max_file_bytes: Some(limits.max_file_bytes),
+                max_version_bytes: Some(limits.max_version_bytes),
+            },
+        }
     }
 
     fn at(storage: Location, settings: Settings) -> Self {
@@ -128,6 +223,8 @@ impl Config {
             pull_flush: DEFAULT_FLUSH,
             run_jobs: settings.run_jobs.unwrap_or(true),
             garbage_delay: seconds(settings.garbage_delay_seconds, DEFAULT_GARBAGE_DELAY),
+            read_only: settings.read_only.unwrap_or_default(),
+            tls: None,
             limits: settings.limits.resolve(),
             rates: settings.rates.resolve(),
             webhooks_anywhere: settings.webhooks_anywhere.unwrap_or_default(),
@@ -163,6 +260,10 @@ mod tests {
         let path = folder.path().join("hub.toml");
         std::fs::write(&path, "lissten = \"127.0.0.1:1\"\n").expect("writes");
         let error = Config::resolve(Settings::default(), Some(&path)).expect_err("unknown key");
-        assert!(error.to_string().contains("lissten"), "{error}");
+        assert!(error.to_string().contains("`lissten`"), "{error}");
+        assert_eq!(error.hint().as_deref(), Some("did you mean `listen`?"));
+        std::fs::write(&path, "[limits]\nmax_file_byte = 1\n").expect("writes");
+        let error = Config::resolve(Settings::default(), Some(&path)).expect_err("unknown key");
+        assert_eq!(error.hint().as_deref(), Some("did you mean `limits.max_file_bytes`?"));
     }
 }

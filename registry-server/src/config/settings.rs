@@ -7,12 +7,12 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, LimitSettings, RateSettings, StoreSettings};
+use super::{ConfigError, LimitSettings, RateSettings, StoreSettings, TlsSettings, keys};
 
 /// How the log looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -23,7 +23,7 @@ pub enum LogFormat {
 }
 
 /// The settings of one source.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:8080]
@@ -44,6 +44,9 @@ pub struct Settings {
     /// How to reach an S3 bucket.
     #[command(flatten)]
     pub s3: StoreSettings,
+    /// Ending TLS here.
+    #[command(flatten)]
+    pub tls: TlsSettings,
     /// Seconds that requests in flight get to finish when the server stops [default: 25]
     #[arg(long, global = true, env = "HUB_SERVER_SHUTDOWN_SECONDS", value_name = "N")]
     pub shutdown_seconds: Option<u64>,
@@ -56,6 +59,9 @@ pub struct Settings {
     /// Whether webhooks may lead inside the network, and need no TLS [default: false]
     #[arg(long, global = true, env = "HUB_SERVER_WEBHOOKS_ANYWHERE", value_name = "BOOL")]
     pub webhooks_anywhere: Option<bool>,
+    /// Whether everything that would change the registry is refused [default: false]
+    #[arg(long, global = true, env = "HUB_SERVER_READ_ONLY", value_name = "BOOL")]
+    pub read_only: Option<bool>,
     /// How the log looks [default: text]
     #[arg(long, global = true, env = "HUB_SERVER_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -72,7 +78,15 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text =
             fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|e| ConfigError::Parse { path: path.to_owned(), reason: e.to_string() })
+        let refuse = |e: toml::de::Error| ConfigError::Parse { path: path.to_owned(), reason: e.to_string() };
+        // First the keys: the parser's own message knows no nearest one.
+        let table: toml::Table = toml::from_str(&text).map_err(refuse)?;
+        let known: Vec<String> = keys::all().into_iter().map(|key| key.path).collect();
+        if let Some(key) = keys::in_file(&table).into_iter().find(|key| !known.contains(key)) {
+            let nearest = hub_schemas::nearest(&key, known.iter().map(String::as_str)).map(str::to_owned);
+            return Err(ConfigError::UnknownKey { path: path.to_owned(), key, nearest });
+        }
+        toml::from_str(&text).map_err(refuse)
     }
 
     /// What `self` says, and where it says nothing, what `other` says.
@@ -85,10 +99,12 @@ impl Settings {
             database_url: self.database_url.or(other.database_url),
             storage_url: self.storage_url.or(other.storage_url),
             s3: self.s3.or(other.s3),
+            tls: self.tls.or(other.tls),
             shutdown_seconds: self.shutdown_seconds.or(other.shutdown_seconds),
             run_jobs: self.run_jobs.or(other.run_jobs),
             garbage_delay_seconds: self.garbage_delay_seconds.or(other.garbage_delay_seconds),
             webhooks_anywhere: self.webhooks_anywhere.or(other.webhooks_anywhere),
+            read_only: self.read_only.or(other.read_only),
             log_format: self.log_format.or(other.log_format),
             limits: self.limits.or(other.limits),
             rates: self.rates.or(other.rates),

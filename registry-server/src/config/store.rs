@@ -1,7 +1,7 @@
 //! How to reach a store that speaks S3.
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 use crate::storage::{Location, S3Settings};
@@ -11,7 +11,7 @@ const DEFAULT_REDIRECT_FROM: u64 = 1 << 20;
 
 /// The settings of one source. Credentials come from the environment's own chain
 /// (variables, web identity, container, instance) unless both keys are given here.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSettings {
     /// Address of the S3 server, as in `https://s3.example.org` [default: Amazon's]
@@ -71,6 +71,21 @@ impl StoreSettings {
             secret_access_key: self.secret_access_key.or(other.secret_access_key),
             redirect: self.redirect.or(other.redirect),
             redirect_from: self.redirect_from.or(other.redirect_from),
+        }
+    }
+
+    /// The settings that make `location` and `redirect_from`.
+    pub(super) fn of(location: &Location, redirect_from: Option<u64>) -> Self {
+        let Location::S3(s3) = location else { return Self::default() };
+        let (access_key_id, secret_access_key) = s3.keys.clone().unzip();
+        Self {
+            endpoint: s3.endpoint.clone(),
+            region: s3.region.clone(),
+            virtual_hosted: Some(s3.virtual_hosted),
+            access_key_id,
+            secret_access_key,
+            redirect: Some(redirect_from.is_some()),
+            redirect_from,
         }
     }
 

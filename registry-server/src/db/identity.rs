@@ -16,7 +16,8 @@ pub(crate) async fn of(db: &Db) -> Result<String, sqlx::Error> {
     find(db).await?.ok_or(sqlx::Error::RowNotFound)
 }
 
-async fn find(db: &Db) -> Result<Option<String>, sqlx::Error> {
+/// The registry's own identifier, when it has one.
+pub(crate) async fn find(db: &Db) -> Result<Option<String>, sqlx::Error> {
     let found: Option<(String,)> =
         sqlx::query_as("SELECT id FROM identity").fetch_optional(db.read()).await?;
     Ok(found.map(|(id,)| id))

@@ -29,7 +29,7 @@ pub(crate) mod versions;
 pub(crate) mod webhooks;
 
 pub use pool::OpenError;
-pub(crate) use pool::{Backend, Db, WriteTx, applied};
+pub(crate) use pool::{Backend, Db, Schema, WriteTx, applied};
 
 /// A new identifier: sorts by the time it was made.
 pub(crate) fn new_id() -> String {

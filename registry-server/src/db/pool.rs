@@ -54,6 +54,15 @@ pub(crate) struct Db {
     gate: Arc<Semaphore>,
 }
 
+/// How the schema of a database differs from that of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Schema {
+    /// Migrations of this version that did not run.
+    pub(crate) missing: usize,
+    /// Migrations that this version does not know.
+    pub(crate) unknown: usize,
+}
+
 /// A transaction that may write. Dropped without [`commit`](Self::commit), nothing happened.
 pub(crate) struct WriteTx {
     tx: Transaction<'static, Any>,
@@ -131,6 +140,11 @@ impl Db {
 
     /// Refuses a schema that lacks a migration of this version.
     pub(crate) async fn require_current(&self) -> Result<(), OpenError> {
+        if self.schema().await.missing == 0 { Ok(()) } else { Err(OpenError::Outdated) }
+    }
+
+    /// The schema, compared with that of this version.
+    pub(crate) async fn schema(&self) -> Schema {
         let known = match self.backend {
             Backend::Sqlite => &SQLITE,
             Backend::Postgres => &POSTGRES,
@@ -139,11 +153,21 @@ impl Db {
             sqlx::query_as("SELECT version FROM _sqlx_migrations").fetch_all(&self.pool).await;
         let applied = applied.unwrap_or_default();
         let is_there = |version| applied.iter().any(|&(found,)| found == version);
-        if known.iter().all(|migration| is_there(migration.version)) {
-            Ok(())
-        } else {
-            Err(OpenError::Outdated)
+        let is_known = |version| known.iter().any(|migration| migration.version == version);
+        Schema {
+            missing: known.iter().filter(|migration| !is_there(migration.version)).count(),
+            unknown: applied.iter().filter(|&&(version,)| !is_known(version)).count(),
         }
+    }
+
+    /// The time of the database's own clock, in microseconds since 1970; an embedded one has none.
+    pub(crate) async fn clock(&self) -> Result<Option<i64>, sqlx::Error> {
+        if self.backend == Backend::Sqlite {
+            return Ok(None);
+        }
+        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+        let (micros,): (i64,) = sqlx::query_as(sql).fetch_one(&self.pool).await?;
+        Ok(Some(micros))
     }
 
     /// For statements that only read.

@@ -3,9 +3,11 @@
 mod log;
 mod problem;
 mod rates;
+mod read_only;
 mod request_id;
 
 pub(crate) use log::log;
 pub(crate) use problem::{panicked, problem};
 pub(crate) use rates::{UserRate, rates};
+pub(crate) use read_only::read_only;
 pub(crate) use request_id::{RequestId, request_id};

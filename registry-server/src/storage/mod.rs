@@ -170,6 +170,14 @@ impl Storage {
         self.prefix.parts().chain(key.path().parts()).collect()
     }
 
+    /// Whether objects can be read.
+    pub(crate) async fn probe_reading(&self) -> Result<(), StorageError> {
+        match self.size(&Key::identity()).await {
+            Ok(_) | Err(StorageError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether objects can be written and removed.
     pub(crate) async fn probe(&self) -> Result<(), StorageError> {
         let key = Key::probe();

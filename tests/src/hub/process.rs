@@ -104,6 +104,11 @@ impl HubProcess {
         format!("http://{}", self.address)
     }
 
+    /// The same where it ends TLS itself.
+    pub fn secure_url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
     /// Somebody with this token.
     pub fn visitor(&self, token: &str) -> Visitor {
         Visitor::new(self.url(), Some(token))

@@ -38,10 +38,19 @@ pub struct Answer {
 impl Visitor {
     /// Somebody at `url`.
     pub fn new(url: String, token: Option<&str>) -> Self {
-        static TLS: Once = Once::new();
-        TLS.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { url, token: token.map(ToOwned::to_owned), client: client().build().expect("a client") }
+    }
+
+    /// Somebody who believes this certificate and no other.
+    pub fn trusting(url: String, token: Option<&str>, certificate: &str) -> Self {
+        let certificate = reqwest::Certificate::from_pem(certificate.as_bytes()).expect("a certificate");
+        let client = client().tls_certs_only([certificate]).build().expect("a client");
         Self { url, token: token.map(ToOwned::to_owned), client }
+    }
+
+    /// Whether there is an answer at all.
+    pub async fn reaches(&self, path: &str) -> bool {
+        self.request(Method::GET, path).send().await.is_ok()
     }
 
     /// The token, for other clients.
@@ -151,6 +160,12 @@ impl Visitor {
         let path = format!("adapters/{name}/versions/{version}?visibility=private");
         self.put(&path, sample.manifest_bytes()).await.expect_ok()
     }
+}
+
+fn client() -> reqwest::ClientBuilder {
+    static TLS: Once = Once::new();
+    TLS.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+    reqwest::Client::builder().no_proxy()
 }
 
 impl Answer {

@@ -3,3 +3,4 @@
 pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod ready;
+pub(crate) mod startup;

@@ -18,6 +18,8 @@ pub(crate) async fn ready(State(app): State<App>) -> ApiResult<&'static str> {
         ApiError::with_cause(ProblemCode::Unavailable, &format!("the {what} does not answer"), cause)
     };
     app.db.ping().await.map_err(|e| not_ready("database", e.to_string()))?;
-    app.storage.probe().await.map_err(|e| not_ready("storage", e.to_string()))?;
+    let storage =
+        async { if app.read_only { app.storage.probe_reading().await } else { app.storage.probe().await } };
+    storage.await.map_err(|e| not_ready("storage", e.to_string()))?;
     Ok("ready\n")
 }

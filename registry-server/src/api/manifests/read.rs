@@ -56,7 +56,9 @@ pub(crate) async fn read(
     })?;
     ApiError::unless_quarantined(&found.adapter)?;
     if query.purpose == Some(Purpose::Pull) {
-        app.pulls.add(digest);
+        if !app.read_only {
+            app.pulls.add(digest);
+        }
         app.telemetry.pulled();
     }
     let headers = caching::headers(found.adapter.visibility, Freshness::Immutable, &digest);

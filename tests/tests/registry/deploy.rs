@@ -1,0 +1,76 @@
+//! The files of `deploy/` fit the program: arguments and settings it knows, metrics it has.
+
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command, time::Duration};
+
+use hub_tests::{
+    cli::run,
+    hub::{HubProcess, SampleAdapter, Visitor, certificate, server_binary},
+};
+use serde_json::Value;
+
+fn deploy(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
+}
+
+/// `hub-server config` with what a file of `deploy/` gives the program.
+async fn settings(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(server_binary());
+    command.env_clear().envs(environment.iter().copied()).args(arguments);
+    run(command).await.expect_code(0).stdout
+}
+
+#[tokio::test]
+async fn the_unit_starts_the_program_with_settings_that_it_has() {
+    let unit = fs::read_to_string(deploy("hub-server.service")).expect("reads");
+    let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/hub-server "));
+    let file = deploy("hub-server.toml");
+    let start = start.expect("a start").replace("/etc/hub-server/hub-server.toml", &file.to_string_lossy());
+    let arguments: Vec<&str> =
+        start.split(' ').map(|word| if word == "serve" { "config" } else { word }).collect();
+    let shown = settings(&arguments, &[]).await;
+    assert!(shown.contains("/var/lib/hub-server"), "{shown}");
+}
+
+#[tokio::test]
+async fn the_container_sets_variables_that_the_program_has() {
+    let text = fs::read_to_string(deploy("Containerfile")).expect("reads");
+    let line = text.lines().find_map(|line| line.strip_prefix("ENV ")).expect("variables");
+    let variables: Vec<_> = line.split(' ').filter_map(|word| word.split_once('=')).collect();
+    let shown = settings(&["config"], &variables).await;
+    assert!(shown.contains("environment HUB_SERVER_DATA") && shown.contains("0.0.0.0:8080"), "{shown}");
+}
+
+/// Every name of a metric of ours in the queries of a dashboard.
+fn metrics(dashboard: &Value) -> BTreeSet<String> {
+    let text = dashboard["panels"].to_string();
+    let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    names.filter(|name| name.starts_with("hub_")).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_asks_for_metrics_that_there_are() {
+    let (data, files) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let ours = certificate();
+    let path = |name: &str| files.path().join(name).to_string_lossy().into_owned();
+    fs::write(path("certificate.pem"), &ours.certificate).expect("writes");
+    fs::write(path("key.pem"), &ours.key).expect("writes");
+    let token = HubProcess::token(data.path(), "ada");
+    let (first, second) = (path("certificate.pem"), path("key.pem"));
+    let server = HubProcess::start_with(data.path(), &["--tls-certificate", &first, "--tls-key", &second]);
+    let ada = Visitor::trusting(server.secure_url(), Some(&token), &ours.certificate);
+    ada.publish(&SampleAdapter::lora("ada/sentiment", "1.0.0")).await;
+    let text = fs::read_to_string(deploy("grafana-dashboard.json")).expect("reads");
+    let wanted = metrics(&serde_json::from_str(&text).expect("JSON"));
+    assert!(wanted.len() > 8, "{wanted:?}");
+    let mut missing = wanted;
+    for _ in 0..1500 {
+        let found = String::from_utf8(ada.get("/metrics").await.body).expect("text");
+        missing.retain(|name| !found.lines().any(|line| line.starts_with(name.as_str())));
+        // The first jobs run a moment after the start.
+        if missing.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the dashboard asks for {missing:?}");
+}
