@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hub_schemas::name::Namespace;
+
 use crate::{
     config::Config,
-    db::{Db, OpenError},
+    db::{Db, OpenError, mirrored},
     domain::publish::Limits,
+    mirror::Mirrors,
     service::{Limiter, PullCounter, identity},
     storage::Storage,
     telemetry::Telemetry,
@@ -20,6 +23,7 @@ pub struct App {
     pub(crate) read_only: bool,
     pub(crate) redirect_from: Option<u64>,
     pub(crate) garbage_delay: Duration,
+    pub(crate) mirrors: Mirrors,
     pub(crate) telemetry: Telemetry,
     pub(crate) pulls: Arc<PullCounter>,
     pub(crate) limiter: Arc<Limiter>,
@@ -66,6 +70,14 @@ pub enum StartError {
         /// Who uses it.
         process: String,
     },
+    /// A mirrored registry can't even be asked.
+    #[error("can't set up the mirrors: {0}")]
+    Mirror(String),
+    /// A namespace that would come from two places.
+    #[error(
+        "the namespace `{0}` belongs to somebody here, so it can't be mirrored; take it out of `mirrors.namespaces`"
+    )]
+    MirroredNamespace(Namespace),
     /// Something that changes the registry, where its settings forbid that.
     #[error("the registry is read-only; `read_only = false` in its settings ends that")]
     ReadOnly,
@@ -86,7 +98,14 @@ impl App {
             None if !config.read_only => db.migrate().await?,
             _ => db.require_current().await?,
         }
+        let mirrors = Mirrors::new(&config.mirrors).map_err(|e| StartError::Mirror(e.to_string()))?;
+        for namespace in config.mirrors.iter().flat_map(|mirror| &mirror.namespaces) {
+            if mirrored::is_taken(&db, namespace).await.map_err(OpenError::Connect)? {
+                return Err(StartError::MirroredNamespace(namespace.clone()));
+            }
+        }
         Ok(Self {
+            mirrors,
             db,
             storage,
             limits: config.limits,

@@ -51,6 +51,13 @@ impl ApiError {
         self
     }
 
+    /// Says when to ask again.
+    #[must_use]
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.header = Some((RETRY_AFTER, HeaderValue::from(seconds)));
+        self
+    }
+
     pub(crate) fn bad_request(detail: impl Display) -> Self {
         Self::new(ProblemCode::BadRequest, detail.to_string())
     }
@@ -94,13 +101,6 @@ impl ApiError {
         let wait = taken.retry_after.unwrap_or_default().as_secs_f64().ceil() as u64;
         let detail = format!("{who} sent more than {} requests in a minute", taken.limit);
         Self::new(ProblemCode::TooManyRequests, detail).retry_after(wait.max(1))
-    }
-
-    /// Says after how many seconds it is worth trying again.
-    #[must_use]
-    pub(crate) fn retry_after(self, seconds: u64) -> Self {
-        let wait = format!("try again in {seconds} seconds");
-        Self { header: Some((RETRY_AFTER, HeaderValue::from(seconds))), ..self.hint(wait) }
     }
 
     /// A failure that is the server's; the client learns nothing but the request id.

@@ -13,6 +13,7 @@ mod extract;
 mod jobs;
 mod lock;
 mod middleware;
+mod mirror;
 mod openapi;
 mod router;
 mod serve;

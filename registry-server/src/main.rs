@@ -98,11 +98,12 @@ impl Role {
     /// Whether it would change the registry.
     const fn changes(&self) -> bool {
         match self {
-            Self::Import { .. } | Self::Namespace(_) | Self::Gc { dry_run: false, .. } => true,
+            Self::Import { .. } | Self::Namespace(_) | Self::Adapter(_) | Self::Gc { dry_run: false, .. } => {
+                true
+            }
             Self::User(verb) => !matches!(verb, UserVerb::List),
             Self::Token(verb) => !matches!(verb, TokenVerb::List),
             Self::Name(verb) => !matches!(verb, NameVerb::List),
-            Self::Adapter(_) => true,
             _ => false,
         }
     }

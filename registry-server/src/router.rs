@@ -63,6 +63,7 @@ pub fn router(app: App) -> Router {
             ApiError::new(ProblemCode::MethodNotAllowed, "this path does not take this method")
         })
         .layer(from_fn_with_state(app.clone(), middleware::rates))
+        .layer(from_fn_with_state(app.clone(), middleware::mirrored))
         .layer(from_fn_with_state(app.clone(), middleware::read_only))
         .layer(CatchPanicLayer::custom(middleware::panicked))
         .layer(from_fn_with_state(app.clone(), middleware::log))

@@ -20,6 +20,8 @@ const COLLECTED: &str = "hub_collected_blobs_total";
 const JOBS: &str = "hub_jobs_total";
 const JOBS_WAITING: &str = "hub_jobs_waiting";
 const JOBS_FAILED: &str = "hub_jobs_failed";
+const MIRRORED: &str = "hub_mirror_requests_total";
+const MIRRORED_BYTES: &str = "hub_mirror_bytes_total";
 const CERTIFICATE: &str = "hub_tls_certificate_expires_timestamp_seconds";
 
 static METADATA: Metadata<'static> = Metadata::new("hub_server", Level::INFO, Some("hub_server"));
@@ -45,12 +47,14 @@ impl Telemetry {
             (PUBLISHED, "Versions published"),
             (PULLED, "Pulls counted"),
             (COLLECTED, "Files removed because nothing referred to them"),
+            (MIRRORED, "Requests to mirrored registries, by what was asked for and outcome"),
+            (MIRRORED_BYTES, "Bytes of files taken from mirrored registries"),
             (JOBS, "Jobs tried by this process, by kind and outcome"),
         ];
         for (name, text) in texts {
             recorder.describe_counter(KeyName::from_const_str(name), None, text.into());
             // A counter that never counted is shown as zero, not left out.
-            if name != REQUESTS && name != JOBS {
+            if ![REQUESTS, JOBS, MIRRORED].contains(&name) {
                 recorder.register_counter(&Key::from_static_name(name), &METADATA).increment(0);
             }
         }
@@ -109,6 +113,17 @@ impl Telemetry {
     pub(crate) fn job(&self, kind: &str, outcome: &'static str) {
         let labels = vec![Label::new("kind", kind.to_owned()), Label::new("outcome", outcome)];
         self.count(&Key::from_parts(JOBS, labels), 1);
+    }
+
+    /// Another registry was asked for something.
+    pub(crate) fn mirrored<T, E>(&self, what: &'static str, answer: &Result<T, E>) {
+        let outcome = if answer.is_ok() { "taken" } else { "failed" };
+        let labels = vec![Label::new("what", what), Label::new("outcome", outcome)];
+        self.count(&Key::from_parts(MIRRORED, labels), 1);
+    }
+
+    pub(crate) fn mirrored_bytes(&self, bytes: u64) {
+        self.count(&Key::from_static_name(MIRRORED_BYTES), bytes);
     }
 
     /// How many jobs of a kind there are.

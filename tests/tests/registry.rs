@@ -25,6 +25,8 @@ mod index;
 mod lies;
 #[path = "registry/limits.rs"]
 mod limits;
+#[path = "registry/mirror.rs"]
+mod mirror;
 #[path = "registry/moving.rs"]
 mod moving;
 #[path = "registry/names.rs"]

@@ -40,6 +40,11 @@ impl Reporter for Transfers {
                     "what an earlier download of `{name}` left is damaged; fetching it again"
                 ));
             }
+            Event::Stale { what, age } => self.0.warn(&format!(
+                "`{what}` is mirrored, and the registry where it comes from does not answer: this is what was known \
+                 {} ago",
+                units::duration(*age)
+            )),
             Event::Waiting { what } => self.0.status(&format!("waiting for {what}")),
         }
     }

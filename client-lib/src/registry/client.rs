@@ -1,13 +1,13 @@
 //! One method per route of the HTTP API.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use hub_schemas::{
     AdapterId, Digest, Version,
     api::{
         AdapterInfo, ChangeVisibility, DeleteQuery, IndexDocument, PublishQuery, Published, Resolution,
-        ResolveQuery, SearchPage, SearchQuery, StartUpload, UploadStatus, VersionEntry, Visibility, WhoAmI,
-        YankRequest,
+        ResolveQuery, STALE_HEADER, SearchPage, SearchQuery, StartUpload, UploadStatus, VersionEntry,
+        Visibility, WhoAmI, YankRequest,
     },
     manifest::MAX_MANIFEST_BYTES,
 };
@@ -15,7 +15,7 @@ use reqwest::{Method, StatusCode, header};
 use url::Url;
 
 use super::{
-    RegistryError, Reporter, Secret, http,
+    Event, RegistryError, Reporter, Secret, http,
     send::{PUBLISH_DEADLINE, Sender},
 };
 
@@ -120,6 +120,10 @@ impl RegistryClient {
                     request = request.header(header::IF_NONE_MATCH, etag);
                 }
                 let response = self.sender.send_once(request).await?;
+                let stale = response.headers().get(STALE_HEADER).and_then(|v| v.to_str().ok()?.parse().ok());
+                if let Some(age) = stale.map(Duration::from_secs) {
+                    self.sender.reporter.event(&Event::Stale { what: &id.to_string(), age });
+                }
                 if response.status() == StatusCode::NOT_MODIFIED {
                     return Ok(IndexAnswer::NotModified);
                 }

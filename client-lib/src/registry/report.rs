@@ -52,6 +52,13 @@ pub enum Event<'a> {
         /// Name of the file.
         name: &'a str,
     },
+    /// The registry mirrors this from another one, which it could not ask.
+    Stale {
+        /// What.
+        what: &'a str,
+        /// How old its answer is.
+        age: Duration,
+    },
     /// Another `hub` process works on the same thing.
     Waiting {
         /// On what.

@@ -6,6 +6,9 @@ use axum::http::{
 };
 use hub_schemas::{api::Visibility, digest::Digest};
 
+/// How old an answer of another registry is that could not be asked, in seconds.
+pub(super) const STALE: HeaderName = HeaderName::from_static(hub_schemas::api::STALE_HEADER);
+
 /// How long an answer stays right.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Freshness {

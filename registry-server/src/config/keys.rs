@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use clap::{Args as _, Command};
 use serde_json::Value;
 
-use super::Settings;
+use super::{MirrorSettings, Settings};
+
+/// The tables of which there may be several.
+const MIRRORS: &str = "mirrors";
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,13 @@ pub(super) fn all() -> Vec<Key> {
         Key { path, argument, flag, variable }
     };
     flatten(&Settings::default()).into_keys().map(key).collect()
+}
+
+/// The keys of a `[[mirrors]]`, which are in the file alone.
+pub(super) fn of_mirrors() -> Vec<String> {
+    let mut flat = BTreeMap::new();
+    put(&mut flat, MIRRORS, serde_json::to_value(MirrorSettings::default()).unwrap_or_default());
+    flat.into_keys().collect()
 }
 
 /// What the settings say, by path; nulls are settings that nobody gave.
@@ -62,6 +72,12 @@ pub(super) fn in_file(table: &toml::Table) -> Vec<String> {
             let path = joined(path, name);
             match value {
                 toml::Value::Table(inner) => walk(inner, &path, found),
+                toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
+                    items
+                        .iter()
+                        .filter_map(toml::Value::as_table)
+                        .for_each(|inner| walk(inner, &path, found));
+                }
                 _ => found.push(path),
             }
         }
@@ -83,7 +99,7 @@ mod tests {
     fn every_setting_has_a_flag_and_a_variable_of_its_own() {
         let keys = all();
         assert!(keys.len() > 15, "{keys:?}");
-        for key in &keys {
+        for key in keys.iter().filter(|key| key.path != MIRRORS) {
             assert!(key.flag.is_some() && key.variable.is_some(), "{key:?}");
             let same = keys.iter().filter(|other| other.argument == key.argument).count();
             assert_eq!(same, 1, "two settings named {}", key.argument);

@@ -8,6 +8,7 @@
 mod environment;
 mod keys;
 mod limits;
+mod mirror;
 mod rates;
 mod settings;
 mod source;
@@ -21,6 +22,7 @@ use std::{
 };
 
 pub use limits::LimitSettings;
+pub use mirror::{MirrorConfig, MirrorSettings};
 pub use rates::RateSettings;
 pub use settings::{LogFormat, Settings};
 pub use source::{Effective, Source, Sources};
@@ -87,6 +89,9 @@ pub enum ConfigError {
         "only one of the key id and the secret for S3 is set; set both, or neither for the environment's own"
     )]
     HalfAKey,
+    /// A registry that is to be mirrored.
+    #[error("{0}")]
+    Mirror(String),
     /// One of the two files that TLS takes.
     #[error("only one of the certificate and the key for TLS is set; set both, or neither for plain HTTP")]
     HalfOfTls,
@@ -133,6 +138,8 @@ pub struct Config {
     pub read_only: bool,
     /// The certificate with which TLS ends here.
     pub tls: Option<TlsFiles>,
+    /// Other registries whose adapters are fetched when somebody asks for them.
+    pub mirrors: Vec<MirrorConfig>,
     /// How large things may be.
     pub limits: Limits,
     /// How often users and addresses may ask.
@@ -179,7 +186,8 @@ impl Config {
     fn layered(settings: Settings) -> Result<Self, ConfigError> {
         let storage = settings.s3.clone().location(settings.storage_url.as_deref())?;
         let tls = settings.tls.clone().files()?;
-        Ok(Self { tls, ..Self::at(storage, settings) })
+        let mirrors = MirrorSettings::resolve(&settings.mirrors)?;
+        Ok(Self { tls, mirrors, ..Self::at(storage, settings) })
     }
 
     /// The settings that make this configuration.
@@ -203,10 +211,13 @@ impl Config {
             garbage_delay_seconds: Some(self.garbage_delay.as_secs()),
             read_only: Some(self.read_only),
             log_format: Some(self.log_format),
+            mirrors: self.mirrors.iter().map(MirrorSettings::from).collect(),
             limits: LimitSettings {
                 max_file_bytes: Some(limits.max_file_bytes),
                 max_version_bytes: Some(limits.max_version_bytes),
             },
+            rates: self.rates.into(),
+            webhooks_anywhere: Some(self.webhooks_anywhere),
         }
     }
 
@@ -225,6 +236,7 @@ impl Config {
             garbage_delay: seconds(settings.garbage_delay_seconds, DEFAULT_GARBAGE_DELAY),
             read_only: settings.read_only.unwrap_or_default(),
             tls: None,
+            mirrors: Vec::new(),
             limits: settings.limits.resolve(),
             rates: settings.rates.resolve(),
             webhooks_anywhere: settings.webhooks_anywhere.unwrap_or_default(),

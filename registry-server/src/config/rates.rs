@@ -48,3 +48,14 @@ impl RateSettings {
         }
     }
 }
+
+impl From<Rates> for RateSettings {
+    fn from(rates: Rates) -> Self {
+        Self {
+            user_requests_per_minute: Some(rates.user.map_or(0, Rate::a_minute)),
+            address_requests_per_minute: Some(rates.address.map_or(0, Rate::a_minute)),
+            new_adapters_per_hour: Some(rates.new_adapters_per_hour.unwrap_or_default()),
+            trust_forwarded_for: Some(rates.trust_forwarded_for),
+        }
+    }
+}

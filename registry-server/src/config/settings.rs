@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, LimitSettings, RateSettings, StoreSettings, TlsSettings, keys};
+use super::{ConfigError, LimitSettings, MirrorSettings, RateSettings, StoreSettings, TlsSettings, keys};
 
 /// How the log looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -65,6 +65,9 @@ pub struct Settings {
     /// How the log looks [default: text]
     #[arg(long, global = true, env = "HUB_SERVER_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// Other registries whose adapters are fetched when somebody asks for them.
+    #[arg(skip)]
+    pub mirrors: Vec<MirrorSettings>,
     /// How large things may be.
     #[command(flatten)]
     pub limits: LimitSettings,
@@ -81,7 +84,8 @@ impl Settings {
         let refuse = |e: toml::de::Error| ConfigError::Parse { path: path.to_owned(), reason: e.to_string() };
         // First the keys: the parser's own message knows no nearest one.
         let table: toml::Table = toml::from_str(&text).map_err(refuse)?;
-        let known: Vec<String> = keys::all().into_iter().map(|key| key.path).collect();
+        let known: Vec<String> =
+            keys::all().into_iter().map(|key| key.path).chain(keys::of_mirrors()).collect();
         if let Some(key) = keys::in_file(&table).into_iter().find(|key| !known.contains(key)) {
             let nearest = hub_schemas::nearest(&key, known.iter().map(String::as_str)).map(str::to_owned);
             return Err(ConfigError::UnknownKey { path: path.to_owned(), key, nearest });
@@ -106,6 +110,7 @@ impl Settings {
             webhooks_anywhere: self.webhooks_anywhere.or(other.webhooks_anywhere),
             read_only: self.read_only.or(other.read_only),
             log_format: self.log_format.or(other.log_format),
+            mirrors: if self.mirrors.is_empty() { other.mirrors } else { self.mirrors },
             limits: self.limits.or(other.limits),
             rates: self.rates.or(other.rates),
         }

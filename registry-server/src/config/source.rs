@@ -66,7 +66,7 @@ impl Sources {
 
     /// Adds what the file `path` says, where nobody said anything before.
     pub(super) fn add_file(&mut self, path: &Path, file: &Settings) {
-        for (key, _) in keys::flatten(file).into_iter().filter(|(_, value)| !value.is_null()) {
+        for (key, _) in keys::flatten(file).into_iter().filter(|(_, value)| !is_absent(value)) {
             self.0.entry(key).or_insert_with(|| Source::File(path.to_owned()));
         }
     }
@@ -75,6 +75,10 @@ impl Sources {
     pub fn get(&self, path: &str) -> Source {
         self.0.get(path).cloned().unwrap_or_default()
     }
+}
+
+fn is_absent(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// A setting as it is in effect.

@@ -27,6 +27,11 @@ pub(crate) struct VisibleAdapter {
 }
 
 impl VisibleAdapter {
+    /// One that nobody took out of circulation.
+    pub(super) const fn of(key: String, id: AdapterId, visibility: Visibility) -> Self {
+        Self { key, id, visibility, quarantine: None }
+    }
+
     /// Its primary key.
     pub(super) fn key(&self) -> &str {
         &self.key

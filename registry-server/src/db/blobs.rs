@@ -44,6 +44,16 @@ pub(crate) async fn insert(
     Ok(kept.is_some_and(|kept| kept == object.to_string()))
 }
 
+/// A blob, whoever refers to it: for callers that know by other means who may see it.
+pub(crate) async fn find(db: &Db, digest: &Digest) -> Result<Option<Blob>, sqlx::Error> {
+    let found: Option<(i64, Option<String>)> =
+        sqlx::query_as("SELECT size, object FROM blobs WHERE digest = $1")
+            .bind(digest.to_string())
+            .fetch_optional(db.read())
+            .await?;
+    Ok(found.map(|(size, object)| Blob::of(digest, size, object)))
+}
+
 /// A blob that a published version of `adapter` lists.
 pub(crate) async fn find_in(
     db: &Db,
@@ -99,10 +109,11 @@ pub(crate) async fn all(tx: &mut WriteTx) -> Result<Vec<(Digest, Blob)>, sqlx::E
     rows.into_iter().map(blob).collect()
 }
 
-/// Whether an object is where some blob's bytes lie, or will be when its upload is finished.
+/// Whether an object is where some blob's bytes lie, or will be when its upload or transfer is finished.
 pub(crate) async fn is_needed(db: &Db, object: &Key, upload: &str) -> Result<bool, sqlx::Error> {
     let sql = "SELECT (SELECT COUNT(*) FROM blobs WHERE object = $1)
-                    + (SELECT COUNT(*) FROM uploads WHERE id = $2)";
+                    + (SELECT COUNT(*) FROM uploads WHERE id = $2)
+                    + (SELECT COUNT(*) FROM mirrored_transfers WHERE id = $2)";
     let (found,): (i64,) =
         sqlx::query_as(sql).bind(object.to_string()).bind(upload).fetch_one(db.read()).await?;
     Ok(found > 0)

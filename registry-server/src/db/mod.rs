@@ -13,6 +13,7 @@ pub(crate) mod identity;
 pub(crate) mod jobs;
 pub(crate) mod listings;
 pub(crate) mod members;
+pub(crate) mod mirrored;
 pub(crate) mod namespaces;
 mod pool;
 pub(crate) mod pulls;

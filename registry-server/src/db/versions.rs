@@ -135,6 +135,25 @@ pub(crate) async fn insert(
     bytes: &str,
 ) -> Result<Inserted, sqlx::Error> {
     debug_assert!(permit.covers(&adapter.id), "the handler asked for another adapter");
+    let inserted = write(tx, adapter, manifest, bytes, permit.user(), now()).await?;
+    if inserted == Inserted::New {
+        let subject = format!("{}@{}", adapter.id, manifest.version);
+        let detail = Digest::of(bytes.as_bytes()).to_string();
+        let event = Event { actor: permit.actor(), action: "publish", subject: &subject, detail: &detail };
+        audit::record(tx, event).await?;
+    }
+    Ok(inserted)
+}
+
+/// Writes the rows of a version, on whose behalf and of which time it says.
+pub(super) async fn write(
+    tx: &mut WriteTx,
+    adapter: &VisibleAdapter,
+    manifest: &Manifest,
+    bytes: &str,
+    by: &str,
+    at: i64,
+) -> Result<Inserted, sqlx::Error> {
     let (id, digest) = (new_id(), Digest::of(bytes.as_bytes()));
     let sql = "INSERT INTO versions (id, adapter_id, version, digest, manifest, size, base_id, base_digest,
                                      architecture, method, published_by, published_at)
@@ -150,8 +169,8 @@ pub(crate) async fn insert(
         .bind(manifest.base.weights_digest.to_string())
         .bind(manifest.base.architecture.to_string())
         .bind(manifest.method.kind())
-        .bind(permit.user())
-        .bind(now())
+        .bind(by)
+        .bind(at)
         .execute(tx.connection())
         .await?;
     if done.rows_affected() == 0 {
@@ -183,10 +202,6 @@ pub(crate) async fn insert(
             .execute(tx.connection())
             .await?;
     }
-    let subject = format!("{}@{}", adapter.id, manifest.version);
-    let detail = digest.to_string();
-    let event = Event { actor: permit.actor(), action: "publish", subject: &subject, detail: &detail };
-    audit::record(tx, event).await?;
     Ok(Inserted::New)
 }
 

@@ -4,6 +4,7 @@
 
 mod database;
 mod machine;
+mod mirrors;
 mod storage;
 mod tls;
 
@@ -63,6 +64,7 @@ pub async fn examine(config: &Config) -> Vec<Check> {
     report.push(storage::examine(config).await);
     report.push(storage::identity(config, database.as_ref()).await);
     report.push(tls::examine(config));
+    report.extend(mirrors::examine(config).await);
     if let Some(database) = database {
         database.close().await;
     }

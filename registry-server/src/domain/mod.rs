@@ -5,6 +5,7 @@ pub mod content;
 pub mod cursor;
 pub mod deletion;
 pub mod listing;
+pub mod mirror;
 pub mod names;
 pub mod permissions;
 pub mod publish;

@@ -49,6 +49,11 @@ impl Rate {
         if requests == 0 { None } else { Some(Self(requests)) }
     }
 
+    /// Requests in a minute.
+    pub const fn a_minute(self) -> u32 {
+        self.0
+    }
+
     /// Takes a request out of the bucket, or says when there will be one.
     pub fn take(self, meter: &mut Meter, now: Duration) -> Taken {
         let each = WINDOW / self.0;

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::{Job, JobError};
 use crate::{
     app::App,
-    db::{clock, uploads},
+    db::{clock, mirrored, uploads},
     service::upload,
     storage::StorageError,
 };
@@ -38,6 +38,9 @@ impl Job for SweepUploads {
                 upload::discard(&app.storage, upload).await?;
             }
         }
+        let mut tx = app.db.write().await?;
+        mirrored::forget_transfers(&mut tx, before).await?;
+        tx.commit().await?;
         let storage = app.storage.clone();
         let halves = tokio::task::spawn_blocking(move || storage.remove_half_written(KEEP)).await;
         let halves = halves.map_err(|e| JobError::Panicked(e.to_string()))?.map_err(StorageError::from)?;

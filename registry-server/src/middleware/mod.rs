@@ -1,12 +1,14 @@
 //! What happens around every request.
 
 mod log;
+mod mirrored;
 mod problem;
 mod rates;
 mod read_only;
 mod request_id;
 
 pub(crate) use log::log;
+pub(crate) use mirrored::mirrored;
 pub(crate) use problem::{panicked, problem};
 pub(crate) use rates::{UserRate, rates};
 pub(crate) use read_only::read_only;

@@ -29,5 +29,8 @@ pub use search::{DEFAULT_LIMIT, MAX_LIMIT, SearchPage, SearchQuery};
 pub use upload::{StartUpload, UploadStatus};
 pub use webhook::{CreateWebhook, CreatedWebhook, Webhook};
 
+/// How old a version list is that was mirrored from a registry that does not answer, in seconds.
+pub const STALE_HEADER: &str = "hub-stale-seconds";
+
 /// Every path of the API starts so.
 pub const API_PREFIX: &str = "/api/v1";

@@ -4,11 +4,12 @@ use axum::{Json, extract::State};
 use hub_schemas::{api::AdapterInfo, problem::Problem};
 
 use crate::{
-    api::visible,
+    api::{index, visible},
     app::App,
-    db::{adapters::VisibleAdapter, listings, tombstones, versions},
+    db::{adapters::VisibleAdapter, listings, tombstones},
     error::ApiResult,
     extract::{AdapterPath, ApiPath, Reader},
+    mirror,
 };
 
 /// Describes an adapter and lists its versions.
@@ -22,7 +23,9 @@ pub(crate) async fn info(
     Reader(viewer): Reader,
     ApiPath(path): ApiPath<AdapterPath>,
 ) -> ApiResult<Json<AdapterInfo>> {
-    let adapter = visible(&app, &path.into(), &viewer).await?;
+    let id = path.into();
+    mirror::refresh(&app, &viewer, &id).await?;
+    let adapter = visible(&app, &id, &viewer).await?;
     describe(&app, adapter).await.map(Json)
 }
 
@@ -30,7 +33,7 @@ pub(crate) async fn info(
 pub(in crate::api) async fn describe(app: &App, adapter: VisibleAdapter) -> ApiResult<AdapterInfo> {
     Ok(AdapterInfo {
         latest: listings::find(&app.db, &adapter).await?,
-        versions: versions::all(&app.db, &adapter).await?,
+        versions: index::read::versions(app, &adapter).await?,
         visibility: adapter.visibility,
         deleted: tombstones::all(&app.db, &adapter).await?,
         quarantine: adapter.quarantine,

@@ -27,6 +27,7 @@ use crate::{
     domain::range::{Wanted, wanted},
     error::{ApiError, ApiResult},
     extract::{ApiPath, BlobPath, Reader},
+    mirror,
 };
 
 /// A transfer has begun by then; one that breaks asks here again.
@@ -65,7 +66,11 @@ pub(crate) async fn read(
 ) -> ApiResult<Response> {
     let adapter = in_circulation(&app, &path.adapter(), &viewer).await?;
     let digest = path.digest;
-    let blob = blobs::find_in(&app.db, &adapter, &digest).await?.ok_or_else(|| {
+    let blob = match blobs::find_in(&app.db, &adapter, &digest).await? {
+        Some(blob) => Some(blob),
+        None => mirror::blob(&app, &viewer, &adapter, &digest).await?,
+    };
+    let blob = blob.ok_or_else(|| {
         ApiError::not_found(format!("`{}` has no file with the digest `{digest}`", adapter.id))
     })?;
     let size = blob.size;

@@ -3,9 +3,13 @@
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse as _, Response},
+    response::{AppendHeaders, IntoResponse as _, Response},
 };
-use hub_schemas::{api::IndexDocument, digest::Digest, problem::Problem};
+use hub_schemas::{
+    api::{IndexDocument, VersionEntry},
+    digest::Digest,
+    problem::Problem,
+};
 
 use crate::{
     api::{
@@ -13,9 +17,10 @@ use crate::{
         in_circulation,
     },
     app::App,
-    db::versions,
+    db::{adapters::VisibleAdapter, mirrored, versions},
     error::{ApiError, ApiResult},
     extract::{AdapterPath, ApiPath, Reader},
+    mirror,
 };
 
 /// Lists an adapter's versions: small, cacheable, revalidated by `ETag`.
@@ -33,14 +38,26 @@ pub(crate) async fn read(
     ApiPath(path): ApiPath<AdapterPath>,
     request: HeaderMap,
 ) -> ApiResult<Response> {
-    let adapter = in_circulation(&app, &path.into(), &viewer).await?;
-    let versions = versions::all(&app.db, &adapter).await?;
+    let id = path.into();
+    let seen = mirror::refresh(&app, &viewer, &id).await?;
+    let adapter = in_circulation(&app, &id, &viewer).await?;
+    let versions = versions(&app, &adapter).await?;
     let body =
         serde_json::to_vec(&IndexDocument { name: adapter.id, versions }).map_err(ApiError::internal)?;
     let etag = Digest::of(&body);
+    let stale = seen.and_then(|seen| seen.stale).map(|age| [(caching::STALE, age.as_secs().to_string())]);
+    let stale = stale.map(AppendHeaders);
     let headers = caching::headers(adapter.visibility, Freshness::Minute, &etag);
     if caching::is_current(&request, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, headers, stale, ()).into_response());
     }
-    Ok((headers, [(CONTENT_TYPE, "application/json")], body).into_response())
+    Ok((headers, [(CONTENT_TYPE, "application/json")], stale, body).into_response())
+}
+
+/// Every version of an adapter, newest first: of a mirrored one those that it has upstream.
+pub(crate) async fn versions(app: &App, adapter: &VisibleAdapter) -> ApiResult<Vec<VersionEntry>> {
+    match mirrored::entries(&app.db, adapter).await? {
+        Some(entries) => Ok(entries),
+        None => Ok(versions::all(&app.db, adapter).await?),
+    }
 }

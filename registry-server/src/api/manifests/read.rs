@@ -14,6 +14,7 @@ use crate::{
     db::versions,
     error::{ApiError, ApiResult},
     extract::{ApiPath, ApiQuery, DigestPath, Reader},
+    mirror,
 };
 
 /// What the manifest is wanted for.
@@ -50,7 +51,12 @@ pub(crate) async fn read(
     ApiQuery(query): ApiQuery<ManifestQuery>,
     request: HeaderMap,
 ) -> ApiResult<Response> {
-    let found = versions::manifest(&app.db, &digest, &viewer).await?.ok_or_else(|| {
+    let here = versions::manifest(&app.db, &digest, &viewer).await?;
+    let found = match here {
+        Some(found) => Some(found),
+        None => mirror::manifest(&app, &viewer, &digest).await?,
+    };
+    let found = found.ok_or_else(|| {
         ApiError::not_found(format!("there is no version with the digest `{digest}`"))
             .hint("a private adapter needs the token of somebody who may see it")
     })?;

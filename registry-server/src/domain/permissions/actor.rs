@@ -17,6 +17,8 @@ pub enum Actor {
     Operator,
     /// A user, with a token.
     User(Caller),
+    /// A user for whom this registry fetches something from another one.
+    Mirror(Namespace),
 }
 
 /// Who sends a request with a valid token.
@@ -41,13 +43,14 @@ impl Actor {
         match self {
             Self::Operator => OPERATOR,
             Self::User(caller) => caller.user.as_str(),
+            Self::Mirror(user) => user.as_str(),
         }
     }
 
     /// The token they came with.
     pub fn token_id(&self) -> Option<&str> {
         match self {
-            Self::Operator => None,
+            Self::Operator | Self::Mirror(_) => None,
             Self::User(caller) => Some(&caller.token_id),
         }
     }

@@ -1,0 +1,287 @@
+//! `mirrored_adapters`, `mirrored_versions`, `mirrored_transfers`: what other registries
+//! have, as they said last.
+
+use hub_schemas::{
+    api::VersionEntry,
+    digest::Digest,
+    manifest::{FileEntry, Manifest},
+    name::{AdapterId, Namespace},
+    version::Version,
+};
+
+use super::{
+    Db, WriteTx,
+    adapters::{VisibleAdapter, visibility_of},
+    audit::{self, Event},
+    clock::{micros, now},
+    new_id, parse, versions,
+};
+use crate::domain::mirror::MirrorPermit;
+
+/// When a version list was asked for last, and what names its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// Its `ETag`.
+    pub(crate) etag: String,
+    /// In microseconds since 1970.
+    pub(crate) checked_at: i64,
+}
+
+/// A version that some list names.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// Its adapter.
+    pub(crate) id: AdapterId,
+    /// The version.
+    pub(crate) version: Version,
+    /// Its manifest, once it was fetched.
+    pub(crate) manifest: Option<String>,
+}
+
+/// What is known of a mirrored adapter.
+pub(crate) async fn find(db: &Db, id: &AdapterId) -> Result<Option<Known>, sqlx::Error> {
+    let sql = "SELECT m.etag, m.checked_at FROM mirrored_adapters m JOIN adapters a ON a.id = m.adapter_id
+               WHERE a.namespace = $1 AND a.name = $2";
+    let found: Option<(String, i64)> = sqlx::query_as(sql)
+        .bind(id.namespace.as_str())
+        .bind(id.name.as_str())
+        .fetch_optional(db.read())
+        .await?;
+    Ok(found.map(|(etag, checked_at)| Known { etag, checked_at }))
+}
+
+/// Whether somebody here owns `namespace`, or published in it: then it can't be mirrored.
+pub(crate) async fn is_taken(db: &Db, namespace: &Namespace) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT (SELECT COUNT(*) FROM members WHERE namespace = $1 AND role = 'owner')
+                    + (SELECT COUNT(*) FROM adapters a WHERE a.namespace = $1
+                       AND NOT EXISTS (SELECT 1 FROM mirrored_adapters m WHERE m.adapter_id = a.id))";
+    let (found,): (i64,) = sqlx::query_as(sql).bind(namespace.as_str()).fetch_one(db.read()).await?;
+    Ok(found > 0)
+}
+
+/// The adapter of this name, made if it is not there, and seen by whoever sees it upstream:
+/// everybody, or else only those who are given a role in its namespace here.
+pub(crate) async fn ensure(
+    tx: &mut WriteTx,
+    permit: &MirrorPermit,
+    id: &AdapterId,
+    public: bool,
+    upstream: &str,
+) -> Result<VisibleAdapter, sqlx::Error> {
+    debug_assert!(permit.covers(id), "the permit is for another namespace");
+    sqlx::query("INSERT INTO namespaces (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(id.namespace.as_str())
+        .bind(now())
+        .execute(tx.connection())
+        .await?;
+    let visibility = if public { "public" } else { "private" };
+    let sql = "INSERT INTO adapters (id, namespace, name, visibility, created_at) VALUES ($1, $2, $3, $4, $5)
+               ON CONFLICT (namespace, name) DO UPDATE SET visibility = excluded.visibility RETURNING id";
+    let (key,): (String,) = sqlx::query_as(sql)
+        .bind(new_id())
+        .bind(id.namespace.as_str())
+        .bind(id.name.as_str())
+        .bind(visibility)
+        .bind(now())
+        .fetch_one(tx.connection())
+        .await?;
+    let sql = "INSERT INTO mirrored_adapters (adapter_id, upstream, etag, checked_at) VALUES ($1, $2, '', $3)
+               ON CONFLICT DO NOTHING";
+    let done = sqlx::query(sql).bind(&key).bind(upstream).bind(now()).execute(tx.connection()).await?;
+    if done.rows_affected() > 0 {
+        let subject = id.to_string();
+        let actor = permit.actor();
+        audit::record(tx, Event { actor, action: "mirror", subject: &subject, detail: upstream }).await?;
+    }
+    Ok(VisibleAdapter::of(key, id.clone(), visibility_of(visibility, None)))
+}
+
+/// Notes a version of a list; `false` when it had another digest before, which it keeps.
+/// A yank there is a yank here.
+pub(crate) async fn list(
+    tx: &mut WriteTx,
+    permit: &MirrorPermit,
+    adapter: &VisibleAdapter,
+    entry: &VersionEntry,
+) -> Result<bool, sqlx::Error> {
+    debug_assert!(permit.covers(&adapter.id), "the permit is for another namespace");
+    let text = serde_json::to_string(entry).map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
+    let sql = "INSERT INTO mirrored_versions (adapter_id, version, digest, entry) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (adapter_id, version) DO UPDATE SET entry = excluded.entry
+               WHERE mirrored_versions.digest = excluded.digest";
+    let done = sqlx::query(sql)
+        .bind(adapter.key())
+        .bind(entry.version.to_string())
+        .bind(entry.digest.to_string())
+        .bind(text)
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    yank(tx, adapter, entry).await?;
+    Ok(true)
+}
+
+async fn yank(tx: &mut WriteTx, adapter: &VisibleAdapter, entry: &VersionEntry) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE versions SET yanked_at = $1, yank_reason = $2 WHERE adapter_id = $3 AND digest = $4")
+        .bind(entry.yanked.as_ref().map(|yank| micros(yank.at)))
+        .bind(entry.yanked.as_ref().map(|yank| yank.reason.as_str()))
+        .bind(adapter.key())
+        .bind(entry.digest.to_string())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The list was asked for just now; `etag` when it had changed.
+pub(crate) async fn checked(
+    tx: &mut WriteTx,
+    adapter: &VisibleAdapter,
+    etag: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE mirrored_adapters SET checked_at = $1, etag = COALESCE($2, etag) WHERE adapter_id = $3",
+    )
+    .bind(now())
+    .bind(etag)
+    .bind(adapter.key())
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// The version list of a mirrored adapter, newest first; `None` where it is not mirrored.
+pub(crate) async fn entries(
+    db: &Db,
+    adapter: &VisibleAdapter,
+) -> Result<Option<Vec<VersionEntry>>, sqlx::Error> {
+    let rows: Vec<(String,)> = sqlx::query_as("SELECT entry FROM mirrored_versions WHERE adapter_id = $1")
+        .bind(adapter.key())
+        .fetch_all(db.read())
+        .await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let entry =
+        |(text,): &(String,)| serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(Box::new(e)));
+    let mut entries = rows.iter().map(entry).collect::<Result<Vec<VersionEntry>, _>>()?;
+    entries.sort_by(|a, b| b.version.cmp(&a.version));
+    Ok(Some(entries))
+}
+
+/// The version whose manifest has this digest.
+pub(crate) async fn listed(db: &Db, digest: &Digest) -> Result<Option<Listed>, sqlx::Error> {
+    let sql = "SELECT a.namespace, a.name, v.version, v.manifest FROM mirrored_versions v
+               JOIN adapters a ON a.id = v.adapter_id WHERE v.digest = $1";
+    let found: Option<(String, String, String, Option<String>)> =
+        sqlx::query_as(sql).bind(digest.to_string()).fetch_optional(db.read()).await?;
+    found
+        .map(|(namespace, name, version, manifest)| {
+            let id = AdapterId {
+                namespace: parse("adapters.namespace", &namespace)?,
+                name: parse("adapters.name", &name)?,
+            };
+            Ok(Listed { id, version: parse("mirrored_versions.version", &version)?, manifest })
+        })
+        .transpose()
+}
+
+/// Keeps the manifest of a version.
+pub(crate) async fn keep_manifest(
+    tx: &mut WriteTx,
+    permit: &MirrorPermit,
+    adapter: &VisibleAdapter,
+    digest: &Digest,
+    manifest: &str,
+) -> Result<(), sqlx::Error> {
+    debug_assert!(permit.covers(&adapter.id), "the permit is for another namespace");
+    sqlx::query("UPDATE mirrored_versions SET manifest = $1 WHERE adapter_id = $2 AND digest = $3")
+        .bind(manifest)
+        .bind(adapter.key())
+        .bind(digest.to_string())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The file with this digest that a kept manifest of `adapter` lists.
+pub(crate) async fn file(
+    db: &Db,
+    adapter: &VisibleAdapter,
+    digest: &Digest,
+) -> Result<Option<FileEntry>, sqlx::Error> {
+    let sql = "SELECT manifest FROM mirrored_versions WHERE adapter_id = $1 AND manifest LIKE $2";
+    // A digest has no character that means something in a pattern.
+    let rows: Vec<(String,)> =
+        sqlx::query_as(sql).bind(adapter.key()).bind(format!("%{digest}%")).fetch_all(db.read()).await?;
+    for (text,) in rows {
+        let manifest = Manifest::parse(text.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+        if let Some(file) = manifest.files.into_iter().find(|file| file.digest == *digest) {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+/// The kept manifests of `adapter` that are no version of this registry yet.
+pub(crate) async fn incomplete(db: &Db, adapter: &VisibleAdapter) -> Result<Vec<String>, sqlx::Error> {
+    let sql = "SELECT m.manifest FROM mirrored_versions m WHERE m.adapter_id = $1 AND m.manifest IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.digest = m.digest)";
+    let rows: Vec<(String,)> = sqlx::query_as(sql).bind(adapter.key()).fetch_all(db.read()).await?;
+    Ok(rows.into_iter().map(|(manifest,)| manifest).collect())
+}
+
+/// Makes a version visible whose files are all here, published when it was published upstream.
+pub(crate) async fn complete(
+    tx: &mut WriteTx,
+    permit: &MirrorPermit,
+    adapter: &VisibleAdapter,
+    manifest: &Manifest,
+    bytes: &str,
+) -> Result<(), sqlx::Error> {
+    debug_assert!(permit.covers(&adapter.id), "the permit is for another namespace");
+    let (text,): (String,) =
+        sqlx::query_as("SELECT entry FROM mirrored_versions WHERE adapter_id = $1 AND version = $2")
+            .bind(adapter.key())
+            .bind(manifest.version.to_string())
+            .fetch_one(tx.connection())
+            .await?;
+    let entry: VersionEntry = serde_json::from_str(&text).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let (by, at) = (permit.actor().name(), micros(entry.published_at));
+    if versions::write(tx, adapter, manifest, bytes, by, at).await? == versions::Inserted::New {
+        yank(tx, adapter, &entry).await?;
+        let (subject, detail) = (format!("{}@{}", adapter.id, manifest.version), entry.digest.to_string());
+        audit::record(
+            tx,
+            Event { actor: permit.actor(), action: "mirror", subject: &subject, detail: &detail },
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Notes that an object is on its way in, so that nobody takes it for a forgotten one.
+pub(crate) async fn begin_transfer(tx: &mut WriteTx, id: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO mirrored_transfers (id, started_at) VALUES ($1, $2)")
+        .bind(id)
+        .bind(now())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The object is a blob by now, or was removed.
+pub(crate) async fn end_transfer(tx: &mut WriteTx, id: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM mirrored_transfers WHERE id = $1").bind(id).execute(tx.connection()).await?;
+    Ok(())
+}
+
+/// Forgets transfers that began before `before`: their process was killed.
+pub(crate) async fn forget_transfers(tx: &mut WriteTx, before: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM mirrored_transfers WHERE started_at < $1")
+        .bind(before)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Taking what another registry has: checked first, then stored, then visible.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::{StreamExt as _, stream};
+use hub_schemas::{
+    digest::Digest,
+    manifest::{FileEntry, Manifest},
+    name::AdapterId,
+    problem::ProblemCode,
+    version::Version,
+};
+
+use super::{Landed, MirrorError, Upstream, UpstreamError};
+use crate::{
+    app::App,
+    db::{
+        adapters::VisibleAdapter,
+        blobs, listings,
+        mirrored::{self, Known},
+        new_id,
+    },
+    domain::{
+        content::{self, HEAD_BYTES},
+        mirror::MirrorPermit,
+        publish,
+    },
+    error::ApiError,
+    jobs::{DeleteObject, Job as _},
+    service::inspect,
+    storage::{Key, PutError, Written},
+};
+
+/// How often a file is asked for whose bytes broke off or were not the right ones.
+const ATTEMPTS: usize = 3;
+
+/// Asks for a version list.
+pub(super) async fn list(
+    app: App,
+    upstream: Arc<Upstream>,
+    permit: MirrorPermit,
+    id: AdapterId,
+    known: Option<Known>,
+) -> Landed {
+    let etag = known.as_ref().map(|known| known.etag.as_str()).filter(|etag| !etag.is_empty());
+    let answer = upstream.index(&id, etag).await;
+    app.telemetry.mirrored("list", &answer);
+    let answer = answer?;
+    let mut tx = app.db.write().await?;
+    let adapter = mirrored::ensure(&mut tx, &permit, &id, answer.public, upstream.name()).await?;
+    let etag = match &answer.changed {
+        Some((document, etag)) => {
+            for entry in &document.versions {
+                if !mirrored::list(&mut tx, &permit, &adapter, entry).await? {
+                    tracing::warn!(
+                        mirror.url = upstream.name(),
+                        "`{id}@{}` has other content there than it had; what it was is kept",
+                        entry.version
+                    );
+                }
+            }
+            listings::refresh(&mut tx, &adapter).await?;
+            Some(etag.as_str())
+        }
+        None => None,
+    };
+    mirrored::checked(&mut tx, &adapter, etag).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Asks for a manifest that a version list names.
+pub(super) async fn manifest(
+    app: App,
+    upstream: Arc<Upstream>,
+    permit: MirrorPermit,
+    adapter: VisibleAdapter,
+    digest: Digest,
+    version: Version,
+) -> Landed {
+    let answer = upstream.manifest(&digest).await;
+    app.telemetry.mirrored("manifest", &answer);
+    let bytes = answer?;
+    let id = &adapter.id;
+    let manifest = publish::manifest_for(&bytes, id, &version)
+        .map_err(|e| upstream.wrong(format!("a manifest of `{id}@{version}` that can't be taken: {e}")))?;
+    if !upstream.config.licenses.admit(&manifest.license) {
+        let detail = format!(
+            "`{id}@{version}` is under the licence `{}`, which this registry does not take from `{}`",
+            manifest.license,
+            upstream.name()
+        );
+        return Err(ApiError::new(ProblemCode::Forbidden, detail)
+            .hint("ask the registry's operator to allow it for this mirror")
+            .into());
+    }
+    publish::check_limits(&manifest, &app.limits)?;
+    let text = std::str::from_utf8(&bytes).map_err(|e| upstream.wrong(e))?;
+    let mut tx = app.db.write().await?;
+    mirrored::keep_manifest(&mut tx, &permit, &adapter, &digest, text).await?;
+    tx.commit().await?;
+    complete(&app, &permit, &adapter).await
+}
+
+/// Asks for a file that a manifest lists.
+pub(super) async fn file(
+    app: App,
+    upstream: Arc<Upstream>,
+    permit: MirrorPermit,
+    adapter: VisibleAdapter,
+    file: FileEntry,
+) -> Landed {
+    let transfer = new_id();
+    let mut tx = app.db.write().await?;
+    mirrored::begin_transfer(&mut tx, &transfer).await?;
+    tx.commit().await?;
+    let object = Key::blob(&file.digest, &transfer);
+    let mut fetched = Ok(());
+    for _ in 0..ATTEMPTS {
+        fetched = fetch(&app, &upstream, &adapter, &file, &object).await;
+        app.telemetry.mirrored("file", &fetched);
+        if !matches!(fetched, Err(MirrorError::Upstream(_))) {
+            break;
+        }
+    }
+    let mut tx = app.db.write().await?;
+    if fetched.is_ok() && !blobs::insert(&mut tx, &file.digest, file.size, &object).await? {
+        // Another process was faster.
+        DeleteObject::new(&object).enqueue(&mut tx).await?;
+    }
+    mirrored::end_transfer(&mut tx, &transfer).await?;
+    tx.commit().await?;
+    fetched?;
+    complete(&app, &permit, &adapter).await
+}
+
+/// Stores the bytes of a file if they are the right ones, and of a kind that may be published.
+async fn fetch(
+    app: &App,
+    upstream: &Upstream,
+    adapter: &VisibleAdapter,
+    file: &FileEntry,
+    object: &Key,
+) -> Landed {
+    let body = upstream.blob(&adapter.id, &file.digest).await?;
+    let size = file.size;
+    // One byte more than announced is enough to know.
+    let bounded = stream::try_unfold((body, 0_u64), move |(mut body, mut seen)| async move {
+        let Some(piece) = body.next().await else { return Ok(None) };
+        let piece = piece.map_err(MirrorError::Upstream)?;
+        seen += piece.len() as u64;
+        if seen > size { Err(too_long(size)) } else { Ok(Some((piece, (body, seen)))) }
+    });
+    let accept = |written: &Written| {
+        if written.digest == file.digest {
+            return Ok(());
+        }
+        let found =
+            format!("{} bytes with the digest {} instead of {}", written.size, written.digest, file.digest);
+        Err(MirrorError::Upstream(upstream.wrong(found)))
+    };
+    match app.storage.put(object, Box::pin(bounded), accept).await {
+        Ok(written) => app.telemetry.mirrored_bytes(written.size),
+        Err(PutError::Body(error)) => return Err(error),
+        Err(PutError::Storage(error)) => return Err(error.into()),
+    }
+    let head = app.storage.head(object, HEAD_BYTES.min(file.size)).await?;
+    if let Err(error) = content::check_head(file, &head) {
+        app.storage.delete(object).await?;
+        return Err(publish::PublishError::from(error).into());
+    }
+    Ok(())
+}
+
+fn too_long(size: u64) -> MirrorError {
+    MirrorError::Upstream(UpstreamError::Wrong {
+        url: "the mirrored registry".to_owned(),
+        reason: format!("more than the {size} bytes that the manifest states"),
+    })
+}
+
+/// Makes every version of `adapter` visible whose files are all here.
+async fn complete(app: &App, permit: &MirrorPermit, adapter: &VisibleAdapter) -> Landed {
+    for text in mirrored::incomplete(&app.db, adapter).await? {
+        let manifest = Manifest::parse(text.as_bytes()).map_err(ApiError::internal)?;
+        let mut present = BTreeMap::new();
+        for file in &manifest.files {
+            if let Some(blob) = blobs::find(&app.db, &file.digest).await? {
+                present.insert(file.digest, blob);
+            }
+        }
+        if manifest.files.iter().any(|file| !present.contains_key(&file.digest)) {
+            continue;
+        }
+        // What a publish would refuse is pulled as it is, but not listed as this registry's own.
+        if let Err(error) = inspect::files(&app.storage, &manifest, &present).await {
+            let reason = &error.problem.detail;
+            tracing::warn!(reason, "`{}@{}` is not taken: {reason}", manifest.name, manifest.version);
+            continue;
+        }
+        let mut tx = app.db.write().await?;
+        mirrored::complete(&mut tx, permit, adapter, &manifest, &text).await?;
+        listings::refresh(&mut tx, adapter).await?;
+        tx.commit().await?;
+        app.telemetry.published();
+    }
+    Ok(())
+}

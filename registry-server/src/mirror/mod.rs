@@ -1,0 +1,226 @@
+//! Adapters of other registries, fetched when somebody asks for them.
+//!
+//! A version list is asked for again when it is older than the mirror's `fresh_seconds`;
+//! a manifest and its files once. Everything is checked against its digest before it is
+//! stored or served, and a version whose files are all here becomes one of this registry's
+//! own, which nobody can publish, yank or change here. Only signed-in users make this
+//! registry ask; whoever else comes gets what is here. Where the other registry does not
+//! answer, its last word is served with its age.
+
+mod fill;
+mod flights;
+mod upstream;
+
+use std::{sync::Arc, time::Duration};
+
+use hub_schemas::{
+    digest::Digest,
+    name::{AdapterId, Namespace},
+    problem::ProblemCode,
+};
+
+use crate::{
+    app::App,
+    config::MirrorConfig,
+    db::{
+        adapters::{VisibleAdapter, find_visible},
+        blobs::{self, Blob},
+        clock,
+        mirrored::{self, Known},
+        versions::StoredManifest,
+    },
+    domain::{mirror::MirrorPermit, permissions::Viewer},
+    error::{ApiError, ApiResult},
+};
+
+use flights::Flights;
+pub(crate) use upstream::Upstream;
+use upstream::UpstreamError;
+
+/// A client that hears nothing for longer believes that the connection is dead.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// When to ask again for a file that is still on its way.
+const ASK_AGAIN_SECONDS: u64 = 2;
+
+/// Why something could not be fetched.
+#[derive(Debug, Clone)]
+enum MirrorError {
+    /// The other registry.
+    Upstream(UpstreamError),
+    /// This one, or its rules.
+    Here(ApiError),
+}
+
+impl<E: Into<ApiError>> From<E> for MirrorError {
+    fn from(error: E) -> Self {
+        Self::Here(error.into())
+    }
+}
+
+impl From<UpstreamError> for MirrorError {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(error)
+    }
+}
+
+/// What everybody who waits for a transfer is told.
+type Landed = Result<(), MirrorError>;
+
+/// The other registries, and what is on its way from them.
+#[derive(Clone, Default)]
+pub(crate) struct Mirrors {
+    upstreams: Vec<Arc<Upstream>>,
+    lists: Flights<AdapterId, Landed>,
+    manifests: Flights<Digest, Landed>,
+    files: Flights<Digest, Landed>,
+}
+
+/// How a version list came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// How old it is, where the other registry could not be asked.
+    pub(crate) stale: Option<Duration>,
+}
+
+impl Mirrors {
+    pub(crate) fn new(configs: &[MirrorConfig]) -> Result<Self, reqwest::Error> {
+        let upstreams = configs.iter().map(|config| Upstream::new(config.clone()).map(Arc::new));
+        Ok(Self { upstreams: upstreams.collect::<Result<_, _>>()?, ..Self::default() })
+    }
+
+    /// Every registry that is mirrored.
+    pub(crate) fn all(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    /// Where the names of `namespace` come from; `None`: from here.
+    pub(crate) fn of(&self, namespace: &Namespace) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|upstream| upstream.config.namespaces.contains(namespace))
+    }
+
+    /// The answer to whoever wants to change something in `namespace`, where nobody can.
+    pub(crate) fn refuse_changes(&self, namespace: &Namespace) -> ApiResult<()> {
+        let Some(upstream) = self.of(namespace) else { return Ok(()) };
+        let detail = format!("`{namespace}` is mirrored from `{}`, and changes there alone", upstream.name());
+        Err(ApiError::new(ProblemCode::ReadOnly, detail)
+            .hint(format!("publish to `{}`, or under another namespace here", upstream.name())))
+    }
+
+    /// Allows whoever is signed in to fetch something of `namespace`.
+    fn permit(&self, app: &App, viewer: &Viewer, namespace: &Namespace) -> Option<MirrorPermit> {
+        self.of(namespace)?;
+        // A user whose name is no namespace does not exist.
+        let user = viewer.user().parse().ok()?;
+        (!app.read_only).then(|| MirrorPermit::new(user, namespace.clone()))
+    }
+}
+
+/// Brings the version list of a mirrored adapter up to date where it is due; `None` where
+/// the adapter is not mirrored, or not known.
+pub(crate) async fn refresh(app: &App, viewer: &Viewer, id: &AdapterId) -> ApiResult<Option<Seen>> {
+    let Some(upstream) = app.mirrors.of(&id.namespace) else { return Ok(None) };
+    let known = mirrored::find(&app.db, id).await?;
+    if known.as_ref().is_some_and(|known| age(known) < upstream.config.fresh) {
+        return Ok(Some(Seen { stale: None }));
+    }
+    let old = |known: &Option<Known>| known.as_ref().map(|known| Seen { stale: Some(age(known)) });
+    let Some(permit) = app.mirrors.permit(app, viewer, &id.namespace) else { return Ok(old(&known)) };
+    let work = || fill::list(app.clone(), Arc::clone(upstream), permit, id.clone(), known.clone());
+    match landed(app.mirrors.lists.join(id.clone(), work).await) {
+        Ok(()) => Ok(Some(Seen { stale: None })),
+        Err(MirrorError::Here(error)) => Err(error),
+        Err(MirrorError::Upstream(error)) => {
+            tracing::warn!(mirror.url = upstream.name(), %error, "Could not ask for a version list: {error}");
+            match (old(&known), &error) {
+                (Some(seen), _) => Ok(Some(seen)),
+                (None, UpstreamError::Refused { .. }) => Ok(None),
+                (None, _) => Err(not_there(&error)),
+            }
+        }
+    }
+}
+
+/// The manifest with this digest, where some mirrored adapter that `viewer` may see lists it.
+pub(crate) async fn manifest(
+    app: &App,
+    viewer: &Viewer,
+    digest: &Digest,
+) -> ApiResult<Option<StoredManifest>> {
+    let Some(listed) = mirrored::listed(&app.db, digest).await? else { return Ok(None) };
+    let Some(adapter) = find_visible(&app.db, &listed.id, viewer).await? else { return Ok(None) };
+    let stored = |text: String| Some(StoredManifest { adapter: adapter.clone(), bytes: text.into_bytes() });
+    if let Some(text) = listed.manifest {
+        return Ok(stored(text));
+    }
+    let Some(upstream) = app.mirrors.of(&listed.id.namespace) else { return Ok(None) };
+    let permit = app.mirrors.permit(app, viewer, &listed.id.namespace);
+    let permit = permit.ok_or_else(|| not_filled(app, &format!("`{}@{}`", listed.id, listed.version)))?;
+    let (id, version) = (listed.id.clone(), listed.version.clone());
+    let (adapter_there, digest_there) = (adapter.clone(), *digest);
+    let work =
+        || fill::manifest(app.clone(), Arc::clone(upstream), permit, adapter_there, digest_there, version);
+    landed(app.mirrors.manifests.join(*digest, work).await).map_err(told)?;
+    let found = mirrored::listed(&app.db, digest).await?.and_then(|listed| listed.manifest);
+    found.map_or_else(|| Err(ApiError::no_adapter(&id)), |text| Ok(stored(text)))
+}
+
+/// A file that a manifest of a mirrored adapter lists.
+pub(crate) async fn blob(
+    app: &App,
+    viewer: &Viewer,
+    adapter: &VisibleAdapter,
+    digest: &Digest,
+) -> ApiResult<Option<Blob>> {
+    let Some(upstream) = app.mirrors.of(&adapter.id.namespace) else { return Ok(None) };
+    let Some(file) = mirrored::file(&app.db, adapter, digest).await? else { return Ok(None) };
+    if let Some(blob) = blobs::find(&app.db, digest).await? {
+        return Ok(Some(blob));
+    }
+    let permit = app.mirrors.permit(app, viewer, &adapter.id.namespace);
+    let permit = permit.ok_or_else(|| not_filled(app, &format!("`{}` of `{}`", file.path, adapter.id)))?;
+    let adapter = adapter.clone();
+    let work = || fill::file(app.clone(), Arc::clone(upstream), permit, adapter, file);
+    let Ok(done) = tokio::time::timeout(LONGEST_WAIT, app.mirrors.files.join(*digest, work)).await else {
+        let detail = "the file is on its way from the registry that it is mirrored from";
+        return Err(ApiError::new(ProblemCode::Unavailable, detail)
+            .hint(format!("it is fetched on: try again in {ASK_AGAIN_SECONDS} seconds"))
+            .retry_after(ASK_AGAIN_SECONDS));
+    };
+    landed(done).map_err(told)?;
+    Ok(blobs::find(&app.db, digest).await?)
+}
+
+fn age(known: &Known) -> Duration {
+    Duration::from_micros(u64::try_from(clock::now() - known.checked_at).unwrap_or_default())
+}
+
+fn landed(outcome: Option<Landed>) -> Landed {
+    outcome.unwrap_or_else(|| Err(MirrorError::Here(ApiError::internal("a transfer from a mirror panicked"))))
+}
+
+fn told(error: MirrorError) -> ApiError {
+    match error {
+        MirrorError::Here(error) => error,
+        MirrorError::Upstream(error) => not_there(&error),
+    }
+}
+
+fn not_there(error: &UpstreamError) -> ApiError {
+    let detail = format!("this is mirrored from another registry and not here yet, and {error}");
+    ApiError::new(ProblemCode::Unavailable, detail).hint("nothing was stored: try again in a moment")
+}
+
+fn not_filled(app: &App, what: &str) -> ApiError {
+    if app.read_only {
+        let detail = format!("{what} is not here yet, and this registry takes no changes at the moment");
+        return ApiError::new(ProblemCode::ReadOnly, detail);
+    }
+    ApiError::unauthorized(format!("{what} is not here yet, and only signed-in users may have it fetched"))
+        .hint("log in with `hub login` and try again")
+}
+
+impl std::fmt::Debug for Mirrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.upstreams.iter().map(|upstream| upstream.name())).finish()
+    }
+}
