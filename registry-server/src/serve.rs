@@ -55,6 +55,7 @@ pub struct Server {
     app: App,
     listener: TcpListener,
     tls: Option<Tls>,
+    hang_up: HangUp,
     address: SocketAddr,
     shutdown_timeout: Duration,
     pull_flush: Duration,
@@ -68,9 +69,13 @@ impl Server {
         let lock = FolderLock::take(config)?;
         let app = App::open(config).await?;
         app.check_identity().await?;
-        app.recover_pulls().await;
+        if !config.read_only {
+            app.recover_pulls().await;
+        }
         let refuse = |source| ServeError::Listen { address: config.listen, source };
         let tls = config.tls.clone().map(|files| Tls::open(files, &app.telemetry)).transpose()?;
+        // Before anybody can know that there is a process to send it to.
+        let hang_up = HangUp::listen()?;
         let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
         let address = listener.local_addr()?;
         if let Some(path) = &config.port_file {
@@ -81,6 +86,7 @@ impl Server {
             app,
             listener,
             tls,
+            hang_up,
             address,
             shutdown_timeout: config.shutdown_timeout,
             pull_flush: config.pull_flush,
@@ -101,7 +107,7 @@ impl Server {
 
     /// Serves until `stop` is done; then requests in flight get their time to finish.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
-        let Self { app, listener, tls, address, shutdown_timeout, .. } = self;
+        let Self { app, listener, tls, hang_up, address, shutdown_timeout, .. } = self;
         let scheme = if tls.is_some() { "https" } else { "http" };
         tracing::info!(server.address = %address, "Listening on {scheme}://{address}");
         let flusher = tokio::spawn(flush_regularly(app.clone(), self.pull_flush));
@@ -113,7 +119,7 @@ impl Server {
             tracing::info!("Stopping: requests in flight may finish");
             stopping.graceful_shutdown(Some(shutdown_timeout));
         });
-        let outcome = listen(&app, listener, tls, handle.clone()).await;
+        let outcome = listen(&app, listener, tls.map(|tls| (tls, hang_up)), handle.clone()).await;
         if handle.connection_count() > 0 {
             tracing::warn!("Stopped with requests still in flight after {shutdown_timeout:?}");
         }
@@ -132,15 +138,14 @@ impl Server {
 async fn listen(
     app: &App,
     listener: TcpListener,
-    tls: Option<Tls>,
+    tls: Option<(Tls, HangUp)>,
     handle: Handle<SocketAddr>,
 ) -> io::Result<()> {
     let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let mut server =
         axum_server::Server::from_listener(listener).handle(handle).first_request_timeout(FIRST_REQUEST);
     server.http_builder().http1().header_read_timeout(NEXT_REQUEST);
-    let hang_up = HangUp::listen()?;
-    let Some(tls) = tls else { return server.serve(service).await };
+    let Some((tls, hang_up)) = tls else { return server.serve(service).await };
     let acceptor = RustlsAcceptor::new(tls.acceptor.clone());
     let keeper = tokio::spawn(tls.keep_current(app.telemetry.clone(), hang_up));
     let outcome = server.acceptor(acceptor).serve(service).await;

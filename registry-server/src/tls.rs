@@ -113,6 +113,7 @@ impl Tls {
 
 /// SIGHUP, which asks to read files again. Listening for it also keeps it from
 /// ending a server that has none to read.
+#[derive(Debug)]
 pub(crate) struct HangUp {
     #[cfg(unix)]
     signal: tokio::signal::unix::Signal,

@@ -154,10 +154,13 @@ async fn put(
     Ok(())
 }
 
-/// Whether somebody owns a namespace; a user's own, that user.
+/// Whether somebody owns a namespace; a user's own, that user. One that is mirrored is
+/// answered for where it comes from.
 async fn is_owned(tx: &mut WriteTx, namespace: &Namespace) -> Result<bool, sqlx::Error> {
-    let sql = "SELECT COUNT(*) FROM members WHERE namespace = $1 AND role = 'owner'
-               AND (user_name = $1 OR NOT EXISTS (SELECT 1 FROM users WHERE name = $1))";
+    let sql = "SELECT (SELECT COUNT(*) FROM members WHERE namespace = $1 AND role = 'owner'
+                       AND (user_name = $1 OR NOT EXISTS (SELECT 1 FROM users WHERE name = $1)))
+                    + (SELECT COUNT(*) FROM mirrored_adapters m JOIN adapters a ON a.id = m.adapter_id
+                       WHERE a.namespace = $1)";
     let (owners,): (i64,) = sqlx::query_as(sql).bind(namespace.as_str()).fetch_one(tx.connection()).await?;
     Ok(owners > 0)
 }

@@ -52,9 +52,11 @@ pub(crate) async fn find(db: &Db, id: &AdapterId) -> Result<Option<Known>, sqlx:
 
 /// Whether somebody here owns `namespace`, or published in it: then it can't be mirrored.
 pub(crate) async fn is_taken(db: &Db, namespace: &Namespace) -> Result<bool, sqlx::Error> {
-    let sql = "SELECT (SELECT COUNT(*) FROM members WHERE namespace = $1 AND role = 'owner')
+    let sql = "SELECT (SELECT COUNT(*) FROM users WHERE name = $1)
                     + (SELECT COUNT(*) FROM adapters a WHERE a.namespace = $1
-                       AND NOT EXISTS (SELECT 1 FROM mirrored_adapters m WHERE m.adapter_id = a.id))";
+                       AND NOT EXISTS (SELECT 1 FROM mirrored_adapters m WHERE m.adapter_id = a.id))
+                    + (SELECT COUNT(*) FROM members o WHERE o.namespace = $1 AND o.role = 'owner'
+                       AND NOT EXISTS (SELECT 1 FROM adapters a WHERE a.namespace = $1))";
     let (found,): (i64,) = sqlx::query_as(sql).bind(namespace.as_str()).fetch_one(db.read()).await?;
     Ok(found > 0)
 }

@@ -33,7 +33,7 @@ impl LicenseRules {
 }
 
 /// Allows filling the cache of one namespace of another registry. Only
-/// [`crate::mirror::Mirrors`] makes one, for a user and a namespace that it mirrors.
+/// `Mirrors` makes one, for a user and a namespace that it mirrors.
 #[derive(Debug, Clone)]
 pub struct MirrorPermit {
     actor: Actor,

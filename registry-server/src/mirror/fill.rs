@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures_util::{StreamExt as _, stream};
 use hub_schemas::{
     digest::Digest,
     manifest::{FileEntry, Manifest},
@@ -11,7 +10,7 @@ use hub_schemas::{
     version::Version,
 };
 
-use super::{Landed, MirrorError, Upstream, UpstreamError};
+use super::{Landed, MirrorError, Upstream, UpstreamError, download};
 use crate::{
     app::App,
     db::{
@@ -31,8 +30,8 @@ use crate::{
     storage::{Key, PutError, Written},
 };
 
-/// How often a file is asked for whose bytes broke off or were not the right ones.
-const ATTEMPTS: usize = 3;
+/// How often a file is asked for whose bytes were not the right ones.
+const ATTEMPTS: usize = 2;
 
 /// Asks for a version list.
 pub(super) async fn list(
@@ -119,7 +118,7 @@ pub(super) async fn file(
     for _ in 0..ATTEMPTS {
         fetched = fetch(&app, &upstream, &adapter, &file, &object).await;
         app.telemetry.mirrored("file", &fetched);
-        if !matches!(fetched, Err(MirrorError::Upstream(_))) {
+        if !matches!(fetched, Err(MirrorError::Upstream(UpstreamError::Wrong { .. }))) {
             break;
         }
     }
@@ -137,31 +136,23 @@ pub(super) async fn file(
 /// Stores the bytes of a file if they are the right ones, and of a kind that may be published.
 async fn fetch(
     app: &App,
-    upstream: &Upstream,
+    upstream: &Arc<Upstream>,
     adapter: &VisibleAdapter,
     file: &FileEntry,
     object: &Key,
 ) -> Landed {
-    let body = upstream.blob(&adapter.id, &file.digest).await?;
-    let size = file.size;
-    // One byte more than announced is enough to know.
-    let bounded = stream::try_unfold((body, 0_u64), move |(mut body, mut seen)| async move {
-        let Some(piece) = body.next().await else { return Ok(None) };
-        let piece = piece.map_err(MirrorError::Upstream)?;
-        seen += piece.len() as u64;
-        if seen > size { Err(too_long(size)) } else { Ok(Some((piece, (body, seen)))) }
-    });
+    let body = download::bytes(Arc::clone(upstream), adapter.id.clone(), file.digest, file.size);
     let accept = |written: &Written| {
         if written.digest == file.digest {
             return Ok(());
         }
         let found =
             format!("{} bytes with the digest {} instead of {}", written.size, written.digest, file.digest);
-        Err(MirrorError::Upstream(upstream.wrong(found)))
+        Err(upstream.wrong(found))
     };
-    match app.storage.put(object, Box::pin(bounded), accept).await {
+    match app.storage.put(object, body, accept).await {
         Ok(written) => app.telemetry.mirrored_bytes(written.size),
-        Err(PutError::Body(error)) => return Err(error),
+        Err(PutError::Body(error)) => return Err(error.into()),
         Err(PutError::Storage(error)) => return Err(error.into()),
     }
     let head = app.storage.head(object, HEAD_BYTES.min(file.size)).await?;
@@ -170,13 +161,6 @@ async fn fetch(
         return Err(publish::PublishError::from(error).into());
     }
     Ok(())
-}
-
-fn too_long(size: u64) -> MirrorError {
-    MirrorError::Upstream(UpstreamError::Wrong {
-        url: "the mirrored registry".to_owned(),
-        reason: format!("more than the {size} bytes that the manifest states"),
-    })
 }
 
 /// Makes every version of `adapter` visible whose files are all here.

@@ -7,6 +7,7 @@
 //! registry ask; whoever else comes gets what is here. Where the other registry does not
 //! answer, its last word is served with its age.
 
+mod download;
 mod fill;
 mod flights;
 mod upstream;

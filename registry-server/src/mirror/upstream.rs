@@ -16,7 +16,7 @@ use hub_schemas::{
 };
 use reqwest::{
     Client, Response, StatusCode, Url,
-    header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH},
+    header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, RANGE},
     redirect,
 };
 
@@ -136,20 +136,25 @@ impl Upstream {
         }
     }
 
-    /// The bytes of a file, not checked yet.
+    /// The bytes of a file from `start` on, not checked yet.
     pub(super) async fn blob(
         &self,
         id: &AdapterId,
         digest: &Digest,
-    ) -> Result<impl Stream<Item = Result<Bytes, UpstreamError>> + Send + Unpin + use<>, UpstreamError> {
+        start: u64,
+    ) -> Result<impl Stream<Item = Result<Bytes, UpstreamError>> + Send + use<>, UpstreamError> {
         let path = ["adapters", id.namespace.as_str(), id.name.as_str(), "blobs", &digest.to_string()];
-        let response = self.send(self.get(&path)?).await?;
+        let mut request = self.get(&path)?;
+        if start > 0 {
+            request = request.header(RANGE, format!("bytes={start}-"));
+        }
+        let response = self.send(request).await?;
+        if (start > 0) != (response.status() == StatusCode::PARTIAL_CONTENT) {
+            return Err(self.wrong(format!("{} to a request for byte {start}", response.status())));
+        }
         let url = self.name().to_owned();
-        Ok(Box::pin(
-            response
-                .bytes_stream()
-                .map_err(move |e| UpstreamError::Unreachable { url: url.clone(), reason: told(&e) }),
-        ))
+        let failed = move |e| UpstreamError::Unreachable { url: url.clone(), reason: told(&e) };
+        Ok(response.bytes_stream().map_err(failed))
     }
 
     /// Whether it lives and takes the token.
@@ -206,7 +211,7 @@ impl Upstream {
     fn judged(&self, response: Response) -> Result<Response, UpstreamError> {
         let status = response.status();
         match status.as_u16() {
-            200 | 304 => Ok(response),
+            200 | 206 | 304 => Ok(response),
             401 => Err(self.unreachable("it does not take this registry's token (401)".to_owned())),
             408 | 425 | 429 | 500.. => Err(self.unreachable(format!("it answers {status}"))),
             status => Err(UpstreamError::Refused { url: self.name().to_owned(), status }),

@@ -138,7 +138,7 @@ async fn a_hundred_who_pull_at_once_are_one_transfer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_bytes_are_neither_stored_nor_served_and_cut_ones_are_asked_for_again() {
+async fn damaged_bytes_are_neither_stored_nor_served_and_cut_ones_are_continued() {
     let (_hub, _, sample, proxy) = upstream().await;
     let mirror = Mirror::of(proxy.url()).await;
     let eve = mirror.eve();
@@ -153,7 +153,10 @@ async fn damaged_bytes_are_neither_stored_nor_served_and_cut_ones_are_asked_for_
     assert!(detail.contains(&format!("instead of {}", file.digest)), "{detail}");
     assert_eq!(blobs(mirror.data.path()), 0, "nothing was stored");
     proxy.set(Fault::Cut(10));
+    proxy.take_requests();
     assert_eq!(Digest::of(&eve.get(&path).await.body), file.digest);
+    let asked = proxy.take_requests();
+    assert!(asked.len() == 2 && asked[1].ends_with("bytes=10-"), "{asked:?}");
     proxy.set(Fault::None);
     pull(&mirror.home().await, &sample).await;
 }
