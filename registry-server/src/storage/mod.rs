@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! blobs/sha256/ab/<64 hex digits>/<upload>  finished files, by content
-//! manifests/sha256/ab/<64 hex digits>       manifests of published versions
 //! uploads/<upload>/<first byte>-<id>        acknowledged parts of unfinished ones
 //! ```
 //!
