@@ -6,8 +6,8 @@
 
 use std::{collections::BTreeMap, error::Error, fs, path::Path, sync::Arc, time::Instant};
 
-use candle_core::{Device, Tensor};
 use hub_client::{
+    Device, Tensor,
     backbones::{Backbone, Compute, HeadInputs},
     checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter},
     composition::Composition,

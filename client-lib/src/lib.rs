@@ -55,4 +55,4 @@ pub mod training;
 
 /// Where tensors lie and computations run.
 #[cfg(feature = "stitch")]
-pub use candle_core::Device;
+pub use candle_core::{Device, Tensor};
