@@ -92,10 +92,8 @@ impl Block {
             let name = format!("layers.{index}.{site}");
             linears[site as usize] = Some(weights.linear(&name, config, config.has_bias(site))?);
         }
-        let load_norm =
-            |module: Module| has(module).then(|| weights.norm(&module.to_string(), config)).transpose();
-        let norm = |sublayer| load_norm(Module::Norm { layer: index, sublayer });
-        let output_norm = |sublayer| load_norm(Module::OutputNorm { layer: index, sublayer });
+        let norm = |sublayer| weights.norm_of(Module::Norm { layer: index, sublayer }, config);
+        let output_norm = |sublayer| weights.norm_of(Module::OutputNorm { layer: index, sublayer }, config);
         let scale =
             |sublayer: SubLayer| weights.optional(&format!("layers.{index}.{}.scale", sublayer.as_str()));
         let shape = &config.shape;

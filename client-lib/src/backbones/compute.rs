@@ -17,10 +17,3 @@ impl Compute {
     /// On the CPU in single precision.
     pub const EXACT: Self = Self { device: Device::Cpu, arithmetic: Arithmetic::Exact };
 }
-
-/// Single precision on a device.
-impl From<Device> for Compute {
-    fn from(device: Device) -> Self {
-        Self { device, arithmetic: Arithmetic::Exact }
-    }
-}

@@ -58,15 +58,11 @@ impl Decoder {
         if config.shape.decoder_layers.is_none() {
             return Ok(None);
         }
-        let norm = |module: Module| {
-            let is_there = config.shape.has(config.architecture, module);
-            is_there.then(|| weights.norm(&module.to_string(), config)).transpose()
-        };
         Ok(Some(Self {
             position: weights.optional(&Module::Embedding(Table::DecoderPosition).to_string())?,
-            norm: norm(Module::DecoderEmbeddingNorm)?,
+            norm: weights.norm_of(Module::DecoderEmbeddingNorm, config)?,
             distances: Distances::load(config, weights, ("decoder.distances", false))?,
-            final_norm: norm(Module::DecoderFinalNorm)?,
+            final_norm: weights.norm_of(Module::DecoderFinalNorm, config)?,
         }))
     }
 

@@ -138,10 +138,6 @@ impl Backbone {
             (Some(weight), bias) => Some(weights.frozen(weight, bias)?),
             (None, _) => None,
         };
-        let norm = |module: Module| {
-            let there = config.shape.has(config.architecture, module);
-            there.then(|| weights.norm(&module.to_string(), &config)).transpose()
-        };
         let pooler_norm =
             weights.optional("pooler.norm.weight")?.map(|_| weights.norm("pooler.norm", &config));
         let signal = SignalEmbedding::load(&config, weights)?;
@@ -158,11 +154,11 @@ impl Backbone {
             signal,
             position: weights.optional("embeddings.position")?,
             token_type: weights.optional("embeddings.token_type")?,
-            norm: norm(Module::EmbeddingNorm)?,
+            norm: weights.norm_of(Module::EmbeddingNorm, &config)?,
             projection: projection.transpose()?,
             blocks: blocks.collect::<Result<_>>()?,
             distances: Distances::load(&config, weights, ("distances", true))?,
-            final_norm: norm(Module::FinalNorm)?,
+            final_norm: weights.norm_of(Module::FinalNorm, &config)?,
             decoder: Decoder::load(&config, weights)?,
             head,
             ties_embeddings: folder.ties_embeddings(),

@@ -1,6 +1,7 @@
 //! A backbone's tensors by canonical name, converted to the working precision.
 
 use candle_core::{DType, Device, Result, Tensor};
+use hub_schemas::backbone::Module;
 
 use super::Linear;
 use crate::{
@@ -62,6 +63,12 @@ impl Weights<'_> {
             NormKind::Rms => Norm::rms(&weight, config.norm_eps),
             NormKind::RmsFromOne => Norm::rms_from_one(&weight, config.norm_eps),
         }
+    }
+
+    /// The norm at a module, where a backbone of this shape has it.
+    pub(super) fn norm_of(&self, module: Module, config: &TransformerConfig) -> Result<Option<Norm>> {
+        let is_there = config.shape.has(config.architecture, module);
+        is_there.then(|| self.norm(&module.to_string(), config)).transpose()
     }
 
     /// A linear layer with this canonical name, its weight as `[out, in]`.

@@ -92,7 +92,7 @@ impl LoadedHead {
         match (module, &self.config) {
             (Module::QaOutputs, Head::QuestionAnswering(config)) => config.layers == 1,
             (Module::LmTransform, Head::MaskedLm(config) | Head::CausalLm(config)) => config.layers == 2,
-            (Module::Output, Head::MaskedLm(_) | Head::CausalLm(_) | Head::Seq2SeqLm(_)) => true,
+            (Module::Output, head) => head.language_model().is_some(),
             _ => false,
         }
     }
@@ -129,8 +129,7 @@ pub fn trained_slots(head: &Head, backbone: &Backbone) -> Vec<Slot> {
 /// `None` for other heads, and where the checkpoint keeps the two apart. A folder that
 /// holds a language model's head holds this tensor too.
 pub fn tied_table(head: &Head, backbone: &Backbone) -> Option<(String, Tensor)> {
-    let is_language_model = matches!(head, Head::MaskedLm(_) | Head::CausalLm(_) | Head::Seq2SeqLm(_));
-    (is_language_model && backbone.ties_embeddings())
+    (head.language_model().is_some() && backbone.ties_embeddings())
         .then(|| (DECODER.to_owned(), backbone.word_embeddings().clone()))
 }
 

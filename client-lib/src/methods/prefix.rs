@@ -61,12 +61,7 @@ impl Group {
                 activation: config.non_linearity,
             },
         };
-        let attention = match group.sublayer() {
-            SubLayer::CrossAttention => "cross_attention",
-            _ => "self_attention",
-        };
-        let gate =
-            |&layer: &usize| Ok((layer, Gate::take(tensors, &format!("layers.{layer}.{attention}"), mean)?));
+        let gate = |&layer: &usize| Ok((layer, Gate::take(tensors, &group.place(layer).to_string(), mean)?));
         let gates =
             if config.use_gating { layers.iter().map(gate).collect::<Result<_>>()? } else { BTreeMap::new() };
         let count = layers.len();

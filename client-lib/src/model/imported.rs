@@ -52,8 +52,7 @@ fn loses_distances(backbone: &Backbone, part: &Method) -> bool {
         PrefixGroup::Cross => 0,
     };
     let mut groups = prefix.groups(&config.shape).into_iter();
-    config.architecture == Architecture::T5
-        && groups.any(|(group, layers)| stack(group) > 0 && layers.len() < stack(group))
+    config.architecture == Architecture::T5 && groups.any(|(group, layers)| layers.len() < stack(group))
 }
 
 fn reads_last_token(folder: &AdapterFolder) -> bool {

@@ -368,9 +368,9 @@ impl Architecture {
         format!("{}.{}", self.block_path(layer, variant), self.names(variant).attention)
     }
 
-    /// The path of the attention of a decoder's block to what an encoder gives.
+    /// The path of the attention of a decoder's block to what an encoder gives; `None` for other blocks.
     pub fn cross_attention_path(self, layer: usize, variant: Variant) -> Option<String> {
-        let decoder = self.decoder_names(variant)?;
+        let decoder = self.decoder_names(variant).filter(|_| variant.is_decoder(layer))?;
         Some(format!("{}.{}", self.block_path(layer, variant), decoder.cross_attention))
     }
 

@@ -3,6 +3,7 @@
 use super::{
     LinearSite, Module, SubLayer, Table,
     names::{DecoderNames, Names, ON_THE_BLOCK},
+    whisper::block_part,
 };
 
 pub(super) const NAMES: Names = Names {
@@ -26,19 +27,8 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Embedding(Table::DecoderPosition) => "decoder.embed_positions",
         Module::EmbeddingNorm => "encoder.layernorm_embedding",
         Module::DecoderEmbeddingNorm => "decoder.layernorm_embedding",
-        Module::Linear { site, .. } => match site {
-            LinearSite::Query => "self_attn.q_proj",
-            LinearSite::Key => "self_attn.k_proj",
-            LinearSite::Value => "self_attn.v_proj",
-            LinearSite::AttentionOutput => "self_attn.out_proj",
-            LinearSite::FfnUp => "fc1",
-            LinearSite::FfnDown => "fc2",
-            _ => return None,
-        },
-        Module::Norm { sublayer: SubLayer::Attention, .. } => "self_attn_layer_norm",
-        Module::Norm { sublayer: SubLayer::Ffn, .. } => "final_layer_norm",
         Module::Output => "lm_head",
-        _ => return None,
+        inside => return block_part(inside),
     })
 }
 
@@ -50,7 +40,6 @@ fn decoder_part(module: Module) -> Option<&'static str> {
         Module::Linear { site: LinearSite::CrossValue, .. } => "encoder_attn.v_proj",
         Module::Linear { site: LinearSite::CrossOutput, .. } => "encoder_attn.out_proj",
         Module::Norm { sublayer: SubLayer::CrossAttention, .. } => "encoder_attn_layer_norm",
-        inside if inside.layer().is_some() => return part(inside),
-        _ => return None,
+        inside => return block_part(inside),
     })
 }

@@ -16,6 +16,14 @@ pub(super) const NAMES: Names = Names {
 };
 
 fn part(module: Module) -> Option<&'static str> {
+    match module {
+        Module::FinalNorm => Some("layer_norm"),
+        inside => block_part(inside),
+    }
+}
+
+/// The path of a module inside an encoder's block, in Whisper and in BART.
+pub(super) fn block_part(module: Module) -> Option<&'static str> {
     Some(match module {
         Module::Linear { site, .. } => match site {
             LinearSite::Query => "self_attn.q_proj",
@@ -28,7 +36,6 @@ fn part(module: Module) -> Option<&'static str> {
         },
         Module::Norm { sublayer: SubLayer::Attention, .. } => "self_attn_layer_norm",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "final_layer_norm",
-        Module::FinalNorm => "layer_norm",
         _ => return None,
     })
 }

@@ -123,6 +123,14 @@ impl Head {
         }
     }
 
+    /// What scores a vocabulary, in a head that does.
+    pub const fn language_model(&self) -> Option<&LanguageModelHead> {
+        match self {
+            Self::MaskedLm(head) | Self::CausalLm(head) | Self::Seq2SeqLm(head) => Some(head),
+            _ => None,
+        }
+    }
+
     /// Whether the names of its outputs may be left out: choices and span ends are told apart by their place.
     const fn names_are_optional(&self) -> bool {
         matches!(self, Self::MultipleChoice(_) | Self::QuestionAnswering(_))

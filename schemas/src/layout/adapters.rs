@@ -256,10 +256,7 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
             let path = format!("prefix_tunings.{name}.{location}.{part}");
             // Every attention registers the whole pool again.
             let own = |layer| Some(subject.architecture.attention_path(layer, variant));
-            let cross = |layer| {
-                let is_there = variant.is_decoder(layer);
-                is_there.then(|| subject.architecture.cross_attention_path(layer, variant)).flatten()
-            };
+            let cross = |layer| subject.architecture.cross_attention_path(layer, variant);
             let layers = 0..subject.shape.num_layers;
             let paths = layers.flat_map(|layer| [own(layer), cross(layer)]).flatten();
             let aliases = paths.map(|at| format!("{prefix}{at}.prefix_tuning.pool.{path}"));

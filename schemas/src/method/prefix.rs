@@ -83,6 +83,14 @@ impl PrefixGroup {
             Self::Cross => SubLayer::CrossAttention,
         }
     }
+
+    /// Where the slots of a block's prefix are.
+    pub const fn place(self, layer: usize) -> Place {
+        match self {
+            Self::Own | Self::Encoder => Place::SelfAttention { layer },
+            Self::Cross => Place::CrossAttention { layer },
+        }
+    }
 }
 
 const fn tanh() -> Activation {
@@ -183,10 +191,7 @@ impl MethodSpec for PrefixConfig {
             }
             let gates = if self.shared_gating { 1 } else { 2 };
             for layer in layers.into_iter().filter(|_| self.use_gating) {
-                let place = match group.sublayer() {
-                    SubLayer::CrossAttention => Place::CrossAttention { layer },
-                    _ => Place::SelfAttention { layer },
-                };
+                let place = group.place(layer);
                 slots.push(Slot::new(place, "gate.weight", &[gates, h]));
                 slots.push(Slot::new(place, "gate.bias", &[gates]));
             }

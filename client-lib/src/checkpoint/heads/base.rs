@@ -36,8 +36,7 @@ pub(crate) fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection };
     let head = class.head(sizes, config.activation);
     let head = as_trained(head, folder.problem_type());
-    let is_tied = folder.ties_embeddings()
-        && matches!(head, Head::MaskedLm(_) | Head::CausalLm(_) | Head::Seq2SeqLm(_));
+    let is_tied = folder.ties_embeddings() && head.language_model().is_some();
     let mut names = Vec::new();
     for spec in class.tensors(&head, hidden_size) {
         if is_tied && spec.slot == DECODER {

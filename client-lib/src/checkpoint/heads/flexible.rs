@@ -157,23 +157,24 @@ fn masked(fields: &mut Fields) -> Result<LanguageModelHead, CheckpointError> {
 }
 
 fn causal(fields: &mut Fields) -> Result<LanguageModelHead, CheckpointError> {
-    let (vocab_size, embedding_size) = sizes(fields)?;
-    Ok(LanguageModelHead {
-        vocab_size,
-        embedding_size,
-        layers: fields.count("layers")?.unwrap_or(1),
-        activation: activation(fields, None)?,
-        layer_norm: fields.bool_or("layer_norm", false)?,
-        bias: fields.bool_or("bias", false)?,
-        shift_labels: fields.bool_or("shift_labels", true)?,
-    })
+    let sizes = sizes(fields)?;
+    table(fields, sizes, true)
 }
 
 /// Its table is as wide as the model, which the head itself does not say.
 fn seq2seq(fields: &mut Fields, hidden_size: Option<usize>) -> Result<LanguageModelHead, CheckpointError> {
-    let mut size = |field| fields.count(field)?.ok_or_else(|| fields.wrong(field, "is missing"));
-    let vocab_size = size("vocab_size")?;
-    let embedding_size = hidden_size.ok_or_else(|| fields.wrong("hidden_size", "is missing"))?;
+    let missing = |fields: &Fields, field| fields.wrong(field, "is missing");
+    let vocab_size = fields.count("vocab_size")?.ok_or_else(|| missing(fields, "vocab_size"))?;
+    let embedding_size = hidden_size.ok_or_else(|| missing(fields, "hidden_size"))?;
+    table(fields, (vocab_size, embedding_size), false)
+}
+
+/// A head that is a table and nothing else, unless the file says more.
+fn table(
+    fields: &mut Fields,
+    (vocab_size, embedding_size): (usize, usize),
+    shifts_labels: bool,
+) -> Result<LanguageModelHead, CheckpointError> {
     Ok(LanguageModelHead {
         vocab_size,
         embedding_size,
@@ -181,7 +182,7 @@ fn seq2seq(fields: &mut Fields, hidden_size: Option<usize>) -> Result<LanguageMo
         activation: activation(fields, None)?,
         layer_norm: fields.bool_or("layer_norm", false)?,
         bias: fields.bool_or("bias", false)?,
-        shift_labels: fields.bool_or("shift_labels", false)?,
+        shift_labels: fields.bool_or("shift_labels", shifts_labels)?,
     })
 }
 
