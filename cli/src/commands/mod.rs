@@ -42,7 +42,6 @@ mod webhook;
 mod whoami;
 mod yank;
 
-#[cfg(feature = "stitch")]
 use crate::{args::Command, context::Context, failure::Exit};
 
 /// Runs a verb.
