@@ -17,8 +17,8 @@ pub enum Scope {
     PublishUpdate,
     /// Yank and un-yank versions.
     Yank,
-    /// Change who may do what: visibility, members, collaborators, tokens; for the registry's
-    /// administrators, what is theirs.
+    /// Change who may do what (visibility, members, collaborators, tokens), make organisations and
+    /// webhooks, delete versions; for the registry's administrators, what is theirs.
     Admin,
 }
 
