@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, error::Error, fs, path::Path, sync::Arc, time::
 
 use hub_client::{
     Device, Tensor,
-    backbones::{Backbone, Compute, HeadInputs},
+    backbones::{Backbone, Compute},
     checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter},
     composition::Composition,
     model::{Batch, Mode, StitchedModel},
@@ -86,15 +86,8 @@ impl Case {
         let count = self.rows * self.length;
         let ids: Vec<u32> = (0..count).map(|i| (FIRST_WORD + i * 7919 % 20_011) as u32).collect();
         let input_ids = Tensor::from_vec(ids, (self.rows, self.length), &Device::Cpu)?;
-        let attention_mask = input_ids.ones_like()?;
-        Ok(Batch {
-            token_type_ids: Some(input_ids.zeros_like()?),
-            input_ids,
-            attention_mask,
-            head_inputs: HeadInputs::default(),
-            signal: None,
-            decoder: None,
-        })
+        let token_type_ids = Some(input_ids.zeros_like()?);
+        Ok(Batch { token_type_ids, ..Batch::unpadded(input_ids)? })
     }
 
     fn head() -> Head {
@@ -127,9 +120,9 @@ impl Case {
     fn mixed(&self) -> Outcome<StitchedModel> {
         let method = self.method.as_ref().ok_or("a mixed batch needs a method")?;
         let scratch = tempfile::tempdir()?;
-        let (model, names) = (self.base.model(None)?, (0..self.rows).map(|row| format!("a{row}")));
-        let folder = |name: String| {
-            let fresh = self.model(name.len() as u64)?;
+        let model = self.base.model(None)?;
+        let folder = |row: usize| {
+            let (name, fresh) = (format!("a{row}"), self.model(row as u64)?);
             let slots = fresh.parameters().to_slots()?.into_iter().collect::<BTreeMap<_, _>>();
             let adapter = AdapterToWrite {
                 format: native_format(method, self.base.config().architecture),
@@ -144,7 +137,7 @@ impl Case {
             write_adapter(&at, &adapter)?;
             Outcome::Ok((name, AdapterFolder::open(&at)?))
         };
-        let folders = names.map(folder).collect::<Outcome<Vec<_>>>()?;
+        let folders = (0..self.rows).map(folder).collect::<Outcome<Vec<_>>>()?;
         let named: Vec<_> = folders.iter().map(|(name, folder)| (name.clone(), folder)).collect();
         let members: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
         let sizes = vec!["1"; self.rows].join(", ");

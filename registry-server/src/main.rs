@@ -95,7 +95,7 @@ enum Role {
 }
 
 impl Role {
-    /// Whether it would change the registry.
+    /// Whether it would change a registry that is open: those that open it themselves look after that themselves.
     const fn changes(&self) -> bool {
         match self {
             Self::Import { .. } | Self::Namespace(_) | Self::Adapter(_) | Self::Gc { dry_run: false, .. } => {
@@ -104,7 +104,14 @@ impl Role {
             Self::User(verb) => !matches!(verb, UserVerb::List),
             Self::Token(verb) => !matches!(verb, TokenVerb::List),
             Self::Name(verb) => !matches!(verb, NameVerb::List),
-            _ => false,
+            Self::Serve
+            | Self::Worker
+            | Self::Migrate
+            | Self::Config { .. }
+            | Self::Doctor { .. }
+            | Self::Export { .. }
+            | Self::Audit(_)
+            | Self::Gc { dry_run: true, .. } => false,
         }
     }
 }

@@ -39,6 +39,18 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Token ids, u32 `[b, t]`, without padding.
+    pub fn unpadded(input_ids: Tensor) -> Result<Self> {
+        Ok(Self {
+            attention_mask: input_ids.ones_like()?,
+            input_ids,
+            token_type_ids: None,
+            head_inputs: HeadInputs::default(),
+            signal: None,
+            decoder: None,
+        })
+    }
+
     /// Images `[b, c, height, width]`, each of which makes so many tokens.
     pub fn of_images(pixels: Tensor, tokens: usize) -> Result<Self> {
         Self::of_signal((pixels.dim(0)?, tokens), &pixels.device().clone(), Signal::Pixels(pixels))

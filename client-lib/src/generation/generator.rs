@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use hub_schemas::{head::Head, method::Method};
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     settings, writer::Writer,
 };
 use crate::{
-    backbones::{Backbone, Batch, Compute, HeadInputs},
+    backbones::{Backbone, Batch, Compute},
     checkpoint::{AdapterFolder, BaseFolder},
     model::StitchedModel,
     predict::Assembly,
@@ -157,15 +157,8 @@ impl Generator {
     }
 
     fn batch(&self, tokens: &[u32]) -> candle_core::Result<Batch> {
-        let (shape, device) = ((1, tokens.len()), self.model.backbone().device());
-        Ok(Batch {
-            input_ids: Tensor::from_slice(tokens, shape, device)?,
-            attention_mask: Tensor::ones(shape, DType::U32, device)?,
-            token_type_ids: None,
-            head_inputs: HeadInputs::default(),
-            signal: None,
-            decoder: None,
-        })
+        let device = self.model.backbone().device();
+        Batch::unpadded(Tensor::from_slice(tokens, (1, tokens.len()), device)?)
     }
 
     /// Answers `prompt`. `show` gets the text as it grows, in whole characters; that of several beams when

@@ -1,12 +1,9 @@
 //! The loops of an answer: token by token, or beam by beam.
 
-use super::{
-    Cache, GenerateError, Generated, GenerationOptions, Lengths,
-    beam::{BeamSearch, log_softmax},
-    stop,
-};
+use super::{Cache, GenerateError, Generated, GenerationOptions, Lengths, beam::BeamSearch, stop};
 use crate::{
     model::StitchedModel,
+    tasks::log_softmax,
     text::{TextEncoder, TextStream},
 };
 

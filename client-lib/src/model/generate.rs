@@ -4,7 +4,7 @@ use candle_core::{DType, Result, Tensor};
 
 use super::{Batch, Features, Hidden, Mode, Prediction, StitchedModel};
 use crate::{
-    backbones::{DecoderInputs, HeadInputs},
+    backbones::DecoderInputs,
     generation::{Cache, Cached},
     heads::HeadInput,
 };
@@ -27,14 +27,7 @@ impl StitchedModel {
     pub fn next_scores(&self, rows: &[&[u32]], cache: &Cache) -> Result<Vec<Vec<f32>>> {
         let device = self.backbone.device();
         let shape = (rows.len(), rows.first().map_or(0, |row| row.len()));
-        let batch = Batch {
-            input_ids: Tensor::from_vec(rows.concat(), shape, device)?,
-            attention_mask: Tensor::ones(shape, DType::U32, device)?,
-            token_type_ids: None,
-            head_inputs: HeadInputs::default(),
-            signal: None,
-            decoder: None,
-        };
+        let batch = Batch::unpadded(Tensor::from_vec(rows.concat(), shape, device)?)?;
         let hooks = Cached::new(&self.stitch, cache);
         let Hidden { state, .. } = match cache.encoded() {
             Some(encoded) => {

@@ -4,7 +4,8 @@
 pub fn log_softmax(scores: &[f32]) -> Vec<f64> {
     let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = scores.iter().map(|&z| f64::from(z - max).exp()).sum();
-    scores.iter().map(|&z| f64::from(z - max) - sum.ln()).collect()
+    let norm = f64::from(max) + sum.ln();
+    scores.iter().map(|&z| f64::from(z) - norm).collect()
 }
 
 /// The class with the highest score; the first of equals.
@@ -32,6 +33,8 @@ mod tests {
         let sum: f64 = log_softmax(&[1e30, 0.0, -1e30]).iter().map(|l| l.exp()).sum();
         assert!((sum - 1.0).abs() < 1e-12);
         assert!((log_softmax(&[0.0, 0.0])[0] + 2.0_f64.ln()).abs() < 1e-12);
+        let sum: f64 = log_softmax(&[3.0, -1.0, 0.5, 900.0]).into_iter().map(f64::exp).sum();
+        assert!((sum - 1.0).abs() < 1e-12);
     }
 
     #[test]

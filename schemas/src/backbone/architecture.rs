@@ -337,14 +337,6 @@ impl Architecture {
         [self.names(variant).blocks].into_iter().chain(decoder).collect()
     }
 
-    /// The block that a module path or tensor name belongs to.
-    pub fn layer_of(self, path: &str, variant: Variant) -> Option<usize> {
-        let blocks = self.blocks();
-        let own = number_behind(path, blocks[0]);
-        let in_decoder = || Some(variant.decoder_from? + number_behind(path, blocks.get(1)?)?);
-        own.or_else(in_decoder)
-    }
-
     /// How many blocks a file of an adapter tells of, by the names of its tensors, and which variant
     /// of the architecture. What it does not mention is missing: a base model knows better.
     pub fn told_by<'a>(self, names: &(impl Iterator<Item = &'a str> + Clone)) -> (usize, Variant) {

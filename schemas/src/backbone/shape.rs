@@ -37,13 +37,8 @@ pub struct BackboneShape {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder_layers: Option<usize>,
     /// Whether the feed-forward network has a gate, in an architecture that has it with and without.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_ffn_gate: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 /// Dimensions that no real backbone has.

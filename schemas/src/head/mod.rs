@@ -224,7 +224,7 @@ const fn yes() -> bool {
 
 /// Keeps what older versions wrote the same, byte for byte.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_true(value: &bool) -> bool {
+pub(crate) const fn is_true(value: &bool) -> bool {
     *value
 }
 

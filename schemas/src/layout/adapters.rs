@@ -228,9 +228,6 @@ fn reft_part(part: &str) -> String {
     format!("units.{unit}.{rest}")
 }
 
-/// What a prefix can stand at.
-const PREFIXES: [PrefixGroup; 3] = [PrefixGroup::Own, PrefixGroup::Encoder, PrefixGroup::Cross];
-
 fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
     let (name, variant) = (subject.name, subject.shape.variant());
     let plain = |path: String| TensorSpec::new(format!("{prefix}{path}"), slot);
@@ -239,7 +236,7 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
         "prompt" => plain(format!("prompt_tuning.prompt_tunings.{name}.prompt_embedding.weight")),
         "vera_a" => parameters("lora_A"),
         "vera_b" => parameters("lora_B"),
-        part if PREFIXES.iter().any(|group| part.starts_with(group.as_str())) => {
+        part if PrefixGroup::ALL.iter().any(|group| part.starts_with(group.as_str())) => {
             let (group, part) = part.split_once('.').unwrap_or((part, ""));
             let location = match group {
                 "prefix" => subject.architecture.prefix_location(variant),

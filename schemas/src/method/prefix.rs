@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::{Activation, MethodError, MethodSpec, spec};
 use crate::{
     backbone::{BackboneShape, SubLayer},
+    head::is_true,
     layout::{Place, Slot},
 };
 
@@ -48,10 +49,10 @@ pub struct PrefixConfig {
     #[serde(default)]
     pub drops_token_types: bool,
     /// Whether an encoder in front of a decoder has prefixes too; PEFT's are the decoder's only.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub encoder_prefix: bool,
     /// Whether a decoder's attention to an encoder has prefixes too.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub cross_prefix: bool,
 }
 
@@ -67,6 +68,9 @@ pub enum PrefixGroup {
 }
 
 impl PrefixGroup {
+    /// Every group.
+    pub const ALL: [Self; 3] = [Self::Own, Self::Encoder, Self::Cross];
+
     /// What the names of its slots begin with.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -98,10 +102,6 @@ const fn tanh() -> Activation {
 }
 const fn yes() -> bool {
     true
-}
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_yes(value: &bool) -> bool {
-    *value
 }
 
 impl PrefixConfig {

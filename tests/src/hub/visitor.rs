@@ -94,6 +94,11 @@ impl Visitor {
         Answer::of(self.request(Method::PATCH, path).json(body)).await
     }
 
+    /// `PUT` with a JSON body.
+    pub async fn put_json(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::PUT, path).json(body)).await
+    }
+
     /// `PUT` of raw bytes.
     pub async fn put(&self, path: &str, body: Vec<u8>) -> Answer {
         Answer::of(self.request(Method::PUT, path).body(body)).await

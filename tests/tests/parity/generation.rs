@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, Result};
 use candle_core::{DType, Device, Tensor};
 use hub_client::{
-    backbones::{Backbone, Compute, DecoderInputs, HeadInputs},
+    backbones::{Backbone, Compute, DecoderInputs},
     checkpoint::{AdapterFolder, BaseFolder},
     generation::{Cache, GenerationOptions, Generator},
     model::{Batch, Mode, StitchedModel},
@@ -25,15 +25,7 @@ fn backbone(base: &str) -> Result<Arc<Backbone>> {
 
 /// Scores behind the last of `ids`, everything computed again.
 fn afresh(model: &StitchedModel, ids: &[u32]) -> Result<Vec<f32>> {
-    let shape = (1, ids.len());
-    let batch = Batch {
-        input_ids: Tensor::from_slice(ids, shape, &Device::Cpu)?,
-        attention_mask: Tensor::ones(shape, DType::U32, &Device::Cpu)?,
-        token_type_ids: None,
-        head_inputs: HeadInputs::default(),
-        signal: None,
-        decoder: None,
-    };
+    let batch = Batch::unpadded(Tensor::from_slice(ids, (1, ids.len()), &Device::Cpu)?)?;
     let output = model.forward(&batch, Mode::Eval)?;
     let logits = output.logits().context("scores")?;
     let last = logits.dim(1)? - 1;
@@ -96,15 +88,7 @@ fn adapters_write_the_same_with_and_without_what_was_kept() -> Result<()> {
 /// The same behind an encoder that has read the prompt.
 fn generate_both_ways_behind_an_encoder(model: &StitchedModel, name: &str) -> Result<()> {
     let source = Tensor::new(&[[7_u32, 3, 12, 30, 5, 1]], &Device::Cpu)?;
-    let mask = source.ones_like()?;
-    let batch = Batch {
-        input_ids: source,
-        attention_mask: mask,
-        token_type_ids: None,
-        head_inputs: HeadInputs::default(),
-        signal: None,
-        decoder: None,
-    };
+    let batch = Batch::unpadded(source)?;
     let cache = model.read(&batch)?;
     let (mut ids, mut unread) = (vec![2_u32, 9, 4], 3);
     for _ in 0..10 {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use hub_client::{
-    backbones::{Backbone, Batch, HeadInputs, Mode, NoHooks},
+    backbones::{Backbone, Batch, Mode, NoHooks},
     checkpoint::BaseFolder,
 };
 use hub_tests::golden::max_difference;
@@ -21,16 +21,7 @@ fn minilm() -> PathBuf {
 
 /// Mean over tokens, then length one: how this model's embeddings are made.
 fn embed(backbone: &Backbone, ids: &[u32]) -> candle_core::Result<Tensor> {
-    let input_ids = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?;
-    let attention_mask = input_ids.ones_like()?;
-    let batch = Batch {
-        input_ids,
-        attention_mask,
-        token_type_ids: None,
-        head_inputs: HeadInputs::default(),
-        signal: None,
-        decoder: None,
-    };
+    let batch = Batch::unpadded(Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?)?;
     let mean = backbone.forward(&batch, &NoHooks, Mode::Eval)?.state.mean(1)?.squeeze(0)?;
     mean.broadcast_div(&mean.sqr()?.sum_all()?.sqrt()?)
 }

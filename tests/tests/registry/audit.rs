@@ -1,14 +1,12 @@
 //! The audit log: what was changed, by whom, with which token.
 
 use hub_schemas::api::{AuditPage, AuditRecord, CreatedToken, Role};
-use hub_tests::hub::{Answer, HubProcess, SampleAdapter, TestHub, Visitor};
+use hub_tests::hub::{HubProcess, SampleAdapter, TestHub, Visitor};
 use insta::assert_snapshot;
-use reqwest::Method;
 use serde_json::json;
 
 async fn put(who: &Visitor, path: &str, role: Role) {
-    let answer = Answer::of(who.request(Method::PUT, path).json(&json!({"role": role}))).await;
-    assert_eq!(answer.status, 200);
+    assert_eq!(who.put_json(path, &json!({"role": role})).await.status, 200);
 }
 
 #[tokio::test]

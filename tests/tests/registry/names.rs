@@ -8,12 +8,10 @@ use hub_schemas::{
 use hub_server::admin;
 use hub_tests::hub::{Answer, HubProcess, SampleAdapter, TestHub, Visitor};
 use insta::assert_snapshot;
-use reqwest::Method;
 use serde_json::json;
 
 async fn quarantine(who: &Visitor, id: &str, reason: &str) -> Answer {
-    let path = format!("adapters/{id}/quarantine");
-    Answer::of(who.request(Method::PUT, &path).json(&json!({"reason": reason}))).await
+    who.put_json(&format!("adapters/{id}/quarantine"), &json!({"reason": reason})).await
 }
 
 #[tokio::test]

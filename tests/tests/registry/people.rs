@@ -8,11 +8,10 @@ use hub_schemas::{
 };
 use hub_tests::hub::{Answer, SampleAdapter, TestHub, Visitor};
 use insta::{assert_json_snapshot, assert_snapshot};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 async fn grant(who: &Visitor, path: &str, role: Role) -> Answer {
-    Answer::of(who.request(Method::PUT, path).json(&json!({"role": role}))).await
+    who.put_json(path, &json!({"role": role})).await
 }
 
 async fn found(who: &Visitor, word: &str) -> (u64, usize) {

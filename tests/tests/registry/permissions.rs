@@ -12,7 +12,6 @@ use hub_schemas::{
     token::Scope,
 };
 use hub_tests::hub::{Answer, SampleAdapter, TestHub, Visitor};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 const ROLES: [&str; 7] =
@@ -78,7 +77,7 @@ impl World {
         for role in [Role::Reader, Role::Writer, Role::Maintainer, Role::Owner] {
             if as_collaborators && role != Role::Owner {
                 let path = format!("adapters/lab/hidden/collaborators/{role}");
-                assert_eq!(put(&olga, &path, json!({"role": role})).await.status, 200);
+                assert_eq!(olga.put_json(&path, &json!({"role": role})).await.status, 200);
             } else {
                 hub.add_member("lab", role.as_str(), role).await;
             }
@@ -144,7 +143,7 @@ impl World {
                 let path = format!("namespaces/lab/members/{role}");
                 let answer = who.delete(&path).await;
                 if answer.status == 204 {
-                    assert_eq!(put(&self.olga, &path, json!({"role": role})).await.status, 200);
+                    assert_eq!(self.olga.put_json(&path, &json!({"role": role})).await.status, 200);
                 }
                 answer
             }
@@ -153,7 +152,7 @@ impl World {
             }
             (_, "adapters/{namespace}/{name}/quarantine") => {
                 let path = format!("{hidden}/quarantine");
-                let entered = put(who, &path, json!({"reason": "a look"})).await;
+                let entered = who.put_json(&path, &json!({"reason": "a look"})).await;
                 let left = who.delete(&path).await;
                 if method == "PUT" { entered } else { left }
             }
@@ -238,13 +237,9 @@ impl World {
     /// Gives or takes a role that is there before.
     async fn role(&self, method: &str, path: &str, who: &Visitor) -> Answer {
         let body = json!({"role": "reader"});
-        assert_eq!(put(&self.olga, path, body.clone()).await.status, 200);
-        if method == "PUT" { put(who, path, body).await } else { who.delete(path).await }
+        assert_eq!(self.olga.put_json(path, &body).await.status, 200);
+        if method == "PUT" { who.put_json(path, &body).await } else { who.delete(path).await }
     }
-}
-
-async fn put(who: &Visitor, path: &str, body: Value) -> Answer {
-    Answer::of(who.request(Method::PUT, path).json(&body)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,7 +289,6 @@ async fn a_token_without_the_scope_of_a_line_is_refused_and_with_it_alone_it_is_
         let seen = line.route.starts_with("GET") && line.route.contains("{name}")
             || line.route.contains("manifests");
         let right = if scope == Scope::Read && seen { 404 } else { 403 };
-        // Somebody else's token stays hidden even where the scope is missing.
         assert_eq!(refused, right, "{} ({}) without {scope}", line.route, line.about);
         let alone = world.hub.visitor(&world.hub.token("owner", &[scope], None).await);
         let answer = world.send(line, &alone, "owner").await;

@@ -36,20 +36,19 @@ fn trained() -> World {
     world
 }
 
-fn json(world: &World, arguments: &[&str]) -> Value {
-    let arguments: Vec<&str> = arguments.iter().copied().chain(["--format", "json"]).collect();
-    let (code, stdout, stderr) = world.run(&arguments);
-    assert_eq!(code, 0, "{stderr}");
-    serde_json::from_str(&stdout).expect("JSON on standard output")
-}
-
 #[test]
 fn a_dry_run_counts_and_writes_nothing() {
     let world = World::new();
-    let plan = json(
-        &world,
-        &["train", "--base", "tiny-bert", "--data", "reviews.csv", "--method", "lora", "--dry-run"],
-    );
+    let plan = world.json(&[
+        "train",
+        "--base",
+        "tiny-bert",
+        "--data",
+        "reviews.csv",
+        "--method",
+        "lora",
+        "--dry-run",
+    ]);
     // 2 layers x (query, value) x rank 8 x (16 + 16), and a head of 16 x 2 + 2.
     assert_eq!(plan["trainable"]["method"], 2 * 2 * 8 * 32);
     assert_eq!(plan["trainable"]["head"], 34);
@@ -61,7 +60,7 @@ fn a_dry_run_counts_and_writes_nothing() {
 #[test]
 fn train_run_and_eval_work_together() {
     let world = trained();
-    let answers = json(&world, &["run", "./out", "--base", "tiny-bert", "a great film", "a dull story"]);
+    let answers = world.json(&["run", "./out", "--base", "tiny-bert", "a great film", "a dull story"]);
     let labels: Vec<&Value> =
         answers["predictions"].as_array().expect("predictions").iter().map(|p| &p["label"]).collect();
     assert_eq!(labels, ["good", "bad"]);
@@ -71,7 +70,7 @@ fn train_run_and_eval_work_together() {
     assert_eq!(code, 0);
     assert!(stdout.starts_with("good\t0.") || stdout == "good\t1.0000\n", "{stdout}");
 
-    let score = json(&world, &["eval", "./out", "--base", "tiny-bert", "--data", "held-out.csv"]);
+    let score = world.json(&["eval", "./out", "--base", "tiny-bert", "--data", "held-out.csv"]);
     assert_eq!(score["examples"], 80);
     assert!(score["accuracy"].as_f64().expect("a number") > 0.9, "{score}");
     assert_eq!(score["labels"].as_array().map(Vec::len), Some(2));
@@ -164,7 +163,7 @@ fn ctrl_c_saves_and_resume_ends_with_the_same_digest() {
         ];
         fixed.iter().chain(extra).map(ToString::to_string).collect()
     };
-    let whole = json(&world, &borrowed(&train("whole", &[])));
+    let whole = world.json(&borrowed(&train("whole", &[])));
     let mut child = world
         .hub(&borrowed(&train("parts", &[])))
         .stdout(Stdio::null())
@@ -181,7 +180,7 @@ fn ctrl_c_saves_and_resume_ends_with_the_same_digest() {
     assert!(killed.expect("kill runs").success());
     assert_eq!(child.wait().expect("ends").code(), Some(130));
     assert!(!world.path("parts/manifest.json").exists());
-    let resumed = json(&world, &borrowed(&train("parts", &["--resume"])));
+    let resumed = world.json(&borrowed(&train("parts", &["--resume"])));
     assert_eq!(whole["digest"], resumed["digest"]);
 }
 

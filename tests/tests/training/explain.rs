@@ -6,25 +6,13 @@ use serde_json::Value;
 
 use super::{fusion::members, world::World};
 
-fn json(world: &World, arguments: &[&str]) -> Value {
-    let (code, stdout, stderr) = world.run(&[arguments, &["--format", "json"]].concat());
-    assert_eq!(code, 0, "{stderr}");
-    serde_json::from_str(&stdout).expect("JSON")
-}
-
-fn ok(world: &World, arguments: &[&str]) -> String {
-    let (code, stdout, stderr) = world.run(arguments);
-    assert_eq!(code, 0, "{stderr}");
-    stdout
-}
-
 const TRAIN: [&str; 7] = ["train", "--base", "tiny-bert", "--data", "reviews.csv", "--pooling", "mean"];
 
 #[test]
 fn a_fusion_says_whom_it_listened_to() {
     let world = members();
-    ok(&world, &[&TRAIN[..], &["--fuse", "./a", "--fuse", "./b", "--steps", "30", "-o", "ab"]].concat());
-    let told = json(&world, &["explain", "./ab", "--base", "tiny-bert", "a great film", "a dull plot"]);
+    world.succeed(&[&TRAIN[..], &["--fuse", "./a", "--fuse", "./b", "--steps", "30", "-o", "ab"]].concat());
+    let told = world.json(&["explain", "./ab", "--base", "tiny-bert", "a great film", "a dull plot"]);
     let mean = told["mean"].as_array().expect("a list");
     assert_eq!(mean.len(), 4, "two layers, two sub-layers");
     for place in mean {
@@ -38,7 +26,7 @@ fn a_fusion_says_whom_it_listened_to() {
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-5, "{place}");
     }
     assert_eq!(told["texts"].as_array().map(Vec::len), Some(2));
-    let table = ok(&world, &["explain", "./ab", "--base", "tiny-bert", "a film", "-o", "attention.svg"]);
+    let table = world.succeed(&["explain", "./ab", "--base", "tiny-bert", "a film", "-o", "attention.svg"]);
     assert!(table.contains("layers.1.ffn") && table.contains("CHOICE"), "{table}");
     let svg = fs::read_to_string(world.path("attention.svg")).expect("reads");
     assert!(svg.starts_with("<svg") && svg.contains(">layers.0.attention<") && !svg.contains("<script"));
@@ -50,8 +38,8 @@ fn a_fusion_says_whom_it_listened_to() {
 fn gates_say_how_far_they_are_open() {
     let world = World::new();
     let unipelt = ["--method", "unipelt", "--reduction-factor", "4", "--steps", "4", "-o", "gated"];
-    ok(&world, &[&TRAIN[..], &unipelt].concat());
-    let told = json(&world, &["explain", "./gated", "--base", "tiny-bert", "a great film"]);
+    world.succeed(&[&TRAIN[..], &unipelt].concat());
+    let told = world.json(&["explain", "./gated", "--base", "tiny-bert", "a great film"]);
     let mean = told["mean"].as_array().expect("a list");
     assert!(mean.iter().all(|place| place["chooser"] == "gate"), "{told}");
     let open = mean[0]["values"][0].as_f64().expect("a number");
@@ -63,23 +51,23 @@ fn a_composition_is_an_artifact_of_its_own() {
     let world = members();
     let compose =
         ["compose", "Stack(x, y)", "--adapter", "x=./a", "--adapter", "y=./b", "--base", "tiny-bert"];
-    ok(&world, &[&compose[..], &["-o", "xy"]].concat());
+    world.succeed(&[&compose[..], &["-o", "xy"]].concat());
     let manifest: Value =
         serde_json::from_slice(&fs::read(world.path("xy/manifest.json")).expect("reads")).expect("JSON");
     assert_eq!(manifest["method"]["expression"], "Stack(x, y)");
     assert_eq!(manifest["task"]["name"], "classification");
     assert!(!world.path("xy/adapter.safetensors").exists(), "it holds no member's weights");
-    let stacked = json(&world, &["run", "./xy", "--base", "tiny-bert", "a great film"]);
-    let alone = json(&world, &["run", "./b", "--base", "tiny-bert", "a great film"]);
+    let stacked = world.json(&["run", "./xy", "--base", "tiny-bert", "a great film"]);
+    let alone = world.json(&["run", "./b", "--base", "tiny-bert", "a great film"]);
     assert_ne!(stacked["predictions"][0]["logits"], alone["predictions"][0]["logits"]);
 
-    ok(&world, &[&TRAIN[..], &["--fuse", "./a", "--fuse", "./b", "--steps", "5", "-o", "ab"]].concat());
+    world.succeed(&[&TRAIN[..], &["--fuse", "./a", "--fuse", "./b", "--steps", "5", "-o", "ab"]].concat());
     let fused = ["compose", "Fuse(a, b)", "--adapter", "./a", "--adapter", "./b", "--base", "tiny-bert"];
     let (code, _, stderr) = world.run(&[&fused[..], &["-o", "again"]].concat());
     assert!(code == 1 && stderr.contains("the fusion `a,b` has no weights"), "{stderr}");
-    ok(&world, &[&fused[..], &["--fusion", "ab", "-o", "again"]].concat());
+    world.succeed(&[&fused[..], &["--fusion", "ab", "-o", "again"]].concat());
     let logits = |folder: &str| {
-        json(&world, &["run", folder, "--base", "tiny-bert", "a great film"])["predictions"][0]["logits"]
+        world.json(&["run", folder, "--base", "tiny-bert", "a great film"])["predictions"][0]["logits"]
             .clone()
     };
     assert_eq!(logits("./ab"), logits("./again"));
@@ -92,9 +80,9 @@ fn training_with_dropped_layers_repeats_exactly_and_is_recorded() {
     let world = World::new();
     let drop = ["--method", "pfeiffer", "--reduction-factor", "4", "--steps", "12", "--adapter-drop"];
     let often = ["--evaluate-every", "12", "--name", "tests/m"];
-    ok(&world, &[&TRAIN[..], &drop, &often, &["-o", "one"]].concat());
-    ok(&world, &[&TRAIN[..], &drop, &often, &["-o", "two"]].concat());
-    ok(&world, &[&TRAIN[..], &drop[..6], &often, &["-o", "whole"]].concat());
+    world.succeed(&[&TRAIN[..], &drop, &often, &["-o", "one"]].concat());
+    world.succeed(&[&TRAIN[..], &drop, &often, &["-o", "two"]].concat());
+    world.succeed(&[&TRAIN[..], &drop[..6], &often, &["-o", "whole"]].concat());
     let read = |folder: &str| {
         let bytes = fs::read(world.path(&format!("{folder}/adapter.safetensors"))).expect("reads");
         let manifest = fs::read(world.path(&format!("{folder}/manifest.json"))).expect("reads");

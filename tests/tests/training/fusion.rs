@@ -29,12 +29,6 @@ fn fuse<'a>(output: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
     [&train[..], &rest, extra].concat()
 }
 
-fn json(world: &World, arguments: &[&str]) -> Value {
-    let (code, stdout, stderr) = world.run(&[arguments, &["--format", "json"]].concat());
-    assert_eq!(code, 0, "{stderr}");
-    serde_json::from_str(&stdout).expect("JSON")
-}
-
 fn tensors(world: &World, file: &str) -> Vec<(String, Vec<usize>)> {
     let bytes = fs::read(world.path(file)).expect("reads");
     let read = SafeTensors::deserialize(&bytes).expect("safetensors");
@@ -69,9 +63,9 @@ fn a_fusion_is_trained_over_frozen_members_and_run_with_them() {
     );
     assert_eq!(tensors(&world, "ab/model_head.safetensors")[0].0, "heads.a,b.1.bias");
 
-    let score = json(&world, &["eval", "./ab", "--base", "tiny-bert", "--data", "held-out.csv"]);
+    let score = world.json(&["eval", "./ab", "--base", "tiny-bert", "--data", "held-out.csv"]);
     assert!(score["accuracy"].as_f64().expect("a number") > 0.9, "{score}");
-    let answer = json(&world, &["run", "./ab", "--base", "tiny-bert", "a great film"]);
+    let answer = world.json(&["run", "./ab", "--base", "tiny-bert", "a great film"]);
     assert_eq!(answer["predictions"][0]["label"], "good");
 
     // Somewhere else the members are named.
@@ -113,8 +107,8 @@ fn an_interrupted_fusion_goes_on_to_the_same_bytes() {
 #[test]
 fn a_static_fusion_has_no_values_and_another_size() {
     let world = members();
-    let dynamic = json(&world, &fuse("x", &["--dry-run"]));
-    let fixed = json(&world, &fuse("x", &["--dry-run", "--fusion", "static"]));
+    let dynamic = world.json(&fuse("x", &["--dry-run"]));
+    let fixed = world.json(&fuse("x", &["--dry-run", "--fusion", "static"]));
     // Two layers, two sub-layers: queries and keys with biases, and values without.
     assert_eq!(dynamic["trainable"]["method"], 2 * 2 * (3 * 16 * 16 + 2 * 16));
     assert_eq!(fixed["trainable"]["method"], 2 * 2 * (2 * 16 * 16 + 2 * 16));
@@ -142,7 +136,7 @@ fn layers_can_be_left_out_while_it_runs() {
     let world = members();
     let logits = |extra: &[&str]| {
         let run = ["run", "./a", "--base", "tiny-bert", "a great film"];
-        json(&world, &[&run[..], extra].concat())["predictions"][0]["logits"].clone()
+        world.json(&[&run[..], extra].concat())["predictions"][0]["logits"].clone()
     };
     assert_ne!(logits(&[]), logits(&["--skip-layers", "0"]));
     assert_ne!(logits(&["--skip-layers", "0"]), logits(&["--skip-layers", "0-1"]));

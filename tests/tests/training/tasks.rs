@@ -34,41 +34,25 @@ fn learned(world: &World, data: &str, held_out: &str, more: &[&str]) -> Value {
 fn learned_with(world: &World, data: &str, held_out: &str, (more, own): (&[&str], &[&str])) -> Value {
     let mut train = vec!["train", "--data", data, "--test", held_out, "--output", "out"];
     train.extend(TRAIN.iter().chain(more).chain(own));
-    succeed(world, &train);
-    let scores = json_of(world, &["eval", "./out", "--base", "tiny-bert", "--data", held_out]);
+    world.succeed(&train);
+    let scores = world.json(&["eval", "./out", "--base", "tiny-bert", "--data", held_out]);
     // The same head as PEFT's: a few steps show that it trains, and that its folder is read again.
     let mut train =
         vec!["train", "--base", "tiny-bert", "--data", data, "--test", held_out, "--output", "peft"];
     train
         .extend(["--method", "lora", "--rank", "2", "--steps", "3", "--max-length", "16"].iter().chain(more));
-    succeed(world, &train);
-    let again = json_of(world, &["eval", "./peft", "--base", "tiny-bert", "--data", held_out]);
+    world.succeed(&train);
+    let again = world.json(&["eval", "./peft", "--base", "tiny-bert", "--data", held_out]);
     assert_eq!(again["examples"], scores["examples"]);
     // What was measured while it was trained is what the folder does; windows are as long as training's there.
     for (folder, measured) in [("out", &scores), ("peft", &again)] {
-        let first = &manifest(world, folder)["metrics"][0];
+        let first = &world.manifest(folder)["metrics"][0];
         let (found, split) = (value(measured, first["name"].as_str().expect("a name")), &first["split"]);
         let same = (found - first["value"].as_f64().expect("a number")).abs() < 1e-5;
         let has_windows = first["name"] == "answer_f1";
         assert!(split == "test" && (same || has_windows), "{folder}: {found}, {first}");
     }
     scores
-}
-
-fn succeed(world: &World, arguments: &[&str]) -> String {
-    let (code, stdout, stderr) = world.run(arguments);
-    assert_eq!(code, 0, "{arguments:?}: {stderr}");
-    stdout
-}
-
-fn json_of(world: &World, arguments: &[&str]) -> Value {
-    let arguments: Vec<&str> = arguments.iter().copied().chain(["--format", "json"]).collect();
-    serde_json::from_str(&succeed(world, &arguments)).expect("JSON on standard output")
-}
-
-fn manifest(world: &World, folder: &str) -> Value {
-    let bytes = fs::read(world.path(folder).join("manifest.json")).expect("a manifest");
-    serde_json::from_slice(&bytes).expect("JSON")
 }
 
 fn value(scores: &Value, metric: &str) -> f64 {
@@ -104,15 +88,20 @@ fn a_pair_of_texts_is_labelled_by_both() {
     let scores = learned(&world, "train.csv", "held-out.csv", &[]);
     assert!(value(&scores, "accuracy") > 0.9, "{scores}");
     assert!(value(&scores, "mcc") > 0.8, "{scores}");
-    let answers = json_of(
-        &world,
-        &["run", "./out", "--base", "tiny-bert", "the film", "a story", "--pair", "this plot great"],
-    );
+    let answers = world.json(&[
+        "run",
+        "./out",
+        "--base",
+        "tiny-bert",
+        "the film",
+        "a story",
+        "--pair",
+        "this plot great",
+    ]);
     let answers = answers["predictions"].as_array().expect("predictions");
     assert_eq!(answers.iter().map(|a| &a["label"]).collect::<Vec<_>>(), ["good", "good"]);
     assert_eq!(answers[1]["pair"], "this plot great");
-    let tabbed =
-        succeed(&world, &["run", "./out", "--base", "tiny-bert", "--pairs", "the film\tawful story"]);
+    let tabbed = world.succeed(&["run", "./out", "--base", "tiny-bert", "--pairs", "the film\tawful story"]);
     assert!(tabbed.starts_with("bad\t"), "{tabbed}");
     // Columns without well-known names have to be told.
     let renamed = pairs(60, 2).replacen("premise,hypothesis", "one,two", 1);
@@ -120,7 +109,7 @@ fn a_pair_of_texts_is_labelled_by_both() {
     let told = ["--text-column", "one", "--pair-column", "two", "--label-column", "label"];
     let mut eval = vec!["eval", "./out", "--base", "tiny-bert", "--data", "renamed.csv"];
     eval.extend(told);
-    assert_eq!(json_of(&world, &eval)["accuracy"], scores["accuracy"]);
+    assert_eq!(world.json(&eval)["accuracy"], scores["accuracy"]);
 }
 
 fn numbers(count: usize, seed: u64) -> String {
@@ -145,11 +134,11 @@ fn a_number_is_predicted_and_scored_by_correlation() {
     assert!(value(&scores, "pearson") > 0.9, "{scores}");
     assert!(value(&scores, "spearman") > 0.7, "{scores}");
     assert!(value(&scores, "mean_squared_error") < 0.6, "{scores}");
-    let manifest = manifest(&world, "out");
+    let manifest = world.manifest("out");
     assert_eq!(manifest["head"]["type"], "regression");
     assert_eq!(manifest["metrics"][0]["name"], "pearson");
     assert_eq!(manifest["training"]["hyper_parameters"]["selection"], "pearson");
-    let answers = json_of(&world, &["run", "./out", "--base", "tiny-bert", "a great film", "awful music"]);
+    let answers = world.json(&["run", "./out", "--base", "tiny-bert", "a great film", "awful music"]);
     let of = |i: usize| answers["predictions"][i]["value"].as_f64().expect("a number");
     assert!(of(0) > 2.0 && of(1) < 2.0, "{answers}");
 }
@@ -182,8 +171,8 @@ fn words_are_tagged_and_scored_by_entities() {
     assert!(value(&scores, "entity_f1") > 0.9, "{scores}");
     assert_eq!(scores["labels"][1]["label"], "good");
     assert_eq!(scores["labels"][1]["examples"], 40);
-    assert_eq!(manifest(&world, "out")["task"]["labels"], json!(["B-bad", "B-good", "O"]));
-    let text = succeed(&world, &["run", "./out", "--base", "tiny-bert", "a great, awful film"]);
+    assert_eq!(world.manifest("out")["task"]["labels"], json!(["B-bad", "B-good", "O"]));
+    let text = world.succeed(&["run", "./out", "--base", "tiny-bert", "a great, awful film"]);
     let rows: Vec<Vec<&str>> = text.trim().lines().map(|line| line.split('\t').take(2).collect()).collect();
     assert_eq!(rows[1], ["great", "B-good"], "{text}");
     assert_eq!(rows[2][0], ",", "{text}");
@@ -229,10 +218,10 @@ fn answers_are_found_in_passages_longer_than_the_model_reads() {
     assert!(value(&scores, "answer_f1") > 0.9, "{scores}");
     assert!(value(&scores, "exact_match") > 0.9, "{scores}");
     // PEFT's wrapper for question answering drops segments, so that its folders are trained without them.
-    assert_eq!(manifest(&world, "peft")["semantics"]["drops_segments"], true);
-    assert_eq!(manifest(&world, "out")["semantics"]["drops_segments"], Value::Null);
+    assert_eq!(world.manifest("peft")["semantics"]["drops_segments"], true);
+    assert_eq!(world.manifest("out")["semantics"]["drops_segments"], Value::Null);
     let passage = "the film the film the film the film the film the film the film the film a dull story";
-    let answers = json_of(&world, &["run", "./out", "--base", "tiny-bert", "with this", "--pair", passage]);
+    let answers = world.json(&["run", "./out", "--base", "tiny-bert", "with this", "--pair", passage]);
     assert_eq!(answers["predictions"][0]["answer"]["text"], "dull");
     assert_eq!(answers["predictions"][0]["answer"]["start"], json!(passage.find("dull")));
     let (code, _, stderr) = world.run(&["run", "./out", "--base", "tiny-bert", "with this"]);
@@ -268,14 +257,14 @@ fn hidden_tokens_are_found_from_their_surroundings() {
     write(&world, "held-out.txt", &repeated(60, 2));
     let mut train = vec!["train", "--data", "train.txt", "--output", "out"];
     train.extend(TRAIN);
-    succeed(&world, &train);
+    world.succeed(&train);
     let eval = ["eval", "./out", "--base", "tiny-bert", "--data", "held-out.txt"];
-    let scores = json_of(&world, &eval);
+    let scores = world.json(&eval);
     assert!(value(&scores, "perplexity") < 3.0 && value(&scores, "accuracy") > 0.7, "{scores}");
-    assert_eq!(json_of(&world, &eval), scores, "two evaluations hide the same tokens");
-    assert_eq!(manifest(&world, "out")["metrics"][0]["name"], "perplexity");
+    assert_eq!(world.json(&eval), scores, "two evaluations hide the same tokens");
+    assert_eq!(world.manifest("out")["metrics"][0]["name"], "perplexity");
     let answers =
-        json_of(&world, &["run", "./out", "--base", "tiny-bert", "great great [MASK] great great great"]);
+        world.json(&["run", "./out", "--base", "tiny-bert", "great great [MASK] great great great"]);
     let found = answers["predictions"][0]["masks"][0].as_array().expect("suggestions");
     assert!(found[..2].iter().any(|token| token["label"] == "great"), "{answers}");
     let (code, _, stderr) = world.run(&["run", "./out", "--base", "tiny-bert", "great film"]);
@@ -313,8 +302,8 @@ fn any_number_of_labels_is_predicted() {
     write(&world, "held-out.jsonl", &sets(80, 2));
     let scores = learned_with(&world, "train.jsonl", "held-out.jsonl", (&[], &["--pooling", "mean"]));
     assert!(value(&scores, "micro_f1") > 0.85, "{scores}");
-    assert_eq!(manifest(&world, "out")["head"]["type"], "multi-label-classification");
-    let answers = json_of(&world, &["run", "./out", "--base", "tiny-bert", "a great film", "the story"]);
+    assert_eq!(world.manifest("out")["head"]["type"], "multi-label-classification");
+    let answers = world.json(&["run", "./out", "--base", "tiny-bert", "a great film", "the story"]);
     assert_eq!(answers["predictions"][0]["labels"], json!(["good"]), "{answers}");
     assert_eq!(answers["predictions"][1]["probabilities"].as_array().map(Vec::len), Some(2));
 }
@@ -327,25 +316,22 @@ fn heads_on_tokens_train_without_features_to_keep() {
     // The last layer alone, and a head before its adapter: heads on tokens have no features to keep.
     for method in ["last-layer", "hadamard"] {
         let out = format!("./{method}");
-        succeed(
-            &world,
-            &[
-                "train",
-                "--base",
-                "tiny-bert",
-                "--data",
-                "train.conll",
-                "--method",
-                method,
-                "--output",
-                &out,
-                "--steps",
-                "3",
-                "--select",
-                "loss",
-            ],
-        );
-        assert_eq!(manifest(&world, method)["training"]["hyper_parameters"]["selection"], "loss");
+        world.succeed(&[
+            "train",
+            "--base",
+            "tiny-bert",
+            "--data",
+            "train.conll",
+            "--method",
+            method,
+            "--output",
+            &out,
+            "--steps",
+            "3",
+            "--select",
+            "loss",
+        ]);
+        assert_eq!(world.manifest(method)["training"]["hyper_parameters"]["selection"], "loss");
     }
 }
 

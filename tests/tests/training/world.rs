@@ -23,7 +23,7 @@ use hub_schemas::{
     method::Method,
 };
 use safetensors::{Dtype, tensor::TensorView};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const HIDDEN: usize = 16;
@@ -140,6 +140,25 @@ impl World {
         };
         (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
     }
+
+    /// What a `hub` that succeeds says on standard output.
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
+        let (code, stdout, stderr) = self.run(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        stdout
+    }
+
+    /// The same, asked for JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+        let stdout = self.succeed(&[arguments, &["--format", "json"]].concat());
+        serde_json::from_str(&stdout).expect("JSON on standard output")
+    }
+
+    /// The manifest of a folder.
+    pub(crate) fn manifest(&self, folder: &str) -> Value {
+        let bytes = fs::read(self.path(folder).join("manifest.json")).expect("a manifest");
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
 }
 
 /// Trains to the end.
@@ -205,7 +224,7 @@ fn write_backbone(folder: &Path) {
     fs::create_dir_all(folder).expect("creates the folder");
     let specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
     let words: Vec<&str> = specials.into_iter().chain(NEUTRAL).chain(GOOD).chain(BAD).collect();
-    let vocabulary: serde_json::Map<String, serde_json::Value> =
+    let vocabulary: serde_json::Map<String, Value> =
         words.iter().enumerate().map(|(id, word)| ((*word).to_owned(), json!(id))).collect();
     let tokenizer = json!({
         "version": "1.0", "added_tokens": [], "normalizer": null, "decoder": null,

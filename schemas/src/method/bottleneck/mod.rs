@@ -32,7 +32,7 @@ pub struct BottleneckConfig {
     /// After the feed-forward network.
     pub output_adapter: bool,
     /// After the attention to an encoder, in the blocks of a decoder that have one.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cross_adapter: bool,
     /// Hidden size divided by bottleneck size: a number, or by layer with a `default`.
     #[schema(value_type = serde_json::Value)]
@@ -90,10 +90,6 @@ pub struct BottleneckConfig {
 
 const fn yes() -> bool {
     true
-}
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 const fn one() -> Scaling {
     Scaling::Fixed(1.0)
