@@ -1,19 +1,15 @@
-"""Reads the `model.bin` of CTranslate2 and writes the safetensors file that `transformers` would have.
+"""Reads the `model.bin` of CTranslate2 under the names of `transformers`.
 
 A file is `u32 version, str spec, u32 revision, u32 n`, then n tensors `str name, u8 rank, u32 dims…, u8 type,
 u32 bytes, data`, then aliases; a `str` has a u16 length that counts its last byte, a zero. Only half precision is
 read. Nothing in the file is run.
 """
 
-import json
 import struct
 
+from .safetensors import Damaged
+
 HALF = 4  # the type of tensors in half precision
-WIDTH = 2  # bytes of a number
-
-
-class Damaged(Exception):
-    """The file is not what it should be."""
 
 
 def read(data):
@@ -91,19 +87,3 @@ def whisper(tensors):
     both("model.encoder.conv2", "encoder/conv2")
     found["model.decoder.embed_tokens.weight"] = tensors["decoder/embeddings/weight"]
     return found
-
-
-def safetensors(tensors):
-    """The bytes of a safetensors file in half precision."""
-    header, start = {"__metadata__": {"format": "pt"}}, 0
-    for name, (dims, raw) in sorted(tensors.items()):
-        numbers = 1
-        for dim in dims:
-            numbers *= dim
-        if numbers * WIDTH != len(raw):
-            raise Damaged(f"`{name}` of shape {dims} has {len(raw)} bytes")
-        header[name] = {"dtype": "F16", "shape": dims, "data_offsets": [start, start + len(raw)]}
-        start += len(raw)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + b"".join(raw for _, (_, raw) in sorted(tensors.items()))

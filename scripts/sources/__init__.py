@@ -1,0 +1,1 @@
+"""Where the backbones and data of `scripts/fetch` come from, and how they become folders."""

