@@ -9,3 +9,6 @@ pub mod interop;
 pub mod proxy;
 pub mod services;
 pub mod tap;
+mod wait;
+
+pub use wait::eventually;

@@ -14,6 +14,8 @@ use axum::{
 };
 use futures_util::{StreamExt as _, stream};
 
+use crate::eventually;
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -80,14 +82,11 @@ impl Proxy {
 
     /// Waits until a request contains `text`.
     pub async fn wait_for(&self, text: &str) {
-        for _ in 0..1500 {
-            let seen = self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if seen.iter().any(|request| request.contains(text)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("no request with {text:?} came: {:?}", self.take_requests());
+        eventually(&format!("a request with {text:?} comes"), async || {
+            let seen = self.state.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.iter().any(|request| request.contains(text)).then_some(())
+        })
+        .await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Certificates for registries on loopback.
 
+use std::{fs, path::Path};
+
 /// A certificate and its key, as PEM.
 #[derive(Debug, Clone)]
 pub struct Certificate {
@@ -7,6 +9,17 @@ pub struct Certificate {
     pub certificate: String,
     /// Its private key.
     pub key: String,
+}
+
+impl Certificate {
+    /// Writes the two files into `folder`; the flags that name them.
+    pub fn install(&self, folder: &Path) -> [String; 4] {
+        let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        let (first, second) = (path("certificate.pem"), path("key.pem"));
+        fs::write(&first, &self.certificate).expect("writes");
+        fs::write(&second, &self.key).expect("writes");
+        ["--tls-certificate".to_owned(), first, "--tls-key".to_owned(), second]
+    }
 }
 
 /// A new certificate for `127.0.0.1`.

@@ -1,7 +1,10 @@
 //! The audit log: what was changed, by whom, with which token.
 
 use hub_schemas::api::{AuditPage, AuditRecord, CreatedToken, Role};
-use hub_tests::hub::{HubProcess, SampleAdapter, TestHub, Visitor};
+use hub_tests::{
+    cli::Said,
+    hub::{HubProcess, SampleAdapter, TestHub, Visitor},
+};
 use insta::assert_snapshot;
 use serde_json::json;
 
@@ -84,10 +87,11 @@ async fn an_operator_exports_the_log_as_lines_of_json() {
     let data = tempfile::tempdir().expect("a folder");
     HubProcess::token(data.path(), "ada");
     let export = |verb: &[&str]| {
-        let output = HubProcess::admin(data.path(), verb);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).expect("text");
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<AuditRecord>>()
+        let said = Said::new(&HubProcess::admin(data.path(), verb)).expect_code(0);
+        said.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect::<Vec<AuditRecord>>()
     };
     let all = export(&["audit", "export"]);
     let actions: Vec<_> = all.iter().map(|record| record.action.as_str()).collect();

@@ -1,9 +1,10 @@
 //! The files of `deploy/` fit the program: arguments and settings it knows, metrics it has.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 use hub_tests::{
     cli::run,
+    eventually,
     hub::{HubProcess, SampleAdapter, Visitor, certificate, server_binary},
 };
 use serde_json::Value;
@@ -51,26 +52,20 @@ fn metrics(dashboard: &Value) -> BTreeSet<String> {
 async fn the_dashboard_asks_for_metrics_that_there_are() {
     let (data, files) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let ours = certificate();
-    let path = |name: &str| files.path().join(name).to_string_lossy().into_owned();
-    fs::write(path("certificate.pem"), &ours.certificate).expect("writes");
-    fs::write(path("key.pem"), &ours.key).expect("writes");
+    let flags = ours.install(files.path());
     let token = HubProcess::token(data.path(), "ada");
-    let (first, second) = (path("certificate.pem"), path("key.pem"));
-    let server = HubProcess::start_with(data.path(), &["--tls-certificate", &first, "--tls-key", &second]);
+    let server = HubProcess::start_with(data.path(), &flags.each_ref().map(String::as_str));
     let ada = Visitor::trusting(server.secure_url(), Some(&token), &ours.certificate);
     ada.publish(&SampleAdapter::lora("ada/sentiment", "1.0.0")).await;
     let text = fs::read_to_string(deploy("grafana-dashboard.json")).expect("reads");
     let wanted = metrics(&serde_json::from_str(&text).expect("JSON"));
     assert!(wanted.len() > 8, "{wanted:?}");
-    let mut missing = wanted;
-    for _ in 0..1500 {
-        let found = String::from_utf8(ada.get("/metrics").await.body).expect("text");
-        missing.retain(|name| !found.lines().any(|line| line.starts_with(name.as_str())));
-        // The first jobs run a moment after the start.
-        if missing.is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    // The first jobs run a moment after the start.
+    for name in wanted {
+        eventually(&format!("there is the metric `{name}`"), async || {
+            let found = String::from_utf8(ada.get("/metrics").await.body).expect("text");
+            found.lines().any(|line| line.starts_with(&name)).then_some(())
+        })
+        .await;
     }
-    panic!("the dashboard asks for {missing:?}");
 }

@@ -76,10 +76,8 @@ fn a_certificate_that_does_not_fit_its_key_is_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let (one, other) = (certificate(), certificate());
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-    fs::write(path("certificate.pem"), &one.certificate).expect("writes");
-    fs::write(path("key.pem"), &one.key).expect("writes");
-    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
-    let flags = ["--tls-certificate", &certificate, "--tls-key", &key, "--format", "json"];
+    let installed = one.install(folder.path());
+    let flags = [&installed.each_ref().map(String::as_str)[..], &["--format", "json"]].concat();
     let found = check(&doctor(folder.path(), &flags).expect_code(0).json(), "tls");
     assert!(found.1.starts_with("the certificate fits its key, and is valid until"), "{found:?}");
     fs::write(path("key.pem"), &other.key).expect("writes");

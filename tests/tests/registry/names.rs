@@ -6,7 +6,10 @@ use hub_schemas::{
     problem::ProblemCode,
 };
 use hub_server::admin;
-use hub_tests::hub::{Answer, HubProcess, SampleAdapter, TestHub, Visitor};
+use hub_tests::{
+    cli::Said,
+    hub::{Answer, HubProcess, SampleAdapter, TestHub, Visitor},
+};
 use insta::assert_snapshot;
 use serde_json::json;
 
@@ -114,22 +117,18 @@ async fn the_operators_verbs_for_names_and_quarantine() {
     let server = HubProcess::start(data.path());
     let ada = server.visitor(&token);
     ada.publish(&SampleAdapter::lora("ada/x", "1.0.0")).await;
-    let admin = |verb: &[&str]| {
-        let output = HubProcess::admin(data.path(), verb);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        (output.status.success(), text(&output.stdout), text(&output.stderr))
-    };
-    assert!(admin(&["adapter", "quarantine", "ada/x", "--reason", "a look"]).0);
+    let admin = |verb: &[&str]| Said::new(&HubProcess::admin(data.path(), verb));
+    admin(&["adapter", "quarantine", "ada/x", "--reason", "a look"]).expect_code(0);
     assert_eq!(ada.get("index/ada/x").await.problem().detail, "`ada/x` is in quarantine: a look");
-    assert!(admin(&["adapter", "release", "ada/x"]).0);
+    admin(&["adapter", "release", "ada/x"]).expect_code(0);
     assert_eq!(ada.get("index/ada/x").await.status, 200);
-    assert!(admin(&["name", "reserve", "acme", "--reason", "ours"]).0);
-    assert_eq!(admin(&["name", "list"]).1, "acme\tours");
-    assert!(admin(&["name", "release", "acme"]).0);
-    assert!(admin(&["namespace", "quota", "ada", "--max-adapters", "1"]).0);
+    admin(&["name", "reserve", "acme", "--reason", "ours"]).expect_code(0);
+    assert_eq!(admin(&["name", "list"]).stdout, "acme\tours\n");
+    admin(&["name", "release", "acme"]).expect_code(0);
+    admin(&["namespace", "quota", "ada", "--max-adapters", "1"]).expect_code(0);
     assert_eq!(ada.get("namespaces/ada").await.json()["usage"]["max_adapters"], 1);
     let errors = [admin(&["name", "release", "acme"]), admin(&["adapter", "release", "ada/none"])];
-    assert_snapshot!(errors.map(|(_, _, stderr)| stderr).join("\n"), @r"
+    assert_snapshot!(errors.map(|said| said.stderr).concat(), @r"
     error: the name `acme` is not reserved by an operator; `hub-server name list` shows those that are
     error: there is no adapter `ada/none`
     ");

@@ -1,10 +1,9 @@
 //! Several processes on one database and one storage.
 
-use std::time::Duration;
-
 use hub_schemas::{api::UploadStatus, digest::Digest};
 use hub_server::{App, Server, config::Config};
 use hub_tests::{
+    eventually,
     hub::{HubProcess, SampleAdapter, TestHub, bucket, migrated},
     services::seaweedfs::SeaweedFs,
 };
@@ -72,12 +71,7 @@ async fn a_worker_does_the_jobs_of_servers_that_do_none() {
     let files = || std::fs::read_dir(folder.path().join("files/blobs/sha256")).map_or(0, Iterator::count);
     assert_eq!(files(), 1);
     let mut worker = HubProcess::worker(folder.path(), &[&url, "--garbage-delay-seconds=0"]);
-    let mut waited = Duration::ZERO;
-    while files() > 0 {
-        assert!(waited < Duration::from_mins(1), "the file was not removed");
-        waited += Duration::from_millis(50);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the file is removed", async || (files() == 0).then_some(())).await;
     let metrics = String::from_utf8(ada.get("/metrics").await.body).expect("text");
     assert!(metrics.contains("hub_jobs_waiting{kind=\"collect-garbage\"} 1"), "{metrics}");
     worker.kill().expect("it was running");

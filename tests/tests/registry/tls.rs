@@ -1,26 +1,18 @@
 //! HTTPS by the server itself, and certificates that are renewed under it.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, process::Command};
 
 use hub_tests::{
     cli::Home,
+    eventually,
     hub::{Certificate, HubProcess, SampleAdapter, Visitor, certificate},
 };
-
-/// The two files in `folder`, and the flags that name them.
-fn install(folder: &Path, certificate: &Certificate) -> [String; 4] {
-    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    let (first, second) = (path("certificate.pem"), path("key.pem"));
-    fs::write(&first, &certificate.certificate).expect("writes");
-    fs::write(&second, &certificate.key).expect("writes");
-    ["--tls-certificate".to_owned(), first, "--tls-key".to_owned(), second]
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn adapters_are_pushed_and_pulled_over_https() {
     let (data, files) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let ours = certificate();
-    let flags = install(files.path(), &ours);
+    let flags = ours.install(files.path());
     let token = HubProcess::token(data.path(), "ada");
     let server = HubProcess::start_with(data.path(), &flags.each_ref().map(String::as_str));
     let url = server.secure_url();
@@ -44,7 +36,7 @@ async fn adapters_are_pushed_and_pulled_over_https() {
 async fn a_renewed_certificate_is_taken_without_a_restart() {
     let (data, files) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let (old, new) = (certificate(), certificate());
-    let flags = install(files.path(), &old);
+    let flags = old.install(files.path());
     let server = HubProcess::start_with(data.path(), &flags.each_ref().map(String::as_str));
     let trusting =
         |certificate: &Certificate| Visitor::trusting(server.secure_url(), None, &certificate.certificate);
@@ -56,14 +48,9 @@ async fn a_renewed_certificate_is_taken_without_a_restart() {
     assert!(trusting(&old).reaches("/healthz").await);
     fs::write(files.path().join("key.pem"), &new.key).expect("writes");
     hang_up(&server);
-    for _ in 0..1500 {
-        if trusting(&new).reaches("/healthz").await {
-            assert!(!trusting(&old).reaches("/healthz").await);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the new certificate was not taken");
+    let taken = async || trusting(&new).reaches("/healthz").await.then_some(());
+    eventually("the new certificate is taken", taken).await;
+    assert!(!trusting(&old).reaches("/healthz").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use hub_schemas::api::{CreatedWebhook, Webhook};
 use hub_server::domain::webhook::sign;
-use hub_tests::hub::{HubProcess, SampleAdapter, TestHub};
+use hub_tests::{
+    eventually,
+    hub::{HubProcess, SampleAdapter, TestHub, Visitor},
+};
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
@@ -28,13 +31,14 @@ async fn receiver() -> (String, Seen) {
 
 /// Waits until `count` requests came, however slow the machine is.
 async fn wait(seen: &Seen, count: usize) -> Vec<(HeaderMap, String)> {
-    for _ in 0..1200 {
-        if seen.lock().expect("no panic").len() >= count {
-            return seen.lock().expect("no panic").clone();
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("{} of {count} requests came", seen.lock().expect("no panic").len());
+    let came = async || Some(seen.lock().expect("no panic").clone()).filter(|seen| seen.len() >= count);
+    eventually(&format!("{count} requests come"), came).await
+}
+
+/// What came of the last event for the only webhook of `ada`.
+async fn outcome(ada: &Visitor) -> Option<String> {
+    let listed: Vec<Webhook> = ada.get("namespaces/ada/webhooks").await.expect_ok();
+    listed[0].last_outcome.clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,15 +88,8 @@ async fn an_event_is_sent_again_until_it_is_answered_and_its_signature_holds() {
         (&"adapter-hub.version.yanked".into(), &"ada/x@1.0.0".into())
     );
     // The outcome is written once the receiver has answered.
-    let mut listed: Vec<Webhook> = Vec::new();
-    for _ in 0..1200 {
-        listed = ada.get("namespaces/ada/webhooks").await.expect_ok();
-        if listed[0].last_outcome.as_deref() == Some("delivered") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert_eq!(listed[0].last_outcome.as_deref(), Some("delivered"));
+    let delivered = async || outcome(&ada).await.filter(|outcome| outcome == "delivered");
+    eventually("the event is delivered", delivered).await;
     assert_eq!(ada.delete(&format!("namespaces/ada/webhooks/{}", made.webhook.id)).await.status, 204);
 }
 
@@ -107,16 +104,8 @@ async fn nothing_inside_the_network_is_reached_unless_the_operator_allows_it() {
     let inside = format!("https://localhost:{port}/hook");
     assert_eq!(ada.post("namespaces/ada/webhooks", &json!({"url": inside})).await.status, 201);
     ada.publish(&SampleAdapter::lora("ada/x", "1.0.0")).await;
-    let mut outcome = None;
-    for _ in 0..1200 {
-        let listed: Vec<Webhook> = ada.get("namespaces/ada/webhooks").await.expect_ok();
-        outcome = listed[0].last_outcome.clone();
-        if outcome.is_some() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    assert_eq!(outcome.as_deref(), Some("the host is not on the public internet"));
+    let outcome = eventually("the event is tried", async || outcome(&ada).await).await;
+    assert_eq!(outcome, "the host is not on the public internet");
     assert!(seen.lock().expect("no panic").is_empty());
 }
 
