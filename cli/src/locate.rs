@@ -56,7 +56,9 @@ impl Context {
             let started = std::time::Instant::now();
             self.printer.status(&format!("pulling `{}` from {}", choice.title(), self.registry_name()));
             let pulled = pull(client, &cache, &choice).await?;
-            let what = format!("{}@{}", pulled.entry.manifest.name, pulled.entry.manifest.version);
+            let manifest = &pulled.entry.manifest;
+            let name = choice.name.as_ref().map_or(&manifest.name, |(id, _)| id);
+            let what = format!("{name}@{}", manifest.version);
             let (fetched, time) = (units::bytes(pulled.fetched), units::duration(started.elapsed()));
             self.printer.done("pulled", &format!("`{what}` ({fetched} in {time})"));
             Ok((choice, pulled))

@@ -19,10 +19,10 @@ use hub_schemas::{
 };
 
 use crate::{
-    db::adapters::VisibleAdapter,
+    db::{adapters::VisibleAdapter, former_names::Kept},
     domain::{
-        cursor::CursorError, deletion::Kept, permissions::Denied, publish::PublishError, quota::QuotaError,
-        range::ContentRangeError, rate::Taken,
+        cursor::CursorError, deletion::Kept as Undeletable, permissions::Denied, publish::PublishError,
+        quota::QuotaError, range::ContentRangeError, rate::Taken,
     },
     storage::StorageError,
 };
@@ -35,6 +35,8 @@ pub(crate) struct ApiError {
     /// What the log is told besides.
     pub(crate) cause: Option<Arc<str>>,
     header: Option<(HeaderName, HeaderValue)>,
+    /// The name that an adapter has now, for the answer's `location`.
+    pub(crate) moved_to: Option<Box<AdapterId>>,
 }
 
 /// What handlers return.
@@ -42,7 +44,7 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { problem: Box::new(Problem::new(code, detail)), cause: None, header: None }
+        Self { problem: Box::new(Problem::new(code, detail)), cause: None, header: None, moved_to: None }
     }
 
     #[must_use]
@@ -70,6 +72,34 @@ impl ApiError {
     pub(crate) fn no_adapter(id: &AdapterId) -> Self {
         Self::not_found(format!("there is no adapter `{id}`"))
             .hint("check the name; a private adapter needs the token of somebody who may see it")
+    }
+
+    /// What stands where an adapter had its name, or was deleted.
+    pub(crate) fn kept(id: &AdapterId, kept: &Kept) -> Self {
+        match kept {
+            Kept::Hidden => Self::no_adapter(id),
+            Kept::Moved(to) => {
+                let moved = Self::new(ProblemCode::Moved, format!("`{id}` is called `{to}` now"));
+                Self { moved_to: Some(Box::new(to.clone())), ..moved }.hint(format!("use `{to}`"))
+            }
+            Kept::Deleted { reason, at } => {
+                let detail = format!("`{id}` was deleted on {}: {reason}", at.date());
+                Self::new(ProblemCode::Gone, detail)
+            }
+        }
+    }
+
+    /// The answer to whoever wants to publish under such a name.
+    pub(crate) fn name_is_kept(id: &AdapterId, kept: &Kept) -> Self {
+        let detail = match kept {
+            Kept::Moved(to) => format!("`{id}` is called `{to}` now, and its old name leads there"),
+            Kept::Deleted { .. } => format!("`{id}` was deleted, and its name is kept"),
+            Kept::Hidden => format!("the name `{id}` is kept for an adapter that had it"),
+        };
+        Self::new(ProblemCode::Conflict, detail).hint(format!(
+            "publish under another name, or let an owner of `{}` free this one with `hub free {id}`",
+            id.namespace
+        ))
     }
 
     /// The same for a namespace that does not exist and one the caller does not belong to.
@@ -214,11 +244,16 @@ impl From<QuotaError> for ApiError {
     }
 }
 
-impl From<Kept> for ApiError {
-    fn from(kept: Kept) -> Self {
+impl From<Undeletable> for ApiError {
+    fn from(kept: Undeletable) -> Self {
         let hint = match &kept {
-            Kept::Needed { .. } => "yank it: it is not chosen any more, but whoever needs it still gets it",
-            Kept::InUse(_) => "yank it first, so that whoever uses it is told",
+            Undeletable::Needed { .. } => {
+                "yank it: it is not chosen any more, but whoever needs it still gets it"
+            }
+            Undeletable::NeededWhole { .. } => {
+                "yank its versions: they are not chosen any more, but whoever needs them still gets them"
+            }
+            Undeletable::InUse(_) => "yank it first, so that whoever uses it is told",
         };
         Self::new(ProblemCode::Conflict, kept.to_string()).hint(hint)
     }

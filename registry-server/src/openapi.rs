@@ -20,6 +20,7 @@ use utoipa::{
     ),
     components(schemas(
         Manifest, hub_schemas::name::Namespace, hub_schemas::name::AdapterName,
+        hub_schemas::name::TeamName,
         hub_schemas::version::Version, hub_schemas::digest::Digest,
     )),
     tags(
@@ -27,7 +28,7 @@ use utoipa::{
         (name = "adapters", description = "Adapters and their index"),
         (name = "versions", description = "Publishing, yanking, reading manifests"),
         (name = "files", description = "Uploading and downloading files by digest"),
-        (name = "access", description = "Namespaces, their members, and collaborators on adapters"),
+        (name = "access", description = "Namespaces, their members and teams, and collaborators on adapters"),
         (name = "account", description = "Who is asking, and their tokens"),
         (name = "operation", description = "For whoever runs the server"),
     ),

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     api::{
         account, adapters, audit, blobs, collaborators, health, index, manifests, members, namespaces,
-        quarantine, resolve, search, tokens, uploads, versions, webhooks,
+        quarantine, resolve, search, teams, tokens, uploads, versions, webhooks,
     },
     app::App,
     error::ApiError,
@@ -22,19 +22,29 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(search::run::run))
         .routes(routes!(resolve::run::run))
         // Choosing and pulling: `hub info`, `hub pull`.
-        .routes(routes!(adapters::info::info, adapters::change_visibility::change_visibility))
+        .routes(routes!(
+            adapters::info::info,
+            adapters::change_visibility::change_visibility,
+            adapters::delete::delete
+        ))
         .routes(routes!(adapters::pulls::list))
         .routes(routes!(index::read::read))
         .routes(routes!(manifests::read::read))
         .routes(routes!(blobs::read::read))
+        // Renaming: `hub move`.
+        .routes(routes!(adapters::move_to::move_to))
+        .routes(routes!(adapters::free_name::free_name))
         // Publishing: `hub push`, `hub yank`.
         .routes(routes!(uploads::start::start))
         .routes(routes!(uploads::status::status, uploads::append::append, uploads::cancel::cancel))
         .routes(routes!(versions::publish::publish, versions::yank::yank, versions::delete::delete))
-        // Who may do what: `hub access`, `hub org`.
+        // Who may do what: `hub access`, `hub org`, `hub team`.
         .routes(routes!(namespaces::create::create))
         .routes(routes!(namespaces::info::info))
         .routes(routes!(members::grant::grant, members::revoke::revoke))
+        .routes(routes!(teams::set::set, teams::remove::remove))
+        .routes(routes!(teams::add_member::add_member, teams::remove_member::remove_member))
+        .routes(routes!(teams::grant::grant, teams::revoke::revoke))
         .routes(routes!(webhooks::list::list, webhooks::create::create))
         .routes(routes!(webhooks::remove::remove))
         .routes(routes!(collaborators::list::list))
@@ -62,6 +72,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::new(ProblemCode::MethodNotAllowed, "this path does not take this method")
         })
+        .layer(from_fn(middleware::moved))
         .layer(from_fn_with_state(app.clone(), middleware::rates))
         .layer(from_fn_with_state(app.clone(), middleware::mirrored))
         .layer(from_fn_with_state(app.clone(), middleware::read_only))

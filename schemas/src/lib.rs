@@ -22,7 +22,7 @@ pub mod version;
 
 pub use digest::{Digest, DigestHasher};
 pub use manifest::Manifest;
-pub use name::{AdapterId, AdapterName, Namespace};
+pub use name::{AdapterId, AdapterName, Namespace, TeamName};
 pub use nearest::nearest;
 pub use path::FilePath;
 pub use reference::Reference;

@@ -72,6 +72,17 @@ pub struct Namespace(String);
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AdapterName(String);
 
+/// The name of a team inside its organisation.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TeamName(String);
+
+impl FromStr for TeamName {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check_name(text).map(|()| Self(text.to_owned()))
+    }
+}
+
 impl FromStr for Namespace {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
@@ -97,6 +108,12 @@ parsed_string!(
     NameError,
     description = "Name of an adapter: lower-case letters, digits, `-`, `_`",
     example = "sentiment"
+);
+parsed_string!(
+    TeamName,
+    NameError,
+    description = "Name of a team: lower-case letters, digits, `-`, `_`",
+    example = "linguists"
 );
 
 /// `namespace/name`: the full name of an adapter.

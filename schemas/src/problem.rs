@@ -18,6 +18,10 @@ pub enum ProblemCode {
     Forbidden,
     /// An administrator took the adapter out of circulation.
     Quarantined,
+    /// The adapter has another name now.
+    Moved,
+    /// It was deleted for good.
+    Gone,
     /// The registry takes no changes at the moment.
     ReadOnly,
     /// Nothing there that the caller may see.
@@ -65,6 +69,8 @@ impl ProblemCode {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::Quarantined => "quarantined",
+            Self::Moved => "moved",
+            Self::Gone => "gone",
             Self::ReadOnly => "read-only",
             Self::NotFound => "not-found",
             Self::Conflict => "conflict",
@@ -89,12 +95,14 @@ impl ProblemCode {
     /// The HTTP status that goes with it.
     pub const fn status(self) -> u16 {
         match self {
+            Self::Moved => 307,
             Self::BadRequest | Self::DigestMismatch => 400,
             Self::Unauthorized => 401,
             Self::Forbidden | Self::Quarantined | Self::QuotaExceeded | Self::ReadOnly => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict | Self::VersionExists => 409,
+            Self::Gone => 410,
             Self::TooLarge => 413,
             Self::OffsetMismatch | Self::RangeNotSatisfiable => 416,
             Self::BlobMissing | Self::InvalidManifest | Self::InvalidFile => 422,
@@ -112,6 +120,8 @@ impl ProblemCode {
             Self::Unauthorized => "A valid token is needed",
             Self::Forbidden => "The token does not allow this",
             Self::Quarantined => "The adapter is in quarantine",
+            Self::Moved => "The adapter has another name now",
+            Self::Gone => "Deleted for good",
             Self::ReadOnly => "The registry takes no changes",
             Self::NotFound => "Not found",
             Self::Conflict => "What is there does not allow this",

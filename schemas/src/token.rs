@@ -18,7 +18,7 @@ pub enum Scope {
     /// Yank and un-yank versions.
     Yank,
     /// Change who may do what (visibility, members, collaborators, tokens), make organisations and
-    /// webhooks, delete versions; for the registry's administrators, what is theirs.
+    /// webhooks, move and delete; for the registry's administrators, what is theirs.
     Admin,
 }
 

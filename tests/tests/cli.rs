@@ -18,3 +18,7 @@ mod network;
 mod pull;
 #[path = "cli/push.rs"]
 mod push;
+#[path = "cli/rename.rs"]
+mod rename;
+#[path = "cli/team.rs"]
+mod team;

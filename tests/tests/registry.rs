@@ -29,6 +29,8 @@ mod limits;
 mod mirror;
 #[path = "registry/moving.rs"]
 mod moving;
+#[path = "registry/moving_names.rs"]
+mod moving_names;
 #[path = "registry/names.rs"]
 mod names;
 #[path = "registry/object_storage.rs"]
@@ -59,6 +61,8 @@ mod resolve;
 mod search;
 #[path = "registry/settings.rs"]
 mod settings;
+#[path = "registry/teams.rs"]
+mod teams;
 #[path = "registry/tls.rs"]
 mod tls;
 #[path = "registry/uploads.rs"]

@@ -31,11 +31,13 @@ mod org;
 #[cfg(feature = "stitch")]
 pub(crate) mod precision;
 mod push;
+mod rename;
 #[cfg(feature = "stitch")]
 pub(crate) mod run;
 mod search;
 #[cfg(feature = "stitch")]
 pub(crate) mod stitch;
+mod team;
 mod token;
 #[cfg(feature = "stitch")]
 pub(crate) mod train;
@@ -45,7 +47,7 @@ mod yank;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub(crate) use access::{AccessArgs, AccessVerb, Place};
+pub(crate) use access::{AccessArgs, AccessVerb, Place, Who};
 pub(crate) use adapters::{InfoArgs, PullArgs, RemoveArgs};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use convert::ConvertArgs;
@@ -54,7 +56,9 @@ pub(crate) use global::{Color, Format, GlobalArgs};
 pub(crate) use login::{LoginArgs, LogoutArgs};
 pub(crate) use org::{OrgArgs, OrgVerb};
 pub(crate) use push::PushArgs;
+pub(crate) use rename::{FreeArgs, MoveArgs};
 pub(crate) use search::SearchArgs;
+pub(crate) use team::{TeamArgs, TeamVerb};
 pub(crate) use token::{TokenArgs, TokenVerb};
 pub(crate) use webhook::{WebhookArgs, WebhookVerb};
 pub(crate) use yank::YankArgs;
@@ -99,12 +103,18 @@ pub(crate) enum Command {
     Remove(RemoveArgs),
     /// Take a version out of use, or bring it back
     Yank(YankArgs),
-    /// Delete a version from the registry for good
+    /// Delete a version, or a whole adapter, from the registry for good
     Delete(DeleteArgs),
+    /// Give an adapter another name, or to another namespace
+    Move(MoveArgs),
+    /// Let a name be used again that an adapter had
+    Free(FreeArgs),
     /// Show or change who may do what
     Access(AccessArgs),
     /// Make an organisation
     Org(OrgArgs),
+    /// Make and change teams of an organisation
+    Team(TeamArgs),
     /// Make, list or revoke your tokens
     Token(TokenArgs),
     /// Send the events of a namespace somewhere

@@ -32,9 +32,11 @@ mod org;
 mod pull;
 mod push;
 mod remove;
+mod rename;
 #[cfg(feature = "stitch")]
 mod run;
 mod search;
+mod team;
 mod token;
 #[cfg(feature = "stitch")]
 mod train;
@@ -58,8 +60,11 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Remove(args) => remove::run(context, &args),
         Command::Yank(args) => yank::run(context, &args),
         Command::Delete(args) => delete::run(context, &args),
+        Command::Move(args) => rename::run(context, &args),
+        Command::Free(args) => rename::free(context, &args),
         Command::Access(args) => access::run(context, &args),
         Command::Org(args) => org::run(context, &args),
+        Command::Team(args) => team::run(context, &args),
         Command::Token(args) => token::run(context, args),
         Command::Webhook(args) => webhook::run(context, &args),
         #[cfg(feature = "stitch")]

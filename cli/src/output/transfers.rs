@@ -45,6 +45,9 @@ impl Reporter for Transfers {
                  {} ago",
                 units::duration(*age)
             )),
+            Event::Moved { from, to } => {
+                self.0.warn(&format!("`{from}` is called `{to}` now; use that name from here on"));
+            }
             Event::Waiting { what } => self.0.status(&format!("waiting for {what}")),
         }
     }

@@ -3,7 +3,7 @@
 use std::{future::ready, pin::pin, sync::OnceLock};
 
 use futures_util::{StreamExt as _, stream};
-use hub_schemas::{Digest, Manifest, manifest::FileEntry};
+use hub_schemas::{AdapterId, Digest, Manifest, manifest::FileEntry};
 
 use super::{Choice, PullError};
 use crate::{
@@ -45,7 +45,8 @@ pub async fn pull(client: &RegistryClient, cache: &Cache, choice: &Choice) -> Re
     let manifest =
         Manifest::parse(&bytes).map_err(|source| PullError::Manifest { title: choice.title(), source })?;
     check_identity(choice, &manifest)?;
-    let fetched = fetch_all(client, cache, &manifest).await?;
+    let from = choice.name.as_ref().map_or(&manifest.name, |(id, _)| id);
+    let fetched = fetch_all(client, cache, from, &manifest).await?;
     let result = put_in_place(cache, &manifest, &bytes, choice);
     if matches!(result, Err(PullError::Misfit { .. })) {
         drop(adding);
@@ -65,7 +66,10 @@ pub async fn pull(client: &RegistryClient, cache: &Cache, choice: &Choice) -> Re
 
 fn check_identity(choice: &Choice, manifest: &Manifest) -> Result<(), PullError> {
     match &choice.name {
-        Some((id, version)) if *id != manifest.name || *version != manifest.version => {
+        Some((id, version))
+            if *choice.published_as.as_ref().unwrap_or(id) != manifest.name
+                || *version != manifest.version =>
+        {
             let found = format!("{}@{}", manifest.name, manifest.version);
             Err(PullError::OtherVersion { title: choice.title(), found })
         }
@@ -78,18 +82,23 @@ fn unique(files: &[FileEntry]) -> Vec<&FileEntry> {
     files.iter().filter(|file| seen.insert(file.digest)).collect()
 }
 
-/// Fetches every file that the store lacks; says how many bytes they have.
+/// Fetches every file of the adapter called `from` that the store lacks; says how many bytes they have.
 ///
 /// The first failure ends it. A registry that sent wrong bytes for one file is not trusted
 /// with the beginnings of others: what is under way then comes to its own, verified end, so
 /// that no partial file of that registry is left for a later pull to continue.
-async fn fetch_all(client: &RegistryClient, cache: &Cache, manifest: &Manifest) -> Result<u64, PullError> {
+async fn fetch_all(
+    client: &RegistryClient,
+    cache: &Cache,
+    from: &AdapterId,
+    manifest: &Manifest,
+) -> Result<u64, PullError> {
     let wrong = OnceLock::new();
     let mut fetched = 0;
     {
         let files = stream::iter(unique(&manifest.files)).take_while(|_| ready(wrong.get().is_none()));
         let mut running =
-            pin!(files.map(|file| fetch(client, cache, manifest, file)).buffer_unordered(DOWNLOADS_AT_ONCE));
+            pin!(files.map(|file| fetch(client, cache, from, file)).buffer_unordered(DOWNLOADS_AT_ONCE));
         while let Some(result) = running.next().await {
             match result {
                 Ok(bytes) => fetched += bytes,
@@ -106,15 +115,14 @@ async fn fetch_all(client: &RegistryClient, cache: &Cache, manifest: &Manifest) 
 async fn fetch(
     client: &RegistryClient,
     cache: &Cache,
-    manifest: &Manifest,
+    from: &AdapterId,
     file: &FileEntry,
 ) -> Result<u64, PullError> {
     let _alone = cache.lock_thing(&file.digest.hex(), client.reporter().as_ref()).await?;
     if cache.has_blob(&file.digest, file.size) {
         return Ok(0);
     }
-    let blob =
-        Blob { adapter: &manifest.name, name: file.path.as_str(), digest: file.digest, size: file.size };
+    let blob = Blob { adapter: from, name: file.path.as_str(), digest: file.digest, size: file.size };
     let partial = cache.partial_path(&file.digest)?;
     client.download(&blob, &partial).await?;
     cache.keep_blob(&file.digest)?;

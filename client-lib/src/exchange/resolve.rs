@@ -18,6 +18,8 @@ use crate::{
 pub struct Choice {
     /// Its name and version; a digest tells neither before the manifest is there.
     pub name: Option<(AdapterId, Version)>,
+    /// The name that its manifest states, where the adapter has another one by now.
+    pub published_as: Option<AdapterId>,
     /// Digest of its manifest.
     pub digest: Digest,
     /// It, when the local store has it.
@@ -83,7 +85,8 @@ impl Resolver<'_> {
             return Err(self.offline(reference));
         }
         let name = cached.as_ref().map(|e| (e.manifest.name.clone(), e.manifest.version.clone()));
-        Ok(Choice { name, digest, cached: cached.map(Box::new), how: How::Exact, yanked: None })
+        let cached = cached.map(Box::new);
+        Ok(Choice { name, published_as: None, digest, cached, how: How::Exact, yanked: None })
     }
 
     async fn by_name(
@@ -99,6 +102,7 @@ impl Resolver<'_> {
                 known.as_ref().and_then(|k| k.document.versions.iter().find(|v| v.digest == entry.digest));
             return Ok(Choice {
                 name: Some((id.clone(), entry.manifest.version.clone())),
+                published_as: None,
                 digest: entry.digest,
                 yanked: noted.and_then(reason),
                 cached: Some(Box::new(entry)),
@@ -109,7 +113,8 @@ impl Resolver<'_> {
         let index = self.index(client, id).await?;
         let chosen = choose(&index, requirement)?;
         Ok(Choice {
-            name: Some((id.clone(), chosen.version.clone())),
+            name: Some((index.name.clone(), chosen.version.clone())),
+            published_as: chosen.published_as.clone(),
             digest: chosen.digest,
             cached: self.cache.entry_by_digest(&chosen.digest).map(Box::new),
             how: if exact.is_some() { How::Exact } else { How::Newest { of: index.versions.len() } },
@@ -124,6 +129,9 @@ impl Resolver<'_> {
         match client.index(id, etag).await {
             Ok(IndexAnswer::Changed { document, etag }) => {
                 let known = KnownIndex { etag, document };
+                if known.document.name != *id {
+                    self.cache.forget_index(id);
+                }
                 self.cache.keep_index(&known)?;
                 Ok(known.document)
             }
@@ -161,7 +169,12 @@ impl Resolver<'_> {
         requirement: Option<&VersionReq>,
         reference: &Reference,
     ) -> Result<Choice, ResolveError> {
-        let entries = self.cache.versions(id)?;
+        let mut entries = self.cache.versions(id)?;
+        // Versions that were published when the adapter had another name.
+        let known = self.cache.known_index(id).map(|known| known.document.versions).unwrap_or_default();
+        let renamed = known.iter().filter(|entry| entry.published_as.is_some());
+        entries.extend(renamed.filter_map(|entry| self.cache.entry_by_digest(&entry.digest)));
+        entries.sort_by(|a, b| b.manifest.version.cmp(&a.manifest.version));
         let of = entries.len();
         let fits = |e: &Entry| match requirement {
             Some(requirement) => requirement.matches(&e.manifest.version),
@@ -193,6 +206,7 @@ impl Resolver<'_> {
         let adapter = &best.adapter;
         Ok(Choice {
             name: Some((adapter.name.clone(), adapter.version.clone())),
+            published_as: adapter.published_as.clone(),
             digest: adapter.digest,
             cached: self.cache.entry_by_digest(&adapter.digest).map(Box::new),
             yanked: None,
@@ -238,6 +252,7 @@ impl Resolver<'_> {
 fn cached_choice(entry: Entry, how: How) -> Choice {
     Choice {
         name: Some((entry.manifest.name.clone(), entry.manifest.version.clone())),
+        published_as: None,
         digest: entry.digest,
         cached: Some(Box::new(entry)),
         how,
@@ -328,6 +343,7 @@ mod tests {
             },
             method: "lora".into(),
             published_at: at,
+            published_as: None,
             yanked: text.ends_with('!').then(|| Yank { reason: "wrong labels".into(), at }),
         };
         IndexDocument {

@@ -5,9 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use hub_schemas::{
     AdapterId, Digest, Version,
     api::{
-        AdapterInfo, ChangeVisibility, DeleteQuery, IndexDocument, PublishQuery, Published, Resolution,
-        ResolveQuery, STALE_HEADER, SearchPage, SearchQuery, StartUpload, UploadStatus, VersionEntry,
-        Visibility, WhoAmI, YankRequest,
+        AdapterInfo, ChangeVisibility, DeleteQuery, IndexDocument, MoveAdapter, PublishQuery, Published,
+        Resolution, ResolveQuery, STALE_HEADER, SearchPage, SearchQuery, StartUpload, UploadStatus,
+        VersionEntry, Visibility, WhoAmI, YankRequest,
     },
     manifest::MAX_MANIFEST_BYTES,
 };
@@ -110,7 +110,26 @@ impl RegistryClient {
         self.sender.fetch("adapter", || self.of(Method::PATCH, id, &[]).json(&change)).await
     }
 
-    /// The versions of an adapter, unless they are those that `etag` names.
+    /// Gives an adapter another name. Sent once: the answer to a second request would be that the
+    /// old name is gone.
+    pub async fn move_adapter(&self, id: &AdapterId, to: &AdapterId) -> Result<AdapterInfo, RegistryError> {
+        let request = self.of(Method::POST, id, &["move"]).json(&MoveAdapter { to: to.clone() });
+        self.sender.json(self.sender.send_once(request).await?, "adapter").await
+    }
+
+    /// Lets a name be used again that a moved or deleted adapter had.
+    pub async fn free_name(&self, id: &AdapterId) -> Result<(), RegistryError> {
+        self.sender.send(|| self.of(Method::DELETE, id, &["kept-name"])).await.map(drop)
+    }
+
+    /// Deletes an adapter with all its versions, for good.
+    pub async fn delete_adapter(&self, id: &AdapterId, reason: &str) -> Result<(), RegistryError> {
+        let query = DeleteQuery { reason: reason.to_owned() };
+        self.sender.send(|| self.of(Method::DELETE, id, &[]).query(&query)).await.map(drop)
+    }
+
+    /// The versions of an adapter, unless they are those that `etag` names. The document has the
+    /// adapter's present name, which may be another one.
     pub async fn index(&self, id: &AdapterId, etag: Option<&str>) -> Result<IndexAnswer, RegistryError> {
         self.sender
             .repeating(async || {
@@ -129,7 +148,11 @@ impl RegistryClient {
                 }
                 let etag = response.headers().get(header::ETAG).and_then(|v| v.to_str().ok());
                 let etag = etag.map(ToOwned::to_owned);
-                let document = self.sender.json(response, "version list").await?;
+                let document: IndexDocument = self.sender.json(response, "version list").await?;
+                if document.name != *id {
+                    let (from, to) = (id.to_string(), document.name.to_string());
+                    self.sender.reporter.event(&Event::Moved { from: &from, to: &to });
+                }
                 Ok(IndexAnswer::Changed { document, etag })
             })
             .await

@@ -19,6 +19,7 @@ mod transfer;
 pub use auth::{AuthStore, StoreError, StoredToken};
 pub use client::{IndexAnswer, Purpose, RegistryClient};
 pub use error::RegistryError;
+pub use people::TeamChange;
 pub use publish::{PublishOutcome, PublishPlan};
 pub use report::{Direction, Event, Meter, NoMeter, Reporter, Silent, Transfer};
 pub use secret::Secret;

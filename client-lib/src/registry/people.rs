@@ -1,15 +1,24 @@
 //! Who may do what, and with which tokens: one method per route.
 
 use hub_schemas::{
-    AdapterId, Namespace,
+    AdapterId, Namespace, TeamName,
     api::{
         Collaborators, CreateOrganisation, CreateToken, CreateWebhook, CreatedToken, CreatedWebhook,
-        GrantRole, NamespaceInfo, Role, TokenEntry, Webhook,
+        GrantRole, NamespaceInfo, Role, SetTeam, Team, TokenEntry, Webhook,
     },
 };
 use reqwest::Method;
 
 use super::{RegistryClient, RegistryError};
+
+/// What becomes of somebody in a team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TeamChange {
+    /// They are in it from now on.
+    Add,
+    /// They are in it no more.
+    Remove,
+}
 
 impl RegistryClient {
     /// A namespace and who belongs to it.
@@ -61,6 +70,50 @@ impl RegistryClient {
     /// Takes the role of `user` for one adapter away.
     pub async fn revoke_collaborator(&self, id: &AdapterId, user: &Namespace) -> Result<(), RegistryError> {
         self.sender.send(|| self.of(Method::DELETE, id, &["collaborators", user.as_str()])).await.map(drop)
+    }
+
+    /// Makes a team, or changes what its people are in the namespace.
+    pub async fn set_team(
+        &self,
+        namespace: &Namespace,
+        team: &TeamName,
+        role: Option<Role>,
+    ) -> Result<Team, RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "teams", team.as_str()];
+        self.sender.fetch("team", || self.api(Method::PUT, &path).json(&SetTeam { role })).await
+    }
+
+    /// Removes a team.
+    pub async fn remove_team(&self, namespace: &Namespace, team: &TeamName) -> Result<(), RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "teams", team.as_str()];
+        self.sender.send(|| self.api(Method::DELETE, &path)).await.map(drop)
+    }
+
+    /// Puts `user` into a team, or takes them out.
+    pub async fn change_team(
+        &self,
+        namespace: &Namespace,
+        team: &TeamName,
+        user: &Namespace,
+        change: TeamChange,
+    ) -> Result<(), RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "teams", team.as_str(), "members", user.as_str()];
+        let method = match change {
+            TeamChange::Add => Method::PUT,
+            TeamChange::Remove => Method::DELETE,
+        };
+        self.sender.send(|| self.api(method.clone(), &path)).await.map(drop)
+    }
+
+    /// Gives a team a role on one adapter.
+    pub async fn grant_team(&self, id: &AdapterId, team: &TeamName, role: Role) -> Result<(), RegistryError> {
+        let path = ["teams", team.as_str()];
+        self.sender.send(|| self.of(Method::PUT, id, &path).json(&GrantRole { role })).await.map(drop)
+    }
+
+    /// Takes a team's role on one adapter away.
+    pub async fn revoke_team(&self, id: &AdapterId, team: &TeamName) -> Result<(), RegistryError> {
+        self.sender.send(|| self.of(Method::DELETE, id, &["teams", team.as_str()])).await.map(drop)
     }
 
     /// The caller's tokens.

@@ -59,6 +59,13 @@ pub enum Event<'a> {
         /// How old its answer is.
         age: Duration,
     },
+    /// An adapter has another name now, which the registry leads to.
+    Moved {
+        /// Its old name, which was asked for.
+        from: &'a str,
+        /// Its name.
+        to: &'a str,
+    },
     /// Another `hub` process works on the same thing.
     Waiting {
         /// On what.

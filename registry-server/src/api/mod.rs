@@ -14,6 +14,7 @@ pub(crate) mod namespaces;
 pub(crate) mod quarantine;
 pub(crate) mod resolve;
 pub(crate) mod search;
+pub(crate) mod teams;
 pub(crate) mod tokens;
 pub(crate) mod uploads;
 pub(crate) mod versions;
@@ -26,15 +27,22 @@ use crate::{
     db::{
         WriteTx,
         adapters::{VisibleAdapter, find_visible},
-        roles, users,
+        former_names, roles, users,
     },
     domain::permissions::{Caller, Denied, Permit, Verb, Viewer, may},
     error::{ApiError, ApiResult},
 };
 
-/// The adapter, or the answer that hides whether it exists.
+/// The adapter, or the answer that leads to its new name, says that it was deleted, or hides
+/// whether it exists.
 async fn visible(app: &App, id: &AdapterId, viewer: &Viewer) -> ApiResult<VisibleAdapter> {
-    find_visible(&app.db, id, viewer).await?.ok_or_else(|| ApiError::no_adapter(id))
+    match find_visible(&app.db, id, viewer).await? {
+        Some(adapter) => Ok(adapter),
+        None => Err(match former_names::kept(&app.db, id, viewer).await? {
+            Some(kept) => ApiError::kept(id, &kept),
+            None => ApiError::no_adapter(id),
+        }),
+    }
 }
 
 /// The same, unless it is out of circulation.

@@ -38,7 +38,8 @@ const SQLITE_COLUMNS: &str = "SELECT m.name, c.name, c.type FROM sqlite_master m
 const SQLITE_REFERENCES: &str = "SELECT m.name, f.\"table\" FROM sqlite_master m
     JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table'";
 const POSTGRES_COLUMNS: &str = "SELECT table_name::text, column_name::text, data_type::text
-    FROM information_schema.columns WHERE table_schema = current_schema()";
+    FROM information_schema.columns WHERE table_schema = current_schema() AND table_name IN
+        (SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE')";
 const POSTGRES_REFERENCES: &str = "SELECT a.relname::text, b.relname::text FROM pg_constraint c
     JOIN pg_class a ON a.oid = c.conrelid JOIN pg_class b ON b.oid = c.confrelid
     WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace";

@@ -10,7 +10,7 @@ use super::{
     Db, WriteTx,
     audit::{self, Event},
     clock::{from_micros, now},
-    new_id, parse,
+    former_names, new_id, parse,
 };
 use crate::domain::permissions::{Administer, ChangeVisibility, Permit, Publish, Viewer};
 
@@ -27,6 +27,11 @@ pub(crate) struct VisibleAdapter {
 }
 
 impl VisibleAdapter {
+    /// The same under another name.
+    pub(super) fn named(self, id: AdapterId) -> Self {
+        Self { id, ..self }
+    }
+
     /// One that nobody took out of circulation.
     pub(super) const fn of(key: String, id: AdapterId, visibility: Visibility) -> Self {
         Self { key, id, visibility, quarantine: None }
@@ -57,17 +62,25 @@ fn columns_of(visibility: Visibility) -> (&'static str, Option<i64>) {
     }
 }
 
-/// Whether a viewer may see the adapter `a`. The places are those of [`Viewer::user`] and
-/// [`Viewer::limited_token`]; a macro, so that statements stay literals.
+/// Whether a viewer may see the adapter `a`.
 macro_rules! visible_to {
+    ($user:literal, $token:literal) => {
+        concat!("(a.deleted_at IS NULL AND ", $crate::db::adapters::seen_by!($user, $token), ")")
+    };
+}
+pub(super) use visible_to;
+
+/// The same if it was not deleted. The places are those of [`Viewer::user`] and
+/// [`Viewer::limited_token`]; a macro, so that statements stay literals.
+macro_rules! seen_by {
     ($user:literal, $token:literal) => {
         concat!(
             "(a.visibility = 'public' OR (",
             $user,
             " <> '' AND (a.internal_since IS NOT NULL
-                 OR EXISTS (SELECT 1 FROM members m WHERE m.namespace = a.namespace AND m.user_name = ",
+                 OR EXISTS (SELECT 1 FROM namespace_roles m WHERE m.namespace = a.namespace AND m.user_name = ",
             $user,
-            ") OR EXISTS (SELECT 1 FROM collaborators c WHERE c.adapter_id = a.id AND c.user_name = ",
+            ") OR EXISTS (SELECT 1 FROM adapter_roles c WHERE c.adapter_id = a.id AND c.user_name = ",
             $user,
             ")) AND (",
             $token,
@@ -77,7 +90,7 @@ macro_rules! visible_to {
         )
     };
 }
-pub(super) use visible_to;
+pub(super) use seen_by;
 
 /// One row of every query that finds adapters.
 #[derive(Debug, FromRow)]
@@ -135,8 +148,11 @@ pub(crate) async fn find_visible(
     row.map(Row::into_adapter).transpose()
 }
 
-const OF_NAME: &str =
-    concat!("SELECT ", adapter_columns!(), " FROM adapters a WHERE a.namespace = $1 AND a.name = $2");
+const OF_NAME: &str = concat!(
+    "SELECT ",
+    adapter_columns!(),
+    " FROM adapters a WHERE a.namespace = $1 AND a.name = $2 AND a.deleted_at IS NULL"
+);
 
 /// The adapter, whoever may see it, for those who run the registry.
 pub(crate) async fn find_any(
@@ -172,13 +188,23 @@ pub(crate) async fn popular_namespaces(
     rows.iter().map(|(name,)| parse("adapters.namespace", name)).collect()
 }
 
-/// The adapter of this name, made if it is not there.
+/// How often an adapter was pulled, all versions together.
+pub(crate) async fn pulls(db: &Db, adapter: &VisibleAdapter) -> Result<u64, sqlx::Error> {
+    let (pulls,): (i64,) = sqlx::query_as("SELECT pulls FROM adapters WHERE id = $1")
+        .bind(adapter.key())
+        .fetch_one(db.read())
+        .await?;
+    Ok(pulls as u64)
+}
+
+/// The adapter of this name, made if it is not there; `None` where the name is kept for another
+/// one, or after one. Until the transaction ends nobody else moves or deletes it.
 pub(crate) async fn ensure(
     tx: &mut WriteTx,
     permit: &Permit<Publish>,
     id: &AdapterId,
     visibility: Visibility,
-) -> Result<VisibleAdapter, sqlx::Error> {
+) -> Result<Option<VisibleAdapter>, sqlx::Error> {
     debug_assert!(permit.covers(id), "the handler asked for another adapter");
     let (shown, internal_since) = columns_of(visibility);
     let sql = "INSERT INTO adapters (id, namespace, name, visibility, internal_since, created_at)
@@ -202,12 +228,18 @@ pub(crate) async fn ensure(
         };
         audit::record(tx, event).await?;
     }
-    let row: Row = sqlx::query_as(OF_NAME)
+    // Asked for behind the insert, which waits for whoever is moving an adapter away from here.
+    if former_names::is_kept(tx, id).await? {
+        return Ok(None);
+    }
+    let lock = "UPDATE adapters SET created_at = created_at WHERE namespace = $1 AND name = $2";
+    sqlx::query(lock).bind(id.namespace.as_str()).bind(id.name.as_str()).execute(tx.connection()).await?;
+    let row: Option<Row> = sqlx::query_as(OF_NAME)
         .bind(id.namespace.as_str())
         .bind(id.name.as_str())
-        .fetch_one(tx.connection())
+        .fetch_optional(tx.connection())
         .await?;
-    row.into_adapter()
+    row.map(Row::into_adapter).transpose()
 }
 
 /// Takes an adapter out of circulation, with a reason, or brings it back.

@@ -23,10 +23,10 @@ pub(crate) async fn all(db: &Db, adapter: &VisibleAdapter) -> Result<Vec<Member>
     members::members(rows)
 }
 
-/// The adapters that `user` collaborates on, by name.
+/// The adapters that `user` collaborates on, by themselves or with a team, by name.
 pub(crate) async fn adapters_of(db: &Db, user: &Namespace) -> Result<Vec<AdapterId>, sqlx::Error> {
-    let sql = "SELECT a.namespace, a.name FROM collaborators c JOIN adapters a ON a.id = c.adapter_id
-               WHERE c.user_name = $1 ORDER BY a.namespace, a.name";
+    let sql = "SELECT a.namespace, a.name FROM adapter_roles c JOIN adapters a ON a.id = c.adapter_id
+               WHERE c.user_name = $1 GROUP BY a.namespace, a.name ORDER BY a.namespace, a.name";
     let rows: Vec<(String, String)> = sqlx::query_as(sql).bind(user.as_str()).fetch_all(db.read()).await?;
     rows.iter()
         .map(|(namespace, name)| {

@@ -47,6 +47,7 @@ pub(super) struct Row {
     metric: Option<String>,
     size: i64,
     published_at: i64,
+    published_as: Option<String>,
 }
 
 /// The columns of [`Row`]; a macro, so that statements stay literals.
@@ -54,7 +55,7 @@ macro_rules! listing_columns {
     () => {
         "a.namespace, a.name, a.visibility, a.internal_since, a.pulls, l.version, l.digest, l.description, l.task, l.subtask, \
          l.languages, l.license, l.base_id, l.base_digest, l.architecture, l.method, l.method_summary, \
-         l.metric, l.size, l.published_at"
+         l.metric, l.size, l.published_at, l.published_as"
     };
 }
 pub(super) use listing_columns;
@@ -95,6 +96,7 @@ impl Row {
             size: self.size as u64,
             pulls: self.pulls as u64,
             published_at: from_micros(self.published_at),
+            published_as: self.published_as.map(|name| parse("published_as", &name)).transpose()?,
             visibility: visibility_of(&self.visibility, self.internal_since),
         })
     }
@@ -169,9 +171,10 @@ pub(crate) async fn refresh(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Resul
     .await?;
     let manifest = Manifest::parse(manifest.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     let digest = parse("versions.digest", &digest)?;
-    let summary = listing::summary(&manifest, digest, from_micros(published_at), adapter.visibility);
+    let summary =
+        listing::summary(&adapter.id, &manifest, digest, from_micros(published_at), adapter.visibility);
     insert(tx, adapter.key(), &summary).await?;
-    search::index(tx, adapter.key(), &Words::of(&manifest)).await
+    search::index(tx, adapter.key(), &Words::of(&adapter.id, &manifest)).await
 }
 
 async fn insert(tx: &mut WriteTx, adapter: &str, summary: &AdapterSummary) -> Result<(), sqlx::Error> {
@@ -182,8 +185,8 @@ async fn insert(tx: &mut WriteTx, adapter: &str, summary: &AdapterSummary) -> Re
         summary.languages.iter().fold(String::new(), |all, language| all + " " + language.as_str() + " ");
     let sql = "INSERT INTO listings (adapter_id, version, digest, description, task, subtask, languages,
                    license, base_id, base_digest, architecture, method, method_summary, metric, size,
-                   published_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+                   published_at, published_as)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     sqlx::query(sql)
         .bind(adapter)
         .bind(summary.version.to_string())
@@ -201,6 +204,7 @@ async fn insert(tx: &mut WriteTx, adapter: &str, summary: &AdapterSummary) -> Re
         .bind(metric)
         .bind(summary.size as i64)
         .bind(micros(summary.published_at))
+        .bind(summary.published_as.as_ref().map(ToString::to_string))
         .execute(tx.connection())
         .await?;
     Ok(())

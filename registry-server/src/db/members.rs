@@ -40,8 +40,8 @@ pub(crate) async fn all(db: &Db, namespace: &Namespace) -> Result<Vec<Member>, s
 
 /// The namespaces of `user`, their own first.
 pub(crate) async fn namespaces_of(db: &Db, user: &Namespace) -> Result<Vec<Namespace>, sqlx::Error> {
-    let sql = "SELECT namespace FROM members WHERE user_name = $1
-               ORDER BY CASE WHEN namespace = user_name THEN 0 ELSE 1 END, namespace";
+    let sql = "SELECT namespace FROM namespace_roles WHERE user_name = $1 GROUP BY namespace
+               ORDER BY CASE WHEN namespace = $1 THEN 0 ELSE 1 END, namespace";
     let rows: Vec<(String,)> = sqlx::query_as(sql).bind(user.as_str()).fetch_all(db.read()).await?;
     rows.iter().map(|(name,)| parse("members.namespace", name)).collect()
 }
@@ -125,7 +125,11 @@ async fn take(
         .bind(user)
         .execute(tx.connection())
         .await?;
-    if done.rows_affected() == 0 {
+    // Whoever leaves an organisation leaves its teams.
+    let sql = "DELETE FROM team_members WHERE user_name = $2
+               AND team_id IN (SELECT id FROM teams WHERE namespace = $1)";
+    let teams = sqlx::query(sql).bind(namespace.as_str()).bind(user).execute(tx.connection()).await?;
+    if done.rows_affected() + teams.rows_affected() == 0 {
         return Ok(Changed::Nobody);
     }
     if !is_owned(tx, namespace).await? {

@@ -34,6 +34,8 @@ pub(crate) struct Listed {
     pub(crate) id: AdapterId,
     /// The version.
     pub(crate) version: Version,
+    /// The name that its manifest states.
+    pub(crate) stated: AdapterId,
     /// Its manifest, once it was fetched.
     pub(crate) manifest: Option<String>,
 }
@@ -174,17 +176,20 @@ pub(crate) async fn entries(
 
 /// The version whose manifest has this digest.
 pub(crate) async fn listed(db: &Db, digest: &Digest) -> Result<Option<Listed>, sqlx::Error> {
-    let sql = "SELECT a.namespace, a.name, v.version, v.manifest FROM mirrored_versions v
+    let sql = "SELECT a.namespace, a.name, v.entry, v.manifest FROM mirrored_versions v
                JOIN adapters a ON a.id = v.adapter_id WHERE v.digest = $1";
     let found: Option<(String, String, String, Option<String>)> =
         sqlx::query_as(sql).bind(digest.to_string()).fetch_optional(db.read()).await?;
     found
-        .map(|(namespace, name, version, manifest)| {
+        .map(|(namespace, name, entry, manifest)| {
             let id = AdapterId {
                 namespace: parse("adapters.namespace", &namespace)?,
                 name: parse("adapters.name", &name)?,
             };
-            Ok(Listed { id, version: parse("mirrored_versions.version", &version)?, manifest })
+            let entry: VersionEntry =
+                serde_json::from_str(&entry).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+            let stated = entry.published_as.unwrap_or_else(|| id.clone());
+            Ok(Listed { id, version: entry.version, stated, manifest })
         })
         .transpose()
 }

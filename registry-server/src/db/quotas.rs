@@ -5,6 +5,7 @@ use sqlx::FromRow;
 
 use super::{
     Db, WriteTx,
+    adapters::VisibleAdapter,
     audit::{self, Event},
 };
 use crate::domain::{
@@ -23,7 +24,7 @@ struct Row {
 
 /// What a namespace holds: the sum of its versions' sizes, whatever they share.
 const USAGE: &str = "SELECT
-        (SELECT COUNT(*) FROM adapters WHERE namespace = $1) AS adapters,
+        (SELECT COUNT(*) FROM adapters WHERE namespace = $1 AND deleted_at IS NULL) AS adapters,
         (SELECT CAST(COALESCE(SUM(v.size), 0) AS BIGINT) FROM versions v
          JOIN adapters a ON a.id = v.adapter_id WHERE a.namespace = $1) AS bytes,
         (SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM uploads WHERE namespace = $1) AS uploading,
@@ -52,6 +53,13 @@ pub(crate) async fn usage(db: &Db, namespace: &Namespace) -> Result<Usage, sqlx:
 pub(crate) async fn usage_in(tx: &mut WriteTx, namespace: &Namespace) -> Result<Usage, sqlx::Error> {
     let row: Row = sqlx::query_as(USAGE).bind(namespace.as_str()).fetch_one(tx.connection()).await?;
     Ok(row.into_usage())
+}
+
+/// What one adapter holds of its namespace's bytes.
+pub(crate) async fn held_by(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<u64, sqlx::Error> {
+    let sql = "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM versions WHERE adapter_id = $1";
+    let (bytes,): (i64,) = sqlx::query_as(sql).bind(adapter.key()).fetch_one(tx.connection()).await?;
+    Ok(bytes as u64)
 }
 
 /// Sets how much a namespace, which exists, may hold.

@@ -1,4 +1,6 @@
-//! `tombstones` and `version_dependencies`: deleting a version, and who would miss it.
+//! `tombstones` and `version_dependencies`: deleting versions, and who would miss them.
+
+use std::time::Duration;
 
 use hub_schemas::{
     api::Tombstone,
@@ -11,11 +13,11 @@ use super::{
     adapters::{VisibleAdapter, visible_to},
     audit::{self, Event},
     clock::{from_micros, now},
-    parse,
+    parse, team_collaborators,
 };
 use crate::domain::{
-    deletion::Dependant,
-    permissions::{Delete, Permit, Viewer},
+    deletion::{Dependant, Standing},
+    permissions::{Actor, Delete, DeleteAdapter, Permit, Viewer},
 };
 
 /// The versions of other adapters that need `adapter`; `viewer` learns the names they may see.
@@ -29,13 +31,16 @@ pub(crate) async fn dependants(
         visible_to!("$3", "$4"),
         " THEN 1 ELSE 0 END FROM version_dependencies d JOIN versions v ON v.id = d.version_id
           JOIN adapters a ON a.id = v.adapter_id
-          WHERE d.namespace = $1 AND d.name = $2 ORDER BY a.namespace, a.name, d.requirement"
+          WHERE (d.namespace = $1 AND d.name = $2) OR EXISTS (SELECT 1 FROM former_names f
+              WHERE f.adapter_id = $5 AND f.namespace = d.namespace AND f.name = d.name)
+          ORDER BY a.namespace, a.name, d.requirement"
     );
     let rows: Vec<(String, String, String, i64)> = sqlx::query_as(sql)
         .bind(adapter.id.namespace.as_str())
         .bind(adapter.id.name.as_str())
         .bind(viewer.user())
         .bind(viewer.limited_token())
+        .bind(adapter.key())
         .fetch_all(db.read())
         .await?;
     rows.into_iter()
@@ -67,28 +72,91 @@ pub(crate) async fn bury(
             .fetch_optional(tx.connection())
             .await?;
     let Some((id, digest)) = found else { return Ok(false) };
-    let sql = "INSERT INTO tombstones (adapter_id, version, digest, reason, deleted_at)
-               VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-    sqlx::query(sql)
-        .bind(adapter.key())
-        .bind(version.to_string())
-        .bind(digest.as_str())
-        .bind(reason)
-        .bind(now())
-        .execute(tx.connection())
-        .await?;
+    put_to_rest(tx, permit.actor(), adapter, version, (&id, &digest), reason).await?;
+    Ok(true)
+}
+
+async fn put_to_rest(
+    tx: &mut WriteTx,
+    actor: &Actor,
+    adapter: &VisibleAdapter,
+    version: &Version,
+    (id, digest): (&str, &str),
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO tombstones (adapter_id, version, digest, reason, deleted_at, published_as)
+               SELECT adapter_id, version, digest, $1, $2, published_as FROM versions WHERE id = $3
+               ON CONFLICT DO NOTHING";
+    sqlx::query(sql).bind(reason).bind(now()).bind(id).execute(tx.connection()).await?;
     for sql in [
         "DELETE FROM version_files WHERE version_id = $1",
         "DELETE FROM version_dependencies WHERE version_id = $1",
         "DELETE FROM pull_days WHERE version_id = $1",
         "DELETE FROM versions WHERE id = $1",
     ] {
-        sqlx::query(sql).bind(id.as_str()).execute(tx.connection()).await?;
+        sqlx::query(sql).bind(id).execute(tx.connection()).await?;
     }
     let (subject, detail) = (format!("{}@{version}", adapter.id), format!("{digest}: {reason}"));
-    let event = Event { actor: permit.actor(), action: "delete", subject: &subject, detail: &detail };
-    audit::record(tx, event).await?;
-    Ok(true)
+    audit::record(tx, Event { actor, action: "delete", subject: &subject, detail: &detail }).await
+}
+
+/// Takes an adapter that is to be deleted as a whole away from everybody: its versions, for the
+/// rule that decides whether the transaction goes on to [`bury_all`]. `None` where it is gone.
+pub(crate) async fn close(
+    tx: &mut WriteTx,
+    permit: &Permit<DeleteAdapter>,
+    adapter: &VisibleAdapter,
+    reason: &str,
+) -> Result<Option<Vec<Standing>>, sqlx::Error> {
+    debug_assert!(permit.covers(&adapter.id), "the handler asked for another adapter");
+    // First, so that whoever publishes a version is done before its versions are looked at.
+    let sql =
+        "UPDATE adapters SET deleted_at = $1, deletion_reason = $2 WHERE id = $3 AND deleted_at IS NULL";
+    let done = sqlx::query(sql).bind(now()).bind(reason).bind(adapter.key()).execute(tx.connection()).await?;
+    if done.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let rows: Vec<(String, i64, Option<i64>)> =
+        sqlx::query_as("SELECT version, published_at, yanked_at FROM versions WHERE adapter_id = $1")
+            .bind(adapter.key())
+            .fetch_all(tx.connection())
+            .await?;
+    let standing = |(version, at, yanked): (String, i64, Option<i64>)| {
+        Ok(Standing {
+            version: parse("versions.version", &version)?,
+            age: Duration::from_micros(u64::try_from(now() - at).unwrap_or_default()),
+            yanked: yanked.is_some(),
+        })
+    };
+    let mut versions = rows.into_iter().map(standing).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    versions.sort_by(|a, b| b.version.cmp(&a.version));
+    Ok(Some(versions))
+}
+
+/// Deletes every version of an adapter that was closed, and who had a role for it.
+pub(crate) async fn bury_all(
+    tx: &mut WriteTx,
+    permit: &Permit<DeleteAdapter>,
+    adapter: &VisibleAdapter,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT id, version, digest FROM versions WHERE adapter_id = $1 ORDER BY id")
+            .bind(adapter.key())
+            .fetch_all(tx.connection())
+            .await?;
+    for (id, version, digest) in &rows {
+        let version = parse("versions.version", version)?;
+        put_to_rest(tx, permit.actor(), adapter, &version, (id, digest), reason).await?;
+    }
+    sqlx::query("DELETE FROM collaborators WHERE adapter_id = $1")
+        .bind(adapter.key())
+        .execute(tx.connection())
+        .await?;
+    team_collaborators::clear(tx, adapter).await?;
+    let subject = adapter.id.to_string();
+    let event = Event { actor: permit.actor(), action: "adapter-delete", subject: &subject, detail: reason };
+    audit::record(tx, event).await
 }
 
 /// The versions of an adapter that were deleted, newest first.
@@ -106,16 +174,21 @@ pub(crate) async fn all(db: &Db, adapter: &VisibleAdapter) -> Result<Vec<Tombsto
     Ok(found)
 }
 
-/// Whether a version was deleted, inside the transaction that would publish it.
-pub(crate) async fn is_buried(
+/// Whether a version was deleted, or another adapter published its number when it had this name,
+/// inside the transaction that would publish it: a name with a number means one content for ever.
+pub(crate) async fn is_used_up(
     tx: &mut WriteTx,
     adapter: &VisibleAdapter,
     version: &Version,
 ) -> Result<bool, sqlx::Error> {
     let found: Option<(String,)> =
-        sqlx::query_as("SELECT version FROM tombstones WHERE adapter_id = $1 AND version = $2")
+        sqlx::query_as(
+            "SELECT version FROM tombstones WHERE version = $2 AND (adapter_id = $1 OR published_as = $3)
+             UNION ALL SELECT version FROM versions WHERE version = $2 AND adapter_id <> $1 AND published_as = $3",
+        )
             .bind(adapter.key())
             .bind(version.to_string())
+            .bind(adapter.id.to_string())
             .fetch_optional(tx.connection())
             .await?;
     Ok(found.is_some())

@@ -27,6 +27,7 @@ struct Row {
     architecture: String,
     method: String,
     published_at: i64,
+    published_as: Option<String>,
     yanked_at: Option<i64>,
     yank_reason: Option<String>,
 }
@@ -44,6 +45,7 @@ impl Row {
             },
             method: self.method,
             published_at: from_micros(self.published_at),
+            published_as: self.published_as.map(|name| parse("versions.published_as", &name)).transpose()?,
             yanked: self
                 .yanked_at
                 .map(|at| Yank { reason: self.yank_reason.unwrap_or_default(), at: from_micros(at) }),
@@ -54,7 +56,7 @@ impl Row {
 /// Every version of an adapter, newest first.
 pub(crate) async fn all(db: &Db, adapter: &VisibleAdapter) -> Result<Vec<VersionEntry>, sqlx::Error> {
     let sql = "SELECT version, digest, size, base_id, base_digest, architecture, method, published_at,
-                      yanked_at, yank_reason FROM versions WHERE adapter_id = $1";
+                      published_as, yanked_at, yank_reason FROM versions WHERE adapter_id = $1";
     let rows: Vec<Row> = sqlx::query_as(sql).bind(adapter.key()).fetch_all(db.read()).await?;
     let mut entries = rows.into_iter().map(Row::into_entry).collect::<Result<Vec<_>, _>>()?;
     entries.sort_by(|a, b| b.version.cmp(&a.version));
@@ -156,8 +158,8 @@ pub(super) async fn write(
 ) -> Result<Inserted, sqlx::Error> {
     let (id, digest) = (new_id(), Digest::of(bytes.as_bytes()));
     let sql = "INSERT INTO versions (id, adapter_id, version, digest, manifest, size, base_id, base_digest,
-                                     architecture, method, published_by, published_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING";
+                                     architecture, method, published_by, published_at, published_as)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
     let done = sqlx::query(sql)
         .bind(id.as_str())
         .bind(adapter.key())
@@ -171,6 +173,7 @@ pub(super) async fn write(
         .bind(manifest.method.kind())
         .bind(by)
         .bind(at)
+        .bind((manifest.name != adapter.id).then(|| manifest.name.to_string()))
         .execute(tx.connection())
         .await?;
     if done.rows_affected() == 0 {

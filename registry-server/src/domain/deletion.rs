@@ -1,4 +1,4 @@
-//! When a version may be deleted, rather than yanked.
+//! When a version, or an adapter with all its versions, may be deleted rather than yanked.
 //!
 //! Soon after it was published, freely, as at crates.io; later only what was yanked, so that
 //! people had a warning. Never what another adapter needs and nothing else would do for.
@@ -26,6 +26,17 @@ pub struct Candidate<'a> {
     pub yanked: bool,
 }
 
+/// A version of an adapter that is to be deleted as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The version.
+    pub version: Version,
+    /// How long ago it was published.
+    pub age: Duration,
+    /// Whether it is yanked.
+    pub yanked: bool,
+}
+
 /// A version of another adapter that needs this adapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependant {
@@ -46,6 +57,14 @@ pub enum Kept {
         /// Who needs it.
         by: String,
     },
+    /// Somebody needs the adapter.
+    #[error("{by} needs `{version}`")]
+    NeededWhole {
+        /// A version that would do for it.
+        version: Version,
+        /// Who needs it.
+        by: String,
+    },
     /// People may use it.
     #[error("`{0}` was published more than {hours} hours ago and is not yanked", hours = FREE_FOR.as_secs() / 3600)]
     InUse(Version),
@@ -57,12 +76,29 @@ pub fn check(candidate: Candidate<'_>, dependants: &[Dependant]) -> Result<(), K
     let needs =
         |d: &&Dependant| d.requirement.matches(version) && !others.iter().any(|v| d.requirement.matches(v));
     if let Some(dependant) = dependants.iter().find(needs) {
-        let name = dependant.name.as_ref();
-        let by =
-            name.map_or_else(|| "an adapter that you may not see".to_owned(), |name| format!("`{name}`"));
-        return Err(Kept::Needed { version: version.clone(), by });
+        return Err(Kept::Needed { version: version.clone(), by: dependant.shown() });
     }
     if age > FREE_FOR && !yanked { Err(Kept::InUse(version.clone())) } else { Ok(()) }
+}
+
+/// Refuses an adapter one of whose versions must stay; `dependants` are other adapters.
+pub fn check_whole(versions: &[Standing], dependants: &[Dependant]) -> Result<(), Kept> {
+    for Standing { version, age, yanked } in versions {
+        if let Some(dependant) = dependants.iter().find(|d| d.requirement.matches(version)) {
+            return Err(Kept::NeededWhole { version: version.clone(), by: dependant.shown() });
+        }
+        if *age > FREE_FOR && !yanked {
+            return Err(Kept::InUse(version.clone()));
+        }
+    }
+    Ok(())
+}
+
+impl Dependant {
+    fn shown(&self) -> String {
+        let name = self.name.as_ref();
+        name.map_or_else(|| "an adapter that you may not see".to_owned(), |name| format!("`{name}`"))
+    }
 }
 
 #[cfg(test)]
@@ -92,6 +128,30 @@ mod tests {
             verdict(73, false, &[], &[]).as_deref(),
             Some("`1.0.0` was published more than 72 hours ago and is not yanked")
         );
+    }
+
+    #[test]
+    fn an_adapter_goes_when_every_version_may_go_and_nobody_needs_one() {
+        let standing = |version: &str, hours, yanked| Standing {
+            version: version.parse().expect("a version"),
+            age: Duration::from_hours(hours),
+            yanked,
+        };
+        let verdict = |versions: &[Standing], requirement: &str| {
+            let needing = Dependant { name: None, requirement: requirement.parse().expect("a requirement") };
+            check_whole(versions, &[needing]).err().map(|kept| kept.to_string())
+        };
+        let versions = [standing("1.1.0", 1, false), standing("1.0.0", 100, true)];
+        assert_eq!(verdict(&versions, "^2"), None);
+        assert_eq!(
+            verdict(&versions, "=1.0.0").as_deref(),
+            Some("an adapter that you may not see needs `1.0.0`")
+        );
+        assert_eq!(
+            verdict(&[standing("1.0.0", 100, false)], "^2").as_deref(),
+            Some("`1.0.0` was published more than 72 hours ago and is not yanked")
+        );
+        assert_eq!(verdict(&[], "*"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use hub_schemas::{
     api::{AdapterSummary, BaseSummary, MetricSummary, Visibility},
     digest::Digest,
     manifest::Manifest,
+    name::AdapterId,
     version::Version,
 };
 use time::OffsetDateTime;
@@ -19,15 +20,17 @@ pub fn newest<'a, T>(versions: impl IntoIterator<Item = (&'a Version, T)>) -> Op
         .map(|(_, item)| item)
 }
 
-/// What a manifest contributes to a listing.
+/// What a manifest contributes to the listing of the adapter `id`.
 pub fn summary(
+    id: &AdapterId,
     manifest: &Manifest,
     digest: Digest,
     published_at: OffsetDateTime,
     visibility: Visibility,
 ) -> AdapterSummary {
     AdapterSummary {
-        name: manifest.name.clone(),
+        name: id.clone(),
+        published_as: (manifest.name != *id).then(|| manifest.name.clone()),
         version: manifest.version.clone(),
         digest,
         description: manifest.description.clone(),
@@ -72,13 +75,13 @@ pub struct Words {
 }
 
 impl Words {
-    /// The words of `manifest`.
-    pub fn of(manifest: &Manifest) -> Self {
+    /// The words of `manifest`, of the adapter `id`.
+    pub fn of(id: &AdapterId, manifest: &Manifest) -> Self {
         let subtask = manifest.task.subtask.as_ref().map_or("", AsRef::as_ref);
         let labels = manifest.task.labels.iter().map(String::as_str);
         let body = [manifest.description.as_str(), &manifest.base.id, manifest.method.kind()];
         Self {
-            name: words::document([manifest.name.namespace.as_str(), manifest.name.name.as_str()]),
+            name: words::document([id.namespace.as_str(), id.name.as_str()]),
             task: words::document([manifest.task.name.as_str(), subtask]),
             body: words::document(body.into_iter().chain(labels)),
         }

@@ -32,6 +32,7 @@ fn adapter(name: &str) -> AdapterSummary {
         size: 1,
         pulls: 0,
         published_at: OffsetDateTime::UNIX_EPOCH,
+        published_as: None,
         visibility: Visibility::Public,
     }
 }

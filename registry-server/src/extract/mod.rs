@@ -7,6 +7,6 @@ mod path;
 pub(crate) use auth::{Authenticated, Reader};
 pub(crate) use body::{ApiJson, ManifestBytes};
 pub(crate) use path::{
-    AdapterPath, ApiPath, ApiQuery, BlobPath, CollaboratorPath, DigestPath, MemberPath, NamespacePath,
-    TokenPath, UploadPath, VersionPath, WebhookPath,
+    AdapterPath, AdapterTeamPath, ApiPath, ApiQuery, BlobPath, CollaboratorPath, DigestPath, MemberPath,
+    NamespacePath, TeamMemberPath, TeamPath, TokenPath, UploadPath, VersionPath, WebhookPath,
 };

@@ -6,7 +6,7 @@ use axum::{
 };
 use hub_schemas::{
     digest::Digest,
-    name::{AdapterId, AdapterName, Namespace},
+    name::{AdapterId, AdapterName, Namespace, TeamName},
     version::Version,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -119,6 +119,40 @@ pub(crate) struct CollaboratorPath {
     pub(crate) user: Namespace,
 }
 
+/// `/namespaces/{namespace}/teams/{team}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct TeamPath {
+    /// The organisation.
+    pub(crate) namespace: Namespace,
+    /// The team.
+    pub(crate) team: TeamName,
+}
+
+/// `/namespaces/{namespace}/teams/{team}/members/{user}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct TeamMemberPath {
+    /// The organisation.
+    pub(crate) namespace: Namespace,
+    /// The team.
+    pub(crate) team: TeamName,
+    /// The user.
+    pub(crate) user: Namespace,
+}
+
+/// `/adapters/{namespace}/{name}/teams/{team}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct AdapterTeamPath {
+    /// Owner.
+    namespace: Namespace,
+    /// Name in its namespace.
+    name: AdapterName,
+    /// The team.
+    pub(crate) team: TeamName,
+}
+
 /// `/namespaces/{namespace}/webhooks/{id}`
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -158,6 +192,12 @@ impl VersionPath {
 }
 
 impl CollaboratorPath {
+    pub(crate) fn adapter(&self) -> AdapterId {
+        AdapterId { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
+impl AdapterTeamPath {
     pub(crate) fn adapter(&self) -> AdapterId {
         AdapterId { namespace: self.namespace.clone(), name: self.name.clone() }
     }

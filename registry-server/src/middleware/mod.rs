@@ -2,6 +2,7 @@
 
 mod log;
 mod mirrored;
+mod moved;
 mod problem;
 mod rates;
 mod read_only;
@@ -9,6 +10,7 @@ mod request_id;
 
 pub(crate) use log::log;
 pub(crate) use mirrored::mirrored;
+pub(crate) use moved::moved;
 pub(crate) use problem::{panicked, problem};
 pub(crate) use rates::{UserRate, rates};
 pub(crate) use read_only::read_only;

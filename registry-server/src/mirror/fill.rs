@@ -7,7 +7,6 @@ use hub_schemas::{
     manifest::{FileEntry, Manifest},
     name::AdapterId,
     problem::ProblemCode,
-    version::Version,
 };
 
 use super::{Landed, MirrorError, Upstream, UpstreamError, download};
@@ -16,7 +15,7 @@ use crate::{
     db::{
         adapters::VisibleAdapter,
         blobs, listings,
-        mirrored::{self, Known},
+        mirrored::{self, Known, Listed},
         new_id,
     },
     domain::{
@@ -75,13 +74,14 @@ pub(super) async fn manifest(
     permit: MirrorPermit,
     adapter: VisibleAdapter,
     digest: Digest,
-    version: Version,
+    listed: Listed,
 ) -> Landed {
     let answer = upstream.manifest(&digest).await;
     app.telemetry.mirrored("manifest", &answer);
     let bytes = answer?;
     let id = &adapter.id;
-    let manifest = publish::manifest_for(&bytes, id, &version)
+    let version = &listed.version;
+    let manifest = publish::manifest_for(&bytes, &listed.stated, version)
         .map_err(|e| upstream.wrong(format!("a manifest of `{id}@{version}` that can't be taken: {e}")))?;
     if !upstream.config.licenses.admit(&manifest.license) {
         let detail = format!(

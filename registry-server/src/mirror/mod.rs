@@ -150,16 +150,16 @@ pub(crate) async fn manifest(
     let Some(listed) = mirrored::listed(&app.db, digest).await? else { return Ok(None) };
     let Some(adapter) = find_visible(&app.db, &listed.id, viewer).await? else { return Ok(None) };
     let stored = |text: String| Some(StoredManifest { adapter: adapter.clone(), bytes: text.into_bytes() });
-    if let Some(text) = listed.manifest {
+    if let Some(text) = listed.manifest.clone() {
         return Ok(stored(text));
     }
     let Some(upstream) = app.mirrors.of(&listed.id.namespace) else { return Ok(None) };
     let permit = app.mirrors.permit(app, viewer, &listed.id.namespace);
     let permit = permit.ok_or_else(|| not_filled(app, &format!("`{}@{}`", listed.id, listed.version)))?;
-    let (id, version) = (listed.id.clone(), listed.version.clone());
+    let id = listed.id.clone();
     let (adapter_there, digest_there) = (adapter.clone(), *digest);
     let work =
-        || fill::manifest(app.clone(), Arc::clone(upstream), permit, adapter_there, digest_there, version);
+        || fill::manifest(app.clone(), Arc::clone(upstream), permit, adapter_there, digest_there, listed);
     landed(app.mirrors.manifests.join(*digest, work).await).map_err(told)?;
     let found = mirrored::listed(&app.db, digest).await?.and_then(|listed| listed.manifest);
     found.map_or_else(|| Err(ApiError::no_adapter(&id)), |text| Ok(stored(text)))

@@ -119,7 +119,9 @@ impl Upstream {
         let bytes = self.bounded(response, MAX_INDEX_BYTES).await?;
         let document: IndexDocument = serde_json::from_slice(&bytes).map_err(|e| self.wrong(e))?;
         if document.name != *id {
-            return Err(self.wrong(format!("the version list of `{}` instead of `{id}`", document.name)));
+            return Err(
+                self.wrong(format!("the version list of `{}`, as `{id}` may be called now", document.name))
+            );
         }
         Ok(IndexAnswer { changed: Some((document, etag)), public })
     }

@@ -4,7 +4,7 @@ use hub_schemas::{
     api::{Published, Visibility},
     digest::Digest,
     manifest::Manifest,
-    name::Namespace,
+    name::{AdapterId, Namespace},
     problem::ProblemCode,
 };
 use serde_json::json;
@@ -16,7 +16,9 @@ use crate::{
         WriteTx,
         adapters::{self, VisibleAdapter},
         audit::{self, Event},
-        blobs, listings, quotas, tombstones, uploads,
+        blobs,
+        former_names::{self, Kept, find_followed},
+        listings, quotas, tombstones, uploads,
         versions::{self, Inserted},
     },
     domain::{
@@ -60,6 +62,7 @@ pub(crate) async fn run(
             return Err(other_visibility(manifest, adapter.visibility, wanted));
         }
     }
+    refuse_kept_name(app, permit, &manifest.name, viewer).await?;
     publish::check_limits(manifest, &app.limits)?;
     room::for_another_adapter(app, permit).await?;
     check_dependencies(app, viewer, manifest).await?;
@@ -70,8 +73,9 @@ pub(crate) async fn run(
     let mut tx = app.db.write().await?;
     room::for_version(&mut tx, permit, &manifest.name, manifest.total_size()).await?;
     let adapter = adapters::ensure(&mut tx, permit, &manifest.name, visibility.unwrap_or_default()).await?;
-    if tombstones::is_buried(&mut tx, &adapter, &manifest.version).await? {
-        return Err(buried(manifest));
+    let adapter = adapter.ok_or_else(|| ApiError::name_is_kept(&manifest.name, &Kept::Hidden))?;
+    if tombstones::is_used_up(&mut tx, &adapter, &manifest.version).await? {
+        return Err(used_up(manifest));
     }
     match versions::insert(&mut tx, permit, &adapter, manifest, bytes).await.map_err(gone)? {
         // Whoever was faster made the same version, or another one.
@@ -90,9 +94,25 @@ pub(crate) async fn run(
     Ok(Published { warnings, ..answer(true) })
 }
 
+/// Refuses the name that an adapter had before it was moved or deleted.
+pub(crate) async fn refuse_kept_name(
+    app: &App,
+    permit: &Permit<Publish>,
+    id: &AdapterId,
+    viewer: &Viewer,
+) -> ApiResult<()> {
+    if !permit.is_for_a_new_adapter() {
+        return Ok(());
+    }
+    match former_names::kept(&app.db, id, viewer).await? {
+        Some(kept) => Err(ApiError::name_is_kept(id, &kept)),
+        None => Ok(()),
+    }
+}
+
 async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Manifest) -> ApiResult<()> {
     for dependency in &manifest.dependencies {
-        let found = match adapters::find_visible(&app.db, &dependency.name, viewer).await? {
+        let found = match find_followed(&app.db, &dependency.name, viewer).await? {
             Some(adapter) => {
                 ApiError::unless_quarantined(&adapter)?;
                 versions::all(&app.db, &adapter).await?
@@ -165,9 +185,9 @@ fn exists(manifest: &Manifest, found: &Digest) -> ApiError {
     ApiError::new(ProblemCode::VersionExists, detail).hint("give the new content a new version")
 }
 
-fn buried(manifest: &Manifest) -> ApiError {
+fn used_up(manifest: &Manifest) -> ApiError {
     let detail = format!(
-        "`{}@{}` was deleted; the number of a deleted version never comes back",
+        "`{}@{}` was deleted, or moved to another name; its number never comes back",
         manifest.name, manifest.version
     );
     ApiError::new(ProblemCode::Conflict, detail).hint("give the content a new version")

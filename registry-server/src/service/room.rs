@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::{
     app::App,
-    db::{WriteTx, audit, clock, namespaces, quotas},
+    db::{WriteTx, adapters::VisibleAdapter, audit, clock, namespaces, quotas},
     domain::{
         permissions::{Permit, Publish},
         quota::{self, Addition},
@@ -32,6 +32,14 @@ pub(crate) async fn for_version(
     usage = quotas::usage_in(tx, &id.namespace).await?;
     let addition = Addition { bytes, adapters: u64::from(permit.is_for_a_new_adapter()) };
     Ok(quota::check(&id.namespace, &usage, usage.bytes, addition)?)
+}
+
+/// Refuses an adapter that comes from another namespace, where the one of `to` has no room for it.
+pub(crate) async fn for_moved(tx: &mut WriteTx, adapter: &VisibleAdapter, to: &AdapterId) -> ApiResult<()> {
+    namespaces::lock(tx, &to.namespace).await?;
+    let usage = quotas::usage_in(tx, &to.namespace).await?;
+    let addition = Addition { bytes: quotas::held_by(tx, adapter).await?, adapters: 1 };
+    Ok(quota::check(&to.namespace, &usage, usage.bytes, addition)?)
 }
 
 /// Refuses an upload, begun in this transaction, that can never be published.

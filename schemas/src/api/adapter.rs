@@ -99,7 +99,15 @@ pub struct ChangeVisibility {
     pub visibility: Visibility,
 }
 
-/// Why a version is deleted.
+/// A request to give an adapter another name, perhaps in another namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveAdapter {
+    /// Its full name from now on; the old one leads there.
+    pub to: AdapterId,
+}
+
+/// Why a version, or an adapter, is deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -164,6 +172,9 @@ pub struct VersionEntry {
     /// When it was published; never changes.
     #[serde(with = "time::serde::rfc3339")]
     pub published_at: OffsetDateTime,
+    /// The name in its manifest, where the adapter has another one by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_as: Option<AdapterId>,
     /// Set while the version is yanked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<Yank>,
@@ -238,6 +249,9 @@ pub struct AdapterSummary {
     /// When the newest version was published.
     #[serde(with = "time::serde::rfc3339")]
     pub published_at: OffsetDateTime,
+    /// The name in that version's manifest, where the adapter has another one by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_as: Option<AdapterId>,
     /// Who may see it.
     pub visibility: Visibility,
 }
@@ -254,6 +268,12 @@ pub struct AdapterInfo {
     pub versions: Vec<VersionEntry>,
     /// Who may see it.
     pub visibility: Visibility,
+    /// Times it was pulled, all versions together.
+    #[serde(default)]
+    pub pulls: u64,
+    /// Names that it had before, which lead here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_names: Vec<AdapterId>,
     /// Versions that were deleted, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deleted: Vec<Tombstone>,

@@ -15,13 +15,13 @@ pub use account::{
 };
 pub use adapter::{
     AdapterInfo, AdapterSummary, BaseSummary, ChangeVisibility, DeleteQuery, IndexDocument, MetricSummary,
-    PublishQuery, Published, Quarantine, QuarantineRequest, Tombstone, VersionEntry, Visibility,
+    MoveAdapter, PublishQuery, Published, Quarantine, QuarantineRequest, Tombstone, VersionEntry, Visibility,
     VisibilityError, Yank, YankRequest,
 };
 pub use audit::{AuditPage, AuditQuery, AuditRecord, DEFAULT_AUDIT_LIMIT, MAX_AUDIT_LIMIT};
 pub use people::{
     Collaborators, CreateOrganisation, GrantRole, Member, NamespaceInfo, NamespaceKind, Role, RoleError,
-    Usage,
+    SetTeam, Team, TeamRole, Usage,
 };
 pub use pulls::{DEFAULT_PULL_DAYS, MAX_PULL_DAYS, PullDay, PullHistory, PullQuery};
 pub use resolve::{Candidate, Reason, Resolution, ResolveQuery};

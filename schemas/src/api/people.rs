@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::name::{AdapterId, Namespace};
+use crate::name::{AdapterId, Namespace, TeamName};
 
 /// What somebody is in a namespace, or for one adapter. Each role may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -82,6 +82,9 @@ pub struct NamespaceInfo {
     pub kind: NamespaceKind,
     /// Who belongs to it, the strongest role first.
     pub members: Vec<Member>,
+    /// Its teams, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<Team>,
     /// What it holds and may hold.
     pub usage: Usage,
 }
@@ -115,6 +118,42 @@ pub struct Member {
     pub since: OffsetDateTime,
 }
 
+/// A named set of people in an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Team {
+    /// Its name.
+    pub name: TeamName,
+    /// What its people are in the namespace; without it they have roles on adapters at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Its people, by name.
+    pub members: Vec<Namespace>,
+    /// Since when there is the team.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+}
+
+/// A request to make a team, or to change what its people are in the namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetTeam {
+    /// `reader`, `writer` or `maintainer` of everything in the namespace, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+}
+
+/// A team and its role on an adapter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TeamRole {
+    /// A team of the adapter's organisation.
+    pub team: TeamName,
+    /// Its people's role.
+    pub role: Role,
+    /// Since when they have one.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+}
+
 /// A request to give somebody a role, in place of the one they have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -130,4 +169,7 @@ pub struct Collaborators {
     pub adapter: AdapterId,
     /// The strongest role first.
     pub collaborators: Vec<Member>,
+    /// Teams of its organisation, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teams: Vec<TeamRole>,
 }

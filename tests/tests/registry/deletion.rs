@@ -38,7 +38,7 @@ async fn a_deleted_version_is_gone_with_its_files_and_its_number_never_comes_bac
     assert_eq!((again.status.as_u16(), again.code()), (409, ProblemCode::Conflict));
     assert_eq!(
         again.problem().detail,
-        "`ada/x@1.1.0` was deleted; the number of a deleted version never comes back"
+        "`ada/x@1.1.0` was deleted, or moved to another name; its number never comes back"
     );
     // What the other version lists too stays.
     hub.collect_garbage().await;

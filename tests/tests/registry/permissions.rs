@@ -48,7 +48,16 @@ fn table() -> Vec<Line> {
         .collect()
 }
 
-/// A registry where somebody has every role, by membership or as a collaborator.
+/// What people have their roles by; the owner is always a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Roles {
+    AsMembers,
+    ByTeams,
+    AsCollaborators,
+    AsTeamCollaborators,
+}
+
+/// A registry where somebody has every role.
 struct World {
     hub: TestHub,
     hidden: SampleAdapter,
@@ -58,7 +67,7 @@ struct World {
 }
 
 impl World {
-    async fn new(as_collaborators: bool) -> Self {
+    async fn new(roles: Roles) -> Self {
         let hub = TestHub::start().await;
         let olga = hub.user("olga").await;
         hub.add_namespace("lab", "olga").await;
@@ -75,11 +84,24 @@ impl World {
         let internal = json!({"visibility": "internal"});
         assert_eq!(olga.patch("adapters/lab/inside", &internal).await.status, 200);
         for role in [Role::Reader, Role::Writer, Role::Maintainer, Role::Owner] {
-            if as_collaborators && role != Role::Owner {
-                let path = format!("adapters/lab/hidden/collaborators/{role}");
-                assert_eq!(olga.put_json(&path, &json!({"role": role})).await.status, 200);
-            } else {
-                hub.add_member("lab", role.as_str(), role).await;
+            // A team for each role, of the name of the one person in it.
+            if role != Role::Owner {
+                let team = format!("namespaces/lab/teams/{role}");
+                let has = (roles == Roles::ByTeams).then_some(role);
+                assert_eq!(olga.put_json(&team, &json!({"role": has})).await.status, 200);
+                assert_eq!(olga.put(&format!("{team}/members/{role}"), Vec::new()).await.status, 204);
+            }
+            match roles {
+                Roles::ByTeams if role != Role::Owner => {}
+                Roles::AsCollaborators if role != Role::Owner => {
+                    let path = format!("adapters/lab/hidden/collaborators/{role}");
+                    assert_eq!(olga.put_json(&path, &json!({"role": role})).await.status, 200);
+                }
+                Roles::AsTeamCollaborators if role != Role::Owner => {
+                    let path = format!("adapters/lab/hidden/teams/{role}");
+                    assert_eq!(olga.put_json(&path, &json!({"role": role})).await.status, 200);
+                }
+                _ => hub.add_member("lab", role.as_str(), role).await,
             }
         }
         Self { hub, hidden, people, olga, patches: AtomicU32::new(1) }
@@ -98,13 +120,20 @@ impl World {
         let version = format!("{hidden}/versions/1.0.0");
         let get = |path: String| async move { who.get(&path).await };
         let (method, path) = line.route.split_once(' ').expect("a method and a path");
-        match (method, path.trim_start_matches("/api/v1/")) {
+        let path = path.trim_start_matches("/api/v1/");
+        match (method, path) {
             ("GET", "search") => get("search?q=hidden".to_owned()).await,
             ("GET", "resolve") => get("resolve?word=hidden".to_owned()).await,
             ("GET", "adapters/{namespace}/{name}") => get(format!("adapters/{}", adapter(&line.about))).await,
             ("PATCH", "adapters/{namespace}/{name}") => {
                 who.patch(hidden, &json!({"visibility": "private"})).await
             }
+            (
+                "DELETE" | "POST",
+                "adapters/{namespace}/{name}"
+                | "adapters/{namespace}/{name}/move"
+                | "adapters/{namespace}/{name}/kept-name",
+            ) => self.name(path, who, role).await,
             ("GET", "adapters/{namespace}/{name}/pulls") => get(format!("{hidden}/pulls")).await,
             ("GET", "index/{namespace}/{name}") => get("index/lab/hidden".to_owned()).await,
             ("GET", "manifests/{digest}") => get(format!("manifests/{}", self.hidden.digest())).await,
@@ -137,6 +166,7 @@ impl World {
             (_, "adapters/{namespace}/{name}/collaborators/{user}") => {
                 self.role(method, &format!("{hidden}/collaborators/temporary"), who).await
             }
+            (_, path) if path.contains("teams/{team}") => self.team(method, path, who).await,
             ("POST", "namespaces") => who.post("namespaces", &json!({"name": unique()})).await,
             ("GET", "namespaces/{namespace}") => get("namespaces/lab".to_owned()).await,
             (_, "namespaces/{namespace}/members/{user}") if line.about == "oneself" => {
@@ -169,16 +199,57 @@ impl World {
                 who.post("tokens", &json!({"name": "new", "scopes": scopes})).await
             }
             ("DELETE", "tokens/{id}") => {
-                let user = if line.about == "one's own" { role } else { "olga" };
-                let made = if user == "anonymous" { "olga" } else { user };
-                let secret = self.hub.visitor(&self.hub.token(made, &Scope::ALL, None).await);
-                let wanted = json!({"name": "short", "scopes": ["read"]});
-                let made: CreatedToken = secret.post("tokens", &wanted).await.expect_ok();
-                who.delete(&format!("tokens/{}", made.token.id)).await
+                self.token(who, if line.about == "one's own" { role } else { "olga" }).await
             }
             ("GET", path) => get(path.to_owned()).await,
             (method, path) => panic!("no request for `{method} {path}`"),
         }
+    }
+
+    /// Revokes a token of `user` that is made before.
+    async fn token(&self, who: &Visitor, user: &str) -> Answer {
+        let made = if user == "anonymous" { "olga" } else { user };
+        let secret = self.hub.visitor(&self.hub.token(made, &Scope::ALL, None).await);
+        let wanted = json!({"name": "short", "scopes": ["read"]});
+        let made: CreatedToken = secret.post("tokens", &wanted).await.expect_ok();
+        who.delete(&format!("tokens/{}", made.token.id)).await
+    }
+
+    /// Deletes or moves an adapter that is published before, or frees the name that one had.
+    async fn name(&self, path: &str, who: &Visitor, role: &str) -> Answer {
+        let name = format!("lab/short-{}", self.patches.fetch_add(1, Ordering::Relaxed));
+        let to = json!({"to": format!("{name}-to")});
+        self.olga.publish_private(&SampleAdapter::lora(&name, "1.0.0")).await;
+        // Whoever collaborates on `lab/hidden` collaborates here too.
+        if matches!(role, "reader" | "writer" | "maintainer") {
+            let path = format!("adapters/{name}/collaborators/{role}");
+            assert_eq!(self.olga.put_json(&path, &json!({"role": role})).await.status, 200);
+        }
+        match path.rsplit('/').next() {
+            Some("move") => who.post(&format!("adapters/{name}/move"), &to).await,
+            Some("kept-name") => {
+                assert_eq!(self.olga.post(&format!("adapters/{name}/move"), &to).await.status, 200);
+                who.delete(&format!("adapters/{name}/kept-name")).await
+            }
+            _ => who.delete(&format!("adapters/{name}?reason=mistake")).await,
+        }
+    }
+
+    /// Makes or removes a team, somebody in it, or its role on an adapter.
+    async fn team(&self, method: &str, path: &str, who: &Visitor) -> Answer {
+        let team = "namespaces/lab/teams/temporary";
+        self.olga.put_json(team, &json!({})).await;
+        let path = match path {
+            "adapters/{namespace}/{name}/teams/{team}" => "adapters/lab/hidden/teams/temporary".to_owned(),
+            path if path.ends_with("{user}") => format!("{team}/members/temporary"),
+            _ => team.to_owned(),
+        };
+        let body = if path == team { json!({}) } else { json!({"role": "reader"}) };
+        if method == "PUT" {
+            return who.put_json(&path, &body).await;
+        }
+        self.olga.put_json(&path, &body).await;
+        who.delete(&path).await
     }
 
     async fn scopes(&self, who: &Visitor) -> Value {
@@ -244,9 +315,19 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_gets_on_every_route_what_the_table_says() {
-    let world = World::new(false).await;
+    walk(&World::new(Roles::AsMembers).await, |_| true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_gives_its_people_what_a_member_of_that_role_has() {
+    // Who has a role by a team alone leaves the namespace by leaving its teams.
+    walk(&World::new(Roles::ByTeams).await, |line| line.about != "oneself").await;
+}
+
+/// Sends every request of the table as every role.
+async fn walk(world: &World, part: impl Fn(&Line) -> bool) {
     let mut wrong = Vec::new();
-    for line in &table() {
+    for line in table().iter().filter(|line| part(line)) {
         for ((role, who), expected) in ROLES.iter().zip(&world.people).zip(&line.expected) {
             let Some(expected) = expected else { continue };
             let answer = world.send(line, who, role).await;
@@ -264,7 +345,15 @@ async fn every_role_gets_on_every_route_what_the_table_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collaborator_may_on_an_adapter_what_a_member_of_that_role_may() {
-    let world = World::new(true).await;
+    on_an_adapter(&World::new(Roles::AsCollaborators).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_of_collaborators_may_on_an_adapter_what_a_member_of_that_role_may() {
+    on_an_adapter(&World::new(Roles::AsTeamCollaborators).await).await;
+}
+
+async fn on_an_adapter(world: &World) {
     for line in table().iter().filter(|line| line.route.contains("/adapters/") && line.about.is_empty()) {
         for ((role, who), expected) in ROLES.iter().zip(&world.people).zip(&line.expected) {
             let answer = world.send(line, who, role).await;
@@ -280,7 +369,7 @@ async fn a_collaborator_may_on_an_adapter_what_a_member_of_that_role_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_without_the_scope_of_a_line_is_refused_and_with_it_alone_it_is_enough() {
-    let world = World::new(false).await;
+    let world = World::new(Roles::AsMembers).await;
     for line in &table() {
         let (Some(scope), Some(expected)) = (line.scope, line.expected[5]) else { continue };
         let without: Vec<Scope> = Scope::ALL.into_iter().filter(|s| *s != scope).collect();

@@ -13,7 +13,7 @@ use hub_schemas::{
 };
 use serde::Serialize;
 
-use super::{Answer, semantics};
+use super::{Answer, Chosen, semantics};
 use crate::{context::Context, output::Fields};
 
 /// What files of the Python libraries tell: they name no version, licence or base weights.
@@ -36,7 +36,10 @@ pub(super) fn read(context: &Context, path: &Path) -> anyhow::Result<Option<Answ
         let bytes =
             hub_client::checkpoint::read_bounded(&path.join(MANIFEST_FILE), MAX_MANIFEST_BYTES as u64)?;
         let manifest = Manifest::parse(&bytes)?;
-        return Ok(Some(Answer { digest: Digest::of(&bytes), adapter: None, manifest }));
+        return Ok(Some(Answer {
+            chosen: Some(Chosen { digest: Digest::of(&bytes), manifest }),
+            adapter: None,
+        }));
     }
     let found = Unpublished {
         format: folder.format,

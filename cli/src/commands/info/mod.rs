@@ -6,7 +6,7 @@ use std::path::Path;
 
 use hub_client::{
     cache::Cache,
-    exchange::{Choice, looks_like_path},
+    exchange::{Choice, ResolveError, looks_like_path},
     registry::Purpose,
     registry::RegistryClient,
 };
@@ -15,6 +15,7 @@ use hub_schemas::{
     api::AdapterInfo,
     manifest::{CompositionRules, GatingMean, Semantics},
     method::Method,
+    problem::ProblemCode,
 };
 use serde::Serialize;
 
@@ -27,10 +28,18 @@ use crate::{
 
 #[derive(Serialize)]
 struct Answer {
-    /// Digest of the manifest below.
-    digest: Digest,
+    /// Absent where the registry gives out no version, because the adapter is in quarantine or
+    /// all are deleted or yanked.
+    #[serde(flatten)]
+    chosen: Option<Chosen>,
     /// Absent offline.
     adapter: Option<AdapterInfo>,
+}
+
+#[derive(Serialize)]
+struct Chosen {
+    /// Digest of the manifest below.
+    digest: Digest,
     manifest: Manifest,
 }
 
@@ -45,8 +54,10 @@ pub(crate) fn run(context: &Context, args: &InfoArgs) -> anyhow::Result<Exit> {
         let reference: Reference = args.adapter.parse()?;
         let (client, cache) = (context.client_unless_offline()?, context.cache());
         context.block_on(async {
-            let choice = context.choose(client.as_ref(), &cache, &reference, args.base.as_deref()).await?;
-            ask(client.as_ref(), &cache, &choice).await
+            match context.choose(client.as_ref(), &cache, &reference, args.base.as_deref()).await {
+                Ok(choice) => ask(client.as_ref(), &cache, &choice).await,
+                Err(error) => without_version(client.as_ref(), &reference, error).await,
+            }
         })?
     };
     if context.printer.is_json() {
@@ -54,13 +65,39 @@ pub(crate) fn run(context: &Context, args: &InfoArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     context.printer.fields(&fields(&answer))?;
-    context.printer.raw(b"\n")?;
-    context.printer.table(&files(&answer.manifest))?;
-    if let Some(adapter) = &answer.adapter {
+    if let Some(chosen) = &answer.chosen {
         context.printer.raw(b"\n")?;
-        context.printer.table(&versions(adapter))?;
+        context.printer.table(&files(&chosen.manifest))?;
+    }
+    if let Some(adapter) = &answer.adapter {
+        if !adapter.versions.is_empty() {
+            context.printer.raw(b"\n")?;
+            context.printer.table(&versions(adapter))?;
+        }
+        if !adapter.deleted.is_empty() {
+            context.printer.raw(b"\n")?;
+            context.printer.table(&deleted(adapter))?;
+        }
     }
     Ok(Exit::Success)
+}
+
+/// What the registry says of an adapter none of whose versions can be chosen; the reason why
+/// not where that says nothing more.
+async fn without_version(
+    client: Option<&RegistryClient>,
+    reference: &Reference,
+    error: anyhow::Error,
+) -> anyhow::Result<Answer> {
+    let (Some(client), Reference::Adapter { id, version: None }) = (client, reference) else {
+        return Err(error);
+    };
+    match error.downcast_ref::<ResolveError>() {
+        Some(ResolveError::NoVersion { .. } | ResolveError::Yanked { .. }) => {}
+        Some(ResolveError::Registry(refused)) if refused.code() == Some(ProblemCode::Quarantined) => {}
+        _ => return Err(error),
+    }
+    Ok(Answer { chosen: None, adapter: Some(client.adapter(id).await?) })
 }
 
 async fn ask(client: Option<&RegistryClient>, cache: &Cache, choice: &Choice) -> anyhow::Result<Answer> {
@@ -74,19 +111,46 @@ async fn ask(client: Option<&RegistryClient>, cache: &Cache, choice: &Choice) ->
         (None, None) => anyhow::bail!("the resolver chose `{}`, which is not in the cache", choice.title()),
     };
     let adapter = match client {
-        Some(client) => Some(client.adapter(&manifest.name).await?),
+        Some(client) => {
+            let name = choice.name.as_ref().map_or(&manifest.name, |(id, _)| id);
+            Some(client.adapter(name).await?)
+        }
         None => None,
     };
-    Ok(Answer { digest: choice.digest, adapter, manifest })
+    Ok(Answer { chosen: Some(Chosen { digest: choice.digest, manifest }), adapter })
 }
 
 fn fields(answer: &Answer) -> Fields {
-    let manifest = &answer.manifest;
-    let task = &manifest.task;
     let mut fields = Fields::default();
-    fields.add("name", manifest.name.to_string());
+    let name = answer.adapter.as_ref().map(|adapter| &adapter.name);
+    if let Some(name) = name.or(answer.chosen.as_ref().map(|chosen| &chosen.manifest.name)) {
+        fields.add("name", name.to_string());
+    }
+    if let Some(chosen) = &answer.chosen {
+        if name.is_some_and(|name| *name != chosen.manifest.name) {
+            fields.add("published as", chosen.manifest.name.to_string());
+        }
+        state(&mut fields, chosen);
+    }
+    if let Some(adapter) = &answer.adapter {
+        fields.add("visibility", adapter.visibility.as_str());
+        fields.add("pulls", adapter.pulls.to_string());
+        for former in &adapter.former_names {
+            fields.add("formerly", former.to_string());
+        }
+        if let Some(quarantine) = &adapter.quarantine {
+            fields
+                .add("quarantine", format!("since {}: {}", describe::day(quarantine.at), quarantine.reason));
+        }
+    }
+    fields
+}
+
+/// What a version's manifest states.
+fn state(fields: &mut Fields, Chosen { digest, manifest }: &Chosen) {
+    let task = &manifest.task;
     fields.add("version", manifest.version.to_string());
-    fields.add("digest", answer.digest.to_string());
+    fields.add("digest", digest.to_string());
     if !manifest.description.is_empty() {
         fields.add("description", &manifest.description);
     }
@@ -123,13 +187,6 @@ fn fields(answer: &Answer) -> Fields {
         fields.add("needs", format!("{}@{}", dependency.name, dependency.version));
     }
     fields.add("size", units::bytes(manifest.total_size()));
-    if let Some(adapter) = &answer.adapter {
-        fields.add("visibility", adapter.visibility.as_str());
-        if let Some(latest) = &adapter.latest {
-            fields.add("pulls", latest.pulls.to_string());
-        }
-    }
-    fields
 }
 
 /// Where implementations of the method differ, what these weights mean.
@@ -176,6 +233,15 @@ fn versions(adapter: &AdapterInfo) -> Table {
             version.digest.short(),
             yanked.unwrap_or_default(),
         ]);
+    }
+    table
+}
+
+fn deleted(adapter: &AdapterInfo) -> Table {
+    let mut table = Table::new(&["DELETED", "ON", "REASON"]);
+    for tombstone in &adapter.deleted {
+        let (version, day) = (tombstone.version.to_string(), describe::day(tombstone.at));
+        table.row([version, day, tombstone.reason.clone()]);
     }
     table
 }

@@ -6,7 +6,10 @@ use hub_schemas::{api::AdapterInfo, problem::Problem};
 use crate::{
     api::{index, visible},
     app::App,
-    db::{adapters::VisibleAdapter, listings, tombstones},
+    db::{
+        adapters::{self, VisibleAdapter},
+        former_names, listings, tombstones,
+    },
     error::ApiResult,
     extract::{AdapterPath, ApiPath, Reader},
     mirror,
@@ -35,6 +38,8 @@ pub(in crate::api) async fn describe(app: &App, adapter: VisibleAdapter) -> ApiR
         latest: listings::find(&app.db, &adapter).await?,
         versions: index::read::versions(app, &adapter).await?,
         visibility: adapter.visibility,
+        pulls: adapters::pulls(&app.db, &adapter).await?,
+        former_names: former_names::of(&app.db, &adapter).await?,
         deleted: tombstones::all(&app.db, &adapter).await?,
         quarantine: adapter.quarantine,
         name: adapter.id,

@@ -6,6 +6,7 @@ use hub_schemas::{
     problem::Problem,
 };
 
+use super::list::describe;
 use crate::{
     api::{permit_on, require_user, visible},
     app::App,
@@ -42,6 +43,5 @@ pub(crate) async fn grant(
     require_user(&mut tx, &path.user).await?;
     collaborators::set(&mut tx, &permit, &adapter, &path.user, role).await?;
     tx.commit().await?;
-    let collaborators = collaborators::all(&app.db, &adapter).await?;
-    Ok(Json(Collaborators { adapter: id, collaborators }))
+    describe(&app, adapter).await.map(Json)
 }

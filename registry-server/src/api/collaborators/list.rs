@@ -6,7 +6,7 @@ use hub_schemas::{api::Collaborators, name::AdapterId, problem::Problem};
 use crate::{
     api::{permit_on, visible},
     app::App,
-    db::collaborators,
+    db::{adapters::VisibleAdapter, collaborators, team_collaborators},
     domain::permissions::ManageCollaborators,
     error::ApiResult,
     extract::{AdapterPath, ApiPath, Authenticated},
@@ -30,6 +30,12 @@ pub(crate) async fn list(
     let id = AdapterId::from(path);
     let adapter = visible(&app, &id, &caller.member_viewer()).await?;
     permit_on(&app, &caller, ManageCollaborators, &id).await?;
+    describe(&app, adapter).await.map(Json)
+}
+
+/// Everybody and every team with a role for an adapter.
+pub(in crate::api) async fn describe(app: &App, adapter: VisibleAdapter) -> ApiResult<Collaborators> {
     let collaborators = collaborators::all(&app.db, &adapter).await?;
-    Ok(Json(Collaborators { adapter: id, collaborators }))
+    let teams = team_collaborators::all(&app.db, &adapter).await?;
+    Ok(Collaborators { adapter: adapter.id, collaborators, teams })
 }

@@ -6,7 +6,7 @@ use hub_schemas::{api::NamespaceInfo, name::Namespace, problem::Problem};
 use crate::{
     api::permit_in,
     app::App,
-    db::{members, namespaces, quotas},
+    db::{members, namespaces, quotas, teams},
     domain::permissions::SeeMembers,
     error::{ApiError, ApiResult},
     extract::{ApiPath, Authenticated, NamespacePath},
@@ -35,5 +35,6 @@ pub(super) async fn describe(app: &App, name: Namespace) -> ApiResult<NamespaceI
     let kind = namespaces::kind(&app.db, &name).await?.ok_or_else(|| ApiError::no_namespace(&name))?;
     let members = members::all(&app.db, &name).await?;
     let usage = quotas::usage(&app.db, &name).await?;
-    Ok(NamespaceInfo { name, kind, members, usage })
+    let teams = teams::all(&app.db, &name).await?;
+    Ok(NamespaceInfo { name, kind, members, teams, usage })
 }

@@ -19,7 +19,7 @@ use crate::{
     domain::{permissions::Publish, publish::check_file_size},
     error::{ApiError, ApiResult},
     extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
-    service::{room, upload as service},
+    service::{publish as service_publish, room, upload as service},
 };
 
 /// Announces a file, or asks how far it came.
@@ -45,6 +45,7 @@ pub(crate) async fn start(
 ) -> ApiResult<Response> {
     let id = AdapterId::from(path);
     let permit = permit_on(&app, &caller, Publish, &id).await?;
+    service_publish::refuse_kept_name(&app, &permit, &id, &caller.member_viewer()).await?;
     check_file_size("the file", size, &app.limits)?;
     if let Some(known) = blobs::available_to(&app.db, &id).await?.get(&digest).map(|blob| blob.size) {
         let status = UploadStatus { id: String::new(), digest, size: known, received: known, complete: true };

@@ -13,6 +13,14 @@ pub enum Action {
     Delete,
     /// Decide who may see an adapter.
     ChangeVisibility,
+    /// Give an adapter another name, perhaps in another namespace.
+    Move,
+    /// Take an adapter that had another name.
+    Receive,
+    /// Delete an adapter with all its versions.
+    DeleteAdapter,
+    /// Let a name be used again that a moved or deleted adapter had.
+    FreeName,
     /// Give somebody a role on one adapter, or take it away.
     ManageCollaborators,
     /// See who belongs to a namespace.
@@ -48,8 +56,9 @@ impl Action {
     /// Whom it is for.
     pub(super) const fn who(self) -> For {
         match self {
-            Self::Publish | Self::Yank => For::Role(Role::Writer),
+            Self::Publish | Self::Yank | Self::Receive => For::Role(Role::Writer),
             Self::Delete | Self::ChangeVisibility | Self::ManageCollaborators => For::Role(Role::Maintainer),
+            Self::Move | Self::DeleteAdapter | Self::FreeName => For::Role(Role::Owner),
             Self::SeeMembers => For::RoleOrAdministrator(Role::Reader),
             Self::ManageMembers => For::RoleOrAdministrator(Role::Owner),
             Self::Leave => For::Role(Role::Reader),
@@ -96,6 +105,10 @@ verbs!(
     Yank,
     Delete,
     ChangeVisibility,
+    Move,
+    Receive,
+    DeleteAdapter,
+    FreeName,
     ManageCollaborators,
     SeeMembers,
     ManageMembers,

@@ -13,8 +13,8 @@ mod resource;
 mod tests;
 
 pub use action::{
-    Action, Administer, ChangeVisibility, CreateOrganisation, Delete, Leave, ManageAccount,
-    ManageCollaborators, ManageMembers, Publish, SeeMembers, Verb, Yank,
+    Action, Administer, ChangeVisibility, CreateOrganisation, Delete, DeleteAdapter, FreeName, Leave,
+    ManageAccount, ManageCollaborators, ManageMembers, Move, Publish, Receive, SeeMembers, Verb, Yank,
 };
 pub use actor::{Actor, Caller, Viewer};
 pub use may::{Denied, Permit, may};

@@ -45,6 +45,10 @@ fn a_role_allows_what_weaker_roles_allow_and_no_more() {
         assert_eq!(may(&ada, Yank, &at).is_ok(), role >= Role::Writer, "{role}");
         assert_eq!(may(&ada, Delete, &at).is_ok(), role >= Role::Maintainer, "{role}");
         assert_eq!(may(&ada, ChangeVisibility, &at).is_ok(), role >= Role::Maintainer, "{role}");
+        assert_eq!(may(&ada, Move, &at).is_ok(), role == Role::Owner, "{role}");
+        assert_eq!(may(&ada, DeleteAdapter, &at).is_ok(), role == Role::Owner, "{role}");
+        assert_eq!(may(&ada, FreeName, &adapter(role, false)).is_ok(), role == Role::Owner, "{role}");
+        assert_eq!(may(&ada, Receive, &adapter(role, false)).is_ok(), role >= Role::Writer, "{role}");
         assert_eq!(may(&ada, ManageCollaborators, &at).is_ok(), role >= Role::Maintainer, "{role}");
         assert_eq!(may(&ada, ManageMembers, &lab(role)).is_ok(), role == Role::Owner, "{role}");
         assert!(may(&ada, SeeMembers, &lab(role)).is_ok(), "{role}");
