@@ -6,6 +6,7 @@ use hub_client::{
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
     generation::Generator,
     predict::{Assembly, Predictor},
+    training::ON_TOP_OF,
 };
 use hub_schemas::{Digest, Reference, head::Head, layout::HeadTask, method::CompositionMember};
 
@@ -37,6 +38,7 @@ impl Context {
         args: &StitchArgs,
     ) -> anyhow::Result<(FoundAdapter, Predictor)> {
         let adapter = self.find_adapter(text, base)?;
+        self.tell_what_is_below(&adapter);
         let wanted = adapter.manifest.as_ref().map(|manifest| &manifest.base);
         let found = self.find_base(wanted, base, force)?;
         let folder = AdapterFolder::open(&adapter.folder)?;
@@ -62,6 +64,7 @@ impl Context {
             return Ok(Opened::Answers(NO_ADAPTER.to_owned(), Box::new(generator)));
         }
         let adapter = self.find_adapter(text, base)?;
+        self.tell_what_is_below(&adapter);
         let wanted = adapter.manifest.as_ref().map(|manifest| &manifest.base);
         let found = self.find_base(wanted, base, force)?;
         let folder = AdapterFolder::open(&adapter.folder)?;
@@ -74,6 +77,18 @@ impl Context {
         }
         let predictor = Predictor::assemble(&found.folder, &assembly, &args.precision.compute())?;
         Ok(Opened::Predicts(adapter.title, Box::new(predictor)))
+    }
+
+    /// An adapter that was trained on top of others computes something else alone.
+    fn tell_what_is_below(&self, adapter: &FoundAdapter) {
+        let recipe = adapter.manifest.as_ref().and_then(|manifest| manifest.training.as_ref());
+        let below = recipe.and_then(|recipe| recipe.hyper_parameters.get(ON_TOP_OF)?.as_str());
+        let Some(below) = below else { return };
+        let title = &adapter.title;
+        self.printer
+            .warn(&format!("`{title}` was trained on top of {below}; alone it computes something else"));
+        self.printer
+            .hint("stack it with `hub compose \"Stack(below, top)\" --adapter below=DIR --adapter top=DIR`");
     }
 
     /// The folders of the members of `composition`, each with the weights that it was made

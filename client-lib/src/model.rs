@@ -198,7 +198,22 @@ impl StitchedModel {
         seed: u64,
     ) -> Result<Self, ModelError> {
         let parameters = fresh_parameters(&backbone, method, head, seed)?;
-        Self::trainable(backbone, method, head, parameters)
+        Self::trainable(backbone, &[], method, head, parameters)
+    }
+
+    /// A fresh, trainable adapter and head on top of saved adapters, which stay as they are, the lowest first:
+    /// that of a task on that of a language (Pfeiffer et al., "MAD-X", 2020).
+    pub fn fresh_on(
+        backbone: Arc<Backbone>,
+        below: &[(String, &AdapterFolder)],
+        method: &Method,
+        head: &Head,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        let below = &members::on_base(&backbone, below)?;
+        let below: Vec<_> = below.iter().map(|(name, folder)| (name.clone(), folder)).collect();
+        let parameters = fresh_parameters(&backbone, method, Some(head), seed)?;
+        Self::trainable(backbone, &below, method, Some(head), parameters)
     }
 
     /// The second stage of a training in two: a fresh, trainable adapter under a head that
@@ -213,11 +228,12 @@ impl StitchedModel {
         // Detached: no gradient of the head is computed.
         let trained = trained.into_iter().map(|(slot, tensor)| (slot, tensor.detach())).collect();
         let parameters = fresh_parameters(&backbone, method, None, seed)?.with_frozen(trained);
-        Self::trainable(backbone, method, Some(head), parameters)
+        Self::trainable(backbone, &[], method, Some(head), parameters)
     }
 
     fn trainable(
         backbone: Arc<Backbone>,
+        below: &[(String, &AdapterFolder)],
         method: &Method,
         head: Option<&Head>,
         parameters: Parameters,
@@ -227,8 +243,10 @@ impl StitchedModel {
         // What PEFT will load has to be trained as PEFT computes it.
         let is_peft = native_format(method, backbone.config().architecture) == Format::Peft;
         let drops_segments = is_peft && matches!(head, Some(Head::QuestionAnswering(_)));
-        let stitch = Stitch::single(methods::build(method, &shape, &tensors, GateMean::Tokens, 0)?)
-            .with_quirks(Quirks { drops_segments, ..Quirks::default() });
+        let adapter = methods::build(method, &shape, &tensors, GateMean::Tokens, below.len() as u64)?;
+        let quirks = members::quirks(below);
+        let stitch = members::stack(&backbone, below, adapter)?
+            .with_quirks(Quirks { drops_segments: drops_segments || quirks.drops_segments, ..quirks });
         let head = head.map(|head| LoadedHead::fresh(&backbone, head, tensors)).transpose()?;
         let regulariser = Regulariser::of(method);
         Ok(Self { head, parameters, regulariser, ..Self::under(backbone, stitch) })

@@ -24,6 +24,8 @@ mod learning;
 mod precision;
 #[path = "training/refusals.rs"]
 mod refusals;
+#[path = "training/stack.rs"]
+mod stack;
 #[path = "training/tasks.rs"]
 mod tasks;
 #[path = "training/world.rs"]

@@ -20,6 +20,12 @@ pub(crate) struct ExplainArgs {
     /// Texts to explain
     #[arg(value_name = "TEXT", required = true)]
     pub(crate) texts: Vec<String>,
+    /// A second text that belongs to every text: the hypothesis to a premise, the passage to a question
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) pair: Option<String>,
+    /// Every text is two, with a tab between them; a question and its passage always are
+    #[arg(long, conflicts_with = "pair")]
+    pub(crate) pairs: bool,
     /// Draw a heat map into this file
     #[arg(long, short, value_name = "FILE.svg")]
     pub(crate) output: Option<PathBuf>,

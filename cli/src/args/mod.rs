@@ -119,7 +119,7 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Send the events of a namespace somewhere
     Webhook(WebhookArgs),
-    /// Train an adapter on a table of texts and labels
+    /// Train an adapter on texts, images or recordings
     #[cfg(feature = "stitch")]
     Train(train::TrainArgs),
     /// Measure an adapter on labelled data

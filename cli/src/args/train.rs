@@ -48,6 +48,9 @@ pub(crate) struct TrainArgs {
     /// What is fused
     #[command(flatten)]
     pub(crate) fuse: FuseArgs,
+    /// What it is trained on top of
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
     /// How it is trained
     #[command(flatten)]
     pub(crate) steering: SteeringArgs,
@@ -115,6 +118,8 @@ pub(crate) enum MethodName {
     /// Bottleneck after the feed-forward network of every block
     #[default]
     Pfeiffer,
+    /// The same and an invertible adapter behind the embeddings (NICE): for languages, as in MAD-X
+    PfeifferInv,
     /// Bottlenecks after attention and after the feed-forward network
     Houlsby,
     /// Bottleneck beside the feed-forward network
@@ -186,6 +191,7 @@ impl MethodName {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Pfeiffer => "pfeiffer",
+            Self::PfeifferInv => "pfeiffer-inv",
             Self::Houlsby => "houlsby",
             Self::Parallel => "parallel",
             Self::ScaledParallel => "scaled-parallel",
@@ -259,7 +265,8 @@ pub(crate) struct MethodArgs {
     /// Number of learned tokens (prompt) or keys (prefix) [default: 10 and 30]
     #[arg(long, value_name = "N")]
     pub(crate) prompt_length: Option<usize>,
-    /// What the head reads [default: mean for last-layer and hadamard; else the pooler, or the last token in decoders]
+    /// What the head reads [default: mean for last-layer, hadamard and checkpoints without a pooler; else the
+    /// pooler, or the last token in decoders]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) pooling: Option<PoolingName>,
     /// Linear layers of the head [default: 1; where PEFT is to load it, those of the architecture's own head]
@@ -287,6 +294,16 @@ pub(crate) struct FuseArgs {
     /// What the fusion computes
     #[arg(long, value_enum, default_value_t, value_name = "KIND", requires = "fuse")]
     pub(crate) fusion: FusionName,
+}
+
+/// What it is trained on top of.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Stack")]
+pub(crate) struct StackArgs {
+    /// Train on top of this adapter, which stays as it is, as a task's on a language's (MAD-X); may be repeated,
+    /// the lowest first
+    #[arg(long, value_name = "[NAME=]REF|DIR", conflicts_with = "fuse")]
+    pub(crate) on: Vec<NamedFolder>,
 }
 
 /// How it is trained.

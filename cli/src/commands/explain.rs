@@ -1,7 +1,6 @@
 //! `hub explain`: which members a fusion listened to, and how far gates were open.
 
 use hub_client::{
-    data::{Example, TaskKind},
     files::{Access, write_atomic},
     heatmap::HeatMap,
     model::{Attribution, Chooser},
@@ -11,6 +10,7 @@ use serde_json::json;
 
 use crate::{
     args::explain::ExplainArgs,
+    commands::typed::Typed,
     context::Context,
     failure::{Exit, UserError},
     output::Table,
@@ -23,14 +23,11 @@ const BAR: f64 = 20.0;
 pub(crate) fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<Exit> {
     let (adapter, predictor) =
         context.open_predictor(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
+    let typed = Typed { kind: predictor.task().kind(), pair: args.pair.as_deref(), pairs: args.pairs };
     let mut texts = Vec::new();
     let mut all = Vec::new();
     for text in &args.texts {
-        let example = match predictor.task().kind() {
-            TaskKind::Tagging => Example::of_sentence(text),
-            _ => Example::unanswered(vec![text.clone()]),
-        };
-        let (predicted, attributions) = predictor.explain(&example)?;
+        let (predicted, attributions) = predictor.explain(&typed.example(text)?)?;
         let mut entry = json!({ "text": text, "attributions": attributions });
         if let Predicted::Label(prediction) = predicted {
             entry["label"] = json!(prediction.label);

@@ -19,6 +19,8 @@ mod extract;
 #[cfg(feature = "stitch")]
 mod forward;
 mod info;
+#[cfg(feature = "stitch")]
+mod lines;
 mod list;
 mod login;
 mod logout;
@@ -40,6 +42,8 @@ mod team;
 mod token;
 #[cfg(feature = "stitch")]
 mod train;
+#[cfg(feature = "stitch")]
+mod typed;
 mod webhook;
 mod whoami;
 mod yank;

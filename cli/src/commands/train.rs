@@ -1,4 +1,4 @@
-//! `hub train`: from a table of texts and labels to a folder that can be published.
+//! `hub train`: from examples to a folder that can be published.
 
 mod job;
 mod method;
@@ -7,13 +7,13 @@ mod progress;
 use hub_client::{
     data::TaskKind,
     metrics::Metric,
-    training::{FinishedJob, FusedMember, JobOutcome, Preparation, PreparedJob},
+    training::{FinishedJob, FrozenMember, JobOutcome, Preparation, PreparedJob},
 };
 use hub_schemas::manifest::BaseModel;
 use serde_json::json;
 
 use crate::{
-    args::train::TrainArgs,
+    args::{forward::NamedFolder, train::TrainArgs},
     context::Context,
     failure::Exit,
     output::{Fields, units},
@@ -24,6 +24,7 @@ use progress::Watcher;
 /// Runs `hub train`.
 pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
     let (members, wanted) = find_members(context, &args)?;
+    let stacked = args.stack.on.clone();
     let base = context.find_base(wanted.as_ref(), args.base.as_deref(), false)?;
     let dry_run = args.dry_run;
     let device = args.steering.precision.compute().device;
@@ -55,15 +56,12 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
             );
             print_result(context, &output, &finished)?;
             let folder = output.display();
-            let input = match prepared.task().kind() {
-                TaskKind::QuestionAnswering => "\"a question\" --pair \"a passage\"",
-                TaskKind::Tagging => "\"a sentence\"",
-                TaskKind::MaskedLm => "\"a text with a [MASK]\"",
-                _ => finished.manifest.base.architecture.example_input(),
+            let tried = if stacked.is_empty() {
+                format!("try it with `hub run {folder} {}`", input(&prepared, &finished))
+            } else {
+                format!("run it with `hub compose {} --output DIR`", composed(&stacked, &folder.to_string()))
             };
-            context.printer.hint(&format!(
-                "try it with `hub run {folder} {input}`, publish it with `hub push {folder}`"
-            ));
+            context.printer.hint(&format!("{tried}, publish it with `hub push {folder}`"));
             Ok(Exit::Success)
         }
         JobOutcome::Interrupted { step, total } => {
@@ -78,17 +76,41 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// The adapters to fuse, and the base model that they were trained on.
+/// What to ask the new adapter, as it is typed.
+fn input(prepared: &PreparedJob, finished: &FinishedJob) -> String {
+    match prepared.task().kind() {
+        TaskKind::QuestionAnswering => "\"a question\" --pair \"a passage\"".to_owned(),
+        TaskKind::Tagging => "\"a sentence\"".to_owned(),
+        TaskKind::MaskedLm => {
+            format!("\"a text with a {}\"", prepared.mask_token().unwrap_or_default())
+        }
+        _ if prepared.reads_pairs() => "\"a text\" --pair \"another\"".to_owned(),
+        _ => finished.manifest.base.architecture.example_input().to_owned(),
+    }
+}
+
+/// The expression and its adapters, as they are typed: alone the new adapter computes something else.
+fn composed(below: &[NamedFolder], folder: &str) -> String {
+    let names: Vec<String> = (1..=below.len()).map(|number| format!("below{number}")).collect();
+    let adapters: Vec<String> = names
+        .iter()
+        .zip(below)
+        .map(|(name, named)| format!("--adapter {name}={}", named.folder.display()))
+        .collect();
+    format!("\"Stack({}, top)\" {} --adapter top={folder}", names.join(", "), adapters.join(" "))
+}
+
+/// The adapters to fuse or to train on top of, and the base model that they were trained on.
 fn find_members(
     context: &Context,
     args: &TrainArgs,
-) -> anyhow::Result<(Vec<FusedMember>, Option<BaseModel>)> {
-    let mut members = Vec::with_capacity(args.fuse.fuse.len());
+) -> anyhow::Result<(Vec<FrozenMember>, Option<BaseModel>)> {
+    let mut members = Vec::new();
     let mut wanted = None;
-    for named in &args.fuse.fuse {
+    for named in args.fuse.fuse.iter().chain(&args.stack.on) {
         let found = context.find_adapter(&named.folder.to_string_lossy(), args.base.as_deref())?;
         wanted = wanted.or(found.manifest.map(|manifest| manifest.base));
-        members.push(FusedMember { name: named.name.clone(), folder: found.folder });
+        members.push(FrozenMember { name: named.name.clone(), folder: found.folder });
     }
     Ok((members, wanted))
 }

@@ -115,6 +115,11 @@ impl BaseFolder {
         self.json.get("problem_type")?.as_str()
     }
 
+    /// Whether the checkpoint has a pooler.
+    pub fn has_pooler(&self) -> bool {
+        self.tensor("pooler.weight").is_some() && self.tensor("pooler.bias").is_some()
+    }
+
     /// Whether a language model's output table is the word embedding.
     pub fn ties_embeddings(&self) -> bool {
         self.json

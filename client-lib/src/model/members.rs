@@ -13,9 +13,9 @@ use super::{ModelError, checks, imported};
 use crate::{
     backbones::{Backbone, tensor},
     checkpoint::{AdapterFolder, FusionFolder, SlotData},
-    composition::{Composition, Fusion, Member, NamedFusion, Quirks, Semantics},
+    composition::{Composition, Fusion, Member, NamedFusion, Quirks, Semantics, Stitch},
     heads::LoadedHead,
-    methods::{self, GateMean},
+    methods::{self, Adapter, GateMean},
 };
 
 /// The folders as they are read for this backbone.
@@ -55,6 +55,24 @@ pub(super) fn load(
         }
     }
     Ok((members, heads))
+}
+
+/// Saved adapters, the lowest first, and a new one on top of them.
+pub(super) fn stack(
+    backbone: &Backbone,
+    below: &[(String, &AdapterFolder)],
+    top: Box<dyn Adapter>,
+) -> Result<Stitch, ModelError> {
+    if below.is_empty() {
+        return Ok(Stitch::single(top));
+    }
+    // The new adapter has no name, so that no other has the same.
+    let name = String::new();
+    let names = below.iter().map(|(name, _)| name).chain([&name]);
+    let composition = Composition::Stack(names.cloned().map(Composition::Single).collect());
+    let (mut members, _) = load(backbone, below, &composition)?;
+    members.push(Member { name, adapter: top });
+    Ok(Stitch::compose(&composition, members, Vec::new(), Semantics::Plain)?)
 }
 
 /// The method without the parts that its library leaves unread.

@@ -129,8 +129,14 @@ pub enum TrainingError {
     #[error("a member's version can't be used: {0}")]
     Version(String),
     /// Two members with one name.
-    #[error("two of the fused adapters are called `{0}`")]
+    #[error("two of the adapters are called `{0}`")]
     SameName(String),
+    /// The head needs a pooler that the checkpoint lacks.
+    #[error("the head reads the pooled output, but the base model's checkpoint has no pooler")]
+    NoPooler,
+    /// A method that would have no effect above another adapter.
+    #[error("`{0}` can't be trained on top of another adapter: it acts where only the lowest one is asked")]
+    NotOnTop(String),
     /// Nothing to choose from.
     #[error("a fusion needs at least two adapters; {0} is named")]
     FewMembers(usize),
@@ -180,6 +186,10 @@ impl TrainingError {
                 Some("choose a method that `adapters` has, such as `--method pfeiffer`")
             }
             Self::SameName(_) => Some("name them apart, as in `--fuse first=DIR --fuse second=DIR`"),
+            Self::NoPooler => Some(
+                "choose a method that `adapters` has, such as `--method pfeiffer`, whose heads may read the mean; those of PEFT read the pooler",
+            ),
+            Self::NotOnTop(_) => Some("choose a method such as `--method pfeiffer` or `--method lora`"),
             Self::FewMembers(_) => Some("pass `--fuse` once for each, as in `--fuse legal --fuse finance`"),
             Self::OtherBase { .. } => Some("pass the base model of the members with `--base`"),
             Self::NothingToResume(_) => Some("leave out `--resume` to start a new run"),

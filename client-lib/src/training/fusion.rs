@@ -1,12 +1,12 @@
-//! The adapters that a fusion attends to: what is trained stays small because they stay as
-//! they are, and what is recorded names them by digest.
+//! The adapters that a fusion attends to, or that a new one is trained on top of: what is trained
+//! stays small because they stay as they are, and what is recorded names them by digest.
 
 use std::{collections::HashSet, path::PathBuf};
 
 use hub_schemas::{
     backbone::BackboneShape,
     manifest::{BaseModel, Dependency},
-    method::{ComposedFusion, CompositionConfig, CompositionMember, FusionConfig},
+    method::{ComposedFusion, CompositionConfig, CompositionMember, FusionConfig, Method},
     version::VersionError,
 };
 use serde_json::Map;
@@ -18,10 +18,13 @@ use crate::{
     model::fused_sublayers,
 };
 
-/// An adapter that is fused.
+/// The hyper-parameter that states what an adapter was trained on top of.
+pub const ON_TOP_OF: &str = "on_top_of";
+
+/// An adapter that stays as it is while something else is trained.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FusedMember {
-    /// What the expression calls it; the adapter's own name by default.
+pub struct FrozenMember {
+    /// What expressions call it; the adapter's own name by default.
     pub name: Option<String>,
     /// Its folder.
     pub folder: PathBuf,
@@ -29,7 +32,7 @@ pub struct FusedMember {
 
 /// The composition `Fuse(a, b, …)` of saved adapters with a fresh attention over them.
 pub fn fuse(
-    members: &[FusedMember],
+    members: &[FrozenMember],
     shape: &BackboneShape,
     config: FusionConfig,
 ) -> Result<CompositionConfig, TrainingError> {
@@ -69,9 +72,38 @@ pub fn dependencies(members: &[(String, AdapterFolder)]) -> Result<Vec<Dependenc
     Ok(dependencies)
 }
 
+/// What the manifest states about the adapters below, the lowest first: names, and digests of their contents.
+/// `None` without any.
+pub(super) fn below(members: &[(String, AdapterFolder)]) -> Result<Option<String>, CheckpointError> {
+    let state = |(name, folder): &(String, AdapterFolder)| {
+        let name =
+            folder.manifest.as_ref().map_or_else(|| name.clone(), |m| format!("{}@{}", m.name, m.version));
+        Ok(format!("{name} {}", folder.content_digest()?))
+    };
+    let stated = members.iter().map(state).collect::<Result<Vec<_>, CheckpointError>>()?;
+    Ok((!stated.is_empty()).then(|| stated.join(", ")))
+}
+
+/// Whether an adapter of this method acts on top of others: what changes embeddings or whole blocks is
+/// only asked of the lowest.
+pub(super) fn stacks(method: &Method) -> bool {
+    method.parts().iter().all(|part| match part {
+        Method::Bottleneck(config) => config.invertible.is_none(),
+        Method::Lora(_)
+        | Method::AdaLora(_)
+        | Method::Loha(_)
+        | Method::Lokr(_)
+        | Method::Vera(_)
+        | Method::Oft(_)
+        | Method::Ia3(_)
+        | Method::LastLayer => true,
+        _ => false,
+    })
+}
+
 /// Opens the members and compares their base model with the one in use.
 pub(super) fn open_members(
-    members: &[FusedMember],
+    members: &[FrozenMember],
     base: &BaseModel,
 ) -> Result<Vec<(String, AdapterFolder)>, TrainingError> {
     let opened = open(members)?;
@@ -85,7 +117,7 @@ pub(super) fn open_members(
     Ok(opened)
 }
 
-fn open(members: &[FusedMember]) -> Result<Vec<(String, AdapterFolder)>, TrainingError> {
+fn open(members: &[FrozenMember]) -> Result<Vec<(String, AdapterFolder)>, TrainingError> {
     let mut seen = HashSet::new();
     let mut opened = Vec::with_capacity(members.len());
     for member in members {

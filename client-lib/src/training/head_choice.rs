@@ -28,6 +28,22 @@ impl HeadChoice {
         config: &TransformerConfig,
         kind: TaskKind,
         num_labels: usize,
+        has_pooler: bool,
+    ) -> Result<Head, TrainingError> {
+        let head = self.wanted(method, config, kind, num_labels, has_pooler)?;
+        match head.pooling() {
+            Some(Pooling::Pooler) if !has_pooler => Err(TrainingError::NoPooler),
+            _ => Ok(head),
+        }
+    }
+
+    fn wanted(
+        self,
+        method: &Method,
+        config: &TransformerConfig,
+        kind: TaskKind,
+        num_labels: usize,
+        has_pooler: bool,
     ) -> Result<Head, TrainingError> {
         let architecture = config.architecture;
         if kind.reads_tokens() && self.pooling.is_some() {
@@ -68,7 +84,8 @@ impl HeadChoice {
                 })
             }
             TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Regression => {
-                let pooling = self.pooling.unwrap_or_else(|| default_pooling(method, architecture));
+                let pooling =
+                    self.pooling.unwrap_or_else(|| default_pooling(method, architecture, has_pooler));
                 let flexible = ClassificationHead::flexible(num_labels);
                 of_sequences(kind, ClassificationHead { layers, pooling, ..flexible })
             }
@@ -85,13 +102,13 @@ fn of_sequences(kind: TaskKind, head: ClassificationHead) -> Head {
     }
 }
 
-fn default_pooling(method: &Method, architecture: Architecture) -> Pooling {
+fn default_pooling(method: &Method, architecture: Architecture, has_pooler: bool) -> Pooling {
     match method {
         // The head is trained on the frozen backbone, whose pooler served another task.
         Method::LastLayer | Method::Hadamard(_) => Pooling::Mean,
         _ if architecture.is_decoder() => Pooling::Last,
         _ if architecture.reads_images() => Pooling::First,
-        _ if architecture.reads_audio() => Pooling::Mean,
+        _ if architecture.reads_audio() || !has_pooler => Pooling::Mean,
         _ => Pooling::Pooler,
     }
 }

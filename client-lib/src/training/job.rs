@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{
     TrainingError,
     batching::{epoch_batches, padding_share},
-    fusion::{self, FusedMember},
+    fusion::{self, FrozenMember, ON_TOP_OF},
     head_choice::HeadChoice,
     learner::ExampleSet,
     observer::Preparation,
@@ -52,8 +52,9 @@ pub struct TrainingJob {
     pub columns: ColumnOptions,
     /// The adapter.
     pub method: Method,
-    /// The adapters that a composition fuses, which stay as they are; empty for other methods.
-    pub members: Vec<FusedMember>,
+    /// Adapters that stay as they are: those that a composition fuses, or else those that the new one is
+    /// trained on top of, the lowest first.
+    pub members: Vec<FrozenMember>,
     /// What the head is like, as far as a person says.
     pub head: HeadChoice,
     /// How to train.
@@ -102,6 +103,8 @@ pub struct PreparedJob {
     pub(super) task: Task,
     pub(super) head: Head,
     pub(super) members: Vec<(String, AdapterFolder)>,
+    /// What the manifest states about members that the new adapter is on top of.
+    pub(super) below: Option<String>,
     pub(super) format: Format,
     pub(super) training: Part,
     pub(super) validation: Part,
@@ -110,6 +113,7 @@ pub struct PreparedJob {
     pub notices: Vec<Notice>,
     /// Sizes.
     pub preparation: Preparation,
+    reads_pairs: bool,
 }
 
 /// Examples of one purpose, before they are encoded.
@@ -154,7 +158,7 @@ impl TrainingJob {
             return Err(TrainingError::EncoderDecoder(config.architecture));
         }
         let outputs = if task.kind() == TaskKind::QuestionAnswering { 2 } else { task.labels().len() };
-        let head = self.head.resolve(&self.method, &config, task.kind(), outputs)?;
+        let head = self.head.resolve(&self.method, &config, task.kind(), outputs, folder.has_pooler())?;
         let format = layout::native_format(&self.method, config.architecture);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;
         let saved = saved_form(&self.method);
@@ -169,8 +173,14 @@ impl TrainingJob {
         layout::weights_files(format, &subject).map_err(CheckpointError::from)?;
         let base = folder.model(self.base_id.as_deref())?;
         let members = fusion::open_members(&self.members, &base)?;
+        let is_stack = !matches!(self.method, Method::Composition(_));
+        if is_stack && !members.is_empty() && !fusion::stacks(&self.method) {
+            return Err(TrainingError::NotOnTop(self.method.summary()));
+        }
+        let below = if is_stack { fusion::below(&members)? } else { None };
         let max_length = self.options.max_length.min(config.longest_input());
         let encoder = InputEncoder::open(&self.base, &config, max_length)?;
+        let reads_pairs = training.examples.first().is_some_and(|example| example.texts.len() == 2);
         let training = training.encode(&task, &encoder)?;
         let validation = validation.encode(&task, &encoder)?;
         let test = test.map(|test| test.encode(&task, &encoder)).transpose()?;
@@ -188,7 +198,10 @@ impl TrainingJob {
         let preparation = Preparation {
             method_parameters: count(layout::method_slots(&self.method, &config.shape)),
             head_parameters: count(head_slots),
-            backbone_parameters: config.tensors().iter().map(|t| t.shape.iter().product::<usize>()).sum(),
+            backbone_parameters: (config.tensors().iter())
+                .filter(|tensor| folder.tensor(&tensor.canonical).is_some())
+                .map(|tensor| tensor.shape.iter().product::<usize>())
+                .sum(),
             training_examples: training.source.rows as usize,
             validation_examples: validation.source.rows as usize,
             test_examples: test.as_ref().map_or(0, |test| test.source.rows as usize),
@@ -209,12 +222,14 @@ impl TrainingJob {
             task,
             head,
             members,
+            below,
             format,
             training,
             validation,
             test,
             notices,
             preparation,
+            reads_pairs,
         })
     }
 
@@ -276,6 +291,17 @@ impl PreparedJob {
         self.task.labels()
     }
 
+    /// The token that stands for a hidden one, as it is typed.
+    pub fn mask_token(&self) -> Option<String> {
+        let text = self.encoder.text()?;
+        text.token(text.mask_token()?)
+    }
+
+    /// Whether an example is two texts.
+    pub fn reads_pairs(&self) -> bool {
+        self.reads_pairs
+    }
+
     /// Where the data comes from, as the manifest states it.
     pub(super) fn sources(&self) -> Vec<DataSource> {
         let parts = [Some(&self.training), Some(&self.validation), self.test.as_ref()];
@@ -301,6 +327,9 @@ impl PreparedJob {
         identity.insert("labels".to_owned(), json!(self.labels()));
         identity.insert("method".to_owned(), json!(self.job.method));
         identity.insert("head".to_owned(), json!(self.head));
+        if let Some(below) = &self.below {
+            identity.insert(ON_TOP_OF.to_owned(), json!(below));
+        }
         identity.insert("hub version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
         identity
     }

@@ -3,7 +3,7 @@
 //! | room | holds |
 //! |---|---|
 //! | `job`, `session`, `output` | a whole run, from the files to the folder |
-//! | `fusion` | members of a composition, and what is recorded about them |
+//! | `fusion` | members of a composition or of a stack, and what is recorded about them |
 //! | `trainer`, `learner`, `probe` | the loop, and what it trains |
 //! | `batching`, `adamw`, `schedule` | one step |
 //! | `measure`, `history` | how well it goes |
@@ -39,7 +39,7 @@ mod trainer;
 
 pub use error::TrainingError;
 pub use evaluate::evaluate;
-pub use fusion::{FusedMember, dependencies, fuse, recorded};
+pub use fusion::{FrozenMember, ON_TOP_OF, dependencies, fuse, recorded};
 pub use head_choice::HeadChoice;
 pub use job::{Facts, PreparedJob, TrainingJob};
 pub use learner::{ExampleSet, Learner, WholeModel};

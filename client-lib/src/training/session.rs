@@ -14,7 +14,8 @@ use hub_schemas::{
 use serde_json::{Map, json};
 
 use super::{
-    TrainingError, fusion,
+    TrainingError,
+    fusion::{self, ON_TOP_OF},
     job::PreparedJob,
     log::Logged,
     observer::{TrainingEvent, TrainingObserver},
@@ -159,6 +160,9 @@ impl PreparedJob {
         if let Method::Prompt(PromptConfig { encoder_hidden_size: Some(width), .. }) = self.job.method {
             hyper_parameters.insert("encoder_hidden_size".to_owned(), json!(width));
         }
+        if let Some(below) = &self.below {
+            hyper_parameters.insert(ON_TOP_OF.to_owned(), json!(below));
+        }
         if matches!(self.job.method, Method::Hadamard(_)) {
             let head = self.job.options.of_head();
             let steps = head.plan(self.training.set.rows()).total;
@@ -206,8 +210,11 @@ impl PreparedJob {
                 TaskKind::QuestionAnswering => "Finds answers in passages".to_owned(),
                 TaskKind::MaskedLm => "Finds hidden tokens".to_owned(),
             };
+            let names: Vec<&str> = self.members.iter().map(|(name, _)| name.as_str()).collect();
+            let below =
+                if self.below.is_some() { format!(" on top of {}", names.join(", ")) } else { String::new() };
             format!(
-                "{does} ({what}) on {}: {}, trained on {} examples of {}.",
+                "{does} ({what}) on {}: {}{below}, trained on {} examples of {}.",
                 self.base.id,
                 self.job.method.summary(),
                 self.preparation.training_examples,
@@ -226,7 +233,12 @@ impl PreparedJob {
             metrics,
             training: Some(self.recipe()),
             origin: None,
-            dependencies: fusion::dependencies(&self.members)?,
+            // A task's adapter goes with any language's: what it was trained on top of is no dependency.
+            dependencies: if self.below.is_some() {
+                Vec::new()
+            } else {
+                fusion::dependencies(&self.members)?
+            },
         })
     }
 }

@@ -64,11 +64,11 @@ impl PreparedJob {
     /// Initial weights: a pure function of the seed.
     fn fresh_model(&self) -> Result<StitchedModel, TrainingError> {
         let (backbone, seed) = (self.backbone.clone(), self.job.options.seed);
+        let members: Vec<_> = self.members.iter().map(|(name, folder)| (name.clone(), folder)).collect();
         let model = if let Method::Composition(config) = &self.job.method {
-            let members: Vec<_> = self.members.iter().map(|(name, folder)| (name.clone(), folder)).collect();
             StitchedModel::fresh_fusion(backbone, config, &members, &self.head, seed)?
         } else {
-            StitchedModel::fresh(backbone, &self.job.method, Some(&self.head), seed)?
+            StitchedModel::fresh_on(backbone, &members, &self.job.method, &self.head, seed)?
         };
         Ok(if self.job.options.adapter_drop { model.dropping_layers() } else { model })
     }

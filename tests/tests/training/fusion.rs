@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hub_client::training::{Existing, FusedMember, fuse as fuse_members};
+use hub_client::training::{Existing, FrozenMember, fuse as fuse_members};
 use hub_schemas::method::{FusionConfig, Method};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -82,8 +82,8 @@ fn a_fusion_is_trained_over_frozen_members_and_run_with_them() {
 #[test]
 fn an_interrupted_fusion_goes_on_to_the_same_bytes() {
     let world = members();
-    let members: Vec<FusedMember> =
-        ["a", "b"].map(|name| FusedMember { name: None, folder: world.path(name) }).to_vec();
+    let members: Vec<FrozenMember> =
+        ["a", "b"].map(|name| FrozenMember { name: None, folder: world.path(name) }).to_vec();
     let shape = hub_client::checkpoint::BaseFolder::open(&world.base()).expect("a backbone").config().shape;
     let job = |output: &str, existing| {
         let method =

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use safetensors::SafeTensors;
+
 use super::world::World;
 
 fn refusal(world: &World, name: &str, content: &str) -> String {
@@ -90,4 +92,27 @@ fn a_flag_of_another_method_is_refused() {
     ]);
     assert_eq!(code, 1);
     assert!(stderr.contains("`--rank` has no meaning for this method; it belongs to `lora`"), "{stderr}");
+}
+
+#[test]
+fn a_checkpoint_without_a_pooler_is_read_by_its_mean_and_a_head_that_needs_one_refused_before_anything_is_trained()
+ {
+    let world = World::new();
+    let weights = world.path("tiny-bert/model.safetensors");
+    let bytes = fs::read(&weights).expect("reads");
+    let read = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let kept: Vec<_> = read.iter().filter(|(name, _)| !name.starts_with("pooler")).collect();
+    safetensors::serialize_to_file(kept, None, &world.path("kept")).expect("writes");
+    fs::rename(world.path("kept"), weights).expect("renames");
+
+    let train = ["train", "--base", "tiny-bert", "--data", "reviews.csv", "--steps", "2", "-o", "out"];
+    let (code, _, stderr) = world.run(&[&train[..], &["--method", "lora", "--dry-run"]].concat());
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(stderr.lines().skip_while(|line| !line.starts_with("error")).collect::<Vec<_>>().join("\n"), @r"
+    error: the head reads the pooled output, but the base model's checkpoint has no pooler
+
+    hint: choose a method that `adapters` has, such as `--method pfeiffer`, whose heads may read the mean; those of PEFT read the pooler
+    ");
+    world.succeed(&[&train[..], &["--method", "pfeiffer", "--reduction-factor", "4"]].concat());
+    assert_eq!(world.manifest("out")["head"]["pooling"], "mean");
 }

@@ -1,8 +1,5 @@
 //! Answers of a language model, shown as they are written.
 
-use std::io::{BufRead as _, IsTerminal as _};
-
-use anyhow::Context as _;
 use hub_client::generation::{
     BeamOptions, Constraints, Generated, GenerationOptions, Generator, Message, Sampling,
 };
@@ -10,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::run::{GenerationArgs, RunArgs},
+    commands::lines::lines,
     context::Context,
     failure::{Exit, UserError},
 };
@@ -36,17 +34,8 @@ pub(super) fn run(
         Ok(())
     };
     if args.texts.is_empty() {
-        if std::io::stdin().is_terminal() {
-            context.printer.status("reading prompts from standard input, one a line; Ctrl-D ends");
-        }
-        for (number, line) in (1_u64..).zip(std::io::stdin().lock().lines()) {
-            let line = line.map_err(|e| match e.kind() {
-                std::io::ErrorKind::InvalidData => anyhow::Error::from(UserError::new(format!(
-                    "standard input, line {number}: not valid UTF-8"
-                ))),
-                _ => anyhow::Error::from(e),
-            });
-            answer(&line.context("can't read the prompts")?)?;
+        for line in lines(context, "prompts") {
+            answer(&line?)?;
         }
     } else {
         args.texts.iter().try_for_each(|text| answer(text))?;

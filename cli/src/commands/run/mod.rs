@@ -15,7 +15,9 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
     match context.open_model(&args.adapter, args.base.as_deref(), args.force, &args.stitch)? {
         Opened::Predicts(title, predictor) => predictions::run(context, args, &title, &predictor),
         Opened::Answers(..) if args.pair.is_some() || args.pairs => {
-            Err(UserError::new("a language model continues one text: `--pair` has nothing to add").into())
+            let flag = if args.pairs { "--pairs" } else { "--pair" };
+            Err(UserError::new(format!("a language model continues one text: `{flag}` has nothing to add"))
+                .into())
         }
         Opened::Answers(title, generator) => answers::run(context, args, &title, &generator),
     }

@@ -1,11 +1,7 @@
 //! What heads predict: labels, numbers, tags and answers in passages.
 
-use std::{
-    fmt::Write as _,
-    io::{BufRead as _, IsTerminal as _},
-};
+use std::{fmt::Write as _, io::IsTerminal as _};
 
-use anyhow::Context as _;
 use hub_client::{
     data::{Example, TaskKind},
     predict::Predictor,
@@ -15,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::run::RunArgs,
+    commands::{lines::lines, typed::Typed},
     context::Context,
     failure::{Exit, UserError},
     output::plain,
@@ -33,16 +30,13 @@ pub(super) fn run(
 ) -> anyhow::Result<Exit> {
     let kind = predictor.task().kind();
     if kind == TaskKind::Tagging && (args.pair.is_some() || args.pairs) {
-        return Err(
-            UserError::new("tags belong to the words of one text: `--pair` has nothing to add").into()
-        );
+        let flag = if args.pairs { "--pairs" } else { "--pair" };
+        let reason = format!("tags belong to the words of one text: `{flag}` has nothing to add");
+        return Err(UserError::new(reason).into());
     }
     let mut answers = Answers { context, json: Vec::new() };
-    let reader = Reader { kind, pair: args.pair.as_deref(), pairs: args.pairs };
+    let reader = Typed { kind, pair: args.pair.as_deref(), pairs: args.pairs };
     if args.texts.is_empty() {
-        if std::io::stdin().is_terminal() {
-            context.printer.status("reading texts from standard input, one a line; Ctrl-D ends");
-        }
         answer_lines(predictor, &reader, &mut answers)?;
     } else {
         let with_text = args.texts.len() > 1;
@@ -59,61 +53,12 @@ pub(super) fn run(
     Ok(Exit::Success)
 }
 
-/// Makes examples of texts.
-struct Reader<'a> {
-    kind: TaskKind,
-    /// What belongs to every text.
-    pair: Option<&'a str>,
-    /// Whether every text is two.
-    pairs: bool,
-}
-
-impl Reader<'_> {
-    fn examples(&self, texts: &[String]) -> Result<Vec<Example>, UserError> {
-        texts.iter().map(|text| self.example(text)).collect()
-    }
-
-    fn example(&self, text: &str) -> Result<Example, UserError> {
-        let texts = |texts: &[&str]| Example::unanswered(texts.iter().map(|&text| text.to_owned()).collect());
-        if self.kind == TaskKind::Tagging {
-            return Ok(Example::of_sentence(text));
-        }
-        if let Some(pair) = self.pair {
-            return Ok(texts(&[text, pair]));
-        }
-        if !self.pairs && self.kind != TaskKind::QuestionAnswering {
-            return Ok(texts(&[text]));
-        }
-        let Some((first, second)) = text.split_once('\t') else {
-            let start: String = text.chars().take(60).collect();
-            let reason =
-                format!("two texts with a tab between them are needed; there is no tab in {start:?}");
-            let hint = "pass the second text, such as the passage, with `--pair`";
-            return Err(UserError::new(reason).hint(hint));
-        };
-        Ok(texts(&[first.trim(), second.trim()]))
-    }
-}
-
-fn answer_lines(predictor: &Predictor, reader: &Reader<'_>, answers: &mut Answers<'_>) -> anyhow::Result<()> {
+fn answer_lines(predictor: &Predictor, reader: &Typed<'_>, answers: &mut Answers<'_>) -> anyhow::Result<()> {
     // A person at a terminal wants an answer after every line.
     let chunk = if std::io::stdin().is_terminal() { 1 } else { CHUNK };
-    let mut lines = std::io::stdin().lock().lines();
-    let mut number = 0_u64;
+    let mut lines = lines(answers.context, "texts");
     loop {
-        let mut texts = Vec::with_capacity(chunk);
-        for line in lines.by_ref().take(chunk) {
-            number += 1;
-            texts.push(
-                line.map_err(|e| match e.kind() {
-                    std::io::ErrorKind::InvalidData => anyhow::Error::from(UserError::new(format!(
-                        "standard input, line {number}: not valid UTF-8"
-                    ))),
-                    _ => anyhow::Error::from(e),
-                })
-                .context("can't read the texts")?,
-            );
-        }
+        let texts = lines.by_ref().take(chunk).collect::<anyhow::Result<Vec<String>>>()?;
         if texts.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::{
 
 use hub_client::{
     checkpoint::{BaseFolder, read_method},
-    training::{Existing, Facts, FusedMember, HeadChoice, HyperParameters, TrainingJob, fuse},
+    training::{Existing, Facts, FrozenMember, HeadChoice, HyperParameters, TrainingJob, fuse},
 };
 use hub_schemas::{
     AdapterId,
@@ -29,13 +29,13 @@ const MAX_NAME: usize = 64;
 pub(super) fn resolve(
     args: TrainArgs,
     base: PathBuf,
-    members: Vec<FusedMember>,
+    members: Vec<FrozenMember>,
 ) -> anyhow::Result<TrainingJob> {
     let folder = BaseFolder::open(&base)?;
     let (architecture, shape) = (folder.config().architecture, folder.config().shape);
     let method = if let Some(file) = &args.method.method_file {
         read_method(file, architecture, &shape)?
-    } else if members.is_empty() {
+    } else if args.fuse.fuse.is_empty() {
         method(&args.method, architecture, &shape)?
     } else {
         let config = match args.fuse.fusion {
