@@ -1,14 +1,20 @@
-"""What benches share: the program, the data they draw from, and the tables of their pages."""
+"""What benches share: the program, the data they draw from, and the tables of their pages.
 
+Trainings and measurements of `Hub.train` and `Hub.eval` are kept below `target/benches` until the page is written: a
+bench that was interrupted goes on where it was.
+"""
+
+import argparse
 import csv
+import hashlib
 import json
 import os
 import random
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +32,7 @@ class Hub:
 
     def __init__(self, home, threads=None):
         self.home = home
+        self.kept = home / "kept.json"
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("HUB")}
         self.env |= {"HOME": str(home), "HUB_OFFLINE": "1"}
         if threads is not None:
@@ -40,19 +47,34 @@ class Hub:
             sys.exit(f"error: `hub {' '.join(map(str, args))}` ended with {done.returncode}\n\n{done.stderr}")
         return json.loads(done.stdout) if done.stdout.strip() else None
 
+    def once(self, command, find):
+        """What was found before for this command, or is found now."""
+        kept = json.loads(self.kept.read_text()) if self.kept.is_file() else {}
+        key = " ".join(map(str, command))
+        if key not in kept:
+            kept[key] = find()
+            self.kept.write_text(json.dumps(kept, indent=1))
+        return kept[key]
+
     def train(self, output, *args, base=BASE):
         """Trains and says what it cost: trained weights, those of the head, and seconds of CPU time."""
         command = ["train", "--base", base, "--output", output, *args]
-        plan = self.json(*command, "--dry-run")["trainable"]
-        before = cpu_seconds()
-        self.json(*command)
-        cost = {"adapter": plan["method"], "head": plan["head"], "seconds": cpu_seconds() - before}
+
+        def find():
+            plan = self.json(*command, "--dry-run")["trainable"]
+            before = cpu_seconds()
+            # What an interrupted bench left of it.
+            self.json(*command, "--overwrite")
+            return {"adapter": plan["method"], "head": plan["head"], "seconds": cpu_seconds() - before}
+
+        cost = self.once(command, find)
         say(f"trained {output} in {cost['seconds']:.0f} s of CPU time")
         return cost
 
     def eval(self, adapter, data, *args, base=BASE):
-        scores = self.json("eval", adapter, "--base", base, "--data", data, *args)
-        # The names of `hub eval --select` and its metrics, as they are.
+        """The scores of an adapter on a file."""
+        command = ["eval", adapter, "--base", base, "--data", data, *args]
+        scores = self.once(command, lambda: self.json(*command))
         numbers = {name: round(value, 4) for name, value in scores.items() if isinstance(value, float)}
         say(f"{adapter} on {data}: {numbers}")
         return scores
@@ -73,6 +95,13 @@ def needs_hub():
         sys.exit(f"error: there is no `{HUB}`\n\nhint: cargo build --release --package hub-cli")
 
 
+def data_folder(doc):
+    """The folder with data that no package has: `--data DIR`."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    return parser.parse_args().data.resolve()
+
+
 def fetch(*names):
     """Sees to it that `.data/` holds MiniLM-L6, the movie reviews and these sets."""
     words = [word for name in names for word in ("--with", name)]
@@ -81,12 +110,16 @@ def fetch(*names):
 
 @contextmanager
 def home(name):
-    """A folder that is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-    try:
-        yield folder
-    finally:
+    """A folder that is gone when all went well. Another program, or another bench, begins with an empty one."""
+    folder = ROOT / "target/benches" / name
+    stamp = folder / "measured-by.txt"
+    digest = hashlib.sha256(HUB.read_bytes() + Path(sys.argv[0]).read_bytes()).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != digest:
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        stamp.write_text(digest)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def rows_of(path, delimiter=","):
@@ -109,6 +142,12 @@ def write_rows(path, rows, heading=("text", "label")):
 
 def percent(value):
     return f"{100 * value:.1f}"
+
+
+def spread(values):
+    """Mean and sample standard deviation, in percent."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{100 * statistics.mean(values):.2f} ± {100 * deviation:.2f}"
 
 
 def table(headings, rows):

@@ -7,14 +7,23 @@ use safetensors::SafeTensors;
 use super::world::{World, files};
 
 const TRAIN: [&str; 10] = [
-    "train", "--base", "tiny-bert", "--data", "reviews.csv", "--validation", "held-out.csv", "--pooling", "mean",
+    "train",
+    "--base",
+    "tiny-bert",
+    "--data",
+    "reviews.csv",
+    "--validation",
+    "held-out.csv",
+    "--pooling",
+    "mean",
     "--lr",
 ];
 
 /// A world with the trained adapter `below`, and one that was trained on top of it.
 fn stacked() -> World {
     let world = World::new();
-    let rest = ["0.02", "--method", "pfeiffer-inv", "--reduction-factor", "4", "--steps", "20", "-o", "below"];
+    let rest =
+        ["0.02", "--method", "pfeiffer-inv", "--reduction-factor", "4", "--steps", "20", "-o", "below"];
     world.succeed(&[&TRAIN[..], &rest].concat());
     world
 }
@@ -30,7 +39,10 @@ fn an_adapter_is_trained_on_top_of_another_and_measured_as_the_stack_of_both() {
     let before = files(&world.path("below"));
     let (code, _, stderr) = world.run(&on_top("top", &["--reduction-factor", "4"]));
     assert_eq!(code, 0, "{stderr}");
-    assert!(stderr.contains("hub compose \"Stack(below1, top)\" --adapter below1=./below --adapter top=top"), "{stderr}");
+    assert!(
+        stderr.contains("hub compose \"Stack(below1, top)\" --adapter below1=./below --adapter top=top"),
+        "{stderr}"
+    );
     assert_eq!(before, files(&world.path("below")), "the adapter below stays as it is");
 
     // It is an adapter of its own, for any other below it, and says what it was trained on.
@@ -39,11 +51,13 @@ fn an_adapter_is_trained_on_top_of_another_and_measured_as_the_stack_of_both() {
     let stated = manifest["training"]["hyper_parameters"]["on_top_of"].as_str().expect("a statement");
     assert!(stated.starts_with("local/below@0.1.0 sha256:"), "{stated}");
     assert!(manifest["dependencies"].as_array().is_none_or(Vec::is_empty), "{manifest}");
-    let bytes = fs::read(world.path("top/pytorch_adapter.safetensors")).or_else(|_| fs::read(world.path("top/model.safetensors")));
+    let bytes = fs::read(world.path("top/pytorch_adapter.safetensors"))
+        .or_else(|_| fs::read(world.path("top/model.safetensors")));
     let names = SafeTensors::deserialize(&bytes.expect("weights")).expect("safetensors").len();
     assert_eq!(names, 2 * 4, "nothing of the adapter below is in it");
 
-    let adapters = ["--adapter", "below=./below", "--adapter", "top=./top", "--base", "tiny-bert", "-o", "both"];
+    let adapters =
+        ["--adapter", "below=./below", "--adapter", "top=./top", "--base", "tiny-bert", "-o", "both"];
     world.succeed(&[&["compose", "Stack(below, top)"][..], &adapters].concat());
     let composed = world.json(&["eval", "./both", "--base", "tiny-bert", "--data", "held-out.csv"]);
     let (accuracy, f1) = (&manifest["metrics"][0]["value"], &manifest["metrics"][1]["value"]);
@@ -68,7 +82,10 @@ fn a_method_that_only_acts_as_the_lowest_is_refused_on_top() {
     let world = stacked();
     for method in ["loreft", "prompt", "pfeiffer-inv", "hadamard"] {
         let (code, _, stderr) = world.run(&on_top("top", &["--method", method]));
-        assert!(code == 1 && stderr.contains("can't be trained on top of another adapter"), "{method}: {stderr}");
+        assert!(
+            code == 1 && stderr.contains("can't be trained on top of another adapter"),
+            "{method}: {stderr}"
+        );
         assert!(!world.path("top").exists(), "nothing is left behind");
     }
     let (code, _, stderr) = world.run(&on_top("top", &["--fuse", "./below"]));

@@ -103,6 +103,9 @@ fn a_pair_of_texts_is_labelled_by_both() {
     assert_eq!(answers[1]["pair"], "this plot great");
     let tabbed = world.succeed(&["run", "./out", "--base", "tiny-bert", "--pairs", "the film\tawful story"]);
     assert!(tabbed.starts_with("bad\t"), "{tabbed}");
+    let short = ["train", "--base", "tiny-bert", "--data", "held-out.csv", "--steps", "1", "-o", "short"];
+    let (_, _, stderr) = world.run(&short);
+    assert!(stderr.contains("`hub run short \"a text\" --pair \"another\"`"), "{stderr}");
     // Columns without well-known names have to be told.
     let renamed = pairs(60, 2).replacen("premise,hypothesis", "one,two", 1);
     write(&world, "renamed.csv", &renamed);
@@ -257,7 +260,8 @@ fn hidden_tokens_are_found_from_their_surroundings() {
     write(&world, "held-out.txt", &repeated(60, 2));
     let mut train = vec!["train", "--data", "train.txt", "--output", "out"];
     train.extend(TRAIN);
-    world.succeed(&train);
+    let (code, _, stderr) = world.run(&train);
+    assert!(code == 0 && stderr.contains("`hub run out \"a text with a [MASK]\"`"), "{stderr}");
     let eval = ["eval", "./out", "--base", "tiny-bert", "--data", "held-out.txt"];
     let scores = world.json(&eval);
     assert!(value(&scores, "perplexity") < 3.0 && value(&scores, "accuracy") > 0.7, "{scores}");
