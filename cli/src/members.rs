@@ -43,8 +43,7 @@ impl Context {
         let found = self.find_base(wanted, base, force)?;
         let folder = AdapterFolder::open(&adapter.folder)?;
         let members = self.find_members(&folder, &args.members)?;
-        let assembly =
-            Assembly { folder: &folder, members: &members, skip_layers: args.skip_layers.0.clone() };
+        let assembly = assembly(&folder, &members, args);
         let predictor = Predictor::assemble(&found.folder, &assembly, &args.precision.compute())?;
         Ok((adapter, predictor))
     }
@@ -69,8 +68,7 @@ impl Context {
         let found = self.find_base(wanted, base, force)?;
         let folder = AdapterFolder::open(&adapter.folder)?;
         let members = self.find_members(&folder, &args.members)?;
-        let assembly =
-            Assembly { folder: &folder, members: &members, skip_layers: args.skip_layers.0.clone() };
+        let assembly = assembly(&folder, &members, args);
         if writes(&folder, &found.folder)? {
             let generator = Generator::assemble(&found.folder, Some(&assembly), &args.precision.compute())?;
             return Ok(Opened::Answers(adapter.title, Box::new(generator)));
@@ -84,7 +82,10 @@ impl Context {
         let recipe = adapter.manifest.as_ref().and_then(|manifest| manifest.training.as_ref());
         let below = recipe.and_then(|recipe| recipe.hyper_parameters.get(ON_TOP_OF)?.as_str());
         let Some(below) = below else { return };
-        let title = &adapter.title;
+        // Without the digests.
+        let name = |stated: &str| format!("`{}`", stated.split(' ').next().unwrap_or(stated));
+        let below: Vec<String> = below.split(", ").map(name).collect();
+        let (title, below) = (&adapter.title, below.join(", "));
         self.printer
             .warn(&format!("`{title}` was trained on top of {below}; alone it computes something else"));
         self.printer
@@ -160,6 +161,14 @@ struct Given {
     name: Option<String>,
     path: PathBuf,
     digest: Digest,
+}
+
+fn assembly<'a>(
+    folder: &'a AdapterFolder,
+    members: &'a [(String, AdapterFolder)],
+    args: &StitchArgs,
+) -> Assembly<'a> {
+    Assembly { folder, members, skip_layers: args.skip_layers.0.clone(), max_length: args.max_length }
 }
 
 /// Whether an adapter has a language model's head, or the backbone's is left to it.

@@ -69,6 +69,8 @@ pub struct Assembly<'a> {
     pub members: &'a [(String, AdapterFolder)],
     /// Layers without adapters (Rücklé et al., "`AdapterDrop`", 2021).
     pub skip_layers: Vec<usize>,
+    /// Longest text in tokens; all that the backbone reads when absent.
+    pub max_length: Option<usize>,
 }
 
 /// A model that answers.
@@ -83,7 +85,11 @@ impl Predictor {
     /// Stitches the adapter in one folder into the backbone in another.
     pub fn open(base: &Path, adapter: &Path, compute: &Compute) -> Result<Self, PredictError> {
         let folder = AdapterFolder::open(adapter)?;
-        Self::assemble(base, &Assembly { folder: &folder, members: &[], skip_layers: Vec::new() }, compute)
+        Self::assemble(
+            base,
+            &Assembly { folder: &folder, members: &[], skip_layers: Vec::new(), max_length: None },
+            compute,
+        )
     }
 
     /// Stitches an adapter, or a composition with its members, into the backbone in a folder.
@@ -95,7 +101,9 @@ impl Predictor {
             task(adapter, head, &folder.labels)?.check_method(&folder.method)?;
         }
         let config = base.config();
-        let encoder = InputEncoder::open(base.path(), config, config.longest_input())?;
+        let longest = config.longest_input();
+        let max_length = assembly.max_length.map_or(longest, |length| length.min(longest));
+        let encoder = InputEncoder::open(base.path(), config, max_length)?;
         let backbone = Arc::new(Backbone::load_for(&base, compute)?);
         let members: Vec<_> = assembly.members.iter().map(|(name, f)| (name.clone(), f)).collect();
         let model = StitchedModel::load_composition(backbone, folder, &members)?

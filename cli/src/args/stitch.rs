@@ -19,6 +19,10 @@ pub(crate) struct StitchArgs {
     /// Layers that run without the adapter, as in `0-4` or `0,2` (AdapterDrop)
     #[arg(long, value_name = "LAYERS", default_value_t)]
     pub(crate) skip_layers: Layers,
+    /// Longest text in tokens, as in training; the rest is cut off, but long passages are read in windows of this
+    /// length [default: all that the backbone reads]
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) max_length: Option<usize>,
     /// In what it is computed
     #[command(flatten)]
     pub(crate) precision: PrecisionArgs,

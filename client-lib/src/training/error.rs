@@ -134,8 +134,10 @@ pub enum TrainingError {
     /// The head needs a pooler that the checkpoint lacks.
     #[error("the head reads the pooled output, but the base model's checkpoint has no pooler")]
     NoPooler,
-    /// A method that would have no effect above another adapter.
-    #[error("`{0}` can't be trained on top of another adapter: it acts where only the lowest one is asked")]
+    /// A method that is not trained above another adapter.
+    #[error(
+        "`{0}` can't be trained on top of another adapter: bottlenecks, updates of linear layers and heads can"
+    )]
     NotOnTop(String),
     /// Nothing to choose from.
     #[error("a fusion needs at least two adapters; {0} is named")]

@@ -84,8 +84,8 @@ pub(super) fn below(members: &[(String, AdapterFolder)]) -> Result<Option<String
     Ok((!stated.is_empty()).then(|| stated.join(", ")))
 }
 
-/// Whether an adapter of this method acts on top of others: what changes embeddings or whole blocks is
-/// only asked of the lowest.
+/// Whether an adapter of this method is trained on top of others. What changes embeddings or whole blocks acts
+/// only as the lowest.
 pub(super) fn stacks(method: &Method) -> bool {
     method.parts().iter().all(|part| match part {
         Method::Bottleneck(config) => config.invertible.is_none(),
@@ -95,6 +95,7 @@ pub(super) fn stacks(method: &Method) -> bool {
         | Method::Lokr(_)
         | Method::Vera(_)
         | Method::Oft(_)
+        | Method::Boft(_)
         | Method::Ia3(_)
         | Method::LastLayer => true,
         _ => false,

@@ -165,7 +165,12 @@ fn answers_are_those_of_transformers_token_for_token() -> Result<()> {
         let base = base_that_writes(case["base"].as_str().context("a base")?, &case["settings"])?;
         let adapter = case["adapter"].as_str().map(|case| fixtures(&format!("methods/cases/{case}/adapter")));
         let adapter = adapter.map(|path| AdapterFolder::open(&path)).transpose()?;
-        let assembly = adapter.as_ref().map(|folder| Assembly { folder, members: &[], skip_layers: vec![] });
+        let assembly = adapter.as_ref().map(|folder| Assembly {
+            folder,
+            members: &[],
+            skip_layers: vec![],
+            max_length: None,
+        });
         let generator = Generator::assemble(base.path(), assembly.as_ref(), &Compute::EXACT)?;
         let options = GenerationOptions { max_new_tokens: new_tokens, ..generator.defaults().clone() };
         let prompt = generator.encode(&words.join(" "), false)?;

@@ -103,6 +103,11 @@ fn a_pair_of_texts_is_labelled_by_both() {
     assert_eq!(answers[1]["pair"], "this plot great");
     let tabbed = world.succeed(&["run", "./out", "--base", "tiny-bert", "--pairs", "the film\tawful story"]);
     assert!(tabbed.starts_with("bad\t"), "{tabbed}");
+    // Texts of which nothing is left but their first words have no label that could be known.
+    let eval = ["eval", "./out", "--base", "tiny-bert", "--data", "held-out.csv", "--max-length"];
+    assert_eq!(world.json(&[&eval[..], &["16"]].concat()), scores);
+    let cut = world.json(&[&eval[..], &["4"]].concat());
+    assert!(value(&cut, "accuracy") < 0.8, "{cut}");
     let short = ["train", "--base", "tiny-bert", "--data", "held-out.csv", "--steps", "1", "-o", "short"];
     let (_, _, stderr) = world.run(&short);
     assert!(stderr.contains("`hub run short \"a text\" --pair \"another\"`"), "{stderr}");
