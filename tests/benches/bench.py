@@ -103,11 +103,15 @@ def needs_hub():
         sys.exit(f"error: there is no `{HUB}`\n\nhint: cargo build --release --package hub-cli")
 
 
-def data_folder(doc):
-    """The folder with data that no package has: `--data DIR`."""
+def arguments(doc, has_quick=False):
+    """`--data DIR`, the folder with data that no package has, and whether `--quick` measures on a fraction of it."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
-    return parser.parse_args().data.resolve()
+    if has_quick:
+        parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    options.data = options.data.resolve()
+    return options
 
 
 def fetch(*names):
