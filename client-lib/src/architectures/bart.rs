@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ConfigError, Positions, Seq2SeqParts, TransformerConfig, count, flag, fraction, only, padding_id,
-    seq2seq_parts::token_id, shown, word,
+    seq2seq_parts::{alike, token_id},
+    word,
 };
 
 /// Rows of a table of positions that no position has.
@@ -50,22 +51,5 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
             output_scale: None,
         },
         ..TransformerConfig::usual(Architecture::Bart, shape)
-    })
-}
-
-/// A dimension that encoder and decoder must share.
-fn alike(
-    json: &Map<String, Value>,
-    key: &'static str,
-    of_decoder: &'static str,
-) -> Result<usize, ConfigError> {
-    let (own, other) = (count(json, key)?, count(json, of_decoder)?);
-    if own == other {
-        return Ok(own);
-    }
-    Err(ConfigError::Field {
-        key: of_decoder,
-        found: shown(json.get(of_decoder)),
-        expected: "only decoders with the encoder's dimensions are supported",
     })
 }

@@ -24,6 +24,7 @@ mod roberta;
 mod seq2seq_parts;
 mod t5;
 mod tensors;
+mod view;
 mod vit;
 mod whisper;
 
@@ -40,6 +41,7 @@ pub use parts::{NormOrder, Positions, Rope, RopeScaling, Yarn};
 pub use patches::{GridError, PatchGrid};
 pub use seq2seq_parts::{DistanceBuckets, Seq2SeqParts};
 use tensors::tensor;
+pub use view::View;
 
 /// What a norm computes: the bias is part of the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,8 +135,13 @@ pub struct BackboneTensor {
 }
 
 impl TransformerConfig {
-    /// Reads the keys of a Hugging Face `config.json`.
+    /// Reads the keys of a Hugging Face `config.json`, of an encoder alone where that is a backbone of its own.
     pub fn from_json(json: &Map<String, Value>) -> Result<Self, ConfigError> {
+        Self::of(json, View::Encoder)
+    }
+
+    /// Reads the keys of a Hugging Face `config.json` for a view of the checkpoint.
+    pub fn of(json: &Map<String, Value>, view: View) -> Result<Self, ConfigError> {
         let model_type = json.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
         match model_type.parse::<Architecture>()? {
             Architecture::Bert => bert::config(json, Architecture::Bert),
@@ -153,7 +160,7 @@ impl TransformerConfig {
             Architecture::ModernBert => modernbert::config(json),
             Architecture::Vit => vit::config(json),
             Architecture::Dinov2 => vit::dinov2(json),
-            Architecture::Whisper => whisper::config(json),
+            Architecture::Whisper => whisper::config(json, view),
             Architecture::T5 => t5::config(json),
             Architecture::Bart => bart::config(json),
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ConfigError, shown};
+use super::{ConfigError, count, shown};
 
 /// Parts of a decoder that reads what an encoder gives.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,6 +67,23 @@ pub(super) fn token_id(
             })
         }
     }
+}
+
+/// A dimension that encoder and decoder must share.
+pub(super) fn alike(
+    json: &Map<String, Value>,
+    key: &'static str,
+    of_decoder: &'static str,
+) -> Result<usize, ConfigError> {
+    let (own, other) = (count(json, key)?, count(json, of_decoder)?);
+    if own == other {
+        return Ok(own);
+    }
+    Err(ConfigError::Field {
+        key: of_decoder,
+        found: shown(json.get(of_decoder)),
+        expected: "only decoders with the encoder's dimensions are supported",
+    })
 }
 
 /// Whether `config.json` names one of these classes.

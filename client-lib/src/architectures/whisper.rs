@@ -1,15 +1,17 @@
-//! Whisper's encoder (Radford et al. 2022) as `transformers` stores it, alone or beside a decoder that is
-//! not read.
+//! Whisper (Radford et al. 2022) as `transformers` stores it: its encoder alone, which predicts, or with the
+//! decoder behind it, which writes what was said.
 
 use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackboneTensor, ConfigError, EncoderParts, FrameGrid, NormOrder, Positions, TransformerConfig, count,
-    fraction, only, optional_count, shown, tensor, word,
+    BackboneTensor, ConfigError, EncoderParts, FrameGrid, NormOrder, Positions, Seq2SeqParts,
+    TransformerConfig, View, count, fraction, only, optional_count, padding_id,
+    seq2seq_parts::{alike, token_id},
+    shown, tensor, word,
 };
 
-pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+pub(super) fn config(json: &Map<String, Value>, view: View) -> Result<TransformerConfig, ConfigError> {
     only(json, "use_weighted_layer_sum", &json!(false))?;
     let frames = FrameGrid {
         mels: optional_count(json, "num_mel_bins")?.unwrap_or(80),
@@ -22,7 +24,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
             expected: "up to 1024 are read",
         });
     }
-    let shape = BackboneShape {
+    let encoder = BackboneShape {
         hidden_size: count(json, "d_model")?,
         num_layers: count(json, "encoder_layers")?,
         num_heads: count(json, "encoder_attention_heads")?,
@@ -30,7 +32,15 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         max_positions: frames.positions,
         ..BackboneShape::EMPTY
     };
+    let shape = match view {
+        View::Encoder => encoder,
+        View::Whole => whole(json, encoder)?,
+    };
     shape.validate()?;
+    let start_token = match view {
+        View::Encoder => None,
+        View::Whole => token_id(json, "decoder_start_token_id", shape.vocab_size)?,
+    };
     Ok(TransformerConfig {
         positions: Positions::Frames(frames),
         norm_order: NormOrder::Pre,
@@ -38,6 +48,8 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         norm_eps: 1e-5,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
         activation: word(json, "activation_function", "gelu").parse()?,
+        padding_id: padding_id(json, 50_256),
+        seq2seq: Seq2SeqParts { start_token, ..Seq2SeqParts::default() },
         encoder: EncoderParts {
             lacks_key_bias: true,
             head_projection: Some(optional_count(json, "classifier_proj_size")?.unwrap_or(256)),
@@ -47,15 +59,33 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     })
 }
 
+/// The encoder with the decoder behind it. Positions are the decoder's: the encoder's are those of frames.
+fn whole(json: &Map<String, Value>, encoder: BackboneShape) -> Result<BackboneShape, ConfigError> {
+    let decoder_layers = count(json, "decoder_layers")?;
+    Ok(BackboneShape {
+        num_layers: encoder.num_layers.saturating_add(decoder_layers),
+        num_heads: alike(json, "encoder_attention_heads", "decoder_attention_heads")?,
+        intermediate_size: alike(json, "encoder_ffn_dim", "decoder_ffn_dim")?,
+        vocab_size: count(json, "vocab_size")?,
+        max_positions: optional_count(json, "max_target_positions")?.unwrap_or(448),
+        decoder_layers: Some(decoder_layers),
+        ..encoder
+    })
+}
+
 /// What stands beside the modules: the two convolutions and the positions.
 pub(super) fn own_tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let h = config.shape.hidden_size;
     let Positions::Frames(frames) = config.positions else { return Vec::new() };
+    let stack = if config.shape.decoder_layers.is_some() { "encoder." } else { "" };
+    let own = |canonical: &str, name: &str, shape: &[usize]| {
+        tensor(&format!("embeddings.{canonical}"), &format!("{stack}{name}"), shape)
+    };
     vec![
-        tensor("embeddings.conv1.weight", "conv1.weight", &[h, frames.mels, 3]),
-        tensor("embeddings.conv1.bias", "conv1.bias", &[h]),
-        tensor("embeddings.conv2.weight", "conv2.weight", &[h, h, 3]),
-        tensor("embeddings.conv2.bias", "conv2.bias", &[h]),
-        tensor("embeddings.frames", "embed_positions.weight", &[frames.positions, h]),
+        own("conv1.weight", "conv1.weight", &[h, frames.mels, 3]),
+        own("conv1.bias", "conv1.bias", &[h]),
+        own("conv2.weight", "conv2.weight", &[h, h, 3]),
+        own("conv2.bias", "conv2.bias", &[h]),
+        own("frames", "embed_positions.weight", &[frames.positions, h]),
     ]
 }

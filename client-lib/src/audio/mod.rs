@@ -3,6 +3,7 @@
 
 mod decode;
 mod mel;
+mod pieces;
 mod processor;
 mod resample;
 mod settings;

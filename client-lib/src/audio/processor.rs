@@ -115,9 +115,23 @@ impl AudioProcessor {
 
     /// The spectrogram of one recording, `[mels, frames]` row by row.
     pub fn read(&self, path: &Path) -> Result<Vec<f32>, AudioProcessorError> {
-        let waveform = Waveform::open(path)?;
-        let spectrogram = self.spectrogram.of(&waveform);
+        self.spectrogram_of(path, &Waveform::open(path)?)
+    }
+
+    /// A recording of any length, in pieces that a backbone reads whole: a batch of each.
+    pub fn pieces(&self, path: &Path, device: &Device) -> Result<Vec<Batch>, AudioProcessorError> {
+        let pieces = Waveform::open(path)?.pieces(self.settings().seconds);
+        pieces.iter().map(|piece| self.batch_of(self.spectrogram_of(path, piece)?, 1, device)).collect()
+    }
+
+    fn spectrogram_of(&self, path: &Path, waveform: &Waveform) -> Result<Vec<f32>, AudioProcessorError> {
+        let spectrogram = self.spectrogram.of(waveform);
         spectrogram.map_err(|reason| AudioProcessorError::Spectrogram { path: path.to_owned(), reason })
+    }
+
+    fn batch_of(&self, values: Vec<f32>, rows: usize, device: &Device) -> Result<Batch, AudioProcessorError> {
+        let shape = (rows, self.grid.mels, self.grid.frames());
+        Ok(Batch::of_recordings(Tensor::from_vec(values, shape, device)?, self.grid.positions)?)
     }
 
     /// A batch of recordings.
@@ -126,7 +140,6 @@ impl AudioProcessor {
         for path in paths {
             all.extend(self.read(path.as_ref())?);
         }
-        let shape = (paths.len(), self.grid.mels, self.grid.frames());
-        Ok(Batch::of_recordings(Tensor::from_vec(all, shape, device)?, self.grid.positions)?)
+        self.batch_of(all, paths.len(), device)
     }
 }

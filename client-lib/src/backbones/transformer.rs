@@ -154,9 +154,9 @@ impl Backbone {
             weights.optional("pooler.norm.weight")?.map(|_| weights.norm("pooler.norm", &config));
         let signal = SignalEmbedding::load(&config, weights)?;
         // Where no tokens are read, the vocabulary is empty.
-        let word = match signal {
-            Some(_) => Tensor::zeros((0, config.shape.hidden_size), dtype, device)?,
-            None => weights.get("embeddings.word")?,
+        let word = match config.shape.vocab_size {
+            0 => Tensor::zeros((0, config.shape.hidden_size), dtype, device)?,
+            _ => weights.get("embeddings.word")?,
         };
         let projection = Module::EmbeddingProjection.to_string();
         let projection = config.shape.embedding_size.map(|_| weights.linear(&projection, &config, true));
@@ -280,7 +280,8 @@ impl Backbone {
             Context { trace: hooks.trace().cloned(), ..self.context(attention_mask, rows, mode) };
         let embedded = self.embed(batch, hooks, &mut context)?;
         let before = embedded.dim(1)?;
-        let mut x = hooks.embeddings(embedded, &context)?;
+        let is_late = self.config.architecture.adapts_embeddings_late();
+        let mut x = if is_late { embedded } else { hooks.embeddings(embedded, &context)? };
         context.lengthen(x.dim(1)? - before)?;
         if let Some(linear) = &self.projection {
             let module = Module::EmbeddingProjection;
@@ -322,6 +323,13 @@ impl Backbone {
         }
         if let Some(norm) = &self.final_norm {
             x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
+        }
+        if is_late {
+            let tokens = x.dim(1)?;
+            x = hooks.embeddings(x, &context)?;
+            if x.dim(1)? > tokens {
+                candle_core::bail!("a prompt has no place in {} backbones", self.config.architecture);
+            }
         }
         Ok(Encoded { state: x, context, projected: Projected::default() })
     }

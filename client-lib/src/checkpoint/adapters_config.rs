@@ -15,7 +15,7 @@ use super::{
     adapters::{self, Reading},
     composition::fusion_json,
     fields::Fields,
-    folder::Parsed,
+    folder::{KnownBase, Parsed},
     heads,
     weights::stored_name,
 };
@@ -23,12 +23,12 @@ use super::{
 /// Version whose rules our files follow.
 const WRITTEN_AS: &str = "adapters.1.1.1";
 
-/// `shape` is the backbone's, where it is known.
+/// `base` is the backbone, where it is known.
 pub(super) fn parse(
     dir: &Path,
     path: &Path,
     json: Map<String, Value>,
-    shape: Option<&BackboneShape>,
+    base: Option<KnownBase<'_>>,
 ) -> Result<Parsed, CheckpointError> {
     let mut fields = Fields::new(path, json);
     let common = Common::take(&mut fields)?;
@@ -36,7 +36,9 @@ pub(super) fn parse(
         .object("config")?
         .ok_or_else(|| fields.wrong("config", "is missing; it holds the adapter's method"))?;
     let weights = TensorFile::open_renamed(&dir.join(stored_name(dir, ADAPTERS_WEIGHTS)))?;
-    let mut method = common.reading(path, blocks(&weights, common.architecture, shape)).method(config)?;
+    let shape = base.map(|(_, shape)| shape);
+    let (num_layers, variant) = blocks(&weights, common.architecture, shape);
+    let mut method = common.reading(path, (num_layers, variant)).method(config)?;
     // The first generation wrote the invertible part into every configuration of a task
     // adapter, but only language adapters have its weights.
     if fields.text("type")?.as_deref() == Some("text_task")
@@ -45,7 +47,7 @@ pub(super) fn parse(
     {
         config.invertible = None;
     }
-    let prefix = format!("{}.", common.architecture.model_prefix());
+    let prefix = format!("{}.", common.architecture.model_prefix(variant));
     let prefixed = weights.header.tensors.keys().any(|name| name.starts_with(&prefix));
     let parsed = if dir.join(HEAD_CONFIG).is_file() { Some(heads::parse(dir)?) } else { None };
     if let Some(name) = parsed.as_ref().and_then(|parsed| parsed.name.as_ref()).filter(|&n| *n != common.name)

@@ -13,7 +13,7 @@ use hub_schemas::{
 use serde_json::{Map, Value};
 
 use super::{CheckpointError, TensorFile, folder::read_json, gguf, gguf::gguf_at, weights::is_pickled};
-use crate::architectures::{BackboneTensor, TransformerConfig};
+use crate::architectures::{BackboneTensor, TransformerConfig, View};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -32,8 +32,19 @@ pub struct BaseFolder {
 }
 
 impl BaseFolder {
-    /// Opens a folder in Hugging Face layout, or a GGUF file, and checks that every tensor is there.
+    /// Opens a folder in Hugging Face layout, or a GGUF file, and checks that every tensor is there. Of a checkpoint
+    /// whose encoder is a backbone of its own, that is opened.
     pub fn open(dir: &Path) -> Result<Self, CheckpointError> {
+        Self::open_as(dir, View::Encoder)
+    }
+
+    /// Opens encoder and decoder, or all there is.
+    pub fn open_whole(dir: &Path) -> Result<Self, CheckpointError> {
+        Self::open_as(dir, View::Whole)
+    }
+
+    /// Opens what is meant of a checkpoint.
+    pub fn open_as(dir: &Path, view: View) -> Result<Self, CheckpointError> {
         if let Some(file) = gguf_at(dir) {
             return Self::open_gguf(&file);
         }
@@ -45,7 +56,7 @@ impl BaseFolder {
             return Err(CheckpointError::NotABackbone { folder: dir.to_owned(), missing: "config.json" });
         }
         let json = read_json(&config_path)?;
-        let config = TransformerConfig::from_json(&json)
+        let config = TransformerConfig::of(&json, view)
             .map_err(|source| CheckpointError::Config { path: config_path, source })?;
         let files = open_weights(dir)?;
         let prefix = find_prefix(&config, &files);
@@ -88,6 +99,11 @@ impl BaseFolder {
     /// The weight files.
     pub fn files(&self) -> &[TensorFile] {
         &self.files
+    }
+
+    /// Which view of the checkpoint it is, where there is more than one.
+    pub fn view(&self) -> View {
+        View::with_decoder(self.config.shape.decoder_layers)
     }
 
     /// Where the tensor with this canonical name lies: the index of its file, and its place there.
@@ -236,7 +252,7 @@ fn open_weights(dir: &Path) -> Result<Vec<TensorFile>, CheckpointError> {
 
 /// A checkpoint saved from a model with a head has the architecture's prefix on every backbone tensor.
 fn find_prefix(config: &TransformerConfig, files: &[TensorFile]) -> String {
-    let prefix = config.architecture.model_prefix();
+    let prefix = config.architecture.model_prefix(config.shape.variant());
     let first = config.tensors().swap_remove(0).names;
     // An encoder beside a decoder stands in a model of the two.
     let candidates = [format!("{prefix}."), format!("model.{prefix}.")];

@@ -15,7 +15,7 @@ pub fn convert(
     name: &str,
     out: &Path,
 ) -> Result<(), CheckpointError> {
-    let folder = &folder.on_base(&base.shape)?;
+    let folder = &folder.on_base(base.architecture, &base.shape)?;
     let slots = folder.read_slots(&base.shape)?;
     write_adapter(
         out,

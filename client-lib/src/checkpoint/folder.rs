@@ -12,8 +12,8 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape},
     head::Head,
     layout::{
-        self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, HUB_CONFIG, ModelClass,
-        Place, Subject, TensorSpec, WeightsFile,
+        self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, FUSION_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, HUB_CONFIG,
+        ModelClass, PEFT_WEIGHTS, Place, Subject, TensorSpec, WeightsFile,
     },
     manifest::{BaseModel, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
@@ -24,6 +24,7 @@ use super::{
     CheckpointError, SlotData, TensorFile, adapters::orthogonal, adapters_config, composition, heads, hub,
     peft, weights::stored_name,
 };
+use crate::architectures::View;
 
 /// Largest configuration file that is read.
 const MAX_JSON_BYTES: u64 = 4 << 20;
@@ -60,6 +61,9 @@ pub struct AdapterFolder {
     pub architecture: Architecture,
 }
 
+/// The backbone that a folder is read for.
+pub(super) type KnownBase<'a> = (Architecture, &'a BackboneShape);
+
 /// What a configuration file says, before the manifest is compared.
 pub(super) struct Parsed {
     pub(super) format: Format,
@@ -86,7 +90,7 @@ impl AdapterFolder {
             Some(stated @ Manifest { method: Method::Composition(config), .. }) => {
                 composition::parse(dir, stated.base.architecture, config)?
             }
-            Some(stated) => parse_configuration(dir, Some(&stated.base.shape))?,
+            Some(stated) => parse_configuration(dir, Some((stated.base.architecture, &stated.base.shape)))?,
             None => parse_configuration(dir, None)?,
         };
         let mut folder = Self::parsed(dir, parsed);
@@ -106,13 +110,35 @@ impl AdapterFolder {
         Ok(folder)
     }
 
-    /// The same folder, read for a backbone of this shape. A file tells of the blocks that it adapts only:
-    /// where a decoder stands behind an encoder, that leaves open how many blocks are in front of it.
-    pub fn on_base(&self, shape: &BackboneShape) -> Result<Self, CheckpointError> {
+    /// The same folder, read for this backbone. A file tells of the blocks that it adapts only: where a
+    /// decoder stands behind an encoder, that leaves open how many blocks are in front of it.
+    pub fn on_base(
+        &self,
+        architecture: Architecture,
+        shape: &BackboneShape,
+    ) -> Result<Self, CheckpointError> {
         if self.manifest.is_some() || !self.architecture.is_encoder_decoder() {
             return Ok(self.clone());
         }
-        Ok(Self::parsed(&self.path, parse_configuration(&self.path, Some(shape))?))
+        Ok(Self::parsed(&self.path, parse_configuration(&self.path, Some((architecture, shape)))?))
+    }
+
+    /// The view of a checkpoint that it was made on. Its files tell where a manifest does not: only Whisper
+    /// has more than one.
+    pub fn view(&self) -> View {
+        if let Some(manifest) = &self.manifest {
+            return View::with_decoder(manifest.base.shape.decoder_layers);
+        }
+        if let Some(head) = &self.head {
+            return if matches!(head, Head::Seq2SeqLm(_)) { View::Whole } else { View::Encoder };
+        }
+        let files =
+            [PEFT_WEIGHTS, ADAPTERS_WEIGHTS].map(|name| self.path.join(stored_name(&self.path, name)));
+        let Some(weights) = files.iter().find_map(|path| TensorFile::open_renamed(path).ok()) else {
+            return View::Encoder;
+        };
+        let (_, variant) = peft::told_by(Architecture::Whisper, &weights);
+        View::with_decoder(variant.decoder_from)
     }
 
     /// Whether nothing in PEFT's files speaks against this backbone's architecture: they do not
@@ -325,8 +351,8 @@ fn read_manifest(dir: &Path) -> Result<Option<Manifest>, CheckpointError> {
     Manifest::parse_relaxed(&bytes).map(Some).map_err(|source| CheckpointError::Manifest { path, source })
 }
 
-/// `shape` is the backbone's, where it is known.
-fn parse_configuration(dir: &Path, shape: Option<&BackboneShape>) -> Result<Parsed, CheckpointError> {
+/// `base` is the backbone, where it is known.
+fn parse_configuration(dir: &Path, base: Option<KnownBase<'_>>) -> Result<Parsed, CheckpointError> {
     if dir.join(HUB_CONFIG).is_file() {
         return hub::parse(dir);
     }
@@ -334,13 +360,13 @@ fn parse_configuration(dir: &Path, shape: Option<&BackboneShape>) -> Result<Pars
     if config_path.is_file() {
         let json = read_json(&config_path)?;
         if json.contains_key("peft_type") {
-            let mut parsed = peft::parse(dir, &config_path, json, shape)?;
+            let mut parsed = peft::parse(dir, &config_path, json, base)?;
             if parsed.head.is_none() {
                 parsed.head = heads::beside_peft(dir)?;
             }
             return Ok(parsed);
         }
-        return adapters_config::parse(dir, &config_path, json, shape);
+        return adapters_config::parse(dir, &config_path, json, base);
     }
     if dir.join(HEAD_CONFIG).is_file() {
         return heads::parse_head_only(dir);

@@ -8,7 +8,10 @@ use std::{
 use hub_schemas::{Digest, manifest::BaseModel};
 
 use super::{BaseError, FolderDigests};
-use crate::checkpoint::{BaseFolder, gguf_at};
+use crate::{
+    architectures::View,
+    checkpoint::{BaseFolder, gguf_at},
+};
 
 /// A backbone on this machine.
 #[derive(Debug)]
@@ -50,8 +53,9 @@ impl BaseSearch {
         wanted: Option<&BaseModel>,
         digests: &mut FolderDigests,
     ) -> Result<FoundBase, BaseError> {
+        let view = View::with_decoder(wanted.and_then(|wanted| wanted.shape.decoder_layers));
         if let Some(named) = &self.named {
-            let folder = BaseFolder::open(&self.named_folder(named)?)?;
+            let folder = BaseFolder::open_as(&self.named_folder(named)?, view)?;
             let weights_digest = digests.of(&folder)?;
             let is_right = wanted.is_none_or(|w| w.weights_digest == weights_digest);
             return Ok(FoundBase { folder, weights_digest, is_right });
@@ -62,7 +66,7 @@ impl BaseSearch {
         candidates.sort_by_key(|folder| !folder_is_called(folder, &wanted.id));
         let looked_at = candidates.len();
         for candidate in candidates {
-            let Ok(folder) = BaseFolder::open(&candidate) else { continue };
+            let Ok(folder) = BaseFolder::open_as(&candidate, view) else { continue };
             let config = folder.config();
             if config.architecture != wanted.architecture || config.shape != wanted.shape {
                 continue;

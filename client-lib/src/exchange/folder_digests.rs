@@ -15,6 +15,7 @@ use hub_schemas::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    architectures::View,
     checkpoint::{BaseFolder, CheckpointError},
     files::{Access, write_atomic},
 };
@@ -46,7 +47,11 @@ impl FolderDigests {
     /// Digest of the weights in `base`.
     pub fn of(&mut self, base: &BaseFolder) -> Result<Digest, CheckpointError> {
         let folder = std::path::absolute(base.path()).unwrap_or_else(|_| base.path().to_owned());
-        let name = folder.to_string_lossy().into_owned();
+        let mut name = folder.to_string_lossy().into_owned();
+        // The encoder alone of the same checkpoint has another digest.
+        if base.config().architecture.has_encoder_alone() && base.view() == View::Whole {
+            name.push_str(" with its decoder");
+        }
         let files = fingerprint(base);
         if let (Some(known), Some(files)) = (self.known.get(&name), &files)
             && known.files == *files

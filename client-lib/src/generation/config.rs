@@ -9,7 +9,7 @@ use super::{BeamOptions, Constraints, EarlyStopping, GenerateError, settings};
 use crate::checkpoint::BaseFolder;
 
 /// Where answers are described.
-const FILE: &str = "generation_config.json";
+pub(super) const FILE: &str = "generation_config.json";
 /// Keys that change what is written and that nobody computes here, each with the number that changes
 /// nothing.
 const NOT_IMPLEMENTED: [(&str, f64); 15] = [

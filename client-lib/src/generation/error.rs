@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::ChatError;
+use super::{ChatError, SpeechError};
 use crate::{audio::AudioProcessorError, checkpoint::CheckpointError, model::ModelError, text::TextError};
 
 /// Why no text can be generated.
@@ -23,6 +23,9 @@ pub enum GenerateError {
     /// The chat template can't be used.
     #[error(transparent)]
     Chat(#[from] ChatError),
+    /// Nothing can be written down as asked.
+    #[error(transparent)]
+    Speech(#[from] SpeechError),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -7,7 +7,7 @@ use hub_schemas::{head::Head, method::Method};
 
 use super::{
     BeamOptions, Cache, ChatTemplate, Constraints, GenerateError, GenerationConfig, Message, Sampling,
-    settings, writer::Writer,
+    settings, transcribe::Listener, writer::Writer,
 };
 use crate::{
     backbones::{Backbone, Batch, Compute},
@@ -68,6 +68,8 @@ pub struct Generator {
     defaults: GenerationOptions,
     /// What a decoder behind an encoder has in front of every answer.
     start: Option<Vec<u32>>,
+    /// What reads recordings, where the backbone reads those.
+    pub(super) listener: Option<Listener>,
     /// Tokens that are read at most.
     longest_input: usize,
     /// Tokens that the decoder reads at most.
@@ -82,7 +84,7 @@ impl Generator {
         assembly: Option<&Assembly<'_>>,
         compute: &Compute,
     ) -> Result<Self, GenerateError> {
-        let base = BaseFolder::open(base)?;
+        let base = BaseFolder::open_whole(base)?;
         let config = base.config();
         let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, usize::MAX)?;
         let backbone = Arc::new(Backbone::load_for(&base, compute)?);
@@ -105,6 +107,7 @@ impl Generator {
         let stated = GenerationConfig::of(&base)?;
         let start = is_behind.then(|| stated.start_token.map(|token| vec![token]));
         let start = start.map(|start| start.ok_or(GenerateError::NoStart)).transpose()?;
+        let listener = start.as_deref().map(|start| Listener::open(&base, start)).transpose()?.flatten();
         let template = settings::chat_template(&base, &encoder)?;
         let longest = config.longest_input();
         // Rotary positions have no end of their own: what the model was trained on is one.
@@ -113,8 +116,12 @@ impl Generator {
             model,
             encoder,
             template,
-            defaults: defaults(stated, start.as_deref()),
+            defaults: defaults(
+                stated,
+                listener.as_ref().map(Listener::usual).as_deref().or(start.as_deref()),
+            ),
             start,
+            listener,
             longest_input: longest,
             longest_answer: longest,
         })
@@ -169,18 +176,26 @@ impl Generator {
         options: &GenerationOptions,
         show: &mut dyn FnMut(&str),
     ) -> Result<Generated, GenerateError> {
-        let writer = Writer {
-            model: &self.model,
-            encoder: &self.encoder,
-            options,
-            cache: match &prompt.source {
-                Some(source) => self.model.read(source)?,
-                None => Cache::default(),
-            },
-            prompt: &prompt.tokens,
-            limit: options.max_new_tokens.min(self.longest_answer.saturating_sub(prompt.tokens.len())),
+        let cache = match &prompt.source {
+            Some(source) => self.model.read(source)?,
+            None => Cache::default(),
         };
-        Ok(Generated { prompt_tokens: prompt.len, ..writer.write(show)? })
+        let generated = self.write(&prompt.tokens, cache, options, show)?;
+        Ok(Generated { prompt_tokens: prompt.len, ..generated })
+    }
+
+    /// Goes on behind `prompt` and what `cache` holds.
+    pub(super) fn write(
+        &self,
+        prompt: &[u32],
+        cache: Cache,
+        options: &GenerationOptions,
+        show: &mut dyn FnMut(&str),
+    ) -> Result<Generated, GenerateError> {
+        let limit = options.max_new_tokens.min(self.longest_answer.saturating_sub(prompt.len()));
+        let silent_from = self.listener.as_ref().and_then(Listener::times_from);
+        let (model, encoder) = (&self.model, &self.encoder);
+        Writer { model, encoder, options, cache, prompt, limit, silent_from }.write(show)
     }
 
     /// The model inside.

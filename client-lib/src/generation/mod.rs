@@ -2,7 +2,8 @@
 //!
 //! [`Generator`] puts backbone, adapter, tokenizer and chat template together; `cache.rs` keeps what
 //! was read, `constraints.rs` says which tokens may stand where, `sampling.rs` chooses among them or
-//! `beam.rs` searches, `stop.rs` ends a text.
+//! `beam.rs` searches, `stop.rs` ends a text. `transcribe.rs` writes recordings down, behind what `speech.rs` puts in
+//! front.
 
 mod beam;
 mod cache;
@@ -13,7 +14,9 @@ mod error;
 mod generator;
 mod sampling;
 mod settings;
+mod speech;
 mod stop;
+mod transcribe;
 mod writer;
 
 pub use beam::{BeamOptions, EarlyStopping};
@@ -25,3 +28,5 @@ pub use constraints::{Constraints, Lengths};
 pub use error::GenerateError;
 pub use generator::{Generated, GenerationOptions, Generator, Prompt};
 pub use sampling::Sampling;
+pub use speech::{SpeechError, SpeechOptions, SpeechPrompt};
+pub use transcribe::Transcript;

@@ -17,6 +17,8 @@ pub(super) struct Writer<'a> {
     pub(super) prompt: &'a [u32],
     /// Tokens of the answer at most.
     pub(super) limit: usize,
+    /// From which token on tokens are no text, where some are not.
+    pub(super) silent_from: Option<u32>,
 }
 
 impl Writer<'_> {
@@ -26,7 +28,8 @@ impl Writer<'_> {
 
     /// Writes the answer; `show` gets its text as it grows, in whole characters.
     pub(super) fn write(&self, show: &mut dyn FnMut(&str)) -> Result<Generated, GenerateError> {
-        let mut shown = Shown { stream: self.encoder.decode_stream(), text: String::new(), len: 0, show };
+        let stream = self.encoder.decode_stream();
+        let mut shown = Shown { stream, text: String::new(), len: 0, silent_from: self.silent_from, show };
         let (tokens, is_over) = match self.options.beams.beams {
             0 | 1 => self.write_on(&mut shown)?,
             beams if self.options.sampling.temperature > 0.0 => return Err(GenerateError::DrawnBeams(beams)),
@@ -102,12 +105,16 @@ struct Shown<'a> {
     stream: TextStream<'a>,
     text: String,
     len: usize,
+    silent_from: Option<u32>,
     show: &'a mut dyn FnMut(&str),
 }
 
 impl Shown<'_> {
     /// Adds a token's text, and tells whether one of `stops` stands there now.
     fn add(&mut self, token: u32, stops: &[String]) -> Result<bool, GenerateError> {
+        if self.silent_from.is_some_and(|first| token >= first) {
+            return Ok(false);
+        }
         self.text += &self.stream.next(token)?;
         let may = stop::shown(&self.text, stops);
         self.show(may.len);

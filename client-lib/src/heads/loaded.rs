@@ -44,8 +44,9 @@ impl LoadedHead {
     pub fn of_base(backbone: &Backbone) -> Result<Option<Self>, HeadLoadError> {
         let Some(base) = backbone.head() else { return Ok(None) };
         let head = PredictionHead::build(&base.head, &base.tensors, backbone.ties_embeddings())?;
-        // In `transformers`' own classes of decoders `adapters` leaves the inverse out.
-        let inverts = !backbone.config().architecture.is_decoder();
+        // In `transformers`' own classes of decoders, and of speech, `adapters` leaves the inverse out.
+        let architecture = backbone.config().architecture;
+        let inverts = !architecture.is_decoder() && !architecture.reads_audio();
         Ok(Some(Self { config: base.head.clone(), labels: base.labels.clone(), head, inverts }))
     }
 

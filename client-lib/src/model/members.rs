@@ -23,8 +23,10 @@ pub(super) fn on_base(
     backbone: &Backbone,
     named: &[(String, &AdapterFolder)],
 ) -> Result<Vec<(String, AdapterFolder)>, ModelError> {
-    let shape = backbone.config().shape;
-    let read = |(name, folder): &(String, &AdapterFolder)| Ok((name.clone(), folder.on_base(&shape)?));
+    let config = backbone.config();
+    let read = |(name, folder): &(String, &AdapterFolder)| {
+        Ok((name.clone(), folder.on_base(config.architecture, &config.shape)?))
+    };
     named.iter().map(read).collect()
 }
 

@@ -51,7 +51,8 @@ pub enum Architecture {
     Vit,
     /// DINOv2 (`model_type: dinov2`): ViT whose sub-layers' outputs are scaled, for images of any size.
     Dinov2,
-    /// Whisper's encoder (`model_type: whisper`): pre-norm, of the log-mel spectrogram of a recording.
+    /// Whisper (`model_type: whisper`): a pre-norm encoder of the log-mel spectrogram of a recording, alone or with
+    /// the decoder behind it that writes what was said.
     Whisper,
     /// T5 and Flan-T5 (`model_type: t5`): pre-norm encoder and decoder with RMS norms and a bias for
     /// every distance.
@@ -87,9 +88,10 @@ impl Architecture {
         Self::ModernBert,
         Self::Vit,
         Self::Dinov2,
-        Self::Whisper,
         Self::T5,
         Self::Bart,
+        // Behind BART, whose names it shares: of architectures that explain a file equally well the first is meant.
+        Self::Whisper,
     ];
 
     /// The `model_type` of a Hugging Face `config.json`.
@@ -133,6 +135,7 @@ impl Architecture {
             Self::ModernBert => modernbert::NAMES,
             Self::Vit => vit::VIT,
             Self::Dinov2 => vit::DINOV2,
+            Self::Whisper if variant.decoder_from.is_some() => whisper::WHOLE,
             Self::Whisper => whisper::NAMES,
             Self::T5 if variant.has_ffn_gate => t5::GATED,
             Self::T5 => t5::NAMES,
@@ -146,6 +149,7 @@ impl Architecture {
             Self::T5 if variant.has_ffn_gate => Some(t5::GATED_DECODER),
             Self::T5 => Some(t5::DECODER),
             Self::Bart => Some(bart::DECODER),
+            Self::Whisper => Some(whisper::DECODER),
             _ => None,
         }
     }
@@ -158,14 +162,19 @@ impl Architecture {
         }
     }
 
-    /// Whether it has a decoder behind its encoder, unless a checkpoint leaves that out.
+    /// Whether it has a decoder behind its encoder, unless a checkpoint leaves that out or only the encoder is meant.
     pub const fn is_encoder_decoder(self) -> bool {
-        matches!(self, Self::T5 | Self::Bart)
+        matches!(self, Self::T5 | Self::Bart | Self::Whisper)
+    }
+
+    /// Whether the encoder of a checkpoint with a decoder is a backbone of its own: one that predicts.
+    pub const fn has_encoder_alone(self) -> bool {
+        matches!(self, Self::Whisper)
     }
 
     /// The module that holds the backbone inside a model with a head, without a dot.
-    pub const fn model_prefix(self) -> &'static str {
-        self.names(Variant { decoder_from: None, has_ffn_gate: false }).model_prefix
+    pub const fn model_prefix(self, variant: Variant) -> &'static str {
+        self.names(variant).model_prefix
     }
 
     /// The path of a module inside the backbone; its own name where the architecture has none such.
@@ -190,7 +199,13 @@ impl Architecture {
             Module::Pooler => !self.pools_outside(),
             module => !module.is_in_head(),
         };
-        if prefixed && is_inside { format!("{}.{path}", self.model_prefix()) } else { path }
+        if prefixed && is_inside { format!("{}.{path}", self.model_prefix(variant)) } else { path }
+    }
+
+    /// Whether `adapters` hangs what stands behind the embeddings on the encoder's last norm, so that it stands
+    /// behind all blocks.
+    pub const fn adapts_embeddings_late(self) -> bool {
+        matches!(self, Self::Whisper)
     }
 
     /// Whether `adapters` gives an adapter behind the attention its input for the output, and the
@@ -218,9 +233,8 @@ impl Architecture {
     /// Behind an encoder, of the decoder's.
     pub const fn prefix_location(self, variant: Variant) -> &'static str {
         match self {
-            Self::T5 | Self::Bart if variant.decoder_from.is_none() => "encoder_prefix",
+            Self::T5 | Self::Bart | Self::Whisper if variant.decoder_from.is_none() => "encoder_prefix",
             Self::DistilBert => "self",
-            Self::Whisper => "encoder_prefix",
             _ => "self_prefix",
         }
     }
@@ -318,10 +332,12 @@ impl Architecture {
     /// Whether the modules that another architecture has too have the same paths; with the model's
     /// prefix in front when `prefixed`.
     pub fn shares_modules(self, other: Self, prefixed: bool) -> bool {
-        let find = |architecture: Self, module| architecture.find(module, Variant::default());
+        let variant = Variant::default();
+        let find = |architecture: Self, module| architecture.find(module, variant);
         let mut shared =
             Module::in_layers(1).into_iter().filter_map(|m| Some((find(self, m)?, find(other, m)?)));
-        shared.all(|(own, other)| own == other) && (!prefixed || self.model_prefix() == other.model_prefix())
+        shared.all(|(own, other)| own == other)
+            && (!prefixed || self.model_prefix(variant) == other.model_prefix(variant))
     }
 
     /// The path of a block inside the backbone.
@@ -331,8 +347,7 @@ impl Architecture {
     }
 
     /// What stands in front of a block's number, in an encoder and in a decoder behind it.
-    pub fn blocks(self) -> Vec<&'static str> {
-        let variant = Variant::default();
+    pub fn blocks(self, variant: Variant) -> Vec<&'static str> {
         let decoder = self.decoder_names(variant).map(|decoder| decoder.own.blocks);
         [self.names(variant).blocks].into_iter().chain(decoder).collect()
     }
@@ -344,13 +359,22 @@ impl Architecture {
             let last = names.clone().filter_map(|name| number_behind(name, stem)).max();
             last.map_or(0, |last| last + 1)
         };
-        let counts: Vec<usize> = self.blocks().into_iter().map(count).collect();
         let has_ffn_gate = names.clone().any(|name| name.contains(".wi_0.") || name.contains(".wi_1."));
-        match counts.as_slice() {
-            [encoder, decoder] if *decoder > 0 => {
-                (encoder + decoder, Variant { decoder_from: Some(*encoder), has_ffn_gate })
+        let behind = Variant { decoder_from: Some(0), has_ffn_gate };
+        // Where an encoder alone has other names than one in front of a decoder, its blocks tell too.
+        let is_in_front = || {
+            let stem = format!("{}.{}", self.model_prefix(behind), self.names(behind).blocks);
+            self.has_encoder_alone() && names.clone().any(|name| number_behind(name, &stem).is_some())
+        };
+        match self.blocks(behind).as_slice() {
+            [encoder, decoder] if count(decoder) > 0 || is_in_front() => {
+                let encoder = count(encoder);
+                (encoder + count(decoder), Variant { decoder_from: Some(encoder), has_ffn_gate })
             }
-            _ => (counts[0], Variant { decoder_from: None, has_ffn_gate }),
+            _ => {
+                let alone = Variant { decoder_from: None, has_ffn_gate };
+                (count(self.names(alone).blocks), alone)
+            }
         }
     }
 

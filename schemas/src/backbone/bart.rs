@@ -32,8 +32,8 @@ fn part(module: Module) -> Option<&'static str> {
     })
 }
 
-/// The path of a module inside a decoder's block.
-fn decoder_part(module: Module) -> Option<&'static str> {
+/// The path of a module inside a decoder's block, in BART and in Whisper.
+pub(super) fn decoder_part(module: Module) -> Option<&'static str> {
     Some(match module {
         Module::Linear { site: LinearSite::CrossQuery, .. } => "encoder_attn.q_proj",
         Module::Linear { site: LinearSite::CrossKey, .. } => "encoder_attn.k_proj",

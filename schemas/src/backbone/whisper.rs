@@ -1,8 +1,9 @@
-//! The module paths of Whisper's encoder, as `transformers` names them.
+//! Whisper's module paths, as `transformers` names them: of the encoder alone, and of encoder and decoder.
 
 use super::{
-    LinearSite, Module, SubLayer,
-    names::{Names, ON_THE_BLOCK},
+    LinearSite, Module, SubLayer, Table,
+    bart::decoder_part,
+    names::{DecoderNames, Names, ON_THE_BLOCK},
 };
 
 /// The encoder stands under `encoder` in the class that classifies and in the bare model.
@@ -15,11 +16,31 @@ pub(super) const NAMES: Names = Names {
     part,
 };
 
+/// The same encoder in front of its decoder.
+pub(super) const WHOLE: Names =
+    Names { model_prefix: "model", blocks: "encoder.layers.", part: whole_part, ..NAMES };
+pub(super) const DECODER: DecoderNames = DecoderNames {
+    own: Names { blocks: "decoder.layers.", part: decoder_part, ..WHOLE },
+    cross_attention: "encoder_attn",
+    cross_sublayer: "cross_attention_adapters",
+};
+
 fn part(module: Module) -> Option<&'static str> {
     match module {
         Module::FinalNorm => Some("layer_norm"),
         inside => block_part(inside),
     }
+}
+
+fn whole_part(module: Module) -> Option<&'static str> {
+    Some(match module {
+        Module::Embedding(Table::Word) => "decoder.embed_tokens",
+        Module::Embedding(Table::DecoderPosition) => "decoder.embed_positions",
+        Module::FinalNorm => "encoder.layer_norm",
+        Module::DecoderFinalNorm => "decoder.layer_norm",
+        Module::Output => "proj_out",
+        inside => return block_part(inside),
+    })
 }
 
 /// The path of a module inside an encoder's block, in Whisper and in BART.

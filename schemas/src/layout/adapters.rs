@@ -63,7 +63,7 @@ pub fn fusion_file(
     name: &str,
     prefixed: bool,
 ) -> WeightsFile {
-    let prefix = if prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
+    let prefix = if prefixed { format!("{}.", architecture.model_prefix(variant)) } else { String::new() };
     let spec = |slot: &Slot| {
         let at = match slot.place {
             Place::SubLayer { layer, sublayer } => architecture.sublayer_path(layer, sublayer, variant),
@@ -132,7 +132,8 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
 
 fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
     let (architecture, variant) = (subject.architecture, subject.shape.variant());
-    let prefix = if subject.prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
+    let prefix =
+        if subject.prefixed { format!("{}.", architecture.model_prefix(variant)) } else { String::new() };
     let name = subject.name;
     let plain = |path: String| TensorSpec::new(format!("{prefix}{path}"), slot);
     match slot.place {
@@ -228,6 +229,11 @@ fn reft_part(part: &str) -> String {
     format!("units.{unit}.{rest}")
 }
 
+/// Whether the backbone is an encoder that stands under its own name in the model.
+const fn is_part(subject: &Subject<'_>) -> bool {
+    subject.architecture.has_encoder_alone() && subject.shape.decoder_layers.is_none()
+}
+
 fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
     let (name, variant) = (subject.name, subject.shape.variant());
     let plain = |path: String| TensorSpec::new(format!("{prefix}{path}"), slot);
@@ -258,8 +264,8 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
             let paths = layers.flat_map(|layer| [own(layer), cross(layer)]).flatten();
             let aliases = paths.map(|at| format!("{prefix}{at}.prefix_tuning.pool.{path}"));
             let pool = format!("prefix_tuning.{path}");
-            // The pool belongs to the whole model, of which Whisper's encoder is a part.
-            let is_outside = subject.architecture.reads_audio();
+            // The pool belongs to the whole model, of which Whisper's encoder alone is a part.
+            let is_outside = is_part(subject);
             let spec = if is_outside { TensorSpec::new(pool, slot) } else { plain(pool) }.also(aliases);
             if slot.part.contains('.') { spec } else { spec.shaped(&[slot.len()]) }
         }
@@ -271,7 +277,8 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
                     .replacen("down.", "0.", 1)
                     .replacen("up.", "2.", 1);
                 // Of an encoder with a decoder behind it, in the encoder.
-                let at = if subject.architecture.is_encoder_decoder() { "encoder." } else { "" };
+                let is_inside = subject.architecture.is_encoder_decoder() && !is_part(subject);
+                let at = if is_inside { "encoder." } else { "" };
                 plain(format!("{at}invertible_adapters.{name}.{rest}"))
             }
             Some(("phm", rule)) => parameters(&format!("phm_{rule}")),

@@ -152,9 +152,9 @@ fn is_linear_weight(slot: &Slot) -> bool {
 }
 
 fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
-    let prefix =
-        if subject.prefixed { format!("{}.", subject.architecture.model_prefix()) } else { String::new() };
     let variant = subject.shape.variant();
+    let prefix = || format!("{}.", subject.architecture.model_prefix(variant));
+    let prefix = if subject.prefixed { prefix() } else { String::new() };
     if let Place::SelfAttention { layer } = slot.place {
         let at = format!("{ROOT}{prefix}{}", subject.architecture.attention_path(layer, variant));
         let spec = TensorSpec::new(format!("{at}.{}", slot.part), slot);

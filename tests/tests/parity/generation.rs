@@ -137,7 +137,7 @@ fn encoder_decoders_write_the_same_with_and_without_what_was_kept() -> Result<()
 }
 
 /// A base whose tokens are the words `w0` to `w39`, which says of itself how it writes.
-fn base_that_writes(base: &str, settings: &Value) -> Result<tempfile::TempDir> {
+pub(crate) fn base_that_writes(base: &str, settings: &Value) -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir()?;
     for file in ["config.json", "model.safetensors"] {
         std::fs::copy(fixtures(&format!("methods/bases/{base}/{file}")), folder.path().join(file))?;
@@ -153,12 +153,14 @@ fn base_that_writes(base: &str, settings: &Value) -> Result<tempfile::TempDir> {
     Ok(folder)
 }
 
+/// A list of tokens.
+pub(crate) fn numbers(value: &Value) -> Vec<u32> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_u64).map(|id| id as u32).collect()
+}
+
 #[test]
 fn answers_are_those_of_transformers_token_for_token() -> Result<()> {
     let golden: Value = serde_json::from_slice(&std::fs::read(fixtures("generation/golden.json"))?)?;
-    let numbers = |value: &Value| -> Vec<u32> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_u64).map(|id| id as u32).collect()
-    };
     let words: Vec<String> = numbers(&golden["prompt"]).iter().map(|id| format!("w{id}")).collect();
     let new_tokens = golden["new_tokens"].as_u64().context("a number")? as usize;
     for (name, case) in golden["cases"].as_object().context("cases")? {

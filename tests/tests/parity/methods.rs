@@ -14,7 +14,7 @@ use hub_client::{
     checkpoint::{AdapterFolder, BaseFolder, FusionFolder},
     composition::Composition,
     model::{Mode, StitchedModel},
-    tensors::read_batch,
+    tensors::{read_batch, view_of},
 };
 use serde::Deserialize;
 
@@ -69,8 +69,9 @@ impl Case {
 
     /// Tensors by name.
     fn run(&self, dtype: DType) -> Result<BTreeMap<String, Tensor>, Box<dyn std::error::Error>> {
-        let base = BaseFolder::open(&root().join("bases").join(&self.base))?;
-        let mut batch = read_batch(&root().join(&self.inputs), base.config(), &Device::Cpu)?;
+        let inputs = root().join(&self.inputs);
+        let base = BaseFolder::open_as(&root().join("bases").join(&self.base), view_of(&inputs)?)?;
+        let mut batch = read_batch(&inputs, base.config(), &Device::Cpu)?;
         let backbone = Arc::new(Backbone::load_with(&base, dtype, &Device::Cpu)?);
         let folders = self
             .adapters

@@ -169,7 +169,7 @@ fn made(
     let base = search.find(None, &mut context.folder_digests())?;
     let id = args.base_id.as_deref().or(folder.base_hint.as_deref().filter(|hint| is_model_name(hint)));
     let base = base.folder.model_with_digest(id, base.weights_digest);
-    let folder = &folder.on_base(&base.shape)?;
+    let folder = &folder.on_base(base.architecture, &base.shape)?;
     let name = match &args.name {
         Some(name) => name.clone(),
         None => AdapterId { namespace: user.clone(), name: folder_name(&args.folder)? },

@@ -88,7 +88,7 @@ fn answer(
 }
 
 /// What the backbone states, but for what was asked for.
-fn options(args: &GenerationArgs, stated: &GenerationOptions) -> GenerationOptions {
+pub(super) fn options(args: &GenerationArgs, stated: &GenerationOptions) -> GenerationOptions {
     let (constraints, beams) = (&stated.constraints, &stated.beams);
     // Who asks for draws has no use for the beams that a backbone states.
     let usual = if args.temperature > 0.0 { 1 } else { beams.beams };

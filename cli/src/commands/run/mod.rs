@@ -2,6 +2,7 @@
 
 mod answers;
 mod predictions;
+mod transcripts;
 
 use crate::{
     args::run::RunArgs,
@@ -22,6 +23,14 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
         Opened::Answers(..) if args.stitch.max_length.is_some() => {
             let reason = "a language model reads its whole prompt: `--max-length` has nothing to cut";
             Err(UserError::new(reason).hint("`--max-new-tokens` bounds what it writes").into())
+        }
+        Opened::Answers(title, generator) if generator.listens() => {
+            transcripts::run(context, args, &title, &generator)
+        }
+        Opened::Answers(..) if args.generation.language.is_some() || args.generation.task.is_some() => {
+            Err(UserError::new("this base model reads texts: `--language` and `--task` are for recordings")
+                .hint("write what is asked for into the prompt")
+                .into())
         }
         Opened::Answers(title, generator) => answers::run(context, args, &title, &generator),
     }

@@ -70,7 +70,7 @@ impl FusionFolder {
         shape: &BackboneShape,
     ) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
         let file = TensorFile::open(&self.path.join(stored_name(&self.path, FUSION_WEIGHTS)))?;
-        let prefix = format!("{}.", self.architecture.model_prefix());
+        let prefix = format!("{}.", self.architecture.model_prefix(shape.variant()));
         let prefixed = file.header.tensors.keys().any(|name| name.starts_with(&prefix));
         let slots = self.config.slots(places, shape);
         let layout = layout::fusion_file(&slots, (self.architecture, shape.variant()), &self.name, prefixed);

@@ -24,6 +24,10 @@ pub(crate) fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     let class = folder.model_class()?;
     let config = folder.config();
     let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
+    // An encoder alone writes nothing, whatever the whole checkpoint does.
+    if class.task() == HeadTask::Seq2SeqLm && config.shape.decoder_layers.is_none() {
+        return None;
+    }
     let embedding_size = config.shape.table_width();
     let label_names = folder.labels();
     let outputs = match class.task() {

@@ -20,7 +20,13 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CheckpointError, TensorFile, fields::Fields, folder::Parsed, heads, weights::stored_name};
+use super::{
+    CheckpointError, TensorFile,
+    fields::Fields,
+    folder::{KnownBase, Parsed},
+    heads,
+    weights::stored_name,
+};
 
 /// Fields that say nothing about what the weights compute.
 const HARMLESS: &[&str] = &[
@@ -35,6 +41,9 @@ const HARMLESS: &[&str] = &[
     "runtime_config",
 ];
 
+/// What stands in front of every module path.
+const ROOT: &str = "base_model.model.";
+
 /// The weights file, and how module paths look in it.
 struct File<'a> {
     weights: &'a TensorFile,
@@ -45,25 +54,26 @@ struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    fn new(weights: &'a TensorFile, shape: Option<&BackboneShape>) -> Self {
+    fn new(weights: &'a TensorFile, base: Option<KnownBase<'_>>) -> Self {
         let starts = |a: Architecture| {
-            let prefix = format!("base_model.model.{}.", a.model_prefix());
+            let prefix = format!("{ROOT}{}.", a.model_prefix(stacks(a, weights, base).1));
             weights.header.tensors.keys().any(|name| name.starts_with(&prefix))
         };
-        let prefixed = best(Architecture::ALL.into_iter().filter(|&a| starts(a)), weights, true);
+        // Of architectures that explain a file equally well it is the known one's.
+        let all = || base.map(|(known, _)| known).into_iter().chain(Architecture::ALL);
+        let best = |candidates: &mut dyn Iterator<Item = Architecture>, prefixed| {
+            best(candidates, (weights, base), prefixed)
+        };
+        let prefixed = best(&mut all().filter(|&a| starts(a)), true);
         // Without a prefix the paths of the blocks tell; where there are none, nothing does.
-        let names = |a: &Architecture| told_by(*a, weights).0 > 0;
-        let bare = || best(Architecture::ALL.into_iter().filter(names), weights, false);
+        let bare = || best(&mut all().filter(|&a| stacks(a, weights, base).0 > 0), false);
         // A prompt with a head: `score` stands on every decoder, and on nothing else.
         let decoder = || weights.header.tensors.contains_key("base_model.score.weight");
         let head = || decoder().then_some(Architecture::Llama);
         // Rows of a table alone.
-        let table = || best(Architecture::ALL.into_iter(), weights, false);
+        let table = || best(&mut all(), false);
         let architecture = prefixed.or_else(bare).or_else(head).or_else(table).unwrap_or(Architecture::Bert);
-        let (num_layers, variant) = match shape.filter(|_| architecture.is_encoder_decoder()) {
-            Some(shape) => (shape.num_layers, shape.variant()),
-            None => told_by(architecture, weights),
-        };
+        let (num_layers, variant) = stacks(architecture, weights, base);
         Self { weights, architecture, num_layers, variant, prefixed: prefixed.is_some() }
     }
 
@@ -93,7 +103,7 @@ impl<'a> File<'a> {
 
     /// Whether a module has a tensor whose name goes on like this.
     fn has_part(&self, module: Module, part: &str) -> bool {
-        let start = format!("base_model.model.{}.{part}", self.path(module));
+        let start = format!("{ROOT}{}.{part}", self.path(module));
         self.weights.header.tensors.keys().any(|name| name.starts_with(&start))
     }
 
@@ -105,7 +115,7 @@ impl<'a> File<'a> {
         for module in self.modules().into_iter().filter(|module| !is_outside(module)) {
             for canonical in module.tensors() {
                 let part = if canonical.rsplit('.').next() == Some("bias") { "bias" } else { "weight" };
-                let path = format!("base_model.model.{}", self.path(module));
+                let path = format!("{ROOT}{}", self.path(module));
                 let has = |name: String| self.weights.header.tensors.contains_key(&name);
                 // A layer of a head that nothing wraps is the head's own.
                 let is_whole = !module.is_in_head() && has(format!("{path}.{part}"));
@@ -119,27 +129,35 @@ impl<'a> File<'a> {
 }
 
 /// How many blocks of an architecture a file tells of, and which variant.
-fn told_by(architecture: Architecture, weights: &TensorFile) -> (usize, Variant) {
-    architecture.told_by(&weights.header.tensors.keys().map(String::as_str))
+pub(super) fn told_by(architecture: Architecture, weights: &TensorFile) -> (usize, Variant) {
+    let names = weights.header.tensors.keys();
+    architecture.told_by(&names.map(|name| name.strip_prefix(ROOT).unwrap_or(name)))
+}
+
+/// The same; where a decoder stands behind an encoder, those of the backbone if it is known.
+fn stacks(architecture: Architecture, weights: &TensorFile, base: Option<KnownBase<'_>>) -> (usize, Variant) {
+    match base.filter(|_| architecture.is_encoder_decoder()) {
+        Some((known, shape)) if known == architecture => (shape.num_layers, shape.variant()),
+        _ => told_by(architecture, weights),
+    }
 }
 
 /// The first of those architectures whose modules explain most names of the file.
 fn best(
-    candidates: impl Iterator<Item = Architecture>,
-    weights: &TensorFile,
+    candidates: &mut dyn Iterator<Item = Architecture>,
+    (weights, base): (&TensorFile, Option<KnownBase<'_>>),
     prefixed: bool,
 ) -> Option<Architecture> {
     let explained = |architecture: Architecture| {
-        let (num_layers, variant) = told_by(architecture, weights);
+        let (num_layers, variant) = stacks(architecture, weights, base);
         let modules = architecture.modules(num_layers, variant);
-        let path =
-            |module| format!("base_model.model.{}.", architecture.path_in_model(module, prefixed, variant));
+        let path = |module| format!("{ROOT}{}.", architecture.path_in_model(module, prefixed, variant));
         let paths: std::collections::BTreeSet<String> = modules.into_iter().map(path).collect();
         let ends = |name: &str| name.match_indices('.').map(|(at, _)| at + 1).collect::<Vec<_>>();
         // A block's own path counts too, less than that of a module: adaption prompts stand there.
-        let front = if prefixed { format!("{}.", architecture.model_prefix()) } else { String::new() };
-        let blocks = architecture.blocks().into_iter();
-        let blocks: Vec<String> = blocks.map(|blocks| format!("base_model.model.{front}{blocks}")).collect();
+        let front = if prefixed { format!("{}.", architecture.model_prefix(variant)) } else { String::new() };
+        let blocks = architecture.blocks(variant).into_iter();
+        let blocks: Vec<String> = blocks.map(|blocks| format!("{ROOT}{front}{blocks}")).collect();
         let is_in_block = |name: &String| blocks.iter().any(|block| name.starts_with(block));
         let points = |name: &String| {
             let is_module = ends(name).into_iter().any(|end| paths.contains(&name[..end]));
@@ -153,19 +171,19 @@ fn best(
     all.into_iter().rev().max_by_key(|(points, _)| *points).map(|(_, architecture)| architecture)
 }
 
-/// `shape` is the backbone's, where it is known.
+/// `base` is the backbone, where it is known.
 pub(super) fn parse(
     dir: &Path,
     path: &Path,
     json: Map<String, Value>,
-    shape: Option<&BackboneShape>,
+    base: Option<KnownBase<'_>>,
 ) -> Result<Parsed, CheckpointError> {
     let mut fields = Fields::new(path, json);
     fields.ignore(HARMLESS);
     let base_hint = fields.text("base_model_name_or_path")?;
     let kind = fields.text("peft_type")?.unwrap_or_default();
     let weights = TensorFile::open(&dir.join(stored_name(dir, PEFT_WEIGHTS)))?;
-    let file = File::new(&weights, shape);
+    let file = File::new(&weights, base);
     let task_type = fields.text("task_type")?;
     // What they mean is in the file: copies of the backbone's own tensors.
     fields.ignore(&["bias", "modules_to_save"]);

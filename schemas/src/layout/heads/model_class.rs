@@ -326,6 +326,7 @@ impl ModelClass {
         match (task, architecture, module) {
             (HeadTask::CausalLm, ..) if self.is_decoder() => plain("lm_head"),
             (HeadTask::Seq2SeqLm, ..) if rest == "bias" => ("final_logits_bias".to_owned(), None),
+            (HeadTask::Seq2SeqLm, Architecture::Whisper, _) => plain("proj_out"),
             (HeadTask::Seq2SeqLm, ..) => plain("lm_head"),
             (HeadTask::SequenceClassification, ..) if self.is_decoder() => plain("score"),
             (HeadTask::TokenClassification, architecture, _)

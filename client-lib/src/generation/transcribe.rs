@@ -1,0 +1,142 @@
+//! Recordings written down by a model of speech, piece by piece (Radford et al. 2022).
+
+use std::path::Path;
+
+use super::{
+    Cache, GenerateError, GenerationOptions, Generator, SpeechOptions, SpeechPrompt, config::FILE, settings,
+};
+use crate::{
+    audio::AudioProcessor, backbones::Batch, checkpoint::BaseFolder, generation::Generated,
+    model::StitchedModel,
+};
+
+/// What was said.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Transcript {
+    /// The text, without white space around it.
+    pub text: String,
+    /// Its tokens, those that ended pieces included.
+    pub tokens: Vec<u32>,
+    /// The language of the first piece, where the model recognised it.
+    pub language: Option<String>,
+    /// In how many pieces the recording was read.
+    pub pieces: usize,
+    /// `stop` where the model ended every piece, `length` where a limit ended one.
+    pub finish_reason: &'static str,
+}
+
+/// What reads recordings, and what stands in front of a transcript.
+#[derive(Debug)]
+pub(super) struct Listener {
+    processor: AudioProcessor,
+    prompt: SpeechPrompt,
+}
+
+impl Listener {
+    /// `None` for a backbone that reads no recordings.
+    pub(super) fn open(base: &BaseFolder, start: &[u32]) -> Result<Option<Self>, GenerateError> {
+        let config = base.config();
+        let Some(&start) = start.first().filter(|_| config.architecture.reads_audio()) else {
+            return Ok(None);
+        };
+        let processor = AudioProcessor::open(base.path(), config)?;
+        let path = settings::folder(base).join(FILE);
+        let own = settings::object(&path)?;
+        let json = own.as_ref().unwrap_or_else(|| base.json());
+        let prompt = SpeechPrompt::from_json(json, base.json(), start);
+        Ok(Some(Self { processor, prompt: prompt.map_err(|reason| settings::wrong(&path, reason))? }))
+    }
+
+    /// As many tokens as stand in front of a transcript when nobody asks for anything.
+    pub(super) fn usual(&self) -> Vec<u32> {
+        let tokens = self.prompt.tokens(&SpeechOptions::default()).unwrap_or_default();
+        tokens.into_iter().map(Option::unwrap_or_default).collect()
+    }
+
+    pub(super) fn times_from(&self) -> Option<u32> {
+        self.prompt.times_from()
+    }
+
+    /// The tokens in front of a transcript, the language among them where it has to be recognised: its code too.
+    fn tokens(
+        &self,
+        asked: &SpeechOptions,
+        model: &StitchedModel,
+        heard: &Cache,
+    ) -> Result<(Vec<u32>, Option<String>), GenerateError> {
+        let tokens = self.prompt.tokens(asked)?;
+        if tokens.iter().all(Option::is_some) {
+            return Ok((tokens.into_iter().flatten().collect(), None));
+        }
+        let scores = match heard.encoded() {
+            Some(encoded) => {
+                model.next_token_scores(&[self.prompt.start()], &Cache::behind(encoded.clone()))?
+            }
+            None => Vec::new(),
+        };
+        let (code, language) = self.prompt.recognise(&scores).unzip();
+        let tokens = tokens.into_iter().filter_map(|token| token.or(language));
+        Ok((tokens.collect(), code.map(ToOwned::to_owned)))
+    }
+}
+
+impl Generator {
+    /// Whether it writes recordings down, and reads no texts.
+    pub fn listens(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    /// Writes down a file of a recording; one that is longer than what the backbone reads in pieces, each by itself.
+    /// `show` gets the text as it grows.
+    pub fn transcribe(
+        &self,
+        path: &Path,
+        asked: &SpeechOptions,
+        options: &GenerationOptions,
+        show: &mut dyn FnMut(&str),
+    ) -> Result<Transcript, GenerateError> {
+        let Some(listener) = &self.listener else {
+            let architecture = self.model().backbone().config().architecture;
+            return Err(crate::audio::AudioProcessorError::NoAudio(architecture.to_string()).into());
+        };
+        let pieces = listener.processor.pieces(path, self.model().backbone().device())?;
+        let mut transcript = Transcript {
+            text: String::new(),
+            tokens: Vec::new(),
+            language: None,
+            pieces: pieces.len(),
+            finish_reason: "stop",
+        };
+        for piece in &pieces {
+            let mut shown = |text: &str| {
+                // A transcript begins with a space.
+                let text = if transcript.text.is_empty() { text.trim_start() } else { text };
+                transcript.text += text;
+                if !text.is_empty() {
+                    show(text);
+                }
+            };
+            let (generated, language) = self.hear(listener, piece, (asked, options), &mut shown)?;
+            transcript.tokens.extend(generated.tokens);
+            transcript.language = transcript.language.or(language);
+            if generated.finish_reason != "stop" {
+                transcript.finish_reason = generated.finish_reason;
+            }
+        }
+        transcript.text.truncate(transcript.text.trim_end().len());
+        Ok(transcript)
+    }
+
+    /// One piece, and its language where it was recognised.
+    fn hear(
+        &self,
+        listener: &Listener,
+        piece: &Batch,
+        (asked, options): (&SpeechOptions, &GenerationOptions),
+        show: &mut dyn FnMut(&str),
+    ) -> Result<(Generated, Option<String>), GenerateError> {
+        let heard = self.model().read(piece)?;
+        let (tokens, language) = listener.tokens(asked, self.model(), &heard)?;
+        Ok((self.write(&tokens, heard, options, show)?, language))
+    }
+}
