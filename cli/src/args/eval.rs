@@ -8,8 +8,13 @@ use super::{stitch::StitchArgs, train::ColumnArgs};
 
 /// Arguments of `hub eval`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+A base model of speech is measured by its word error rate, on rows of recordings (`audio`) with what was said (`text`),
+with an adapter or, as `None`, without:
+
+  hub eval None --base ./whisper-tiny --data spoken.csv")]
 pub(crate) struct EvalArgs {
-    /// Which adapter: a reference, or a folder on this machine
+    /// Which adapter: a reference, or a folder on this machine; `None` for a plain model of speech
     #[arg(value_name = "REF|DIR")]
     pub(crate) adapter: String,
     /// Folder of the backbone; by default the one with the right weights

@@ -7,11 +7,12 @@ use hub_client::{
 };
 use serde_json::json;
 
-use super::numeric::columns;
+use super::{numeric::columns, transcripts};
 use crate::{
     args::eval::EvalArgs,
     context::Context,
-    failure::Exit,
+    failure::{Exit, UserError},
+    members::Opened,
     output::{
         Fields, Table,
         progress::{Progress, Unit},
@@ -20,8 +21,17 @@ use crate::{
 
 /// Runs `hub eval`.
 pub(crate) fn run(context: &Context, args: &EvalArgs) -> anyhow::Result<Exit> {
-    let (adapter, predictor) =
-        context.open_predictor(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
+    let opened = context.open_model(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
+    let (title, predictor) = match opened {
+        Opened::Predicts(title, predictor) => (title, predictor),
+        Opened::Answers(title, generator) if generator.listens() => {
+            return transcripts::eval(context, args, &title, &generator);
+        }
+        Opened::Answers(..) => {
+            let reason = "answers of a language model have no labels to be compared with";
+            return Err(UserError::new(reason).into());
+        }
+    };
     let data = DataFile::read(&args.data, Some(predictor.task().kind()), &columns(&args.columns))?;
     for notice in &data.notices {
         context.printer.status(&notice.to_string());
@@ -33,9 +43,9 @@ pub(crate) fn run(context: &Context, args: &EvalArgs) -> anyhow::Result<Exit> {
     })?;
     drop(bar);
     if context.printer.is_json() {
-        print_json(context, &adapter.title, &data, &measured)?;
+        print_json(context, &title, &data, &measured)?;
     } else {
-        print_text(context, &adapter.title, &data, &measured)?;
+        print_text(context, &title, &data, &measured)?;
     }
     Ok(Exit::Success)
 }

@@ -43,6 +43,8 @@ mod token;
 #[cfg(feature = "stitch")]
 mod train;
 #[cfg(feature = "stitch")]
+mod transcripts;
+#[cfg(feature = "stitch")]
 mod typed;
 mod webhook;
 mod whoami;

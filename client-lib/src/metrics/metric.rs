@@ -34,6 +34,10 @@ pub enum Metric {
     ExactMatch,
     /// F1 of the words of answers.
     AnswerF1,
+    /// Words of transcripts that are wrong, for each that is right.
+    WordErrorRate,
+    /// The same of lower-cased words without punctuation.
+    PlainWordErrorRate,
     /// The exponential of the mean cross-entropy.
     Perplexity,
     /// The mean loss.
@@ -47,7 +51,7 @@ pub struct UnknownMetric(pub String);
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Accuracy,
         Self::MacroF1,
         Self::MicroF1,
@@ -60,6 +64,8 @@ impl Metric {
         Self::MeanSquaredError,
         Self::ExactMatch,
         Self::AnswerF1,
+        Self::WordErrorRate,
+        Self::PlainWordErrorRate,
         Self::Perplexity,
         Self::Loss,
     ];
@@ -79,6 +85,8 @@ impl Metric {
             Self::MeanSquaredError => "mean_squared_error",
             Self::ExactMatch => "exact_match",
             Self::AnswerF1 => "answer_f1",
+            Self::WordErrorRate => "word_error_rate",
+            Self::PlainWordErrorRate => "plain_word_error_rate",
             Self::Perplexity => "perplexity",
             Self::Loss => "loss",
         }
@@ -99,6 +107,8 @@ impl Metric {
             Self::MeanSquaredError => "mean squared error",
             Self::ExactMatch => "exact match",
             Self::AnswerF1 => "answer F1",
+            Self::WordErrorRate => "word error rate",
+            Self::PlainWordErrorRate => "plain word error rate",
             Self::Perplexity => "perplexity",
             Self::Loss => "loss",
         }
@@ -106,7 +116,14 @@ impl Metric {
 
     /// Whether more of it is worse.
     pub const fn is_error(self) -> bool {
-        matches!(self, Self::MeanSquaredError | Self::Perplexity | Self::Loss)
+        matches!(
+            self,
+            Self::MeanSquaredError
+                | Self::WordErrorRate
+                | Self::PlainWordErrorRate
+                | Self::Perplexity
+                | Self::Loss
+        )
     }
 }
 

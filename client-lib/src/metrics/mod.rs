@@ -9,6 +9,7 @@ mod correlation;
 mod counts;
 mod entities;
 mod metric;
+mod word_errors;
 
 pub use answers::{answer_f1, exact_match, normalised};
 pub use confusion::Confusion;
@@ -16,3 +17,4 @@ pub use correlation::{pearson, spearman};
 pub use counts::Counts;
 pub use entities::{Entity, are_entities, entities, entity_counts};
 pub use metric::{LabelCounts, Metric, Scores, UnknownMetric};
+pub use word_errors::WordErrors;

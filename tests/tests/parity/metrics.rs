@@ -1,7 +1,9 @@
 //! Metrics equal those of scipy, scikit-learn, seqeval and the script of SQuAD on the same predictions.
 
 use anyhow::Result;
-use hub_client::metrics::{Confusion, Counts, answer_f1, entity_counts, exact_match, pearson, spearman};
+use hub_client::metrics::{
+    Confusion, Counts, WordErrors, answer_f1, entity_counts, exact_match, pearson, spearman,
+};
 use hub_tests::golden::fixtures;
 use serde::Deserialize;
 
@@ -47,6 +49,14 @@ struct Answered {
     answers: Vec<String>,
     f1: f64,
     exact_match: f64,
+}
+
+#[derive(Deserialize)]
+struct Transcripts {
+    written: Vec<String>,
+    right: Vec<String>,
+    wer: f64,
+    plain: f64,
 }
 
 fn cases() -> Result<Cases> {
@@ -97,6 +107,21 @@ fn scores_of_answers_are_those_of_the_script_of_squad() -> Result<()> {
         let answers: Vec<&str> = case.answers.iter().map(String::as_str).collect();
         same(answer_f1(&case.prediction, &answers), case.f1, &case.prediction);
         same(exact_match(&case.prediction, &answers), case.exact_match, &case.prediction);
+    }
+    Ok(())
+}
+
+#[test]
+fn word_error_rates_are_those_of_jiwer() -> Result<()> {
+    let bytes = std::fs::read(fixtures().join("metrics/transcripts.json"))?;
+    let corpora: Vec<Transcripts> = serde_json::from_slice(&bytes)?;
+    assert!(corpora.len() > 30);
+    for Transcripts { written, right, wer, plain } in corpora {
+        let rate = |errors: fn(&str, &str) -> WordErrors| {
+            written.iter().zip(&right).map(|(a, b)| errors(a, b)).sum::<WordErrors>().rate()
+        };
+        same(rate(WordErrors::of), wer, "the rate");
+        same(rate(WordErrors::of_plain), plain, "the rate of plain words");
     }
     Ok(())
 }

@@ -1,0 +1,97 @@
+//! `hub eval` of a model of speech: what it writes down against what was said.
+
+use std::path::Path;
+
+use hub_client::{
+    data::{Answer, ColumnRef, DataFile, TaskKind},
+    generation::{GenerateError, Generator, SpeechOptions},
+    metrics::{Metric, WordErrors},
+};
+use serde_json::json;
+
+use super::numeric::columns;
+use crate::{
+    args::eval::EvalArgs,
+    context::Context,
+    failure::Exit,
+    output::{
+        Fields,
+        progress::{Progress, Unit},
+    },
+};
+
+/// The columns of a file of transcripts where nobody names them: names of recordings, and what was said.
+const COLUMNS: [&str; 2] = ["audio", "text"];
+
+/// A recording with what was written down and what was said.
+struct Compared {
+    file: String,
+    written: String,
+    right: String,
+}
+
+/// Writes down every recording of a data file, and counts the errors.
+pub(super) fn eval(
+    context: &Context,
+    args: &EvalArgs,
+    title: &str,
+    generator: &Generator,
+) -> anyhow::Result<Exit> {
+    let mut options = columns(&args.columns);
+    let named = COLUMNS.map(|name| Some(ColumnRef::Name(name.to_owned())));
+    let [audio, text] = named;
+    (options.text, options.label) = (options.text.or(audio), options.label.or(text));
+    let data = DataFile::read(&args.data, Some(TaskKind::Classification), &options)?;
+    data.notices.iter().for_each(|notice| context.printer.status(&notice.to_string()));
+    let all = compare(context, generator, &data)?;
+    let rate = |errors: fn(&str, &str) -> WordErrors| {
+        all.iter().map(|pair| errors(&pair.written, &pair.right)).sum::<WordErrors>()
+    };
+    let (exact, plain) = (rate(WordErrors::of), rate(WordErrors::of_plain));
+    let metrics = [(Metric::WordErrorRate, exact), (Metric::PlainWordErrorRate, plain)];
+    if context.printer.is_json() {
+        let pair = |pair: &Compared| json!({ "file": pair.file, "text": pair.written, "right": pair.right });
+        let mut document = json!({
+            "adapter": title,
+            "data": { "name": data.name, "digest": data.digest },
+            "examples": all.len(),
+            "words": exact.words,
+            "transcripts": all.iter().map(pair).collect::<Vec<_>>(),
+        });
+        for (metric, errors) in metrics {
+            document[metric.as_str()] = json!(errors.rate());
+        }
+        context.printer.json(&document)?;
+        return Ok(Exit::Success);
+    }
+    let mut fields = Fields::default();
+    fields.add("adapter", title);
+    fields.add("data", &data.name);
+    fields.add("examples", all.len().to_string());
+    fields.add("words", exact.words.to_string());
+    for (metric, errors) in metrics {
+        fields.add(metric.title(), format!("{:.4}", errors.rate()));
+    }
+    context.printer.fields(&fields)?;
+    Ok(Exit::Success)
+}
+
+/// One after the other: a recording is as much work as a batch of texts.
+fn compare(
+    context: &Context,
+    generator: &Generator,
+    data: &DataFile,
+) -> Result<Vec<Compared>, GenerateError> {
+    let mut bar: Option<Progress> = None;
+    let mut all = Vec::with_capacity(data.examples.len());
+    for example in &data.examples {
+        let ([file], Answer::Label(right)) = (example.texts.as_slice(), &example.answer) else { continue };
+        let path = data.folder.join(Path::new(file));
+        let asked = SpeechOptions::default();
+        let transcript = generator.transcribe(&path, &asked, generator.defaults(), &mut |_| {})?;
+        all.push(Compared { file: file.clone(), written: transcript.text, right: right.clone() });
+        let new = || Progress::new(&context.printer, "writing down", Unit::Steps, data.examples.len() as u64);
+        bar.get_or_insert_with(new).set(all.len() as u64);
+    }
+    Ok(all)
+}
