@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use hub_client::{
+    architectures::View,
     cache::Cache,
     exchange::{BaseSearch, Choice, FolderDigests, Pulled, Resolver, pull},
     registry::RegistryClient,
@@ -82,6 +83,7 @@ impl Context {
             named: base.map(Path::to_owned).or_else(configured),
             folders: self.settings.backbones.value.clone(),
             hugging_face: hugging_face_cache(),
+            view: View::default(),
         }
     }
 

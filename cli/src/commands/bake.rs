@@ -41,7 +41,8 @@ pub(crate) fn run(context: &Context, args: &BakeArgs) -> anyhow::Result<Exit> {
         });
     }
     let found = found.ok_or_else(|| UserError::new("no adapter is given"))?;
-    let base = BaseFolder::open(&found.folder)?;
+    let view = sources.first().map(|source| source.folder.view()).unwrap_or_default();
+    let base = BaseFolder::open_as(&found.folder, view)?;
     let shape = base.config().shape;
     let mut loras: Vec<LoraLayers> = Vec::new();
     let mut baked = Vec::new();
@@ -86,7 +87,7 @@ fn headed<'a>(args: &BakeArgs, sources: &'a [Source]) -> Result<Option<&'a Sourc
 
 /// The head alone, as an adapter for the baked backbone.
 fn write_head(args: &BakeArgs, source: &Source, into: &Path) -> anyhow::Result<()> {
-    let baked = BaseFolder::open(&args.output)?;
+    let baked = BaseFolder::open_as(&args.output, source.folder.view())?;
     let base = baked.model(Some(&super::made::folder_name(&args.output)))?;
     let shape = base.shape;
     let mut slots = source.folder.read_slots(&shape)?;

@@ -37,7 +37,8 @@ pub(crate) fn run(context: &Context, args: &ComposeArgs) -> anyhow::Result<Exit>
     let members = members(context, args, &composition)?;
     let wanted = members.iter().find_map(|(_, folder)| Some(&folder.manifest.as_ref()?.base));
     let found = context.find_base(wanted, args.base.as_deref(), false)?;
-    let base = BaseFolder::open(&found.folder)?.model(wanted.map(|base| base.id.as_str()))?;
+    let view = members.first().map(|(_, folder)| folder.view()).unwrap_or_default();
+    let base = BaseFolder::open_as(&found.folder, view)?.model(wanted.map(|base| base.id.as_str()))?;
     for (_, folder) in &members {
         let stated = folder.manifest.as_ref().map(|manifest| &manifest.base);
         context.find_base(stated, Some(&found.folder), false)?;

@@ -1,6 +1,9 @@
 //! `hub convert`: the same weights in another library's layout.
 
-use hub_client::checkpoint::{AdapterFolder, convert};
+use hub_client::{
+    checkpoint::{AdapterFolder, convert},
+    exchange::BaseSearch,
+};
 use serde::Serialize;
 
 use crate::{args::ConvertArgs, context::Context, failure::Exit, whole::write_folder};
@@ -17,7 +20,8 @@ pub(crate) fn run(context: &Context, args: &ConvertArgs) -> anyhow::Result<Exit>
     let base = if let Some(manifest) = &folder.manifest {
         manifest.base.clone()
     } else {
-        let found = context.base_search(args.base.as_deref()).find(None, &mut context.folder_digests())?;
+        let search = BaseSearch { view: folder.view(), ..context.base_search(args.base.as_deref()) };
+        let found = search.find(None, &mut context.folder_digests())?;
         found.folder.model_with_digest(None, found.weights_digest)
     };
     let name = args.name.as_ref().map_or(folder.name.as_str(), |name| name.as_str());

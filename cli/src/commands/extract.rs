@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use hub_client::{
-    checkpoint::{AdapterToWrite, BaseFolder, writable_format, write_publishable},
+    architectures::View,
+    checkpoint::{AdapterToWrite, BaseFolder, CheckpointError, writable_format, write_publishable},
     merging::{
         ExtractOptions, ExtractedHead, Extraction, extract, extract_head, linear_layers, lora_tensors,
     },
@@ -30,7 +31,10 @@ use crate::{
 /// Extracts, writes and says how much was kept.
 pub(crate) fn run(context: &Context, args: &ExtractArgs) -> anyhow::Result<Exit> {
     let found = context.find_base(None, args.base.as_deref(), false)?;
-    let (base, tuned) = (BaseFolder::open(&found.folder)?, BaseFolder::open(&args.tuned)?);
+    let both =
+        |view| Ok((BaseFolder::open_as(&found.folder, view)?, BaseFolder::open_as(&args.tuned, view)?));
+    // With their decoders, where both have one.
+    let (base, tuned) = both(View::Whole).or_else(|_: CheckpointError| both(View::Encoder))?;
     let options = ExtractOptions {
         rank: args.rank,
         targets: targets(args, &base, &tuned),

@@ -33,6 +33,8 @@ pub struct BaseSearch {
     pub folders: Vec<PathBuf>,
     /// Hugging Face's cache.
     pub hugging_face: Option<PathBuf>,
+    /// What is meant of a checkpoint where nothing is wanted.
+    pub view: View,
 }
 
 /// Whether `text` is meant as a path: it says so, or there is such a folder.
@@ -53,7 +55,7 @@ impl BaseSearch {
         wanted: Option<&BaseModel>,
         digests: &mut FolderDigests,
     ) -> Result<FoundBase, BaseError> {
-        let view = View::with_decoder(wanted.and_then(|wanted| wanted.shape.decoder_layers));
+        let view = wanted.map_or(self.view, |wanted| View::with_decoder(wanted.shape.decoder_layers));
         if let Some(named) = &self.named {
             let folder = BaseFolder::open_as(&self.named_folder(named)?, view)?;
             let weights_digest = digests.of(&folder)?;

@@ -6,11 +6,11 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 
 use super::world::World;
 
-const SETTINGS: &str = r#"{"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 6,
+pub(super) const SETTINGS: &str = r#"{"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 6,
     "chunk_length": 1, "n_fft": 400, "hop_length": 1142}"#;
 
 /// A tone in 16 bits of stereo at 8 kHz.
-fn record(path: &Path, hertz: f32, seconds: f32) {
+pub(super) fn record(path: &Path, hertz: f32, seconds: f32) {
     let spec =
         WavSpec { channels: 2, sample_rate: 8000, bits_per_sample: 16, sample_format: SampleFormat::Int };
     let mut writer = WavWriter::create(path, spec).expect("a file");

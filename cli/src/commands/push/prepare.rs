@@ -7,6 +7,7 @@ use hub_client::{
         AdapterFolder, CheckpointError, ManifestFacts, assemble_manifest, file_entries, model_card,
         read_bounded,
     },
+    exchange::BaseSearch,
     files::{Access, write_atomic},
 };
 use hub_schemas::{
@@ -165,7 +166,7 @@ fn made(
         .hint("for example `hub push DIR --base BACKBONE --task sentiment --license Apache-2.0`")
         .into());
     };
-    let search = context.base_search(args.base.as_deref());
+    let search = BaseSearch { view: folder.view(), ..context.base_search(args.base.as_deref()) };
     let base = search.find(None, &mut context.folder_digests())?;
     let id = args.base_id.as_deref().or(folder.base_hint.as_deref().filter(|hint| is_model_name(hint)));
     let base = base.folder.model_with_digest(id, base.weights_digest);
