@@ -1,6 +1,6 @@
 //! Recordings written down, with the real program.
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use serde_json::{Value, json};
 
@@ -98,7 +98,8 @@ fn transcripts_are_measured_and_an_adapter_of_the_encoder_leaves_them_alone() {
     let mut rows = "audio,label\n".to_owned();
     for number in 0..20_u8 {
         record(&world.path(&format!("{number}.wav")), 300.0 + 20.0 * f32::from(number), 0.3);
-        rows += &format!("{number}.wav,{}\n", if number % 2 == 0 { "even" } else { "odd" });
+        let label = if number % 2 == 0 { "even" } else { "odd" };
+        writeln!(rows, "{number}.wav,{label}").expect("written");
     }
     std::fs::write(world.path("tones.csv"), rows).expect("written");
     let train = ["train", "--base", "whisper", "--data", "tones.csv", "--method", "lora", "--epochs", "1"];
