@@ -33,7 +33,12 @@ fn transcripts_are_those_of_transformers_token_for_token() -> Result<()> {
         std::fs::write(base.path().join("preprocessor_config.json"), extractor.to_string())?;
         let adapter = case["adapter"].as_str().map(|case| fixtures(&format!("methods/cases/{case}/adapter")));
         let adapter = adapter.map(|path| AdapterFolder::open(&path)).transpose()?;
-        let assembly = adapter.as_ref().map(|folder| Assembly { folder, members: &[], skip_layers: vec![] });
+        let assembly = adapter.as_ref().map(|folder| Assembly {
+            folder,
+            members: &[],
+            skip_layers: vec![],
+            max_length: None,
+        });
         let generator = Generator::assemble(base.path(), assembly.as_ref(), &Compute::EXACT)?;
         let options = GenerationOptions { max_new_tokens: new_tokens, ..generator.defaults().clone() };
         let found = generator.transcribe(&recording, &SpeechOptions::default(), &options, &mut |_| {})?;
