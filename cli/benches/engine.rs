@@ -1,17 +1,27 @@
 //! Milliseconds of training steps and forward passes of one case: what `tests/benches/engine` runs beside PyTorch.
 //!
+//! `above` is a step with the adapter in the upper third of the layers, from the second epoch on: what the layers below
+//! give is there already.
+//!
 //! `cargo bench -p hub-cli --bench engine -- train DIR lora 32 64 12 exact` does two steps more than it is told
 //! and prints those after them, with the most memory that the process had, as JSON.
 #![expect(clippy::print_stdout, reason = "numbers for whoever runs it")]
 
-use std::{collections::BTreeMap, error::Error, fs, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fs,
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
 
 use hub_client::{
     Device, Tensor,
     backbones::{Backbone, Compute},
     checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter},
     composition::Composition,
-    model::{Batch, Mode, StitchedModel},
+    model::{Batch, Mode, Passed, StitchedModel},
     ops::Arithmetic,
     tasks::cross_entropy,
     training::adamw::{AdamW, AdamWConfig, Gradients},
@@ -47,7 +57,9 @@ struct Case {
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let [what, base, method, rows, length, repeats, arithmetic] = arguments.as_slice() else {
-        return Err("give: train|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16".into());
+        return Err(
+            "give: train|above|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16".into()
+        );
     };
     let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Exact };
     let base = BaseFolder::open(Path::new(base))?;
@@ -56,6 +68,11 @@ fn main() -> Outcome<()> {
         "lora" => Some(Method::Lora(LoraConfig::query_value(8, 16.0, layers))),
         "pfeiffer" => Some(Method::Bottleneck(BottleneckConfig::pfeiffer(16.0))),
         _ => None,
+    };
+    let upper: BTreeSet<usize> = (layers - layers / 3..layers).collect();
+    let method = match (method, what.as_str()) {
+        (Some(method), "above") => method.in_layers(&upper, &base.config().shape),
+        (method, _) => method,
     };
     let case = Case {
         what: what.clone(),
@@ -76,6 +93,12 @@ impl Case {
         let batch = self.batch()?;
         match self.what.as_str() {
             "train" => self.steps(&batch),
+            "above" => {
+                let model = self.model(0)?;
+                let blocks = model.frozen_blocks();
+                let state = model.pass(&batch, blocks)?;
+                self.steps(&Batch { passed: Some(Passed { state, blocks }), ..batch })
+            }
             "infer" => passes(&self.model(0)?, &batch, self.repeats),
             "mixed" => passes(&self.mixed()?, &batch, self.repeats),
             other => Err(format!("`{other}` is not measured").into()),

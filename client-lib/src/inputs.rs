@@ -152,6 +152,17 @@ impl InputEncoder {
         }
     }
 
+    /// Puts `rows` into one batch whose first blocks were passed before: files are not read again.
+    pub fn passed(&self, rows: &[&Input], device: &Device) -> Result<Batch, InputError> {
+        match self {
+            Self::Text(_) => self.batch(rows, device),
+            Self::Images(_) | Self::Audio(_) => {
+                let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+                Ok(Batch::of_lengths(&lengths, device).map_err(TextError::from)?)
+            }
+        }
+    }
+
     /// Puts `rows` into one batch.
     pub fn batch(&self, rows: &[&Input], device: &Device) -> Result<Batch, InputError> {
         match self {

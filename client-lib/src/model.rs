@@ -24,7 +24,7 @@ pub use self::{
     explain::{Attribution, Chooser},
     fuse::fused_sublayers,
 };
-pub use crate::backbones::{Batch, Mode};
+pub use crate::backbones::{Batch, Mode, Passed};
 use crate::{
     backbones::{Backbone, Hidden},
     checkpoint::{AdapterFolder, CheckpointError, FusionFolder},
@@ -167,6 +167,8 @@ pub struct StitchedModel {
     regulariser: Option<Regulariser>,
     /// Whether a training step may leave some of the parameters out.
     drops_layers: bool,
+    /// How many blocks, in the order in which they run, are below everything that training changes.
+    frozen_blocks: usize,
 }
 
 impl StitchedModel {
@@ -181,6 +183,7 @@ impl StitchedModel {
             parameters: Parameters::default(),
             regulariser: None,
             drops_layers: false,
+            frozen_blocks: 0,
         }
     }
 
@@ -249,7 +252,8 @@ impl StitchedModel {
             .with_quirks(Quirks { drops_segments: drops_segments || quirks.drops_segments, ..quirks });
         let head = head.map(|head| LoadedHead::fresh(&backbone, head, tensors)).transpose()?;
         let regulariser = Regulariser::of(method);
-        Ok(Self { head, parameters, regulariser, ..Self::under(backbone, stitch) })
+        let frozen_blocks = frozen_blocks(&backbone, method);
+        Ok(Self { head, parameters, regulariser, frozen_blocks, ..Self::under(backbone, stitch) })
     }
 
     /// One saved adapter, for inference.
@@ -322,6 +326,17 @@ impl StitchedModel {
     /// Whether a training step may leave some of the parameters out.
     pub fn drops_layers(&self) -> bool {
         self.drops_layers
+    }
+
+    /// How many blocks, in the order in which they run, are below everything that training changes: what they give
+    /// for an input stays the same.
+    pub fn frozen_blocks(&self) -> usize {
+        self.frozen_blocks
+    }
+
+    /// What the first `blocks` give, `[b, t, h]`: what [`Batch::passed`] goes on from.
+    pub fn pass(&self, batch: &Batch, blocks: usize) -> candle_core::Result<Tensor> {
+        self.backbone.pass(batch, &self.stitch, blocks)
     }
 
     /// Runs backbone, adapters and head.
@@ -450,4 +465,12 @@ fn fresh_parameters(
     }
     let start = |slot: &Slot| methods::start(slot, backbone);
     Ok(Parameters::fresh(&drawn, start, seed, backbone.dtype(), backbone.device())?)
+}
+
+/// Blocks of the only stack, or of the encoder, that run before the first one in which `method` changes something. None
+/// where it also changes what stands in front of the blocks or is shared by them.
+fn frozen_blocks(backbone: &Backbone, method: &Method) -> usize {
+    let slots = method.parts().into_iter().flat_map(|part| part.slots(&backbone.config().shape));
+    let lowest = slots.map(|slot| slot.place.layer().unwrap_or(0)).min().unwrap_or(usize::MAX);
+    backbone.applied_blocks().into_iter().take_while(|&block| block < lowest).count()
 }

@@ -235,6 +235,7 @@ pub fn read_batch(
         },
         signal: None,
         decoder: read_decoder(&inputs, config, rows, device)?,
+        passed: None,
     })
 }
 

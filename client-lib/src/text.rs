@@ -246,6 +246,7 @@ impl TextEncoder {
             head_inputs: HeadInputs::default(),
             signal: None,
             decoder: None,
+            passed: None,
         })
     }
 }

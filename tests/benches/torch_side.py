@@ -1,6 +1,6 @@
 """PyTorch's side of `tests/benches/engine`: the same case with peft or `adapters`, as their documents show it.
 
-    torch_side.py train|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16
+    torch_side.py train|above|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16
 
 Two runs more than it is told, those after them printed with the most memory that the process had, as JSON.
 """
@@ -18,18 +18,22 @@ FIRST_WORD = 1000
 THREADS = 2
 
 
-def model(base, method):
-    """A classifier on the frozen backbone with the adapter in it."""
+def model(base, method, only_above):
+    """A classifier on the frozen backbone with the adapter in it, or in the upper third of its layers."""
+    layers = transformers.AutoConfig.from_pretrained(base).num_hidden_layers
+    upper = list(range(layers - layers // 3, layers)) if only_above else list(range(layers))
     if method == "lora":
         import peft
         plain = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=2)
-        config = peft.LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=["query", "value"])
+        config = peft.LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=["query", "value"],
+                                 layers_to_transform=upper)
         return peft.get_peft_model(plain, config)
     if method == "pfeiffer":
         import adapters
         plain = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=2)
         adapters.init(plain)
-        plain.add_adapter("a", config=adapters.SeqBnConfig(reduction_factor=16))
+        plain.add_adapter("a", config=adapters.SeqBnConfig(
+            reduction_factor=16, leave_out=[layer for layer in range(layers) if layer not in upper]))
         plain.train_adapter("a")
         return plain
     return transformers.AutoModel.from_pretrained(base)
@@ -94,8 +98,8 @@ def main():
     what, base, method, rows, length, repeats, arithmetic = sys.argv[1:]
     torch.set_num_threads(THREADS)
     transformers.logging.set_verbosity_error()
-    net, inputs = model(base, method), batch(int(rows), int(length))
-    if what == "train":
+    net, inputs = model(base, method, what == "above"), batch(int(rows), int(length))
+    if what in ("train", "above"):
         autocast = lambda: torch.autocast("cpu", torch.bfloat16)
         times = steps(net, inputs, int(repeats), autocast if arithmetic == "bf16" else contextlib.nullcontext)
     else:

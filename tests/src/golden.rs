@@ -158,6 +158,7 @@ impl Golden {
             head_inputs: HeadInputs::default(),
             signal: None,
             decoder: None,
+            passed: None,
         })
     }
 

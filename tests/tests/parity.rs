@@ -25,6 +25,8 @@ mod methods;
 mod metrics;
 #[path = "parity/minilm.rs"]
 mod minilm;
+#[path = "parity/passed.rs"]
+mod passed;
 #[path = "parity/quantised.rs"]
 mod quantised;
 #[path = "parity/speech.rs"]

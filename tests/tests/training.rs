@@ -10,6 +10,8 @@ mod commands;
 mod determinism;
 #[path = "training/explain.rs"]
 mod explain;
+#[path = "training/frozen.rs"]
+mod frozen;
 #[path = "training/fusion.rs"]
 mod fusion;
 #[path = "training/generation.rs"]

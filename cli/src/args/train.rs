@@ -1,6 +1,6 @@
 //! `hub train`.
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use hub_client::{
@@ -227,6 +227,23 @@ impl MethodName {
     }
 }
 
+/// A layer, or several in a row: `4` or `4-5`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LayerRange(pub(crate) RangeInclusive<usize>);
+
+impl FromStr for LayerRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.trim().parse::<usize>();
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match (number(first), number(last)) {
+            (Ok(first), Ok(last)) if first <= last => Ok(Self(first..=last)),
+            _ => Err(format!("`{text}` is neither a layer, as in `4`, nor several in a row, as in `4-5`")),
+        }
+    }
+}
+
 /// What a head reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PoolingName {
@@ -248,7 +265,7 @@ pub(crate) struct MethodArgs {
     #[arg(long, value_enum, default_value_t, value_name = "METHOD")]
     pub(crate) method: MethodName,
     /// The method with all its fields, from a manifest.json, its `method`, or a configuration of `adapters`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "fuse", "reduction_factor", "rank", "alpha", "targets", "prompt_length"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "fuse", "reduction_factor", "rank", "alpha", "targets", "layers", "prompt_length"])]
     pub(crate) method_file: Option<PathBuf>,
     /// Hidden size divided by bottleneck size (bottlenecks) [default: 16, or the method's own]
     #[arg(long, value_name = "FACTOR")]
@@ -262,6 +279,10 @@ pub(crate) struct MethodArgs {
     /// Linear layers to update (lora, dora, loha, lokr, vera, oft, boft) [default: query,value]
     #[arg(long, value_name = "SITES", value_delimiter = ',')]
     pub(crate) targets: Vec<LinearSite>,
+    /// Layers that get the adapter, from 0, as in `4,5` or `4-5` [default: all]; what the layers below the lowest give
+    /// is computed only once for each example
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    pub(crate) layers: Vec<LayerRange>,
     /// Number of learned tokens (prompt) or keys (prefix) [default: 10 and 30]
     #[arg(long, value_name = "N")]
     pub(crate) prompt_length: Option<usize>,
@@ -289,7 +310,7 @@ pub(crate) enum FusionName {
 #[command(next_help_heading = "Fusion (instead of a method)")]
 pub(crate) struct FuseArgs {
     /// Train the attention over this bottleneck adapter and others, which stay as they are; repeat for each
-    #[arg(long, value_name = "[NAME=]REF|DIR", conflicts_with_all = ["method", "reduction_factor", "rank", "alpha", "targets", "prompt_length"])]
+    #[arg(long, value_name = "[NAME=]REF|DIR", conflicts_with_all = ["method", "reduction_factor", "rank", "alpha", "targets", "layers", "prompt_length"])]
     pub(crate) fuse: Vec<NamedFolder>,
     /// What the fusion computes
     #[arg(long, value_enum, default_value_t, value_name = "KIND", requires = "fuse")]
@@ -344,6 +365,10 @@ pub(crate) struct SteeringArgs {
     /// `--skip-layers` costs little later
     #[arg(long)]
     pub(crate) adapter_drop: bool,
+    /// Gigabytes, in memory and on the disk of the output folder, for what the layers below the lowest adapter give;
+    /// where it is not enough they run in every epoch
+    #[arg(long, value_name = "GB", default_value_t = 4.0)]
+    pub(crate) keep_states: f64,
     /// Stop after so many evaluations without improvement
     #[arg(long, value_name = "N")]
     pub(crate) patience: Option<u64>,

@@ -36,5 +36,5 @@ pub use linear::Linear;
 pub use signal::Signal;
 pub use trace::{Noted, Trace};
 pub(crate) use transformer::mean_of_tokens;
-pub use transformer::{Backbone, Batch, Encoded, Hidden, OpenError};
+pub use transformer::{Backbone, Batch, Encoded, Hidden, OpenError, Passed};
 pub(crate) use weights::tensor;

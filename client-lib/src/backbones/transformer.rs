@@ -36,6 +36,24 @@ pub struct Batch {
     pub signal: Option<Signal>,
     /// What a decoder behind the encoder reads.
     pub decoder: Option<DecoderInputs>,
+    /// What the first blocks gave for it before: they don't run again.
+    pub passed: Option<Passed>,
+}
+
+/// What the first blocks of a backbone gave for a batch.
+#[derive(Debug, Clone)]
+pub struct Passed {
+    /// `[b, t, h]`; what stands at padding is read by nothing.
+    pub state: Tensor,
+    /// How many blocks: of a backbone whose layers share blocks, how many layers.
+    pub blocks: usize,
+}
+
+impl Passed {
+    /// The rows that `order` names, u32 `[b]`.
+    pub fn select(&self, order: &Tensor) -> Result<Self> {
+        Ok(Self { state: self.state.index_select(order, 0)?, blocks: self.blocks })
+    }
 }
 
 impl Batch {
@@ -48,28 +66,28 @@ impl Batch {
             head_inputs: HeadInputs::default(),
             signal: None,
             decoder: None,
+            passed: None,
         })
     }
 
     /// Images `[b, c, height, width]`, each of which makes so many tokens.
     pub fn of_images(pixels: Tensor, tokens: usize) -> Result<Self> {
-        Self::of_signal((pixels.dim(0)?, tokens), &pixels.device().clone(), Signal::Pixels(pixels))
+        let batch = Self::of_lengths(&vec![tokens; pixels.dim(0)?], pixels.device())?;
+        Ok(Self { signal: Some(Signal::Pixels(pixels)), ..batch })
     }
 
     /// Spectrograms `[b, mels, frames]`, each of which makes so many tokens.
     pub fn of_recordings(features: Tensor, tokens: usize) -> Result<Self> {
-        Self::of_signal((features.dim(0)?, tokens), &features.device().clone(), Signal::Spectrogram(features))
+        let batch = Self::of_lengths(&vec![tokens; features.dim(0)?], features.device())?;
+        Ok(Self { signal: Some(Signal::Spectrogram(features)), ..batch })
     }
 
-    fn of_signal(shape: (usize, usize), device: &Device, signal: Signal) -> Result<Self> {
-        Ok(Self {
-            input_ids: Tensor::zeros(shape, DType::U32, device)?,
-            attention_mask: Tensor::ones(shape, DType::U32, device)?,
-            token_type_ids: None,
-            head_inputs: HeadInputs::default(),
-            signal: Some(signal),
-            decoder: None,
-        })
+    /// Rows of so many tokens that have no ids.
+    pub fn of_lengths(lengths: &[usize], device: &Device) -> Result<Self> {
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let mask = lengths.iter().flat_map(|&length| (0..longest).map(move |at| u32::from(at < length)));
+        let mask = Tensor::from_vec(mask.collect::<Vec<_>>(), (lengths.len(), longest), device)?;
+        Ok(Self { attention_mask: mask.clone(), ..Self::unpadded(mask.zeros_like()?)? })
     }
 
     /// The same with the task of every row.
@@ -274,19 +292,65 @@ impl Backbone {
 
     /// Runs embeddings and blocks in front of a decoder, or all there are.
     pub fn encode(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Encoded> {
+        let blocks = self.applied_blocks();
+        let (mut x, context) = self.run_blocks(batch, (hooks, mode), &blocks)?;
+        if let Some(norm) = &self.final_norm {
+            x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
+        }
+        if self.config.architecture.adapts_embeddings_late() {
+            let tokens = x.dim(1)?;
+            x = hooks.embeddings(x, &context)?;
+            if x.dim(1)? > tokens {
+                candle_core::bail!("a prompt has no place in {} backbones", self.config.architecture);
+            }
+        }
+        Ok(Encoded { state: x, context, projected: Projected::default() })
+    }
+
+    /// What the first `blocks` give, `[b, t, h]`, without dropout: what [`Batch::passed`] goes on from.
+    pub fn pass(&self, batch: &Batch, hooks: &dyn Hooks, blocks: usize) -> Result<Tensor> {
+        let all = self.applied_blocks();
+        let Some(first) = all.get(..blocks) else {
+            candle_core::bail!("{blocks} blocks can't be passed; there are {}", all.len());
+        };
+        Ok(self.run_blocks(batch, (hooks, Mode::Eval), first)?.0)
+    }
+
+    /// Blocks in the order in which they run; one that layers share stands there for each of them.
+    pub(crate) fn applied_blocks(&self) -> Vec<usize> {
+        self.config.encoder.applied_blocks(self.config.shape.encoder_layers())
+    }
+
+    /// The first block's input, and what the forward pass knows from there on.
+    fn enter(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
+        let embedded = self.embed(batch, hooks, context)?;
+        let before = embedded.dim(1)?;
+        let is_late = self.config.architecture.adapts_embeddings_late();
+        let x = if is_late { embedded } else { hooks.embeddings(embedded, context)? };
+        context.lengthen(x.dim(1)? - before)?;
+        match &self.projection {
+            Some(linear) => {
+                hooks.linear(&LinearInput { module: Module::EmbeddingProjection, x: &x, linear, context })
+            }
+            None => Ok(x),
+        }
+    }
+
+    /// Runs embeddings and these blocks, without those that were passed.
+    fn run_blocks(
+        &self,
+        batch: &Batch,
+        (hooks, mode): (&dyn Hooks, Mode),
+        blocks: &[usize],
+    ) -> Result<(Tensor, Context)> {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
         let mut context =
             Context { trace: hooks.trace().cloned(), ..self.context(attention_mask, rows, mode) };
-        let embedded = self.embed(batch, hooks, &mut context)?;
-        let before = embedded.dim(1)?;
-        let is_late = self.config.architecture.adapts_embeddings_late();
-        let mut x = if is_late { embedded } else { hooks.embeddings(embedded, &context)? };
-        context.lengthen(x.dim(1)? - before)?;
-        if let Some(linear) = &self.projection {
-            let module = Module::EmbeddingProjection;
-            x = hooks.linear(&LinearInput { module, x: &x, linear, context: &context })?;
-        }
+        let (mut x, passed) = match &batch.passed {
+            Some(passed) => (passed.state.clone(), passed.blocks),
+            None => (self.enter(batch, hooks, &mut context)?, 0),
+        };
         let mask = self.key_mask(hooks, &context)?;
         context.library_padding = self.library_padding(&mask);
         let (tokens, offset) = (x.dim(1)?, self.input_offset(hooks));
@@ -307,7 +371,7 @@ impl Backbone {
             distances: distances.as_ref(),
             cross: None,
         };
-        for index in self.config.encoder.applied_blocks(self.config.shape.encoder_layers()) {
+        for &index in blocks.iter().skip(passed) {
             let block = &self.blocks[index];
             let rows = x.dim(0)?;
             x = match &local {
@@ -321,17 +385,7 @@ impl Backbone {
                 }
             };
         }
-        if let Some(norm) = &self.final_norm {
-            x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
-        }
-        if is_late {
-            let tokens = x.dim(1)?;
-            x = hooks.embeddings(x, &context)?;
-            if x.dim(1)? > tokens {
-                candle_core::bail!("a prompt has no place in {} backbones", self.config.architecture);
-            }
-        }
-        Ok(Encoded { state: x, context, projected: Projected::default() })
+        Ok((x, context))
     }
 
     /// `φ(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.

@@ -66,6 +66,7 @@ fn reordered(batch: &Batch, order: &Tensor) -> Result<Batch> {
         token_type_ids: batch.token_type_ids.as_ref().map(take).transpose()?,
         signal: batch.signal.as_ref().map(|signal| signal.select(order)).transpose()?,
         decoder: batch.decoder.as_ref().map(|inputs| inputs.select(order)).transpose()?,
+        passed: batch.passed.as_ref().map(|passed| passed.select(order)).transpose()?,
         head_inputs: HeadInputs {
             word_starts: batch.head_inputs.word_starts.as_ref().map(take).transpose()?,
             ..batch.head_inputs.clone()

@@ -175,6 +175,11 @@ impl TrainingError {
         move |source| Self::Io { action: "write", path, source }
     }
 
+    /// Turns a failed read of kept states into an error.
+    pub(super) fn kept(source: std::io::Error) -> Self {
+        Self::Io { action: "read", path: PathBuf::from("states that were kept"), source }
+    }
+
     /// The next step, where it is not part of the message.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

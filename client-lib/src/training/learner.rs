@@ -1,7 +1,7 @@
 //! What the training loop trains: something with parameters that answers examples.
 //!
-//! Two kinds exist: a whole [`StitchedModel`](crate::model::StitchedModel), and a
-//! head alone on features that the frozen backbone computed once (`probe.rs`).
+//! Three kinds exist: a whole [`StitchedModel`](crate::model::StitchedModel), what of it stands above frozen blocks that
+//! ran once (`frozen.rs`), and a head alone on features that the frozen backbone computed once (`probe.rs`).
 
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ impl From<Encoded> for ExampleSet<Vec<Input>> {
 }
 
 /// Adapter, head and the backbone around them.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct WholeModel<'a> {
     /// The model.
     pub model: &'a StitchedModel,

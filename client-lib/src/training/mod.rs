@@ -5,6 +5,7 @@
 //! | `job`, `session`, `output` | a whole run, from the files to the folder |
 //! | `fusion` | members of a composition or of a stack, and what is recorded about them |
 //! | `trainer`, `learner`, `probe` | the loop, and what it trains |
+//! | `frozen`, `kept_states` | what frozen blocks give, computed once |
 //! | `batching`, `adamw`, `schedule` | one step |
 //! | `measure`, `history` | how well it goes |
 //! | `state` | interrupt and resume |
@@ -17,10 +18,12 @@ pub mod adamw;
 pub mod batching;
 mod error;
 mod evaluate;
+mod frozen;
 mod fusion;
 mod head_choice;
 pub mod history;
 mod job;
+mod kept_states;
 mod learner;
 mod log;
 mod measure;

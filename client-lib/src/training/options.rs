@@ -47,7 +47,12 @@ pub struct HyperParameters {
     pub adapter_drop: bool,
     /// What products with frozen weights are computed in.
     pub arithmetic: Arithmetic,
+    /// Bytes of what frozen blocks give that are kept between epochs at most; with 0 they run in every step.
+    pub keep_states: u64,
 }
+
+/// What is kept of frozen blocks where nobody says otherwise: 4 GB.
+const KEEP_STATES: u64 = 4_000_000_000;
 
 impl HyperParameters {
     /// What works for a method without tuning. LoRA's update starts at zero and is
@@ -98,6 +103,7 @@ impl HyperParameters {
             doc_stride: Task::STRIDE,
             adapter_drop: false,
             arithmetic: Arithmetic::Exact,
+            keep_states: KEEP_STATES,
         }
     }
 

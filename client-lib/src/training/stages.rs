@@ -1,7 +1,7 @@
 //! What a job trains, and in how many stages.
 //!
 //! Most methods train adapter and head together. The last layer alone is trained on
-//! features that are computed once. A Hadamard adapter has two stages (Chen et al. 2023):
+//! features that are computed once; where blocks are below everything that is trained, they run once. A Hadamard adapter has two stages (Chen et al. 2023):
 //! the head alone, then the adapter under that head, which is frozen. Each stage is a
 //! run of its own with a saved state of its own.
 
@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     HyperParameters, Learner, TrainingError,
+    frozen::{AboveFrozen, is_worth_keeping},
     history::History,
     job::PreparedJob,
     learner::{ExampleSet, WholeModel},
@@ -51,13 +52,13 @@ impl PreparedJob {
         let state_path = output.state_path();
         let stage = Stage::new(options, self.backbone.device(), self.identity(), &state_path, resume);
         match &self.job.method {
-            Method::LastLayer => self.train_head(&self.fresh_model()?, stage, observer),
+            Method::LastLayer => self.train_head(&self.fresh_model()?, (stage, output), observer),
             Method::AdaLora(config) => {
                 let stage = Stage { adalora: Some(config), ..stage };
-                self.train_whole(&self.fresh_model()?, stage, observer)
+                self.train_whole(&self.fresh_model()?, (stage, output), observer)
             }
             Method::Hadamard(_) => self.train_after_head(output, stage, resume, observer),
-            _ => self.train_whole(&self.fresh_model()?, stage, observer),
+            _ => self.train_whole(&self.fresh_model()?, (stage, output), observer),
         }
     }
 
@@ -76,28 +77,82 @@ impl PreparedJob {
     fn train_whole(
         &self,
         model: &StitchedModel,
-        stage: Stage<'_>,
+        (stage, output): (Stage<'_>, &Output),
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
-        let learner = WholeModel { model, encoder: &self.encoder };
-        let test = self.test.as_ref().map(|test| &test.set);
-        stage.train(&learner, &self.training.set, &self.validation.set, test, observer)
+        let whole = WholeModel { model, encoder: &self.encoder };
+        let blocks = model.frozen_blocks();
+        let (sets, options) = ([&self.training.set, &self.validation.set], stage.options);
+        let plan = options.plan(self.training.set.rows());
+        let width = self.backbone.config().shape.hidden_size;
+        let trained = if blocks > 0 && is_worth_keeping(sets, width, &plan, options.keep_states) {
+            let learner = AboveFrozen { whole, blocks };
+            self.train_above(&learner, (stage, output), observer)?
+        } else {
+            stage.train(&whole, sets[0], sets[1], observer)?
+        };
+        self.tested(&whole, trained)
+    }
+
+    /// Runs the frozen blocks once, and trains what is above them.
+    fn train_above(
+        &self,
+        learner: &AboveFrozen<'_>,
+        (mut stage, output): (Stage<'_>, &Output),
+        observer: &mut dyn TrainingObserver,
+    ) -> Result<Staged<Trained>, TrainingError> {
+        stage.identity.insert("frozen blocks that run once".to_owned(), json!(learner.blocks));
+        let (size, folder) = (stage.options.batch_size, output.folder());
+        let total = self.training.set.rows() + self.validation.set.rows();
+        let mut before = 0;
+        let mut keep = |set| {
+            let progress = |rows| {
+                observer.on(&TrainingEvent::Features { done: before + rows, total });
+                !observer.should_stop()
+            };
+            let kept = learner.keep(set, size, folder, progress)?;
+            before += set.rows();
+            Ok::<_, TrainingError>(kept)
+        };
+        let kept = (keep(&self.training.set)?, keep(&self.validation.set)?);
+        let (Some(training), Some(validation)) = kept else {
+            let steps = stage.saved()?.map_or(0, |state| state.step);
+            return Ok(Err((steps, stage.options.plan(self.training.set.rows()).total)));
+        };
+        stage.train(learner, &training, &validation, observer)
     }
 
     fn train_head(
         &self,
         model: &StitchedModel,
-        stage: Stage<'_>,
+        (stage, output): (Stage<'_>, &Output),
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
         if self.head.pooling().is_none() {
-            // The head reads every token: its features would be as large as all hidden states.
-            return self.train_whole(model, stage, observer);
+            // The head reads every token: its features are all hidden states.
+            return self.train_whole(model, (stage, output), observer);
         }
         let mut read = |set| features(model, &self.encoder, set, stage.options.batch_size, observer);
         let (training, validation) = (read(&self.training.set)?, read(&self.validation.set)?);
-        let test = self.test.as_ref().map(|test| read(&test.set)).transpose()?;
-        stage.train(&HeadOnly { model }, &training, &validation, test.as_ref(), observer)
+        let trained = stage.train(&HeadOnly { model }, &training, &validation, observer)?;
+        self.tested(&WholeModel { model, encoder: &self.encoder }, trained)
+    }
+
+    /// The same with the measurement on the test examples, which decided nothing.
+    fn tested(
+        &self,
+        whole: &WholeModel<'_>,
+        trained: Staged<Trained>,
+    ) -> Result<Staged<Trained>, TrainingError> {
+        let measured = |trained| {
+            let test = self.test.as_ref();
+            let test = test.map(|test| measure(whole, &test.set, self.job.options.batch_size, |_| {}));
+            Ok(Trained { test: test.transpose()?.map(|measured| measured.scores), ..trained })
+        };
+        match trained {
+            Ok(trained) => measured(trained).map(Ok),
+            interrupted @ Err(_) => Ok(interrupted),
+        }
     }
 
     /// The head first, then the adapter under it.
@@ -122,7 +177,7 @@ impl PreparedJob {
             done
         } else {
             let model = StitchedModel::fresh(backbone.clone(), &Method::LastLayer, Some(&self.head), seed)?;
-            match self.train_head(&model, first, observer)? {
+            match self.train_head(&model, (first, output), observer)? {
                 Ok(trained) => trained.best,
                 Err(interrupted) => return Ok(Err(interrupted)),
             }
@@ -131,7 +186,7 @@ impl PreparedJob {
         observer.on(&TrainingEvent::Stage { what: "the adapter, under the frozen head", steps });
         second.identity.insert("stage".to_owned(), json!("adapter"));
         let model = StitchedModel::under_head(backbone.clone(), &self.job.method, &self.head, head, seed)?;
-        self.train_whole(&model, second, observer)
+        self.train_whole(&model, (second, output), observer)
     }
 }
 
@@ -168,13 +223,12 @@ impl<'a> Stage<'a> {
         Ok(Some(state.best))
     }
 
-    /// Trains, and measures the best checkpoint on the test examples.
+    /// Trains, and leaves the learner with the best checkpoint.
     fn train<L: Learner>(
         self,
         learner: &L,
         training: &ExampleSet<L::Inputs>,
         validation: &ExampleSet<L::Inputs>,
-        test: Option<&ExampleSet<L::Inputs>>,
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
         let saved = self.saved()?;
@@ -185,8 +239,7 @@ impl<'a> Stage<'a> {
             Outcome::Interrupted { step, total } => return Ok(Err((step, total))),
         };
         learner.parameters().restore(&best)?;
-        let measured = test.map(|test| measure(learner, test, options.batch_size, |_| {})).transpose()?;
         let frozen = learner.parameters().frozen().clone();
-        Ok(Ok(Trained { best, frozen, history, test: measured.map(|m| m.scores) }))
+        Ok(Ok(Trained { best, frozen, history, test: None }))
     }
 }

@@ -28,6 +28,12 @@ impl Targets {
             .collect()
     }
 
+    /// Those that stand in these blocks.
+    #[must_use]
+    pub fn among(&self, layers: &BTreeSet<usize>) -> Self {
+        self.iter().filter(|module| module.layer().is_some_and(|layer| layers.contains(&layer))).collect()
+    }
+
     /// The modules, ordered.
     pub fn iter(&self) -> impl Iterator<Item = Module> {
         self.0.iter().copied()

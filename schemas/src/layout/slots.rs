@@ -38,6 +38,20 @@ pub enum Place {
     Head,
 }
 
+impl Place {
+    /// The block it stands in or behind; `None` where it belongs to no block or to several.
+    pub const fn layer(self) -> Option<usize> {
+        match self {
+            Self::Module(module) => module.layer(),
+            Self::SubLayer { layer, .. }
+            | Self::SelfAttention { layer }
+            | Self::CrossAttention { layer }
+            | Self::Block { layer } => Some(layer),
+            Self::Shared | Self::Head => None,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -14,6 +14,7 @@ pub mod fused;
 mod fusion;
 mod hadamard;
 mod ia3;
+mod layers;
 mod llama_adapter;
 mod loha;
 mod lokr;

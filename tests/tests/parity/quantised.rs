@@ -148,6 +148,7 @@ fn batch() -> Batch {
         head_inputs: HeadInputs::default(),
         signal: None,
         decoder: None,
+        passed: None,
     }
 }
 

@@ -11,13 +11,14 @@ use hub_client::{
 };
 use hub_schemas::{
     AdapterId,
+    backbone::BackboneShape,
     head::Pooling,
     method::{FusionConfig, Method},
 };
 
 use super::method::method;
 use crate::{
-    args::train::{FactArgs, FusionName, PoolingName, SteeringArgs, TrainArgs},
+    args::train::{FactArgs, FusionName, MethodArgs, PoolingName, SteeringArgs, TrainArgs},
     commands::numeric::columns,
     failure::UserError,
 };
@@ -36,7 +37,8 @@ pub(super) fn resolve(
     let method = if let Some(file) = &args.method.method_file {
         read_method(file, architecture, &shape)?
     } else if args.fuse.fuse.is_empty() {
-        method(&args.method, architecture, &shape)?
+        let method = method(&args.method, architecture, &shape)?;
+        if args.method.layers.is_empty() { method } else { in_layers(method, &args.method, &shape)? }
     } else {
         let config = match args.fuse.fusion {
             FusionName::Dynamic => FusionConfig::dynamic(),
@@ -94,6 +96,21 @@ pub(super) fn resolve(
     })
 }
 
+/// The method in the layers of `--layers` only.
+fn in_layers(method: Method, args: &MethodArgs, shape: &BackboneShape) -> Result<Method, UserError> {
+    let last = shape.num_layers.saturating_sub(1);
+    if let Some(layer) = args.layers.iter().map(|range| *range.0.end()).find(|&layer| layer > last) {
+        return Err(UserError::new(format!(
+            "`--layers` names layer {layer}; the base model has 0 to {last}"
+        )));
+    }
+    let layers: BTreeSet<usize> = args.layers.iter().flat_map(|range| range.0.clone()).collect();
+    let name = args.method.as_str();
+    method.in_layers(&layers, shape).ok_or_else(|| {
+        UserError::new(format!("`--layers` has no meaning for `{name}`, which can't be left out of a layer"))
+    })
+}
+
 fn options(args: &SteeringArgs, method: &Method) -> HyperParameters {
     let defaults = HyperParameters::defaults(method);
     HyperParameters {
@@ -111,6 +128,7 @@ fn options(args: &SteeringArgs, method: &Method) -> HyperParameters {
         evaluate_every: args.evaluate_every,
         doc_stride: args.doc_stride,
         selection: args.select,
+        keep_states: (args.keep_states * 1e9) as u64,
         ..defaults
     }
 }
