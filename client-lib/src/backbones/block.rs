@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     architectures::{NormOrder, TransformerConfig},
-    ops::{Attention, KeyMask, Norm, Rotary, activate},
+    ops::{self, Attention, KeyMask, Norm, Rotary, activate},
 };
 
 /// A block, its norms behind the residual sums or in front of the sub-layers.
@@ -142,22 +142,36 @@ impl Block {
 
     /// `W_down φ(W_up x)`, or `W_down (φ(W_gate x) ⊙ W_up x)` (Shazeer 2020).
     fn feed_forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
-        if self.linears[LinearSite::FfnGateUp as usize].is_some() {
+        let (gate, up) = self.widened(x, pass)?;
+        let activation = self.activation;
+        let down = Module::Linear { layer: self.index, site: LinearSite::FfnDown };
+        let unchanged = self.at(LinearSite::FfnDown)?.only_frozen().filter(|_| !pass.hooks.changes(down));
+        match (unchanged, &gate) {
+            (Some(down), None) => ops::activated(down, &up, activation),
+            (Some(down), Some(gate)) => ops::gated(down, gate, &up, activation),
+            (None, None) => self.linear(LinearSite::FfnDown, &activate(&up, activation)?, pass),
+            (None, Some(gate)) => {
+                self.linear(LinearSite::FfnDown, &(activate(gate, activation)? * up)?, pass)
+            }
+        }
+    }
+
+    /// `W_gate x`, where there is a gate, and `W_up x`: equally many rows.
+    fn widened(&self, x: &Tensor, pass: &Pass<'_>) -> Result<(Option<Tensor>, Tensor)> {
+        let has = |site: LinearSite| self.linears[site as usize].is_some();
+        if has(LinearSite::FfnGateUp) {
             let both = self.linear(LinearSite::FfnGateUp, x, pass)?;
             let width = both.dim(D::Minus1)? / 2;
             let half = |start| both.narrow(D::Minus1, start, width)?.contiguous();
-            let inner = (activate(&half(0)?, self.activation)? * half(width)?)?;
-            return self.linear(LinearSite::FfnDown, &inner, pass);
+            return Ok((Some(half(0)?), half(width)?));
         }
         let up = self.linear(LinearSite::FfnUp, x, pass)?;
-        let inner = if self.linears[LinearSite::FfnGate as usize].is_some() {
-            let gate = activate(&self.linear(LinearSite::FfnGate, x, pass)?, self.activation)?;
-            let rows = gate.dim(0)?.max(up.dim(0)?);
-            (repeat_rows(&gate, rows)? * repeat_rows(&up, rows)?)?
-        } else {
-            activate(&up, self.activation)?
-        };
-        self.linear(LinearSite::FfnDown, &inner, pass)
+        if !has(LinearSite::FfnGate) {
+            return Ok((None, up));
+        }
+        let gate = self.linear(LinearSite::FfnGate, x, pass)?;
+        let rows = gate.dim(0)?.max(up.dim(0)?);
+        Ok((Some(repeat_rows(&gate, rows)?), repeat_rows(&up, rows)?))
     }
 
     fn attend(&self, x: &Tensor, own_mask: &KeyMask, pass: &Pass<'_>) -> Result<Tensor> {

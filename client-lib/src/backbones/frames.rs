@@ -27,7 +27,8 @@ impl Frames {
         let convolution = |name: &str| {
             let weight = weights.get(&format!("embeddings.{name}.weight"))?;
             let weight = weight.transpose(1, 2)?.flatten_from(1)?.contiguous()?;
-            FrozenLinear::new(weight, Some(weights.get(&format!("embeddings.{name}.bias"))?))
+            let layer = FrozenLinear::new(weight, Some(weights.get(&format!("embeddings.{name}.bias"))?))?;
+            Ok::<_, candle_core::Error>(layer.computing_in(weights.arithmetic))
         };
         Ok(Some(Self {
             grid,

@@ -217,6 +217,12 @@ pub trait Hooks {
         0
     }
 
+    /// Whether [`linear`](Self::linear) may give anything but the layer's own output. Where it does not, the layer's
+    /// input need not be there by itself.
+    fn changes(&self, _module: Module) -> bool {
+        true
+    }
+
     /// At a linear layer.
     fn linear(&self, at: &LinearInput<'_>) -> Result<Tensor> {
         at.linear.forward(at.x)
@@ -274,7 +280,11 @@ impl SubLayerInput<'_> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoHooks;
 
-impl Hooks for NoHooks {}
+impl Hooks for NoHooks {
+    fn changes(&self, _module: Module) -> bool {
+        false
+    }
+}
 
 /// `x` with its rows repeated until there are `rows` of them.
 pub(crate) fn repeat_rows(x: &Tensor, rows: usize) -> Result<Tensor> {

@@ -64,6 +64,11 @@ impl Linear {
         }
     }
 
+    /// The layer as it was loaded; `None` where a copy of its weight or bias is trained.
+    pub(crate) fn only_frozen(&self) -> Option<&FrozenLinear> {
+        (self.weight.is_none() && self.bias.is_none()).then_some(&self.frozen)
+    }
+
     /// `x [.., in]` to `[.., out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match (&self.weight, &self.bias) {

@@ -25,9 +25,10 @@ impl Patches {
     pub(super) fn load(config: &TransformerConfig, weights: &Weights<'_>) -> Result<Option<Self>> {
         let Positions::Grid(grid) = config.positions else { return Ok(None) };
         let projection = weights.get("embeddings.patch.weight")?.flatten_from(1)?.contiguous()?;
+        let projection = FrozenLinear::new(projection, Some(weights.get("embeddings.patch.bias")?))?;
         Ok(Some(Self {
             grid,
-            projection: FrozenLinear::new(projection, Some(weights.get("embeddings.patch.bias")?))?,
+            projection: projection.computing_in(weights.arithmetic),
             class: weights.get("embeddings.class")?,
             positions: weights.get("embeddings.grid")?,
         }))

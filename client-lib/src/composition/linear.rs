@@ -26,10 +26,23 @@ impl LinearHook<'_> {
         if !self.touches(node, at.module) {
             return at.linear.forward(at.x);
         }
+        if let Some(y) = self.low_rank(node, at)? {
+            return Ok(y);
+        }
         match self.semantics {
             Semantics::Library if self.is_decomposed(node, at.module) => self.decomposed(node, at),
             _ => self.whole(node, at, None),
         }
+    }
+
+    /// The output where a single update of low rank is all that changes a frozen layer: one operation, of which the
+    /// graph keeps no output of the layer by itself.
+    fn low_rank(&self, node: &Node, at: &LinearInput<'_>) -> Result<Option<Tensor>> {
+        let Node::Leaf(index) = node else { return Ok(None) };
+        let adapter = self.adapters[*index].as_ref();
+        let frozen = at.linear.only_frozen().filter(|_| !replaces(adapter, at.module));
+        let update = frozen.zip(adapter.low_rank(at));
+        update.map(|(frozen, update)| update.forward(frozen, at.x)).transpose()
     }
 
     /// Whether some adapter is a `DoRA` here.
@@ -46,7 +59,7 @@ impl LinearHook<'_> {
         Ok(rescaled.unwrap_or(y))
     }
 
-    fn touches(&self, node: &Node, module: Module) -> bool {
+    pub(super) fn touches(&self, node: &Node, module: Module) -> bool {
         node.any(self.adapters, &|adapter| adapter.is_at(module) || replaces(adapter, module))
     }
 

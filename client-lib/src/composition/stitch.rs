@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
+use hub_schemas::backbone::Module;
 
 use super::{
     Composition, Fusion,
@@ -198,6 +199,10 @@ impl Stitch {
         &self.adapters.things
     }
 
+    fn linear_hook(&self) -> LinearHook<'_> {
+        LinearHook { adapters: self.adapters(), semantics: self.semantics }
+    }
+
     fn skips(&self, layer: usize, context: &Context) -> bool {
         self.skip_layers.contains(&layer) || self.drops.is_some_and(|drops| drops.skips(layer, context.mode))
     }
@@ -256,12 +261,15 @@ impl Hooks for Stitch {
         if self.quirks.free_prompts { prompt_tokens } else { 0 }
     }
 
+    fn changes(&self, module: Module) -> bool {
+        self.linear_hook().touches(&self.root, module)
+    }
+
     fn linear(&self, at: &LinearInput<'_>) -> Result<Tensor> {
         if at.module.layer().is_some_and(|layer| self.skips(layer, at.context)) {
             return at.linear.forward(at.x);
         }
-        let hook = LinearHook { adapters: self.adapters(), semantics: self.semantics };
-        hook.forward(&self.root, at)
+        self.linear_hook().forward(&self.root, at)
     }
 
     fn keys_values(&self, at: &AttentionInput<'_>, keys_values: KeysValues) -> Result<KeysValues> {

@@ -8,7 +8,7 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use candle_core::{Result, Tensor};
-use hub_schemas::backbone::SubLayer;
+use hub_schemas::backbone::{Module, SubLayer};
 
 use crate::backbones::{
     AttentionInput, Context, EmbeddingInput, Encoded, Hooks, KeysValues, LinearInput, SubLayerInput,
@@ -97,6 +97,10 @@ impl Hooks for Cached<'_> {
 
     fn position_offset(&self) -> usize {
         self.inner.position_offset() + self.past
+    }
+
+    fn changes(&self, module: Module) -> bool {
+        self.inner.changes(module)
     }
 
     fn linear(&self, at: &LinearInput<'_>) -> Result<Tensor> {

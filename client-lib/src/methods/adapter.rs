@@ -4,7 +4,10 @@ use candle_core::{Result, Tensor};
 use hub_schemas::backbone::{Module, SubLayer};
 
 use super::SubLayerAdapter;
-use crate::backbones::{AttentionInput, Context, EmbeddingInput, GatedPrompt, LinearInput};
+use crate::{
+    backbones::{AttentionInput, Context, EmbeddingInput, GatedPrompt, LinearInput},
+    ops::LowRank,
+};
 
 /// How a linear layer's output changes.
 #[derive(Debug, Clone)]
@@ -101,6 +104,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
     /// an adapter before this one has made of it.
     fn update(&self, _at: &LinearInput<'_>, _input: &Tensor) -> Result<Option<Update>> {
         Ok(None)
+    }
+
+    /// The same update, where it is a product of low rank and nothing else.
+    fn low_rank(&self, _at: &LinearInput<'_>) -> Option<LowRank<'_>> {
+        None
     }
 
     /// The update under the magnitudes of a `DoRA` of `adapters`, `[b, t, out]`: composed like any other,

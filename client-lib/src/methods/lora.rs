@@ -20,9 +20,9 @@ use super::{
     take,
 };
 use crate::{
-    backbones::{Context, EmbeddingInput, LinearInput},
+    backbones::{Context, EmbeddingInput, LinearInput, Mode},
     init::Initialiser,
-    ops::linear,
+    ops::{LowRank, linear},
 };
 
 /// A LoRA on every adapted module.
@@ -104,6 +104,12 @@ impl Lora {
 }
 
 impl Factors {
+    /// Whether the update is `s · B A x` and nothing else.
+    fn is_plain(&self) -> bool {
+        let Self { parts, bias, gate, magnitude, task, .. } = self;
+        parts.is_none() && bias.is_none() && gate.is_none() && magnitude.is_none() && task.is_none()
+    }
+
     /// `s · (B A x + c)`, or the gate in place of `s`.
     fn delta(&self, x: &Tensor, gated_by: &Tensor, context: &Context) -> Result<Tensor> {
         let mut narrow = linear(x, &self.a, None)?;
@@ -214,6 +220,12 @@ impl Adapter for Lora {
         };
         let x = self.dropped(input, here.site, at.context)?;
         here.delta(&x, at.x, at.context).map(Update::Add).map(Some)
+    }
+
+    fn low_rank(&self, at: &LinearInput<'_>) -> Option<LowRank<'_>> {
+        let is_dropped = self.dropout > 0.0 && at.context.mode != Mode::Eval;
+        let here = self.factors.get(&at.module).filter(|here| !is_dropped && here.is_plain())?;
+        Some(LowRank { a: &here.a, b: &here.b, scaling: here.scaling })
     }
 
     fn decomposes(&self, module: Module) -> bool {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, with_slice};
 
 /// Elements per task: large enough to pay for handing it over.
-const CHUNK: usize = 1 << 14;
+pub(super) const CHUNK: usize = 1 << 14;
 
 /// Applies `activation` element by element.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
@@ -19,7 +19,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
 
 /// The functions with a fused kernel; what hardly anyone uses is composed.
 #[derive(Clone, Copy)]
-enum Fused {
+pub(super) enum Fused {
     Relu,
     Gelu,
     GeluNew,
@@ -30,7 +30,7 @@ enum Fused {
 }
 
 impl Fused {
-    const fn of(activation: Activation) -> Option<Self> {
+    pub(super) const fn of(activation: Activation) -> Option<Self> {
         Some(match activation {
             Activation::Relu => Self::Relu,
             Activation::Gelu => Self::Gelu,
@@ -119,14 +119,10 @@ fn forward<T: Element>(f: Fused, storage: &CpuStorage, layout: &Layout) -> Resul
 }
 
 fn backward<T: Element>(f: Fused, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let mut dx = vec![T::zero(); x.elem_count()];
-    with_slice::<T, _>(x, |xs| {
-        with_slice::<T, _>(grad, |gs| {
-            dx.par_chunks_mut(CHUNK)
-                .zip(xs.par_chunks(CHUNK).zip(gs.par_chunks(CHUNK)))
-                .for_each(|(d, (x, g))| map_derivative(f, x, g, d));
-            Ok(())
-        })
+    let mut dx = with_slice::<T, _>(grad, |grad| Ok(grad.to_vec()))?;
+    with_slice::<T, _>(x, |x| {
+        dx.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(d, x)| scale_by_derivative(f, x, d));
+        Ok(())
     })?;
     Tensor::from_vec(dx, x.shape(), x.device())
 }
@@ -136,7 +132,7 @@ fn vectorised(work: impl FnOnce()) {
     pulp::Arch::new().dispatch(work);
 }
 
-fn map<T: Element>(f: Fused, x: &[T], y: &mut [T]) {
+pub(super) fn map<T: Element>(f: Fused, x: &[T], y: &mut [T]) {
     macro_rules! each {
         ($value:expr) => {
             vectorised(
@@ -160,14 +156,15 @@ fn map<T: Element>(f: Fused, x: &[T], y: &mut [T]) {
     }
 }
 
-fn map_derivative<T: Element>(f: Fused, x: &[T], grad: &[T], out: &mut [T]) {
+/// Multiplies every element of `grad` by the derivative at its `x`.
+pub(super) fn scale_by_derivative<T: Element>(f: Fused, x: &[T], grad: &mut [T]) {
     macro_rules! each {
         ($derivative:expr) => {
             vectorised(
                 #[inline(always)]
                 || {
-                    for ((out, &x), &g) in out.iter_mut().zip(x).zip(grad) {
-                        *out = g * $derivative(x);
+                    for (g, &x) in grad.iter_mut().zip(x) {
+                        *g *= $derivative(x);
                     }
                 },
             )

@@ -199,15 +199,20 @@ fn forward<T: Element>(
     if dims.last() != Some(&inputs) {
         candle_core::bail!("frozen-linear: {inputs} inputs expected, the tensor is {dims:?}");
     }
-    let rows = x.len() / inputs.max(1);
+    Ok(finished(product(layer, x, x.len() / inputs.max(1))?, dims, out))
+}
+
+/// `W x + b` of every row of `x`, `rows × in`.
+pub(super) fn product<T: Element>(layer: &FrozenLinear, x: &[T], rows: usize) -> Result<Vec<T>> {
+    let (out, inputs) = layer.dims()?;
     let mut y = vec![T::zero(); rows * out];
     if few_rows(layer, x, &mut y)? {
-        return Ok(finished(y, dims, out));
+        return Ok(y);
     }
     if let Weight::Dense(weight, packs) = &layer.weight
         && packs.multiply(weight, Side::Forward, x, layer.bias.as_ref(), &mut y)?
     {
-        return Ok(finished(y, dims, out));
+        return Ok(y);
     }
     let accumulate = match &layer.bias {
         Some(bias) => {
@@ -234,7 +239,7 @@ fn forward<T: Element>(
             }
         }),
     }
-    Ok(finished(y, dims, out))
+    Ok(y)
 }
 
 /// Fills `y` where `x` has a handful of rows: every weight is read, or restored, exactly once.
@@ -265,7 +270,7 @@ impl Rows for Blocks {
 }
 
 /// `y` in the shape of the input, with `out` for its last dimension.
-fn finished<T: Element>(y: Vec<T>, mut dims: Vec<usize>, out: usize) -> (CpuStorage, Shape) {
+pub(super) fn finished<T: Element>(y: Vec<T>, mut dims: Vec<usize>, out: usize) -> (CpuStorage, Shape) {
     if let Some(last) = dims.last_mut() {
         *last = out;
     }
@@ -273,28 +278,30 @@ fn finished<T: Element>(y: Vec<T>, mut dims: Vec<usize>, out: usize) -> (CpuStor
 }
 
 fn backward<T: Element>(layer: &FrozenLinear, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    Tensor::from_vec(with_slice::<T, _>(grad, |g| input_gradient(layer, g))?, x.shape(), x.device())
+}
+
+/// `∂x = ∂y W` of every row of `grad`, `rows × out`.
+pub(super) fn input_gradient<T: Element>(layer: &FrozenLinear, grad: &[T]) -> Result<Vec<T>> {
     let (out, inputs) = layer.dims()?;
-    let rows = grad.elem_count() / out.max(1);
+    let rows = grad.len() / out.max(1);
     let mut dx = vec![T::zero(); rows * inputs];
-    with_slice::<T, _>(grad, |g| match &layer.weight {
+    match &layer.weight {
         Weight::Dense(weight, packs) => with_slice::<T, _>(weight, |w| {
-            if packs.multiply(weight, Side::Backward, g, None, &mut dx)? {
+            if packs.multiply(weight, Side::Backward, grad, None, &mut dx)? {
                 return Ok(());
             }
-            let (g, w) = (Matrix::new(g, rows, out, out), Matrix::new(w, out, inputs, inputs));
+            let (g, w) = (Matrix::new(grad, rows, out, out), Matrix::new(w, out, inputs, inputs));
             multiply(&mut dx, g, w, T::one(), false, Threads::All);
             Ok(())
+        })?,
+        Weight::Blocks(blocks, _) => for_tiles::<T>(blocks, |first, w| {
+            let tile = w.len() / inputs.max(1);
+            let g = Matrix::new(&grad[first.min(grad.len())..], rows, tile, out);
+            multiply(&mut dx, g, Matrix::new(w, tile, inputs, inputs), T::one(), true, Threads::All);
         }),
-        Weight::Blocks(blocks, _) => {
-            for_tiles::<T>(blocks, |first, w| {
-                let tile = w.len() / inputs.max(1);
-                let g = Matrix::new(&g[first.min(g.len())..], rows, tile, out);
-                multiply(&mut dx, g, Matrix::new(w, tile, inputs, inputs), T::one(), true, Threads::All);
-            });
-            Ok(())
-        }
-    })?;
-    Tensor::from_vec(dx, x.shape(), x.device())
+    }
+    Ok(dx)
 }
 
 /// Calls `take` with the number of a row and the restored numbers from there on, until all were

@@ -269,3 +269,49 @@ fn in_a_decoder_a_row_without_visible_keys_gets_nothing() {
     let out = out.expect("forward");
     assert!(out[0].iter().all(|&x| x == 0.0) && out[1].iter().all(|&x| x != 0.0));
 }
+
+/// Another frozen layer, which reads what the first gives.
+fn second(dtype: DType) -> FrozenLinear {
+    FrozenLinear::new(random(&[6, 7], 60, dtype), Some(random(&[6], 61, dtype))).expect("a layer")
+}
+
+#[test]
+fn fused_layers_equal_their_composition_and_their_gradients_finite_differences() {
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-5)] {
+        let [x, gate] = [62, 63].map(|seed| random(&[2, 5, 7], seed, dtype));
+        let (a, b) = (random(&[3, 7], 64, dtype), random(&[6, 3], 65, dtype));
+        let update = LowRank { a: &a, b: &b, scaling: 0.7 };
+        let fused = update.forward(&second(dtype), &x).expect("fused");
+        let composed = update.composed(&second(dtype), &x).expect("composed");
+        assert!(difference(&fused, &composed) < tolerance, "low rank {dtype:?}");
+        for activation in ACTIVATIONS {
+            let inner = activation::composed(&x, activation).expect("composed");
+            let composed = second(dtype).forward(&inner).expect("composed");
+            let fused = activated(&second(dtype), &x, activation).expect("fused");
+            assert!(difference(&fused, &composed) < tolerance, "{activation} {dtype:?}");
+            let inner = activation::composed(&gate, activation).and_then(|gate| gate * &x).expect("composed");
+            let composed = second(dtype).forward(&inner).expect("composed");
+            let fused = gated(&second(dtype), &gate, &x, activation).expect("fused");
+            assert!(difference(&fused, &composed) < tolerance, "gated {activation} {dtype:?}");
+        }
+    }
+    let f64 = |shape: &[usize], seed| random(shape, seed, DType::F64);
+    let inputs = [f64(&[2, 5, 7], 66), f64(&[3, 7], 67), f64(&[6, 3], 68)];
+    check_gradient(&inputs, |t| {
+        LowRank { a: &t[1], b: &t[2], scaling: 0.7 }.forward(&second(DType::F64), &t[0])
+    });
+    let pair = [f64(&[2, 5, 7], 69), f64(&[2, 5, 7], 70)];
+    for activation in ACTIVATIONS {
+        check_gradient(&pair[..1], |t| activated(&second(DType::F64), &t[0], activation));
+        check_gradient(&pair, |t| gated(&second(DType::F64), &t[0], &t[1], activation));
+    }
+}
+
+#[test]
+fn an_update_of_another_shape_is_an_error_with_the_shapes() {
+    let (a, b) = (random(&[3, 6], 1, DType::F32), random(&[6, 3], 2, DType::F32));
+    let x = random(&[2, 7], 3, DType::F32);
+    let update = LowRank { a: &a, b: &b, scaling: 1.0 };
+    let error = update.forward(&second(DType::F32), &x).expect_err("A reads 6 numbers").to_string();
+    assert!(error.contains("[3, 6]") && error.contains("[6, 7]"), "{error}");
+}
