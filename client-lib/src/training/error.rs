@@ -145,6 +145,9 @@ pub enum TrainingError {
     /// The model predicts nothing.
     #[error("the adapter has no head: it predicts nothing")]
     NoHead,
+    /// What frozen layers give can't be kept, or not be read again.
+    #[error("can't keep what the frozen layers give for every example: {0}")]
+    Kept(#[source] std::io::Error),
     /// Reading or writing failed.
     #[error("can't {action} `{}`: {source}", path.display())]
     Io {
@@ -175,11 +178,6 @@ impl TrainingError {
         move |source| Self::Io { action: "write", path, source }
     }
 
-    /// Turns a failed read of kept states into an error.
-    pub(super) fn kept(source: std::io::Error) -> Self {
-        Self::Io { action: "read", path: PathBuf::from("states that were kept"), source }
-    }
-
     /// The next step, where it is not part of the message.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -203,6 +201,9 @@ impl TrainingError {
             Self::OtherRun { .. } => {
                 Some("pass the options of the interrupted run, or `--overwrite` to start again from nothing")
             }
+            Self::Kept(_) => Some(
+                "make room on the disk of the output folder, or let them run in every step: `--keep-states 0`",
+            ),
             Self::State { .. } => Some("pass `--overwrite` to start again from nothing"),
             _ => None,
         }

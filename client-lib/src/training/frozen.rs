@@ -62,8 +62,7 @@ impl<'a> AboveFrozen<'a> {
     ) -> Result<Option<ExampleSet<KeptInputs<'a>>>, TrainingError> {
         let WholeModel { model, encoder } = self.whole;
         let width = model.backbone().config().shape.hidden_size;
-        let mut states =
-            KeptStates::reserve(&set.lengths, width, folder).map_err(TrainingError::write(folder))?;
+        let mut states = KeptStates::reserve(&set.lengths, width, folder).map_err(TrainingError::Kept)?;
         let mut done = 0;
         for rows in sorted_batches(&set.lengths, batch_size) {
             let inputs: Vec<&Input> = rows.iter().map(|&row| &set.inputs[row]).collect();
@@ -71,7 +70,7 @@ impl<'a> AboveFrozen<'a> {
             let numbers = state.flatten_all()?.to_vec1::<f32>()?;
             for (&row, state) in rows.iter().zip(numbers.chunks(state.dim(1)? * width)) {
                 let own = &state[..set.lengths[row] * width];
-                states.put(row, own).map_err(TrainingError::write(folder))?;
+                states.put(row, own).map_err(TrainingError::Kept)?;
             }
             done += rows.len();
             if !progress(done) {
@@ -106,7 +105,7 @@ impl<'a> Learner for AboveFrozen<'a> {
     ) -> Result<Prediction, TrainingError> {
         let KeptInputs { inputs, states } = &set.inputs;
         let backbone = self.whole.model.backbone();
-        let (numbers, tokens) = states.batch(rows).map_err(TrainingError::kept)?;
+        let (numbers, tokens) = states.batch(rows).map_err(TrainingError::Kept)?;
         let shape = (rows.len(), tokens, backbone.config().shape.hidden_size);
         let state = Tensor::from_vec(numbers, shape, backbone.device())?;
         let inputs: Vec<&Input> = rows.iter().map(|&row| &inputs[row]).collect();

@@ -49,10 +49,6 @@ impl KeptStates {
         let fits = |&&bound: &&u64| bound * NUMBER <= in_memory;
         let memory = bounds.iter().take_while(fits).last().map_or(0, |&bound| bound as usize);
         let file = (end > memory as u64).then(|| tempfile::tempfile_in(folder)).transpose()?;
-        if let Some(file) = &file {
-            // Said now, a full disk stops nothing that has begun; most file systems know it by then.
-            file.set_len((end - memory as u64) * NUMBER)?;
-        }
         Ok(Self { width, bounds, memory: vec![0.0; memory], file })
     }
 
