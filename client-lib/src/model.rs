@@ -470,7 +470,7 @@ fn fresh_parameters(
 /// Blocks of the only stack, or of the encoder, that run before the first one in which `method` changes something. None
 /// where it also changes what stands in front of the blocks or is shared by them.
 fn frozen_blocks(backbone: &Backbone, method: &Method) -> usize {
-    let slots = method.parts().into_iter().flat_map(|part| part.slots(&backbone.config().shape));
+    let slots = method.parts().iter().flat_map(|part| part.slots(&backbone.config().shape));
     let lowest = slots.map(|slot| slot.place.layer().unwrap_or(0)).min().unwrap_or(usize::MAX);
     backbone.applied_blocks().into_iter().take_while(|&block| block < lowest).count()
 }

@@ -66,7 +66,7 @@ mod tests {
     fn places(method: Method) -> Vec<Option<usize>> {
         let method = method.in_layers(&BTreeSet::from([3, 5]), &SHAPE).expect("it has layers");
         method.validate(&SHAPE).expect("valid");
-        let slots = method.parts().into_iter().flat_map(|part| part.slots(&SHAPE));
+        let slots = method.parts().iter().flat_map(|part| part.slots(&SHAPE));
         slots.map(|slot| slot.place.layer()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
