@@ -252,7 +252,8 @@ impl StitchedModel {
             .with_quirks(Quirks { drops_segments: drops_segments || quirks.drops_segments, ..quirks });
         let head = head.map(|head| LoadedHead::fresh(&backbone, head, tensors)).transpose()?;
         let regulariser = Regulariser::of(method);
-        let frozen_blocks = frozen_blocks(&backbone, method);
+        // Adapters below may drop out, or put tokens in front: with them blocks give something else in every step.
+        let frozen_blocks = if below.is_empty() { frozen_blocks(&backbone, method) } else { 0 };
         Ok(Self { head, parameters, regulariser, frozen_blocks, ..Self::under(backbone, stitch) })
     }
 
