@@ -6,6 +6,7 @@
 //! whose backward computes no gradient for them.
 
 mod base_head;
+mod batch;
 mod block;
 mod compute;
 mod cross;
@@ -24,6 +25,7 @@ mod transformer;
 mod weights;
 
 pub use base_head::BaseHead;
+pub use batch::{Batch, Passed};
 pub use compute::Compute;
 pub use decoder::DecoderInputs;
 pub use head_inputs::HeadInputs;
@@ -36,5 +38,5 @@ pub use linear::Linear;
 pub use signal::Signal;
 pub use trace::{Noted, Trace};
 pub(crate) use transformer::mean_of_tokens;
-pub use transformer::{Backbone, Batch, Encoded, Hidden, OpenError, Passed};
+pub use transformer::{Backbone, Encoded, Hidden, OpenError};
 pub(crate) use weights::tensor;

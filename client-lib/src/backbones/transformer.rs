@@ -4,8 +4,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
-    BaseHead, Compute, Context, DecoderInputs, HeadInputs, Hooks, LibraryPadding, Linear, LinearInput, Mode,
-    Signal,
+    BaseHead, Batch, Compute, Context, Hooks, LibraryPadding, Linear, LinearInput, Mode,
     block::{Block, Pass},
     cross::Projected,
     decoder::Decoder,
@@ -20,83 +19,6 @@ use crate::{
     checkpoint::{BaseFolder, CheckpointError},
     ops::{Arithmetic, KeyMask, Norm, Rotary, activate},
 };
-
-/// Token ids with their masks, padded to one length.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// Token ids, u32 `[b, t]`.
-    pub input_ids: Tensor,
-    /// 1 for tokens and 0 for padding, u32 `[b, t]`.
-    pub attention_mask: Tensor,
-    /// Segment of each token, u32 `[b, t]`; all zero when absent.
-    pub token_type_ids: Option<Tensor>,
-    /// What only some heads read.
-    pub head_inputs: HeadInputs,
-    /// What is read instead of tokens, whose ids are then 0: one for each token that it makes.
-    pub signal: Option<Signal>,
-    /// What a decoder behind the encoder reads.
-    pub decoder: Option<DecoderInputs>,
-    /// What the first blocks gave for it before: they don't run again.
-    pub passed: Option<Passed>,
-}
-
-/// What the first blocks of a backbone gave for a batch.
-#[derive(Debug, Clone)]
-pub struct Passed {
-    /// `[b, t, h]`; what stands at padding is read by nothing.
-    pub state: Tensor,
-    /// How many blocks: of a backbone whose layers share blocks, how many layers.
-    pub blocks: usize,
-}
-
-impl Passed {
-    /// The rows that `order` names, u32 `[b]`.
-    pub fn select(&self, order: &Tensor) -> Result<Self> {
-        Ok(Self { state: self.state.index_select(order, 0)?, blocks: self.blocks })
-    }
-}
-
-impl Batch {
-    /// Token ids, u32 `[b, t]`, without padding.
-    pub fn unpadded(input_ids: Tensor) -> Result<Self> {
-        Ok(Self {
-            attention_mask: input_ids.ones_like()?,
-            input_ids,
-            token_type_ids: None,
-            head_inputs: HeadInputs::default(),
-            signal: None,
-            decoder: None,
-            passed: None,
-        })
-    }
-
-    /// Images `[b, c, height, width]`, each of which makes so many tokens.
-    pub fn of_images(pixels: Tensor, tokens: usize) -> Result<Self> {
-        let batch = Self::of_lengths(&vec![tokens; pixels.dim(0)?], pixels.device())?;
-        Ok(Self { signal: Some(Signal::Pixels(pixels)), ..batch })
-    }
-
-    /// Spectrograms `[b, mels, frames]`, each of which makes so many tokens.
-    pub fn of_recordings(features: Tensor, tokens: usize) -> Result<Self> {
-        let batch = Self::of_lengths(&vec![tokens; features.dim(0)?], features.device())?;
-        Ok(Self { signal: Some(Signal::Spectrogram(features)), ..batch })
-    }
-
-    /// Rows of so many tokens that have no ids.
-    pub fn of_lengths(lengths: &[usize], device: &Device) -> Result<Self> {
-        let longest = lengths.iter().copied().max().unwrap_or(0);
-        let mask = lengths.iter().flat_map(|&length| (0..longest).map(move |at| u32::from(at < length)));
-        let mask = Tensor::from_vec(mask.collect::<Vec<_>>(), (lengths.len(), longest), device)?;
-        Ok(Self { attention_mask: mask.clone(), ..Self::unpadded(mask.zeros_like()?)? })
-    }
-
-    /// The same with the task of every row.
-    #[must_use]
-    pub fn with_tasks(mut self, tasks: Option<Vec<usize>>) -> Self {
-        self.head_inputs.tasks = tasks;
-        self
-    }
-}
 
 /// What the blocks give.
 #[derive(Debug, Clone)]
