@@ -151,6 +151,7 @@ impl Case {
                 format: native_format(method, self.base.config().architecture),
                 method,
                 head: Some(&Self::head()),
+                class: None,
                 labels: &["no".to_owned(), "yes".to_owned()],
                 name: &name,
                 base: &model,

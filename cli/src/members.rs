@@ -8,7 +8,7 @@ use hub_client::{
     predict::{Assembly, Predictor},
     training::ON_TOP_OF,
 };
-use hub_schemas::{Digest, Reference, head::Head, layout::HeadTask, method::CompositionMember};
+use hub_schemas::{Digest, Reference, head::Head, layout::ModelClass, method::CompositionMember};
 
 use crate::{
     args::{forward::NamedFolder, stitch::StitchArgs},
@@ -177,8 +177,7 @@ fn writes(adapter: &AdapterFolder, base: &Path) -> Result<bool, CheckpointError>
         return Ok(matches!(head, Head::CausalLm(_) | Head::Seq2SeqLm(_)));
     }
     let base = BaseFolder::open(base)?;
-    let writes = |task| matches!(task, HeadTask::CausalLm | HeadTask::Seq2SeqLm);
-    Ok(base.model_class().is_some_and(|class| writes(class.task())))
+    Ok(base.model_class().is_some_and(ModelClass::writes))
 }
 
 /// The given adapter with the member's name or, without a name, with its content.

@@ -210,13 +210,13 @@ impl StitchedModel {
         backbone: Arc<Backbone>,
         below: &[(String, &AdapterFolder)],
         method: &Method,
-        head: &Head,
+        head: Option<&Head>,
         seed: u64,
     ) -> Result<Self, ModelError> {
         let below = &members::on_base(&backbone, below)?;
         let below: Vec<_> = below.iter().map(|(name, folder)| (name.clone(), folder)).collect();
-        let parameters = fresh_parameters(&backbone, method, Some(head), seed)?;
-        Self::trainable(backbone, &below, method, Some(head), parameters)
+        let parameters = fresh_parameters(&backbone, method, head, seed)?;
+        Self::trainable(backbone, &below, method, head, parameters)
     }
 
     /// The second stage of a training in two: a fresh, trainable adapter under a head that
@@ -232,6 +232,12 @@ impl StitchedModel {
         let trained = trained.into_iter().map(|(slot, tensor)| (slot, tensor.detach())).collect();
         let parameters = fresh_parameters(&backbone, method, None, seed)?.with_frozen(trained);
         Self::trainable(backbone, &[], method, Some(head), parameters)
+    }
+
+    /// The same under the head that the base checkpoint brings, which stays as it is.
+    pub fn under_head_of_base(self) -> Result<Self, ModelError> {
+        let head = LoadedHead::of_base(&self.backbone)?;
+        Ok(Self { head, ..self })
     }
 
     fn trainable(

@@ -44,7 +44,7 @@ pub enum PredictError {
     #[error(
         "the adapter in `{}` has a `{kind}` head; answers are read of heads for: {}",
         folder.display(),
-        TaskKind::ALL.map(TaskKind::as_str).join(", ")
+        answered()
     )]
     OtherHead {
         /// The adapter's folder.
@@ -195,8 +195,15 @@ fn check(example: &Example, answer: &Predicted) -> Result<(), PredictError> {
     Err(PredictError::NotFinite { text: example.key().chars().take(60).collect() })
 }
 
+/// What heads answer at once: not word by word.
+fn answered() -> String {
+    let kinds = TaskKind::ALL.into_iter().filter(|kind| !kind.writes());
+    kinds.map(TaskKind::as_str).collect::<Vec<_>>().join(", ")
+}
+
 /// What a head answers.
 fn task(adapter: &Path, head: &Head, labels: &[String]) -> Result<Task, PredictError> {
     Task::of_head(head, labels)
+        .filter(|task| !task.kind().writes())
         .ok_or_else(|| PredictError::OtherHead { folder: adapter.to_owned(), kind: head.kind() })
 }

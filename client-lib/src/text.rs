@@ -107,6 +107,11 @@ impl Tokens {
         &self.ids
     }
 
+    /// These tokens of a single text.
+    pub fn of_ids(ids: Vec<u32>, truncated: bool) -> Self {
+        Self { type_ids: vec![0; ids.len()], ids, truncated }
+    }
+
     /// The same with other tokens in some places.
     #[must_use]
     pub fn replaced(&self, replacements: impl IntoIterator<Item = (usize, u32)>) -> Self {
@@ -162,15 +167,23 @@ impl TextEncoder {
             .or_else(|| PAD_TOKENS.iter().find_map(|token| tokenizer.token_to_id(token)))
             .unwrap_or(0);
         tokenizer.with_padding(None);
-        let least = 1 + tokenizer
+        Self { tokenizer, pad, max_length }.within(max_length)
+    }
+
+    /// The same for texts that are cut at `max_length` tokens.
+    pub fn within(mut self, max_length: usize) -> Result<Self, TextError> {
+        let least = 1 + self
+            .tokenizer
             .get_post_processor()
             .map_or(0, |processor| tokenizers::PostProcessor::added_tokens(processor, true));
         if max_length < least {
             return Err(TextError::TooShort { max_length, least });
         }
         let truncation = TruncationParams { max_length, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(|_| TextError::TooShort { max_length, least })?;
-        Ok(Self { tokenizer, pad, max_length })
+        let truncated = self.tokenizer.with_truncation(Some(truncation));
+        truncated.map_err(|_| TextError::TooShort { max_length, least })?;
+        self.max_length = max_length;
+        Ok(self)
     }
 
     /// The length that texts are cut at.

@@ -10,5 +10,6 @@ pub mod proxy;
 pub mod services;
 pub mod tap;
 mod wait;
+pub mod words;
 
 pub use wait::eventually;

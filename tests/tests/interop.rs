@@ -13,3 +13,5 @@ mod merging;
 mod reads;
 #[path = "interop/writes.rs"]
 mod writes;
+#[path = "interop/writing.rs"]
+mod writing;

@@ -31,3 +31,5 @@ mod passed;
 mod quantised;
 #[path = "parity/speech.rs"]
 mod speech;
+#[path = "parity/steps.rs"]
+mod steps;

@@ -32,3 +32,5 @@ mod stack;
 mod tasks;
 #[path = "training/world.rs"]
 mod world;
+#[path = "training/writing.rs"]
+mod writing;

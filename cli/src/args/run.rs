@@ -44,18 +44,6 @@ pub(crate) struct GenerationArgs {
     /// What draws follow from
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// What the model is told in front of the conversation
-    #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
-    pub(crate) system: Option<String>,
-    /// Continue the text as it is, without the base model's chat template
-    #[arg(long)]
-    pub(crate) raw: bool,
-    /// What is spoken in a recording, as in `de`; recognised by a base model of several languages
-    #[arg(long, value_name = "CODE")]
-    pub(crate) language: Option<String>,
-    /// What becomes of a recording, as in `transcribe`, or `translate` into English
-    #[arg(long, value_name = "TASK")]
-    pub(crate) task: Option<String>,
 }
 
 /// When beams are not searched any further.
@@ -146,6 +134,18 @@ pub(crate) struct RunArgs {
     /// How language models answer
     #[command(flatten)]
     pub(crate) generation: GenerationArgs,
+    /// What the model is told in front of the conversation
+    #[arg(long, value_name = "TEXT", conflicts_with = "raw", help_heading = "Language models")]
+    pub(crate) system: Option<String>,
+    /// Continue the text as it is, without the base model's chat template
+    #[arg(long, help_heading = "Language models")]
+    pub(crate) raw: bool,
+    /// What is spoken in a recording, as in `de`; recognised by a base model of several languages
+    #[arg(long, value_name = "CODE", help_heading = "Language models")]
+    pub(crate) language: Option<String>,
+    /// What becomes of a recording, as in `transcribe`, or `translate` into English
+    #[arg(long, value_name = "TASK", help_heading = "Language models")]
+    pub(crate) task: Option<String>,
     /// Use a backbone with other weights than the adapter was trained on
     #[arg(long)]
     pub(crate) force: bool,

@@ -20,10 +20,11 @@ use super::{forward::NamedFolder, precision::PrecisionArgs};
 #[command(after_help = "\
 The data says what is learned, or `--head` does:
 
-  .csv .tsv .jsonl  a text, or two that belong together, with a label, labels or a number on every row
+  .csv .tsv .jsonl  a text, or two that belong together, with a label, labels or a number on every row;
+                    a prompt with its answer, or a text with the one to be written, for language models
   .conll .conllu    a word with its tag on every line, an empty line between sentences
   .json             questions about passages, as SQuAD has them
-  .txt              a text on every line, for a masked language model
+  .txt              a text on every line, for a masked language model, or for a decoder that writes
 
 The folder it writes can be published with `hub push` and tried with `hub run`.
 
@@ -100,11 +101,12 @@ pub(crate) struct ColumnArgs {
     #[arg(long, value_name = "COLUMN")]
     pub(crate) text_column: Option<ColumnRef>,
     /// Name or number (from 1) of the column with a second text that belongs to the first: a hypothesis to a
-    /// premise; by default only columns with well-known names, such as `premise` and `hypothesis`
+    /// premise, what an instruction is about; by default only columns with well-known names, such as `premise` and
+    /// `hypothesis`
     #[arg(long, value_name = "COLUMN")]
     pub(crate) pair_column: Option<ColumnRef>,
-    /// Name or number (from 1) of the column with the label, the labels (`a|b`), the number or the tag; guessed
-    /// by default
+    /// Name or number (from 1) of the column with the label, the labels (`a|b`), the number, the tag or the
+    /// answer to be written; guessed by default
     #[arg(long, value_name = "COLUMN")]
     pub(crate) label_column: Option<ColumnRef>,
     /// Whether the first row holds column names; guessed by default

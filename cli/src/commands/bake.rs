@@ -99,6 +99,7 @@ fn write_head(args: &BakeArgs, source: &Source, into: &Path) -> anyhow::Result<(
         format: Format::Adapters,
         method: &Method::LastLayer,
         head: source.folder.head.as_ref(),
+        class: None,
         labels: &source.folder.labels,
         name: facts.name.name.as_str(),
         base: &base,

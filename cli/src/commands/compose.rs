@@ -171,8 +171,16 @@ fn write(
         let (head, labels) =
             head.as_ref().map_or((None, &[][..]), |(head, labels)| (Some(head), labels.as_slice()));
         let format = Format::Adapters;
-        let to_write =
-            AdapterToWrite { format, method: &method, head, labels, name: tensor_name, base, slots: &slots };
+        let to_write = AdapterToWrite {
+            format,
+            method: &method,
+            head,
+            class: None,
+            labels,
+            name: tensor_name,
+            base,
+            slots: &slots,
+        };
         write_adapter(staging, &to_write)?;
         let facts = ManifestFacts {
             name: name.clone(),
@@ -192,7 +200,7 @@ fn write(
         // A manifest lists at least one file, and the card shows what the manifest says.
         put(&staging.join("README.md"), b"")?;
         let draft = assemble_manifest(&folder, base, facts.clone())?;
-        put(&staging.join("README.md"), model_card(&draft).as_bytes())?;
+        put(&staging.join("README.md"), model_card(&draft, folder.wrapped_class()).as_bytes())?;
         let manifest = assemble_manifest(&folder, base, facts)?;
         let places: Vec<_> =
             members.iter().map(|(name, folder)| (name.clone(), folder.path.clone())).collect();

@@ -2,12 +2,14 @@
 
 use hub_client::{
     data::DataFile,
+    generation::{Compared, Generator, closeness, compare},
     metrics::{LabelCounts, Metric},
+    predict::Predictor,
     training::{Measurement, evaluate},
 };
 use serde_json::json;
 
-use super::{numeric::columns, transcripts};
+use super::{numeric::columns, run::options, transcripts};
 use crate::{
     args::eval::EvalArgs,
     context::Context,
@@ -19,39 +21,103 @@ use crate::{
     },
 };
 
+/// What was measured, on what.
+struct Measured {
+    title: String,
+    data: DataFile,
+    measurement: Measurement,
+    /// What a language model wrote, where it was asked to.
+    written: Option<Vec<Compared>>,
+}
+
 /// Runs `hub eval`.
 pub(crate) fn run(context: &Context, args: &EvalArgs) -> anyhow::Result<Exit> {
     let opened = context.open_model(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
-    let (title, predictor) = match opened {
-        Opened::Predicts(title, predictor) => (title, predictor),
-        Opened::Answers(title, generator) if generator.listens() => {
+    let measured = match opened {
+        Opened::Predicts(..) if args.generate => {
+            return Err(UserError::new("`--generate` lets a language model write; this one labels").into());
+        }
+        Opened::Answers(title, generator) if generator.listens() && !args.generate => {
             return transcripts::eval(context, args, &title, &generator);
         }
-        Opened::Answers(..) => {
-            let reason = "answers of a language model have no labels to be compared with";
-            return Err(UserError::new(reason).into());
+        Opened::Answers(_, generator) if generator.listens() => {
+            return Err(
+                UserError::new("a model of speech always writes: `--generate` has nothing to add").into()
+            );
         }
+        Opened::Answers(..) if args.stitch.max_length.is_some() => {
+            return Err(UserError::new(
+                "a language model reads its texts whole: `--max-length` has no meaning",
+            )
+            .into());
+        }
+        Opened::Predicts(title, predictor) => measure(context, args, title, &predictor)?,
+        Opened::Answers(title, generator) => measure_writer(context, args, title, &generator)?,
     };
-    let data = DataFile::read(&args.data, Some(predictor.task().kind()), &columns(&args.columns))?;
-    for notice in &data.notices {
-        context.printer.status(&notice.to_string());
-    }
-    let mut bar: Option<Progress> = None;
-    let measured = evaluate(&predictor, &data, args.batch_size.into(), |done, rows| {
-        let new = || Progress::new(&context.printer, "evaluating", Unit::Steps, rows as u64);
-        bar.get_or_insert_with(new).set(done as u64);
-    })?;
-    drop(bar);
     if context.printer.is_json() {
-        print_json(context, &title, &data, &measured)?;
+        print_json(context, &measured)?;
     } else {
-        print_text(context, &title, &data, &measured)?;
+        print_text(context, &measured)?;
     }
     Ok(Exit::Success)
 }
 
-fn print_json(context: &Context, title: &str, data: &DataFile, measured: &Measurement) -> anyhow::Result<()> {
-    let scores = &measured.scores;
+fn measure(
+    context: &Context,
+    args: &EvalArgs,
+    title: String,
+    predictor: &Predictor,
+) -> anyhow::Result<Measured> {
+    let data = DataFile::read(&args.data, Some(predictor.task().kind()), &columns(&args.columns))?;
+    say(context, &data);
+    let model = (predictor.model(), predictor.task(), predictor.encoder());
+    let measurement = evaluate(model, &data, args.batch_size.into(), progress(context, "evaluating"))?;
+    Ok(Measured { title, data, measurement, written: None })
+}
+
+/// How well it foresees the right answers, and how close its own come to them.
+fn measure_writer(
+    context: &Context,
+    args: &EvalArgs,
+    title: String,
+    generator: &Generator,
+) -> anyhow::Result<Measured> {
+    let task = generator.task().ok_or_else(|| UserError::new("the model has no head"))?;
+    let data = DataFile::read(&args.data, Some(task.kind()), &columns(&args.columns))?;
+    say(context, &data);
+    let model = (generator.model(), &task, &generator.encoder()?);
+    let mut measurement = evaluate(model, &data, args.batch_size.into(), progress(context, "evaluating"))?;
+    let mut written = None;
+    if args.generate {
+        let options = options(&args.generation, generator.defaults());
+        let (mut show, count) = (progress(context, "writing"), data.examples.len());
+        let compared = compare(generator, &data.examples, &options, |done| show(done, count))?;
+        if compared.is_empty() {
+            let reason = format!("`{}` has no answers to compare with", data.name);
+            return Err(UserError::new(reason).hint("name their column with `--label-column`").into());
+        }
+        measurement.scores.values.splice(0..0, closeness(&compared).values);
+        written = Some(compared);
+    }
+    Ok(Measured { title, data, measurement, written })
+}
+
+fn say(context: &Context, data: &DataFile) {
+    data.notices.iter().for_each(|notice| context.printer.status(&notice.to_string()));
+}
+
+/// A bar that appears with the first step.
+fn progress<'c>(context: &'c Context, what: &'static str) -> impl FnMut(usize, usize) + 'c {
+    let mut bar: Option<Progress> = None;
+    move |done, all| {
+        let new = || Progress::new(&context.printer, what, Unit::Steps, all as u64);
+        bar.get_or_insert_with(new).set(done as u64);
+    }
+}
+
+fn print_json(context: &Context, measured: &Measured) -> anyhow::Result<()> {
+    let Measured { title, data, measurement, written } = measured;
+    let scores = &measurement.scores;
     let label = |LabelCounts { label, counts }: &LabelCounts| {
         json!({
             "label": label,
@@ -65,11 +131,14 @@ fn print_json(context: &Context, title: &str, data: &DataFile, measured: &Measur
         "adapter": title,
         "data": { "name": data.name, "digest": data.digest },
         "examples": scores.examples,
-        "loss": measured.loss,
+        "loss": measurement.loss,
         "labels": scores.labels.iter().map(label).collect::<Vec<_>>(),
     });
     if let Some(confusion) = &scores.confusion {
         document["right"] = json!(confusion.right());
+    }
+    if let Some(written) = written {
+        document["answers"] = json!(written);
     }
     for (metric, value) in &scores.values {
         document[metric.as_str()] = json!(value);
@@ -77,8 +146,9 @@ fn print_json(context: &Context, title: &str, data: &DataFile, measured: &Measur
     Ok(context.printer.json(&document)?)
 }
 
-fn print_text(context: &Context, title: &str, data: &DataFile, measured: &Measurement) -> anyhow::Result<()> {
-    let scores = &measured.scores;
+fn print_text(context: &Context, measured: &Measured) -> anyhow::Result<()> {
+    let Measured { title, data, measurement, .. } = measured;
+    let scores = &measurement.scores;
     let mut fields = Fields::default();
     fields.add("adapter", title);
     fields.add("data", &data.name);
@@ -86,7 +156,7 @@ fn print_text(context: &Context, title: &str, data: &DataFile, measured: &Measur
     for (metric, value) in &scores.values {
         fields.add(metric.title(), format!("{value:.4}"));
     }
-    fields.add(Metric::Loss.title(), format!("{:.4}", measured.loss));
+    fields.add(Metric::Loss.title(), format!("{:.4}", measurement.loss));
     context.printer.fields(&fields)?;
     if scores.labels.is_empty() {
         return Ok(());

@@ -118,6 +118,7 @@ fn write(
         format: Format::Peft,
         method: &method,
         head: head.map(|head| &head.head),
+        class: tuned.model_class().filter(|class| head.is_none() && class.writes()),
         labels: &labels,
         name: facts.name.name.as_str(),
         base,

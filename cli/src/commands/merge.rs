@@ -49,6 +49,7 @@ pub(crate) fn run(context: &Context, args: &MergeArgs) -> anyhow::Result<Exit> {
         format: hub_schemas::layout::Format::Peft,
         method: &merged.method,
         head: merged.head.as_ref(),
+        class: sources[0].folder.wrapped_class().filter(|_| merged.head.is_none()),
         labels: &merged.labels,
         name: facts.name.name.as_str(),
         base: &base,

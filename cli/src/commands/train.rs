@@ -84,6 +84,7 @@ fn input(prepared: &PreparedJob, finished: &FinishedJob) -> String {
         TaskKind::MaskedLm => {
             format!("\"a text with a {}\"", prepared.mask_token().unwrap_or_default())
         }
+        TaskKind::CausalLm => "\"a prompt\"".to_owned(),
         _ if prepared.reads_pairs() => "\"a text\" --pair \"another\"".to_owned(),
         _ => finished.manifest.base.architecture.example_input().to_owned(),
     }

@@ -1,6 +1,6 @@
 //! The decoder behind an encoder: its embeddings, its blocks, its norm (Vaswani et al. 2017).
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
@@ -25,6 +25,21 @@ impl DecoderInputs {
     /// Every position a token.
     pub fn unpadded(input_ids: Tensor) -> Result<Self> {
         Ok(Self { attention_mask: input_ids.ones_like()?, input_ids })
+    }
+
+    /// Rows of any lengths, padded at their ends to the longest; no token attends to what is behind it.
+    pub fn padded(rows: &[Vec<u32>], device: &Device) -> Result<Self> {
+        let shape = (rows.len(), rows.iter().map(Vec::len).max().unwrap_or(0));
+        let (mut ids, mut mask) = (Vec::with_capacity(shape.0 * shape.1), Vec::new());
+        for row in rows {
+            let padding = shape.1 - row.len();
+            ids.extend(row.iter().copied().chain(std::iter::repeat_n(0, padding)));
+            mask.extend(std::iter::repeat_n(1_u32, row.len()).chain(std::iter::repeat_n(0, padding)));
+        }
+        Ok(Self {
+            input_ids: Tensor::from_vec(ids, shape, device)?,
+            attention_mask: Tensor::from_vec(mask, shape, device)?,
+        })
     }
 
     /// `ids [b, t]` one token further back, behind `start`: what a decoder reads to write `ids`.

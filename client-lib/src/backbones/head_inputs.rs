@@ -11,7 +11,8 @@ pub struct HeadInputs {
     /// The task of each row, by its number, for adapters that divide the rows by task.
     pub tasks: Option<Vec<usize>>,
     /// The tokens that a language model predicts, as positions in the flattened `[b, t]`, u32 `[n]`; all of
-    /// them when absent. Its scores are `[1, n, vocabulary]` then: few tokens of many are masked.
+    /// them when absent. Its scores are `[1, n, vocabulary]` then: few tokens of many are masked, or answers.
+    /// Behind an encoder they are the decoder's.
     pub positions: Option<Tensor>,
     /// How many sequences in a row are the choices of one example.
     pub choices: Option<usize>,

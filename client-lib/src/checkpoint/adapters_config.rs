@@ -67,6 +67,7 @@ pub(super) fn parse(
         head_class,
         library,
         drops_segments: false,
+        task: None,
         prefixed,
         base_hint: common.base_hint,
         architecture: common.architecture,

@@ -5,16 +5,17 @@ use std::fmt::Write as _;
 use hub_schemas::{
     Manifest,
     head::Head,
-    layout::{Format, ModelClass},
+    layout::{Format, HeadTask, ModelClass},
     manifest::Origin,
 };
 
-/// The page people read: what it is, how well it does, how to use it, how it was made.
-pub fn model_card(manifest: &Manifest) -> String {
-    let mut card = front_matter(manifest);
+/// The page people read: what it is, how well it does, how to use it, how it was made. `class` is the model class
+/// whose own head it is for, where it brings none.
+pub fn model_card(manifest: &Manifest, class: Option<ModelClass>) -> String {
+    let mut card = front_matter(manifest, class);
     // Writing to a String can't fail.
     let _ = write!(card, "\n# {}\n\n{}\n", manifest.name, manifest.description.trim());
-    usage(&mut card, manifest);
+    usage(&mut card, manifest, class);
     results(&mut card, manifest);
     details(&mut card, manifest);
     card
@@ -25,7 +26,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn front_matter(manifest: &Manifest) -> String {
+fn front_matter(manifest: &Manifest, class: Option<ModelClass>) -> String {
     let base = &manifest.base.id;
     let library = match manifest.format {
         Format::Peft => "peft",
@@ -41,7 +42,7 @@ fn front_matter(manifest: &Manifest) -> String {
     }
     let _ =
         writeln!(yaml, "library_name: {library}\nbase_model: {}\nbase_model_relation: adapter", quoted(base));
-    if let Some(pipeline) = pipeline(manifest) {
+    if let Some(pipeline) = pipeline(manifest, class) {
         let _ = writeln!(yaml, "pipeline_tag: {pipeline}");
     }
     yaml.push_str("tags:\n");
@@ -53,14 +54,21 @@ fn front_matter(manifest: &Manifest) -> String {
     for tag in tags {
         let _ = writeln!(yaml, "- {}", quoted(&tag));
     }
-    model_index(&mut yaml, manifest);
+    model_index(&mut yaml, manifest, class);
     yaml.push_str("---\n");
     yaml
 }
 
 /// Hugging Face's name of what a head is for.
-fn pipeline(manifest: &Manifest) -> Option<&'static str> {
-    Some(match manifest.head.as_ref()? {
+fn pipeline(manifest: &Manifest, class: Option<ModelClass>) -> Option<&'static str> {
+    let Some(head) = &manifest.head else {
+        return match class?.task() {
+            HeadTask::CausalLm => Some("text-generation"),
+            HeadTask::Seq2SeqLm => Some("text2text-generation"),
+            _ => None,
+        };
+    };
+    Some(match head {
         Head::Classification(_) if manifest.base.architecture.reads_images() => "image-classification",
         Head::Classification(_) if manifest.base.architecture.reads_audio() => "audio-classification",
         Head::Classification(_) | Head::MultiLabelClassification(_) | Head::Regression(_) => {
@@ -76,7 +84,7 @@ fn pipeline(manifest: &Manifest) -> Option<&'static str> {
     })
 }
 
-fn model_index(yaml: &mut String, manifest: &Manifest) {
+fn model_index(yaml: &mut String, manifest: &Manifest, class: Option<ModelClass>) {
     if manifest.metrics.is_empty() {
         return;
     }
@@ -85,7 +93,7 @@ fn model_index(yaml: &mut String, manifest: &Manifest) {
         let _ = writeln!(
             yaml,
             "  - task: {{type: {task}}}\n    dataset: {{name: {data}, type: {data}, split: {split}}}\n    metrics: [{{type: {name}, value: {value}}}]",
-            task = pipeline(manifest).unwrap_or("text-classification"),
+            task = pipeline(manifest, class).unwrap_or("text-classification"),
             data = quoted(&metric.dataset),
             split = quoted(&metric.split),
             name = quoted(&metric.name),
@@ -94,13 +102,13 @@ fn model_index(yaml: &mut String, manifest: &Manifest) {
     }
 }
 
-fn usage(card: &mut String, manifest: &Manifest) {
+fn usage(card: &mut String, manifest: &Manifest, class: Option<ModelClass>) {
     let id = &manifest.name;
     let input = manifest.base.architecture.example_input();
     let _ = write!(card, "\n## Use it\n\n```console\n$ hub pull {id}\n$ hub run {id} {input}\n```\n");
     let python = match manifest.format {
         Format::Peft => {
-            let (class, labels) = wrapped_class(manifest);
+            let (class, labels) = wrapped_class(manifest, class);
             format!(
                 "from peft import PeftModel\nfrom transformers import {class}\n\nmodel = {class}.from_pretrained({base}{labels})\nmodel = PeftModel.from_pretrained(model, \"path/to/this/folder\")",
                 base = quoted(&manifest.base.id),
@@ -122,11 +130,11 @@ fn usage(card: &mut String, manifest: &Manifest) {
 }
 
 /// The `transformers` class that PEFT wraps, and how many labels it has.
-fn wrapped_class(manifest: &Manifest) -> (String, String) {
+fn wrapped_class(manifest: &Manifest, class: Option<ModelClass>) -> (String, String) {
     let head = manifest.head.as_ref();
     match head.and_then(|head| Some((head, ModelClass::with_head(manifest.base.architecture, head)?))) {
         Some((head, class)) => (class.to_string(), format!(", num_labels={}", head.num_labels())),
-        None => ("AutoModel".to_owned(), String::new()),
+        None => (class.map_or_else(|| "AutoModel".to_owned(), |class| class.to_string()), String::new()),
     }
 }
 

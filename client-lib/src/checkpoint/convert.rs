@@ -23,6 +23,7 @@ pub fn convert(
             format,
             method: &folder.method,
             head: folder.head.as_ref(),
+            class: folder.wrapped_class(),
             labels: &folder.labels,
             name,
             base,

@@ -13,7 +13,7 @@ use hub_schemas::{
     head::Head,
     layout::{
         self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, FUSION_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, HUB_CONFIG,
-        ModelClass, PEFT_WEIGHTS, Place, Subject, TensorSpec, WeightsFile,
+        HeadTask, ModelClass, PEFT_WEIGHTS, Place, Subject, TensorSpec, WeightsFile,
     },
     manifest::{BaseModel, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
     method::Method,
@@ -51,6 +51,8 @@ pub struct AdapterFolder {
     pub(super) library: Option<(u64, u64)>,
     /// Whether the library drops segments.
     pub(super) drops_segments: bool,
+    /// What PEFT says that the wrapped model is for.
+    pub(super) task: Option<HeadTask>,
     /// Whether tensor names start at a model with a head.
     pub prefixed: bool,
     /// The manifest, when there is one.
@@ -74,6 +76,7 @@ pub(super) struct Parsed {
     pub(super) head_class: Option<ModelClass>,
     pub(super) library: Option<(u64, u64)>,
     pub(super) drops_segments: bool,
+    pub(super) task: Option<HeadTask>,
     pub(super) prefixed: bool,
     pub(super) base_hint: Option<String>,
     pub(super) architecture: Architecture,
@@ -141,6 +144,19 @@ impl AdapterFolder {
         View::with_decoder(variant.decoder_from)
     }
 
+    /// The model class whose own language model's head it leaves as it is: where it brings no head, that which
+    /// PEFT noted, and otherwise that of its architecture.
+    pub fn wrapped_class(&self) -> Option<ModelClass> {
+        let task = match self.format {
+            _ if self.head.is_some() => None,
+            Format::Peft => self.task,
+            _ if self.architecture.is_decoder() => Some(HeadTask::CausalLm),
+            _ if self.architecture.is_encoder_decoder() => Some(HeadTask::Seq2SeqLm),
+            _ => None,
+        };
+        task.map(|task| ModelClass::new(self.architecture, task)).filter(|class| class.writes())
+    }
+
     /// Whether nothing in PEFT's files speaks against this backbone's architecture: they do not
     /// state one, and several have the same names.
     fn may_be_for(&self, base: &BaseModel) -> bool {
@@ -162,6 +178,7 @@ impl AdapterFolder {
             head_class: parsed.head_class,
             library: parsed.library,
             drops_segments: parsed.drops_segments,
+            task: parsed.task,
             prefixed: parsed.prefixed,
             base_hint: parsed.base_hint,
             architecture: parsed.architecture,

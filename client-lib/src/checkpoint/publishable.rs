@@ -57,7 +57,8 @@ pub fn write_publishable(
     };
     // The card shows what the manifest says, and the manifest lists the card.
     let card = dir.join(CARD_FILE);
-    fs::write(&card, model_card(&state(facts.clone())?)).map_err(CheckpointError::write(&card))?;
+    fs::write(&card, model_card(&state(facts.clone())?, adapter.class))
+        .map_err(CheckpointError::write(&card))?;
     let manifest = state(facts)?;
     let path = dir.join(MANIFEST_FILE);
     let bytes = manifest

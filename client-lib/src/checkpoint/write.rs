@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use hub_schemas::{
     head::Head,
     layout::{
-        self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HUB_CONFIG, Subject, TensorSpec,
-        WeightsFile,
+        self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HUB_CONFIG, ModelClass, Subject,
+        TensorSpec, WeightsFile,
     },
     manifest::BaseModel,
     method::Method,
@@ -25,6 +25,8 @@ pub struct AdapterToWrite<'a> {
     pub method: &'a Method,
     /// The head it brings.
     pub head: Option<&'a Head>,
+    /// The model class whose own head it is for, where it brings none.
+    pub class: Option<ModelClass>,
     /// Names of the head's outputs, in order.
     pub labels: &'a [String],
     /// The adapter's name inside tensor names.
@@ -43,7 +45,7 @@ pub fn write_adapter(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), Che
         method: adapter.method,
         head: adapter.head,
         name: adapter.name,
-        prefixed: adapter.format == Format::Adapters || adapter.head.is_some(),
+        prefixed: adapter.format == Format::Adapters || is_prefixed(adapter),
     };
     let files = layout::weights_files(adapter.format, &subject)?;
     fs::create_dir_all(dir).map_err(CheckpointError::write(dir))?;
@@ -55,6 +57,11 @@ pub fn write_adapter(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), Che
         write_weights(dir, file, &slots)?;
     }
     write_configuration(dir, adapter)
+}
+
+/// Whether PEFT's names go through a model with a head to the backbone inside.
+fn is_prefixed(adapter: &AdapterToWrite<'_>) -> bool {
+    adapter.head.is_some() || adapter.class.is_some_and(ModelClass::holds_backbone)
 }
 
 fn is_orthogonal(method: &Method) -> bool {
@@ -92,7 +99,17 @@ fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), C
     match (adapter.format, adapter.method) {
         (Format::Peft, method) => {
             // `weights_files` has refused a method that has no configuration.
-            if let Some(json) = peft::render(base.architecture, method, &base.shape, adapter.head, &base.id) {
+            let own = adapter.head.and_then(|head| ModelClass::with_head(base.architecture, head));
+            let task = own.or(adapter.class).map(ModelClass::task);
+            let prefixed = is_prefixed(adapter);
+            let json = peft::render(
+                base.architecture,
+                method,
+                &base.shape,
+                &peft::Wrapped { head: adapter.head, task, prefixed },
+                &base.id,
+            );
+            if let Some(json) = json {
                 write_json(&dir.join(ADAPTER_CONFIG), &json)?;
             }
             // PEFT has no place for a head without weights.

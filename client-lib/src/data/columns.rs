@@ -125,7 +125,7 @@ pub(super) fn find(file: &str, table: &Table, options: &ColumnOptions) -> Result
     let (names, skip) = if let Some(fields) = &table.fields {
         (fields.clone(), 0)
     } else if has_header(table, options, &mut notices) {
-        (table.rows[0].cells.iter().flatten().map(|name| name.trim().to_owned()).collect(), 1)
+        (named_columns(&table.rows[0]), 1)
     } else {
         ((1..=width).map(|number| number.to_string()).collect(), 0)
     };
@@ -151,6 +151,11 @@ pub(super) fn find(file: &str, table: &Table, options: &ColumnOptions) -> Result
     Ok(Columns { text, pair, label, names, skip, notices })
 }
 
+/// The names that a header row holds.
+pub(super) fn named_columns(header: &Row) -> Vec<String> {
+    header.cells.iter().flatten().map(|name| name.trim().to_owned()).collect()
+}
+
 /// Two columns whose names say that their texts belong together.
 fn named_pair(names: &[String], label: Option<usize>, notices: &mut Vec<Notice>) -> Option<(usize, usize)> {
     let at = |known: &str| names.iter().position(|name| name.eq_ignore_ascii_case(known));
@@ -160,7 +165,7 @@ fn named_pair(names: &[String], label: Option<usize>, notices: &mut Vec<Notice>)
     Some((first, second))
 }
 
-fn position(file: &str, names: &[String], column: &ColumnRef) -> Result<usize, DataError> {
+pub(super) fn position(file: &str, names: &[String], column: &ColumnRef) -> Result<usize, DataError> {
     let found = match column {
         ColumnRef::Name(name) => names.iter().position(|n| n == name),
         // A header may hold a bare number as a name; the position wins only without one.
@@ -174,7 +179,7 @@ fn position(file: &str, names: &[String], column: &ColumnRef) -> Result<usize, D
     })
 }
 
-fn has_header(table: &Table, options: &ColumnOptions, notices: &mut Vec<Notice>) -> bool {
+pub(super) fn has_header(table: &Table, options: &ColumnOptions, notices: &mut Vec<Notice>) -> bool {
     if let Some(told) = options.header {
         return told;
     }

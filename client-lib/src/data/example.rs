@@ -33,6 +33,8 @@ pub enum Answer {
     Tags(Vec<String>),
     /// Texts of the passage, any of which answers the question; none where it has no answer.
     Spans(Vec<Span>),
+    /// A text.
+    Text(String),
 }
 
 /// A part of a passage.
@@ -119,7 +121,7 @@ impl Example {
         match &self.answer {
             Answer::Label(label) => std::slice::from_ref(label),
             Answer::Labels(labels) | Answer::Tags(labels) => labels,
-            Answer::Unknown | Answer::Number(_) | Answer::Spans(_) => &[],
+            Answer::Unknown | Answer::Number(_) | Answer::Spans(_) | Answer::Text(_) => &[],
         }
     }
 }

@@ -87,3 +87,49 @@ fn kinds_of_tables_are_told_by_what_stands_in_them() {
         read("a.csv", "premise,hypothesis,label\na,b,x\n", &ColumnOptions::default()).expect("readable");
     assert_eq!(pair.examples[0].texts, ["a", "b"]);
 }
+
+#[test]
+fn prompts_and_their_answers_are_found_by_the_names_of_their_columns() {
+    let pair = |file: &DataFile| match (&file.examples[0].texts[..], &file.examples[0].answer) {
+        ([prompt], Answer::Text(answer)) => (prompt.clone(), answer.clone()),
+        other => panic!("no prompt with an answer: {other:?}"),
+    };
+    let read = |name: &str, content: &str, kind| {
+        let path = Path::new(name);
+        let options = ColumnOptions::default();
+        DataFile::parse(path, name.to_owned(), content.as_bytes(), kind, &options).expect("readable")
+    };
+    let csv = read("a.csv", "id,completion,prompt\n1,Paris,\"the capital, of France?\"\n2,,x\n", None);
+    assert_eq!(
+        (csv.kind, pair(&csv)),
+        (TaskKind::CausalLm, ("the capital, of France?".into(), "Paris".into()))
+    );
+    assert_eq!(csv.notices.last(), Some(&Notice::Skipped { blank_texts: 0, blank_labels: 1 }));
+    let alpaca = "{\"instruction\": \"shorten\", \"input\": \"a long text\", \"output\": \"a text\"}\n";
+    assert_eq!(pair(&read("a.jsonl", alpaca, None)), ("shorten\n\na long text".into(), "a text".into()));
+    // Two columns without telling names are what they are asked for.
+    let kind = Some(TaskKind::Seq2SeqLm);
+    assert_eq!(
+        pair(&read("a.tsv", "long one\tshort\nother\to\n", kind)),
+        ("long one".into(), "short".into())
+    );
+    let texts = read("a.jsonl", "{\"text\": \"whole\", \"id\": 1}\n", Some(TaskKind::CausalLm));
+    assert_eq!(
+        (&texts.examples[0].texts[0], &texts.examples[0].answer),
+        (&"whole".to_owned(), &Answer::Unknown)
+    );
+}
+
+#[test]
+fn what_texts_are_for_depends_on_the_base_model() {
+    let kinds = [Architecture::Bert, Architecture::Llama, Architecture::T5];
+    assert_eq!(
+        kinds.map(|base| TaskKind::MaskedLm.on(base).as_str()),
+        ["masked-lm", "causal-lm", "masked-lm"]
+    );
+    assert_eq!(
+        kinds.map(|base| TaskKind::CausalLm.on(base).as_str()),
+        ["causal-lm", "causal-lm", "seq2seq-lm"]
+    );
+    assert_eq!(TaskKind::Classification.on(Architecture::T5), TaskKind::Classification);
+}

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use hub_schemas::head::Head;
+use hub_schemas::{backbone::Architecture, head::Head};
 
 /// What a model learns from a data file: each kind has a head, a loss and metrics of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +19,10 @@ pub enum TaskKind {
     QuestionAnswering,
     /// Tokens from their surroundings.
     MaskedLm,
+    /// Every token from those before it: a text, or the answer to a prompt.
+    CausalLm,
+    /// A text from another one, behind encoder and decoder.
+    Seq2SeqLm,
 }
 
 /// A word that names no kind of task.
@@ -28,13 +32,15 @@ pub struct UnknownKind(pub String);
 
 impl TaskKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Classification,
         Self::MultiLabel,
         Self::Regression,
         Self::Tagging,
         Self::QuestionAnswering,
         Self::MaskedLm,
+        Self::CausalLm,
+        Self::Seq2SeqLm,
     ];
 
     /// The name of its head in a manifest, and of the task where nobody names it otherwise.
@@ -46,6 +52,8 @@ impl TaskKind {
             Self::Tagging => "tagging",
             Self::QuestionAnswering => "question-answering",
             Self::MaskedLm => "masked-lm",
+            Self::CausalLm => "causal-lm",
+            Self::Seq2SeqLm => "seq2seq-lm",
         }
     }
 
@@ -58,6 +66,8 @@ impl TaskKind {
             Self::Tagging => &["token-classification", "ner", "named-entities", "pos"],
             Self::QuestionAnswering => &["extractive-question-answering", "qa"],
             Self::MaskedLm => &["mlm", "language-modelling"],
+            Self::CausalLm => &["clm", "text-generation", "instruction-tuning"],
+            Self::Seq2SeqLm => &["seq2seq", "text2text-generation", "summarization", "translation"],
         }
     }
 
@@ -70,22 +80,43 @@ impl TaskKind {
             Head::Tagging(_) => Self::Tagging,
             Head::QuestionAnswering(_) => Self::QuestionAnswering,
             Head::MaskedLm(_) => Self::MaskedLm,
+            Head::CausalLm(_) => Self::CausalLm,
+            Head::Seq2SeqLm(_) => Self::Seq2SeqLm,
             _ => return None,
         })
     }
 
     /// Whether its head reads every token, not a whole sequence.
     pub const fn reads_tokens(self) -> bool {
-        matches!(self, Self::Tagging | Self::QuestionAnswering | Self::MaskedLm)
+        matches!(self, Self::Tagging | Self::QuestionAnswering | Self::MaskedLm) || self.writes()
+    }
+
+    /// Whether it is learned under the language model's head of the base model, which an adapter does not bring.
+    pub const fn writes(self) -> bool {
+        matches!(self, Self::CausalLm | Self::Seq2SeqLm)
+    }
+
+    /// What a file that was taken for this kind is for where nobody has said so: texts and answers are what a
+    /// language model reads in its own way.
+    #[must_use]
+    pub fn on(self, architecture: Architecture) -> Self {
+        match self {
+            Self::MaskedLm if architecture.is_decoder() => Self::CausalLm,
+            Self::CausalLm if architecture.is_encoder_decoder() => Self::Seq2SeqLm,
+            other => other,
+        }
     }
 
     /// The files that its examples can stand in, as their names end.
     pub const fn extensions(self) -> &'static str {
         match self {
-            Self::Classification | Self::MultiLabel | Self::Regression => ".csv, .tsv or .jsonl",
+            Self::Classification | Self::MultiLabel | Self::Regression | Self::Seq2SeqLm => {
+                ".csv, .tsv or .jsonl"
+            }
             Self::Tagging => ".conll, .conllu or .jsonl",
             Self::QuestionAnswering => ".json",
             Self::MaskedLm => ".txt",
+            Self::CausalLm => ".csv, .tsv, .jsonl or .txt",
         }
     }
 }

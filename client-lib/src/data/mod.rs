@@ -3,9 +3,10 @@
 //! | file | examples | for |
 //! |---|---|---|
 //! | `table`, `columns`, `rows` | CSV, TSV and JSONL: texts or pairs with labels or numbers | classification, multi-label classification, regression; tagging from lists |
+//! | `prompts` | the same tables: prompts and the answers to them, sources and targets, texts | causal and encoder-decoder language models |
 //! | `conll` | words in columns, CoNLL-U | tagging |
 //! | `squad` | questions about passages | question answering |
-//! | `lines` | a text on every line | masked language models |
+//! | `lines` | a text on every line | masked and causal language models |
 //!
 //! Whatever is guessed, skipped or noticed on the way is returned as a [`Notice`]
 //! for the person to read: training on the wrong column looks like a bad model.
@@ -20,6 +21,7 @@ mod formats_tests;
 mod kind;
 mod labels;
 mod lines;
+mod prompts;
 mod rows;
 mod split;
 mod squad;
@@ -34,7 +36,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hub_schemas::Digest;
+use hub_schemas::{Digest, backbone::Architecture};
 
 pub use columns::{ColumnOptions, ColumnRef};
 pub use error::DataError;
@@ -85,6 +87,15 @@ pub enum Notice {
         /// The second.
         second: String,
     },
+    /// What is written and what stands in front of it, by the names of the columns.
+    Answered {
+        /// The prompt, or the text.
+        prompt: String,
+        /// What the prompt is about.
+        subject: Option<String>,
+        /// The answer; none where the text is learned whole.
+        answer: Option<String>,
+    },
     /// The task was guessed.
     Task {
         /// The task.
@@ -128,6 +139,15 @@ impl fmt::Display for Notice {
                     f,
                     "columns `{first}` and `{second}` hold two texts that belong together: by their names"
                 )
+            }
+            Self::Answered { prompt, answer: None, .. } => {
+                write!(f, "column `{prompt}` holds texts that are learned whole")
+            }
+            Self::Answered { prompt, subject: Some(subject), answer: Some(answer) } => {
+                write!(f, "column `{answer}` answers `{prompt}`, which is about `{subject}`")
+            }
+            Self::Answered { prompt, subject: None, answer: Some(answer) } => {
+                write!(f, "column `{answer}` answers `{prompt}`")
             }
             Self::Task { kind, why } => write!(f, "the task is `{kind}`: {why}"),
             Self::Skipped { blank_texts, blank_labels: 0 } => {
@@ -185,13 +205,25 @@ impl DataFile {
             FileFormat::Conll => (TaskKind::Tagging, conll::tagged(&name, text, options)?, Vec::new()),
             FileFormat::Conllu => (TaskKind::Tagging, conll::universal(&name, text, options)?, Vec::new()),
             FileFormat::Squad => (TaskKind::QuestionAnswering, squad::questions(&name, text)?, Vec::new()),
-            FileFormat::Lines => (TaskKind::MaskedLm, lines::texts(text), Vec::new()),
+            FileFormat::Lines => (kind.unwrap_or(TaskKind::MaskedLm), lines::texts(text), Vec::new()),
         };
         if examples.is_empty() {
             return Err(DataError::Empty { file: name, detail: String::new() });
         }
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(Self { name, folder, digest: Digest::of(bytes), kind, examples, notices })
+    }
+
+    /// The file as it is meant for a backbone of this architecture, where nobody has said what it is for.
+    #[must_use]
+    pub fn on(mut self, architecture: Architecture) -> Self {
+        self.kind = self.kind.on(architecture);
+        for notice in &mut self.notices {
+            if let Notice::Task { kind, .. } = notice {
+                *kind = kind.on(architecture);
+            }
+        }
+        self
     }
 
     /// Says so when texts of this file also stand in the training data.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     Answer, ColumnOptions, DataError, Example, Notice, TaskKind,
     columns::{self, Columns},
-    labels,
+    labels, prompts,
     table::{Row, Table},
 };
 
@@ -39,8 +39,18 @@ pub(super) fn read(
             let why = "its rows hold lists of words and tags";
             tagged(file, table, options, vec![Notice::Task { kind: TaskKind::Tagging, why }])
         }
+        Some(kind) if kind.writes() => prompts::read(file, table, kind, options, Vec::new()),
+        None if is_untold(options) && prompts::are_named(table) => {
+            let (kind, why) = (TaskKind::CausalLm, "its columns are prompts and the answers to them");
+            prompts::read(file, table, kind, options, vec![Notice::Task { kind, why }])
+        }
         _ => labelled(file, table, kind, options),
     }
+}
+
+/// Whether nobody has said where something stands.
+fn is_untold(options: &ColumnOptions) -> bool {
+    options.text.is_none() && options.pair.is_none() && options.label.is_none()
 }
 
 /// Texts, or pairs of them, with a label, labels or a number.

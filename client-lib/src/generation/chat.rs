@@ -10,6 +10,8 @@ use serde::Serialize;
 const FUEL: u64 = 1_000_000;
 /// Size of a template, in bytes.
 const MAX_TEMPLATE: usize = 1 << 18;
+/// The role of the model's own turns.
+const ASSISTANT: &str = "assistant";
 
 /// One turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +20,18 @@ pub struct Message {
     pub role: String,
     /// What was said.
     pub content: String,
+}
+
+impl Message {
+    /// What the user says.
+    pub fn user(content: &str) -> Self {
+        Self { role: "user".to_owned(), content: content.to_owned() }
+    }
+
+    /// What the model answers.
+    pub fn assistant(content: &str) -> Self {
+        Self { role: ASSISTANT.to_owned(), content: content.to_owned() }
+    }
 }
 
 /// A template with the names of the special tokens.
@@ -48,7 +62,7 @@ impl ChatTemplate {
         Ok(Self { text, bos_token, eos_token })
     }
 
-    /// The text that the model continues with its answer.
+    /// The text that the model continues with its answer; where that is the last message, the whole text.
     pub fn render(&self, messages: &[Message]) -> Result<String, ChatError> {
         let wrong = |error: Error| ChatError::Render(error.to_string());
         let mut environment = Environment::new();
@@ -65,7 +79,7 @@ impl ChatTemplate {
         let turns: Vec<Value> = messages.iter().map(turn).collect();
         let rendered = template.render(context! {
             messages => turns,
-            add_generation_prompt => true,
+            add_generation_prompt => messages.last().is_none_or(|last| last.role != ASSISTANT),
             bos_token => self.bos_token.as_str(),
             eos_token => self.eos_token.as_str(),
         });

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ChatError, SpeechError};
+use super::{DialogueError, SpeechError};
 use crate::{audio::AudioProcessorError, checkpoint::CheckpointError, model::ModelError, text::TextError};
 
 /// Why no text can be generated.
@@ -20,9 +20,9 @@ pub enum GenerateError {
     /// The recording can't be read.
     #[error(transparent)]
     Audio(#[from] AudioProcessorError),
-    /// The chat template can't be used.
+    /// A prompt can't be written down.
     #[error(transparent)]
-    Chat(#[from] ChatError),
+    Dialogue(#[from] DialogueError),
     /// Nothing can be written down as asked.
     #[error(transparent)]
     Speech(#[from] SpeechError),
@@ -42,11 +42,6 @@ pub enum GenerateError {
         "neither the adapter nor the base model has a language model's head: there is nothing that writes"
     )]
     NoLanguageModel,
-    /// Nothing says what a decoder reads first.
-    #[error(
-        "the base model does not say which token its decoder reads first: `decoder_start_token_id` is missing from `generation_config.json` and `config.json`"
-    )]
-    NoStart,
     /// A method that looks at the whole sequence.
     #[error(
         "`{name}` can't generate: {reason}, so that what was read would have to be computed again for every token"

@@ -3,18 +3,21 @@
 use std::{path::Path, sync::Arc};
 
 use candle_core::Tensor;
-use hub_schemas::{head::Head, method::Method};
+use hub_schemas::head::Head;
 
 use super::{
-    BeamOptions, Cache, ChatTemplate, Constraints, GenerateError, GenerationConfig, Message, Sampling,
-    settings, transcribe::Listener, writer::Writer,
+    BeamOptions, Cache, Constraints, Dialogue, DialogueError, GenerateError, GenerationConfig, Message,
+    Sampling, transcribe::Listener, writer::Writer,
 };
 use crate::{
     backbones::{Backbone, Batch, Compute},
     checkpoint::{AdapterFolder, BaseFolder},
+    inputs::InputEncoder,
+    methods::whole_sequence,
     model::StitchedModel,
     predict::Assembly,
-    text::TextEncoder,
+    tasks::Task,
+    text::TextError,
 };
 
 /// Tokens of an answer at most, where nobody states anything.
@@ -63,8 +66,7 @@ pub struct Prompt {
 #[derive(Debug)]
 pub struct Generator {
     model: StitchedModel,
-    encoder: TextEncoder,
-    template: Option<ChatTemplate>,
+    dialogue: Dialogue,
     defaults: GenerationOptions,
     /// What a decoder behind an encoder has in front of every answer.
     start: Option<Vec<u32>>,
@@ -86,7 +88,6 @@ impl Generator {
     ) -> Result<Self, GenerateError> {
         let base = BaseFolder::open_whole(base)?;
         let config = base.config();
-        let encoder = TextEncoder::open(base.path(), config.shape.vocab_size, usize::MAX)?;
         let backbone = Arc::new(Backbone::load_for(&base, compute)?);
         let model = match assembly {
             None => StitchedModel::plain(backbone)?,
@@ -104,27 +105,46 @@ impl Generator {
             Some(Head::Seq2SeqLm(_)) if is_behind => {}
             _ => return Err(GenerateError::NoLanguageModel),
         }
-        let stated = GenerationConfig::of(&base)?;
-        let start = is_behind.then(|| stated.start_token.map(|token| vec![token]));
-        let start = start.map(|start| start.ok_or(GenerateError::NoStart)).transpose()?;
+        let dialogue = Dialogue::open(&base)?;
+        let start = is_behind.then(|| dialogue.start().map(|token| vec![token])).transpose()?;
         let listener = start.as_deref().map(|start| Listener::open(&base, start)).transpose()?.flatten();
-        let template = settings::chat_template(&base, &encoder)?;
         let longest = config.longest_input();
         // Rotary positions have no end of their own: what the model was trained on is one.
         let longest = if is_behind { longest } else { longest.min(config.shape.max_positions.max(1)) };
         Ok(Self {
             model,
-            encoder,
-            template,
             defaults: defaults(
-                stated,
+                dialogue.stated().clone(),
                 listener.as_ref().map(Listener::usual).as_deref().or(start.as_deref()),
             ),
+            dialogue,
             start,
             listener,
             longest_input: longest,
             longest_answer: longest,
         })
+    }
+
+    /// What it writes, as a task to be measured.
+    pub fn task(&self) -> Option<Task> {
+        let task = Task::of_head(self.model.head()?, &[])?;
+        Some(task.with_dialogue(self.dialogue.clone()))
+    }
+
+    /// What makes batches of texts, each cut at what the model reads.
+    pub fn encoder(&self) -> Result<InputEncoder, TextError> {
+        let encoder = self.dialogue.encoder().clone().within(self.longest_input)?;
+        Ok(InputEncoder::Text(Box::new(encoder)))
+    }
+
+    /// How prompts and answers are written down.
+    pub fn dialogue(&self) -> &Dialogue {
+        &self.dialogue
+    }
+
+    /// Tokens that are read at most.
+    pub fn longest_input(&self) -> usize {
+        self.longest_input
     }
 
     /// How this backbone answers unless somebody asks otherwise.
@@ -134,13 +154,13 @@ impl Generator {
 
     /// Whether the backbone says how turns of a conversation are written.
     pub fn has_template(&self) -> bool {
-        self.template.is_some()
+        self.dialogue.template().is_some()
     }
 
     /// The text that stands for a conversation.
     pub fn conversation(&self, messages: &[Message]) -> Result<String, GenerateError> {
-        match &self.template {
-            Some(template) => Ok(template.render(messages)?),
+        match self.dialogue.template() {
+            Some(template) => Ok(template.render(messages).map_err(DialogueError::from)?),
             None => {
                 Ok(messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("\n"))
             }
@@ -149,7 +169,11 @@ impl Generator {
 
     /// A text to answer; a rendered conversation has its special tokens already.
     pub fn encode(&self, text: &str, is_rendered: bool) -> Result<Prompt, GenerateError> {
-        let tokens = self.encoder.encode_prompt(text, !is_rendered)?;
+        self.prompt_of(self.dialogue.encoder().encode_prompt(text, !is_rendered)?)
+    }
+
+    /// A text to answer, in tokens.
+    pub(super) fn prompt_of(&self, tokens: Vec<u32>) -> Result<Prompt, GenerateError> {
         let len = tokens.len();
         // A decoder needs room for the answer, an encoder none.
         let is_too_long =
@@ -194,7 +218,7 @@ impl Generator {
     ) -> Result<Generated, GenerateError> {
         let limit = options.max_new_tokens.min(self.longest_answer.saturating_sub(prompt.len()));
         let silent_from = self.listener.as_ref().and_then(Listener::times_from);
-        let (model, encoder) = (&self.model, &self.encoder);
+        let (model, encoder) = (&self.model, self.dialogue.encoder());
         Writer { model, encoder, options, cache, prompt, limit, silent_from }.write(show)
     }
 
@@ -222,17 +246,7 @@ fn defaults(stated: GenerationConfig, start: Option<&[u32]>) -> GenerationOption
 
 /// Refuses methods for which a token's state depends on tokens behind it, or on how many there are.
 fn check_token_wise(folder: &AdapterFolder) -> Result<(), GenerateError> {
-    let reason = |part: &Method| match part {
-        Method::Reft(_) => Some("ReFT changes the first and the last tokens of a sequence"),
-        Method::Bottleneck(config) if config.use_gating => Some("its gates average over the sequence"),
-        Method::Lora(config) if config.use_gating => Some("its gates average over the sequence"),
-        Method::Ia3(config) if config.use_gating => Some("its gates average over the sequence"),
-        Method::Vera(config) if config.use_gating => Some("its gates average over the sequence"),
-        Method::Prefix(config) if config.use_gating => Some("its gates average over the sequence"),
-        Method::Composition(config) if config.expression.contains("Split") => Some("it divides the sequence"),
-        _ => None,
-    };
-    match folder.method.parts().iter().find_map(reason) {
+    match whole_sequence(&folder.method) {
         None => Ok(()),
         Some(reason) => Err(GenerateError::WholeSequence { name: folder.name.clone(), reason }),
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{ChatTemplate, GenerateError};
+use super::{ChatTemplate, DialogueError, GenerateError};
 use crate::{
     checkpoint::{BaseFolder, gguf_chat_template},
     text::TextEncoder,
@@ -35,7 +35,8 @@ pub(super) fn chat_template(
         let id = base.json().get(key).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
         id.and_then(|id| encoder.token(id)).unwrap_or_default()
     };
-    Ok(Some(ChatTemplate::new(text, token("bos_token_id"), token("eos_token_id"))?))
+    let template = ChatTemplate::new(text, token("bos_token_id"), token("eos_token_id"));
+    Ok(Some(template.map_err(DialogueError::from)?))
 }
 
 /// One template, or that of several which is called `default`.

@@ -110,10 +110,11 @@ impl LanguageModel {
 }
 
 /// The states `[1, n, h]` of some tokens of the input, and a mask `[1, n]` that hides none. Tokens of an adapter
-/// stand in front of the input's.
+/// stand in front of the input's. Behind an encoder the tokens are the decoder's.
 fn at_positions(input: &HeadInput<'_>, positions: &Tensor) -> Result<(Tensor, Tensor)> {
     let state = input.features.state;
-    let (length, (_, all, width)) = (input.batch.input_ids.dim(1)?, state.dims3()?);
+    let read = input.batch.decoder.as_ref().map_or(&input.batch.input_ids, |decoder| &decoder.input_ids);
+    let (length, (_, all, width)) = (read.dim(1)?, state.dims3()?);
     let own = if all > length { state.narrow(1, all - length, length)? } else { state.clone() };
     let chosen = own.contiguous()?.reshape(((), width))?.index_select(positions, 0)?.unsqueeze(0)?;
     let mask = Tensor::ones((1, positions.dim(0)?), input.features.attention_mask.dtype(), state.device())?;

@@ -38,6 +38,22 @@ pub use adapter::{Adapter, PrefixStates, Update};
 pub use gate::GateMean;
 pub use sublayer::{Entry, Exit, SubLayerAdapter};
 
+/// What a method does for which a token's state depends on tokens behind it, or on how many there are: such a
+/// method can't write one token after the other. `None` for all others.
+pub fn whole_sequence(method: &Method) -> Option<&'static str> {
+    let reason = |part: &Method| match part {
+        Method::Reft(_) => Some("ReFT changes the first and the last tokens of a sequence"),
+        Method::Bottleneck(config) if config.use_gating => Some("its gates average over the sequence"),
+        Method::Lora(config) if config.use_gating => Some("its gates average over the sequence"),
+        Method::Ia3(config) if config.use_gating => Some("its gates average over the sequence"),
+        Method::Vera(config) if config.use_gating => Some("its gates average over the sequence"),
+        Method::Prefix(config) if config.use_gating => Some("its gates average over the sequence"),
+        Method::Composition(config) if config.expression.contains("Split") => Some("it divides the sequence"),
+        _ => None,
+    };
+    method.parts().iter().find_map(reason)
+}
+
 /// Builds the adapter of `method` on tensors by slot. `salt` keeps the dropout masks
 /// of several adapters in one model apart.
 pub fn build(

@@ -38,6 +38,16 @@ pub enum Metric {
     WordErrorRate,
     /// The same of lower-cased words without punctuation.
     PlainWordErrorRate,
+    /// F1 of the words of generated texts.
+    #[serde(rename = "rouge_1")]
+    Rouge1,
+    /// F1 of their pairs of words.
+    #[serde(rename = "rouge_2")]
+    Rouge2,
+    /// F1 of the longest common subsequence of words.
+    RougeL,
+    /// Precision of the n-grams of generated texts, from 0 to 100.
+    Bleu,
     /// The exponential of the mean cross-entropy.
     Perplexity,
     /// The mean loss.
@@ -51,7 +61,7 @@ pub struct UnknownMetric(pub String);
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Accuracy,
         Self::MacroF1,
         Self::MicroF1,
@@ -66,6 +76,10 @@ impl Metric {
         Self::AnswerF1,
         Self::WordErrorRate,
         Self::PlainWordErrorRate,
+        Self::Rouge1,
+        Self::Rouge2,
+        Self::RougeL,
+        Self::Bleu,
         Self::Perplexity,
         Self::Loss,
     ];
@@ -87,6 +101,10 @@ impl Metric {
             Self::AnswerF1 => "answer_f1",
             Self::WordErrorRate => "word_error_rate",
             Self::PlainWordErrorRate => "plain_word_error_rate",
+            Self::Rouge1 => "rouge_1",
+            Self::Rouge2 => "rouge_2",
+            Self::RougeL => "rouge_l",
+            Self::Bleu => "bleu",
             Self::Perplexity => "perplexity",
             Self::Loss => "loss",
         }
@@ -109,6 +127,10 @@ impl Metric {
             Self::AnswerF1 => "answer F1",
             Self::WordErrorRate => "word error rate",
             Self::PlainWordErrorRate => "plain word error rate",
+            Self::Rouge1 => "ROUGE-1",
+            Self::Rouge2 => "ROUGE-2",
+            Self::RougeL => "ROUGE-L",
+            Self::Bleu => "BLEU",
             Self::Perplexity => "perplexity",
             Self::Loss => "loss",
         }

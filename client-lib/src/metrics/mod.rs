@@ -4,17 +4,21 @@
 //! predictions (`tests/tests/parity/metrics.rs`).
 
 mod answers;
+mod bleu;
 mod confusion;
 mod correlation;
 mod counts;
 mod entities;
 mod metric;
+mod rouge;
 mod word_errors;
 
 pub use answers::{answer_f1, exact_match, normalised};
+pub use bleu::bleu;
 pub use confusion::Confusion;
 pub use correlation::{pearson, spearman};
 pub use counts::Counts;
 pub use entities::{Entity, are_entities, entities, entity_counts};
 pub use metric::{LabelCounts, Metric, Scores, UnknownMetric};
+pub use rouge::{rouge_l, rouge_n};
 pub use word_errors::WordErrors;

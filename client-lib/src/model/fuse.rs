@@ -27,12 +27,12 @@ const VALUE: &str = ".fusion.value.weight";
 const OFF_DIAGONAL: f64 = 1e-6;
 
 impl StitchedModel {
-    /// A fresh, trainable fusion and head over saved members, which stay as they are.
+    /// A fresh, trainable fusion and, where it brings one, head over saved members, which stay as they are.
     pub fn fresh_fusion(
         backbone: Arc<Backbone>,
         config: &CompositionConfig,
         named: &[(String, &AdapterFolder)],
-        head: &Head,
+        head: Option<&Head>,
         seed: u64,
     ) -> Result<Self, ModelError> {
         let parameters = fresh_parameters(&backbone, config, head, seed)?;
@@ -41,7 +41,7 @@ impl StitchedModel {
         let (adapters, _) = members::load(&backbone, named, &composition)?;
         let fusions = build_fusion(&backbone, config, &tensors)?;
         let stitch = Stitch::compose(&composition, adapters, fusions, members::semantics(named))?;
-        let head = Some(LoadedHead::fresh(&backbone, head, tensors)?);
+        let head = head.map(|head| LoadedHead::fresh(&backbone, head, tensors)).transpose()?;
         let pulled = config.fusion.as_ref().is_some_and(|f| f.config.regularization && f.config.value);
         let regulariser = pulled.then_some(Regulariser::FusionValues);
         Ok(Self { head, parameters, regulariser, ..Self::under(backbone, stitch) })
@@ -113,7 +113,7 @@ fn build_fusion(
 fn fresh_parameters(
     backbone: &Backbone,
     config: &CompositionConfig,
-    head: &Head,
+    head: Option<&Head>,
     seed: u64,
 ) -> Result<Parameters, ModelError> {
     let shape = backbone.config().shape;
@@ -128,7 +128,7 @@ fn fresh_parameters(
                 if is_bias { Initialiser::Constant(0.0) } else { Initialiser::Normal { std: 0.02 } };
             (slot, initialiser)
         })
-        .chain(heads::trained_slots(head, backbone).into_iter().map(|slot| {
+        .chain(head.iter().flat_map(|head| heads::trained_slots(head, backbone)).map(|slot| {
             let initialiser = heads::initialiser(&slot);
             (slot, initialiser)
         }))

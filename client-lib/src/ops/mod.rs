@@ -12,6 +12,7 @@
 
 mod activation;
 mod attention;
+mod cross_entropy;
 mod disentangled;
 mod dropout;
 mod element;
@@ -25,6 +26,7 @@ mod rotary;
 
 pub use activation::{activate, prelu};
 pub use attention::{Attention, KeyMask};
+pub use cross_entropy::cross_entropy_rows;
 pub use disentangled::{PositionScores, RelativePositions, disentangled};
 pub use dropout::{DropoutKey, dropout};
 pub use feed_forward::{activated, gated};

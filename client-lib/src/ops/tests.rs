@@ -106,6 +106,11 @@ fn fused_operations_equal_their_composition_in_both_precisions() {
             assert!(difference(&fused, &composed) < tolerance, "{activation} {dtype:?}");
         }
 
+        let (scores, labels) = ((random(&[3, 40], 12, dtype) * 20.0).expect("a product"), [0, 39, 17]);
+        let fused = cross_entropy_rows(&scores, &labels).expect("fused");
+        let composed = cross_entropy::composed(&scores, &labels).expect("composed");
+        assert!(difference(&fused, &composed) < tolerance * 10.0, "cross-entropy {dtype:?}");
+
         let attention = Attention::new(2);
         let [q, k, v] = [8, 9, 10].map(|seed| random(&[2, 5, 6], seed, dtype));
         let fused = attention.forward(&q, &k, &v, &mask()).expect("fused");
@@ -118,6 +123,7 @@ fn fused_operations_equal_their_composition_in_both_precisions() {
 fn gradients_equal_finite_differences() {
     let x = random(&[2, 5, 7], 11, DType::F64);
     check_gradient(&[x], |t| frozen(DType::F64).forward(&t[0]));
+    check_gradient(&[random(&[4, 21], 12, DType::F64)], |t| cross_entropy_rows(&t[0], &[20, 0, 3, 3]));
 
     let (x, r) = (random(&[3, 18], 12, DType::F64), random(&[3, 18], 13, DType::F64));
     check_gradient(std::slice::from_ref(&x), |t| norm(18, DType::F64).forward(&t[0]));

@@ -2,6 +2,7 @@
 
 use crate::{
     data::{DataError, TaskKind},
+    generation::DialogueError,
     inputs::InputError,
     text::TextError,
 };
@@ -35,6 +36,30 @@ pub enum TaskError {
         "`{0}` reads every token, which is not computed with a prompt behind the first one (`prefix_after_bos`)"
     )]
     PromptInside(TaskKind),
+    /// A method that looks at what is still to be written.
+    #[error("`{kind}` can't be learned with this method: {reason}, and what comes next is not known yet")]
+    WholeSequence {
+        /// The task.
+        kind: TaskKind,
+        /// What the method does.
+        reason: &'static str,
+    },
+    /// A prompt or an answer can't be written down.
+    #[error(transparent)]
+    Dialogue(#[from] DialogueError),
+    /// The longest input is full before the answer begins.
+    #[error(
+        "a length of {max_length} tokens leaves no room for an answer: what stands in front of it has {prompt} tokens even without its text"
+    )]
+    NoRoom {
+        /// The longest input.
+        max_length: usize,
+        /// Tokens in front of the answer.
+        prompt: usize,
+    },
+    /// Nothing to write.
+    #[error("no example for `{0}` has a text to write")]
+    NothingAsked(TaskKind),
     /// The head gives something else than its kind says.
     #[error("the head's output has the shape {found:?}; `{kind}` reads {expected}")]
     Output {

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 
 use super::{Predicted, TaskError};
 use crate::{
-    backbones::{Batch, Mode},
+    backbones::{Batch, DecoderInputs, Mode},
     data::TaskKind,
     heads::Prediction,
     inputs::{Input, InputEncoder},
@@ -30,15 +30,21 @@ pub struct Reading {
 pub struct Altered {
     /// What the model reads.
     pub inputs: Vec<Input>,
-    /// The tokens that the head is asked about, of each row.
+    /// The tokens that the head is asked about, of each row: of the decoder's, where there is one.
     pub asked: Vec<Vec<usize>>,
+    /// What a decoder behind an encoder reads, of each row; nothing where there is none.
+    pub decoder: Vec<Vec<u32>>,
 }
 
 impl Altered {
     /// The rows as a batch, with the positions of what is asked.
     pub fn batch(&self, encoder: &InputEncoder, device: &Device) -> Result<Batch, TaskError> {
         let mut batch = encoder.batch(&self.inputs.iter().collect::<Vec<_>>(), device)?;
-        let length = batch.input_ids.dim(1)?;
+        if self.decoder.iter().any(|row| !row.is_empty()) {
+            batch.decoder = Some(DecoderInputs::padded(&self.decoder, device)?);
+        }
+        let read = batch.decoder.as_ref().map_or(&batch.input_ids, |decoder| &decoder.input_ids);
+        let length = read.dim(1)?;
         let position = |(row, tokens): (usize, &Vec<usize>)| {
             tokens.iter().map(|token| (row * length + token) as u32).collect::<Vec<_>>()
         };
@@ -52,7 +58,8 @@ impl Altered {
 /// What the rows of a data set should be answered with. `rows` number them as a batch holds them, and
 /// `prediction` is what the head gives for that batch.
 pub trait Expected: fmt::Debug + Send + Sync {
-    /// How rows are read where that changes from step to step; `None` where they are read as they are.
+    /// How rows are read where that changes from step to step, or where the head is asked about some of their
+    /// tokens only; `None` where they are read as they are.
     fn altered(&self, _rows: &[usize], _mode: Mode) -> Option<Altered> {
         None
     }

@@ -7,21 +7,22 @@
 use candle_core::Tensor;
 
 use super::{
-    Expected, LabelShare, Predicted, Reading, TaskError, argmax, cross_entropy,
+    Expected, LabelShare, Predicted, Reading, TaskError, argmax,
     expected::{Altered, of_rank},
     log_softmax,
+    next_token::of_tokens,
 };
 use crate::{
     backbones::Mode,
     data::TaskKind,
     heads::Prediction,
     inputs::Input,
-    metrics::{Metric, Scores},
+    metrics::Scores,
+    ops::cross_entropy_rows,
     random::{below, generator},
     text::{Placed, TextEncoder, Tokens},
 };
 
-pub(super) const METRICS: [Metric; 2] = [Metric::Perplexity, Metric::Accuracy];
 /// Of a hundred tokens, how many are chosen.
 const CHOSEN: u64 = 15;
 /// Of ten chosen tokens, how many are hidden.
@@ -142,14 +143,14 @@ impl Expected for Texts {
             inputs.push(Input::Text(self.rows[row].tokens.replaced(read)));
             asked.push(choices.into_iter().map(|choice| choice.place).collect());
         }
-        Some(Altered { inputs, asked })
+        Some(Altered { inputs, asked, decoder: Vec::new() })
     }
 
     fn loss(&self, prediction: &Prediction, rows: &[usize], mode: Mode) -> Result<Tensor, TaskError> {
         let scores = scores_of(prediction)?;
         let choices = rows.iter().flat_map(|&row| self.choices(row, mode));
         let truth: Vec<u32> = choices.map(|choice| choice.truth).collect();
-        Ok(cross_entropy(&scores, &Tensor::new(truth, scores.device())?)?)
+        Ok(cross_entropy_rows(&scores, &truth)?.mean_all()?)
     }
 
     fn read(&self, prediction: &Prediction, rows: &[usize]) -> Result<Vec<Reading>, TaskError> {
@@ -177,14 +178,6 @@ impl Expected for Texts {
     }
 
     fn scores(&self, answers: &[Predicted]) -> Scores {
-        let (mut loss, mut right, mut count) = (0.0, 0, 0);
-        for answer in answers {
-            if let Predicted::Tokens { loss: own, right: hits, count: tokens } = answer {
-                (loss, right, count) = (loss + own, right + hits, count + tokens);
-            }
-        }
-        let mean = |sum: f64| sum / (count as f64).max(1.0);
-        let values = vec![(Metric::Perplexity, mean(loss).exp()), (Metric::Accuracy, mean(right as f64))];
-        Scores { examples: answers.len() as u64, values, ..Scores::default() }
+        of_tokens(answers)
     }
 }

@@ -11,16 +11,21 @@
 //! | `tagging` | the words of a sentence | a tag for every word | F1 of entities; else accuracy, macro F1 |
 //! | `question_answering` | a question and a passage | a part of the passage | F1 of words, exact match |
 //! | `masked_lm` | a text with hidden tokens | the tokens | perplexity, accuracy |
+//! | `causal_lm` | a prompt, or nothing | a text, token by token | perplexity, accuracy of tokens |
+//! | `seq2seq_lm` | a text, behind encoder and decoder | another one | the same |
 
+mod causal_lm;
 mod classification;
 mod error;
 mod expected;
 mod loss;
 mod masked_lm;
 mod multi_label;
+mod next_token;
 mod predicted;
 mod question_answering;
 mod regression;
+mod seq2seq_lm;
 mod softmax;
 mod tagging;
 
@@ -33,7 +38,9 @@ use hub_schemas::{
 
 use crate::{
     data::{DataError, DataFile, Example, LabelSet, TaskKind},
+    generation::Dialogue,
     inputs::{Input, InputEncoder},
+    methods::whole_sequence,
     metrics::{Metric, are_entities},
     text::Placed,
 };
@@ -48,12 +55,14 @@ pub use softmax::{argmax, log_softmax};
 const NUMBER: &str = "score";
 
 /// A kind of task, with its labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Task {
     kind: TaskKind,
     labels: LabelSet,
     /// Tokens by which the windows of a long passage overlap.
     stride: usize,
+    /// How the base model writes, where that is what is learned.
+    dialogue: Option<Arc<Dialogue>>,
 }
 
 /// Examples as a task reads them: rows for the model, and what is right.
@@ -83,22 +92,30 @@ impl Task {
         let labels = match file.kind {
             TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Tagging => LabelSet::of(file)?,
             TaskKind::Regression => LabelSet::from_names(vec![NUMBER.to_owned()]),
-            TaskKind::QuestionAnswering | TaskKind::MaskedLm => LabelSet::from_names(Vec::new()),
+            TaskKind::QuestionAnswering | TaskKind::MaskedLm | TaskKind::CausalLm | TaskKind::Seq2SeqLm => {
+                LabelSet::from_names(Vec::new())
+            }
         };
-        Ok(Self { kind: file.kind, labels, stride: Self::STRIDE })
+        Ok(Self { kind: file.kind, labels, stride: Self::STRIDE, dialogue: None })
     }
 
     /// What a head answers; `None` where this version reads no answers of it.
     pub fn of_head(head: &Head, labels: &[String]) -> Option<Self> {
         let kind = TaskKind::of_head(head)?;
         let labels = if labels.is_empty() { head.default_labels() } else { labels.to_vec() };
-        Some(Self { kind, labels: LabelSet::from_names(labels), stride: Self::STRIDE })
+        Some(Self { kind, labels: LabelSet::from_names(labels), stride: Self::STRIDE, dialogue: None })
     }
 
     /// The same with windows that overlap by `stride` tokens.
     #[must_use]
     pub fn with_stride(self, stride: usize) -> Self {
         Self { stride, ..self }
+    }
+
+    /// The same for a base model that writes like this.
+    #[must_use]
+    pub fn with_dialogue(self, dialogue: Dialogue) -> Self {
+        Self { dialogue: Some(Arc::new(dialogue)), ..self }
     }
 
     /// Its kind.
@@ -120,7 +137,7 @@ impl Task {
             TaskKind::Tagging if are_entities(self.labels()) => &tagging::ENTITY_METRICS,
             TaskKind::Tagging => &tagging::METRICS,
             TaskKind::QuestionAnswering => &question_answering::METRICS,
-            TaskKind::MaskedLm => &masked_lm::METRICS,
+            TaskKind::MaskedLm | TaskKind::CausalLm | TaskKind::Seq2SeqLm => &next_token::METRICS,
         }
     }
 
@@ -129,7 +146,8 @@ impl Task {
         self.labels.ids(&file.name, &file.examples).map(|_| ())
     }
 
-    /// Refuses a method under which the tokens of the input can't be told from those of the method.
+    /// Refuses a method under which the tokens of the input can't be told from those of the method, or under
+    /// which a token's state depends on those that are still to be written.
     pub fn check_method(&self, method: &Method) -> Result<(), TaskError> {
         let is_among = |part: &Method| {
             matches!(part, Method::Prompt(PromptConfig { place: PromptPlace::AfterFirstToken, .. }))
@@ -137,7 +155,10 @@ impl Task {
         if self.kind.reads_tokens() && method.parts().iter().any(is_among) {
             return Err(TaskError::PromptInside(self.kind));
         }
-        Ok(())
+        match whole_sequence(method).filter(|_| self.kind.writes()) {
+            Some(reason) => Err(TaskError::WholeSequence { kind: self.kind, reason }),
+            None => Ok(()),
+        }
     }
 
     /// What the model reads of `examples`, and what is right.
@@ -151,6 +172,7 @@ impl Task {
         let ids = self.labels.ids(origin.file, examples)?;
         let labels = || self.labels().to_vec();
         let text = || encoder.text().ok_or(TaskError::NeedsText(self.kind));
+        let dialogue = || self.dialogue.as_deref().ok_or(TaskError::NeedsText(self.kind));
         let whole = || encoder.encode_all(examples.iter().map(|e| e.texts.as_slice()), origin.folder);
         Ok(match self.kind {
             TaskKind::Classification => {
@@ -189,6 +211,18 @@ impl Task {
                 // A person asks about the masks in a text; in a file's texts tokens are hidden.
                 let asks_masks = origin.file.is_empty();
                 Encoded { inputs, expected: Arc::new(masked_lm::Texts::new(text, read, asks_masks)?) }
+            }
+            TaskKind::CausalLm => {
+                let (most, dialogue) = (text()?.max_length(), dialogue()?);
+                let read = |example: &Example| causal_lm::rows(dialogue, example, most);
+                let rows: Vec<Vec<_>> = examples.par_iter().map(read).collect::<Result<_, TaskError>>()?;
+                next_token::Answers::encoded(self.kind, rows.concat(), examples.len())?
+            }
+            TaskKind::Seq2SeqLm => {
+                let (text, dialogue) = (text()?, dialogue()?);
+                let read = |example: &Example| seq2seq_lm::row(dialogue, text, example);
+                let rows = examples.par_iter().map(read).collect::<Result<_, TaskError>>()?;
+                next_token::Answers::encoded(self.kind, rows, examples.len())?
             }
         })
     }

@@ -7,6 +7,7 @@ use hub_schemas::{Digest, backbone::Architecture, label::LabelError};
 use crate::{
     checkpoint::CheckpointError,
     data::{DataError, TaskKind},
+    generation::GenerateError,
     inputs::InputError,
     metrics::Metric,
     model::ModelError,
@@ -50,13 +51,31 @@ pub enum TrainingError {
     /// A head that PEFT's format has no place for.
     #[error("PEFT saves no head for `{0}` beside an adapter")]
     NotSavedByPeft(TaskKind),
+    /// A head where the base model's own is learned under.
+    #[error("`{0}` is learned under the base model's own head: there is none to choose or to train alone")]
+    NoHeadOfItsOwn(TaskKind),
+    /// A base model that writes nothing.
+    #[error(
+        "`{task}` is learned under the language model's head of {wanted}; the base model is `{architecture}`{found}"
+    )]
+    NoLanguageModel {
+        /// The task.
+        task: TaskKind,
+        /// What it needs.
+        wanted: &'static str,
+        /// What the base model is.
+        architecture: Architecture,
+        /// What is missing from it, where it is of the right kind.
+        found: &'static str,
+    },
+    /// How the base model writes can't be found out.
+    #[error(transparent)]
+    Generate(Box<GenerateError>),
     /// A choice of what the head reads, where it reads everything.
     #[error("a head for `{0}` reads every token: `--pooling` has nothing to choose")]
     NoPooling(TaskKind),
     /// A backbone that reads two texts.
-    #[error(
-        "`{0}` models read a text and write another; this version trains adapters on models that read one"
-    )]
+    #[error("`{0}` models read a text and write another: what they learn is `seq2seq-lm`")]
     EncoderDecoder(Architecture),
     /// A hyper-parameter is out of range.
     #[error("`{name}` is {value}; it must be {rule}")]
@@ -160,6 +179,12 @@ pub enum TrainingError {
     },
 }
 
+impl From<GenerateError> for TrainingError {
+    fn from(error: GenerateError) -> Self {
+        Self::Generate(Box::new(error))
+    }
+}
+
 impl From<TaskError> for TrainingError {
     fn from(error: TaskError) -> Self {
         match error {
@@ -190,6 +215,12 @@ impl TrainingError {
             Self::NotSavedByPeft(_) => {
                 Some("choose a method that `adapters` has, such as `--method pfeiffer`")
             }
+            Self::EncoderDecoder(_) => Some(
+                "pass `--head seq2seq-lm`, and name the columns with `--text-column` and `--label-column`",
+            ),
+            Self::NoLanguageModel { .. } => Some(
+                "choose another base model, or say with `--head` what is learned, as in `--head classification`",
+            ),
             Self::SameName(_) => Some("name them apart, as in `--fuse first=DIR --fuse second=DIR`"),
             Self::NoPooler => Some(
                 "choose a method that `adapters` has, such as `--method pfeiffer`, whose heads may read the mean; those of PEFT read the pooler",

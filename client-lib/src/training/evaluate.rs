@@ -5,19 +5,18 @@ use super::{
     learner::{ExampleSet, WholeModel},
     measure::{Measurement, measure},
 };
-use crate::{data::DataFile, predict::Predictor, tasks::Origin};
+use crate::{data::DataFile, inputs::InputEncoder, model::StitchedModel, tasks::Origin, tasks::Task};
 
-/// Runs the adapter over every example of `file`; `progress` hears how many of how many rows are done.
+/// Runs `model` over every example of `file`; `progress` hears how many of how many rows are done.
 pub fn evaluate(
-    predictor: &Predictor,
+    (model, task, encoder): (&StitchedModel, &Task, &InputEncoder),
     file: &DataFile,
     batch_size: usize,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Measurement, TrainingError> {
     let origin = Origin { file: &file.name, folder: &file.folder };
-    let encoded = predictor.task().encode(origin, &file.examples, predictor.encoder())?;
-    let set = ExampleSet::from(encoded);
+    let set = ExampleSet::from(task.encode(origin, &file.examples, encoder)?);
     let rows = set.rows();
-    let learner = WholeModel { model: predictor.model(), encoder: predictor.encoder() };
+    let learner = WholeModel { model, encoder };
     measure(&learner, &set, batch_size, |done| progress(done, rows))
 }

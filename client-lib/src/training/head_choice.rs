@@ -20,7 +20,7 @@ pub struct HeadChoice {
 }
 
 impl HeadChoice {
-    /// The head. What PEFT writes has the head of the model class of `transformers`, which
+    /// The head; none where the base model's own is left in place. What PEFT writes has the head of the model class of `transformers`, which
     /// differs from architecture to architecture: nothing else would load there.
     pub(super) fn resolve(
         self,
@@ -29,11 +29,15 @@ impl HeadChoice {
         kind: TaskKind,
         num_labels: usize,
         has_pooler: bool,
-    ) -> Result<Head, TrainingError> {
+    ) -> Result<Option<Head>, TrainingError> {
+        if kind.writes() {
+            let is_own = self == Self::default() && *method != Method::LastLayer;
+            return if is_own { Ok(None) } else { Err(TrainingError::NoHeadOfItsOwn(kind)) };
+        }
         let head = self.wanted(method, config, kind, num_labels, has_pooler)?;
         match head.pooling() {
             Some(Pooling::Pooler) if !has_pooler => Err(TrainingError::NoPooler),
-            _ => Ok(head),
+            _ => Ok(Some(head)),
         }
     }
 
@@ -56,7 +60,9 @@ impl HeadChoice {
             let sizes =
                 HeadSizes { outputs: num_labels, vocab_size, hidden_size, embedding_size, projection };
             let task = match kind {
-                TaskKind::MaskedLm => return Err(TrainingError::NotSavedByPeft(kind)),
+                TaskKind::MaskedLm | TaskKind::CausalLm | TaskKind::Seq2SeqLm => {
+                    return Err(TrainingError::NotSavedByPeft(kind));
+                }
                 TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Regression => {
                     HeadTask::SequenceClassification
                 }
@@ -76,7 +82,7 @@ impl HeadChoice {
                 Head::QuestionAnswering(QuestionAnsweringHead { layers, ..QuestionAnsweringHead::single() })
             }
             // One layer more than others: the table.
-            TaskKind::MaskedLm => {
+            TaskKind::MaskedLm | TaskKind::CausalLm | TaskKind::Seq2SeqLm => {
                 let (vocabulary, width) = (config.shape.vocab_size, config.shape.table_width());
                 Head::MaskedLm(LanguageModelHead {
                     layers: layers + 1,

@@ -5,9 +5,10 @@ use std::{path::PathBuf, sync::Arc};
 use candle_core::Device;
 use hub_schemas::{
     AdapterId, Version,
+    backbone::Architecture,
     head::Head,
     label::{Language, License, TaskId},
-    layout::{self, Format, Slot, Subject},
+    layout::{self, Format, HeadTask, Slot, Subject},
     manifest::{BaseModel, DataSource},
     method::{CompositionConfig, Method},
 };
@@ -27,6 +28,7 @@ use crate::{
     backbones::{Backbone, Compute},
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
     data::{ColumnOptions, DataFile, Example, Notice, TaskKind, split},
+    generation::Dialogue,
     inputs::{Input, InputEncoder},
     methods::saved_form,
     metrics::Metric,
@@ -101,7 +103,8 @@ pub struct PreparedJob {
     pub(super) backbone: Arc<Backbone>,
     pub(super) encoder: InputEncoder,
     pub(super) task: Task,
-    pub(super) head: Head,
+    /// The adapter's own; none where the base model's is left in place.
+    pub(super) head: Option<Head>,
     pub(super) members: Vec<(String, AdapterFolder)>,
     /// What the manifest states about members that the new adapter is on top of.
     pub(super) below: Option<String>,
@@ -149,13 +152,14 @@ impl TrainingJob {
     pub fn prepare(mut self, device: &Device) -> Result<PreparedJob, TrainingError> {
         self.options.validate()?;
         let mut notices = Vec::new();
-        let (task, training, validation, test) = self.read_data(&mut notices)?;
-        task.check_method(&self.method)?;
-        self.options.selection = Some(self.selection(&task)?);
         let folder = BaseFolder::open(&self.base)?;
         let config = folder.config().clone();
-        if config.shape.decoder_layers.is_some() {
-            return Err(TrainingError::EncoderDecoder(config.architecture));
+        let (mut task, training, validation, test) = self.read_data(config.architecture, &mut notices)?;
+        task.check_method(&self.method)?;
+        self.options.selection = Some(self.selection(&task)?);
+        check_base(&folder, task.kind())?;
+        if task.kind().writes() {
+            task = task.with_dialogue(Dialogue::open(&folder)?);
         }
         let outputs = if task.kind() == TaskKind::QuestionAnswering { 2 } else { task.labels().len() };
         let head = self.head.resolve(&self.method, &config, task.kind(), outputs, folder.has_pooler())?;
@@ -166,7 +170,7 @@ impl TrainingJob {
             architecture: config.architecture,
             shape: &config.shape,
             method: &saved,
-            head: Some(&head),
+            head: head.as_ref(),
             name: self.facts.name.name.as_str(),
             prefixed: true,
         };
@@ -190,7 +194,8 @@ impl TrainingJob {
             notices.push(Notice::Truncated { texts: truncated, of, max_length });
         }
         let count = |slots: Vec<Slot>| slots.iter().filter(|s| s.trainable).map(Slot::len).sum::<usize>();
-        let mut head_slots = layout::head_slots(&head, config.shape.hidden_size);
+        let head_slots = |head| layout::head_slots(head, config.shape.hidden_size);
+        let mut head_slots = head.as_ref().map_or_else(Vec::new, head_slots);
         // A table that is tied to the frozen word embedding is saved, but not trained.
         head_slots.retain(|slot| !folder.ties_embeddings() || slot.name != layout::DECODER);
         let options = &self.options;
@@ -235,9 +240,13 @@ impl TrainingJob {
 
     fn read_data(
         &self,
+        architecture: Architecture,
         notices: &mut Vec<Notice>,
     ) -> Result<(Task, RawPart, RawPart, Option<RawPart>), TrainingError> {
-        let file = DataFile::read(&self.data, self.kind, &self.columns)?;
+        let mut file = DataFile::read(&self.data, self.kind, &self.columns)?;
+        if self.kind.is_none() {
+            file = file.on(architecture);
+        }
         notices.extend(file.notices.iter().cloned());
         let task = Task::of(&file)?.with_stride(self.options.doc_stride);
         let other = |path: &PathBuf, purpose: &str, notices: &mut Vec<Notice>| {
@@ -268,6 +277,24 @@ impl TrainingJob {
             Some(metric) => Err(TrainingError::NotMeasured { metric, task: task.kind(), known }),
         }
     }
+}
+
+/// Refuses what a base model can't learn.
+fn check_base(base: &BaseFolder, kind: TaskKind) -> Result<(), TrainingError> {
+    let architecture = base.config().architecture;
+    let is_behind = base.config().shape.decoder_layers.is_some();
+    let (is_right, wanted, class) = match kind {
+        TaskKind::CausalLm => (architecture.is_decoder(), "a decoder", HeadTask::CausalLm),
+        TaskKind::Seq2SeqLm => (is_behind, "an encoder with a decoder behind it", HeadTask::Seq2SeqLm),
+        _ if is_behind => return Err(TrainingError::EncoderDecoder(architecture)),
+        _ => return Ok(()),
+    };
+    let has_head = base.model_class().is_some_and(|own| own.task() == class);
+    let found = if is_right { ", whose checkpoint brings no such head" } else { "" };
+    if is_right && has_head {
+        return Ok(());
+    }
+    Err(TrainingError::NoLanguageModel { task: kind, wanted, architecture, found })
 }
 
 impl PreparedJob {

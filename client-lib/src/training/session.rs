@@ -8,6 +8,7 @@ use std::{
 
 use hub_schemas::{
     Digest, Manifest,
+    layout::{HeadTask, ModelClass},
     manifest::{MANIFEST_FILE, Metric, TrainingRecipe},
     method::{Method, PromptConfig},
 };
@@ -74,6 +75,16 @@ impl PreparedJob {
         }
     }
 
+    /// The model class whose head is left in place.
+    fn class(&self) -> Option<ModelClass> {
+        let task = match self.task.kind() {
+            TaskKind::CausalLm => HeadTask::CausalLm,
+            TaskKind::Seq2SeqLm => HeadTask::Seq2SeqLm,
+            _ => return None,
+        };
+        Some(ModelClass::new(self.base.architecture, task))
+    }
+
     fn member_paths(&self) -> Vec<(String, PathBuf)> {
         self.members.iter().map(|(name, folder)| (name.clone(), folder.path.clone())).collect()
     }
@@ -82,7 +93,7 @@ impl PreparedJob {
         let staging = output.stage()?;
         let tensors = trained.best.clone().into_iter().chain(trained.frozen.clone()).collect();
         let (method, tensors) = finished(&self.job.method, tensors, &self.backbone.config().shape)?;
-        let tied = tied_table(&self.head, &self.backbone);
+        let tied = self.head.as_ref().and_then(|head| tied_table(head, &self.backbone));
         let slots = (tensors.iter().chain(tied.iter().map(|(slot, table)| (slot, table))))
             .map(|(slot, tensor)| {
                 let values = tensor.flatten_all()?.to_vec1::<f32>()?;
@@ -94,7 +105,8 @@ impl PreparedJob {
             &AdapterToWrite {
                 format: self.format,
                 method: &method,
-                head: Some(&self.head),
+                head: self.head.as_ref(),
+                class: self.class(),
                 labels: self.labels(),
                 name: self.tensor_name(),
                 base: &self.base,
@@ -127,11 +139,11 @@ impl PreparedJob {
         };
         // The card shows what the manifest says, and the manifest lists the card.
         let draft = assemble_manifest(&folder, &self.base, facts.clone())?;
-        write(&staging.join(CARD_FILE), model_card(&draft).as_bytes())?;
+        write(&staging.join(CARD_FILE), model_card(&draft, folder.wrapped_class()).as_bytes())?;
         let mut manifest = assemble_manifest(&folder, &self.base, facts)?;
         // The files hold no dropout: only the manifest can say what training used.
         manifest.method = method;
-        manifest.head = Some(self.head.clone());
+        manifest.head.clone_from(&self.head);
         let bytes = manifest
             .validate()
             .and_then(|()| manifest.to_canonical_bytes())
@@ -209,6 +221,8 @@ impl PreparedJob {
                 TaskKind::Tagging => "Tags words".to_owned(),
                 TaskKind::QuestionAnswering => "Finds answers in passages".to_owned(),
                 TaskKind::MaskedLm => "Finds hidden tokens".to_owned(),
+                TaskKind::CausalLm => "Continues texts".to_owned(),
+                TaskKind::Seq2SeqLm => "Writes a text from another".to_owned(),
             };
             let names: Vec<&str> = self.members.iter().map(|(name, _)| name.as_str()).collect();
             let below =

@@ -8,7 +8,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use candle_core::{Device, Tensor};
-use hub_schemas::method::{AdaLoraConfig, Method};
+use hub_schemas::{
+    head::Head,
+    method::{AdaLoraConfig, Method},
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -57,7 +60,11 @@ impl PreparedJob {
                 let stage = Stage { adalora: Some(config), ..stage };
                 self.train_whole(&self.fresh_model()?, (stage, output), observer)
             }
-            Method::Hadamard(_) => self.train_after_head(output, stage, resume, observer),
+            Method::Hadamard(_) => match &self.head {
+                Some(head) => self.train_after_head(head, output, stage, resume, observer),
+                // The base model's own head is trained already.
+                None => self.train_whole(&self.fresh_model()?, (stage, output), observer),
+            },
             _ => self.train_whole(&self.fresh_model()?, (stage, output), observer),
         }
     }
@@ -67,10 +74,11 @@ impl PreparedJob {
         let (backbone, seed) = (self.backbone.clone(), self.job.options.seed);
         let members: Vec<_> = self.members.iter().map(|(name, folder)| (name.clone(), folder)).collect();
         let model = if let Method::Composition(config) = &self.job.method {
-            StitchedModel::fresh_fusion(backbone, config, &members, &self.head, seed)?
+            StitchedModel::fresh_fusion(backbone, config, &members, self.head.as_ref(), seed)?
         } else {
-            StitchedModel::fresh_on(backbone, &members, &self.job.method, &self.head, seed)?
+            StitchedModel::fresh_on(backbone, &members, &self.job.method, self.head.as_ref(), seed)?
         };
+        let model = if self.head.is_none() { model.under_head_of_base()? } else { model };
         Ok(if self.job.options.adapter_drop { model.dropping_layers() } else { model })
     }
 
@@ -128,7 +136,7 @@ impl PreparedJob {
         (stage, output): (Stage<'_>, &Output),
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
-        if self.head.pooling().is_none() {
+        if self.head.as_ref().and_then(Head::pooling).is_none() {
             // The head reads every token: its features are all hidden states.
             return self.train_whole(model, (stage, output), observer);
         }
@@ -158,6 +166,7 @@ impl PreparedJob {
     /// The head first, then the adapter under it.
     fn train_after_head(
         &self,
+        own: &Head,
         output: &Output,
         mut second: Stage<'_>,
         resume: bool,
@@ -176,7 +185,7 @@ impl PreparedJob {
         let head = if let Some(done) = first.finished(steps)? {
             done
         } else {
-            let model = StitchedModel::fresh(backbone.clone(), &Method::LastLayer, Some(&self.head), seed)?;
+            let model = StitchedModel::fresh(backbone.clone(), &Method::LastLayer, Some(own), seed)?;
             match self.train_head(&model, (first, output), observer)? {
                 Ok(trained) => trained.best,
                 Err(interrupted) => return Ok(Err(interrupted)),
@@ -185,7 +194,7 @@ impl PreparedJob {
         let steps = self.job.options.plan(examples).total;
         observer.on(&TrainingEvent::Stage { what: "the adapter, under the frozen head", steps });
         second.identity.insert("stage".to_owned(), json!("adapter"));
-        let model = StitchedModel::under_head(backbone.clone(), &self.job.method, &self.head, head, seed)?;
+        let model = StitchedModel::under_head(backbone.clone(), &self.job.method, own, head, seed)?;
         self.train_whole(&model, (second, output), observer)
     }
 }

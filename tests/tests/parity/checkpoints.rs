@@ -57,6 +57,7 @@ fn write(
         format,
         method,
         head: Some(head),
+        class: None,
         labels: &labels,
         name: "x",
         base: &tiny.base,

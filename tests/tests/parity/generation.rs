@@ -12,7 +12,8 @@ use hub_client::{
     predict::Assembly,
     tasks::argmax,
 };
-use serde_json::{Value, json};
+use hub_tests::words::write_base_of_words;
+use serde_json::Value;
 
 fn fixtures(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
@@ -136,23 +137,6 @@ fn encoder_decoders_write_the_same_with_and_without_what_was_kept() -> Result<()
     Ok(())
 }
 
-/// A base whose tokens are the words `w0` to `w39`, which says of itself how it writes.
-pub(crate) fn base_that_writes(base: &str, settings: &Value) -> Result<tempfile::TempDir> {
-    let folder = tempfile::tempdir()?;
-    for file in ["config.json", "model.safetensors"] {
-        std::fs::copy(fixtures(&format!("methods/bases/{base}/{file}")), folder.path().join(file))?;
-    }
-    let words: serde_json::Map<String, Value> = (0..40).map(|i| (format!("w{i}"), json!(i))).collect();
-    let tokenizer = json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
-        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
-        "model": {"type": "WordLevel", "vocab": words, "unk_token": "w0"},
-    });
-    std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string())?;
-    std::fs::write(folder.path().join("generation_config.json"), settings.to_string())?;
-    Ok(folder)
-}
-
 /// A list of tokens.
 pub(crate) fn numbers(value: &Value) -> Vec<u32> {
     value.as_array().into_iter().flatten().filter_map(Value::as_u64).map(|id| id as u32).collect()
@@ -164,7 +148,8 @@ fn answers_are_those_of_transformers_token_for_token() -> Result<()> {
     let words: Vec<String> = numbers(&golden["prompt"]).iter().map(|id| format!("w{id}")).collect();
     let new_tokens = golden["new_tokens"].as_u64().context("a number")? as usize;
     for (name, case) in golden["cases"].as_object().context("cases")? {
-        let base = base_that_writes(case["base"].as_str().context("a base")?, &case["settings"])?;
+        let base = tempfile::tempdir()?;
+        write_base_of_words(base.path(), case["base"].as_str().context("a base")?, &case["settings"]);
         let adapter = case["adapter"].as_str().map(|case| fixtures(&format!("methods/cases/{case}/adapter")));
         let adapter = adapter.map(|path| AdapterFolder::open(&path)).transpose()?;
         let assembly = adapter.as_ref().map(|folder| Assembly {

@@ -192,6 +192,7 @@ fn a_lora_keeps_its_embedding_head_beside_pefts_own_files() -> Result<()> {
         format: Format::Peft,
         method: &method,
         head: Some(&head),
+        class: None,
         labels: &[],
         name: "x",
         base: &base,

@@ -1,8 +1,10 @@
-//! Metrics equal those of scipy, scikit-learn, seqeval and the script of SQuAD on the same predictions.
+//! Metrics equal those of scipy, scikit-learn, seqeval, the script of SQuAD, rouge-score and sacreBLEU on the same
+//! predictions.
 
 use anyhow::Result;
 use hub_client::metrics::{
-    Confusion, Counts, WordErrors, answer_f1, entity_counts, exact_match, pearson, spearman,
+    Confusion, Counts, WordErrors, answer_f1, bleu, entity_counts, exact_match, pearson, rouge_l, rouge_n,
+    spearman,
 };
 use hub_tests::golden::fixtures;
 use serde::Deserialize;
@@ -122,6 +124,53 @@ fn word_error_rates_are_those_of_jiwer() -> Result<()> {
         };
         same(rate(WordErrors::of), wer, "the rate");
         same(rate(WordErrors::of_plain), plain, "the rate of plain words");
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Generated {
+    pairs: Vec<Pair>,
+    corpora: Vec<Corpus>,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    written: String,
+    right: String,
+    rouge1: f64,
+    rouge2: f64,
+    #[serde(rename = "rougeL")]
+    rouge_l: f64,
+}
+
+#[derive(Deserialize)]
+struct Corpus {
+    written: Vec<String>,
+    right: Vec<String>,
+    bleu: f64,
+}
+
+fn generated() -> Result<Generated> {
+    Ok(serde_json::from_slice(&std::fs::read(fixtures().join("metrics/generated.json"))?)?)
+}
+
+#[test]
+fn rouge_of_a_written_text_is_that_of_rouge_score() -> Result<()> {
+    for Pair { written, right, rouge1, rouge2, rouge_l: longest } in generated()?.pairs {
+        same(rouge_n(&written, &right, 1), rouge1, &written);
+        same(rouge_n(&written, &right, 2), rouge2, &written);
+        same(rouge_l(&written, &right), longest, &written);
+    }
+    Ok(())
+}
+
+#[test]
+fn bleu_of_a_corpus_is_that_of_sacrebleu() -> Result<()> {
+    for Corpus { written, right, bleu: expected } in generated()?.corpora {
+        let written: Vec<&str> = written.iter().map(String::as_str).collect();
+        let right: Vec<&str> = right.iter().map(String::as_str).collect();
+        assert!((bleu(&written, &right) - expected).abs() < 1e-9, "{written:?}");
     }
     Ok(())
 }

@@ -1,28 +1,16 @@
 //! Answers of language models, with the real program.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use hub_tests::words::write_base_of_words;
 use serde_json::{Value, json};
 
 use super::world::World;
 
-/// The tiny `fixture` as `name`, whose forty tokens are the words `w0` to `w39`; it says of itself how it
-/// answers.
+/// The tiny `fixture` as `name`, which says of itself how it answers.
 fn add_base(world: &World, (fixture, name): (&str, &str), generation: &Value) -> PathBuf {
     let base = world.path(name);
-    std::fs::create_dir_all(&base).expect("a folder");
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/methods/bases").join(fixture);
-    for file in ["config.json", "model.safetensors"] {
-        std::fs::copy(fixture.join(file), base.join(file)).expect("copied");
-    }
-    let words: serde_json::Map<String, Value> = (0..40).map(|i| (format!("w{i}"), json!(i))).collect();
-    let tokenizer = json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
-        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null, "decoder": null,
-        "model": {"type": "WordLevel", "vocab": words, "unk_token": "w0"},
-    });
-    std::fs::write(base.join("tokenizer.json"), tokenizer.to_string()).expect("written");
-    std::fs::write(base.join("generation_config.json"), generation.to_string()).expect("written");
+    write_base_of_words(&base, fixture, generation);
     base
 }
 

@@ -36,7 +36,8 @@ fn learns(method: Method, least: f64) {
     // What the folder says is what the folder does.
     let predictor = Predictor::open(&world.base(), &world.path("out"), &Compute::EXACT).expect("opens");
     let data = DataFile::read(&world.path("held-out.csv"), None, &ColumnOptions::default()).expect("reads");
-    let measured = evaluate(&predictor, &data, 7, |_, _| {}).expect("measures");
+    let measured = evaluate((predictor.model(), predictor.task(), predictor.encoder()), &data, 7, |_, _| {})
+        .expect("measures");
     let accuracy = measured.scores.value(Metric::Accuracy).expect("an accuracy");
     assert!((accuracy - headline.value).abs() < 1e-12);
 }

@@ -13,6 +13,7 @@ use hub_client::{
 use hub_schemas::{
     AdapterId, AdapterName, Manifest, Namespace, Version,
     api::WhoAmI,
+    layout::ModelClass,
     manifest::{FileEntry, MANIFEST_FILE},
 };
 
@@ -30,7 +31,7 @@ pub(super) fn manifest(context: &Context, args: &PushArgs, account: &WhoAmI) -> 
     match &folder.manifest {
         Some(own) => {
             folder.check_fit(&own.base.shape)?;
-            adjusted(context, own, args, &account.user)
+            adjusted(context, (own, folder.wrapped_class()), args, &account.user)
         }
         None => made(context, args, &folder, &account.user),
     }
@@ -52,7 +53,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), UserError> {
 /// The folder's own manifest with what the flags change.
 fn adjusted(
     context: &Context,
-    own: &Manifest,
+    (own, class): (&Manifest, Option<ModelClass>),
     args: &PushArgs,
     user: &Namespace,
 ) -> anyhow::Result<Manifest> {
@@ -103,9 +104,9 @@ fn adjusted(
     }
     // A card that was generated is generated again, so that it names what is published.
     let card = read_card(&args.folder)?;
-    let generated = card.as_deref() == Some(model_card(own).as_bytes());
+    let generated = card.as_deref() == Some(model_card(own, class).as_bytes());
     if (card.is_none() || generated) && !args.dry_run {
-        write(&args.folder.join(CARD), model_card(&manifest).as_bytes())?;
+        write(&args.folder.join(CARD), model_card(&manifest, class).as_bytes())?;
     }
     // Only the card may have changed.
     if let Some(card) = file_entries(&args.folder)?.into_iter().find(|f| f.path.as_str() == CARD) {
@@ -191,7 +192,7 @@ fn made(
     };
     let mut manifest = assemble_manifest(folder, &base, facts)?;
     if read_card(&args.folder)?.is_none() && !args.dry_run {
-        write(&args.folder.join(CARD), model_card(&manifest).as_bytes())?;
+        write(&args.folder.join(CARD), model_card(&manifest, folder.wrapped_class()).as_bytes())?;
         manifest.files = file_entries(&args.folder)?;
         manifest.validate()?;
     }

@@ -21,7 +21,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Exit> {
     let mut all: Vec<Value> = Vec::new();
     let mut answer = |prompt: &str| -> anyhow::Result<()> {
-        let generated = answer(context, &args.generation, generator, prompt)?;
+        let generated = answer(context, args, generator, prompt)?;
         if context.printer.is_json() {
             all.push(json!({
                 "prompt": prompt,
@@ -48,7 +48,7 @@ pub(super) fn run(
 
 fn answer(
     context: &Context,
-    args: &GenerationArgs,
+    args: &RunArgs,
     generator: &Generator,
     prompt: &str,
 ) -> anyhow::Result<Generated> {
@@ -69,7 +69,7 @@ fn answer(
         }
         generator.encode(prompt, false)?
     };
-    let options = options(args, generator.defaults());
+    let options = options(&args.generation, generator.defaults());
     let is_json = context.printer.is_json();
     let mut failed = None;
     let mut show = |text: &str| {
@@ -88,7 +88,7 @@ fn answer(
 }
 
 /// What the backbone states, but for what was asked for.
-pub(super) fn options(args: &GenerationArgs, stated: &GenerationOptions) -> GenerationOptions {
+pub(crate) fn options(args: &GenerationArgs, stated: &GenerationOptions) -> GenerationOptions {
     let (constraints, beams) = (&stated.constraints, &stated.beams);
     // Who asks for draws has no use for the beams that a backbone states.
     let usual = if args.temperature > 0.0 { 1 } else { beams.beams };

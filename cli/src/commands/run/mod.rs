@@ -4,6 +4,8 @@ mod answers;
 mod predictions;
 mod transcripts;
 
+pub(super) use answers::options;
+
 use crate::{
     args::run::RunArgs,
     context::Context,
@@ -27,7 +29,7 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
         Opened::Answers(title, generator) if generator.listens() => {
             transcripts::run(context, args, &title, &generator)
         }
-        Opened::Answers(..) if args.generation.language.is_some() || args.generation.task.is_some() => {
+        Opened::Answers(..) if args.language.is_some() || args.task.is_some() => {
             Err(UserError::new("this base model reads texts: `--language` and `--task` are for recordings")
                 .hint("write what is asked for into the prompt")
                 .into())

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::answers::options;
 use crate::{
-    args::run::{GenerationArgs, RunArgs},
+    args::run::RunArgs,
     context::Context,
     failure::{Exit, UserError},
 };
@@ -23,7 +23,7 @@ pub(super) fn run(
     title: &str,
     generator: &Generator,
 ) -> anyhow::Result<Exit> {
-    if args.generation.system.is_some() || args.generation.raw {
+    if args.system.is_some() || args.raw {
         return Err(UserError::new(
             "a recording is no prompt: `--system` and `--raw` have nothing to change",
         )
@@ -32,7 +32,7 @@ pub(super) fn run(
     }
     let mut all: Vec<Value> = Vec::new();
     let mut write_down = |file: &str| -> anyhow::Result<()> {
-        let transcript = transcribe(context, &args.generation, generator, file)?;
+        let transcript = transcribe(context, args, generator, file)?;
         if context.printer.is_json() {
             let mut document = serde_json::to_value(&transcript)?;
             document["file"] = json!(file);
@@ -59,13 +59,13 @@ pub(super) fn run(
 }
 
 /// What is asked for.
-fn asked(args: &GenerationArgs) -> SpeechOptions {
+fn asked(args: &RunArgs) -> SpeechOptions {
     SpeechOptions { language: args.language.clone(), task: args.task.clone() }
 }
 
 fn transcribe(
     context: &Context,
-    args: &GenerationArgs,
+    args: &RunArgs,
     generator: &Generator,
     file: &str,
 ) -> anyhow::Result<Transcript> {
@@ -76,7 +76,7 @@ fn transcribe(
             failed.get_or_insert(error);
         }
     };
-    let options = options(args, generator.defaults());
+    let options = options(&args.generation, generator.defaults());
     let transcript = generator.transcribe(Path::new(file), &asked(args), &options, &mut show)?;
     if let Some(error) = failed {
         return Err(error.into());

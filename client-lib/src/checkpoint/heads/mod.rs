@@ -87,6 +87,7 @@ pub(super) fn parse_head_only(dir: &Path) -> Result<Parsed, CheckpointError> {
         head_class: parsed.class,
         library: None,
         drops_segments: false,
+        task: None,
         prefixed: true,
         base_hint: parsed.base_hint,
         architecture: parsed.architecture,

@@ -233,6 +233,9 @@ pub(super) fn parse(
         library: None,
         // `PeftModelForQuestionAnswering.forward` takes them and does not pass them on.
         drops_segments: task_type.as_deref() == Some("QUESTION_ANS"),
+        task: HeadTask::ALL
+            .into_iter()
+            .find(|task| task.peft_task_type() == task_type.as_deref() && task_type.is_some()),
         labels,
         name: "default".to_owned(),
         prefixed: file.prefixed,
@@ -256,6 +259,16 @@ fn with_copies(method: Method, file: &File<'_>) -> Method {
     Method::Union(UnionConfig { parts })
 }
 
+/// The model that PEFT is to wrap.
+pub(super) struct Wrapped<'a> {
+    /// The head that the adapter brings.
+    pub(super) head: Option<&'a Head>,
+    /// What the model class is for, whether the adapter brings its head or not.
+    pub(super) task: Option<HeadTask>,
+    /// Whether names go through a model with a head to the backbone inside.
+    pub(super) prefixed: bool,
+}
+
 /// The configuration that PEFT needs to load what we wrote; `None` for a method it does
 /// not have. Only fields that every PEFT since 0.5 knows, and later ones where they
 /// matter: an unknown field stops older versions from loading.
@@ -263,9 +276,10 @@ pub(super) fn render(
     architecture: Architecture,
     method: &Method,
     shape: &BackboneShape,
-    head: Option<&Head>,
+    wrapped: &Wrapped<'_>,
     base: &str,
 ) -> Option<Value> {
+    let &Wrapped { head, task, prefixed } = wrapped;
     let mut copies = Vec::new();
     let mut tokens = Map::new();
     let mut own = None;
@@ -273,7 +287,7 @@ pub(super) fn render(
         match part {
             Method::Lora(config) => own = Some(low_rank::render(architecture, config, shape)),
             Method::AdaLora(config) => {
-                own = Some(products::render_adalora(architecture, config, shape, head.is_some()));
+                own = Some(products::render_adalora(architecture, config, shape, prefixed));
             }
             Method::Loha(config) => own = Some(products::render_loha(architecture, config, shape)),
             Method::Lokr(config) => own = Some(products::render_lokr(architecture, config, shape)),
@@ -307,8 +321,8 @@ pub(super) fn render(
         );
     }
     saved.dedup();
-    let task = head.and_then(|head| ModelClass::with_head(architecture, head)).map(ModelClass::task);
-    saved.extend(task.map(HeadTask::peft_modules).into_iter().flatten().map(ToString::to_string));
+    let own = task.filter(|_| head.is_some());
+    saved.extend(own.map(HeadTask::peft_modules).into_iter().flatten().map(ToString::to_string));
     let class = head.and_then(|head| Some((head, ModelClass::with_head(architecture, head)?)));
     saved.extend(class.and_then(|(head, class)| class.peft_pooler(head)).map(ToOwned::to_owned));
     json.insert("auto_mapping".into(), Value::Null);

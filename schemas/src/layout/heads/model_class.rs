@@ -140,6 +140,16 @@ impl ModelClass {
         self.task
     }
 
+    /// Whether its head is a language model's that writes: what adapters leave as it is.
+    pub const fn writes(self) -> bool {
+        matches!(self.task, HeadTask::CausalLm | HeadTask::Seq2SeqLm)
+    }
+
+    /// Whether the backbone is a module of its own in it: the parts of T5's own class stand beside its head.
+    pub const fn holds_backbone(self) -> bool {
+        !matches!((self.architecture, self.task), (Architecture::T5, HeadTask::Seq2SeqLm))
+    }
+
     /// The head of this class in these sizes. `hidden_act` is the backbone's own
     /// activation, which BERT's language models use too.
     pub fn head(self, sizes: HeadSizes, hidden_act: Activation) -> Head {

@@ -1,0 +1,161 @@
+//! Rows of a table that a model learns to write: a prompt, or a text, with the answer to it; or a text alone.
+
+use super::{
+    Answer, ColumnOptions, DataError, Example, Notice, TaskKind,
+    columns::{has_header, named_columns, position},
+    rows::Read,
+    table::{Row, Table},
+};
+
+/// Names of two columns of which the second answers the first, most telling first. Those behind `source` say
+/// nothing of the kind unless somebody asks for it.
+const PAIRS: [(&str, &str); 15] = [
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("prompt", "answer"),
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("article", "highlights"),
+    ("document", "summary"),
+    ("dialogue", "summary"),
+    ("source", "target"),
+    ("input", "output"),
+    ("question", "answer"),
+    ("text", "summary"),
+    ("text", "headline"),
+    ("text", "target"),
+    ("text", "answer"),
+];
+/// How many of them speak for themselves.
+const TELLING: usize = 9;
+/// What an instruction may be about, in a column of its own.
+const SUBJECTS: [&str; 2] = ["input", "context"];
+/// Columns of texts that are learned whole.
+const TEXTS: [&str; 3] = ["text", "content", "sentence"];
+
+/// Which columns hold what.
+struct Columns {
+    prompt: usize,
+    /// What the prompt is about.
+    subject: Option<usize>,
+    /// None where a text is learned whole.
+    answer: Option<usize>,
+    names: Vec<String>,
+}
+
+/// Whether the columns' names say that one answers the other.
+pub(super) fn are_named(table: &Table) -> bool {
+    let names = match &table.fields {
+        Some(fields) => fields.clone(),
+        None => named_columns(&table.rows[0]),
+    };
+    pair(&names, &PAIRS[..TELLING]).is_some()
+}
+
+fn at(names: &[String], known: &str) -> Option<usize> {
+    names.iter().position(|name| name.eq_ignore_ascii_case(known))
+}
+
+fn pair(names: &[String], known: &[(&str, &str)]) -> Option<(usize, usize)> {
+    known.iter().find_map(|(first, second)| Some((at(names, first)?, at(names, second)?)))
+}
+
+/// Reads every row of a table that is not empty.
+pub(super) fn read(
+    file: &str,
+    table: &Table,
+    kind: TaskKind,
+    options: &ColumnOptions,
+    mut notices: Vec<Notice>,
+) -> Result<Read, DataError> {
+    let width = table.rows[0].cells.len();
+    // Texts never repeat, so that only names tell a header; more than two columns need names.
+    let mut is_named = || {
+        let known = pair(&named_columns(&table.rows[0]), &PAIRS).is_some();
+        options.header.unwrap_or_else(|| known || width > 2 || has_header(table, options, &mut notices))
+    };
+    let (names, skip) = match &table.fields {
+        Some(fields) => (fields.clone(), 0),
+        None if is_named() => (named_columns(&table.rows[0]), 1),
+        None => ((1..=width).map(|number| number.to_string()).collect(), 0),
+    };
+    let columns = find(file, names, kind, options, &mut notices)?;
+    let (mut examples, mut blank_texts, mut blank_labels) = (Vec::new(), 0, 0);
+    for row in &table.rows[skip..] {
+        let cell = |column| cell(file, row, &columns, column);
+        let mut prompt = cell(columns.prompt)?.to_owned();
+        let subject = columns.subject.map(cell).transpose()?.unwrap_or_default();
+        if !prompt.is_empty() && !subject.is_empty() {
+            prompt = format!("{prompt}\n\n{subject}");
+        }
+        let answer = columns.answer.map(cell).transpose()?;
+        match (prompt.is_empty(), answer) {
+            (true, _) => blank_texts += 1,
+            (false, Some("")) => blank_labels += 1,
+            (false, answer) => {
+                let answer = answer.map_or(Answer::Unknown, |text| Answer::Text(text.to_owned()));
+                examples.push(Example { answer, line: row.line, ..Example::unanswered(vec![prompt]) });
+            }
+        }
+    }
+    if blank_texts + blank_labels > 0 {
+        notices.push(Notice::Skipped { blank_texts, blank_labels });
+    }
+    Ok(Read { kind, examples, notices })
+}
+
+fn cell<'r>(file: &str, row: &'r Row, columns: &Columns, column: usize) -> Result<&'r str, DataError> {
+    row.cells[column].as_deref().map(str::trim).ok_or_else(|| DataError::Field {
+        file: file.to_owned(),
+        line: row.line,
+        field: columns.names[column].clone(),
+    })
+}
+
+fn find(
+    file: &str,
+    names: Vec<String>,
+    kind: TaskKind,
+    options: &ColumnOptions,
+    notices: &mut Vec<Notice>,
+) -> Result<Columns, DataError> {
+    let told = |column: &Option<_>| column.as_ref().map(|column| position(file, &names, column)).transpose();
+    let (text, subject, answer) = (told(&options.text)?, told(&options.pair)?, told(&options.label)?);
+    let whole = || TEXTS.iter().find_map(|known| at(&names, known));
+    let missing = |column: &str| {
+        let (file, available) = (file.to_owned(), names.clone());
+        DataError::NoColumn { file, column: column.to_owned(), available }
+    };
+    let (prompt, answer) = match (text, answer) {
+        (Some(text), answer) => (text, answer),
+        (None, Some(answer)) => {
+            let first = PAIRS.iter().find_map(|(first, _)| at(&names, first)).filter(|&c| c != answer);
+            (first.ok_or_else(|| missing("prompt"))?, Some(answer))
+        }
+        (None, None) => match pair(&names, &PAIRS) {
+            Some((prompt, answer)) => (prompt, Some(answer)),
+            None if kind == TaskKind::CausalLm && (names.len() == 1 || whole().is_some()) => {
+                (whole().unwrap_or(0), None)
+            }
+            None if names.len() == 2 => (0, Some(1)),
+            None => return Err(missing("prompt")),
+        },
+    };
+    if answer.is_none() && kind != TaskKind::CausalLm {
+        return Err(missing("target"));
+    }
+    let subject = subject.or_else(|| {
+        let is_instruction = names[prompt].eq_ignore_ascii_case("instruction");
+        let found = SUBJECTS.iter().find_map(|known| at(&names, known)).filter(|_| is_instruction);
+        found.filter(|&column| Some(column) != answer)
+    });
+    if answer == Some(prompt) || subject.is_some_and(|column| column == prompt || Some(column) == answer) {
+        return Err(DataError::SameColumn { file: file.to_owned(), column: names[prompt].clone() });
+    }
+    if options.text.is_none() || options.label.is_none() {
+        let (prompt, answer) = (names[prompt].clone(), answer.map(|answer| names[answer].clone()));
+        let subject = subject.map(|subject| names[subject].clone());
+        notices.push(Notice::Answered { prompt, subject, answer });
+    }
+    Ok(Columns { prompt, subject, answer, names })
+}

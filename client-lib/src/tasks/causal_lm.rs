@@ -1,0 +1,60 @@
+//! A text token by token: the answer to a prompt, of which nothing else is learned, or a whole text (Radford et
+//! al. 2018). A text that is longer than what is read falls into pieces that share one token, so that each but
+//! the very first is asked for once.
+
+use super::{TaskError, next_token::Row};
+use crate::{
+    data::{Answer, Example},
+    generation::{Dialogue, Turn},
+    text::Tokens,
+};
+
+/// The rows of an example.
+pub(super) fn rows(dialogue: &Dialogue, example: &Example, most: usize) -> Result<Vec<Row>, TaskError> {
+    let text = example.texts.join("\n\n");
+    if let Answer::Text(answer) = &example.answer {
+        let turn = dialogue.turn(&text, answer, most)?;
+        if turn.answer >= turn.tokens.len() {
+            return Err(TaskError::NoRoom { max_length: most, prompt: turn.answer });
+        }
+        return Ok(vec![row(turn)]);
+    }
+    let tokens = dialogue.text(&text)?;
+    let step = most.saturating_sub(1).max(1);
+    let piece = |number: usize| {
+        let start = number * step;
+        let tokens = tokens[start..tokens.len().min(start + step + 1)].to_vec();
+        row(Turn { tokens, answer: 1, truncated: false })
+    };
+    Ok((0..tokens.len().saturating_sub(1).div_ceil(step)).map(piece).collect())
+}
+
+/// The last token is asked for, but asks for nothing.
+fn row(turn: Turn) -> Row {
+    let Turn { mut tokens, answer, truncated } = turn;
+    let truth = tokens.split_off(answer.max(1).min(tokens.len()));
+    let first = tokens.len().saturating_sub(1);
+    tokens.extend(truth.iter().take(truth.len().saturating_sub(1)));
+    Row { tokens: Tokens::of_ids(tokens, truncated), decoder: Vec::new(), first, truth }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_is_asked_for() {
+        let row = row(Turn { tokens: vec![5, 6, 7, 8, 9], answer: 3, truncated: false });
+        assert_eq!((row.tokens.ids(), row.first), ([5, 6, 7, 8].as_slice(), 2));
+        assert_eq!(row.truth, [8, 9], "behind the tokens 2 and 3");
+    }
+
+    #[test]
+    fn an_answer_without_a_prompt_loses_its_first_token() {
+        let row = row(Turn { tokens: vec![5, 6, 7], answer: 0, truncated: false });
+        assert_eq!(
+            (row.tokens.ids(), row.first, row.truth.as_slice()),
+            ([5, 6].as_slice(), 0, [6, 7].as_slice())
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! What language models were trained to write, through the real libraries: the same logits.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use hub_tests::{
+    interop::{Tensors, ensure_same, fixture, hub, hub_forward_on, python_forward_on, succeed},
+    words::write_base_of_words,
+};
+use serde_json::json;
+
+const PROMPTS: &str = "\
+prompt,completion
+w10 w31,w20 w25
+w11 w35 w9,w21 w26
+w12 w30,w22 w27
+w10 w33 w8 w7,w20 w25
+";
+
+/// Trains on a tiny language model, and compares the logits of the folder in its format's library with ours.
+fn means_the_same_in(library: &str, base: &str, method: &[&str]) -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let folder = home.path().join("base");
+    write_base_of_words(&folder, base, &json!({"eos_token_id": 3, "decoder_start_token_id": 2}));
+    std::fs::write(home.path().join("prompts.csv"), PROMPTS)?;
+    let mut command = hub(home.path())?;
+    command.args(["train", "--base", "base", "--data", "prompts.csv", "--validation", "prompts.csv"]);
+    command.args(["--output", "out", "--steps", "8", "--batch-size", "2", "--lr", "0.05"]).args(method);
+    succeed(&mut command)?;
+    let kind = ["t5", "bart"].into_iter().find(|kind| base.starts_with(kind)).unwrap_or("decoder");
+    let inputs = fixture(&format!("methods/inputs/{kind}.safetensors"));
+    let adapter = home.path().join("out");
+    let logits = |mut all: Tensors| -> Result<Tensors> {
+        all.retain(|name, _| name == "logits");
+        ensure!(!all.is_empty(), "there are no logits");
+        Ok(all)
+    };
+    let of = |base: &Path, adapter| hub_forward_on(&inputs, base, adapter);
+    let ours = logits(of(&folder, Some(&adapter))?)?;
+    ensure!(ensure_same(&ours, &logits(of(&folder, None)?)?).is_err(), "the adapter changes nothing");
+    ensure_same(&ours, &logits(python_forward_on(&inputs, library, &folder, Some(&adapter))?)?)
+}
+
+#[test]
+fn loras_of_language_models_mean_the_same_in_peft() -> Result<()> {
+    for base in ["llama-tied", "gpt2", "t5", "bart-scaled"] {
+        means_the_same_in("peft", base, &["--method", "lora", "--rank", "2"])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn other_methods_of_peft_mean_the_same_there() -> Result<()> {
+    for method in ["ia3", "p-tuning", "llama-adapter", "adalora"] {
+        let size: &[&str] = match method {
+            "p-tuning" | "llama-adapter" => &["--prompt-length", "3"],
+            _ => &[],
+        };
+        means_the_same_in("peft", "llama", &[&["--method", method], size].concat())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn bottlenecks_of_encoder_decoders_mean_the_same_in_adapters() -> Result<()> {
+    for (base, method) in [("t5", "pfeiffer"), ("bart-scaled", "parallel")] {
+        means_the_same_in("adapters", base, &["--method", method, "--reduction-factor", "2"])?;
+    }
+    Ok(())
+}
