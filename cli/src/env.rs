@@ -7,6 +7,12 @@
 pub(crate) const REGISTRY: &str = "HUB_REGISTRY";
 /// Token for the registry; wins over what `hub login` stored. For machines that run unattended.
 pub(crate) const TOKEN: &str = "HUB_TOKEN";
+/// Identity token of a CI job, for `hub token exchange`.
+pub(crate) const IDENTITY_TOKEN: &str = "HUB_IDENTITY_TOKEN";
+/// Where a runner of GitHub Actions gives identity tokens to a job that may have them.
+pub(crate) const GITHUB_REQUEST_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
+/// What it wants to see before.
+pub(crate) const GITHUB_REQUEST_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
 /// Folder of the backbone in use.
 pub(crate) const BASE: &str = "HUB_BASE";
 /// Folders to look for backbones in, separated like `PATH`.

@@ -9,7 +9,8 @@ use crate::{
     db::{Db, OpenError, mirrored},
     domain::publish::Limits,
     mirror::Mirrors,
-    service::{Limiter, PullCounter, identity},
+    oidc::Issuers,
+    service::{Limiter, PullCounter, identity, passwords::Passwords},
     storage::Storage,
     telemetry::Telemetry,
 };
@@ -24,9 +25,11 @@ pub struct App {
     pub(crate) redirect_from: Option<u64>,
     pub(crate) garbage_delay: Duration,
     pub(crate) mirrors: Mirrors,
+    pub(crate) issuers: Issuers,
     pub(crate) telemetry: Telemetry,
     pub(crate) pulls: Arc<PullCounter>,
     pub(crate) limiter: Arc<Limiter>,
+    pub(crate) passwords: Arc<Passwords>,
     /// Webhooks may lead inside the network, and need no TLS.
     pub(crate) webhooks_anywhere: bool,
 }
@@ -73,6 +76,9 @@ pub enum StartError {
     /// A mirrored registry can't even be asked.
     #[error("can't set up the mirrors: {0}")]
     Mirror(String),
+    /// An issuer of identity tokens can't even be asked.
+    #[error("can't set up the issuers: {0}")]
+    Issuer(String),
     /// A namespace that would come from two places.
     #[error(
         "the namespace `{0}` belongs to somebody here, so it can't be mirrored; take it out of `mirrors.namespaces`"
@@ -98,6 +104,7 @@ impl App {
             None if !config.read_only => db.migrate().await?,
             _ => db.require_current().await?,
         }
+        let issuers = Issuers::new(&config.issuers).map_err(|e| StartError::Issuer(e.to_string()))?;
         let mirrors = Mirrors::new(&config.mirrors).map_err(|e| StartError::Mirror(e.to_string()))?;
         for namespace in config.mirrors.iter().flat_map(|mirror| &mirror.namespaces) {
             if mirrored::is_taken(&db, namespace).await.map_err(OpenError::Connect)? {
@@ -106,6 +113,7 @@ impl App {
         }
         Ok(Self {
             mirrors,
+            issuers,
             db,
             storage,
             limits: config.limits,
@@ -115,6 +123,7 @@ impl App {
             telemetry: Telemetry::new(),
             pulls: Arc::new(PullCounter::new(config.data.join("pulls"))),
             limiter: Arc::new(Limiter::new(config.rates)),
+            passwords: Arc::default(),
             webhooks_anywhere: config.webhooks_anywhere,
         })
     }

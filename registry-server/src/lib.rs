@@ -14,6 +14,7 @@ mod jobs;
 mod lock;
 mod middleware;
 mod mirror;
+mod oidc;
 mod openapi;
 mod router;
 mod serve;

@@ -116,6 +116,9 @@ impl Role {
     }
 }
 
+/// More than any password has, in bytes.
+const LONGEST_LINE: u64 = 4096;
+
 #[derive(Debug, Subcommand)]
 enum AuditVerb {
     /// Print who changed what, oldest first, one JSON object a line
@@ -135,6 +138,14 @@ enum UserVerb {
     },
     /// List users
     List,
+    /// Set a user's password: the first line of standard input
+    Password {
+        /// The user
+        name: Namespace,
+        /// Forget it instead: they log in with tokens alone
+        #[arg(long)]
+        remove: bool,
+    },
     /// Let a user run the registry, with a token that has the scope `admin`
     Administrator {
         /// The user
@@ -312,6 +323,10 @@ async fn run(cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
         Role::Audit(AuditVerb::Export { after }) => admin::export_audit(&app, after.as_deref()).await?,
         Role::User(UserVerb::Add { name }) => admin::add_user(&app, &name).await?,
         Role::User(UserVerb::List) => admin::list_users(&app).await?,
+        Role::User(UserVerb::Password { name, remove }) => {
+            let password = if remove { None } else { Some(first_line()?) };
+            admin::set_password(&app, &name, password.as_deref()).await?;
+        }
         Role::User(UserVerb::Administrator { name, revoke }) => {
             admin::set_administrator(&app, &name, !revoke).await?;
         }
@@ -349,6 +364,14 @@ async fn run(cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
     }
     app.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first line of standard input, which shells keep no history of.
+fn first_line() -> anyhow::Result<String> {
+    use std::io::{BufRead as _, Read as _};
+    let mut line = String::new();
+    std::io::stdin().lock().take(LONGEST_LINE).read_line(&mut line).context("can't read the password")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Done at the first SIGTERM or Ctrl-C.

@@ -27,6 +27,7 @@ use utoipa::{
         (name = "discovery", description = "Finding adapters"),
         (name = "adapters", description = "Adapters and their index"),
         (name = "versions", description = "Publishing, yanking, reading manifests"),
+        (name = "publishing", description = "Trusted publishers and their identity tokens"),
         (name = "files", description = "Uploading and downloading files by digest"),
         (name = "access", description = "Namespaces, their members and teams, and collaborators on adapters"),
         (name = "account", description = "Who is asking, and their tokens"),

@@ -7,8 +7,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     api::{
-        account, adapters, audit, blobs, collaborators, health, index, manifests, members, namespaces,
-        quarantine, resolve, search, teams, tokens, uploads, versions, webhooks,
+        account, adapters, audit, blobs, collaborators, health, index, manifests, members, namespaces, oidc,
+        publishers, quarantine, resolve, search, teams, tokens, uploads, versions, webhooks,
     },
     app::App,
     error::ApiError,
@@ -38,6 +38,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(uploads::start::start))
         .routes(routes!(uploads::status::status, uploads::append::append, uploads::cancel::cancel))
         .routes(routes!(versions::publish::publish, versions::yank::yank, versions::delete::delete))
+        // Publishing without a user's token: `hub publisher`, `hub token exchange`.
+        .routes(routes!(publishers::list::list, publishers::create::create))
+        .routes(routes!(publishers::remove::remove))
+        .routes(routes!(oidc::issuers::issuers))
+        .routes(routes!(oidc::exchange::exchange))
         // Who may do what: `hub access`, `hub org`, `hub team`.
         .routes(routes!(namespaces::create::create))
         .routes(routes!(namespaces::info::info))
@@ -51,6 +56,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(collaborators::grant::grant, collaborators::revoke::revoke))
         // Accounts: `hub login`, `hub whoami`, `hub token`.
         .routes(routes!(account::whoami::whoami))
+        .routes(routes!(account::log_in::log_in))
+        .routes(routes!(account::change_password::change_password))
         .routes(routes!(tokens::list::list, tokens::create::create))
         .routes(routes!(tokens::revoke::revoke))
         // Records and quarantine, for administrators.

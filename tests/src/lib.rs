@@ -6,6 +6,7 @@ pub mod golden;
 pub mod heads;
 pub mod hub;
 pub mod interop;
+pub mod issuer;
 pub mod proxy;
 pub mod services;
 pub mod tap;

@@ -39,6 +39,8 @@ mod object_storage;
 mod openapi;
 #[path = "registry/operation.rs"]
 mod operation;
+#[path = "registry/passwords.rs"]
+mod passwords;
 #[path = "registry/people.rs"]
 mod people;
 #[path = "registry/permissions.rs"]
@@ -49,6 +51,8 @@ mod postgres;
 mod privacy;
 #[path = "registry/publish.rs"]
 mod publish;
+#[path = "registry/publishers.rs"]
+mod publishers;
 #[path = "registry/pulls.rs"]
 mod pulls;
 #[path = "registry/read_only.rs"]

@@ -1,11 +1,14 @@
-//! `hub login` and `hub logout`.
+//! `hub login`, `hub logout` and `hub password`.
 
 use clap::Args;
+use hub_schemas::{Namespace, token::Scopes};
 
 /// Arguments of `hub login`.
 ///
 /// The registry is the global `--registry`, or the configured one.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+With `--user`, the password is asked for and a token is made with it; without, the token is asked for.")]
 pub(crate) struct LoginArgs {
     /// The token; it stays in the shell's history, so prefer the prompt
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_stdin", hide_env_values = true)]
@@ -13,6 +16,19 @@ pub(crate) struct LoginArgs {
     /// Read the token from standard input
     #[arg(long)]
     pub(crate) token_stdin: bool,
+    /// Log in as this user, with a password
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["token", "token_stdin"])]
+    pub(crate) user: Option<Namespace>,
+    /// Read the password from standard input
+    #[arg(long, requires = "user")]
+    pub(crate) password_stdin: bool,
+    /// What the token made with the password may do
+    #[arg(long, value_name = "SCOPES", default_value = "read,publish,yank,admin", requires = "user")]
+    pub(crate) scope: Scopes,
+    /// Days that the token made with the password works
+    #[arg(long, value_name = "DAYS", default_value_t = 90, requires = "user",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) expires: u16,
 }
 
 /// Arguments of `hub logout`.
@@ -21,4 +37,14 @@ pub(crate) struct LogoutArgs {
     /// Forget the tokens of all registries
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+/// Arguments of `hub password`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A password has at least 15 characters. This needs a token with the scope `admin`; tokens go on working.")]
+pub(crate) struct PasswordArgs {
+    /// Read the present password, an empty line where there is none, and the new one from standard input
+    #[arg(long)]
+    pub(crate) stdin: bool,
 }

@@ -30,6 +30,7 @@ pub(crate) mod merge;
 mod org;
 #[cfg(feature = "stitch")]
 pub(crate) mod precision;
+mod publisher;
 mod push;
 mod rename;
 #[cfg(feature = "stitch")]
@@ -53,8 +54,9 @@ pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use convert::ConvertArgs;
 pub(crate) use delete::DeleteArgs;
 pub(crate) use global::{Color, Format, GlobalArgs};
-pub(crate) use login::{LoginArgs, LogoutArgs};
+pub(crate) use login::{LoginArgs, LogoutArgs, PasswordArgs};
 pub(crate) use org::{OrgArgs, OrgVerb};
+pub(crate) use publisher::{PublisherArgs, PublisherVerb};
 pub(crate) use push::PushArgs;
 pub(crate) use rename::{FreeArgs, MoveArgs};
 pub(crate) use search::SearchArgs;
@@ -83,10 +85,12 @@ pub(crate) struct Cli {
     expect(clippy::large_enum_variant, reason = "there is one of it, for the length of a command")
 )]
 pub(crate) enum Command {
-    /// Store a token for the registry
+    /// Store a token for the registry, or have one made for a password
     Login(LoginArgs),
     /// Forget the token for the registry
     Logout(LogoutArgs),
+    /// Set or change your password at the registry
+    Password(PasswordArgs),
     /// Show who the registry takes you for
     Whoami,
     /// Publish an adapter folder
@@ -115,8 +119,10 @@ pub(crate) enum Command {
     Org(OrgArgs),
     /// Make and change teams of an organisation
     Team(TeamArgs),
-    /// Make, list or revoke your tokens
+    /// Make, list, revoke or exchange tokens
     Token(TokenArgs),
+    /// Trust programs elsewhere with publishing an adapter
+    Publisher(PublisherArgs),
     /// Send the events of a namespace somewhere
     Webhook(WebhookArgs),
     /// Train an adapter on texts, images or recordings

@@ -1,12 +1,12 @@
 //! `hub token`.
 
 use clap::{Args, Subcommand};
-use hub_schemas::{pattern::NamePattern, token::Scopes};
+use hub_schemas::{AdapterId, pattern::NamePattern, token::Scopes};
 
 /// Arguments of `hub token`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-These need a token with the scope `admin`; a new token may do at most what that one may.")]
+`create`, `list` and `revoke` need a token with the scope `admin`; a new token may do at most what that one may.")]
 pub(crate) struct TokenArgs {
     /// What to do.
     #[command(subcommand)]
@@ -32,6 +32,15 @@ pub(crate) enum TokenVerb {
     },
     /// List your tokens, without their secrets
     List,
+    /// Exchange the identity token of a CI job for a token that publishes one adapter, and print it
+    Exchange {
+        /// The adapter, which trusts the job (`hub publisher add`)
+        #[arg(value_name = "NAMESPACE/NAME")]
+        adapter: AdapterId,
+        /// Read the identity token from standard input [default: `HUB_IDENTITY_TOKEN`, or GitHub Actions is asked]
+        #[arg(long)]
+        identity_stdin: bool,
+    },
     /// Make a token useless
     Revoke {
         /// Its id, as `hub token list` shows it

@@ -1,10 +1,16 @@
-//! `hub login`: keep a token, once the registry has accepted it.
+//! `hub login`: keep a token, once the registry has accepted it or made it for a password.
 
 use std::io::{IsTerminal as _, Read as _};
 
 use hub_client::registry::{RegistryError, Secret, StoredToken};
-use hub_schemas::{problem::ProblemCode, token::TOKEN_PREFIX};
+use hub_schemas::{
+    Namespace,
+    api::{CreateToken, LogIn},
+    problem::ProblemCode,
+    token::TOKEN_PREFIX,
+};
 use serde::Serialize;
+use time::{Duration, OffsetDateTime};
 
 use crate::{
     args::LoginArgs,
@@ -15,6 +21,8 @@ use crate::{
 
 /// Tokens have some fifty characters; more is a mistake.
 const MAX_TOKEN_BYTES: u64 = 4096;
+/// How a token is called that was made with a password.
+const MADE_BY: &str = "hub login";
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -22,19 +30,14 @@ struct Answer<'a> {
     user: &'a str,
 }
 
-/// Asks for a token, tries it, and keeps it.
+/// Asks for a token or a password, tries it, and keeps the token.
 pub(crate) fn run(context: &Context, args: &LoginArgs) -> anyhow::Result<Exit> {
-    // Before the question: nobody should type a token for nothing.
+    // Before the question: nobody should type a secret for nothing.
     context.client()?;
-    let token = read_token(context, args)?;
-    let client = context.client_with(Some(token.clone()))?;
-    let account = context.block_on(async {
-        client.whoami().await.map_err(|error| match error.code() {
-            Some(ProblemCode::Unauthorized) => refused(context, error).into(),
-            _ => error.into(),
-        })
-    })?;
-    let user = account.user.to_string();
+    let (user, token) = match &args.user {
+        Some(user) => (user.to_string(), with_password(context, args, user)?),
+        None => with_token(context, args)?,
+    };
     let mut store = context.auth_store()?;
     store.set(&context.settings.registry.value, StoredToken { user: user.clone(), token })?;
     let registry = context.registry_name();
@@ -48,6 +51,35 @@ pub(crate) fn run(context: &Context, args: &LoginArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// A token that is made with the password.
+fn with_password(context: &Context, args: &LoginArgs, user: &Namespace) -> anyhow::Result<Secret> {
+    let question = format!("Password of `{user}` for {}: ", context.registry_name());
+    let hint = "pipe it in: `hub login --user NAME --password-stdin < FILE`";
+    let text = read_secret(context, args.password_stdin, &question, hint)?;
+    let expires = OffsetDateTime::now_utc() + Duration::days(args.expires.into());
+    let scopes = args.scope.clone().into_vec();
+    let token =
+        CreateToken { name: MADE_BY.to_owned(), scopes, names: Vec::new(), expires_at: Some(expires) };
+    let password = text.trim_end_matches(['\r', '\n']).to_owned();
+    let request = LogIn { user: user.clone(), password, token };
+    let client = context.client_with(None)?;
+    let made = context.block_on(async { Ok(client.log_in(&request).await?) })?;
+    Ok(Secret::new(&made.secret))
+}
+
+/// A token that the registry accepts, and whose it is.
+fn with_token(context: &Context, args: &LoginArgs) -> anyhow::Result<(String, Secret)> {
+    let token = read_token(context, args)?;
+    let client = context.client_with(Some(token.clone()))?;
+    let account = context.block_on(async {
+        client.whoami().await.map_err(|error| match error.code() {
+            Some(ProblemCode::Unauthorized) => refused(context, error).into(),
+            _ => error.into(),
+        })
+    })?;
+    Ok((account.user.to_string(), token))
+}
+
 fn refused(context: &Context, error: RegistryError) -> UserError {
     UserError::new(format!("{} does not accept this token", context.registry_name()))
         .hint("is it complete, for this registry, and not expired? nothing was changed")
@@ -57,17 +89,10 @@ fn refused(context: &Context, error: RegistryError) -> UserError {
 fn read_token(context: &Context, args: &LoginArgs) -> anyhow::Result<Secret> {
     let text = if let Some(token) = &args.token {
         token.clone()
-    } else if args.token_stdin {
-        let mut text = String::new();
-        std::io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
-        text
-    } else if std::io::stdin().is_terminal() {
-        context.printer.ask(&format!("Token for {}: ", context.registry_name()));
-        console::Term::stderr().read_secure_line()?
     } else {
-        return Err(UserError::new("there is no terminal to ask for the token")
-            .hint("pipe it in: `hub login --token-stdin < FILE`")
-            .into());
+        let question = format!("Token for {}: ", context.registry_name());
+        let hint = "pipe it in: `hub login --token-stdin < FILE`";
+        read_secret(context, args.token_stdin, &question, hint)?
     };
     let token = Secret::new(&text);
     // A header can't carry anything else, and a message would show it.
@@ -77,4 +102,24 @@ fn read_token(context: &Context, args: &LoginArgs) -> anyhow::Result<Secret> {
             .into());
     }
     Ok(token)
+}
+
+/// What is piped in, or typed where nobody sees it.
+pub(super) fn read_secret(
+    context: &Context,
+    from_stdin: bool,
+    question: &str,
+    hint: &str,
+) -> anyhow::Result<String> {
+    if from_stdin {
+        let mut text = String::new();
+        std::io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    if std::io::stdin().is_terminal() {
+        context.printer.ask(question);
+        return Ok(console::Term::stderr().read_secure_line()?);
+    }
+    let what = if question.starts_with("Token") { "token" } else { "password" };
+    Err(UserError::new(format!("there is no terminal to ask for the {what}")).hint(hint).into())
 }

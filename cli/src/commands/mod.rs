@@ -12,6 +12,7 @@ mod delete;
 mod doctor;
 #[cfg(feature = "stitch")]
 mod eval;
+mod exchange;
 #[cfg(feature = "stitch")]
 mod explain;
 #[cfg(feature = "stitch")]
@@ -31,6 +32,8 @@ mod merge;
 #[cfg(feature = "stitch")]
 mod numeric;
 mod org;
+mod password;
+mod publisher;
 mod pull;
 mod push;
 mod remove;
@@ -57,6 +60,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Login(args) => login::run(context, &args),
         Command::Logout(args) => logout::run(context, &args),
+        Command::Password(args) => password::run(context, &args),
         Command::Whoami => whoami::run(context),
         Command::Push(args) => push::run(context, &args),
         Command::Pull(args) => pull::run(context, &args),
@@ -72,6 +76,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Org(args) => org::run(context, &args),
         Command::Team(args) => team::run(context, &args),
         Command::Token(args) => token::run(context, args),
+        Command::Publisher(args) => publisher::run(context, args),
         Command::Webhook(args) => webhook::run(context, &args),
         #[cfg(feature = "stitch")]
         Command::Train(args) => train::run(context, args),

@@ -3,6 +3,7 @@
 use hub_schemas::api::{CreateToken, TokenEntry};
 use time::{Duration, OffsetDateTime};
 
+use super::exchange;
 use crate::{
     args::{TokenArgs, TokenVerb},
     context::Context,
@@ -12,6 +13,9 @@ use crate::{
 
 /// Makes, lists or revokes.
 pub(crate) fn run(context: &Context, args: TokenArgs) -> anyhow::Result<Exit> {
+    if let TokenVerb::Exchange { adapter, identity_stdin } = &args.verb {
+        return exchange::run(context, adapter, *identity_stdin);
+    }
     let client = context.client()?;
     match args.verb {
         TokenVerb::Create { name, scope, names, expires } => {
@@ -35,6 +39,8 @@ pub(crate) fn run(context: &Context, args: TokenArgs) -> anyhow::Result<Exit> {
                 context.printer.table(&table(&tokens))?;
             }
         }
+        // Needs no token, and is done above.
+        TokenVerb::Exchange { .. } => {}
         TokenVerb::Revoke { id } => {
             context.block_on(async { Ok(client.revoke_token(&id).await?) })?;
             context.printer.done("revoked", &format!("the token `{id}`"));

@@ -4,12 +4,14 @@
 //! `hub_schemas::api`. Nothing here prints: progress and waits are told to a
 //! [`Reporter`].
 
+mod account;
 mod auth;
 mod client;
 mod error;
 mod http;
 mod people;
 mod publish;
+mod publishing;
 mod report;
 mod retry;
 mod secret;

@@ -74,6 +74,11 @@ impl Sender {
         }
     }
 
+    /// A request to somebody who is not the registry, without its token.
+    pub(super) fn elsewhere(&self, method: Method, url: Url) -> RequestBuilder {
+        self.http.request(method, url).timeout(DOCUMENT_DEADLINE)
+    }
+
     /// A request for a document, with the token and a deadline.
     pub(super) fn document(&self, method: Method, segments: &[&str]) -> RequestBuilder {
         self.request(method, self.url(segments)).timeout(DOCUMENT_DEADLINE)

@@ -28,13 +28,13 @@ pub use report::Format;
 pub(crate) use report::rows;
 pub use settings::show_settings;
 pub use tokens::{Lifetime, LifetimeError, create_token, list_tokens, mint, revoke_token};
-pub use users::{add_user, list_users, set_administrator};
+pub use users::{add_user, list_users, set_administrator, set_password};
 
 use crate::{
     app::{App, StartError},
     archive::ArchiveError,
     config::Config,
-    domain::{permissions::Denied, token::TokenError},
+    domain::{password::PasswordError, permissions::Denied, token::TokenError},
 };
 
 /// Why a verb failed.
@@ -70,6 +70,9 @@ pub enum AdminError {
     /// A token that can't be.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// A password that can't be.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// Nobody to change.
     #[error("`{user}` is not a member of `{namespace}`")]
     NotAMember {

@@ -5,8 +5,11 @@ use hub_schemas::name::Namespace;
 use super::{AdminError, print};
 use crate::{
     app::App,
-    db::{members, namespaces, users},
-    domain::permissions::{Actor, Administer, CreateOrganisation, Resource, may},
+    db::{members, namespaces, passwords, users},
+    domain::{
+        password,
+        permissions::{Actor, Administer, CreateOrganisation, ManageAccount, Resource, may},
+    },
 };
 
 /// Makes a user and the namespace of their name.
@@ -37,6 +40,30 @@ pub async fn set_administrator(app: &App, name: &Namespace, administrator: bool)
     tx.commit().await?;
     let now = if administrator { "an administrator" } else { "no administrator" };
     tracing::info!(user.name = %name, "`{name}` is {now}");
+    Ok(())
+}
+
+/// Sets a user's password, whatever they had; without one, they log in with tokens alone.
+pub async fn set_password(app: &App, name: &Namespace, new: Option<&str>) -> Result<(), AdminError> {
+    let permit = may(&Actor::Operator, ManageAccount, &Resource::Account(name.clone()))?;
+    let old = passwords::hash_of(&app.db, name).await?;
+    let hash = match new {
+        Some(new) => {
+            password::check(new, name)?;
+            Some(password::hash(new, &mut rand::rng())?)
+        }
+        None => None,
+    };
+    let mut tx = app.db.write().await?;
+    if !users::exists(&mut tx, name).await? {
+        return Err(AdminError::NoUser(name.clone()));
+    }
+    match hash {
+        Some(hash) => passwords::set(&mut tx, &permit, name, old.as_deref(), &hash).await?,
+        None => passwords::remove(&mut tx, &permit, name).await?,
+    };
+    tx.commit().await?;
+    tracing::info!(user.name = %name, "Changed the password of `{name}`");
     Ok(())
 }
 

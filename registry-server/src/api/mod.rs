@@ -11,6 +11,8 @@ pub(crate) mod index;
 pub(crate) mod manifests;
 pub(crate) mod members;
 pub(crate) mod namespaces;
+pub(crate) mod oidc;
+pub(crate) mod publishers;
 pub(crate) mod quarantine;
 pub(crate) mod resolve;
 pub(crate) mod search;

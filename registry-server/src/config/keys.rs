@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use clap::{Args as _, Command};
 use serde_json::Value;
 
-use super::{MirrorSettings, Settings};
+use super::{IssuerSettings, MirrorSettings, Settings};
 
 /// The tables of which there may be several.
 const MIRRORS: &str = "mirrors";
+const ISSUERS: &str = "issuers";
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +40,11 @@ pub(super) fn all() -> Vec<Key> {
     flatten(&Settings::default()).into_keys().map(key).collect()
 }
 
-/// The keys of a `[[mirrors]]`, which are in the file alone.
-pub(super) fn of_mirrors() -> Vec<String> {
+/// The keys of a `[[mirrors]]` and of an `[[issuers]]`, which are in the file alone.
+pub(super) fn of_tables() -> Vec<String> {
     let mut flat = BTreeMap::new();
     put(&mut flat, MIRRORS, serde_json::to_value(MirrorSettings::default()).unwrap_or_default());
+    put(&mut flat, ISSUERS, serde_json::to_value(IssuerSettings::default()).unwrap_or_default());
     flat.into_keys().collect()
 }
 
@@ -99,7 +101,7 @@ mod tests {
     fn every_setting_has_a_flag_and_a_variable_of_its_own() {
         let keys = all();
         assert!(keys.len() > 15, "{keys:?}");
-        for key in keys.iter().filter(|key| key.path != MIRRORS) {
+        for key in keys.iter().filter(|key| ![MIRRORS, ISSUERS].contains(&key.path.as_str())) {
             assert!(key.flag.is_some() && key.variable.is_some(), "{key:?}");
             let same = keys.iter().filter(|other| other.argument == key.argument).count();
             assert_eq!(same, 1, "two settings named {}", key.argument);

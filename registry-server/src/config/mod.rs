@@ -6,6 +6,7 @@
 //! what, for `hub-server config`.
 
 mod environment;
+mod issuer;
 mod keys;
 mod limits;
 mod mirror;
@@ -21,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+pub use issuer::{IssuerConfig, IssuerSettings};
 pub use limits::LimitSettings;
 pub use mirror::{MirrorConfig, MirrorSettings};
 pub use rates::RateSettings;
@@ -92,6 +94,9 @@ pub enum ConfigError {
     /// A registry that is to be mirrored.
     #[error("{0}")]
     Mirror(String),
+    /// An issuer of identity tokens.
+    #[error("{0}")]
+    Issuer(String),
     /// One of the two files that TLS takes.
     #[error("only one of the certificate and the key for TLS is set; set both, or neither for plain HTTP")]
     HalfOfTls,
@@ -140,6 +145,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Other registries whose adapters are fetched when somebody asks for them.
     pub mirrors: Vec<MirrorConfig>,
+    /// Whose identity tokens are exchanged for tokens of this registry.
+    pub issuers: Vec<IssuerConfig>,
     /// How large things may be.
     pub limits: Limits,
     /// How often users and addresses may ask.
@@ -187,7 +194,8 @@ impl Config {
         let storage = settings.s3.clone().location(settings.storage_url.as_deref())?;
         let tls = settings.tls.clone().files()?;
         let mirrors = MirrorSettings::resolve(&settings.mirrors)?;
-        Ok(Self { tls, mirrors, ..Self::at(storage, settings) })
+        let issuers = IssuerSettings::resolve(&settings.issuers)?;
+        Ok(Self { tls, mirrors, issuers, ..Self::at(storage, settings) })
     }
 
     /// The settings that make this configuration.
@@ -212,6 +220,7 @@ impl Config {
             read_only: Some(self.read_only),
             log_format: Some(self.log_format),
             mirrors: self.mirrors.iter().map(MirrorSettings::from).collect(),
+            issuers: self.issuers.iter().map(IssuerSettings::from).collect(),
             limits: LimitSettings {
                 max_file_bytes: Some(limits.max_file_bytes),
                 max_version_bytes: Some(limits.max_version_bytes),
@@ -237,6 +246,7 @@ impl Config {
             read_only: settings.read_only.unwrap_or_default(),
             tls: None,
             mirrors: Vec::new(),
+            issuers: Vec::new(),
             limits: settings.limits.resolve(),
             rates: settings.rates.resolve(),
             webhooks_anywhere: settings.webhooks_anywhere.unwrap_or_default(),

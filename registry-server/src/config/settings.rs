@@ -9,7 +9,10 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, LimitSettings, MirrorSettings, RateSettings, StoreSettings, TlsSettings, keys};
+use super::{
+    ConfigError, IssuerSettings, LimitSettings, MirrorSettings, RateSettings, StoreSettings, TlsSettings,
+    keys,
+};
 
 /// How the log looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -68,6 +71,9 @@ pub struct Settings {
     /// Other registries whose adapters are fetched when somebody asks for them.
     #[arg(skip)]
     pub mirrors: Vec<MirrorSettings>,
+    /// Whose identity tokens are exchanged for tokens of this registry.
+    #[arg(skip)]
+    pub issuers: Vec<IssuerSettings>,
     /// How large things may be.
     #[command(flatten)]
     pub limits: LimitSettings,
@@ -85,7 +91,7 @@ impl Settings {
         // First the keys: the parser's own message knows no nearest one.
         let table: toml::Table = toml::from_str(&text).map_err(refuse)?;
         let known: Vec<String> =
-            keys::all().into_iter().map(|key| key.path).chain(keys::of_mirrors()).collect();
+            keys::all().into_iter().map(|key| key.path).chain(keys::of_tables()).collect();
         if let Some(key) = keys::in_file(&table).into_iter().find(|key| !known.contains(key)) {
             let nearest = hub_schemas::nearest(&key, known.iter().map(String::as_str)).map(str::to_owned);
             return Err(ConfigError::UnknownKey { path: path.to_owned(), key, nearest });
@@ -111,6 +117,7 @@ impl Settings {
             read_only: self.read_only.or(other.read_only),
             log_format: self.log_format.or(other.log_format),
             mirrors: if self.mirrors.is_empty() { other.mirrors } else { self.mirrors },
+            issuers: if self.issuers.is_empty() { other.issuers } else { self.issuers },
             limits: self.limits.or(other.limits),
             rates: self.rates.or(other.rates),
         }

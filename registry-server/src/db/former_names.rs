@@ -9,7 +9,7 @@ use super::{
     adapters::{VisibleAdapter, find_visible, seen_by},
     audit::{self, Event},
     clock::{from_micros, now},
-    parse, team_collaborators,
+    parse, publishers, team_collaborators,
 };
 use crate::domain::permissions::{FreeName, Move, Permit, Receive, Viewer};
 
@@ -147,6 +147,7 @@ pub(crate) async fn move_to(
     if from.namespace != to.namespace {
         team_collaborators::clear(tx, &adapter).await?;
     }
+    publishers::follow(tx, &from, Some(to)).await?;
     // Manifests never change, so versions remember the name that theirs states.
     for (sql, name) in [
         ("UPDATE versions SET published_as = $1 WHERE adapter_id = $2 AND published_as IS NULL", &from),

@@ -13,7 +13,7 @@ use super::{
     adapters::{VisibleAdapter, visible_to},
     audit::{self, Event},
     clock::{from_micros, now},
-    parse, team_collaborators,
+    parse, publishers, team_collaborators,
 };
 use crate::domain::{
     deletion::{Dependant, Standing},
@@ -154,6 +154,7 @@ pub(crate) async fn bury_all(
         .execute(tx.connection())
         .await?;
     team_collaborators::clear(tx, adapter).await?;
+    publishers::follow(tx, &adapter.id, None).await?;
     let subject = adapter.id.to_string();
     let event = Event { actor: permit.actor(), action: "adapter-delete", subject: &subject, detail: reason };
     audit::record(tx, event).await

@@ -52,8 +52,8 @@ pub fn check(info: &TokenInfo, now: OffsetDateTime) -> Result<(), TokenError> {
     Ok(())
 }
 
-/// What `wanted` becomes when it is made with the token `by`, which is not limited to names.
-pub fn made_by(by: &TokenInfo, wanted: CreateToken, now: OffsetDateTime) -> Result<TokenInfo, TokenError> {
+/// What `wanted` becomes when its user makes it.
+pub fn wanted(wanted: CreateToken, now: OffsetDateTime) -> Result<TokenInfo, TokenError> {
     let CreateToken { name, mut scopes, mut names, expires_at } = wanted;
     scopes.sort_unstable();
     scopes.dedup();
@@ -61,6 +61,12 @@ pub fn made_by(by: &TokenInfo, wanted: CreateToken, now: OffsetDateTime) -> Resu
     names.dedup();
     let info = TokenInfo { name, scopes, names, expires_at };
     check(&info, now)?;
+    Ok(info)
+}
+
+/// What `request` becomes when it is made with the token `by`, which is not limited to names.
+pub fn made_by(by: &TokenInfo, request: CreateToken, now: OffsetDateTime) -> Result<TokenInfo, TokenError> {
+    let info = wanted(request, now)?;
     if let Some(&scope) = info.scopes.iter().find(|scope| !by.scopes.contains(scope)) {
         return Err(TokenError::MoreScopes { by: by.name.clone(), scope });
     }

@@ -3,10 +3,12 @@
 mod auth;
 mod body;
 mod path;
+mod peer;
 
 pub(crate) use auth::{Authenticated, Reader};
 pub(crate) use body::{ApiJson, ManifestBytes};
 pub(crate) use path::{
     AdapterPath, AdapterTeamPath, ApiPath, ApiQuery, BlobPath, CollaboratorPath, DigestPath, MemberPath,
-    NamespacePath, TeamMemberPath, TeamPath, TokenPath, UploadPath, VersionPath, WebhookPath,
+    NamespacePath, PublisherPath, TeamMemberPath, TeamPath, TokenPath, UploadPath, VersionPath, WebhookPath,
 };
+pub(crate) use peer::Peer;

@@ -163,6 +163,18 @@ pub(crate) struct WebhookPath {
     pub(crate) id: String,
 }
 
+/// `/adapters/{namespace}/{name}/publishers/{id}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct PublisherPath {
+    /// Owner.
+    namespace: Namespace,
+    /// Name in its namespace.
+    name: AdapterName,
+    /// The publisher's id.
+    pub(crate) id: String,
+}
+
 /// `/tokens/{id}`
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -198,6 +210,12 @@ impl CollaboratorPath {
 }
 
 impl AdapterTeamPath {
+    pub(crate) fn adapter(&self) -> AdapterId {
+        AdapterId { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
+impl PublisherPath {
     pub(crate) fn adapter(&self) -> AdapterId {
         AdapterId { namespace: self.namespace.clone(), name: self.name.clone() }
     }

@@ -12,6 +12,6 @@ pub(crate) use log::log;
 pub(crate) use mirrored::mirrored;
 pub(crate) use moved::moved;
 pub(crate) use problem::{panicked, problem};
-pub(crate) use rates::{UserRate, rates};
+pub(crate) use rates::{UserRate, address, rates};
 pub(crate) use read_only::read_only;
 pub(crate) use request_id::{RequestId, request_id};

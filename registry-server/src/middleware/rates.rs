@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -43,7 +43,8 @@ pub(crate) async fn rates(State(app): State<App>, mut request: Request, next: Ne
     if !request.uri().path().starts_with("/api/") || (rates.user.is_none() && rates.address.is_none()) {
         return next.run(request).await;
     }
-    let address = address(&request, rates.trust_forwarded_for).and_then(|found| app.limiter.address(found));
+    let address = address(request.headers(), request.extensions(), rates.trust_forwarded_for)
+        .and_then(|found| app.limiter.address(found));
     let user = UserRate::default();
     let mut response = match address {
         Some(taken) if taken.retry_after.is_some() => {
@@ -80,14 +81,18 @@ fn tell(headers: &mut HeaderMap, name: &str, taken: &Taken) {
 }
 
 /// Who sent it: the peer, or whom the proxy says that it speaks for.
-fn address(request: &Request, trust_forwarded_for: bool) -> Option<IpAddr> {
+pub(crate) fn address(
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    trust_forwarded_for: bool,
+) -> Option<IpAddr> {
     if trust_forwarded_for {
         // The proxy adds what it saw at the end; what stands before came from outside.
-        let last = request.headers().get_all(&FORWARDED_FOR).iter().next_back();
+        let last = headers.get_all(&FORWARDED_FOR).iter().next_back();
         let last = last.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
         if last.is_some() {
             return last;
         }
     }
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
 }

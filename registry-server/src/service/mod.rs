@@ -1,7 +1,9 @@
 //! What takes both the database and the storage, in the order that keeps them in step.
 
+pub(crate) mod exchange;
 pub(crate) mod identity;
 pub(crate) mod inspect;
+pub(crate) mod passwords;
 pub(crate) mod publish;
 mod pulls;
 mod rates;

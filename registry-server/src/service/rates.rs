@@ -22,29 +22,51 @@ const MAX_REMEMBERED: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct Limiter {
     pub(crate) rates: Rates,
+    users: Meters<Namespace>,
+    addresses: Meters<IpAddr>,
+}
+
+/// What some clients have used of their rates.
+#[derive(Debug)]
+pub(crate) struct Meters<K> {
     began: Instant,
-    users: Mutex<HashMap<Namespace, Meter>>,
-    addresses: Mutex<HashMap<IpAddr, Meter>>,
+    meters: Mutex<HashMap<K, Meter>>,
+}
+
+impl<K> Default for Meters<K> {
+    fn default() -> Self {
+        Self { began: Instant::now(), meters: Mutex::default() }
+    }
 }
 
 impl Limiter {
     pub(crate) fn new(rates: Rates) -> Self {
-        Self { rates, began: Instant::now(), users: Mutex::default(), addresses: Mutex::default() }
+        Self { rates, users: Meters::default(), addresses: Meters::default() }
     }
 
     /// Counts a request of a user; `None` where there is no limit.
     pub(crate) fn user(&self, user: &Namespace) -> Option<Taken> {
-        self.rates.user.map(|rate| self.take(rate, &self.users, user.clone()))
+        self.rates.user.map(|rate| self.users.take(rate, user.clone()))
     }
 
     /// Counts a request from an address; `None` where there is no limit.
     pub(crate) fn address(&self, address: IpAddr) -> Option<Taken> {
-        self.rates.address.map(|rate| self.take(rate, &self.addresses, network(address)))
+        self.rates.address.map(|rate| self.addresses.take_address(rate, address))
     }
+}
 
-    fn take<K: Eq + Hash>(&self, rate: Rate, meters: &Mutex<HashMap<K, Meter>>, who: K) -> Taken {
+impl Meters<IpAddr> {
+    /// Counts a request from an address.
+    pub(crate) fn take_address(&self, rate: Rate, address: IpAddr) -> Taken {
+        self.take(rate, network(address))
+    }
+}
+
+impl<K: Eq + Hash> Meters<K> {
+    /// Counts a request of `who`.
+    pub(crate) fn take(&self, rate: Rate, who: K) -> Taken {
         let now = self.began.elapsed();
-        let mut meters = meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         if meters.len() >= MAX_REMEMBERED && !meters.contains_key(&who) {
             meters.retain(|_, meter| !meter.is_full(now));
             if meters.len() >= MAX_REMEMBERED {

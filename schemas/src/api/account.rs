@@ -79,6 +79,47 @@ pub struct CreateToken {
     pub expires_at: Option<OffsetDateTime>,
 }
 
+/// A request for a token by whoever knows a user's password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogIn {
+    /// The user.
+    pub user: Namespace,
+    /// Their password.
+    pub password: String,
+    /// The token that they want.
+    pub token: CreateToken,
+}
+
+impl std::fmt::Debug for LogIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogIn").field("user", &self.user).field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+/// Fewest characters of a password, as NIST SP 800-63B-4 (section 3.1.1.2) has it for passwords
+/// that nothing else stands beside.
+pub const MIN_PASSWORD_CHARS: usize = 15;
+/// Most bytes of a password.
+pub const MAX_PASSWORD_BYTES: usize = 256;
+
+/// A request to set or change one's password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePassword {
+    /// The present one, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+    /// From now on: at least 15 characters, at most 256 bytes.
+    pub new: String,
+}
+
+impl std::fmt::Debug for ChangePassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChangePassword").finish_non_exhaustive()
+    }
+}
+
 /// A new token, with its secret: the only time it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedToken {

@@ -3,6 +3,7 @@
 mod account;
 mod adapter;
 mod audit;
+mod oidc;
 mod people;
 mod pulls;
 mod resolve;
@@ -11,7 +12,8 @@ mod upload;
 mod webhook;
 
 pub use account::{
-    CreateToken, CreatedToken, MAX_TOKEN_NAME, MAX_TOKEN_NAMES, TokenEntry, TokenInfo, WhoAmI,
+    ChangePassword, CreateToken, CreatedToken, LogIn, MAX_PASSWORD_BYTES, MAX_TOKEN_NAME, MAX_TOKEN_NAMES,
+    MIN_PASSWORD_CHARS, TokenEntry, TokenInfo, WhoAmI,
 };
 pub use adapter::{
     AdapterInfo, AdapterSummary, BaseSummary, ChangeVisibility, DeleteQuery, IndexDocument, MetricSummary,
@@ -19,6 +21,7 @@ pub use adapter::{
     VisibilityError, Yank, YankRequest,
 };
 pub use audit::{AuditPage, AuditQuery, AuditRecord, DEFAULT_AUDIT_LIMIT, MAX_AUDIT_LIMIT};
+pub use oidc::{CreatePublisher, ExchangeToken, Issuer, Publisher};
 pub use people::{
     Collaborators, CreateOrganisation, GrantRole, Member, NamespaceInfo, NamespaceKind, Role, RoleError,
     SetTeam, Team, TeamRole, Usage,

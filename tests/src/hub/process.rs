@@ -1,6 +1,7 @@
 //! The real `hub-server` program, for tests that kill it.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -84,6 +85,16 @@ impl HubProcess {
     /// Runs an operator's verb on `data`, such as `["user", "add", "ada"]`.
     pub fn admin(data: &Path, verb: &[&str]) -> Output {
         command(data).args(verb).output().expect("the program runs")
+    }
+
+    /// The same with something on standard input.
+    pub fn admin_with(data: &Path, verb: &[&str], input: &str) -> Output {
+        let mut program = command(data);
+        let streams = program.args(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = streams.spawn().expect("the program starts");
+        // A program that refuses the verb does not read it.
+        drop(child.stdin.take().expect("its input").write_all(input.as_bytes()));
+        child.wait_with_output().expect("the program ends")
     }
 
     /// A new token of `user`, who is made if need be.

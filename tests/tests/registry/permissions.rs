@@ -11,6 +11,7 @@ use hub_schemas::{
     digest::Digest,
     token::Scope,
 };
+use hub_server::{admin, config::IssuerConfig};
 use hub_tests::hub::{Answer, SampleAdapter, TestHub, Visitor};
 use serde_json::{Value, json};
 
@@ -68,7 +69,16 @@ struct World {
 
 impl World {
     async fn new(roles: Roles) -> Self {
-        let hub = TestHub::start().await;
+        let hub = TestHub::start_with(|config| {
+            let url: reqwest::Url = "https://ci.example.org".parse().expect("an address");
+            config.issuers = vec![IssuerConfig {
+                issuer: "https://ci.example.org".to_owned(),
+                url,
+                audience: "hub".to_owned(),
+                keys_url: None,
+            }];
+        })
+        .await;
         let olga = hub.user("olga").await;
         hub.add_namespace("lab", "olga").await;
         let mut people = vec![hub.anonymous()];
@@ -191,6 +201,8 @@ impl World {
             (_, path) if path.starts_with("namespaces/{namespace}/webhooks") => {
                 self.webhook(method, who).await
             }
+            (_, path) if path.contains("/publishers") => self.publisher(method, who).await,
+            (_, "oidc/exchange" | "login" | "password") => self.account(path, who, role).await,
             ("GET", "whoami") => get("whoami".to_owned()).await,
             ("GET", "tokens") => get("tokens".to_owned()).await,
             ("POST", "tokens") => {
@@ -204,6 +216,51 @@ impl World {
             ("GET", path) => get(path.to_owned()).await,
             (method, path) => panic!("no request for `{method} {path}`"),
         }
+    }
+
+    /// Logs in with a password, sets one, or exchanges what is no identity token.
+    async fn account(&self, path: &str, who: &Visitor, role: &str) -> Answer {
+        let password = "correct horse battery";
+        match path {
+            "login" => {
+                self.set_password("temporary", Some(password)).await;
+                let token = json!({"name": "new", "scopes": ["read"]});
+                who.post(path, &json!({"user": "temporary", "password": password, "token": token})).await
+            }
+            "password" => {
+                if role != "anonymous" {
+                    self.set_password(role, None).await;
+                }
+                who.put_json(path, &json!({"new": password})).await
+            }
+            _ => who.post(path, &json!({"adapter": "lab/hidden", "token": "no.jwt.here"})).await,
+        }
+    }
+
+    /// Lists publishers, makes one, or removes one that is there before.
+    async fn publisher(&self, method: &str, who: &Visitor) -> Answer {
+        let path = "adapters/lab/hidden/publishers";
+        let body = json!({"issuer": "https://ci.example.org", "claims": {"sub": "a-job"}});
+        let id = |answer: &Answer| answer.json()["id"].as_str().unwrap_or_default().to_owned();
+        match method {
+            "GET" => who.get(path).await,
+            "POST" => {
+                let made = who.post(path, &body).await;
+                self.olga.delete(&format!("{path}/{}", id(&made))).await;
+                made
+            }
+            _ => {
+                let made = self.olga.post(path, &body).await;
+                let removed = who.delete(&format!("{path}/{}", id(&made))).await;
+                self.olga.delete(&format!("{path}/{}", id(&made))).await;
+                removed
+            }
+        }
+    }
+
+    async fn set_password(&self, user: &str, password: Option<&str>) {
+        let user = user.parse().expect("a name");
+        admin::set_password(self.hub.app(), &user, password).await.expect("sets the password");
     }
 
     /// Revokes a token of `user` that is made before.

@@ -9,6 +9,7 @@ use crate::{
     error::ApiResult,
 };
 
-fn permit(caller: &Caller) -> ApiResult<Permit<ManageAccount>> {
+/// What whoever manages their own account needs.
+pub(in crate::api) fn permit(caller: &Caller) -> ApiResult<Permit<ManageAccount>> {
     Ok(may(&caller.into(), ManageAccount, &Resource::Account(caller.user().clone()))?)
 }

@@ -23,6 +23,8 @@ pub enum Action {
     FreeName,
     /// Give somebody a role on one adapter, or take it away.
     ManageCollaborators,
+    /// Trust programs with publishing an adapter.
+    ManagePublishers,
     /// See who belongs to a namespace.
     SeeMembers,
     /// Give somebody a role in a namespace, or take it away.
@@ -57,7 +59,9 @@ impl Action {
     pub(super) const fn who(self) -> For {
         match self {
             Self::Publish | Self::Yank | Self::Receive => For::Role(Role::Writer),
-            Self::Delete | Self::ChangeVisibility | Self::ManageCollaborators => For::Role(Role::Maintainer),
+            Self::Delete | Self::ChangeVisibility | Self::ManageCollaborators | Self::ManagePublishers => {
+                For::Role(Role::Maintainer)
+            }
             Self::Move | Self::DeleteAdapter | Self::FreeName => For::Role(Role::Owner),
             Self::SeeMembers => For::RoleOrAdministrator(Role::Reader),
             Self::ManageMembers => For::RoleOrAdministrator(Role::Owner),
@@ -110,6 +114,7 @@ verbs!(
     DeleteAdapter,
     FreeName,
     ManageCollaborators,
+    ManagePublishers,
     SeeMembers,
     ManageMembers,
     Leave,

@@ -17,6 +17,8 @@ pub enum Actor {
     Operator,
     /// A user, with a token.
     User(Caller),
+    /// A user for whom a token is made, by their password or by a publisher whom they trust.
+    Account(Namespace),
     /// A user for whom this registry fetches something from another one.
     Mirror(Namespace),
 }
@@ -43,14 +45,14 @@ impl Actor {
         match self {
             Self::Operator => OPERATOR,
             Self::User(caller) => caller.user.as_str(),
-            Self::Mirror(user) => user.as_str(),
+            Self::Account(user) | Self::Mirror(user) => user.as_str(),
         }
     }
 
     /// The token they came with.
     pub fn token_id(&self) -> Option<&str> {
         match self {
-            Self::Operator | Self::Mirror(_) => None,
+            Self::Operator | Self::Account(_) | Self::Mirror(_) => None,
             Self::User(caller) => Some(&caller.token_id),
         }
     }

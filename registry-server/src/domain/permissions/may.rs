@@ -73,9 +73,13 @@ pub enum Denied {
 /// What the user is comes before what the token may do, so that whoever is nothing
 /// there learns nothing else.
 pub fn may<V: Verb>(actor: &Actor, _verb: V, resource: &Resource) -> Result<Permit<V>, Denied> {
-    if let Actor::User(caller) = actor {
-        check_user::<V>(caller, resource)?;
-        check_token::<V>(caller, resource)?;
+    match actor {
+        Actor::User(caller) => {
+            check_user::<V>(caller, resource)?;
+            check_token::<V>(caller, resource)?;
+        }
+        Actor::Account(user) => check_account::<V>(user, resource)?,
+        Actor::Operator | Actor::Mirror(_) => {}
     }
     Ok(Permit { actor: actor.clone(), resource: resource.clone(), verb: PhantomData })
 }
@@ -86,13 +90,7 @@ fn check_user<V: Verb>(caller: &Caller, resource: &Resource) -> Result<(), Denie
         For::User => return Ok(()),
         For::Administrator | For::RoleOrAdministrator(_) if caller.is_administrator() => return Ok(()),
         For::Administrator => return Err(Denied::NotAdministrator(user.clone())),
-        For::Oneself => {
-            return match resource {
-                Resource::Account(owner) if owner == user => Ok(()),
-                Resource::Account(owner) => Err(Denied::NotOneself(owner.clone())),
-                _ => Err(Denied::NotAdministrator(user.clone())),
-            };
-        }
+        For::Oneself => return check_account::<V>(user, resource),
         For::Role(needs) | For::RoleOrAdministrator(needs) => needs,
     };
     match (resource.role(), resource) {
@@ -105,6 +103,15 @@ fn check_user<V: Verb>(caller: &Caller, resource: &Resource) -> Result<(), Denie
             Err(Denied::NotAMember { user: user.clone(), namespace: id.namespace.clone() })
         }
         (None, Resource::Registry | Resource::Account(_)) => Err(Denied::NotAdministrator(user.clone())),
+    }
+}
+
+/// Nothing but one's own account.
+fn check_account<V: Verb>(user: &Namespace, resource: &Resource) -> Result<(), Denied> {
+    match (V::ACTION.who(), resource) {
+        (For::Oneself, Resource::Account(owner)) if owner == user => Ok(()),
+        (For::Oneself, Resource::Account(owner)) => Err(Denied::NotOneself(owner.clone())),
+        _ => Err(Denied::NotAdministrator(user.clone())),
     }
 }
 

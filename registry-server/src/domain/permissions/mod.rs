@@ -14,7 +14,8 @@ mod tests;
 
 pub use action::{
     Action, Administer, ChangeVisibility, CreateOrganisation, Delete, DeleteAdapter, FreeName, Leave,
-    ManageAccount, ManageCollaborators, ManageMembers, Move, Publish, Receive, SeeMembers, Verb, Yank,
+    ManageAccount, ManageCollaborators, ManageMembers, ManagePublishers, Move, Publish, Receive, SeeMembers,
+    Verb, Yank,
 };
 pub use actor::{Actor, Caller, Viewer};
 pub use may::{Denied, Permit, may};

@@ -117,6 +117,16 @@ fn administrators_run_the_registry_but_do_not_publish_for_others() {
 }
 
 #[test]
+fn whoever_has_just_logged_in_may_do_nothing_but_make_their_token() {
+    let ada = Actor::Account(namespace("ada"));
+    assert!(may(&ada, ManageAccount, &Resource::Account(namespace("ada"))).is_ok());
+    assert!(may(&ada, ManageAccount, &Resource::Account(namespace("grace"))).is_err());
+    assert!(may(&ada, Publish, &adapter(Role::Owner, true)).is_err());
+    assert!(may(&ada, CreateOrganisation, &Resource::Registry).is_err());
+    assert!(may(&ada, Administer, &Resource::Registry).is_err());
+}
+
+#[test]
 fn the_command_line_may_do_anything_and_its_permits_cover_one_place() {
     let permit = may(&Actor::Operator, ManageMembers, &lab(None)).expect("a permit");
     assert!(permit.covers_namespace(&namespace("lab")) && !permit.covers_namespace(&namespace("ada")));

@@ -1,0 +1,4 @@
+//! Exchanging identity tokens.
+
+pub(crate) mod exchange;
+pub(crate) mod issuers;

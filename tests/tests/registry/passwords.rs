@@ -1,0 +1,116 @@
+//! Built-in accounts: who knows a user's password gets a token, and nobody learns who has an account.
+
+use hub_schemas::{api::CreatedToken, problem::ProblemCode};
+use hub_server::{admin, domain::rate::Rates};
+use hub_tests::{
+    cli::Said,
+    hub::{Answer, HubProcess, TestHub, Visitor},
+};
+use serde_json::json;
+
+const PASSWORD: &str = "correct horse battery";
+
+async fn log_in(who: &Visitor, user: &str, password: &str) -> Answer {
+    let token = json!({"name": "laptop", "scopes": ["read", "admin"]});
+    who.post("login", &json!({"user": user, "password": password, "token": token})).await
+}
+
+async fn with_password() -> (TestHub, Visitor) {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    admin::set_password(hub.app(), &"ada".parse().expect("a name"), Some(PASSWORD)).await.expect("sets it");
+    (hub, ada)
+}
+
+#[tokio::test]
+async fn whoever_knows_the_password_gets_a_token_of_the_user() {
+    let (hub, _ada) = with_password().await;
+    let made: CreatedToken = log_in(&hub.anonymous(), "ada", PASSWORD).await.expect_ok();
+    let laptop = hub.visitor(&made.secret);
+    let me = laptop.get("whoami").await.json();
+    assert_eq!((&me["user"], &me["token"]["scopes"]), (&json!("ada"), &json!(["read", "admin"])));
+    let root = hub.user("root").await;
+    hub.make_administrator("root").await;
+    let log = root.get("audit?actor=ada").await;
+    assert!(!String::from_utf8_lossy(&log.body).contains("battery"));
+    assert_eq!(log.json()["items"][0]["action"], "token-create");
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_a_user_who_is_not_there_get_the_same_answer() {
+    let (hub, _ada) = with_password().await;
+    hub.user("grace").await;
+    let anonymous = hub.anonymous();
+    let mut answers = Vec::new();
+    for user in ["ada", "grace", "nobody"] {
+        let answer = log_in(&anonymous, user, "correct horse batterz").await;
+        let mut problem = answer.problem();
+        problem.request_id = None;
+        answers.push((answer.status, answer.headers.get("www-authenticate").cloned(), problem));
+    }
+    assert_eq!(answers[0].2.code, ProblemCode::Unauthorized);
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+}
+
+#[tokio::test]
+async fn attempts_are_limited_by_address_whoever_is_tried() {
+    let hub = TestHub::start_with(|config| {
+        config.rates = Rates { trust_forwarded_for: true, ..Rates::default() };
+    })
+    .await;
+    hub.user("ada").await;
+    admin::set_password(hub.app(), &"ada".parse().expect("a name"), Some(PASSWORD)).await.expect("sets it");
+    let from = async |address: &str, user: &str, password: &str| {
+        let token = json!({"name": "laptop", "scopes": ["read"]});
+        let body = json!({"user": user, "password": password, "token": token});
+        let request = hub.anonymous().request(reqwest::Method::POST, "login").json(&body);
+        Answer::of(request.header("x-forwarded-for", address)).await
+    };
+    let mut refused = None;
+    for attempt in 0..60 {
+        let answer = from("192.0.2.1", &format!("user-{attempt}"), "a guess").await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("an attempt too many");
+    assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds <= 60), "{refused:?}");
+    // Somebody elsewhere is not kept out.
+    assert_eq!(from("198.51.100.7", "ada", PASSWORD).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_password_is_changed_by_whoever_knows_the_present_one() {
+    let (hub, ada) = with_password().await;
+    let change = async |current: Option<&str>, new: &str| {
+        ada.put_json("password", &json!({"current": current, "new": new})).await
+    };
+    assert_eq!(change(None, "another long password").await.problem().detail, "the present password is wrong");
+    assert_eq!(change(Some("guess"), "another long password").await.status, 403);
+    assert_eq!(
+        change(Some(PASSWORD), "too short").await.problem().detail,
+        "the password has 9 characters; a password has at least 15"
+    );
+    assert_eq!(change(Some(PASSWORD), "another long password").await.status, 204);
+    let anonymous = hub.anonymous();
+    assert_eq!(log_in(&anonymous, "ada", PASSWORD).await.status, 401);
+    assert_eq!(log_in(&anonymous, "ada", "another long password").await.status, 201);
+    assert_eq!(ada.get("whoami").await.status, 200, "tokens go on working");
+}
+
+#[tokio::test]
+async fn an_operator_sets_and_removes_passwords_from_standard_input() {
+    let data = tempfile::tempdir().expect("a folder");
+    let token = HubProcess::token(data.path(), "ada");
+    let said = |verb: &[&str], input: &str| Said::new(&HubProcess::admin_with(data.path(), verb, input));
+    said(&["user", "password", "ada"], "correct horse battery\n").expect_code(0);
+    let refused = said(&["user", "password", "ada"], "short\n").expect_code(1);
+    assert_eq!(refused.stderr, "error: the password has 5 characters; a password has at least 15\n");
+    said(&["user", "password", "nobody"], "correct horse battery\n").expect_code(1);
+    let server = HubProcess::start(data.path());
+    let anyone = server.visitor(&token);
+    assert_eq!(log_in(&anyone, "ada", PASSWORD).await.status, 201);
+    said(&["user", "password", "ada", "--remove"], "").expect_code(0);
+    assert_eq!(log_in(&anyone, "ada", PASSWORD).await.status, 401);
+}
