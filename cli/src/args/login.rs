@@ -42,7 +42,9 @@ pub(crate) struct LogoutArgs {
 /// Arguments of `hub password`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A password has at least 15 characters. This needs a token with the scope `admin`; tokens go on working.")]
+A password has at least 15 characters. This needs a token with the scope `admin`, and the present password; the
+first one is set by the registry's operator, or with a token that has every scope and does not expire.
+Tokens go on working.")]
 pub(crate) struct PasswordArgs {
     /// Read the present password, an empty line where there is none, and the new one from standard input
     #[arg(long)]

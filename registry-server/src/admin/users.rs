@@ -46,7 +46,6 @@ pub async fn set_administrator(app: &App, name: &Namespace, administrator: bool)
 /// Sets a user's password, whatever they had; without one, they log in with tokens alone.
 pub async fn set_password(app: &App, name: &Namespace, new: Option<&str>) -> Result<(), AdminError> {
     let permit = may(&Actor::Operator, ManageAccount, &Resource::Account(name.clone()))?;
-    let old = passwords::hash_of(&app.db, name).await?;
     let hash = match new {
         Some(new) => {
             password::check(new, name)?;
@@ -59,9 +58,11 @@ pub async fn set_password(app: &App, name: &Namespace, new: Option<&str>) -> Res
         return Err(AdminError::NoUser(name.clone()));
     }
     match hash {
-        Some(hash) => passwords::set(&mut tx, &permit, name, old.as_deref(), &hash).await?,
-        None => passwords::remove(&mut tx, &permit, name).await?,
-    };
+        Some(hash) => passwords::replace(&mut tx, &permit, name, &hash).await?,
+        None => {
+            passwords::remove(&mut tx, &permit, name).await?;
+        }
+    }
     tx.commit().await?;
     tracing::info!(user.name = %name, "Changed the password of `{name}`");
     Ok(())

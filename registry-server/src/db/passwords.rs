@@ -39,9 +39,31 @@ pub(crate) async fn set(
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    let event = Event { actor: permit.actor(), action: "password-set", subject: user.as_str(), detail: "" };
-    audit::record(tx, event).await?;
+    record_set(tx, permit, user).await?;
     Ok(true)
+}
+
+/// Keeps the hash of a new password, whatever was there: somebody who changes theirs at the same
+/// moment must not win over an operator.
+pub(crate) async fn replace(
+    tx: &mut WriteTx,
+    permit: &Permit<ManageAccount>,
+    user: &Namespace,
+    hash: &str,
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO passwords (user_name, hash, changed_at) VALUES ($1, $2, $3)
+               ON CONFLICT (user_name) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at";
+    sqlx::query(sql).bind(user.as_str()).bind(hash).bind(now()).execute(tx.connection()).await?;
+    record_set(tx, permit, user).await
+}
+
+async fn record_set(
+    tx: &mut WriteTx,
+    permit: &Permit<ManageAccount>,
+    user: &Namespace,
+) -> Result<(), sqlx::Error> {
+    let event = Event { actor: permit.actor(), action: "password-set", subject: user.as_str(), detail: "" };
+    audit::record(tx, event).await
 }
 
 /// Forgets a user's password; `false` when they have none.

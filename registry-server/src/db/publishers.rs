@@ -109,13 +109,13 @@ pub(super) async fn follow(
     Ok(())
 }
 
-/// Notes that an identity token was exchanged, which ends at `ends` (seconds since 1970); `false`
+/// Notes until `remember_until` (seconds since 1970) that an identity token was exchanged; `false`
 /// where it was before.
 pub(crate) async fn exchange(
     tx: &mut WriteTx,
     issuer: &str,
     jti: &str,
-    ends: i64,
+    remember_until: i64,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query("DELETE FROM exchanged_tokens WHERE expires_at < $1")
         .bind(now())
@@ -126,7 +126,7 @@ pub(crate) async fn exchange(
     let done = sqlx::query(sql)
         .bind(issuer)
         .bind(jti)
-        .bind(ends.saturating_mul(1_000_000))
+        .bind(remember_until.saturating_mul(1_000_000))
         .execute(tx.connection())
         .await?;
     Ok(done.rows_affected() == 1)

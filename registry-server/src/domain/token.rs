@@ -32,6 +32,9 @@ pub enum TokenError {
     /// It would outlive the one that makes it.
     #[error("the token `{0}` expires, so a token that it makes must expire no later")]
     LivesLonger(String),
+    /// A password makes tokens that may do everything, for ever.
+    #[error("the token `{0}` expires or has not every scope, so it can't set a first password")]
+    NoFirstPassword(String),
 }
 
 /// Checks a new token by itself.
@@ -76,6 +79,17 @@ pub fn made_by(by: &TokenInfo, request: CreateToken, now: OffsetDateTime) -> Res
     }
 }
 
+/// Checks that `by` may set the first password of its user: whoever has one makes any token with
+/// it, so a token that can't do everything must not.
+pub fn sets_first_password(by: &TokenInfo) -> Result<(), TokenError> {
+    let everything = Scope::ALL.iter().all(|scope| by.scopes.contains(scope));
+    if everything && by.names.is_empty() && by.expires_at.is_none() {
+        Ok(())
+    } else {
+        Err(TokenError::NoFirstPassword(by.name.clone()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +107,16 @@ mod tests {
     fn wanted(scopes: &[Scope], expires: Option<i64>) -> CreateToken {
         let TokenInfo { name, scopes, names, expires_at } = info(scopes, expires);
         CreateToken { name, scopes, names, expires_at }
+    }
+
+    #[test]
+    fn a_first_password_is_set_only_by_a_token_that_may_do_everything() {
+        assert_eq!(sets_first_password(&info(&Scope::ALL, None)), Ok(()));
+        let mut named = info(&Scope::ALL, None);
+        named.names = vec!["ada/x".parse().expect("a pattern")];
+        for less in [info(&Scope::ALL, Some(100)), info(&[Scope::Read, Scope::Admin], None), named] {
+            assert_eq!(sets_first_password(&less), Err(TokenError::NoFirstPassword("laptop".into())));
+        }
     }
 
     #[test]

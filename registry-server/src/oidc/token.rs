@@ -14,9 +14,12 @@ use super::{Issuers, KeyError};
 const LEEWAY_SECONDS: u64 = 60;
 /// A token that works longer is no proof of what runs now, and would have to be remembered for long.
 const MAX_LIFETIME_SECONDS: i64 = 24 * 3600;
+/// A token is remembered so much longer than it works: clocks of replicas differ too, and one that
+/// is behind must not take again what another has forgotten.
+const REMEMBERED_SECONDS: i64 = 3600;
 /// Tokens have one or two kilobytes.
 const MAX_BYTES: usize = 16 << 10;
-/// Longest `jti` and `sub`, in bytes.
+/// Longest `iss`, `jti` and `sub`, in bytes.
 const MAX_TEXT: usize = 512;
 
 /// What a token that holds says.
@@ -28,8 +31,8 @@ pub(crate) struct Identity {
     pub(crate) subject: String,
     /// What tells it from all others of the issuer.
     pub(crate) jti: String,
-    /// When it ends, in seconds since 1970, the leeway included.
-    pub(crate) ends: i64,
+    /// Until when it must be remembered, in seconds since 1970: it has ended everywhere then.
+    pub(crate) remember_until: i64,
     /// All of its claims.
     pub(crate) claims: Map<String, Value>,
 }
@@ -71,13 +74,15 @@ impl Issuers {
             return Err(TokenError::Form);
         }
         let header = decode_header(token).map_err(|_| TokenError::Form)?;
+        // Extensions that must be understood, of which there are none here (RFC 7515, section 4.1.11).
+        if header.crit.is_some() {
+            return Err(TokenError::Form);
+        }
         // Only to know whose key it would have to be signed with.
         let stated: Map<String, Value> =
             dangerous::insecure_decode_claims(token).map_err(|_| TokenError::Form)?;
         let named = text(&stated, "iss")?;
-        let issuer = self.find(named).ok_or_else(|| {
-            TokenError::Issuer(named.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect())
-        })?;
+        let issuer = self.find(named).ok_or_else(|| TokenError::Issuer(named.to_owned()))?;
         let key = issuer.key(header.kid.as_deref()).await?;
         if !fits(&key, header.alg) {
             return Err(TokenError::Algorithm(header.alg));
@@ -101,7 +106,7 @@ impl Issuers {
             issuer: issuer.config.issuer.clone(),
             subject: text(&claims, "sub")?.to_owned(),
             jti: text(&claims, "jti")?.to_owned(),
-            ends: expires + LEEWAY_SECONDS as i64,
+            remember_until: expires.saturating_add(REMEMBERED_SECONDS),
             claims,
         })
     }
@@ -162,5 +167,6 @@ fn check_audience(claims: &Map<String, Value>, wanted: &str) -> Result<(), Token
 
 fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<&'a str, TokenError> {
     let found = claims.get(name).and_then(Value::as_str);
-    found.filter(|text| (1..=MAX_TEXT).contains(&text.len())).ok_or(TokenError::Claim(name))
+    let fits = |text: &&str| (1..=MAX_TEXT).contains(&text.len()) && !text.chars().any(char::is_control);
+    found.filter(fits).ok_or(TokenError::Claim(name))
 }

@@ -44,7 +44,7 @@ pub(crate) async fn run(app: &App, adapter: &AdapterId, token: &str) -> ApiResul
     let permit = may(&actor, ManageAccount, &Resource::Account(user.clone()))?;
     let secret = TokenSecret::generate(&mut rand::rng());
     let mut tx = app.db.write().await?;
-    if !publishers::exchange(&mut tx, &identity.issuer, &identity.jti, identity.ends).await? {
+    if !publishers::exchange(&mut tx, &identity.issuer, &identity.jti, identity.remember_until).await? {
         return Err(ApiError::unauthorized("the identity token was exchanged before")
             .hint("an identity token is taken once: ask the CI for a new one"));
     }

@@ -26,6 +26,9 @@ const BY_ADDRESS_A_MINUTE: u32 = 20;
 /// and whoever wants to keep its owner out must go on at this rate.
 const BY_USER_A_MINUTE: u32 = 60;
 
+/// What those can do who have no password, or forgot it.
+pub(crate) const HINT: &str = "an operator of the registry sets a new one: `hub-server user password NAME`";
+
 /// The attempts of the last minute, in this process, and whose turn it is.
 #[derive(Debug)]
 pub(crate) struct Passwords {
@@ -45,17 +48,15 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// Counts an attempt, and refuses one too many.
+    /// Counts an attempt, and refuses one too many. What an address may not try counts for no
+    /// account: else a single client would keep its owner out.
     fn count(&self, user: &Namespace, address: Option<IpAddr>) -> ApiResult<()> {
         let by_address = address.zip(Rate::per_minute(BY_ADDRESS_A_MINUTE));
-        let by_address = by_address.map(|(address, rate)| self.addresses.take_address(rate, address));
-        let by_user = Rate::per_minute(BY_USER_A_MINUTE).map(|rate| self.users.take(rate, user.clone()));
-        for taken in [by_address, by_user].into_iter().flatten() {
-            if taken.retry_after.is_some() {
-                return Err(too_many(&taken));
-            }
+        if let Some((address, rate)) = by_address {
+            allowed(&self.addresses.take_address(rate, address))?;
         }
-        Ok(())
+        Rate::per_minute(BY_USER_A_MINUTE)
+            .map_or(Ok(()), |rate| allowed(&self.users.take(rate, user.clone())))
     }
 
     /// Does something slow, when it is its turn.
@@ -103,11 +104,11 @@ pub(crate) async fn hash_new(app: &App, user: &Namespace, password: String) -> A
 
 /// The one answer to all who are wrong.
 pub(crate) fn wrong() -> ApiError {
-    ApiError::unauthorized("the user or the password is wrong")
-        .hint("an operator of the registry sets a new one: `hub-server user password NAME`")
+    ApiError::unauthorized("the user or the password is wrong").hint(HINT)
 }
 
-fn too_many(taken: &Taken) -> ApiError {
-    let wait = taken.retry_after.unwrap_or_default().as_secs() + 1;
-    ApiError::new(ProblemCode::TooManyRequests, "too many passwords were tried").retry_after(wait)
+fn allowed(taken: &Taken) -> ApiResult<()> {
+    let Some(wait) = taken.retry_after else { return Ok(()) };
+    let problem = ApiError::new(ProblemCode::TooManyRequests, "too many passwords were tried");
+    Err(problem.retry_after(wait.as_secs() + 1))
 }

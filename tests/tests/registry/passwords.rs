@@ -1,9 +1,9 @@
 //! Built-in accounts: who knows a user's password gets a token, and nobody learns who has an account.
 
-use hub_schemas::{api::CreatedToken, problem::ProblemCode};
+use hub_schemas::{api::CreatedToken, problem::ProblemCode, token::Scope};
 use hub_server::{admin, domain::rate::Rates};
 use hub_tests::{
-    cli::Said,
+    cli::{Home, Said, run},
     hub::{Answer, HubProcess, TestHub, Visitor},
 };
 use serde_json::json;
@@ -76,7 +76,10 @@ async fn attempts_are_limited_by_address_whoever_is_tried() {
     }
     let refused = refused.expect("an attempt too many");
     assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds <= 60), "{refused:?}");
-    // Somebody elsewhere is not kept out.
+    // Whose refused attempts go on keeps nobody else out.
+    for _ in 0..80 {
+        assert_eq!(from("192.0.2.1", "ada", "a guess").await.status, 429);
+    }
     assert_eq!(from("198.51.100.7", "ada", PASSWORD).await.status, 201);
 }
 
@@ -100,6 +103,25 @@ async fn a_password_is_changed_by_whoever_knows_the_present_one() {
 }
 
 #[tokio::test]
+async fn a_first_password_is_set_with_a_token_that_may_do_everything_or_by_an_operator() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let body = json!({"new": "another long password"});
+    for token in [
+        hub.token("ada", &[Scope::Read, Scope::Admin], None).await,
+        hub.token("ada", &Scope::ALL, Some("1d")).await,
+    ] {
+        let problem = hub.visitor(&token).put_json("password", &body).await.problem();
+        assert_eq!(problem.code, ProblemCode::Forbidden);
+        assert!(problem.detail.ends_with("so it can't set a first password"), "{problem:?}");
+    }
+    let everything = hub.visitor(&hub.token("ada", &Scope::ALL, None).await);
+    assert_eq!(everything.put_json("password", &body).await.status, 204);
+    assert_eq!(ada.put_json("password", &body).await.status, 403, "now there is one");
+    assert_eq!(log_in(&hub.anonymous(), "ada", "another long password").await.status, 201);
+}
+
+#[tokio::test]
 async fn an_operator_sets_and_removes_passwords_from_standard_input() {
     let data = tempfile::tempdir().expect("a folder");
     let token = HubProcess::token(data.path(), "ada");
@@ -113,4 +135,32 @@ async fn an_operator_sets_and_removes_passwords_from_standard_input() {
     assert_eq!(log_in(&anyone, "ada", PASSWORD).await.status, 201);
     said(&["user", "password", "ada", "--remove"], "").expect_code(0);
     assert_eq!(log_in(&anyone, "ada", PASSWORD).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hub_logs_in_with_a_password_and_changes_it() {
+    let (hub, _ada) = with_password().await;
+    let home = Home::new(&hub.url());
+    let piped = async |arguments: &[&str], input: &str| {
+        let file = home.path("secret");
+        std::fs::write(&file, input).expect("writes");
+        let mut command = home.command(arguments);
+        command.stdin(std::fs::File::open(&file).expect("opens"));
+        run(command).await
+    };
+    let log_in = ["-v", "login", "--user", "ada", "--password-stdin"];
+    let refused = piped(&log_in, "correct horse batterz\n").await.expect_code(1);
+    assert!(refused.stderr.contains("the user or the password is wrong"), "{refused}");
+    let said = piped(&log_in, "correct horse battery\n").await.expect_code(0);
+    assert!(!format!("{said}{refused}").contains("horse"), "{said}{refused}");
+    let me = home.hub(&["whoami", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!(me["token"]["name"], "hub login");
+    assert!(me["token"]["expires_at"].is_string(), "{me}");
+    let change = ["password", "--stdin"];
+    piped(&change, "correct horse battery\nanother long password\n").await.expect_code(0);
+    let refused = piped(&change, "correct horse battery\nanother long password\n").await.expect_code(1);
+    assert!(refused.stderr.contains("the present password is wrong"), "{refused}");
+    piped(&log_in, "another long password").await.expect_code(0);
+    let scoped = home.hub(&["login", "--scope", "read"]).await.expect_code(2);
+    assert!(scoped.stderr.contains("--user"), "{scoped}");
 }

@@ -218,7 +218,7 @@ impl World {
         }
     }
 
-    /// Logs in with a password, sets one, or exchanges what is no identity token.
+    /// Logs in with a password, changes one, or exchanges what is no identity token.
     async fn account(&self, path: &str, who: &Visitor, role: &str) -> Answer {
         let password = "correct horse battery";
         match path {
@@ -229,9 +229,9 @@ impl World {
             }
             "password" => {
                 if role != "anonymous" {
-                    self.set_password(role, None).await;
+                    self.set_password(role, Some(password)).await;
                 }
-                who.put_json(path, &json!({"new": password})).await
+                who.put_json(path, &json!({"current": password, "new": "another long password"})).await
             }
             _ => who.post(path, &json!({"adapter": "lab/hidden", "token": "no.jwt.here"})).await,
         }

@@ -110,6 +110,7 @@ async fn a_token_that_does_not_fit_is_told_which_claim_is_another() {
         world.told(|claims| claims["exp"] = json!("tomorrow")).await,
         world.told(|claims| drop(claims.as_object_mut().map(|all| all.remove("jti")))).await,
         world.told(|claims| claims["sub"] = json!("")).await,
+        world.told(|claims| claims["sub"] = json!("a\u{1b}[2Jb")).await,
     ];
     assert_snapshot!(told.join("\n"), @r"
     403 the trusted publisher of `ada/x` takes other tokens: `ref` is `refs/heads/dev` instead of `refs/heads/main`
@@ -122,6 +123,7 @@ async fn a_token_that_does_not_fit_is_told_which_claim_is_another() {
     401 the identity token is valid for more than a day
     401 the identity token has no claim `exp` of the kind that it must be
     401 the identity token has no claim `jti` of the kind that it must be
+    401 the identity token has no claim `sub` of the kind that it must be
     401 the identity token has no claim `sub` of the kind that it must be
     ");
     // Whoever is nobody learns nothing of what there is.
@@ -155,6 +157,8 @@ async fn a_token_that_somebody_else_signed_is_refused_whatever_its_header_says()
         format!("{}.", forged(none)),
         world.issuer.sign_with(&json!({"alg": "HS256", "kid": "first"}), &claims),
         world.issuer.sign_with(&json!({"alg": "RS256", "kid": "first"}), &claims),
+        // An extension that must be understood.
+        world.issuer.sign_with(&json!({"alg": "ES256", "kid": "first", "crit": ["x"], "x": 1}), &claims),
         // Keys that nobody knows.
         world.issuer.sign_with(&json!({"alg": "ES256", "kid": "unknown"}), &claims),
         world.issuer.sign_with(&json!({"alg": "ES256", "kid": "other"}), &claims),

@@ -10,12 +10,14 @@ use crate::{
     api::tokens::permit,
     app::App,
     db::passwords as table,
+    domain::token,
     error::{ApiError, ApiResult},
     extract::{ApiJson, Authenticated, Peer},
     service::passwords,
 };
 
-/// Sets the caller's password, or changes it for whoever knows the present one. Tokens go on
+/// Changes the caller's password for whoever knows the present one. The first one is set with a
+/// token that has every scope and does not expire, as a password makes such tokens. Tokens go on
 /// working.
 #[utoipa::path(
     put, path = "/api/v1/password", tag = "account", security(("token" = ["admin"])),
@@ -34,10 +36,17 @@ pub(crate) async fn change_password(
 ) -> ApiResult<StatusCode> {
     let permit = permit(&caller)?;
     let user = caller.user();
-    let (right, stored) = passwords::try_password(&app, address, user, current.unwrap_or_default()).await?;
+    let present = current.unwrap_or_default();
+    let (right, stored) = passwords::try_password(&app, address, user, present).await?;
     if stored.is_some() && !right {
-        return Err(ApiError::new(ProblemCode::Forbidden, "the present password is wrong")
-            .hint("an operator of the registry sets a new one: `hub-server user password NAME`"));
+        return Err(
+            ApiError::new(ProblemCode::Forbidden, "the present password is wrong").hint(passwords::HINT)
+        );
+    }
+    if stored.is_none() {
+        token::sets_first_password(caller.token()).map_err(|error| {
+            ApiError::new(ProblemCode::Forbidden, error.to_string()).hint(passwords::HINT)
+        })?;
     }
     let hash = passwords::hash_new(&app, user, new).await?;
     let mut tx = app.db.write().await?;
