@@ -103,7 +103,7 @@ mod tests {
                      9pc19yb290Ijp0cnVlfQ.cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-\
                      0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLI\
                      ARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnv\
-                     WpiG_WVlI3HlhHBHhEi6B7DbAxKSVKLXxSM8p0PQGl3TeG9WHzNwzYdDPJ6nqo6nD2H_VOkQr4M9ZA";
+                     Wh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
         let rsa = DecodingKey::from_rsa_components(modulus, "AQAB").expect("a key");
         assert!(holds(Algorithm::RS256, &rsa, token));
         assert!(!holds(Algorithm::RS256, &rsa, &token.replacen("eyJpc3Mi", "eyJpc3Nj", 1)));
