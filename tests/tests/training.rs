@@ -30,6 +30,8 @@ mod refusals;
 mod stack;
 #[path = "training/tasks.rs"]
 mod tasks;
+#[path = "training/transcripts.rs"]
+mod transcripts;
 #[path = "training/world.rs"]
 mod world;
 #[path = "training/writing.rs"]
