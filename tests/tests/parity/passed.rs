@@ -10,13 +10,14 @@ use hub_client::{
 };
 use serde_json::Value;
 
-/// One input of every base.
+/// One input of every base, but for a decoder's beside a recording: that belongs to another view of the base.
 fn inputs(root: &Path) -> BTreeMap<String, String> {
     let cases = fs::read(root.join("cases.json")).expect("reads");
     let cases: Value = serde_json::from_slice(&cases).expect("JSON");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let cases = cases["cases"].as_array().expect("a list").iter();
-    cases.map(|case| (text(&case["base"]), text(&case["inputs"]))).collect()
+    let cases = cases.map(|case| (text(&case["base"]), text(&case["inputs"])));
+    cases.filter(|(_, inputs)| !inputs.ends_with("transcripts.safetensors")).collect()
 }
 
 /// The states of tokens, with nothing at padding.
