@@ -67,7 +67,7 @@ fn what_can_not_be_asked_is_refused_by_name() {
     let world = world();
     let refused = |arguments: &[&str]| {
         let (code, _, stderr) = world.run(&[&["run", "None", "--base", "whisper"], arguments].concat());
-        assert_eq!(code, 2, "{stderr}");
+        assert_ne!(code, 0, "{stderr}");
         stderr
     };
     let stderr = refused(&["--language", "xx", "short.wav"]);
