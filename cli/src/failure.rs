@@ -107,6 +107,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
         crate::settings::ConfigError => |e| e.hints(),
         crate::settings::EditError => |_| Vec::new(),
         crate::settings::UnknownKey => |e| e.hints(),
+        hub_client::bundle::BundleError => |e| e.hints(),
         hub_client::cache::CacheError => |e| e.hint().into_iter().collect(),
         hub_client::checkpoint::CheckpointError => |e| e.hint().into_iter().collect(),
         hub_client::exchange::BaseError => |e| e.hints(),

@@ -1,21 +1,15 @@
-//! From what a person typed to folders on this machine: the adapter, and the backbone it belongs to.
+//! From what a person typed to folders on this machine: the adapter, and with `bases` the backbone.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hub_client::{
-    architectures::View,
     cache::Cache,
-    exchange::{BaseSearch, Choice, FolderDigests, Pulled, Resolver, pull},
+    exchange::{Choice, FolderDigests, PullError, Pulled, Resolver},
     registry::RegistryClient,
 };
-use hub_schemas::{Digest, Reference};
+use hub_schemas::{Reference, manifest::ArtifactKind};
 
-use crate::{
-    context::Context,
-    env,
-    failure::UserError,
-    output::{describe::tell_choice, units},
-};
+use crate::{context::Context, failure::UserError, output::describe::tell_choice};
 
 impl Context {
     /// Chooses the version that `reference` means and says why. The local store is
@@ -28,7 +22,7 @@ impl Context {
         base: Option<&Path>,
     ) -> anyhow::Result<Choice> {
         let base = match reference {
-            Reference::Word(_) => self.base_in_use(base)?,
+            Reference::Word(_) => self.base_in_use(client, base).await?,
             _ => None,
         };
         let choice = Resolver { client, cache, base }.resolve(reference).await?;
@@ -36,16 +30,21 @@ impl Context {
         Ok(choice)
     }
 
-    /// Brings the version that `reference` means into the local store.
+    /// Brings the version that `reference` means into the local store, of the kind that is wanted.
     pub(crate) fn fetch(
         &self,
         reference: &Reference,
         base: Option<&Path>,
+        wanted: Option<ArtifactKind>,
     ) -> anyhow::Result<(Choice, Pulled)> {
         let (client, cache) = (self.client_unless_offline()?, self.cache());
         self.block_on(async {
             let choice = self.choose(client.as_ref(), &cache, reference, base).await?;
             if let Some(entry) = &choice.cached {
+                let found = entry.manifest.kind();
+                if let Some(wanted) = wanted.filter(|kind| *kind != found) {
+                    return Err(PullError::OtherKind { title: choice.title(), found, wanted }.into());
+                }
                 let pulled =
                     Pulled { reused: entry.manifest.total_size(), entry: (**entry).clone(), fetched: 0 };
                 return Ok((choice, pulled));
@@ -54,56 +53,15 @@ impl Context {
                 // The resolver only chooses what is cached when it may not ask.
                 return Err(UserError::new(format!("`{}` is not in the cache", choice.title())).into());
             };
-            let started = std::time::Instant::now();
-            self.printer.status(&format!("pulling `{}` from {}", choice.title(), self.registry_name()));
-            let pulled = pull(client, &cache, &choice).await?;
-            let manifest = &pulled.entry.manifest;
-            let name = choice.name.as_ref().map_or(&manifest.name, |(id, _)| id);
-            let what = format!("{name}@{}", manifest.version);
-            let (fetched, time) = (units::bytes(pulled.fetched), units::duration(started.elapsed()));
-            self.printer.done("pulled", &format!("`{what}` ({fetched} in {time})"));
+            let pulled = self.pull_chosen(client, &choice, wanted).await?;
             Ok((choice, pulled))
         })
-    }
-
-    /// Digest of the backbone in use, when one is named by flag, environment or configuration.
-    pub(crate) fn base_in_use(&self, base: Option<&Path>) -> anyhow::Result<Option<Digest>> {
-        let search = self.base_search(base);
-        if search.named.is_none() {
-            return Ok(None);
-        }
-        let found = search.find(None, &mut self.folder_digests())?;
-        Ok(Some(found.weights_digest))
-    }
-
-    /// Where backbones are looked for.
-    pub(crate) fn base_search(&self, base: Option<&Path>) -> BaseSearch {
-        let configured = || self.settings.base.as_ref().map(|base| base.value.clone());
-        BaseSearch {
-            named: base.map(Path::to_owned).or_else(configured),
-            folders: self.settings.backbones.value.clone(),
-            hugging_face: hugging_face_cache(),
-            view: View::default(),
-        }
     }
 
     /// Digests of backbone folders, remembered in the cache.
     pub(crate) fn folder_digests(&self) -> FolderDigests {
         FolderDigests::open(&self.settings.cache.value)
     }
-}
-
-/// Where `huggingface_hub` keeps models.
-fn hugging_face_cache() -> Option<PathBuf> {
-    if let Some(folder) = env::get(env::HF_HUB_CACHE) {
-        return Some(folder.into());
-    }
-    if let Some(home) = env::get(env::HF_HOME) {
-        return Some(PathBuf::from(home).join("hub"));
-    }
-    let dirs = directories::BaseDirs::new()?;
-    // On every system, as that library does it.
-    Some(dirs.home_dir().join(".cache/huggingface/hub"))
 }
 
 #[cfg(feature = "stitch")]
@@ -115,7 +73,9 @@ mod stitched {
     use hub_client::{checkpoint::AdapterFolder, exchange::BaseError, exchange::looks_like_path};
     use hub_schemas::{Manifest, manifest::BaseModel};
 
-    use super::{Context, Path, PathBuf, Reference};
+    use std::path::PathBuf;
+
+    use super::{ArtifactKind, Context, Path, Reference};
 
     /// An adapter's folder on this machine.
     #[derive(Debug, Clone)]
@@ -146,15 +106,15 @@ mod stitched {
                 return Ok(FoundAdapter { folder, manifest, title: text.to_owned() });
             }
             let reference: Reference = text.parse()?;
-            let (_, pulled) = self.fetch(&reference, base)?;
-            let (folder, manifest) = (pulled.entry.folder, pulled.entry.manifest);
+            let (_, pulled) = self.fetch(&reference, base, Some(ArtifactKind::Adapter))?;
+            let (folder, manifest) = (pulled.entry.folder, pulled.entry.manifest.into_adapter()?);
             let title = format!("{}@{}", manifest.name, manifest.version);
             Ok(FoundAdapter { folder, manifest: Some(manifest), title })
         }
 
         /// The backbone to use: the one that `--base` names, else the configured
-        /// one, else the one among the known folders that has the weights `wanted`
-        /// asks for. Another backbone than `wanted` is an error, or with `force` a
+        /// one, else the one among the known folders or at the registry that has the
+        /// weights `wanted` asks for. Another backbone than `wanted` is an error, or with `force` a
         /// warning.
         pub(crate) fn find_base(
             &self,
@@ -162,13 +122,12 @@ mod stitched {
             base: Option<&Path>,
             force: bool,
         ) -> anyhow::Result<FoundBase> {
-            let mut digests = self.folder_digests();
-            let search = self.base_search(base);
-            let mut found = search.find(wanted, &mut digests)?;
+            let mut found = self.locate_base(wanted, base)?;
             // A configured backbone is a default, not a demand: the right one may be known too.
             if !found.is_right && base.is_none() && !force {
+                let search = self.base_search(None);
                 let elsewhere = hub_client::exchange::BaseSearch { named: None, ..search };
-                if let Ok(right) = elsewhere.find(wanted, &mut digests) {
+                if let Ok(right) = elsewhere.find(wanted, &mut self.folder_digests()) {
                     found = right;
                 }
             }

@@ -5,6 +5,7 @@
 //! Flags, environment and configuration file meet in `settings/`.
 
 mod args;
+mod bases;
 mod commands;
 mod context;
 mod env;

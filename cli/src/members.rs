@@ -8,7 +8,9 @@ use hub_client::{
     predict::{Assembly, Predictor},
     training::ON_TOP_OF,
 };
-use hub_schemas::{Digest, Reference, head::Head, layout::ModelClass, method::CompositionMember};
+use hub_schemas::{
+    Digest, Reference, head::Head, layout::ModelClass, manifest::ArtifactKind, method::CompositionMember,
+};
 
 use crate::{
     args::{forward::NamedFolder, stitch::StitchArgs},
@@ -149,8 +151,9 @@ impl Context {
         for dependency in dependencies.filter(|d| d.name.namespace.as_str() != "local") {
             let version = Some(dependency.version.clone());
             let reference = Reference::Adapter { id: dependency.name.clone(), version };
-            let (_, pulled) = self.fetch(&reference, None)?;
-            found.push((pulled.entry.manifest.content_digest(), pulled.entry.folder));
+            let (_, pulled) = self.fetch(&reference, None, Some(ArtifactKind::Adapter))?;
+            let content = pulled.entry.manifest.into_adapter()?.content_digest();
+            found.push((content, pulled.entry.folder));
         }
         Ok(found)
     }

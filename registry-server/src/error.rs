@@ -218,6 +218,10 @@ impl From<PublishError> for ApiError {
                 ProblemCode::InvalidManifest,
                 "correct the manifest; `hub push` writes it from the folder's files",
             ),
+            PublishError::OtherKind { .. } => (ProblemCode::Conflict, "publish it under another name"),
+            PublishError::NoBases => {
+                (ProblemCode::Forbidden, "ask the registry's operator to set `max_base_bytes`")
+            }
             PublishError::Dependency { .. } | PublishError::OwnDependency(_) => (
                 ProblemCode::InvalidManifest,
                 "publish the dependency first, or correct its name and version",

@@ -65,6 +65,19 @@ enum Role {
         /// The folder
         folder: PathBuf,
     },
+    /// Make names and versions anew from the storage alone, when the database is lost
+    #[command(
+        after_help = "Users, roles, tokens, visibility, yanks and counts are in no manifest: what comes back is \
+        private and belongs to the owner. Lines on standard output say what did not come back, and why."
+    )]
+    Rebuild {
+        /// The user who owns every namespace that comes back
+        #[arg(long)]
+        owner: Namespace,
+        /// A name that belongs to a person rather than an organisation; may be repeated
+        #[arg(long = "user", value_name = "NAME")]
+        users: Vec<Namespace>,
+    },
     /// Remove files that nothing refers to, without waiting for the server to do it
     Gc {
         /// Only print them
@@ -73,6 +86,12 @@ enum Role {
         /// Seconds that nothing must have referred to them [default: as the server is set]
         #[arg(long, value_name = "N")]
         older_than: Option<u64>,
+    },
+    /// Delete what the rules of namespaces say, without waiting for the server to do it
+    Retire {
+        /// Only print it
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Read the audit log
     #[command(subcommand)]
@@ -98,9 +117,12 @@ impl Role {
     /// Whether it would change a registry that is open: those that open it themselves look after that themselves.
     const fn changes(&self) -> bool {
         match self {
-            Self::Import { .. } | Self::Namespace(_) | Self::Adapter(_) | Self::Gc { dry_run: false, .. } => {
-                true
-            }
+            Self::Import { .. }
+            | Self::Rebuild { .. }
+            | Self::Namespace(_)
+            | Self::Adapter(_)
+            | Self::Gc { dry_run: false, .. }
+            | Self::Retire { dry_run: false } => true,
             Self::User(verb) => !matches!(verb, UserVerb::List),
             Self::Token(verb) => !matches!(verb, TokenVerb::List),
             Self::Name(verb) => !matches!(verb, NameVerb::List),
@@ -111,7 +133,8 @@ impl Role {
             | Self::Doctor { .. }
             | Self::Export { .. }
             | Self::Audit(_)
-            | Self::Gc { dry_run: true, .. } => false,
+            | Self::Gc { dry_run: true, .. }
+            | Self::Retire { dry_run: true } => false,
         }
     }
 }
@@ -358,8 +381,15 @@ async fn run(cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
             let older_than = older_than.map_or(config.garbage_delay, std::time::Duration::from_secs);
             admin::collect_garbage(&app, older_than, dry_run).await?;
         }
+        Role::Retire { dry_run } => admin::retire(&app, dry_run).await?,
         Role::Export { folder } => admin::export(&app, &folder).await?,
         Role::Import { folder } => admin::import(&app, &folder).await?,
+        Role::Rebuild { owner, users } => {
+            if !admin::rebuild(&app, &owner, &users).await? {
+                app.close().await;
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Role::Serve | Role::Worker | Role::Migrate | Role::Config { .. } | Role::Doctor { .. } => {}
     }
     app.close().await;

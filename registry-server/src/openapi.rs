@@ -1,6 +1,6 @@
 //! The OpenAPI document: what the handlers' attributes say, plus what they share.
 
-use hub_schemas::manifest::Manifest;
+use hub_schemas::manifest::{Artifact, BaseManifest, Manifest};
 use utoipa::{
     OpenApi,
     openapi::{
@@ -19,7 +19,7 @@ use utoipa::{
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     components(schemas(
-        Manifest, hub_schemas::name::Namespace, hub_schemas::name::AdapterName,
+        Artifact, Manifest, BaseManifest, hub_schemas::name::Namespace, hub_schemas::name::AdapterName,
         hub_schemas::name::TeamName,
         hub_schemas::version::Version, hub_schemas::digest::Digest,
     )),

@@ -7,8 +7,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     api::{
-        account, adapters, audit, blobs, collaborators, health, index, manifests, members, namespaces, oidc,
-        publishers, quarantine, resolve, search, teams, tokens, uploads, versions, webhooks,
+        account, adapters, audit, bases, blobs, collaborators, health, index, manifests, members, namespaces, oidc,
+        publishers, quarantine, resolve, retention, search, teams, tokens, uploads, versions, webhooks,
     },
     app::App,
     error::ApiError,
@@ -21,6 +21,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         // Finding: `hub search`, `hub pull <word>`.
         .routes(routes!(search::run::run))
         .routes(routes!(resolve::run::run))
+        .routes(routes!(bases::find::find))
         // Choosing and pulling: `hub info`, `hub pull`.
         .routes(routes!(
             adapters::info::info,
@@ -50,6 +51,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(teams::set::set, teams::remove::remove))
         .routes(routes!(teams::add_member::add_member, teams::remove_member::remove_member))
         .routes(routes!(teams::grant::grant, teams::revoke::revoke))
+        .routes(routes!(retention::read::read, retention::set::set))
+        .routes(routes!(retention::preview::preview))
         .routes(routes!(webhooks::list::list, webhooks::create::create))
         .routes(routes!(webhooks::remove::remove))
         .routes(routes!(collaborators::list::list))

@@ -18,6 +18,8 @@ use crate::{
 const FIRST_REQUEST: Duration = Duration::from_secs(30);
 /// The same between requests, longer than clients keep a connection for the next one.
 const NEXT_REQUEST: Duration = Duration::from_mins(2);
+/// What one connection may hold back in either direction: a thousand slow clients are no gigabyte.
+const MAX_BUFFERED: usize = 64 << 10;
 
 /// Why the server can't run.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +146,7 @@ async fn listen(
     let service = router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let mut server =
         axum_server::Server::from_listener(listener).handle(handle).first_request_timeout(FIRST_REQUEST);
-    server.http_builder().http1().header_read_timeout(NEXT_REQUEST);
+    server.http_builder().http1().header_read_timeout(NEXT_REQUEST).max_buf_size(MAX_BUFFERED);
     let Some((tls, hang_up)) = tls else { return server.serve(service).await };
     let acceptor = RustlsAcceptor::new(tls.acceptor.clone());
     let keeper = tokio::spawn(tls.keep_current(app.telemetry.clone(), hang_up));

@@ -6,12 +6,17 @@
 use serde_json::{Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::{api::IndexDocument, manifest::Manifest, problem::Problem};
+use crate::{
+    api::IndexDocument,
+    manifest::{BaseManifest, Manifest},
+    problem::Problem,
+};
 
 /// File name and content of every published schema.
 pub fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("manifest.schema.json", document::<Manifest>("Manifest of an adapter version")),
+        ("base.schema.json", document::<BaseManifest>("Manifest of a base model's version")),
         ("index.schema.json", document::<IndexDocument>("Index document of an adapter")),
         ("problem.schema.json", document::<Problem>("RFC 9457 problem")),
     ]

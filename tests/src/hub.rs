@@ -19,6 +19,7 @@ use hub_server::{
     admin::{self, Lifetime},
     config::Config,
 };
+use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -144,6 +145,24 @@ impl TestHub {
     /// Removes every file that nothing refers to at this moment.
     pub async fn collect_garbage(&self) {
         admin::collect_garbage(&self.app, Duration::ZERO, false).await.expect("collects");
+    }
+
+    /// Makes everything that was published or yanked so many days older.
+    pub async fn age_versions(&self, days: i64) {
+        let embedded = format!("sqlite:{}", self.config.data.join("registry.sqlite").display());
+        let url = self.config.database_url.clone().unwrap_or(embedded);
+        let mut database = sqlx::AnyConnection::connect(&url).await.expect("connects");
+        let micros = days * 24 * 3600 * 1_000_000;
+        let sql = format!(
+            "UPDATE versions SET published_at = published_at - {micros}, yanked_at = yanked_at - {micros}"
+        );
+        database.execute(sqlx::AssertSqlSafe(sql)).await.expect("ages");
+        database.close().await.expect("closes");
+    }
+
+    /// Deletes what the rules of namespaces say at this moment.
+    pub async fn apply_retention(&self) {
+        admin::retire(&self.app, false).await.expect("deletes");
     }
 
     /// Writes counted pulls down now instead of some seconds later.

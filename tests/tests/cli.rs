@@ -1,9 +1,15 @@
 //! `hub` as a specification: the real program against a real registry.
 
+#![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
+
 #[path = "cli/account.rs"]
 mod account;
+#[path = "cli/bases.rs"]
+mod bases;
 #[path = "cli/broken.rs"]
 mod broken;
+#[path = "cli/bundle.rs"]
+mod bundle;
 #[path = "cli/config.rs"]
 mod config;
 #[path = "cli/find.rs"]

@@ -7,8 +7,12 @@ mod accounts;
 mod audit;
 #[path = "registry/blobs.rs"]
 mod blobs;
+#[path = "registry/chaos.rs"]
+mod chaos;
 #[path = "registry/crash.rs"]
 mod crash;
+#[path = "registry/crowds.rs"]
+mod crowds;
 #[path = "registry/deletion.rs"]
 mod deletion;
 #[path = "registry/deploy.rs"]
@@ -57,10 +61,14 @@ mod publishers;
 mod pulls;
 #[path = "registry/read_only.rs"]
 mod read_only;
+#[path = "registry/rebuild.rs"]
+mod rebuild;
 #[path = "registry/replicas.rs"]
 mod replicas;
 #[path = "registry/resolve.rs"]
 mod resolve;
+#[path = "registry/retention.rs"]
+mod retention;
 #[path = "registry/search.rs"]
 mod search;
 #[path = "registry/settings.rs"]

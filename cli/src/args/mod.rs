@@ -8,6 +8,7 @@ mod access;
 mod adapters;
 #[cfg(feature = "stitch")]
 pub(crate) mod bake;
+mod bundle;
 #[cfg(feature = "stitch")]
 pub(crate) mod compose;
 mod config;
@@ -33,6 +34,7 @@ pub(crate) mod precision;
 mod publisher;
 mod push;
 mod rename;
+mod retention;
 #[cfg(feature = "stitch")]
 pub(crate) mod run;
 mod search;
@@ -50,6 +52,7 @@ use clap_complete::Shell;
 
 pub(crate) use access::{AccessArgs, AccessVerb, Place, Who};
 pub(crate) use adapters::{InfoArgs, PullArgs, RemoveArgs};
+pub(crate) use bundle::{BundleArgs, BundleVerb};
 pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use convert::ConvertArgs;
 pub(crate) use delete::DeleteArgs;
@@ -59,6 +62,7 @@ pub(crate) use org::{OrgArgs, OrgVerb};
 pub(crate) use publisher::{PublisherArgs, PublisherVerb};
 pub(crate) use push::PushArgs;
 pub(crate) use rename::{FreeArgs, MoveArgs};
+pub(crate) use retention::{RetentionArgs, RetentionVerb};
 pub(crate) use search::SearchArgs;
 pub(crate) use team::{TeamArgs, TeamVerb};
 pub(crate) use token::{TokenArgs, TokenVerb};
@@ -93,18 +97,20 @@ pub(crate) enum Command {
     Password(PasswordArgs),
     /// Show who the registry takes you for
     Whoami,
-    /// Publish an adapter folder
+    /// Publish an adapter folder, or a base model
     Push(PushArgs),
-    /// Fetch an adapter into the local cache
+    /// Fetch an adapter and its base model into the local cache
     Pull(PullArgs),
-    /// Find adapters in the registry
+    /// Find adapters and base models in the registry
     Search(SearchArgs),
     /// Show an adapter with its versions
     Info(InfoArgs),
-    /// List the adapters in the local cache
+    /// List the adapters and base models in the local cache
     List,
-    /// Remove an adapter from the local cache
+    /// Remove an adapter or a base model from the local cache
     Remove(RemoveArgs),
+    /// Carry versions to a site without a network, in one file
+    Bundle(BundleArgs),
     /// Take a version out of use, or bring it back
     Yank(YankArgs),
     /// Delete a version, or a whole adapter, from the registry for good
@@ -125,6 +131,8 @@ pub(crate) enum Command {
     Publisher(PublisherArgs),
     /// Send the events of a namespace somewhere
     Webhook(WebhookArgs),
+    /// Delete old versions of a namespace by rule
+    Retention(RetentionArgs),
     /// Train an adapter on texts, images or recordings
     #[cfg(feature = "stitch")]
     Train(train::TrainArgs),

@@ -15,11 +15,12 @@ use serde_json::Map;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A folder that `hub train` wrote has a manifest.json and needs nothing else. A folder that PEFT or
-`adapters` saved needs --base, --task and --license, from which a manifest is made.
+`adapters` saved needs --base, --task and --license, from which a manifest is made. A backbone's folder
+or a GGUF file becomes a base model: it needs --license, and `hub pull` of its adapters brings it along.
 
 An upload that was cut off is continued by the same command; files that the registry has are skipped.")]
 pub(crate) struct PushArgs {
-    /// The adapter's folder
+    /// The adapter's folder, or a backbone
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
     /// Publish under this name; by default your namespace and the folder's name

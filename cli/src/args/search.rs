@@ -1,6 +1,7 @@
 //! `hub search`.
 
 use clap::Args;
+use hub_schemas::manifest::ArtifactKind;
 
 /// Arguments of `hub search`.
 #[derive(Debug, Args)]
@@ -26,6 +27,9 @@ pub(crate) struct SearchArgs {
     /// Only this architecture of the base model, as in `bert`
     #[arg(long, value_name = "NAME")]
     pub(crate) architecture: Option<String>,
+    /// Only adapters (`adapter`) or base models (`base`)
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<ArtifactKind>,
     /// Show at most this many
     #[arg(long, value_name = "N", default_value_t = hub_schemas::api::DEFAULT_LIMIT, value_parser = clap::value_parser!(u32).range(1..=i64::from(hub_schemas::api::MAX_LIMIT)))]
     pub(crate) limit: u32,

@@ -1,9 +1,12 @@
-//! `hub list`: the adapters in the local cache.
+//! `hub list`: the adapters and base models in the local cache.
 
 use std::path::PathBuf;
 
 use hub_client::cache::Entry;
-use hub_schemas::{AdapterId, Digest, Version};
+use hub_schemas::{
+    AdapterId, Digest, Version,
+    manifest::{Artifact, ArtifactKind, BASE_TASK},
+};
 use serde::Serialize;
 
 use crate::{
@@ -17,6 +20,7 @@ struct Item {
     name: AdapterId,
     version: Version,
     digest: Digest,
+    kind: ArtifactKind,
     registry: Option<String>,
     task: String,
     method: String,
@@ -25,17 +29,22 @@ struct Item {
     folder: PathBuf,
 }
 
-impl From<&Entry> for Item {
-    fn from(entry: &Entry) -> Self {
+impl From<&Entry<Artifact>> for Item {
+    fn from(entry: &Entry<Artifact>) -> Self {
         let manifest = &entry.manifest;
+        let (task, method) = match manifest {
+            Artifact::Adapter(adapter) => (adapter.task.name.to_string(), adapter.method.summary()),
+            Artifact::Base(_) => (BASE_TASK.to_owned(), manifest.method().to_owned()),
+        };
         Self {
-            name: manifest.name.clone(),
-            version: manifest.version.clone(),
+            name: manifest.name().clone(),
+            version: manifest.version().clone(),
             digest: entry.digest,
+            kind: manifest.kind(),
             registry: entry.registry.clone(),
-            task: manifest.task.name.to_string(),
-            method: manifest.method.summary(),
-            base: manifest.base.id.clone(),
+            task,
+            method,
+            base: manifest.base().id.clone(),
             size: manifest.total_size(),
             folder: entry.folder.clone(),
         }
@@ -45,7 +54,7 @@ impl From<&Entry> for Item {
 /// Lists.
 pub(crate) fn run(context: &Context) -> anyhow::Result<Exit> {
     let cache = context.cache();
-    let entries = cache.entries()?;
+    let entries = cache.everything()?;
     if context.printer.is_json() {
         context.printer.json(&entries.iter().map(Item::from).collect::<Vec<_>>())?;
         return Ok(Exit::Success);

@@ -3,6 +3,7 @@
 mod access;
 #[cfg(feature = "stitch")]
 mod bake;
+mod bundle;
 mod completions;
 #[cfg(feature = "stitch")]
 mod compose;
@@ -38,6 +39,7 @@ mod pull;
 mod push;
 mod remove;
 mod rename;
+mod retention;
 #[cfg(feature = "stitch")]
 mod run;
 mod search;
@@ -68,6 +70,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Info(args) => info::run(context, &args),
         Command::List => list::run(context),
         Command::Remove(args) => remove::run(context, &args),
+        Command::Bundle(args) => bundle::run(context, &args),
         Command::Yank(args) => yank::run(context, &args),
         Command::Delete(args) => delete::run(context, &args),
         Command::Move(args) => rename::run(context, &args),
@@ -78,6 +81,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Token(args) => token::run(context, args),
         Command::Publisher(args) => publisher::run(context, args),
         Command::Webhook(args) => webhook::run(context, &args),
+        Command::Retention(args) => retention::run(context, &args),
         #[cfg(feature = "stitch")]
         Command::Train(args) => train::run(context, args),
         #[cfg(feature = "stitch")]

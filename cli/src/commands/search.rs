@@ -24,6 +24,7 @@ pub(crate) fn run(context: &Context, args: SearchArgs) -> anyhow::Result<Exit> {
         method: args.method,
         language: args.language,
         license: args.license,
+        kind: args.kind,
         limit: Some(args.limit),
         cursor: args.cursor,
     };
@@ -62,6 +63,6 @@ fn base_filter(context: &Context, base: String) -> anyhow::Result<String> {
     if !looks_like_path(&base) {
         return Ok(base);
     }
-    let digest = context.base_in_use(Some(Path::new(&base)))?;
+    let digest = context.block_on(context.base_in_use(None, Some(Path::new(&base))))?;
     Ok(digest.map_or(base, |digest| digest.to_string()))
 }

@@ -1,4 +1,4 @@
-//! The adapters that are there, complete and verified.
+//! The adapters and base models that are there, complete and verified.
 
 use std::{
     collections::HashSet,
@@ -9,7 +9,7 @@ use std::{
 
 use hub_schemas::{
     AdapterId, Digest, Manifest, Version,
-    manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES},
+    manifest::{Artifact, BaseManifest, MANIFEST_FILE, MAX_MANIFEST_BYTES},
 };
 
 use super::{Cache, CacheError, list};
@@ -18,9 +18,10 @@ use crate::files::{Access, write_atomic};
 /// File beside the namespaces of a registry that says which registry it is.
 const REGISTRY_FILE: &str = ".registry";
 
-/// An adapter in the local store.
+/// A version in the local store: an adapter's, or with another manifest than [`Manifest`] a base
+/// model's or either's.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct Entry<M = Manifest> {
     /// The registry it came from.
     pub registry: Option<String>,
     /// Digest of its manifest.
@@ -28,15 +29,17 @@ pub struct Entry {
     /// Its folder.
     pub folder: PathBuf,
     /// Its manifest.
-    pub manifest: Manifest,
+    pub manifest: M,
 }
 
-impl Entry {
+impl<M> Entry<M> {
     /// When it was pulled.
     pub fn pulled_at(&self) -> Option<SystemTime> {
         fs::metadata(self.folder.join(MANIFEST_FILE)).and_then(|m| m.modified()).ok()
     }
+}
 
+impl Entry<Artifact> {
     /// Reads a version's folder. `None` when it is not there, or not whole any more:
     /// then it is pulled again.
     fn read(folder: PathBuf, registry: Option<String>) -> Option<Self> {
@@ -45,23 +48,41 @@ impl Entry {
             return None;
         }
         let bytes = fs::read(&path).ok()?;
-        let manifest = Manifest::parse(&bytes).ok()?;
-        let whole = manifest.files.iter().all(|file| {
+        let manifest = Artifact::parse(&bytes).ok()?;
+        let whole = manifest.files().iter().all(|file| {
             fs::metadata(folder.join(file.path.as_str())).is_ok_and(|m| m.is_file() && m.len() == file.size)
         });
         whole.then(|| Self { registry, digest: Digest::of(&bytes), folder, manifest })
     }
+
+    /// It as an adapter, if it is one.
+    pub fn into_adapter(self) -> Option<Entry> {
+        let Self { registry, digest, folder, manifest } = self;
+        match manifest {
+            Artifact::Adapter(manifest) => Some(Entry { registry, digest, folder, manifest: *manifest }),
+            Artifact::Base(_) => None,
+        }
+    }
+
+    /// It as a base model, if it is one.
+    pub fn into_base(self) -> Option<Entry<BaseManifest>> {
+        let Self { registry, digest, folder, manifest } = self;
+        match manifest {
+            Artifact::Base(manifest) => Some(Entry { registry, digest, folder, manifest: *manifest }),
+            Artifact::Adapter(_) => None,
+        }
+    }
 }
 
 impl Cache {
-    /// This version of an adapter of this registry.
-    pub fn entry(&self, id: &AdapterId, version: &Version) -> Option<Entry> {
+    /// This version of an adapter or base model of this registry.
+    pub fn entry(&self, id: &AdapterId, version: &Version) -> Option<Entry<Artifact>> {
         let entry = Entry::read(self.version_folder(id, version), Some(self.registry.to_string()))?;
-        (entry.manifest.name == *id && entry.manifest.version == *version).then_some(entry)
+        (entry.manifest.name() == id && entry.manifest.version() == version).then_some(entry)
     }
 
-    /// The adapter whose manifest has this digest, from whichever registry it came.
-    pub fn entry_by_digest(&self, digest: &Digest) -> Option<Entry> {
+    /// The version whose manifest has this digest, from whichever registry it came.
+    pub fn entry_by_digest(&self, digest: &Digest) -> Option<Entry<Artifact>> {
         let relative = fs::read_to_string(self.pointer(digest)).ok()?;
         let relative = Path::new(relative.trim());
         let inside = relative.components().all(|c| matches!(c, std::path::Component::Normal(_)));
@@ -70,13 +91,23 @@ impl Cache {
         Entry::read(folder, registry).filter(|entry| entry.digest == *digest)
     }
 
-    /// Every version of an adapter of this registry, newest first.
-    pub fn versions(&self, id: &AdapterId) -> Result<Vec<Entry>, CacheError> {
+    /// Every version of an adapter or base model of this registry, newest first.
+    pub fn versions(&self, id: &AdapterId) -> Result<Vec<Entry<Artifact>>, CacheError> {
         versions_in(&self.versions_folder(id), Some(self.registry.as_str()))
     }
 
-    /// Everything in the store, whichever registry it came from.
+    /// Every adapter in the store, whichever registry it came from.
     pub fn entries(&self) -> Result<Vec<Entry>, CacheError> {
+        Ok(self.everything()?.into_iter().filter_map(Entry::into_adapter).collect())
+    }
+
+    /// Every base model in the store, whichever registry it came from.
+    pub fn bases(&self) -> Result<Vec<Entry<BaseManifest>>, CacheError> {
+        Ok(self.everything()?.into_iter().filter_map(Entry::into_base).collect())
+    }
+
+    /// Everything in the store, whichever registry it came from.
+    pub fn everything(&self) -> Result<Vec<Entry<Artifact>>, CacheError> {
         let mut entries = Vec::new();
         for registry in list(&self.root().join("adapters"))? {
             let url = read_registry(&registry.path());
@@ -87,15 +118,17 @@ impl Cache {
             }
         }
         entries.sort_by(|a, b| {
-            let key = |e: &Entry| (e.manifest.name.clone(), std::cmp::Reverse(e.manifest.version.clone()));
+            let key = |e: &Entry<Artifact>| {
+                (e.manifest.name().clone(), std::cmp::Reverse(e.manifest.version().clone()))
+            };
             key(a).cmp(&key(b))
         });
         Ok(entries)
     }
 
-    /// Removes adapters and the files that no other adapter needs; says how many
+    /// Removes versions and the files that no other version needs; says how many
     /// bytes that freed. The caller holds the lock for removing.
-    pub fn remove(&self, entries: &[Entry]) -> Result<u64, CacheError> {
+    pub fn remove(&self, entries: &[Entry<Artifact>]) -> Result<u64, CacheError> {
         for entry in entries {
             let pointer = self.pointer(&entry.digest);
             remove_file(&pointer)?;
@@ -105,13 +138,13 @@ impl Cache {
                 let _ = fs::remove_dir(folder);
             }
         }
-        self.sweep(entries.iter().flat_map(|e| &e.manifest.files).map(|f| f.digest))
+        self.sweep(entries.iter().flat_map(|e| e.manifest.files()).map(|f| f.digest))
     }
 
-    /// Removes those of `digests` that no adapter needs.
+    /// Removes those of `digests` that no version needs.
     pub fn sweep(&self, digests: impl IntoIterator<Item = Digest>) -> Result<u64, CacheError> {
         let needed: HashSet<Digest> =
-            self.entries()?.iter().flat_map(|e| &e.manifest.files).map(|f| f.digest).collect();
+            self.everything()?.iter().flat_map(|e| e.manifest.files()).map(|f| f.digest).collect();
         let mut freed = 0;
         for digest in digests.into_iter().collect::<HashSet<_>>() {
             if !needed.contains(&digest) {
@@ -146,11 +179,11 @@ impl Cache {
 }
 
 /// The versions in an adapter's folder, newest first.
-fn versions_in(folder: &Path, registry: Option<&str>) -> Result<Vec<Entry>, CacheError> {
+fn versions_in(folder: &Path, registry: Option<&str>) -> Result<Vec<Entry<Artifact>>, CacheError> {
     let items = list(folder)?;
     let read = |item: &fs::DirEntry| Entry::read(item.path(), registry.map(ToOwned::to_owned));
     let mut entries: Vec<_> = items.iter().filter_map(read).collect();
-    entries.sort_by(|a, b| b.manifest.version.cmp(&a.manifest.version));
+    entries.sort_by(|a, b| b.manifest.version().cmp(a.manifest.version()));
     Ok(entries)
 }
 

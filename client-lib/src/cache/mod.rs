@@ -1,10 +1,10 @@
-//! The local store of adapters.
+//! The local store of adapters and base models.
 //!
 //! ```text
 //! <root>/
 //!   blobs/<hex>                                    files by content, read-only
 //!   partial/<hex>                                  downloads that are not complete
-//!   adapters/<registry>/<namespace>/<name>/<version>/   an adapter's folder: hard links to blobs, and manifest.json
+//!   adapters/<registry>/<namespace>/<name>/<version>/   a version's folder: hard links to blobs, and manifest.json
 //!   digests/<hex>                                  which of those folders has this manifest
 //!   index/<registry>/<namespace>/<name>.json       version lists with their ETag
 //!   staging/                                       folders on their way to adapters/

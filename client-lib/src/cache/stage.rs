@@ -1,30 +1,33 @@
-//! Putting an adapter's folder in place by one rename.
+//! Putting a version's folder in place by one rename.
 
 use std::{fs, path::Path};
 
-use hub_schemas::{Digest, Manifest, manifest::MANIFEST_FILE};
+use hub_schemas::{
+    Digest,
+    manifest::{Artifact, MANIFEST_FILE},
+};
 
 use super::{Cache, CacheError, Entry};
 use crate::files::{Access, sync_folder, write_atomic};
 
-/// An adapter's folder that is complete but not in place yet; dropped, it goes away.
+/// A version's folder that is complete but not in place yet; dropped, it goes away.
 #[derive(Debug)]
 pub struct Staged<'a> {
     cache: &'a Cache,
-    manifest: &'a Manifest,
+    manifest: &'a Artifact,
     digest: Digest,
     folder: tempfile::TempDir,
 }
 
 impl Cache {
     /// Builds the folder of `manifest`, whose canonical bytes are `bytes`, from files the store has.
-    pub fn stage<'a>(&'a self, manifest: &'a Manifest, bytes: &[u8]) -> Result<Staged<'a>, CacheError> {
+    pub fn stage<'a>(&'a self, manifest: &'a Artifact, bytes: &[u8]) -> Result<Staged<'a>, CacheError> {
         let staging = self.folder("staging")?;
         let folder = tempfile::Builder::new()
-            .prefix(&format!("{}-", manifest.name.name))
+            .prefix(&format!("{}-", manifest.name().name))
             .tempdir_in(&staging)
             .map_err(CacheError::write(&staging))?;
-        for file in &manifest.files {
+        for file in manifest.files() {
             self.place_blob(&file.digest, &folder.path().join(file.path.as_str()))?;
         }
         let path = folder.path().join(MANIFEST_FILE);
@@ -40,10 +43,10 @@ impl Staged<'_> {
     }
 
     /// Puts the folder in place.
-    pub fn commit(self) -> Result<Entry, CacheError> {
+    pub fn commit(self) -> Result<Entry<Artifact>, CacheError> {
         let (cache, manifest) = (self.cache, self.manifest);
-        let target = cache.version_folder(&manifest.name, &manifest.version);
-        let parent = cache.versions_folder(&manifest.name);
+        let target = cache.version_folder(manifest.name(), manifest.version());
+        let parent = cache.versions_folder(manifest.name());
         fs::create_dir_all(&parent).map_err(CacheError::write(&parent))?;
         // Somebody may have damaged the folder that is there; versions never change.
         if target.exists() {

@@ -1,4 +1,4 @@
-use hub_schemas::{Manifest, canonical};
+use hub_schemas::{canonical, manifest::Artifact};
 use serde_json::json;
 
 use super::*;
@@ -11,7 +11,7 @@ fn store() -> (tempfile::TempDir, Cache) {
 }
 
 /// A manifest whose files hold their own names.
-fn manifest(version: &str, files: &[&str]) -> (Manifest, Vec<u8>) {
+fn manifest(version: &str, files: &[&str]) -> (Artifact, Vec<u8>) {
     let entries: Vec<_> = files
         .iter()
         .map(|name| {
@@ -30,10 +30,10 @@ fn manifest(version: &str, files: &[&str]) -> (Manifest, Vec<u8>) {
         "format": "peft", "files": entries,
     });
     let bytes = canonical::to_bytes(&value).expect("canonical");
-    (Manifest::parse(&bytes).expect("valid"), bytes)
+    (Artifact::parse(&bytes).expect("valid"), bytes)
 }
 
-fn install(cache: &Cache, version: &str, files: &[&str]) -> Entry {
+fn install(cache: &Cache, version: &str, files: &[&str]) -> Entry<Artifact> {
     let (manifest, bytes) = manifest(version, files);
     for name in files {
         let digest = Digest::of(name.as_bytes());
@@ -49,7 +49,7 @@ const FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 fn an_adapter_is_found_by_name_and_by_digest() {
     let (_folder, cache) = store();
     let entry = install(&cache, "1.0.0", &FILES);
-    let (id, version) = (&entry.manifest.name, &entry.manifest.version);
+    let (id, version) = (entry.manifest.name(), entry.manifest.version());
     assert_eq!(cache.entry(id, version).expect("by name").digest, entry.digest);
     let by_digest = cache.entry_by_digest(&entry.digest).expect("by digest");
     assert_eq!(by_digest.folder, entry.folder);
@@ -62,7 +62,7 @@ fn another_registry_with_the_same_names_has_other_adapters() {
     let (folder, cache) = store();
     let entry = install(&cache, "1.0.0", &FILES);
     let other = Cache::new(folder.path(), &"http://127.0.0.1:9090".parse().expect("a URL"));
-    assert!(other.entry(&entry.manifest.name, &entry.manifest.version).is_none());
+    assert!(other.entry(entry.manifest.name(), entry.manifest.version()).is_none());
     assert!(other.entry_by_digest(&entry.digest).is_some());
 }
 
@@ -71,7 +71,7 @@ fn a_folder_that_lost_a_file_does_not_count() {
     let (_folder, cache) = store();
     let entry = install(&cache, "1.0.0", &FILES);
     fs::remove_file(entry.folder.join(FILES[1])).expect("removes");
-    assert!(cache.entry(&entry.manifest.name, &entry.manifest.version).is_none());
+    assert!(cache.entry(entry.manifest.name(), entry.manifest.version()).is_none());
     assert!(cache.entry_by_digest(&entry.digest).is_none());
 }
 
@@ -80,9 +80,9 @@ fn removing_one_version_keeps_the_files_that_another_needs() {
     let (_folder, cache) = store();
     let old = install(&cache, "1.0.0", &FILES);
     let new = install(&cache, "1.1.0", &[FILES[0], FILES[1], "notes.json"]);
-    assert_eq!(cache.versions(&new.manifest.name).expect("lists").len(), 2);
+    assert_eq!(cache.versions(new.manifest.name()).expect("lists").len(), 2);
     assert_eq!(cache.remove(&[new]).expect("removes"), "notes.json".len() as u64);
-    assert!(cache.entry(&old.manifest.name, &old.manifest.version).is_some());
+    assert!(cache.entry(old.manifest.name(), old.manifest.version()).is_some());
     assert!(cache.size().expect("measures") > 0);
     assert!(cache.remove(&[old]).expect("removes") > 0);
     assert_eq!(cache.size().expect("measures"), 0);

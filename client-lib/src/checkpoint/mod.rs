@@ -8,6 +8,7 @@
 mod adapters;
 mod adapters_config;
 mod assemble;
+mod assemble_base;
 mod base;
 mod card;
 mod composition;
@@ -28,6 +29,7 @@ mod write;
 
 pub use adapters::FusionFolder;
 pub use assemble::{ManifestFacts, assemble_manifest, file_entries};
+pub use assemble_base::{AssembledBase, BaseFacts, assemble_base};
 pub use base::BaseFolder;
 pub use card::model_card;
 pub use composition::{MEMBERS_FILE, note_members};

@@ -5,11 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hub_schemas::{Digest, manifest::BaseModel};
+use hub_schemas::{
+    AdapterId, Digest, Version,
+    manifest::{BaseManifest, BaseModel},
+};
 
 use super::{BaseError, FolderDigests};
 use crate::{
     architectures::View,
+    cache::Entry,
     checkpoint::{BaseFolder, gguf_at},
 };
 
@@ -24,6 +28,26 @@ pub struct FoundBase {
     pub is_right: bool,
 }
 
+/// A base model in the local store, whose weights were verified when it was pulled.
+#[derive(Debug, Clone)]
+pub struct PulledBase {
+    /// Its name at the registry.
+    pub name: AdapterId,
+    /// Its version.
+    pub version: Version,
+    /// What it is.
+    pub model: BaseModel,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+impl From<Entry<BaseManifest>> for PulledBase {
+    fn from(entry: Entry<BaseManifest>) -> Self {
+        let BaseManifest { name, version, base: model, .. } = entry.manifest;
+        Self { name, version, model, folder: entry.folder }
+    }
+}
+
 /// Where to look for backbones.
 #[derive(Debug, Clone, Default)]
 pub struct BaseSearch {
@@ -31,6 +55,8 @@ pub struct BaseSearch {
     pub named: Option<PathBuf>,
     /// Backbone folders, or folders of backbone folders.
     pub folders: Vec<PathBuf>,
+    /// Base models that were pulled from a registry.
+    pub pulled: Vec<PulledBase>,
     /// Hugging Face's cache.
     pub hugging_face: Option<PathBuf>,
     /// What is meant of a checkpoint where nothing is wanted.
@@ -63,6 +89,10 @@ impl BaseSearch {
             return Ok(FoundBase { folder, weights_digest, is_right });
         }
         let wanted = wanted.ok_or(BaseError::NotNamed)?;
+        if let Some(pulled) = self.pulled.iter().find(|p| p.model.weights_digest == wanted.weights_digest) {
+            let folder = BaseFolder::open_as(&pulled.folder, view)?;
+            return Ok(FoundBase { folder, weights_digest: wanted.weights_digest, is_right: true });
+        }
         let mut candidates = self.candidates();
         // The folder with the right name is nearly always it, and hashing the others takes time.
         candidates.sort_by_key(|folder| !folder_is_called(folder, &wanted.id));
@@ -87,7 +117,14 @@ impl BaseSearch {
         if looks_like_path(&text) {
             return Ok(named.to_owned());
         }
-        let found = self.candidates().into_iter().find(|folder| folder_is_called(folder, &text));
+        let known = self.candidates().into_iter().find(|folder| folder_is_called(folder, &text));
+        let is_called = |pulled: &&PulledBase| {
+            let PulledBase { name, version, model, .. } = pulled;
+            name.to_string() == text || format!("{name}@{version}") == text || model.id == text
+        };
+        // The newest of a name stands first.
+        let pulled = || self.pulled.iter().find(is_called).map(|pulled| pulled.folder.clone());
+        let found = known.or_else(pulled);
         found.ok_or_else(|| BaseError::Unknown { name: text.into_owned() })
     }
 
@@ -109,7 +146,8 @@ impl BaseSearch {
     }
 }
 
-fn is_backbone(folder: &Path) -> bool {
+/// Whether `folder` holds a backbone, or is a GGUF file.
+pub fn is_backbone(folder: &Path) -> bool {
     let has = |name: &str| folder.join(name).is_file();
     has("config.json") && (has("model.safetensors") || has("model.safetensors.index.json"))
         || gguf_at(folder).is_some()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hub_schemas::{
     AdapterId, Digest, Reference, Version, VersionReq,
-    manifest::{BaseModel, ManifestError},
+    manifest::{ArtifactKind, BaseModel, ManifestError},
 };
 
 use crate::{cache::CacheError, checkpoint::CheckpointError, registry::RegistryError};
@@ -153,6 +153,16 @@ pub enum PullError {
         /// What came.
         found: String,
     },
+    /// An adapter was asked for, or a base model, and it is the other.
+    #[error("`{title}` is {}, not {}", found.described(), wanted.described())]
+    OtherKind {
+        /// What was asked for.
+        title: String,
+        /// What it is.
+        found: ArtifactKind,
+        /// What it should be.
+        wanted: ArtifactKind,
+    },
     /// The files do not hold what the manifest says.
     #[error("`{title}` is refused, its files don't fit its manifest: {source}")]
     Misfit {
@@ -180,6 +190,9 @@ impl PullError {
         match self {
             Self::Manifest { .. } | Self::OtherVersion { .. } | Self::Misfit { .. } => {
                 vec!["nothing was kept; tell whoever published it, or runs the registry".into()]
+            }
+            Self::OtherKind { title, .. } => {
+                vec![format!("use it as a backbone: `--base {title}`")]
             }
             Self::Registry(error) => error.hints(),
             Self::Cache(error) => error.hint().into_iter().collect(),

@@ -10,8 +10,9 @@ mod folder_digests;
 mod pull;
 mod resolve;
 
-pub use bases::{BaseSearch, FoundBase, looks_like_path};
+pub use bases::{BaseSearch, FoundBase, PulledBase, is_backbone, looks_like_path};
 pub use error::{BaseError, PullError, ResolveError};
 pub use folder_digests::FolderDigests;
 pub use pull::{Pulled, pull};
+pub(crate) use pull::{check_fit, sweep_unneeded};
 pub use resolve::{Choice, How, Resolver};

@@ -3,6 +3,7 @@
 use hub_schemas::{
     AdapterId, Digest, Reference, Version, VersionReq,
     api::{Candidate, IndexDocument, ResolveQuery, SearchQuery, VersionEntry},
+    manifest::Artifact,
     nearest,
     problem::ProblemCode,
 };
@@ -23,7 +24,7 @@ pub struct Choice {
     /// Digest of its manifest.
     pub digest: Digest,
     /// It, when the local store has it.
-    pub cached: Option<Box<Entry>>,
+    pub cached: Option<Box<Entry<Artifact>>>,
     /// How it was chosen.
     pub how: How,
     /// Why it was yanked, when it was: only one that is named exactly is chosen then.
@@ -84,7 +85,7 @@ impl Resolver<'_> {
         if cached.is_none() && self.client.is_none() {
             return Err(self.offline(reference));
         }
-        let name = cached.as_ref().map(|e| (e.manifest.name.clone(), e.manifest.version.clone()));
+        let name = cached.as_ref().map(|e| (e.manifest.name().clone(), e.manifest.version().clone()));
         let cached = cached.map(Box::new);
         Ok(Choice { name, published_as: None, digest, cached, how: How::Exact, yanked: None })
     }
@@ -101,7 +102,7 @@ impl Resolver<'_> {
             let noted =
                 known.as_ref().and_then(|k| k.document.versions.iter().find(|v| v.digest == entry.digest));
             return Ok(Choice {
-                name: Some((id.clone(), entry.manifest.version.clone())),
+                name: Some((id.clone(), entry.manifest.version().clone())),
                 published_as: None,
                 digest: entry.digest,
                 yanked: noted.and_then(reason),
@@ -176,9 +177,9 @@ impl Resolver<'_> {
         entries.extend(renamed.filter_map(|entry| self.cache.entry_by_digest(&entry.digest)));
         entries.sort_by(|a, b| b.manifest.version.cmp(&a.manifest.version));
         let of = entries.len();
-        let fits = |e: &Entry| match requirement {
-            Some(requirement) => requirement.matches(&e.manifest.version),
-            None => !e.manifest.version.is_prerelease(),
+        let fits = |e: &Entry<Artifact>| match requirement {
+            Some(requirement) => requirement.matches(e.manifest.version()),
+            None => !e.manifest.version().is_prerelease(),
         };
         let entry = entries
             .iter()
@@ -240,8 +241,10 @@ impl Resolver<'_> {
                     .then_with(|| y.manifest.version.cmp(&x.manifest.version))
             });
         let (_, entry) = best.ok_or_else(|| self.offline(reference))?;
+        let Entry { registry, digest, folder, manifest } = entry.clone();
+        let entry = Entry { registry, digest, folder, manifest: manifest.into() };
         let how = How::Best { word: word.to_owned(), candidates: Vec::new(), other_bases };
-        Ok(cached_choice(entry.clone(), how))
+        Ok(cached_choice(entry, how))
     }
 
     fn offline(&self, reference: &Reference) -> ResolveError {
@@ -249,9 +252,9 @@ impl Resolver<'_> {
     }
 }
 
-fn cached_choice(entry: Entry, how: How) -> Choice {
+fn cached_choice(entry: Entry<Artifact>, how: How) -> Choice {
     Choice {
-        name: Some((entry.manifest.name.clone(), entry.manifest.version.clone())),
+        name: Some((entry.manifest.name().clone(), entry.manifest.version().clone())),
         published_as: None,
         digest: entry.digest,
         cached: Some(Box::new(entry)),
@@ -324,6 +327,7 @@ mod tests {
     use hub_schemas::{
         api::{BaseSummary, Yank},
         backbone::Architecture,
+        manifest::ArtifactKind,
     };
     use time::OffsetDateTime;
 
@@ -348,6 +352,7 @@ mod tests {
         };
         IndexDocument {
             name: "ada/sst".parse().expect("a name"),
+            kind: ArtifactKind::Adapter,
             versions: versions.iter().map(entry).collect(),
         }
     }

@@ -5,11 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use hub_schemas::{
     AdapterId, Digest, Version,
     api::{
-        AdapterInfo, ChangeVisibility, DeleteQuery, IndexDocument, MoveAdapter, PublishQuery, Published,
+        AdapterInfo, BaseVersions, ChangeVisibility, DeleteQuery, IndexDocument, MoveAdapter, PublishQuery, Published,
         Resolution, ResolveQuery, STALE_HEADER, SearchPage, SearchQuery, StartUpload, UploadStatus,
         VersionEntry, Visibility, WhoAmI, YankRequest,
     },
     manifest::MAX_MANIFEST_BYTES,
+    problem::ProblemCode,
 };
 use reqwest::{Method, StatusCode, header};
 use url::Url;
@@ -93,6 +94,19 @@ impl RegistryClient {
     /// The adapters that a bare word could mean, best first.
     pub async fn resolve(&self, query: &ResolveQuery) -> Result<Resolution, RegistryError> {
         self.sender.fetch("resolution", || self.api(Method::GET, &["resolve"]).query(query)).await
+    }
+
+    /// The base models at the registry that have these weights, newest first; none at a registry
+    /// that knows no base models.
+    pub async fn bases(&self, weights: &Digest) -> Result<BaseVersions, RegistryError> {
+        let weights = weights.to_string();
+        let answer = self.sender.fetch("base models", || self.api(Method::GET, &["bases", &weights])).await;
+        match answer {
+            Err(error) if error.code() == Some(ProblemCode::NotFound) => {
+                Ok(BaseVersions { versions: Vec::new() })
+            }
+            answer => answer,
+        }
     }
 
     /// An adapter with all its versions.

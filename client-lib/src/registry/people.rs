@@ -4,7 +4,7 @@ use hub_schemas::{
     AdapterId, Namespace, TeamName,
     api::{
         Collaborators, CreateOrganisation, CreateToken, CreateWebhook, CreatedToken, CreatedWebhook,
-        GrantRole, NamespaceInfo, Role, SetTeam, Team, TokenEntry, Webhook,
+        GrantRole, NamespaceInfo, RetentionPreview, RetentionRules, Role, SetTeam, Team, TokenEntry, Webhook,
     },
 };
 use reqwest::Method;
@@ -130,6 +130,32 @@ impl RegistryClient {
     /// Makes one of the caller's tokens useless.
     pub async fn revoke_token(&self, id: &str) -> Result<(), RegistryError> {
         self.sender.send(|| self.api(Method::DELETE, &["tokens", id])).await.map(drop)
+    }
+
+    /// Which versions of a namespace are deleted by rule.
+    pub async fn retention(&self, namespace: &Namespace) -> Result<RetentionRules, RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "retention"];
+        self.sender.fetch("rules", || self.api(Method::GET, &path)).await
+    }
+
+    /// Sets which versions of a namespace are deleted by rule.
+    pub async fn set_retention(
+        &self,
+        namespace: &Namespace,
+        rules: &RetentionRules,
+    ) -> Result<RetentionRules, RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "retention"];
+        self.sender.fetch("rules", || self.api(Method::PUT, &path).json(rules)).await
+    }
+
+    /// What rules would delete now.
+    pub async fn preview_retention(
+        &self,
+        namespace: &Namespace,
+        rules: &RetentionRules,
+    ) -> Result<RetentionPreview, RegistryError> {
+        let path = ["namespaces", namespace.as_str(), "retention", "preview"];
+        self.sender.fetch("preview", || self.api(Method::POST, &path).json(rules)).await
     }
 
     /// Where the events of a namespace are sent.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hub_schemas::{
-    Manifest,
     api::{Published, Visibility},
+    manifest::Artifact,
 };
 
 use super::{Blob, RegistryClient, RegistryError};
@@ -19,7 +19,7 @@ pub struct PublishPlan<'a> {
     /// The folder with the manifest's files.
     pub folder: &'a Path,
     /// The manifest.
-    pub manifest: &'a Manifest,
+    pub manifest: &'a Artifact,
     /// Its canonical bytes.
     pub bytes: &'a [u8],
     /// Visibility of an adapter that is new.
@@ -43,21 +43,23 @@ impl RegistryClient {
     pub async fn publish_folder(&self, plan: &PublishPlan<'_>) -> Result<PublishOutcome, RegistryError> {
         let manifest = plan.manifest;
         let mut seen = std::collections::HashSet::new();
-        let files: Vec<_> = manifest.files.iter().filter(|f| seen.insert(f.digest)).collect();
+        let files: Vec<_> = manifest.files().iter().filter(|f| seen.insert(f.digest)).collect();
         let uploads = stream::iter(files).map(|file| {
             let path: PathBuf = plan.folder.join(file.path.as_str());
             async move {
                 let blob = Blob {
-                    adapter: &manifest.name,
+                    adapter: manifest.name(),
                     name: file.path.as_str(),
                     digest: file.digest,
                     size: file.size,
+                    kind: manifest.kind(),
                 };
                 Ok::<_, RegistryError>((self.upload(&blob, &path).await?, file.size))
             }
         });
         let done: Vec<_> = uploads.buffer_unordered(UPLOADS_AT_ONCE).try_collect().await?;
-        let published = self.publish(&manifest.name, &manifest.version, plan.visibility, plan.bytes).await?;
+        let published =
+            self.publish(manifest.name(), manifest.version(), plan.visibility, plan.bytes).await?;
         let sum = |sent: bool| done.iter().filter(|(s, _)| *s == sent).map(|(_, size)| size).sum();
         Ok(PublishOutcome { published, uploaded: sum(true), skipped: sum(false) })
     }

@@ -9,7 +9,9 @@ mod garbage;
 mod members;
 mod names;
 mod quota;
+mod rebuild;
 mod report;
+mod retention;
 mod settings;
 mod tokens;
 mod users;
@@ -24,8 +26,10 @@ pub use garbage::collect_garbage;
 pub use members::{add_member, add_namespace, remove_member};
 pub use names::{list_names, quarantine, release_name, reserve_name};
 pub use quota::set_quota;
+pub use rebuild::rebuild;
 pub use report::Format;
 pub(crate) use report::rows;
+pub use retention::retire;
 pub use settings::show_settings;
 pub use tokens::{Lifetime, LifetimeError, create_token, list_tokens, mint, revoke_token};
 pub use users::{add_user, list_users, set_administrator, set_password};
@@ -35,6 +39,7 @@ use crate::{
     archive::ArchiveError,
     config::Config,
     domain::{password::PasswordError, permissions::Denied, token::TokenError},
+    rebuild::RebuildError,
 };
 
 /// Why a verb failed.
@@ -95,6 +100,9 @@ pub enum AdminError {
     /// The folder of an export.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The storage or the database.
+    #[error("can't rebuild the registry: {0}")]
+    Rebuild(#[from] RebuildError),
     /// The garbage can't be collected.
     #[error("can't collect garbage: {0}")]
     Garbage(String),

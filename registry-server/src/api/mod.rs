@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod adapters;
 pub(crate) mod audit;
+pub(crate) mod bases;
 pub(crate) mod blobs;
 mod caching;
 pub(crate) mod collaborators;
@@ -15,6 +16,7 @@ pub(crate) mod oidc;
 pub(crate) mod publishers;
 pub(crate) mod quarantine;
 pub(crate) mod resolve;
+pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod teams;
 pub(crate) mod tokens;

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     app::App,
     db::{WriteTx, adapters, listings, new_id},
+    jobs::KeepManifest,
     storage::{Key, Storage},
 };
 
@@ -51,6 +52,7 @@ pub(crate) async fn import(app: &App, folder: &Path) -> Result<Index, ArchiveErr
     for adapter in adapters::every(&mut tx).await? {
         listings::refresh(&mut tx, &adapter).await?;
     }
+    KeepManifest::enqueue_all(&mut tx).await?;
     tx.commit().await?;
     Ok(index)
 }

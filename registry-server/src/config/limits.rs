@@ -9,6 +9,8 @@ use crate::domain::publish::Limits;
 /// An adapter is some megabytes; this leaves room for heads with large vocabularies.
 const DEFAULT_MAX_FILE: u64 = 2 << 30;
 const DEFAULT_MAX_VERSION: u64 = 4 << 30;
+/// A backbone of some billion parameters in half precision.
+const DEFAULT_MAX_BASE: u64 = 64 << 30;
 
 /// The limits of one source.
 #[derive(Debug, Clone, Copy, Default, Args, Serialize, Deserialize)]
@@ -20,6 +22,9 @@ pub struct LimitSettings {
     /// Bytes of the largest version that is accepted, all files together [default: 4 GiB]
     #[arg(long, global = true, env = "HUB_SERVER_MAX_VERSION_BYTES", value_name = "BYTES")]
     pub max_version_bytes: Option<u64>,
+    /// Bytes of the largest base model that is accepted, 0 for none [default: 64 GiB]
+    #[arg(long, global = true, env = "HUB_SERVER_MAX_BASE_BYTES", value_name = "BYTES")]
+    pub max_base_bytes: Option<u64>,
 }
 
 impl LimitSettings {
@@ -29,6 +34,7 @@ impl LimitSettings {
         Self {
             max_file_bytes: self.max_file_bytes.or(other.max_file_bytes),
             max_version_bytes: self.max_version_bytes.or(other.max_version_bytes),
+            max_base_bytes: self.max_base_bytes.or(other.max_base_bytes),
         }
     }
 
@@ -37,6 +43,7 @@ impl LimitSettings {
         Limits {
             max_file_bytes: self.max_file_bytes.unwrap_or(DEFAULT_MAX_FILE).min(MAX_FILE_BYTES),
             max_version_bytes: self.max_version_bytes.unwrap_or(DEFAULT_MAX_VERSION),
+            max_base_bytes: self.max_base_bytes.unwrap_or(DEFAULT_MAX_BASE),
         }
     }
 }

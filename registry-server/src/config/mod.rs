@@ -224,6 +224,7 @@ impl Config {
             limits: LimitSettings {
                 max_file_bytes: Some(limits.max_file_bytes),
                 max_version_bytes: Some(limits.max_version_bytes),
+                max_base_bytes: Some(limits.max_base_bytes),
             },
             rates: self.rates.into(),
             webhooks_anywhere: Some(self.webhooks_anywhere),

@@ -2,6 +2,7 @@
 
 use hub_schemas::{
     api::{Quarantine, Visibility},
+    manifest::ArtifactKind,
     name::{AdapterId, AdapterName, Namespace},
 };
 use sqlx::FromRow;
@@ -20,6 +21,8 @@ pub(crate) struct VisibleAdapter {
     key: String,
     /// Full name.
     pub(crate) id: AdapterId,
+    /// What it is.
+    pub(crate) kind: ArtifactKind,
     /// Who may see it.
     pub(crate) visibility: Visibility,
     /// Set while an administrator keeps it out of circulation.
@@ -33,8 +36,8 @@ impl VisibleAdapter {
     }
 
     /// One that nobody took out of circulation.
-    pub(super) const fn of(key: String, id: AdapterId, visibility: Visibility) -> Self {
-        Self { key, id, visibility, quarantine: None }
+    pub(super) const fn of(key: String, id: AdapterId, kind: ArtifactKind, visibility: Visibility) -> Self {
+        Self { key, id, kind, visibility, quarantine: None }
     }
 
     /// Its primary key.
@@ -98,6 +101,7 @@ pub(super) struct Row {
     id: String,
     namespace: String,
     name: String,
+    kind: String,
     visibility: String,
     internal_since: Option<i64>,
     quarantined_at: Option<i64>,
@@ -107,7 +111,7 @@ pub(super) struct Row {
 /// The columns of [`Row`]; a macro, so that statements stay literals.
 macro_rules! adapter_columns {
     () => {
-        "a.id, a.namespace, a.name, a.visibility, a.internal_since, a.quarantined_at, a.quarantine_reason"
+        "a.id, a.namespace, a.name, a.kind, a.visibility, a.internal_since, a.quarantined_at, a.quarantine_reason"
     };
 }
 pub(super) use adapter_columns;
@@ -120,6 +124,7 @@ impl Row {
         Ok(VisibleAdapter {
             key: self.id,
             id: AdapterId { namespace, name },
+            kind: parse("adapters.kind", &self.kind)?,
             visibility: visibility_of(&self.visibility, self.internal_since),
             quarantine: self.quarantined_at.map(|at| Quarantine { reason, at: from_micros(at) }),
         })
@@ -203,12 +208,13 @@ pub(crate) async fn ensure(
     tx: &mut WriteTx,
     permit: &Permit<Publish>,
     id: &AdapterId,
+    kind: ArtifactKind,
     visibility: Visibility,
 ) -> Result<Option<VisibleAdapter>, sqlx::Error> {
     debug_assert!(permit.covers(id), "the handler asked for another adapter");
     let (shown, internal_since) = columns_of(visibility);
-    let sql = "INSERT INTO adapters (id, namespace, name, visibility, internal_since, created_at)
-               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO adapters (id, namespace, name, visibility, internal_since, created_at, kind)
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
     let done = sqlx::query(sql)
         .bind(new_id())
         .bind(id.namespace.as_str())
@@ -216,6 +222,7 @@ pub(crate) async fn ensure(
         .bind(shown)
         .bind(internal_since)
         .bind(now())
+        .bind(kind.as_str())
         .execute(tx.connection())
         .await?;
     if done.rows_affected() > 0 {

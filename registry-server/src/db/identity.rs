@@ -1,6 +1,6 @@
 //! `identity`: which registry this is.
 
-use super::{Db, new_id};
+use super::{Db, WriteTx, new_id};
 
 /// The registry's own identifier, made when it is asked for first.
 pub(crate) async fn of(db: &Db) -> Result<String, sqlx::Error> {
@@ -21,4 +21,13 @@ pub(crate) async fn find(db: &Db) -> Result<Option<String>, sqlx::Error> {
     let found: Option<(String,)> =
         sqlx::query_as("SELECT id FROM identity").fetch_optional(db.read()).await?;
     Ok(found.map(|(id,)| id))
+}
+
+/// Takes the identifier that a storage has, where the database has none yet.
+pub(crate) async fn adopt(tx: &mut WriteTx, id: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO identity (only_one, id) VALUES (1, $1) ON CONFLICT DO NOTHING")
+        .bind(id)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
 }

@@ -3,7 +3,7 @@
 
 use hub_schemas::{
     api::{AdapterSummary, BaseSummary, MetricSummary},
-    manifest::Manifest,
+    manifest::Artifact,
     name::AdapterId,
     version::Version,
 };
@@ -29,6 +29,7 @@ const MAX_MATCHES: i64 = 500;
 pub(super) struct Row {
     namespace: String,
     name: String,
+    kind: String,
     visibility: String,
     internal_since: Option<i64>,
     pulls: i64,
@@ -53,7 +54,7 @@ pub(super) struct Row {
 /// The columns of [`Row`]; a macro, so that statements stay literals.
 macro_rules! listing_columns {
     () => {
-        "a.namespace, a.name, a.visibility, a.internal_since, a.pulls, l.version, l.digest, l.description, l.task, l.subtask, \
+        "a.namespace, a.name, a.kind, a.visibility, a.internal_since, a.pulls, l.version, l.digest, l.description, l.task, l.subtask, \
          l.languages, l.license, l.base_id, l.base_digest, l.architecture, l.method, l.method_summary, \
          l.metric, l.size, l.published_at, l.published_as"
     };
@@ -71,6 +72,7 @@ impl Row {
                 namespace: parse("namespace", &self.namespace)?,
                 name: parse("name", &self.name)?,
             },
+            kind: parse("kind", &self.kind)?,
             version: parse("version", &self.version)?,
             digest: parse("digest", &self.digest)?,
             description: self.description,
@@ -124,7 +126,7 @@ pub(crate) async fn matching(
         "SELECT ",
         listing_columns!(),
         " FROM listings l JOIN adapters a ON a.id = l.adapter_id
-          WHERE (a.name = $1 OR l.task = $1 OR l.subtask = $1) AND ",
+          WHERE a.kind = 'adapter' AND (a.name = $1 OR l.task = $1 OR l.subtask = $1) AND ",
         visible_to!("$2", "$5"),
         " ORDER BY CASE WHEN l.base_digest = $3 THEN 0 ELSE 1 END,
                    CASE WHEN a.name = $1 THEN 0 WHEN l.task = $1 THEN 1 ELSE 2 END,
@@ -169,10 +171,10 @@ pub(crate) async fn refresh(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Resul
     .bind(newest.to_string())
     .fetch_one(tx.connection())
     .await?;
-    let manifest = Manifest::parse(manifest.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let manifest = Artifact::parse(manifest.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     let digest = parse("versions.digest", &digest)?;
-    let summary =
-        listing::summary(&adapter.id, &manifest, digest, from_micros(published_at), adapter.visibility);
+    let summary = listing::summary(&adapter.id, &manifest, digest, from_micros(published_at), adapter.visibility)
+        .map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     insert(tx, adapter.key(), &summary).await?;
     search::index(tx, adapter.key(), &Words::of(&adapter.id, &manifest)).await
 }

@@ -4,7 +4,7 @@
 use hub_schemas::{
     api::VersionEntry,
     digest::Digest,
-    manifest::{FileEntry, Manifest},
+    manifest::{Artifact, ArtifactKind, FileEntry},
     name::{AdapterId, Namespace},
     version::Version,
 };
@@ -69,6 +69,7 @@ pub(crate) async fn ensure(
     tx: &mut WriteTx,
     permit: &MirrorPermit,
     id: &AdapterId,
+    kind: ArtifactKind,
     public: bool,
     upstream: &str,
 ) -> Result<VisibleAdapter, sqlx::Error> {
@@ -79,14 +80,17 @@ pub(crate) async fn ensure(
         .execute(tx.connection())
         .await?;
     let visibility = if public { "public" } else { "private" };
-    let sql = "INSERT INTO adapters (id, namespace, name, visibility, created_at) VALUES ($1, $2, $3, $4, $5)
-               ON CONFLICT (namespace, name) DO UPDATE SET visibility = excluded.visibility RETURNING id";
-    let (key,): (String,) = sqlx::query_as(sql)
+    // What it is stays what it was said to be first.
+    let sql = "INSERT INTO adapters (id, namespace, name, visibility, created_at, kind)
+               VALUES ($1, $2, $3, $4, $5, $6)
+               ON CONFLICT (namespace, name) DO UPDATE SET visibility = excluded.visibility RETURNING id, kind";
+    let (key, found): (String, String) = sqlx::query_as(sql)
         .bind(new_id())
         .bind(id.namespace.as_str())
         .bind(id.name.as_str())
         .bind(visibility)
         .bind(now())
+        .bind(kind.as_str())
         .fetch_one(tx.connection())
         .await?;
     let sql = "INSERT INTO mirrored_adapters (adapter_id, upstream, etag, checked_at) VALUES ($1, $2, '', $3)
@@ -97,7 +101,8 @@ pub(crate) async fn ensure(
         let actor = permit.actor();
         audit::record(tx, Event { actor, action: "mirror", subject: &subject, detail: upstream }).await?;
     }
-    Ok(VisibleAdapter::of(key, id.clone(), visibility_of(visibility, None)))
+    let found = parse("adapters.kind", &found)?;
+    Ok(VisibleAdapter::of(key, id.clone(), found, visibility_of(visibility, None)))
 }
 
 /// Notes a version of a list; `false` when it had another digest before, which it keeps.
@@ -223,9 +228,10 @@ pub(crate) async fn file(
     let rows: Vec<(String,)> =
         sqlx::query_as(sql).bind(adapter.key()).bind(format!("%{digest}%")).fetch_all(db.read()).await?;
     for (text,) in rows {
-        let manifest = Manifest::parse(text.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-        if let Some(file) = manifest.files.into_iter().find(|file| file.digest == *digest) {
-            return Ok(Some(file));
+        let manifest = Artifact::parse(text.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+        let found = manifest.files().iter().find(|file| file.digest == *digest).cloned();
+        if found.is_some() {
+            return Ok(found);
         }
     }
     Ok(None)
@@ -244,21 +250,21 @@ pub(crate) async fn complete(
     tx: &mut WriteTx,
     permit: &MirrorPermit,
     adapter: &VisibleAdapter,
-    manifest: &Manifest,
+    manifest: &Artifact,
     bytes: &str,
 ) -> Result<(), sqlx::Error> {
     debug_assert!(permit.covers(&adapter.id), "the permit is for another namespace");
     let (text,): (String,) =
         sqlx::query_as("SELECT entry FROM mirrored_versions WHERE adapter_id = $1 AND version = $2")
             .bind(adapter.key())
-            .bind(manifest.version.to_string())
+            .bind(manifest.version().to_string())
             .fetch_one(tx.connection())
             .await?;
     let entry: VersionEntry = serde_json::from_str(&text).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     let (by, at) = (permit.actor().name(), micros(entry.published_at));
     if versions::write(tx, adapter, manifest, bytes, by, at).await? == versions::Inserted::New {
         yank(tx, adapter, &entry).await?;
-        let (subject, detail) = (format!("{}@{}", adapter.id, manifest.version), entry.digest.to_string());
+        let (subject, detail) = (format!("{}@{}", adapter.id, manifest.version()), entry.digest.to_string());
         audit::record(
             tx,
             Event { actor: permit.actor(), action: "mirror", subject: &subject, detail: &detail },

@@ -22,6 +22,7 @@ pub(crate) mod publishers;
 pub(crate) mod pulls;
 pub(crate) mod quotas;
 pub(crate) mod reserved;
+pub(crate) mod retention;
 pub(crate) mod reviews;
 pub(crate) mod roles;
 pub(crate) mod search;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hub_schemas::{
-    api::Tombstone,
+    api::{Tombstone, VersionEntry},
     name::AdapterId,
     version::{Version, VersionReq},
 };
@@ -51,6 +51,45 @@ pub(crate) async fn dependants(
             };
             let requirement: VersionReq = parse("version_dependencies.requirement", &requirement)?;
             Ok(Dependant { name: (visible == 1).then_some(id), requirement })
+        })
+        .collect()
+}
+
+/// The adapters that belong to a base model which nothing else here has the weights of.
+pub(crate) async fn dependants_of_base(
+    db: &Db,
+    adapter: &VisibleAdapter,
+    entry: &VersionEntry,
+    viewer: &Viewer,
+) -> Result<Vec<Dependant>, sqlx::Error> {
+    let weights = entry.base.weights_digest.to_string();
+    let sql = "SELECT COUNT(*) FROM versions v JOIN adapters a ON a.id = v.adapter_id
+               WHERE v.base_digest = $1 AND a.kind = 'base' AND v.digest <> $2";
+    let (others,): (i64,) =
+        sqlx::query_as(sql).bind(&weights).bind(entry.digest.to_string()).fetch_one(db.read()).await?;
+    if adapter.kind.is_adapter() || others > 0 {
+        return Ok(Vec::new());
+    }
+    let sql = concat!(
+        "SELECT DISTINCT a.namespace, a.name, CASE WHEN ",
+        visible_to!("$2", "$3"),
+        " THEN 1 ELSE 0 END FROM versions v JOIN adapters a ON a.id = v.adapter_id
+          WHERE v.base_digest = $1 AND a.kind = 'adapter' ORDER BY a.namespace, a.name LIMIT 1"
+    );
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(sql)
+        .bind(&weights)
+        .bind(viewer.user())
+        .bind(viewer.limited_token())
+        .fetch_all(db.read())
+        .await?;
+    let requirement: VersionReq = parse("versions.version", &format!("={}", entry.version))?;
+    rows.into_iter()
+        .map(|(namespace, name, visible)| {
+            let id = AdapterId {
+                namespace: parse("adapters.namespace", &namespace)?,
+                name: parse("adapters.name", &name)?,
+            };
+            Ok(Dependant { name: (visible == 1).then_some(id), requirement: requirement.clone() })
         })
         .collect()
 }

@@ -1,21 +1,26 @@
 //! `versions` and `version_files`: written once, yanks apart.
 
 use hub_schemas::{
-    api::{BaseSummary, VersionEntry, Yank},
+    api::{BaseSummary, BaseVersion, VersionEntry, Yank},
     digest::Digest,
-    manifest::Manifest,
+    manifest::Artifact,
+    name::{AdapterId, Namespace},
     version::Version,
 };
 use sqlx::FromRow;
+use time::OffsetDateTime;
 
 use super::{
     Db, WriteTx,
     adapters::{self, VisibleAdapter, adapter_columns, visible_to},
     audit::{self, Event},
-    clock::{from_micros, now},
+    clock::{from_micros, micros, now},
     new_id, parse,
 };
-use crate::domain::permissions::{Permit, Publish, Viewer, Yank as YankVerb};
+use crate::domain::permissions::{Administer, Permit, Publish, Viewer, Yank as YankVerb};
+
+/// Copies of one base model that are worth naming.
+const MAX_BASES: i64 = 20;
 
 #[derive(Debug, FromRow)]
 struct Row {
@@ -78,6 +83,43 @@ pub(crate) async fn digest_of(
     found.map(|(digest,)| parse("versions.digest", &digest)).transpose()
 }
 
+/// The versions of base models with these weights that `viewer` may see and that are in
+/// circulation, newest first.
+pub(crate) async fn of_base(
+    db: &Db,
+    weights: &Digest,
+    viewer: &Viewer,
+) -> Result<Vec<BaseVersion>, sqlx::Error> {
+    let sql = concat!(
+        "SELECT a.namespace, a.name, v.version, v.digest, v.size, v.published_at
+         FROM versions v JOIN adapters a ON a.id = v.adapter_id
+         WHERE v.base_digest = $1 AND a.kind = 'base' AND v.yanked_at IS NULL AND a.quarantined_at IS NULL AND ",
+        visible_to!("$2", "$3"),
+        " ORDER BY v.published_at DESC, a.namespace, a.name LIMIT $4"
+    );
+    let rows: Vec<(String, String, String, String, i64, i64)> = sqlx::query_as(sql)
+        .bind(weights.to_string())
+        .bind(viewer.user())
+        .bind(viewer.limited_token())
+        .bind(MAX_BASES)
+        .fetch_all(db.read())
+        .await?;
+    let version =
+        |(namespace, name, version, digest, size, at): (String, String, String, String, i64, i64)| {
+            Ok(BaseVersion {
+                name: AdapterId {
+                    namespace: parse("adapters.namespace", &namespace)?,
+                    name: parse("adapters.name", &name)?,
+                },
+                version: parse("versions.version", &version)?,
+                digest: parse("versions.digest", &digest)?,
+                size: size as u64,
+                published_at: from_micros(at),
+            })
+        };
+    rows.into_iter().map(version).collect()
+}
+
 /// A manifest and the adapter it belongs to.
 #[derive(Debug)]
 pub(crate) struct StoredManifest {
@@ -117,6 +159,42 @@ pub(crate) async fn manifest(
     found.map(manifest).transpose()
 }
 
+/// The bytes of the manifest with this digest, for the storage.
+pub(crate) async fn text(db: &Db, digest: &Digest) -> Result<Option<String>, sqlx::Error> {
+    let found: Option<(String,)> = sqlx::query_as("SELECT manifest FROM versions WHERE digest = $1")
+        .bind(digest.to_string())
+        .fetch_optional(db.read())
+        .await?;
+    Ok(found.map(|(manifest,)| manifest))
+}
+
+/// The manifests of every version that is not another registry's.
+pub(crate) async fn own_digests(tx: &mut WriteTx) -> Result<Vec<Digest>, sqlx::Error> {
+    let sql = "SELECT v.digest FROM versions v WHERE NOT EXISTS (
+                   SELECT 1 FROM mirrored_adapters m WHERE m.adapter_id = v.adapter_id) ORDER BY v.digest";
+    let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(tx.connection()).await?;
+    rows.iter().map(|(digest,)| parse("versions.digest", digest)).collect()
+}
+
+/// Brings a version back that was found in the storage.
+pub(crate) async fn restore(
+    tx: &mut WriteTx,
+    permit: &Permit<Administer>,
+    adapter: &VisibleAdapter,
+    manifest: &Artifact,
+    bytes: &str,
+    by: &Namespace,
+    at: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if write(tx, adapter, manifest, bytes, by.as_str(), micros(at)).await? == Inserted::New {
+        let subject = format!("{}@{}", adapter.id, manifest.version());
+        let detail = Digest::of(bytes.as_bytes()).to_string();
+        let event = Event { actor: permit.actor(), action: "rebuild", subject: &subject, detail: &detail };
+        audit::record(tx, event).await?;
+    }
+    Ok(())
+}
+
 /// What an insert found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inserted {
@@ -133,13 +211,13 @@ pub(crate) async fn insert(
     tx: &mut WriteTx,
     permit: &Permit<Publish>,
     adapter: &VisibleAdapter,
-    manifest: &Manifest,
+    manifest: &Artifact,
     bytes: &str,
 ) -> Result<Inserted, sqlx::Error> {
     debug_assert!(permit.covers(&adapter.id), "the handler asked for another adapter");
     let inserted = write(tx, adapter, manifest, bytes, permit.user(), now()).await?;
     if inserted == Inserted::New {
-        let subject = format!("{}@{}", adapter.id, manifest.version);
+        let subject = format!("{}@{}", adapter.id, manifest.version());
         let detail = Digest::of(bytes.as_bytes()).to_string();
         let event = Event { actor: permit.actor(), action: "publish", subject: &subject, detail: &detail };
         audit::record(tx, event).await?;
@@ -151,7 +229,7 @@ pub(crate) async fn insert(
 pub(super) async fn write(
     tx: &mut WriteTx,
     adapter: &VisibleAdapter,
-    manifest: &Manifest,
+    manifest: &Artifact,
     bytes: &str,
     by: &str,
     at: i64,
@@ -163,14 +241,14 @@ pub(super) async fn write(
     let done = sqlx::query(sql)
         .bind(id.as_str())
         .bind(adapter.key())
-        .bind(manifest.version.to_string())
+        .bind(manifest.version().to_string())
         .bind(digest.to_string())
         .bind(bytes)
         .bind(manifest.total_size() as i64)
-        .bind(manifest.base.id.as_str())
-        .bind(manifest.base.weights_digest.to_string())
-        .bind(manifest.base.architecture.to_string())
-        .bind(manifest.method.kind())
+        .bind(manifest.base().id.as_str())
+        .bind(manifest.base().weights_digest.to_string())
+        .bind(manifest.base().architecture.to_string())
+        .bind(manifest.method())
         .bind(by)
         .bind(at)
         .bind((manifest.name != adapter.id).then(|| manifest.name.to_string()))
@@ -180,13 +258,13 @@ pub(super) async fn write(
         let (found,): (String,) =
             sqlx::query_as("SELECT digest FROM versions WHERE adapter_id = $1 AND version = $2")
                 .bind(adapter.key())
-                .bind(manifest.version.to_string())
+                .bind(manifest.version().to_string())
                 .fetch_one(tx.connection())
                 .await?;
         let found = parse("versions.digest", &found)?;
         return Ok(if found == digest { Inserted::Same } else { Inserted::Other(found) });
     }
-    for file in &manifest.files {
+    for file in manifest.files() {
         sqlx::query("INSERT INTO version_files (version_id, path, digest) VALUES ($1, $2, $3)")
             .bind(id.as_str())
             .bind(file.path.as_str())
@@ -194,7 +272,7 @@ pub(super) async fn write(
             .execute(tx.connection())
             .await?;
     }
-    for dependency in &manifest.dependencies {
+    for dependency in manifest.dependencies() {
         let sql = "INSERT INTO version_dependencies (version_id, namespace, name, requirement)
                    VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
         sqlx::query(sql)

@@ -72,6 +72,9 @@ pub fn check_head(file: &FileEntry, head: &[u8]) -> Result<(), ContentError> {
     if is_pickle(head) && file.media_type != MediaType::Safetensors {
         return Err(ContentError::Pickle(path()));
     }
+    if file.media_type == MediaType::Gguf {
+        return if is_gguf(head) { Ok(()) } else { Err(ContentError::NotAsStated { path: path(), stated }) };
+    }
     if let Some((_, found)) = FOREIGN.iter().find(|(magic, _)| head.starts_with(magic)) {
         // A Markdown file may well begin with "MZ": only binary content is foreign.
         let binary = head.contains(&0) || !is_text(head, file.size);
@@ -81,7 +84,7 @@ pub fn check_head(file: &FileEntry, head: &[u8]) -> Result<(), ContentError> {
     }
     let fits = match file.media_type {
         // Its header is parsed whole, by `tensor_header`.
-        MediaType::Safetensors => true,
+        MediaType::Safetensors | MediaType::Gguf => true,
         MediaType::Png => head.starts_with(PNG),
         MediaType::Json | MediaType::Markdown | MediaType::Html | MediaType::Text | MediaType::Csv => {
             is_text(head, file.size) && !head.contains(&0)
@@ -106,6 +109,11 @@ fn is_pickle(head: &[u8]) -> bool {
     matches!(head, [0x80, 2..=5, opcode, ..] if matches!(opcode, b'}' | b'(' | b']' | b')' | b'c' | b'K' | b'X' | b'q' | b'N' | b'G' | b'J' | b'M' | 0x8a..=0x95))
 }
 
+/// Its magic and a version that can be read, in little-endian order.
+fn is_gguf(head: &[u8]) -> bool {
+    matches!(head, [b'G', b'G', b'U', b'F', 2 | 3, 0, 0, 0, ..])
+}
+
 fn is_text(head: &[u8], file_size: u64) -> bool {
     match std::str::from_utf8(head) {
         Ok(_) => true,
@@ -122,7 +130,7 @@ mod tests {
 
     fn check(path: &str, head: &[u8]) -> Result<(), String> {
         let path: hub_schemas::path::FilePath = path.parse().expect("a path");
-        let media_type = MediaType::of(&path).expect("an accepted kind");
+        let media_type = MediaType::of_base(&path).expect("an accepted kind");
         let (size, digest) = (head.len() as u64, Digest::of(head));
         let file = FileEntry { path, size, digest, media_type, extra: serde_json::Map::new() };
         check_head(&file, head).map_err(|e| e.to_string())
@@ -136,6 +144,7 @@ mod tests {
             ("config.json", b"{}"),
             ("curve.png", b"\x89PNG\r\n\x1a\n\0\0"),
             ("empty.txt", b""),
+            ("model-q4.gguf", b"GGUF\x03\0\0\0\0"),
         ] {
             assert_eq!(check(path, head), Ok(()), "{path}");
         }
@@ -151,6 +160,8 @@ mod tests {
             check("x.safetensors", b"PK\x03\x04\x14\0\0\0"),
             check("README.md", b"\x7fELF\x02\x01\0"),
             check("table.csv", b"\xff\xfe\0"),
+            check("model.gguf", pickle),
+            check("model.gguf", b"GGUF\x09\0\0\0"),
         ]
         .map(|m| m.expect_err("refused"));
         insta::assert_snapshot!(messages.join("\n"), @r"
@@ -160,6 +171,8 @@ mod tests {
         `x.safetensors` is a zip archive, as PyTorch's pickles are, not application/vnd.safetensors
         `README.md` is a program, not text/markdown
         `table.csv` is not text/csv
+        `model.gguf` is a pickle, which runs code when it is loaded; weights must be safetensors
+        `model.gguf` is not application/vnd.gguf
         ");
     }
 }

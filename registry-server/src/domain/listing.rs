@@ -3,7 +3,8 @@
 use hub_schemas::{
     api::{AdapterSummary, BaseSummary, MetricSummary, Visibility},
     digest::Digest,
-    manifest::Manifest,
+    label::LabelError,
+    manifest::{Artifact, BASE_TASK},
     name::AdapterId,
     version::Version,
 };
@@ -23,25 +24,34 @@ pub fn newest<'a, T>(versions: impl IntoIterator<Item = (&'a Version, T)>) -> Op
 /// What a manifest contributes to the listing of the adapter `id`.
 pub fn summary(
     id: &AdapterId,
-    manifest: &Manifest,
+    manifest: &Artifact,
     digest: Digest,
     published_at: OffsetDateTime,
     visibility: Visibility,
-) -> AdapterSummary {
-    AdapterSummary {
+) -> Result<AdapterSummary, LabelError> {
+    let adapter = match manifest {
+        Artifact::Adapter(adapter) => Some(adapter),
+        Artifact::Base(_) => None,
+    };
+    let metric = adapter.and_then(|m| m.headline_metric());
+    Ok(AdapterSummary {
         name: id.clone(),
-        published_as: (manifest.name != *id).then(|| manifest.name.clone()),
-        version: manifest.version.clone(),
+        published_as: (manifest.name() != id).then(|| manifest.name().clone()),
+        kind: manifest.kind(),
+        version: manifest.version().clone(),
         digest,
-        description: manifest.description.clone(),
-        task: manifest.task.name.clone(),
-        subtask: manifest.task.subtask.clone(),
-        languages: manifest.languages.clone(),
-        license: manifest.license.clone(),
+        description: manifest.description().to_owned(),
+        task: match adapter {
+            Some(adapter) => adapter.task.name.clone(),
+            None => BASE_TASK.parse()?,
+        },
+        subtask: adapter.and_then(|m| m.task.subtask.clone()),
+        languages: manifest.languages().to_vec(),
+        license: manifest.license().clone(),
         base: base_summary(manifest),
-        method: manifest.method.kind().to_owned(),
-        method_summary: manifest.method.summary(),
-        metric: manifest.headline_metric().map(|m| MetricSummary {
+        method: manifest.method().to_owned(),
+        method_summary: adapter.map_or_else(|| manifest.method().to_owned(), |m| m.method.summary()),
+        metric: metric.map(|m| MetricSummary {
             name: m.name.clone(),
             value: m.value,
             dataset: m.dataset.clone(),
@@ -51,16 +61,13 @@ pub fn summary(
         pulls: 0,
         published_at,
         visibility,
-    }
+    })
 }
 
 /// The base model as listings and indexes show it.
-pub fn base_summary(manifest: &Manifest) -> BaseSummary {
-    BaseSummary {
-        id: manifest.base.id.clone(),
-        architecture: manifest.base.architecture,
-        weights_digest: manifest.base.weights_digest,
-    }
+pub fn base_summary(manifest: &Artifact) -> BaseSummary {
+    let base = manifest.base();
+    BaseSummary { id: base.id.clone(), architecture: base.architecture, weights_digest: base.weights_digest }
 }
 
 /// The words a listing is found by, in three fields of falling weight.
@@ -76,14 +83,20 @@ pub struct Words {
 
 impl Words {
     /// The words of `manifest`, of the adapter `id`.
-    pub fn of(id: &AdapterId, manifest: &Manifest) -> Self {
-        let subtask = manifest.task.subtask.as_ref().map_or("", AsRef::as_ref);
-        let labels = manifest.task.labels.iter().map(String::as_str);
-        let body = [manifest.description.as_str(), &manifest.base.id, manifest.method.kind()];
+    pub fn of(id: &AdapterId, manifest: &Artifact) -> Self {
+        let (task, subtask, labels) = match manifest {
+            Artifact::Adapter(adapter) => {
+                let task = &adapter.task;
+                let subtask = task.subtask.as_ref().map_or("", AsRef::as_ref);
+                (task.name.as_str(), subtask, task.labels.as_slice())
+            }
+            Artifact::Base(_) => (BASE_TASK, "", [].as_slice()),
+        };
+        let body = [manifest.description(), &manifest.base().id, manifest.method()];
         Self {
             name: words::document([id.namespace.as_str(), id.name.as_str()]),
-            task: words::document([manifest.task.name.as_str(), subtask]),
-            body: words::document(body.into_iter().chain(labels)),
+            task: words::document([task, subtask]),
+            body: words::document(body.into_iter().chain(labels.iter().map(String::as_str))),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod quota;
 pub mod range;
 pub mod rate;
 pub mod resolve;
+pub mod retention;
 pub mod secret;
 pub mod token;
 pub mod webhook;

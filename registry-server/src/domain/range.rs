@@ -55,7 +55,7 @@ pub fn content_range(header: &str, size: u64) -> Result<Range<u64>, ContentRange
         let (range, total) = header.trim().strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-        (first <= last && last < size && total.parse() == Ok(size)).then_some(first..last + 1)
+        (first <= last && last < size && total.parse() == Ok(size)).then(|| first..last + 1)
     };
     parse().ok_or_else(|| ContentRangeError(header.chars().take(80).collect()))
 }

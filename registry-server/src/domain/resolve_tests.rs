@@ -13,6 +13,7 @@ fn base(text: &str) -> Digest {
 /// `ns/name`, with task `sentiment` on base `mini`, never pulled, without metric.
 fn adapter(name: &str) -> AdapterSummary {
     AdapterSummary {
+        kind: hub_schemas::manifest::ArtifactKind::Adapter,
         name: name.parse().expect("a full name"),
         version: "1.0.0".parse().expect("a version"),
         digest: Digest::of(name.as_bytes()),

@@ -7,6 +7,8 @@
 mod delete_object;
 mod deliver;
 mod garbage;
+mod keep_manifest;
+mod retire;
 mod runner;
 mod sweep;
 
@@ -17,6 +19,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub(crate) use delete_object::DeleteObject;
 pub(crate) use deliver::{Deliver, announce};
 pub(crate) use garbage::{CollectGarbage, remove_unknown, review};
+pub(crate) use keep_manifest::KeepManifest;
+pub(crate) use retire::RetireVersions;
 pub(crate) use runner::run;
 pub(crate) use sweep::SweepUploads;
 
@@ -90,11 +94,13 @@ fn start<J: Job>(app: App, payload: String) -> Work {
 }
 
 /// Every kind of job there is.
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 6] = [
     Kind::of::<DeleteObject>(),
     Kind::of::<SweepUploads>(),
     Kind::of::<CollectGarbage>(),
     Kind::of::<Deliver>(),
+    Kind::of::<KeepManifest>(),
+    Kind::of::<RetireVersions>(),
 ];
 
 /// How long to wait after the n-th failure: two seconds, doubled, at most an hour.

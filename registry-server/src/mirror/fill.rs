@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hub_schemas::{
     digest::Digest,
-    manifest::{FileEntry, Manifest},
+    manifest::{Artifact, ArtifactKind, FileEntry},
     name::AdapterId,
     problem::ProblemCode,
 };
@@ -45,7 +45,8 @@ pub(super) async fn list(
     app.telemetry.mirrored("list", &answer);
     let answer = answer?;
     let mut tx = app.db.write().await?;
-    let adapter = mirrored::ensure(&mut tx, &permit, &id, answer.public, upstream.name()).await?;
+    let kind = answer.changed.as_ref().map_or(ArtifactKind::Adapter, |(document, _)| document.kind);
+    let adapter = mirrored::ensure(&mut tx, &permit, &id, kind, answer.public, upstream.name()).await?;
     let etag = match &answer.changed {
         Some((document, etag)) => {
             for entry in &document.versions {
@@ -83,10 +84,10 @@ pub(super) async fn manifest(
     let version = &listed.version;
     let manifest = publish::manifest_for(&bytes, &listed.stated, version)
         .map_err(|e| upstream.wrong(format!("a manifest of `{id}@{version}` that can't be taken: {e}")))?;
-    if !upstream.config.licenses.admit(&manifest.license) {
+    if !upstream.config.licenses.admit(manifest.license()) {
         let detail = format!(
             "`{id}@{version}` is under the licence `{}`, which this registry does not take from `{}`",
-            manifest.license,
+            manifest.license(),
             upstream.name()
         );
         return Err(ApiError::new(ProblemCode::Forbidden, detail)
@@ -94,6 +95,7 @@ pub(super) async fn manifest(
             .into());
     }
     publish::check_limits(&manifest, &app.limits)?;
+    publish::check_kind(&manifest, adapter.kind)?;
     let text = std::str::from_utf8(&bytes).map_err(|e| upstream.wrong(e))?;
     let mut tx = app.db.write().await?;
     mirrored::keep_manifest(&mut tx, &permit, &adapter, &digest, text).await?;
@@ -166,20 +168,20 @@ async fn fetch(
 /// Makes every version of `adapter` visible whose files are all here.
 async fn complete(app: &App, permit: &MirrorPermit, adapter: &VisibleAdapter) -> Landed {
     for text in mirrored::incomplete(&app.db, adapter).await? {
-        let manifest = Manifest::parse(text.as_bytes()).map_err(ApiError::internal)?;
+        let manifest = Artifact::parse(text.as_bytes()).map_err(ApiError::internal)?;
         let mut present = BTreeMap::new();
-        for file in &manifest.files {
+        for file in manifest.files() {
             if let Some(blob) = blobs::find(&app.db, &file.digest).await? {
                 present.insert(file.digest, blob);
             }
         }
-        if manifest.files.iter().any(|file| !present.contains_key(&file.digest)) {
+        if manifest.files().iter().any(|file| !present.contains_key(&file.digest)) {
             continue;
         }
         // What a publish would refuse is pulled as it is, but not listed as this registry's own.
         if let Err(error) = inspect::files(&app.storage, &manifest, &present).await {
             let reason = &error.problem.detail;
-            tracing::warn!(reason, "`{}@{}` is not taken: {reason}", manifest.name, manifest.version);
+            tracing::warn!(reason, "`{}@{}` is not taken: {reason}", manifest.name(), manifest.version());
             continue;
         }
         let mut tx = app.db.write().await?;

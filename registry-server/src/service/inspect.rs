@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hub_schemas::{
     digest::Digest,
     layout::{TensorHeader, header_len},
-    manifest::{FileEntry, Manifest, MediaType},
+    manifest::{Artifact, FileEntry, Manifest, MediaType},
 };
 use serde_json::Value;
 
@@ -25,31 +25,54 @@ use crate::{
 /// A configuration is a page of text.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
+/// The configuration of a base model's folder.
+const BASE_CONFIG: &str = "config.json";
+
 /// Refuses files that are not what the manifest says.
 pub(crate) async fn files(
     storage: &Storage,
-    manifest: &Manifest,
+    manifest: &Artifact,
     blobs: &BTreeMap<Digest, Blob>,
 ) -> ApiResult<()> {
-    weights::check_known(manifest).map_err(PublishError::from)?;
     let files = Files { storage, blobs };
-    let mut headers = Vec::new();
-    for file in &manifest.files {
-        let head = files.head(file, HEAD_BYTES).await?;
-        content::check_head(file, &head).map_err(PublishError::from)?;
-        if file.media_type == MediaType::Safetensors {
-            headers.push((file.path.to_string(), header(&files, file, &head).await?));
+    match manifest {
+        Artifact::Adapter(manifest) => adapter(&files, manifest).await,
+        Artifact::Base(manifest) => {
+            headers(&files, &manifest.files).await?;
+            let found = manifest.files.iter().find(|file| file.path.as_str() == BASE_CONFIG);
+            if let Some(file) = found {
+                config(&files, file).await?;
+            }
+            Ok(())
         }
     }
+}
+
+async fn adapter(files: &Files<'_>, manifest: &Manifest) -> ApiResult<()> {
+    weights::check_known(manifest).map_err(PublishError::from)?;
+    let headers = headers(files, &manifest.files).await?;
     let mut configs = Configs::default();
     for path in weights::config_files(manifest) {
         let Some(file) = manifest.file(path) else { continue };
         let slot =
             if path == hub_schemas::layout::HEAD_CONFIG { &mut configs.head } else { &mut configs.adapter };
-        *slot = config(&files, file).await?;
+        *slot = config(files, file).await?;
     }
     weights::check(manifest, &configs, &headers).map_err(PublishError::from)?;
     Ok(())
+}
+
+/// The headers of all weights files, after a look at the first bytes of every file.
+async fn headers(files: &Files<'_>, entries: &[FileEntry]) -> ApiResult<Vec<(String, TensorHeader)>> {
+    let mut headers = Vec::new();
+    for file in entries {
+        let head = files.head(file, HEAD_BYTES).await?;
+        content::check_head(file, &head).map_err(PublishError::from)?;
+        if file.media_type == MediaType::Safetensors {
+            headers.push((file.path.to_string(), header(files, file, &head).await?));
+        }
+    }
+    Ok(headers)
 }
 
 /// The files of a version in the storage.

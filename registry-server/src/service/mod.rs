@@ -7,6 +7,7 @@ pub(crate) mod passwords;
 pub(crate) mod publish;
 mod pulls;
 mod rates;
+pub(crate) mod retention;
 pub(crate) mod room;
 pub(crate) mod upload;
 

@@ -3,7 +3,7 @@
 use hub_schemas::{
     api::{Published, Visibility},
     digest::Digest,
-    manifest::Manifest,
+    manifest::Artifact,
     name::{AdapterId, Namespace},
     problem::ProblemCode,
 };
@@ -27,7 +27,7 @@ use crate::{
         publish::{self, PublishError},
     },
     error::{ApiError, ApiResult},
-    jobs::announce,
+    jobs::{Job as _, KeepManifest, announce},
 };
 
 /// Namespaces that a new one is compared with: those that squatters would choose.
@@ -38,26 +38,27 @@ pub(crate) async fn run(
     app: &App,
     permit: &Permit<Publish>,
     viewer: &Viewer,
-    manifest: &Manifest,
+    manifest: &Artifact,
     bytes: &str,
     visibility: Option<Visibility>,
 ) -> ApiResult<Published> {
     let digest = Digest::of(bytes.as_bytes());
     let answer = |created| Published {
-        name: manifest.name.clone(),
-        version: manifest.version.clone(),
+        name: manifest.name().clone(),
+        version: manifest.version().clone(),
         digest,
         created,
         warnings: Vec::new(),
     };
     // What is published already needs no second look at its files.
-    if let Some(adapter) = adapters::find_visible(&app.db, &manifest.name, viewer).await? {
-        match versions::digest_of(&app.db, &adapter, &manifest.version).await? {
+    if let Some(adapter) = adapters::find_visible(&app.db, manifest.name(), viewer).await? {
+        match versions::digest_of(&app.db, &adapter, manifest.version()).await? {
             Some(found) if found == digest => return Ok(answer(false)),
             Some(found) => return Err(exists(manifest, &found)),
             None => {}
         }
         ApiError::unless_quarantined(&adapter)?;
+        publish::check_kind(manifest, adapter.kind)?;
         if let Some(wanted) = visibility.filter(|&v| v != adapter.visibility) {
             return Err(other_visibility(manifest, adapter.visibility, wanted));
         }
@@ -66,15 +67,23 @@ pub(crate) async fn run(
     publish::check_limits(manifest, &app.limits)?;
     room::for_another_adapter(app, permit).await?;
     check_dependencies(app, viewer, manifest).await?;
-    let present = blobs::available_to(&app.db, &manifest.name).await?;
-    publish::check_present(manifest, &present.iter().map(|(digest, blob)| (*digest, blob.size)).collect())?;
+    let present = blobs::available_to(&app.db, manifest.name()).await?;
+    publish::check_present(
+        manifest.files(),
+        &present.iter().map(|(digest, blob)| (*digest, blob.size)).collect(),
+    )?;
     inspect::files(&app.storage, manifest, &present).await?;
 
     let mut tx = app.db.write().await?;
-    room::for_version(&mut tx, permit, &manifest.name, manifest.total_size()).await?;
-    let adapter = adapters::ensure(&mut tx, permit, &manifest.name, visibility.unwrap_or_default()).await?;
-    let adapter = adapter.ok_or_else(|| ApiError::name_is_kept(&manifest.name, &Kept::Hidden))?;
-    if tombstones::is_used_up(&mut tx, &adapter, &manifest.version).await? {
+    room::for_version(&mut tx, permit, manifest.name(), manifest.total_size()).await?;
+    let adapter = {
+        let visibility = visibility.unwrap_or_default();
+        adapters::ensure(&mut tx, permit, manifest.name(), manifest.kind(), visibility).await?
+    };
+    let adapter = adapter.ok_or_else(|| ApiError::name_is_kept(manifest.name(), &Kept::Hidden))?;
+    // Whoever was faster may have made the name something else.
+    publish::check_kind(manifest, adapter.kind)?;
+    if tombstones::is_used_up(&mut tx, &adapter, manifest.version()).await? {
         return Err(used_up(manifest));
     }
     match versions::insert(&mut tx, permit, &adapter, manifest, bytes).await.map_err(gone)? {
@@ -83,10 +92,11 @@ pub(crate) async fn run(
         Inserted::Other(found) => return Err(exists(manifest, &found)),
         Inserted::New => {}
     }
+    KeepManifest::new(digest).enqueue(&mut tx).await?;
     let warnings = lookalikes(&mut tx, permit, &adapter).await?;
     listings::refresh(&mut tx, &adapter).await?;
-    let subject = format!("{}@{}", manifest.name, manifest.version);
-    let data = json!({"name": manifest.name, "version": manifest.version, "digest": digest});
+    let subject = format!("{}@{}", manifest.name(), manifest.version());
+    let data = json!({"name": manifest.name(), "version": manifest.version(), "kind": manifest.kind(), "digest": digest});
     announce(&mut tx, &adapter.id.namespace, "version.published", &subject, data).await?;
     uploads::delete_published(&mut tx, permit, &adapter).await?;
     tx.commit().await?;
@@ -110,8 +120,8 @@ pub(crate) async fn refuse_kept_name(
     }
 }
 
-async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Manifest) -> ApiResult<()> {
-    for dependency in &manifest.dependencies {
+async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Artifact) -> ApiResult<()> {
+    for dependency in manifest.dependencies() {
         let found = match find_followed(&app.db, &dependency.name, viewer).await? {
             Some(adapter) => {
                 ApiError::unless_quarantined(&adapter)?;
@@ -170,25 +180,27 @@ fn gone(error: sqlx::Error) -> ApiError {
 }
 
 /// Publishing privately into a public adapter would show what was meant to be hidden.
-fn other_visibility(manifest: &Manifest, found: Visibility, wanted: Visibility) -> ApiError {
+fn other_visibility(manifest: &Artifact, found: Visibility, wanted: Visibility) -> ApiError {
     let (found, wanted) = (found.as_str(), wanted.as_str());
-    let detail = format!("`{}` is {found}; a {wanted} version of it can't be published", manifest.name);
+    let detail = format!("`{}` is {found}; a {wanted} version of it can't be published", manifest.name());
     ApiError::new(ProblemCode::BadRequest, detail)
         .hint("publish under another name, or change the adapter's visibility first")
 }
 
-fn exists(manifest: &Manifest, found: &Digest) -> ApiError {
+fn exists(manifest: &Artifact, found: &Digest) -> ApiError {
     let detail = format!(
         "`{}@{}` is published with other content ({found}); a version never changes",
-        manifest.name, manifest.version
+        manifest.name(),
+        manifest.version()
     );
     ApiError::new(ProblemCode::VersionExists, detail).hint("give the new content a new version")
 }
 
-fn used_up(manifest: &Manifest) -> ApiError {
+fn used_up(manifest: &Artifact) -> ApiError {
     let detail = format!(
         "`{}@{}` was deleted, or moved to another name; its number never comes back",
-        manifest.name, manifest.version
+        manifest.name(),
+        manifest.version()
     );
     ApiError::new(ProblemCode::Conflict, detail).hint("give the content a new version")
 }

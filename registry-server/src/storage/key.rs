@@ -3,6 +3,9 @@
 use hub_schemas::digest::Digest;
 use object_store::path::Path;
 
+/// Folder of the manifests.
+const MANIFESTS: &str = "manifests";
+
 /// The key of an object. Every part of it is made of hexadecimal digits or ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key(Path);
@@ -17,6 +20,27 @@ impl Key {
     /// A finished file as version 0.1.0 of the server named it.
     pub(crate) fn first_blob(digest: &Digest) -> Self {
         Self(Path::from(shelf("blobs", digest)))
+    }
+
+    /// A manifest, so that a registry can be rebuilt from its storage alone.
+    pub(crate) fn manifest(digest: &Digest) -> Self {
+        Self(Path::from(shelf(MANIFESTS, digest)))
+    }
+
+    /// Every finished file.
+    pub(crate) fn blobs() -> Self {
+        Self(Path::from("blobs"))
+    }
+
+    /// Every manifest.
+    pub(crate) fn manifests() -> Self {
+        Self(Path::from(MANIFESTS))
+    }
+
+    /// The digest of the file or manifest under this key.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        let hex = self.0.parts().nth(3)?;
+        format!("sha256:{}", hex.as_ref()).parse().ok()
     }
 
     /// Every finished file, and every part of an unfinished one.

@@ -3,6 +3,7 @@
 //! ```text
 //! blobs/sha256/ab/<64 hex digits>/<upload>  finished files, by content
 //! uploads/<upload>/<first byte>-<id>        acknowledged parts of unfinished ones
+//! manifests/sha256/ab/<64 hex digits>       manifests of this registry's own versions
 //! ```
 //!
 //! An object appears under its key whole or not at all, and survives a power cut
@@ -13,6 +14,7 @@ mod error;
 mod key;
 mod local;
 mod multipart;
+mod read;
 mod s3;
 mod write;
 
@@ -22,8 +24,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use hub_schemas::digest::Digest;
 use object_store::{
-    GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
-    multipart::MultipartStore, signer::Signer,
+    GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    PutPayload, multipart::MultipartStore, signer::Signer,
 };
 use time::OffsetDateTime;
 
@@ -102,7 +104,10 @@ impl Storage {
     ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let found = self.store.get_opts(&self.at(key), options).await?;
-        Ok(found.into_stream().map_err(StorageError::from).boxed())
+        Ok(match found.payload {
+            GetResultPayload::File(file, _) => read::pieces(file, found.range),
+            GetResultPayload::Stream(pieces) => pieces.map_err(StorageError::from).boxed(),
+        })
     }
 
     /// The first `len` bytes of an object that has as many.

@@ -8,6 +8,7 @@ use crate::{
     backbone::Architecture,
     digest::Digest,
     label::{Language, License, TaskId},
+    manifest::ArtifactKind,
     name::AdapterId,
     version::Version,
 };
@@ -167,7 +168,7 @@ pub struct VersionEntry {
     pub size: u64,
     /// The base model it fits.
     pub base: BaseSummary,
-    /// Kind of adapter method.
+    /// Kind of adapter method; `none` for a base model.
     pub method: String,
     /// When it was published; never changes.
     #[serde(with = "time::serde::rfc3339")]
@@ -185,6 +186,9 @@ pub struct VersionEntry {
 pub struct IndexDocument {
     /// Which adapter.
     pub name: AdapterId,
+    /// What it is; an adapter where this is not said.
+    #[serde(default, skip_serializing_if = "ArtifactKind::is_adapter")]
+    pub kind: ArtifactKind,
     /// Its versions, newest first.
     pub versions: Vec<VersionEntry>,
 }
@@ -218,13 +222,16 @@ pub struct MetricSummary {
 pub struct AdapterSummary {
     /// Full name.
     pub name: AdapterId,
+    /// What it is; an adapter where this is not said.
+    #[serde(default, skip_serializing_if = "ArtifactKind::is_adapter")]
+    pub kind: ArtifactKind,
     /// Newest version.
     pub version: Version,
     /// Digest of its manifest.
     pub digest: Digest,
     /// One or two sentences.
     pub description: String,
-    /// What it is for.
+    /// What it is for; `base-model` for a base model.
     pub task: TaskId,
     /// A narrower task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,7 +242,7 @@ pub struct AdapterSummary {
     pub license: License,
     /// The base model it fits.
     pub base: BaseSummary,
-    /// Kind of adapter method.
+    /// Kind of adapter method; `none` for a base model.
     pub method: String,
     /// The method with the numbers that set its size.
     pub method_summary: String,
@@ -261,6 +268,9 @@ pub struct AdapterSummary {
 pub struct AdapterInfo {
     /// Full name.
     pub name: AdapterId,
+    /// What it is; an adapter where this is not said.
+    #[serde(default, skip_serializing_if = "ArtifactKind::is_adapter")]
+    pub kind: ArtifactKind,
     /// The newest version that is not yanked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest: Option<AdapterSummary>,

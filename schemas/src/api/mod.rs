@@ -3,10 +3,12 @@
 mod account;
 mod adapter;
 mod audit;
+mod base;
 mod oidc;
 mod people;
 mod pulls;
 mod resolve;
+mod retention;
 mod search;
 mod upload;
 mod webhook;
@@ -21,6 +23,7 @@ pub use adapter::{
     VisibilityError, Yank, YankRequest,
 };
 pub use audit::{AuditPage, AuditQuery, AuditRecord, DEFAULT_AUDIT_LIMIT, MAX_AUDIT_LIMIT};
+pub use base::{BaseVersion, BaseVersions};
 pub use oidc::{CreatePublisher, ExchangeToken, Issuer, Publisher};
 pub use people::{
     Collaborators, CreateOrganisation, GrantRole, Member, NamespaceInfo, NamespaceKind, Role, RoleError,
@@ -28,6 +31,7 @@ pub use people::{
 };
 pub use pulls::{DEFAULT_PULL_DAYS, MAX_PULL_DAYS, PullDay, PullHistory, PullQuery};
 pub use resolve::{Candidate, Reason, Resolution, ResolveQuery};
+pub use retention::{Expired, RetentionPreview, RetentionRules};
 pub use search::{DEFAULT_LIMIT, MAX_LIMIT, SearchPage, SearchQuery};
 pub use upload::{StartUpload, UploadStatus};
 pub use webhook::{CreateWebhook, CreatedWebhook, Webhook};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::AdapterSummary;
+use crate::manifest::ArtifactKind;
 
 /// Results per page unless asked otherwise.
 pub const DEFAULT_LIMIT: u32 = 20;
@@ -36,6 +37,9 @@ pub struct SearchQuery {
     /// Licence of the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
+    /// Adapters or base models only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ArtifactKind>,
     /// Results per page, at most 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,

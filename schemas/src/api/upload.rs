@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::digest::Digest;
+use crate::{digest::Digest, manifest::ArtifactKind};
 
 /// Announces a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -12,6 +12,9 @@ pub struct StartUpload {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+    /// What it will be part of: base models may have larger files.
+    #[serde(default, skip_serializing_if = "ArtifactKind::is_adapter")]
+    pub kind: ArtifactKind,
 }
 
 /// How far an upload is.

@@ -1,7 +1,10 @@
 //! Why a manifest was refused.
 
 use crate::{
-    backbone::ShapeError, canonical::CanonicalError, head::HeadError, manifest::MANIFEST_MAJOR,
+    backbone::ShapeError,
+    canonical::CanonicalError,
+    head::HeadError,
+    manifest::{ArtifactKind, MANIFEST_MAJOR},
     method::MethodError,
 };
 
@@ -27,6 +30,12 @@ pub enum ManifestError {
     UnknownMajor {
         /// The version it states.
         found: String,
+    },
+    /// The manifest of another kind of artifact than was asked for.
+    #[error("it is the manifest of {}", found.described())]
+    OtherKind {
+        /// What it is.
+        found: ArtifactKind,
     },
     /// A field is missing or malformed.
     #[error("the manifest's field `{field}` is wrong: {reason}")]

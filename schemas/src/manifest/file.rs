@@ -11,6 +11,18 @@ pub const MAX_FILE_BYTES: u64 = 8 << 30;
 /// Most files in one version.
 pub const MAX_FILES: usize = 64;
 
+/// How much a version may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileLimits {
+    /// Most files.
+    pub(super) files: usize,
+    /// Bytes of the largest.
+    pub(super) bytes: u64,
+}
+
+/// Those of an adapter.
+pub(super) const ADAPTER_LIMITS: FileLimits = FileLimits { files: MAX_FILES, bytes: MAX_FILE_BYTES };
+
 /// One file of an adapter version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileEntry {
@@ -27,7 +39,7 @@ pub struct FileEntry {
     pub extra: Map<String, Value>,
 }
 
-/// The kinds of file an adapter may hold. There is none for pickles: they run code when loaded.
+/// The kinds of file a version may hold. There is none for pickles: they run code when loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum MediaType {
     /// Weights.
@@ -51,6 +63,9 @@ pub enum MediaType {
     /// Figures of the card.
     #[serde(rename = "image/png")]
     Png,
+    /// A quantised base model with its configuration and tokenizer.
+    #[serde(rename = "application/vnd.gguf")]
+    Gguf,
 }
 
 impl MediaType {
@@ -81,6 +96,7 @@ impl MediaType {
             Self::Text => "text/plain",
             Self::Csv => "text/csv",
             Self::Png => "image/png",
+            Self::Gguf => "application/vnd.gguf",
         }
     }
 }

@@ -1,14 +1,18 @@
-//! The manifest: everything an adapter version states about itself.
+//! The manifest: everything a version states about itself: [`Manifest`] for adapters,
+//! [`BaseManifest`] for base models, [`Artifact`] for whichever it is.
 //!
 //! A manifest is canonical JSON and its SHA-256 is the identity of the version.
 //! It holds no time stamps and no machine names, so training the same data with
 //! the same seed gives the same manifest. Fields this version does not know are
 //! kept in `extra`; a major version it does not know is refused.
 
+mod artifact;
 mod base;
+mod base_manifest;
 mod content;
 mod error;
 mod file;
+mod kind;
 mod origin;
 mod recipe;
 mod rules;
@@ -17,10 +21,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+pub use artifact::Artifact;
 pub use base::BaseModel;
+pub use base_manifest::{BASE_TASK, BaseManifest};
 pub use content::content_digest;
 pub use error::ManifestError;
 pub use file::{FileEntry, MAX_FILE_BYTES, MAX_FILES, MediaType};
+pub use kind::{ArtifactKind, ArtifactKindError};
 pub use origin::{Origin, OriginSource};
 pub use recipe::{DataSource, Metric, TrainingRecipe};
 
@@ -185,6 +192,10 @@ impl Manifest {
 
     fn from_value(value: Value) -> Result<Self, ManifestError> {
         check_major(&value)?;
+        let kind = artifact::kind_of(&value)?;
+        if !kind.is_adapter() {
+            return Err(ManifestError::OtherKind { found: kind });
+        }
         let manifest: Self = serde_path_to_error::deserialize(value).map_err(|e| ManifestError::Field {
             field: e.path().to_string(),
             reason: e.inner().to_string(),

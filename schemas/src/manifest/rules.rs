@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::{
-    Manifest, ManifestError,
-    file::{MAX_FILE_BYTES, MAX_FILES},
+    FileEntry, Manifest, ManifestError, MediaType,
+    file::{ADAPTER_LIMITS, FileLimits},
 };
-use crate::{layout, manifest::MediaType, method::Method};
+use crate::{layout, method::Method, path::FilePath};
 
 const MAX_DESCRIPTION: usize = 2_000;
 const MAX_BASE_ID: usize = 200;
@@ -35,14 +35,25 @@ fn is_plain(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() && c != '\n')
 }
 
-fn check_texts(manifest: &Manifest) -> Result<(), ManifestError> {
-    let base = &manifest.base.id;
-    if manifest.description.len() > MAX_DESCRIPTION || !is_plain(&manifest.description) {
+/// Refuses a description that is no listing's.
+pub(super) fn check_description(description: &str) -> Result<(), ManifestError> {
+    if description.len() > MAX_DESCRIPTION || !is_plain(description) {
         return field("description", format!("at most {MAX_DESCRIPTION} bytes of plain text"));
     }
-    if base.is_empty() || base.len() > MAX_BASE_ID || !is_plain(base) || base.contains('\n') {
+    Ok(())
+}
+
+/// Refuses a name of a base model that can't be shown.
+pub(super) fn check_base_id(id: &str) -> Result<(), ManifestError> {
+    if id.is_empty() || id.len() > MAX_BASE_ID || !is_plain(id) || id.contains('\n') {
         return field("base.id", format!("1 to {MAX_BASE_ID} bytes of plain text on one line"));
     }
+    Ok(())
+}
+
+fn check_texts(manifest: &Manifest) -> Result<(), ManifestError> {
+    check_description(&manifest.description)?;
+    check_base_id(&manifest.base.id)?;
     let good_label = |l: &String| !l.is_empty() && l.len() <= MAX_LABEL && is_plain(l) && !l.contains('\n');
     let labels = &manifest.task.labels;
     if !labels.iter().all(good_label) {
@@ -83,14 +94,32 @@ fn check_head(manifest: &Manifest) -> Result<(), ManifestError> {
 }
 
 fn check_files(manifest: &Manifest) -> Result<(), ManifestError> {
-    if manifest.files.is_empty() || manifest.files.len() > MAX_FILES {
+    check_file_list(&manifest.files, ADAPTER_LIMITS, MediaType::of)?;
+    for needed in layout::required_files(manifest.format, &manifest.method, manifest.head.as_ref()) {
+        if manifest.file(needed).is_none() {
+            return contradiction(format!(
+                "format `{}` needs the file `{needed}`, which is not listed",
+                manifest.format
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses files that stand twice, are too many or too large, or of a kind that `type_of` does not know.
+pub(super) fn check_file_list(
+    files: &[FileEntry],
+    limits: FileLimits,
+    type_of: fn(&FilePath) -> Option<MediaType>,
+) -> Result<(), ManifestError> {
+    if files.is_empty() || files.len() > limits.files {
         return field(
             "files",
-            format!("{} files are listed; 1 to {MAX_FILES} are accepted", manifest.files.len()),
+            format!("{} files are listed; 1 to {} are accepted", files.len(), limits.files),
         );
     }
     let mut seen = HashSet::new();
-    for file in &manifest.files {
+    for file in files {
         let path = &file.path;
         // Case-insensitive file systems would let the second overwrite the first.
         if !seen.insert(path.as_str().to_ascii_lowercase()) {
@@ -99,7 +128,7 @@ fn check_files(manifest: &Manifest) -> Result<(), ManifestError> {
         if path.as_str() == super::MANIFEST_FILE {
             return field("files", "the manifest can't list itself");
         }
-        match MediaType::of(path) {
+        match type_of(path) {
             None => {
                 return field(
                     "files",
@@ -118,19 +147,11 @@ fn check_files(manifest: &Manifest) -> Result<(), ManifestError> {
             }
             Some(_) => {}
         }
-        if file.size > MAX_FILE_BYTES {
+        if file.size > limits.bytes {
             return field(
                 "files",
-                format!("`{path}` has {} bytes; at most {MAX_FILE_BYTES} are accepted", file.size),
+                format!("`{path}` has {} bytes; at most {} are accepted", file.size, limits.bytes),
             );
-        }
-    }
-    for needed in layout::required_files(manifest.format, &manifest.method, manifest.head.as_ref()) {
-        if manifest.file(needed).is_none() {
-            return contradiction(format!(
-                "format `{}` needs the file `{needed}`, which is not listed",
-                manifest.format
-            ));
         }
     }
     Ok(())

@@ -99,3 +99,72 @@ fn every_lie_names_its_field() {
         .join("\n")
     );
 }
+
+/// The manifest of a base model in two shards.
+fn base_example() -> Value {
+    let digest = Digest::of(b"example").to_string();
+    let file =
+        |path: &str, kind: &str| json!({"path": path, "size": 10, "digest": digest, "media_type": kind});
+    json!({
+        "manifest_version": "1.0", "kind": "base", "name": "ada/minilm", "version": "1.0.0", "license": "Apache-2.0",
+        "base": example()["base"],
+        "files": [
+            file("config.json", "application/json"),
+            file("model-00001-of-00002.safetensors", "application/vnd.safetensors"),
+            file("model-00002-of-00002.safetensors", "application/vnd.safetensors"),
+            file("model.safetensors.index.json", "application/json"),
+            file("chat_template.jinja", "text/plain"),
+        ],
+    })
+}
+
+#[test]
+fn a_manifest_says_which_kind_of_artifact_it_is_and_nothing_means_an_adapter() {
+    let bytes = |value: &Value| canonical::to_bytes(value).expect("canonical");
+    let base = Artifact::parse(&bytes(&base_example())).expect("a base model");
+    assert_eq!(base.kind(), ArtifactKind::Base);
+    let written = base.to_canonical_bytes().expect("serialises");
+    assert_eq!(Artifact::parse(&written).expect("parses again"), base);
+    assert_eq!(Artifact::parse(&bytes(&example())).expect("an adapter").kind(), ArtifactKind::Adapter);
+    let mut explicit = example();
+    explicit["kind"] = json!("adapter");
+    assert_eq!(Artifact::parse(&bytes(&explicit)).expect("an adapter").kind(), ArtifactKind::Adapter);
+    let refused = Manifest::parse(&bytes(&base_example())).expect_err("no adapter").to_string();
+    assert_eq!(refused, "it is the manifest of a base model");
+    let refused = BaseManifest::parse(&bytes(&example())).expect_err("no base model").to_string();
+    assert_eq!(refused, "it is the manifest of an adapter");
+    explicit["kind"] = json!("dataset");
+    let refused = Artifact::parse(&bytes(&explicit)).expect_err("no such kind").to_string();
+    assert!(refused.contains("`kind` is wrong: \"dataset\" is neither"), "{refused}");
+}
+
+#[test]
+fn a_base_model_is_a_folder_or_a_gguf_file_and_nothing_between() {
+    let digest = Digest::of(b"example").to_string();
+    let file =
+        |path: &str, kind: &str| json!({"path": path, "size": 10, "digest": digest, "media_type": kind});
+    let config = || file("config.json", "application/json");
+    let weights = |path: &str| file(path, "application/vnd.safetensors");
+    let gguf = || file("model-q4.gguf", "application/vnd.gguf");
+    let with = |files: Vec<Value>| {
+        let mut value = base_example();
+        value["files"] = files.into();
+        BaseManifest::parse(&canonical::to_bytes(&value).expect("canonical")).map_err(|e| e.to_string())
+    };
+    assert!(with(vec![config(), weights("model.safetensors")]).is_ok());
+    assert!(with(vec![gguf()]).is_ok());
+    for (files, reason) in [
+        (vec![config()], "needs weights"),
+        (vec![weights("model.safetensors")], "needs `config.json`"),
+        (vec![config(), weights("other.safetensors")], "shards with"),
+        (vec![config(), gguf()], "not both"),
+        (vec![gguf(), file("second.gguf", "application/vnd.gguf")], "not both"),
+        (vec![config(), file("pytorch_model.bin", "application/json")], "pickles never are"),
+    ] {
+        let error = with(files).expect_err(reason);
+        assert!(error.contains(reason), "{error}");
+    }
+    // An adapter brings no GGUF file.
+    let error = message_with("/files/0", gguf());
+    assert!(error.contains("of a kind that is not accepted"), "{error}");
+}

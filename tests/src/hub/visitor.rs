@@ -3,7 +3,7 @@
 use std::sync::Once;
 
 use hub_schemas::{
-    api::{API_PREFIX, Published, StartUpload, UploadStatus},
+    api::{API_PREFIX, Published, UploadStatus},
     digest::Digest,
     problem::{Problem, ProblemCode},
 };
@@ -111,7 +111,7 @@ impl Visitor {
 
     /// Announces a file of `adapter`.
     pub async fn start_upload(&self, adapter: &str, digest: Digest, size: u64) -> Answer {
-        self.post(&format!("adapters/{adapter}/uploads"), &json!(StartUpload { digest, size })).await
+        self.post(&format!("adapters/{adapter}/uploads"), &json!({"digest": digest, "size": size})).await
     }
 
     /// Sends bytes `start..` of a file of `total` bytes.

@@ -28,6 +28,8 @@ async fn a_word_becomes_the_best_adapter_and_the_choice_is_explained() {
       rather than `bob/reviews@0.2.0`: its task, accuracy 0.87
     pulling `ada/movies@1.1.0` from [REGISTRY]
     pulled `ada/movies@1.1.0` (4.4 KiB in [TIME])
+
+    hint: its base model `tiny-bert` is neither on this machine nor in the registry: name its folder with `--base DIR`
     ");
 }
 

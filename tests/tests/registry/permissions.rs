@@ -134,6 +134,7 @@ impl World {
         match (method, path) {
             ("GET", "search") => get("search?q=hidden".to_owned()).await,
             ("GET", "resolve") => get("resolve?word=hidden".to_owned()).await,
+            ("GET", "bases/{digest}") => get(format!("bases/{}", Digest::of(b"tiny-bert"))).await,
             ("GET", "adapters/{namespace}/{name}") => get(format!("adapters/{}", adapter(&line.about))).await,
             ("PATCH", "adapters/{namespace}/{name}") => {
                 who.patch(hidden, &json!({"visibility": "private"})).await
@@ -197,6 +198,9 @@ impl World {
                 if method == "PUT" { entered } else { left }
             }
             ("GET", "audit") => get("audit".to_owned()).await,
+            (_, path) if path.starts_with("namespaces/{namespace}/retention") => {
+                self.retention(method, path, who).await
+            }
             ("GET", "namespaces/{namespace}/webhooks") => get("namespaces/lab/webhooks".to_owned()).await,
             (_, path) if path.starts_with("namespaces/{namespace}/webhooks") => {
                 self.webhook(method, who).await
@@ -341,6 +345,16 @@ impl World {
         let sample = SampleAdapter::lora("lab/hidden", &format!("0.0.{patch}"));
         self.olga.publish(&sample).await;
         who.delete(&format!("adapters/lab/hidden/versions/0.0.{patch}?reason=mistake")).await
+    }
+
+    /// Shows, sets or tries rules that delete nothing here.
+    async fn retention(&self, method: &str, path: &str, who: &Visitor) -> Answer {
+        let (path, rules) = (path.replace("{namespace}", "lab"), json!({"yanked_days": 365}));
+        match method {
+            "GET" => who.get(&path).await,
+            "PUT" => who.put_json(&path, &rules).await,
+            _ => who.post(&path, &rules).await,
+        }
     }
 
     /// Makes a webhook, or removes one that is there before.

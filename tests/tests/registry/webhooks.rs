@@ -68,6 +68,7 @@ async fn an_event_is_sent_again_until_it_is_answered_and_its_signature_holds() {
     {
       "data": {
         "digest": "[digest]",
+        "kind": "adapter",
         "name": "ada/x",
         "version": "1.0.0"
       },

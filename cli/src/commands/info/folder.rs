@@ -4,11 +4,11 @@ use std::path::Path;
 
 use hub_client::checkpoint::AdapterFolder;
 use hub_schemas::{
-    Digest, Manifest,
+    Digest,
     backbone::Architecture,
     head::Head,
     layout::Format,
-    manifest::{MANIFEST_FILE, MAX_MANIFEST_BYTES, Semantics},
+    manifest::{Artifact, MANIFEST_FILE, MAX_MANIFEST_BYTES, Semantics},
     method::Method,
 };
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub(super) fn read(context: &Context, path: &Path) -> anyhow::Result<Option<Answ
     if folder.manifest.is_some() {
         let bytes =
             hub_client::checkpoint::read_bounded(&path.join(MANIFEST_FILE), MAX_MANIFEST_BYTES as u64)?;
-        let manifest = Manifest::parse(&bytes)?;
+        let manifest = Artifact::parse(&bytes)?;
         return Ok(Some(Answer {
             chosen: Some(Chosen { digest: Digest::of(&bytes), manifest }),
             adapter: None,

@@ -13,7 +13,7 @@ use hub_client::{
 use hub_schemas::{
     Digest, Manifest, Reference,
     api::AdapterInfo,
-    manifest::{CompositionRules, GatingMean, Semantics},
+    manifest::{Artifact, CompositionRules, GatingMean, Semantics},
     method::Method,
     problem::ProblemCode,
 };
@@ -40,7 +40,7 @@ struct Answer {
 struct Chosen {
     /// Digest of the manifest below.
     digest: Digest,
-    manifest: Manifest,
+    manifest: Artifact,
 }
 
 /// Asks and prints.
@@ -106,13 +106,13 @@ async fn ask(client: Option<&RegistryClient>, cache: &Cache, choice: &Choice) ->
         (Some(manifest), _) => manifest,
         (None, Some(client)) => {
             let bytes = client.manifest(&choice.digest, Purpose::Look).await?;
-            Manifest::parse(&bytes)?
+            Artifact::parse(&bytes)?
         }
         (None, None) => anyhow::bail!("the resolver chose `{}`, which is not in the cache", choice.title()),
     };
     let adapter = match client {
         Some(client) => {
-            let name = choice.name.as_ref().map_or(&manifest.name, |(id, _)| id);
+            let name = choice.name.as_ref().map_or(manifest.name(), |(id, _)| id);
             Some(client.adapter(name).await?)
         }
         None => None,
@@ -123,12 +123,12 @@ async fn ask(client: Option<&RegistryClient>, cache: &Cache, choice: &Choice) ->
 fn fields(answer: &Answer) -> Fields {
     let mut fields = Fields::default();
     let name = answer.adapter.as_ref().map(|adapter| &adapter.name);
-    if let Some(name) = name.or(answer.chosen.as_ref().map(|chosen| &chosen.manifest.name)) {
+    if let Some(name) = name.or(answer.chosen.as_ref().map(|chosen| chosen.manifest.name())) {
         fields.add("name", name.to_string());
     }
     if let Some(chosen) = &answer.chosen {
-        if name.is_some_and(|name| *name != chosen.manifest.name) {
-            fields.add("published as", chosen.manifest.name.to_string());
+        if name.is_some_and(|name| name != chosen.manifest.name()) {
+            fields.add("published as", chosen.manifest.name().to_string());
         }
         state(&mut fields, chosen);
     }
@@ -148,25 +148,53 @@ fn fields(answer: &Answer) -> Fields {
 
 /// What a version's manifest states.
 fn state(fields: &mut Fields, Chosen { digest, manifest }: &Chosen) {
-    let task = &manifest.task;
-    fields.add("version", manifest.version.to_string());
+    fields.add("version", manifest.version().to_string());
     fields.add("digest", digest.to_string());
-    if !manifest.description.is_empty() {
-        fields.add("description", &manifest.description);
+    if !manifest.description().is_empty() {
+        fields.add("description", manifest.description());
     }
+    match manifest {
+        Artifact::Adapter(adapter) => of_task(&mut fields, adapter),
+        Artifact::Base(_) => fields.add("kind", manifest.kind().described()),
+    }
+    if !manifest.languages().is_empty() {
+        let languages: Vec<_> = manifest.languages().iter().map(ToString::to_string).collect();
+        fields.add("languages", languages.join(", "));
+    }
+    if let Artifact::Adapter(adapter) = manifest
+        && let Some(origin) = &adapter.origin
+    {
+        fields.add("made by", origin.summary());
+    }
+    fields.add("license", manifest.license());
+    if let Artifact::Adapter(adapter) = manifest {
+        of_method(&mut fields, adapter);
+    }
+    let base = manifest.base();
+    fields.add("base", format!("{} ({})", base.id, base.architecture));
+    fields.add("base weights", base.weights_digest.to_string());
+    if let Artifact::Adapter(adapter) = manifest {
+        for metric in &adapter.metrics {
+            let (name, value) = (&metric.name, describe::number(metric.value));
+            fields.add("metric", format!("{name} {value} on {} ({})", metric.dataset, metric.split));
+        }
+    }
+    for dependency in manifest.dependencies() {
+        fields.add("needs", format!("{}@{}", dependency.name, dependency.version));
+    }
+    fields.add("size", units::bytes(manifest.total_size()));
+}
+
+fn of_task(fields: &mut Fields, manifest: &Manifest) {
+    let task = &manifest.task;
     let subtask = task.subtask.as_ref().map(|s| format!(" ({s})")).unwrap_or_default();
     fields.add("task", format!("{}{subtask}", task.name));
     if !task.labels.is_empty() {
         fields.add("labels", task.labels.join(", "));
     }
-    if !manifest.languages.is_empty() {
-        let languages: Vec<_> = manifest.languages.iter().map(ToString::to_string).collect();
-        fields.add("languages", languages.join(", "));
-    }
-    if let Some(origin) = &manifest.origin {
-        fields.add("made by", origin.summary());
-    }
-    fields.add("license", &manifest.license);
+}
+
+fn of_method(fields: &mut Fields, manifest: &Manifest) {
     fields.add("method", manifest.method.summary());
     fields.add("format", manifest.format.to_string());
     for meaning in semantics(&manifest.semantics) {
@@ -177,16 +205,6 @@ fn state(fields: &mut Fields, Chosen { digest, manifest }: &Chosen) {
             fields.add("member", format!("{} ({})", member.name, member.digest.short()));
         }
     }
-    fields.add("base", format!("{} ({})", manifest.base.id, manifest.base.architecture));
-    fields.add("base weights", manifest.base.weights_digest.to_string());
-    for metric in &manifest.metrics {
-        let (name, value) = (&metric.name, describe::number(metric.value));
-        fields.add("metric", format!("{name} {value} on {} ({})", metric.dataset, metric.split));
-    }
-    for dependency in &manifest.dependencies {
-        fields.add("needs", format!("{}@{}", dependency.name, dependency.version));
-    }
-    fields.add("size", units::bytes(manifest.total_size()));
 }
 
 /// Where implementations of the method differ, what these weights mean.
@@ -213,9 +231,9 @@ fn semantics(semantics: &Semantics) -> Vec<&'static str> {
     meanings
 }
 
-fn files(manifest: &Manifest) -> Table {
+fn files(manifest: &Artifact) -> Table {
     let mut table = Table::new(&["FILE", "SIZE", "DIGEST"]);
-    for file in &manifest.files {
+    for file in manifest.files() {
         table.row([file.path.to_string(), units::bytes(file.size), file.digest.short()]);
     }
     table

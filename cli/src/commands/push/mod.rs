@@ -1,12 +1,14 @@
 //! `hub push`: a folder becomes a published version.
 
+mod base;
 mod members;
 mod prepare;
 
 use hub_client::registry::{PublishOutcome, PublishPlan, RegistryClient, RegistryError};
 use hub_schemas::{
-    AdapterId, Digest, Manifest, Version,
+    AdapterId, Digest, Version,
     api::{Visibility, WhoAmI},
+    manifest::Artifact,
     problem::ProblemCode,
 };
 use serde::Serialize;
@@ -40,22 +42,33 @@ pub(crate) fn run(context: &Context, args: &PushArgs) -> anyhow::Result<Exit> {
     }
     // Before anything is hashed or written: who pushes, and may they?
     let account = context.block_on(async { Ok(client.whoami().await?) })?;
-    let manifest = prepare::manifest(context, args, &account)?;
-    check_namespace(&manifest.name, &account)?;
-    members::check(context, &client, &manifest)?;
+    let (manifest, folder) = if base::is_base(&args.folder) {
+        let (manifest, folder) = base::manifest(context, args, &account)?;
+        check_namespace(&manifest.name, &account)?;
+        (Artifact::from(manifest), folder)
+    } else {
+        let manifest = prepare::manifest(context, args, &account)?;
+        check_namespace(&manifest.name, &account)?;
+        members::check(context, &client, &manifest)?;
+        (Artifact::from(manifest), args.folder.clone())
+    };
     let bytes = manifest.to_canonical_bytes()?;
     let digest = Digest::of(&bytes);
     if args.dry_run {
         return dry_run(context, &manifest, digest);
     }
-    prepare::write_manifest(&args.folder, &bytes)?;
+    // A backbone's folder may be shared, and nothing reads a manifest there.
+    if manifest.kind().is_adapter() {
+        prepare::write_manifest(&folder, &bytes)?;
+    }
     let visibility = match (args.private, args.internal) {
         (true, _) => Some(Visibility::Private),
         (_, true) => Some(Visibility::Internal),
         _ => None,
     };
-    let plan = PublishPlan { folder: &args.folder, manifest: &manifest, bytes: &bytes, visibility };
-    let (title, files) = (format!("{}@{}", manifest.name, manifest.version), manifest.files.len() as u64);
+    let plan = PublishPlan { folder: &folder, manifest: &manifest, bytes: &bytes, visibility };
+    let (title, files) =
+        (format!("{}@{}", manifest.name(), manifest.version()), manifest.files().len() as u64);
     let size = manifest.total_size();
     context.printer.status(&format!(
         "pushing `{title}` ({}, {}) to {}",
@@ -74,7 +87,7 @@ pub(crate) fn run(context: &Context, args: &PushArgs) -> anyhow::Result<Exit> {
         context.printer.done("unchanged", &format!("`{title}` was published before with the same content"));
     }
     if context.printer.is_json() {
-        let (name, version) = (manifest.name, manifest.version);
+        let (name, version) = (manifest.name().clone(), manifest.version().clone());
         let created = outcome.published.created;
         context.printer.json(&Answer { name, version, digest, created, dry_run: false, size, uploaded })?;
     } else {
@@ -84,7 +97,7 @@ pub(crate) fn run(context: &Context, args: &PushArgs) -> anyhow::Result<Exit> {
 }
 
 async fn publish(client: &RegistryClient, plan: &PublishPlan<'_>) -> anyhow::Result<PublishOutcome> {
-    let id = &plan.manifest.name;
+    let id = plan.manifest.name();
     client.publish_folder(plan).await.map_err(|error| match error.code() {
         Some(ProblemCode::VersionExists) => version_exists(id, plan, error).into(),
         _ => error.into(),
@@ -92,7 +105,7 @@ async fn publish(client: &RegistryClient, plan: &PublishPlan<'_>) -> anyhow::Res
 }
 
 fn version_exists(id: &AdapterId, plan: &PublishPlan<'_>, error: RegistryError) -> UserError {
-    let version = &plan.manifest.version;
+    let version = plan.manifest.version();
     UserError::new(format!("`{id}@{version}` was published before with other content"))
         .hint(format!("versions never change: publish the new content under the next number with `--version`, `hub info {id}` lists those taken"))
         .caused_by(error)
@@ -108,8 +121,8 @@ fn check_namespace(id: &AdapterId, account: &WhoAmI) -> Result<(), UserError> {
         .hint(format!("choose another name with `--as NAMESPACE/NAME`; yours: {}", yours.join(", "))))
 }
 
-fn dry_run(context: &Context, manifest: &Manifest, digest: Digest) -> anyhow::Result<Exit> {
-    let (name, version) = (manifest.name.clone(), manifest.version.clone());
+fn dry_run(context: &Context, manifest: &Artifact, digest: Digest) -> anyhow::Result<Exit> {
+    let (name, version) = (manifest.name().clone(), manifest.version().clone());
     let size = manifest.total_size();
     context.printer.status(&format!("nothing was sent: this was a dry run for `{name}@{version}`"));
     if context.printer.is_json() {
@@ -124,7 +137,7 @@ fn dry_run(context: &Context, manifest: &Manifest, digest: Digest) -> anyhow::Re
         })?;
         return Ok(Exit::Success);
     }
-    for file in &manifest.files {
+    for file in manifest.files() {
         let (size, digest) = (units::bytes(file.size), file.digest.short());
         context.printer.line(&format!("{size:>10}  {digest}  {}", file.path))?;
     }

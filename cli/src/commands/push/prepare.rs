@@ -205,7 +205,7 @@ fn is_model_name(hint: &str) -> bool {
     parts.len() == 2 && parts.iter().all(|p| !p.is_empty() && !p.starts_with(['.', '~']))
 }
 
-fn folder_name(folder: &Path) -> Result<AdapterName, UserError> {
+pub(super) fn folder_name(folder: &Path) -> Result<AdapterName, UserError> {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let name = absolute.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     name.parse().map_err(|error| {

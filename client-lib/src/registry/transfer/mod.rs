@@ -10,7 +10,7 @@ mod upload;
 
 use std::time::Duration;
 
-use hub_schemas::{AdapterId, Digest};
+use hub_schemas::{AdapterId, Digest, manifest::ArtifactKind};
 
 /// No byte for so long means that none will come: shorter trips over proxies that scan a file first.
 pub(super) const STALL_AFTER: Duration = Duration::from_secs(30);
@@ -28,4 +28,6 @@ pub struct Blob<'a> {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+    /// What it is part of.
+    pub kind: ArtifactKind,
 }

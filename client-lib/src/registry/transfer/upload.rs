@@ -28,7 +28,7 @@ impl RegistryClient {
     /// Uploads the file at `path` as `blob`, continuing an upload that was cut off.
     /// `false`: the registry has it already.
     pub async fn upload(&self, blob: &Blob<'_>, path: &Path) -> Result<bool, RegistryError> {
-        let announce = StartUpload { digest: blob.digest, size: blob.size };
+        let announce = StartUpload { digest: blob.digest, size: blob.size, kind: blob.kind };
         let mut status = self.start_upload(blob.adapter, &announce).await?;
         if status.complete {
             self.reporter().event(&Event::Skipped { name: blob.name, size: blob.size });

@@ -42,6 +42,7 @@ pub(in crate::api) async fn describe(app: &App, adapter: VisibleAdapter) -> ApiR
         former_names: former_names::of(&app.db, &adapter).await?,
         deleted: tombstones::all(&app.db, &adapter).await?,
         quarantine: adapter.quarantine,
+        kind: adapter.kind,
         name: adapter.id,
     })
 }

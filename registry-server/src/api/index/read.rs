@@ -42,8 +42,8 @@ pub(crate) async fn read(
     let seen = mirror::refresh(&app, &viewer, &id).await?;
     let adapter = in_circulation(&app, &id, &viewer).await?;
     let versions = versions(&app, &adapter).await?;
-    let body =
-        serde_json::to_vec(&IndexDocument { name: adapter.id, versions }).map_err(ApiError::internal)?;
+    let body = serde_json::to_vec(&IndexDocument { name: adapter.id, kind: adapter.kind, versions })
+        .map_err(ApiError::internal)?;
     let etag = Digest::of(&body);
     let stale = seen.and_then(|seen| seen.stale).map(|age| [(caching::STALE, age.as_secs().to_string())]);
     let stale = stale.map(AppendHeaders);

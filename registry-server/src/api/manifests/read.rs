@@ -40,7 +40,7 @@ pub(crate) struct ManifestQuery {
     get, path = "/api/v1/manifests/{digest}", tag = "versions", security((), ("token" = [])),
     params(DigestPath, ManifestQuery),
     responses(
-        (status = 200, body = hub_schemas::manifest::Manifest), (status = 304, description = "Not changed"),
+        (status = 200, body = hub_schemas::manifest::Artifact), (status = 304, description = "Not changed"),
         (status = 404, body = Problem),
     ),
 )]

@@ -57,5 +57,6 @@ fn filters(query: SearchQuery) -> ApiResult<Filters> {
         method: query.method.unwrap_or_default(),
         language,
         license: query.license.unwrap_or_default(),
+        kind: query.kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
     })
 }

@@ -16,7 +16,7 @@ use crate::{
     api::permit_on,
     app::App,
     db::{blobs, uploads},
-    domain::{permissions::Publish, publish::check_file_size},
+    domain::{permissions::Publish, publish::check_size},
     error::{ApiError, ApiResult},
     extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
     service::{publish as service_publish, room, upload as service},
@@ -41,12 +41,12 @@ pub(crate) async fn start(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     ApiPath(path): ApiPath<AdapterPath>,
-    ApiJson(StartUpload { digest, size }): ApiJson<StartUpload>,
+    ApiJson(StartUpload { digest, size, kind }): ApiJson<StartUpload>,
 ) -> ApiResult<Response> {
     let id = AdapterId::from(path);
     let permit = permit_on(&app, &caller, Publish, &id).await?;
     service_publish::refuse_kept_name(&app, &permit, &id, &caller.member_viewer()).await?;
-    check_file_size("the file", size, &app.limits)?;
+    check_size("the file", size, app.limits.file(kind)?)?;
     if let Some(known) = blobs::available_to(&app.db, &id).await?.get(&digest).map(|blob| blob.size) {
         let status = UploadStatus { id: String::new(), digest, size: known, received: known, complete: true };
         return Ok((StatusCode::OK, Json(status)).into_response());

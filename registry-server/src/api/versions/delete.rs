@@ -15,7 +15,8 @@ use crate::{
     },
     error::{ApiError, ApiResult},
     extract::{ApiPath, ApiQuery, Authenticated, VersionPath},
-    jobs::announce,
+    jobs::{DeleteObject, Job as _, announce},
+    storage::Key,
 };
 
 /// Deletes a version for good: within three days of its publication, or once it is yanked, and
@@ -53,12 +54,14 @@ pub(crate) async fn delete(
         age: age.try_into().unwrap_or_default(),
         yanked: entry.yanked.is_some(),
     };
-    let dependants = tombstones::dependants(&app.db, &adapter, &viewer).await?;
+    let mut dependants = tombstones::dependants(&app.db, &adapter, &viewer).await?;
+    dependants.extend(tombstones::dependants_of_base(&app.db, &adapter, &entry, &viewer).await?);
     deletion::check(candidate, &dependants)?;
     let mut tx = app.db.write().await?;
     if !tombstones::bury(&mut tx, &permit, &adapter, &path.version, reason).await? {
         return Err(no_version());
     }
+    DeleteObject::new(&Key::manifest(&entry.digest)).enqueue(&mut tx).await?;
     listings::refresh(&mut tx, &adapter).await?;
     let data = json!({"name": id, "version": path.version, "reason": reason});
     announce(&mut tx, &id.namespace, "version.deleted", &format!("{id}@{}", path.version), data).await?;

@@ -26,7 +26,7 @@ use crate::{
         VersionPath,
         PublishQuery,
     ),
-    request_body = hub_schemas::manifest::Manifest,
+    request_body = hub_schemas::manifest::Artifact,
     responses(
         (status = 201, body = Published, description = "Published"),
         (status = 200, body = Published, description = "The same bytes had been published before"),

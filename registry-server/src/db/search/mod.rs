@@ -23,6 +23,7 @@ pub(crate) struct Filters {
     pub(crate) method: String,
     pub(crate) language: String,
     pub(crate) license: String,
+    pub(crate) kind: String,
 }
 
 /// Results from `offset` on, at most `limit`, best first, and how many there are.
@@ -55,7 +56,7 @@ pub(crate) async fn page(
 
 type Arguments = <Any as sqlx::Database>::Arguments;
 
-/// Binds $1 to $9, which every statement here shares.
+/// Binds $1 to $10, which every statement here shares.
 fn bind<'q, T>(
     query: QueryAs<'q, Any, T, Arguments>,
     viewer: &Viewer,
@@ -77,6 +78,7 @@ fn bind<'q, T>(
         .bind(filters.license.clone())
         .bind(words.to_owned())
         .bind(viewer.limited_token().to_owned())
+        .bind(filters.kind.clone())
 }
 
 /// The conditions that search with and without words share.
@@ -90,7 +92,8 @@ macro_rules! conditions {
          AND ($4 = '' OR l.architecture = $4)
          AND ($5 = '' OR l.method = $5)
          AND ($6 = '' OR LOWER(l.languages) LIKE $6)
-         AND ($7 = '' OR LOWER(l.license) = LOWER($7))"
+         AND ($7 = '' OR LOWER(l.license) = LOWER($7))
+         AND ($10 = '' OR a.kind = $10)"
         )
     };
 }
@@ -106,7 +109,7 @@ const PAGE_ALL: &str = concat!(
     listings::listing_columns!(),
     " FROM listings l JOIN adapters a ON a.id = l.adapter_id WHERE ",
     conditions!(),
-    " AND $8 = '' ORDER BY a.pulls DESC, l.published_at DESC, a.namespace, a.name LIMIT $10 OFFSET $11"
+    " AND $8 = '' ORDER BY a.pulls DESC, l.published_at DESC, a.namespace, a.name LIMIT $11 OFFSET $12"
 );
 
 /// Makes an adapter findable by these words.

@@ -16,7 +16,7 @@ pub(super) const PAGE: &str = concat!(
      JOIN adapters a ON a.id = l.adapter_id WHERE w.document @@ to_tsquery('simple', $8) AND ",
     conditions!(),
     " ORDER BY ts_rank('{0, 0.125, 0.5, 1}', w.document, to_tsquery('simple', $8)) DESC, a.pulls DESC,
-     l.published_at DESC, a.namespace, a.name LIMIT $10 OFFSET $11"
+     l.published_at DESC, a.namespace, a.name LIMIT $11 OFFSET $12"
 );
 
 pub(super) const INDEX: &str = "INSERT INTO listing_words (adapter_id, document) VALUES ($1,

@@ -15,7 +15,7 @@ pub(super) const PAGE: &str = concat!(
      JOIN adapters a ON a.id = l.adapter_id WHERE listing_words MATCH $8 AND ",
     conditions!(),
     " ORDER BY bm25(listing_words, 0.0, 8.0, 4.0, 1.0), a.pulls DESC, l.published_at DESC, a.namespace, a.name
-     LIMIT $10 OFFSET $11"
+     LIMIT $11 OFFSET $12"
 );
 
 pub(super) const INDEX: &str =

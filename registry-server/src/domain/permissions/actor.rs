@@ -10,6 +10,9 @@ use hub_schemas::{
 /// this name: it is no name at all.
 const OPERATOR: &str = "(operator)";
 
+/// What the audit log calls the rules of a namespace.
+const RETENTION: &str = "(retention)";
+
 /// Who wants to change something.
 #[derive(Debug, Clone)]
 pub enum Actor {
@@ -19,6 +22,8 @@ pub enum Actor {
     User(Caller),
     /// A user for whom a token is made, by their password or by a publisher whom they trust.
     Account(Namespace),
+    /// The rules that the owners of a namespace set for its old versions.
+    Retention,
     /// A user for whom this registry fetches something from another one.
     Mirror(Namespace),
 }
@@ -44,6 +49,7 @@ impl Actor {
     pub fn name(&self) -> &str {
         match self {
             Self::Operator => OPERATOR,
+            Self::Retention => RETENTION,
             Self::User(caller) => caller.user.as_str(),
             Self::Account(user) | Self::Mirror(user) => user.as_str(),
         }
@@ -52,7 +58,7 @@ impl Actor {
     /// The token they came with.
     pub fn token_id(&self) -> Option<&str> {
         match self {
-            Self::Operator | Self::Account(_) | Self::Mirror(_) => None,
+            Self::Operator | Self::Retention | Self::Account(_) | Self::Mirror(_) => None,
             Self::User(caller) => Some(&caller.token_id),
         }
     }

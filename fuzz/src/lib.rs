@@ -1,0 +1,3 @@
+//! What is fuzzed; the binaries only hand it bytes.
+
+pub mod targets;

@@ -1,0 +1,27 @@
+//! `GET /api/v1/bases/{digest}`
+
+use axum::{Json, extract::State};
+use hub_schemas::{api::BaseVersions, problem::Problem};
+
+use crate::{
+    app::App,
+    db::versions,
+    error::ApiResult,
+    extract::{ApiPath, DigestPath, Reader},
+};
+
+/// Lists the base models here that have certain weights: those that an adapter's manifest
+/// names by digest.
+#[utoipa::path(
+    get, path = "/api/v1/bases/{digest}", tag = "discovery", security((), ("token" = [])),
+    params(DigestPath),
+    responses((status = 200, body = BaseVersions), (status = 400, body = Problem)),
+)]
+pub(crate) async fn find(
+    State(app): State<App>,
+    Reader(viewer): Reader,
+    ApiPath(DigestPath { digest }): ApiPath<DigestPath>,
+) -> ApiResult<Json<BaseVersions>> {
+    let versions = versions::of_base(&app.db, &digest, &viewer).await?;
+    Ok(Json(BaseVersions { versions }))
+}

@@ -1,0 +1,3 @@
+//! Base models.
+
+pub(crate) mod find;
