@@ -104,8 +104,14 @@ impl Context {
             return Ok(None);
         }
         let BaseVersion { name, version, digest, .. } = found.swap_remove(0);
-        let choice =
-            Choice { name: Some((name, version)), digest, cached: None, how: How::Exact, yanked: None };
+        let choice = Choice {
+            name: Some((name, version)),
+            published_as: None,
+            digest,
+            cached: None,
+            how: How::Exact,
+            yanked: None,
+        };
         let pulled = self.pull_chosen(client, &choice, Some(ArtifactKind::Base)).await?;
         let entry = &pulled.entry;
         if entry.manifest.base().weights_digest != wanted.weights_digest {

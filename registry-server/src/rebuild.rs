@@ -215,8 +215,9 @@ async fn store(
         }
         let resource = Resource::Adapter { id: id.clone(), role: None, exists: false };
         let publishing = may(&Actor::Operator, Publish, &resource)?;
-        let adapter =
-            adapters::ensure(&mut tx, &publishing, id, manifest.kind(), Visibility::Private).await?;
+        let adapter = adapters::ensure(&mut tx, &publishing, id, manifest.kind(), Visibility::Private)
+            .await?
+            .ok_or(RebuildError::NotEmpty)?;
         versions::restore(&mut tx, &permit, &adapter, manifest, bytes, owner, *at).await?;
     }
     for adapter in adapters::every(&mut tx).await? {

@@ -117,8 +117,9 @@ async fn fetch_all(
     let mut fetched = 0;
     {
         let files = stream::iter(unique(manifest.files())).take_while(|_| ready(wrong.get().is_none()));
-        let mut running =
-            pin!(files.map(|file| fetch(client, cache, from, file)).buffer_unordered(DOWNLOADS_AT_ONCE));
+        let mut running = pin!(
+            files.map(|file| fetch(client, cache, from, manifest, file)).buffer_unordered(DOWNLOADS_AT_ONCE)
+        );
         while let Some(result) = running.next().await {
             match result {
                 Ok(bytes) => fetched += bytes,

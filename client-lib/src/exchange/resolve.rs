@@ -175,7 +175,7 @@ impl Resolver<'_> {
         let known = self.cache.known_index(id).map(|known| known.document.versions).unwrap_or_default();
         let renamed = known.iter().filter(|entry| entry.published_as.is_some());
         entries.extend(renamed.filter_map(|entry| self.cache.entry_by_digest(&entry.digest)));
-        entries.sort_by(|a, b| b.manifest.version.cmp(&a.manifest.version));
+        entries.sort_by(|a, b| b.manifest.version().cmp(a.manifest.version()));
         let of = entries.len();
         let fits = |e: &Entry<Artifact>| match requirement {
             Some(requirement) => requirement.matches(e.manifest.version()),

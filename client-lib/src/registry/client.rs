@@ -5,9 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use hub_schemas::{
     AdapterId, Digest, Version,
     api::{
-        AdapterInfo, BaseVersions, ChangeVisibility, DeleteQuery, IndexDocument, MoveAdapter, PublishQuery, Published,
-        Resolution, ResolveQuery, STALE_HEADER, SearchPage, SearchQuery, StartUpload, UploadStatus,
-        VersionEntry, Visibility, WhoAmI, YankRequest,
+        AdapterInfo, BaseVersions, ChangeVisibility, DeleteQuery, IndexDocument, MoveAdapter, PublishQuery,
+        Published, Resolution, ResolveQuery, STALE_HEADER, SearchPage, SearchQuery, StartUpload,
+        UploadStatus, VersionEntry, Visibility, WhoAmI, YankRequest,
     },
     manifest::MAX_MANIFEST_BYTES,
     problem::ProblemCode,

@@ -173,8 +173,9 @@ pub(crate) async fn refresh(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Resul
     .await?;
     let manifest = Artifact::parse(manifest.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     let digest = parse("versions.digest", &digest)?;
-    let summary = listing::summary(&adapter.id, &manifest, digest, from_micros(published_at), adapter.visibility)
-        .map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let summary =
+        listing::summary(&adapter.id, &manifest, digest, from_micros(published_at), adapter.visibility)
+            .map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
     insert(tx, adapter.key(), &summary).await?;
     search::index(tx, adapter.key(), &Words::of(&adapter.id, &manifest)).await
 }

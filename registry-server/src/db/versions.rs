@@ -251,7 +251,7 @@ pub(super) async fn write(
         .bind(manifest.method())
         .bind(by)
         .bind(at)
-        .bind((manifest.name != adapter.id).then(|| manifest.name.to_string()))
+        .bind((*manifest.name() != adapter.id).then(|| manifest.name().to_string()))
         .execute(tx.connection())
         .await?;
     if done.rows_affected() == 0 {

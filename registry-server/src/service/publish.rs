@@ -63,7 +63,7 @@ pub(crate) async fn run(
             return Err(other_visibility(manifest, adapter.visibility, wanted));
         }
     }
-    refuse_kept_name(app, permit, &manifest.name, viewer).await?;
+    refuse_kept_name(app, permit, manifest.name(), viewer).await?;
     publish::check_limits(manifest, &app.limits)?;
     room::for_another_adapter(app, permit).await?;
     check_dependencies(app, viewer, manifest).await?;

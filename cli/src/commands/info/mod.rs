@@ -154,7 +154,7 @@ fn state(fields: &mut Fields, Chosen { digest, manifest }: &Chosen) {
         fields.add("description", manifest.description());
     }
     match manifest {
-        Artifact::Adapter(adapter) => of_task(&mut fields, adapter),
+        Artifact::Adapter(adapter) => of_task(fields, adapter),
         Artifact::Base(_) => fields.add("kind", manifest.kind().described()),
     }
     if !manifest.languages().is_empty() {
@@ -168,7 +168,7 @@ fn state(fields: &mut Fields, Chosen { digest, manifest }: &Chosen) {
     }
     fields.add("license", manifest.license());
     if let Artifact::Adapter(adapter) = manifest {
-        of_method(&mut fields, adapter);
+        of_method(fields, adapter);
     }
     let base = manifest.base();
     fields.add("base", format!("{} ({})", base.id, base.architecture));
