@@ -177,6 +177,6 @@ pub(crate) fn check_fit(manifest: &Artifact, folder: &Path) -> Result<(), Checkp
         Artifact::Base(base) => {
             let view = View::with_decoder(base.base.shape.decoder_layers);
             BaseFolder::open_as(folder, view)?.check_is(&base.base)
-        },
+        }
     }
 }
