@@ -21,14 +21,13 @@ use crate::{
 };
 
 impl Context {
-    /// The backbone to use: the one that `base` or the configuration names, else the one that has
-    /// the weights `wanted` asks for; fetched where the registry has it and this machine does not.
+    /// The backbone to use: the one that `search` names, else the one that has the weights `wanted`
+    /// asks for; fetched where the registry has it and this machine does not.
     pub(crate) fn locate_base(
         &self,
+        search: BaseSearch,
         wanted: Option<&BaseModel>,
-        base: Option<&Path>,
     ) -> anyhow::Result<FoundBase> {
-        let search = self.base_search(base);
         let error = match search.find(wanted, &mut self.folder_digests()) {
             Err(error @ (BaseError::Unknown { .. } | BaseError::NotFound { .. })) => error,
             found => return Ok(found?),

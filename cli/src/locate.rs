@@ -122,7 +122,7 @@ mod stitched {
             base: Option<&Path>,
             force: bool,
         ) -> anyhow::Result<FoundBase> {
-            let mut found = self.locate_base(wanted, base)?;
+            let mut found = self.locate_base(self.base_search(base), wanted)?;
             // A configured backbone is a default, not a demand: the right one may be known too.
             if !found.is_right && base.is_none() && !force {
                 let search = self.base_search(None);

@@ -21,7 +21,7 @@ pub(crate) fn run(context: &Context, args: &ConvertArgs) -> anyhow::Result<Exit>
         manifest.base.clone()
     } else {
         let search = BaseSearch { view: folder.view(), ..context.base_search(args.base.as_deref()) };
-        let found = search.find(None, &mut context.folder_digests())?;
+        let found = context.locate_base(search, None)?;
         found.folder.model_with_digest(None, found.weights_digest)
     };
     let name = args.name.as_ref().map_or(folder.name.as_str(), |name| name.as_str());

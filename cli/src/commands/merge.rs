@@ -99,7 +99,7 @@ fn base(context: &Context, args: &MergeArgs, sources: &[Source]) -> anyhow::Resu
             Ok(base)
         }
         (None, folder) => {
-            let found = context.locate_base(None, folder.as_deref())?;
+            let found = context.locate_base(context.base_search(folder.as_deref()), None)?;
             Ok(found.folder.model_with_digest(None, found.weights_digest))
         }
     }

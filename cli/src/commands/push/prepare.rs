@@ -168,7 +168,7 @@ fn made(
         .into());
     };
     let search = BaseSearch { view: folder.view(), ..context.base_search(args.base.as_deref()) };
-    let base = search.find(None, &mut context.folder_digests())?;
+    let base = context.locate_base(search, None)?;
     let id = args.base_id.as_deref().or(folder.base_hint.as_deref().filter(|hint| is_model_name(hint)));
     let base = base.folder.model_with_digest(id, base.weights_digest);
     let folder = &folder.on_base(base.architecture, &base.shape)?;
