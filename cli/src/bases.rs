@@ -102,10 +102,10 @@ impl Context {
         if found.is_empty() {
             return Ok(None);
         }
-        let BaseVersion { name, version, digest, .. } = found.swap_remove(0);
+        let BaseVersion { name, published_as, version, digest, .. } = found.swap_remove(0);
         let choice = Choice {
             name: Some((name, version)),
-            published_as: None,
+            published_as,
             digest,
             cached: None,
             how: How::Exact,
@@ -137,7 +137,8 @@ impl Context {
         self.printer.status(&format!("pulling `{}` from {}", choice.title(), self.registry_name()));
         let pulled = pull(client, &self.cache(), choice, wanted).await?;
         let manifest = &pulled.entry.manifest;
-        let what = format!("{}@{}", manifest.name(), manifest.version());
+        let name = choice.name.as_ref().map_or(manifest.name(), |(id, _)| id);
+        let what = format!("{name}@{}", manifest.version());
         let (fetched, time) = (units::bytes(pulled.fetched), units::duration(started.elapsed()));
         self.printer.done("pulled", &format!("`{what}` ({fetched} in {time})"));
         Ok(pulled)

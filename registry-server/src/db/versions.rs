@@ -90,33 +90,44 @@ pub(crate) async fn of_base(
     weights: &Digest,
     viewer: &Viewer,
 ) -> Result<Vec<BaseVersion>, sqlx::Error> {
+    #[derive(FromRow)]
+    struct Found {
+        namespace: String,
+        name: String,
+        published_as: Option<String>,
+        version: String,
+        digest: String,
+        size: i64,
+        published_at: i64,
+    }
     let sql = concat!(
-        "SELECT a.namespace, a.name, v.version, v.digest, v.size, v.published_at
+        "SELECT a.namespace, a.name, v.published_as, v.version, v.digest, v.size, v.published_at
          FROM versions v JOIN adapters a ON a.id = v.adapter_id
          WHERE v.base_digest = $1 AND a.kind = 'base' AND v.yanked_at IS NULL AND a.quarantined_at IS NULL AND ",
         visible_to!("$2", "$3"),
         " ORDER BY v.published_at DESC, a.namespace, a.name LIMIT $4"
     );
-    let rows: Vec<(String, String, String, String, i64, i64)> = sqlx::query_as(sql)
+    let rows: Vec<Found> = sqlx::query_as(sql)
         .bind(weights.to_string())
         .bind(viewer.user())
         .bind(viewer.limited_token())
         .bind(MAX_BASES)
         .fetch_all(db.read())
         .await?;
-    let version =
-        |(namespace, name, version, digest, size, at): (String, String, String, String, i64, i64)| {
-            Ok(BaseVersion {
-                name: AdapterId {
-                    namespace: parse("adapters.namespace", &namespace)?,
-                    name: parse("adapters.name", &name)?,
-                },
-                version: parse("versions.version", &version)?,
-                digest: parse("versions.digest", &digest)?,
-                size: size as u64,
-                published_at: from_micros(at),
-            })
-        };
+    let version = |row: Found| {
+        let published_as = row.published_as.map(|name| parse("versions.published_as", &name)).transpose()?;
+        Ok(BaseVersion {
+            name: AdapterId {
+                namespace: parse("adapters.namespace", &row.namespace)?,
+                name: parse("adapters.name", &row.name)?,
+            },
+            published_as,
+            version: parse("versions.version", &row.version)?,
+            digest: parse("versions.digest", &row.digest)?,
+            size: row.size as u64,
+            published_at: from_micros(row.published_at),
+        })
+    };
     rows.into_iter().map(version).collect()
 }
 

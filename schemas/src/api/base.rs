@@ -11,6 +11,9 @@ use crate::{digest::Digest, name::AdapterId, version::Version};
 pub struct BaseVersion {
     /// Its name in the registry.
     pub name: AdapterId,
+    /// The name that its manifest states, where it has another one by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_as: Option<AdapterId>,
     /// The version.
     pub version: Version,
     /// Digest of its manifest.

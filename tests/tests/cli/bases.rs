@@ -176,3 +176,14 @@ async fn a_registry_can_take_no_base_models() {
     let said = home.hub(&["push", "tiny-bert", "--license", "MIT"]).await.expect_code(1);
     assert!(said.stderr.contains("this registry takes no base models"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_model_that_moved_to_another_name_is_still_brought_along() {
+    let hub = TestHub::start().await;
+    let home = with_base_and_adapter(&hub).await;
+    home.hub(&["move", "ada/tiny-bert", "ada/small-bert"]).await.expect_code(0);
+    let reader = Home::new(&hub.url());
+    let pulled = reader.hub(&["pull", "ada/mood", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!(pulled["base"]["kind"], "base");
+    reader.hub(&["run", "ada/mood", "a good film", "--offline"]).await.expect_code(0);
+}

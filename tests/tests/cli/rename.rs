@@ -29,6 +29,8 @@ async fn pull_follows_an_old_name_and_says_so() {
     `lab/reviews@1.0.0` is the newest that fits, of 1 version
     pulling `lab/reviews@1.0.0` from [REGISTRY]
     pulled `lab/reviews@1.0.0` (3.6 KiB in [TIME])
+
+    hint: its base model `tiny-bert` is neither on this machine nor in the registry: name its folder with `--base DIR`
     ");
     // What was pulled under the old name is there under the new one.
     reader.hub(&["pull", "--offline", "lab/reviews"]).await.expect_code(0);
