@@ -7,8 +7,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     api::{
-        account, adapters, audit, bases, blobs, collaborators, health, index, manifests, members, namespaces, oidc,
-        publishers, quarantine, resolve, retention, search, teams, tokens, uploads, versions, webhooks,
+        account, adapters, audit, bases, blobs, collaborators, health, index, manifests, members, namespaces,
+        oidc, publishers, quarantine, resolve, retention, search, teams, tokens, uploads, versions, webhooks,
     },
     app::App,
     error::ApiError,
