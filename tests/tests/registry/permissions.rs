@@ -197,7 +197,6 @@ impl World {
                 let left = who.delete(&path).await;
                 if method == "PUT" { entered } else { left }
             }
-            ("GET", "audit") => get("audit".to_owned()).await,
             (_, path) if path.starts_with("namespaces/{namespace}/retention") => {
                 self.retention(method, path, who).await
             }
@@ -207,8 +206,6 @@ impl World {
             }
             (_, path) if path.contains("/publishers") => self.publisher(method, who).await,
             (_, "oidc/exchange" | "login" | "password") => self.account(path, who, role).await,
-            ("GET", "whoami") => get("whoami".to_owned()).await,
-            ("GET", "tokens") => get("tokens".to_owned()).await,
             ("POST", "tokens") => {
                 // At most what the token at hand may do.
                 let scopes = self.scopes(who).await;
