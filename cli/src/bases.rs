@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hub_client::{
     architectures::View,
-    exchange::{BaseError, BaseSearch, Choice, FoundBase, How, Pulled, PulledBase, Resolver, pull},
+    exchange::{BaseError, BaseSearch, Choice, FoundBase, How, Pulled, Resolver, pull},
     registry::RegistryClient,
 };
 use hub_schemas::{
@@ -147,12 +147,10 @@ impl Context {
     /// Where backbones are looked for.
     pub(crate) fn base_search(&self, base: Option<&Path>) -> BaseSearch {
         let configured = || self.settings.base.as_ref().map(|base| base.value.clone());
-        // A store that can't be read has no base models to offer; what needs it says why.
-        let pulled = self.cache().bases().unwrap_or_default();
         BaseSearch {
             named: base.map(Path::to_owned).or_else(configured),
             folders: self.settings.backbones.value.clone(),
-            pulled: pulled.into_iter().map(PulledBase::from).collect(),
+            store: Some(self.cache()),
             hugging_face: hugging_face_cache(),
             view: View::default(),
         }

@@ -8,11 +8,11 @@ mod places;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
 
 use crate::{
-    backbones::{Batch, HeadInputs},
+    backbones::{Batch, HeadInputs, mask_of, padded},
     checkpoint::{gguf_at, gguf_tokenizer},
 };
 
@@ -239,23 +239,12 @@ impl TextEncoder {
 
     /// Puts `rows` into one batch, padded to the longest of them.
     pub fn batch(&self, rows: &[&Tokens], device: &Device) -> Result<Batch, TextError> {
-        let length = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-        let padded = |values: fn(&Tokens) -> &[u32], fill: u32| {
-            let mut flat = Vec::with_capacity(rows.len() * length);
-            for row in rows {
-                flat.extend_from_slice(values(row));
-                flat.extend(std::iter::repeat_n(fill, length - row.len()));
-            }
-            Tensor::from_vec(flat, (rows.len(), length), device)
-        };
-        let mut mask = Vec::with_capacity(rows.len() * length);
-        for row in rows {
-            mask.extend((0..length).map(|position| u32::from(position < row.len())));
-        }
+        let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+        let rows = |values: fn(&Tokens) -> &[u32]| rows.iter().map(|row| values(row)).collect::<Vec<_>>();
         Ok(Batch {
-            input_ids: padded(|row| &row.ids, self.pad)?,
-            attention_mask: Tensor::from_vec(mask, (rows.len(), length), device)?,
-            token_type_ids: Some(padded(|row| &row.type_ids, 0)?),
+            input_ids: padded(&rows(|row| &row.ids), self.pad, device)?,
+            attention_mask: mask_of(&lengths, device)?,
+            token_type_ids: Some(padded(&rows(|row| &row.type_ids), 0, device)?),
             head_inputs: HeadInputs::default(),
             signal: None,
             decoder: None,
@@ -302,6 +291,8 @@ impl TextStream<'_> {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Tensor;
+
     use super::*;
 
     /// A word-level tokenizer that asks for padding to eight tokens, as MiniLM's asks for 128.

@@ -293,8 +293,24 @@ enum TokenVerb {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Threads that read files and hash passwords. tokio's own number, 512, would hold more memory than all downloads do.
+const BLOCKING_THREADS: usize = 16;
+
+fn main() -> ExitCode {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    match builder.enable_all().max_blocking_threads(BLOCKING_THREADS).build() {
+        Ok(runtime) => runtime.block_on(start()),
+        Err(error) => {
+            drop(std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("error: no threads: {error}\n"),
+            ));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli, Sources::of(&matches)).await {

@@ -102,12 +102,13 @@ fn measure_writer(
     Ok(Measured { title, data, measurement, written })
 }
 
-fn say(context: &Context, data: &DataFile) {
+/// What a person should know about the data.
+pub(super) fn say(context: &Context, data: &DataFile) {
     data.notices.iter().for_each(|notice| context.printer.status(&notice.to_string()));
 }
 
 /// A bar that appears with the first step.
-fn progress<'c>(context: &'c Context, what: &'static str) -> impl FnMut(usize, usize) + 'c {
+pub(super) fn progress<'c>(context: &'c Context, what: &'static str) -> impl FnMut(usize, usize) + 'c {
     let mut bar: Option<Progress> = None;
     move |done, all| {
         let new = || Progress::new(&context.printer, what, Unit::Steps, all as u64);

@@ -21,3 +21,16 @@ pub(crate) fn lines(context: &Context, what: &'static str) -> impl Iterator<Item
         .with_context(|| format!("can't read the {what}"))
     })
 }
+
+/// Calls `take` with every text, or with every line of standard input where there is none.
+pub(crate) fn each(
+    context: &Context,
+    texts: &[String],
+    what: &'static str,
+    mut take: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    if texts.is_empty() {
+        return lines(context, what).try_for_each(|line| take(&line?));
+    }
+    texts.iter().try_for_each(|text| take(text))
+}

@@ -87,7 +87,7 @@ pub(crate) fn run(context: &Context, args: &PullArgs) -> anyhow::Result<Exit> {
 fn pull_base(context: &Context, args: &PullArgs, entry: &Entry<Artifact>) -> anyhow::Result<Option<Answer>> {
     let wanted = entry.manifest.base();
     let search = BaseSearch { named: None, ..context.base_search(None) };
-    let is_pulled = search.pulled.iter().any(|p| p.model.weights_digest == wanted.weights_digest);
+    let is_pulled = search.pulled_with(&wanted.weights_digest).is_some();
     // What was named is used, right or wrong: `hub run` says which.
     let is_here = args.base.is_some() || search.find(Some(wanted), &mut context.folder_digests()).is_ok();
     let Some(client) = context.client_unless_offline()?.filter(|_| !is_here && !is_pulled) else {

@@ -9,16 +9,11 @@ use hub_client::{
 };
 use serde_json::json;
 
-use super::numeric::columns;
-use crate::{
-    args::eval::EvalArgs,
-    context::Context,
-    failure::Exit,
-    output::{
-        Fields,
-        progress::{Progress, Unit},
-    },
+use super::{
+    eval::{progress, say},
+    numeric::columns,
 };
+use crate::{args::eval::EvalArgs, context::Context, failure::Exit, output::Fields};
 
 /// The columns of a file of transcripts where nobody names them: names of recordings, and what was said.
 const COLUMNS: [&str; 2] = ["audio", "text"];
@@ -42,7 +37,7 @@ pub(super) fn eval(
     let [audio, text] = named;
     (options.text, options.label) = (options.text.or(audio), options.label.or(text));
     let data = DataFile::read(&args.data, Some(TaskKind::Classification), &options)?;
-    data.notices.iter().for_each(|notice| context.printer.status(&notice.to_string()));
+    say(context, &data);
     let all = compare(context, generator, &data)?;
     let rate = |errors: fn(&str, &str) -> WordErrors| {
         all.iter().map(|pair| errors(&pair.written, &pair.right)).sum::<WordErrors>()
@@ -82,7 +77,7 @@ fn compare(
     generator: &Generator,
     data: &DataFile,
 ) -> Result<Vec<Compared>, GenerateError> {
-    let mut bar: Option<Progress> = None;
+    let mut show = progress(context, "writing down");
     let mut all = Vec::with_capacity(data.examples.len());
     for example in &data.examples {
         let ([file], Answer::Label(right)) = (example.texts.as_slice(), &example.answer) else { continue };
@@ -90,8 +85,7 @@ fn compare(
         let asked = SpeechOptions::default();
         let transcript = generator.transcribe(&path, &asked, generator.defaults(), &mut |_| {})?;
         all.push(Compared { file: file.clone(), written: transcript.text, right: right.clone() });
-        let new = || Progress::new(&context.printer, "writing down", Unit::Steps, data.examples.len() as u64);
-        bar.get_or_insert_with(new).set(all.len() as u64);
+        show(all.len(), data.examples.len());
     }
     Ok(all)
 }

@@ -67,9 +67,7 @@ impl Batch {
 
     /// Rows of so many tokens that have no ids.
     pub fn of_lengths(lengths: &[usize], device: &Device) -> Result<Self> {
-        let longest = lengths.iter().copied().max().unwrap_or(0);
-        let mask = lengths.iter().flat_map(|&length| (0..longest).map(move |at| u32::from(at < length)));
-        let mask = Tensor::from_vec(mask.collect::<Vec<_>>(), (lengths.len(), longest), device)?;
+        let mask = mask_of(lengths, device)?;
         Ok(Self { attention_mask: mask.clone(), ..Self::unpadded(mask.zeros_like()?)? })
     }
 
@@ -79,4 +77,22 @@ impl Batch {
         self.head_inputs.tasks = tasks;
         self
     }
+}
+
+/// 1 for tokens and 0 for the padding behind them, u32 `[b, t]`, of rows of these lengths.
+pub(crate) fn mask_of(lengths: &[usize], device: &Device) -> Result<Tensor> {
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let mask = lengths.iter().flat_map(|&length| (0..longest).map(move |at| u32::from(at < length)));
+    Tensor::from_vec(mask.collect::<Vec<_>>(), (lengths.len(), longest), device)
+}
+
+/// Rows with `fill` behind them up to the longest, u32 `[b, t]`.
+pub(crate) fn padded(rows: &[&[u32]], fill: u32, device: &Device) -> Result<Tensor> {
+    let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+    let mut flat = Vec::with_capacity(rows.len() * longest);
+    for row in rows {
+        flat.extend_from_slice(row);
+        flat.extend(std::iter::repeat_n(fill, longest - row.len()));
+    }
+    Tensor::from_vec(flat, (rows.len(), longest), device)
 }

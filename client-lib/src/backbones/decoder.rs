@@ -4,8 +4,14 @@ use candle_core::{Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
-    Backbone, Batch, Context, Hidden, Hooks, Mode, block::Pass, cross::Cross, distances::Distances,
-    hooks::repeat_rows, transformer::Encoded, weights::Weights,
+    Backbone, Batch, Context, Hidden, Hooks, Mode,
+    batch::{mask_of, padded},
+    block::Pass,
+    cross::Cross,
+    distances::Distances,
+    hooks::repeat_rows,
+    transformer::Encoded,
+    weights::Weights,
 };
 use crate::{
     architectures::TransformerConfig,
@@ -29,17 +35,9 @@ impl DecoderInputs {
 
     /// Rows of any lengths, padded at their ends to the longest; no token attends to what is behind it.
     pub fn padded(rows: &[Vec<u32>], device: &Device) -> Result<Self> {
-        let shape = (rows.len(), rows.iter().map(Vec::len).max().unwrap_or(0));
-        let (mut ids, mut mask) = (Vec::with_capacity(shape.0 * shape.1), Vec::new());
-        for row in rows {
-            let padding = shape.1 - row.len();
-            ids.extend(row.iter().copied().chain(std::iter::repeat_n(0, padding)));
-            mask.extend(std::iter::repeat_n(1_u32, row.len()).chain(std::iter::repeat_n(0, padding)));
-        }
-        Ok(Self {
-            input_ids: Tensor::from_vec(ids, shape, device)?,
-            attention_mask: Tensor::from_vec(mask, shape, device)?,
-        })
+        let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        Ok(Self { input_ids: padded(&rows, 0, device)?, attention_mask: mask_of(&lengths, device)? })
     }
 
     /// `ids [b, t]` one token further back, behind `start`: what a decoder reads to write `ids`.

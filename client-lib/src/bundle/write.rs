@@ -94,7 +94,7 @@ fn append_file(
 ) -> Result<(), BundleError> {
     let unreadable = |source| BundleError::Io { action: "read", path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
-    // One byte more than stated shows a file that grew; the digest shows the rest.
+    // As many bytes as the header says; the digest shows whether they are the right ones.
     let mut hashed = Hashed { reader: file.take(size), hasher: DigestHasher::default() };
     archive.append(&header(&Member::Blob(digest), size).map_err(failed)?, &mut hashed).map_err(failed)?;
     intact(path, digest, hashed.hasher.finish())

@@ -13,7 +13,7 @@ use hub_schemas::{
 use super::{BaseError, FolderDigests};
 use crate::{
     architectures::View,
-    cache::Entry,
+    cache::{Cache, Entry},
     checkpoint::{BaseFolder, gguf_at},
 };
 
@@ -55,8 +55,8 @@ pub struct BaseSearch {
     pub named: Option<PathBuf>,
     /// Backbone folders, or folders of backbone folders.
     pub folders: Vec<PathBuf>,
-    /// Base models that were pulled from a registry.
-    pub pulled: Vec<PulledBase>,
+    /// Where base models lie that were pulled from a registry: read only where nothing before it is the one.
+    pub store: Option<Cache>,
     /// Hugging Face's cache.
     pub hugging_face: Option<PathBuf>,
     /// What is meant of a checkpoint where nothing is wanted.
@@ -89,7 +89,7 @@ impl BaseSearch {
             return Ok(FoundBase { folder, weights_digest, is_right });
         }
         let wanted = wanted.ok_or(BaseError::NotNamed)?;
-        if let Some(pulled) = self.pulled.iter().find(|p| p.model.weights_digest == wanted.weights_digest) {
+        if let Some(pulled) = self.pulled_with(&wanted.weights_digest) {
             let folder = BaseFolder::open_as(&pulled.folder, view)?;
             return Ok(FoundBase { folder, weights_digest: wanted.weights_digest, is_right: true });
         }
@@ -111,6 +111,17 @@ impl BaseSearch {
         Err(BaseError::NotFound { wanted: Box::new(wanted.clone()), looked_at })
     }
 
+    /// The base models in the store. One that can't be read has none to offer; what needs it says why.
+    fn pulled(&self) -> Vec<PulledBase> {
+        let bases = self.store.as_ref().and_then(|store| store.bases().ok());
+        bases.unwrap_or_default().into_iter().map(PulledBase::from).collect()
+    }
+
+    /// The base model in the store with these weights.
+    pub fn pulled_with(&self, weights: &Digest) -> Option<PulledBase> {
+        self.pulled().into_iter().find(|pulled| pulled.model.weights_digest == *weights)
+    }
+
     /// The folder that a name means.
     fn named_folder(&self, named: &Path) -> Result<PathBuf, BaseError> {
         let text = named.to_string_lossy();
@@ -118,12 +129,12 @@ impl BaseSearch {
             return Ok(named.to_owned());
         }
         let known = self.candidates().into_iter().find(|folder| folder_is_called(folder, &text));
-        let is_called = |pulled: &&PulledBase| {
+        let is_called = |pulled: &PulledBase| {
             let PulledBase { name, version, model, .. } = pulled;
             name.to_string() == text || format!("{name}@{version}") == text || model.id == text
         };
         // The newest of a name stands first.
-        let pulled = || self.pulled.iter().find(is_called).map(|pulled| pulled.folder.clone());
+        let pulled = || self.pulled().into_iter().find(is_called).map(|pulled| pulled.folder);
         let found = known.or_else(pulled);
         found.ok_or_else(|| BaseError::Unknown { name: text.into_owned() })
     }

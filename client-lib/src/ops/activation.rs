@@ -112,19 +112,29 @@ impl CustomOp1 for Op {
 }
 
 fn forward<T: Element>(f: Fused, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-    let x = slice_of::<T>(storage, layout, "activation")?;
-    let mut y = vec![T::zero(); x.len()];
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| map(f, x, y));
+    let y = mapped(f, slice_of::<T>(storage, layout, "activation")?);
     Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
 }
 
 fn backward<T: Element>(f: Fused, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let mut dx = with_slice::<T, _>(grad, |grad| Ok(grad.to_vec()))?;
     with_slice::<T, _>(x, |x| {
-        dx.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(d, x)| scale_by_derivative(f, x, d));
+        scale_all(f, x, &mut dx);
         Ok(())
     })?;
     Tensor::from_vec(dx, x.shape(), x.device())
+}
+
+/// The function of every element, on all cores.
+pub(super) fn mapped<T: Element>(f: Fused, x: &[T]) -> Vec<T> {
+    let mut y = vec![T::zero(); x.len()];
+    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| map(f, x, y));
+    y
+}
+
+/// Multiplies every element of `grad` by the derivative at its `x`, on all cores.
+pub(super) fn scale_all<T: Element>(f: Fused, x: &[T], grad: &mut [T]) {
+    grad.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(g, x)| scale_by_derivative(f, x, g));
 }
 
 /// Runs a loop compiled for the widest vectors this CPU has.
@@ -132,7 +142,7 @@ fn vectorised(work: impl FnOnce()) {
     pulp::Arch::new().dispatch(work);
 }
 
-pub(super) fn map<T: Element>(f: Fused, x: &[T], y: &mut [T]) {
+fn map<T: Element>(f: Fused, x: &[T], y: &mut [T]) {
     macro_rules! each {
         ($value:expr) => {
             vectorised(

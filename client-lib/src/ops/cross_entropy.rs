@@ -6,7 +6,9 @@
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, with_slice};
+use super::{
+    by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, slice_of, with_slice,
+};
 
 /// The losses `[n]` of scores `[n, c]` against classes `labels`, one for each row.
 pub fn cross_entropy_rows(scores: &Tensor, labels: &[u32]) -> Result<Tensor> {
@@ -21,12 +23,11 @@ pub fn cross_entropy_rows(scores: &Tensor, labels: &[u32]) -> Result<Tensor> {
     if is_fused(scores) && rows > 0 {
         return scores.contiguous()?.apply_op1(Op { labels: labels.to_vec(), classes });
     }
-    composed(scores, labels)
+    composed(scores, &Tensor::new(labels, scores.device())?)
 }
 
-/// The same in candle's operations. The maximum is a constant to the gradient.
-pub(super) fn composed(scores: &Tensor, labels: &[u32]) -> Result<Tensor> {
-    let labels = Tensor::new(labels, scores.device())?;
+/// The same in candle's operations, the labels on the device of the scores. The maximum is a constant to the gradient.
+pub(crate) fn composed(scores: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let shifted = scores.broadcast_sub(&scores.detach().max_keepdim(D::Minus1)?)?;
     let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
     (log_sum - shifted.gather(&labels.unsqueeze(1)?, 1)?)?.squeeze(1)
@@ -83,17 +84,7 @@ fn log_sum<T: Element>(row: &[T]) -> T {
     let max = row.iter().fold(T::neg_infinity(), |max, &z| if z > max { z } else { max });
     pulp::Arch::new().dispatch(
         #[inline(always)]
-        || {
-            let mut sums = [T::zero(); 16];
-            let chunks = row.chunks_exact(16);
-            let tail = chunks.remainder().iter().fold(T::zero(), |sum, &z| sum + (z - max).exp_fast());
-            for chunk in chunks {
-                for (sum, &z) in sums.iter_mut().zip(chunk) {
-                    *sum += (z - max).exp_fast();
-                }
-            }
-            max + sums.iter().fold(tail, |total, &sum| total + sum).ln()
-        },
+        || max + lanes(row, |z| (z - max).exp_fast()).ln(),
     )
 }
 

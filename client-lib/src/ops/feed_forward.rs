@@ -9,8 +9,8 @@ use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
 use super::{
-    activate,
-    activation::{CHUNK, Fused, map, scale_by_derivative},
+    Arg, activate,
+    activation::{CHUNK, Fused, mapped, scale_all, scale_by_derivative},
     by_dtype,
     element::Element,
     frozen_linear::{FrozenLinear, finished, input_gradient, product, storage_dtype},
@@ -41,13 +41,6 @@ struct Op {
 }
 
 impl Op {
-    /// `φ` of every element.
-    fn mapped<T: Element>(&self, x: &[T]) -> Vec<T> {
-        let mut y = vec![T::zero(); x.len()];
-        y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| map(self.fused, x, y));
-        y
-    }
-
     fn product<T: Element>(&self, inner: &[T], shape: Vec<usize>) -> Result<(CpuStorage, Shape)> {
         let (outputs, inputs) = self.layer.dims()?;
         if shape.last() != Some(&inputs) {
@@ -100,26 +93,22 @@ impl CustomOp2 for Op {
     }
 }
 
-type Arg<'a> = (&'a CpuStorage, &'a Layout);
-
 fn forward<T: Element>(op: &Op, up: Arg<'_>) -> Result<(CpuStorage, Shape)> {
-    op.product(&op.mapped(slice_of::<T>(up.0, up.1, "activated-linear")?), up.1.dims().to_vec())
+    op.product(&mapped(op.fused, slice_of::<T>(up.0, up.1, "activated-linear")?), up.1.dims().to_vec())
 }
 
 /// `∂u = (∂y W) ⊙ φ′(u)`
 fn backward<T: Element>(op: &Op, up: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let mut du = with_slice::<T, _>(grad, |g| input_gradient(&op.layer, g))?;
     with_slice::<T, _>(up, |up| {
-        du.par_chunks_mut(CHUNK)
-            .zip(up.par_chunks(CHUNK))
-            .for_each(|(du, up)| scale_by_derivative(op.fused, up, du));
+        scale_all(op.fused, up, &mut du);
         Ok(())
     })?;
     Tensor::from_vec(du, up.shape(), up.device())
 }
 
 fn forward_gated<T: Element>(op: &Op, gate: Arg<'_>, up: Arg<'_>) -> Result<(CpuStorage, Shape)> {
-    let mut inner = op.mapped(slice_of::<T>(gate.0, gate.1, "gated-linear")?);
+    let mut inner = mapped(op.fused, slice_of::<T>(gate.0, gate.1, "gated-linear")?);
     let ups = slice_of::<T>(up.0, up.1, "gated-linear")?;
     inner.par_chunks_mut(CHUNK).zip(ups.par_chunks(CHUNK)).for_each(|(inner, up)| times(inner, up));
     op.product(&inner, up.1.dims().to_vec())
@@ -130,7 +119,7 @@ fn backward_gated<T: Element>(op: &Op, [gate, up]: [&Tensor; 2], grad: &Tensor) 
     let mut of_gate = with_slice::<T, _>(grad, |g| input_gradient(&op.layer, g))?;
     let of_up = with_slice::<T, _>(gate, |gate| {
         with_slice::<T, _>(up, |up| {
-            let mut of_up = op.mapped(gate);
+            let mut of_up = mapped(op.fused, gate);
             let chunks = of_gate.par_chunks_mut(CHUNK).zip(of_up.par_chunks_mut(CHUNK));
             chunks.zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK))).for_each(
                 |((of_gate, of_up), (gate, up))| {

@@ -8,7 +8,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::{
-    by_dtype,
+    Arg, by_dtype,
     element::Element,
     frozen_linear::{FrozenLinear, finished, input_gradient, product, storage_dtype},
     is_fused, linear,
@@ -103,8 +103,6 @@ impl CustomOp3 for Op {
         by_dtype!(grad.dtype(), "low-rank", backward(self, dims, [x, a, b], grad))
     }
 }
-
-type Arg<'a> = (&'a CpuStorage, &'a Layout);
 
 fn forward<T: Element>(op: &Op, d: Dims, x: Arg<'_>, a: Arg<'_>, b: Arg<'_>) -> Result<(CpuStorage, Shape)> {
     let shape = x.1.dims().to_vec();

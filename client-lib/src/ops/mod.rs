@@ -26,6 +26,7 @@ mod rotary;
 
 pub use activation::{activate, prelu};
 pub use attention::{Attention, KeyMask};
+pub(crate) use cross_entropy::composed as composed_cross_entropy;
 pub use cross_entropy::cross_entropy_rows;
 pub use disentangled::{PositionScores, RelativePositions, disentangled};
 pub use dropout::{DropoutKey, dropout};
@@ -51,6 +52,23 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     };
     dims.push(weight.dim(0)?);
     y.reshape(dims)
+}
+
+/// What a custom operation is given for each of its tensors.
+type Arg<'a> = (&'a candle_core::CpuStorage, &'a candle_core::Layout);
+
+/// `Σ f(x)` of a row. Several partial sums: one would be a chain the CPU waits for.
+#[inline(always)]
+fn lanes<T: Element>(row: &[T], f: impl Fn(T) -> T) -> T {
+    let mut sums = [T::zero(); 16];
+    let chunks = row.chunks_exact(16);
+    let tail = chunks.remainder().iter().fold(T::zero(), |sum, &x| sum + f(x));
+    for chunk in chunks {
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            *sum += f(x);
+        }
+    }
+    sums.iter().fold(tail, |total, &sum| total + sum)
 }
 
 /// Whether the fused kernels apply.

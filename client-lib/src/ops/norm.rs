@@ -6,7 +6,9 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, with_slice};
+use super::{
+    Arg, by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, slice_of, with_slice,
+};
 use crate::architectures::NormKind;
 
 /// Rows per task.
@@ -154,11 +156,7 @@ impl CustomOp2 for Op {
     }
 }
 
-fn forward<T: Element>(
-    norm: &Norm,
-    x: (&CpuStorage, &Layout),
-    residual: Option<(&CpuStorage, &Layout)>,
-) -> Result<(CpuStorage, Shape)> {
+fn forward<T: Element>(norm: &Norm, x: Arg<'_>, residual: Option<Arg<'_>>) -> Result<(CpuStorage, Shape)> {
     let shape = x.1.shape().clone();
     let xs = slice_of::<T>(x.0, x.1, "layer-norm")?;
     let rs = residual.map(|(s, l)| slice_of::<T>(s, l, "layer-norm")).transpose()?;
@@ -248,26 +246,13 @@ fn sum_into<T: Element>(out: &mut [T], x: &[T], residual: Option<&[T]>) {
     }
 }
 
-/// Mean, or zero in an RMS norm, and `1 / √(variance + ε)`. Several partial sums: one would be a chain the CPU waits for.
+/// Mean, or zero in an RMS norm, and `1 / √(variance + ε)`.
 #[inline(always)]
 fn moments<T: Element>(row: &[T], norm: &Norm) -> (T, T) {
     let n = T::constant(row.len() as f64);
     let mean = if norm.kind == NormKind::Layer { lanes(row, |x| x) / n } else { T::zero() };
     let variance = lanes(row, |x| (x - mean) * (x - mean)) / n;
     (mean, T::one() / (variance + T::constant(norm.eps)).sqrt())
-}
-
-#[inline(always)]
-fn lanes<T: Element>(row: &[T], f: impl Fn(T) -> T) -> T {
-    let mut sums = [T::zero(); 16];
-    let chunks = row.chunks_exact(16);
-    let tail = chunks.remainder().iter().fold(T::zero(), |sum, &x| sum + f(x));
-    for chunk in chunks {
-        for (sum, &x) in sums.iter_mut().zip(chunk) {
-            *sum += f(x);
-        }
-    }
-    sums.iter().fold(tail, |total, &sum| total + sum)
 }
 
 fn with_affine<T: Element, R>(norm: &Norm, use_both: impl FnOnce(&[T], &[T]) -> Result<R>) -> Result<R> {

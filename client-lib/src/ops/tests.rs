@@ -108,6 +108,7 @@ fn fused_operations_equal_their_composition_in_both_precisions() {
 
         let (scores, labels) = ((random(&[3, 40], 12, dtype) * 20.0).expect("a product"), [0, 39, 17]);
         let fused = cross_entropy_rows(&scores, &labels).expect("fused");
+        let labels = Tensor::new(&labels, &Device::Cpu).expect("labels");
         let composed = cross_entropy::composed(&scores, &labels).expect("composed");
         assert!(difference(&fused, &composed) < tolerance * 10.0, "cross-entropy {dtype:?}");
 

@@ -1,6 +1,8 @@
 //! Losses, written with operations that have a gradient.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
+
+use crate::ops::composed_cross_entropy;
 
 /// Mean cross-entropy of `logits [b, c]` against classes `labels [b]`, both on one device.
 ///
@@ -8,10 +10,7 @@ use candle_core::{D, Result, Tensor};
 /// no exponential overflows. The maximum is a constant to the gradient, which is
 /// `(softmax(z_i) − onehot(y_i)) / b` either way.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(D::Minus1)?)?;
-    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
-    let chosen = shifted.gather(&labels.unsqueeze(1)?, 1)?;
-    (log_sum - chosen)?.mean_all()
+    composed_cross_entropy(logits, labels)?.mean_all()
 }
 
 /// Mean binary cross-entropy of scores `[b, c]` against targets `[b, c]` of 0 and 1, through the sigmoid:

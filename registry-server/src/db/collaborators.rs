@@ -6,11 +6,11 @@ use hub_schemas::{
 };
 
 use super::{
-    Db, WriteTx,
+    Db, WriteTx, adapter_id,
     adapters::VisibleAdapter,
     audit::{self, Event},
     clock::now,
-    members, parse,
+    members,
 };
 use crate::domain::permissions::{ManageCollaborators, Permit};
 
@@ -28,14 +28,7 @@ pub(crate) async fn adapters_of(db: &Db, user: &Namespace) -> Result<Vec<Adapter
     let sql = "SELECT a.namespace, a.name FROM adapter_roles c JOIN adapters a ON a.id = c.adapter_id
                WHERE c.user_name = $1 GROUP BY a.namespace, a.name ORDER BY a.namespace, a.name";
     let rows: Vec<(String, String)> = sqlx::query_as(sql).bind(user.as_str()).fetch_all(db.read()).await?;
-    rows.iter()
-        .map(|(namespace, name)| {
-            Ok(AdapterId {
-                namespace: parse("adapters.namespace", namespace)?,
-                name: parse("adapters.name", name)?,
-            })
-        })
-        .collect()
+    rows.iter().map(|(namespace, name)| adapter_id(namespace, name)).collect()
 }
 
 /// Gives `user`, who exists, a role in place of the one they have.
@@ -56,10 +49,7 @@ pub(crate) async fn set(
         .bind(now())
         .execute(tx.connection())
         .await?;
-    let (subject, detail) = (adapter.id.to_string(), format!("{user} as {role}"));
-    let event =
-        Event { actor: permit.actor(), action: "collaborator-set", subject: &subject, detail: &detail };
-    audit::record(tx, event).await
+    note(tx, permit, adapter, ("collaborator-set", &format!("{user} as {role}"))).await
 }
 
 /// Takes the role of `user` away; `false` when they had none.
@@ -78,13 +68,17 @@ pub(crate) async fn remove(
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    let subject = adapter.id.to_string();
-    let event = Event {
-        actor: permit.actor(),
-        action: "collaborator-remove",
-        subject: &subject,
-        detail: user.as_str(),
-    };
-    audit::record(tx, event).await?;
+    note(tx, permit, adapter, ("collaborator-remove", user.as_str())).await?;
     Ok(true)
+}
+
+/// Writes down what became of the role of a user or of a team.
+pub(super) async fn note(
+    tx: &mut WriteTx,
+    permit: &Permit<ManageCollaborators>,
+    adapter: &VisibleAdapter,
+    (action, detail): (&'static str, &str),
+) -> Result<(), sqlx::Error> {
+    let subject = adapter.id.to_string();
+    audit::record(tx, Event { actor: permit.actor(), action, subject: &subject, detail }).await
 }

@@ -5,7 +5,7 @@ use hub_schemas::name::AdapterId;
 use time::OffsetDateTime;
 
 use super::{
-    Db, WriteTx,
+    Db, WriteTx, adapter_id,
     adapters::{VisibleAdapter, find_visible, seen_by},
     audit::{self, Event},
     clock::{from_micros, now},
@@ -51,10 +51,7 @@ pub(crate) async fn kept(db: &Db, id: &AdapterId, viewer: &Viewer) -> Result<Opt
     Ok(Some(match deleted_at {
         _ if seen == 0 => Kept::Hidden,
         Some(at) => Kept::Deleted { reason: reason.unwrap_or_default(), at: from_micros(at) },
-        None => Kept::Moved(AdapterId {
-            namespace: parse("adapters.namespace", &namespace)?,
-            name: parse("adapters.name", &name)?,
-        }),
+        None => Kept::Moved(adapter_id(&namespace, &name)?),
     }))
 }
 

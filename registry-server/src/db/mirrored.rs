@@ -10,7 +10,7 @@ use hub_schemas::{
 };
 
 use super::{
-    Db, WriteTx,
+    Db, WriteTx, adapter_id,
     adapters::{VisibleAdapter, visibility_of},
     audit::{self, Event},
     clock::{micros, now},
@@ -187,10 +187,7 @@ pub(crate) async fn listed(db: &Db, digest: &Digest) -> Result<Option<Listed>, s
         sqlx::query_as(sql).bind(digest.to_string()).fetch_optional(db.read()).await?;
     found
         .map(|(namespace, name, entry, manifest)| {
-            let id = AdapterId {
-                namespace: parse("adapters.namespace", &namespace)?,
-                name: parse("adapters.name", &name)?,
-            };
+            let id = adapter_id(&namespace, &name)?;
             let entry: VersionEntry =
                 serde_json::from_str(&entry).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
             let stated = entry.published_as.unwrap_or_else(|| id.clone());

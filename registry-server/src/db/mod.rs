@@ -35,6 +35,8 @@ pub(crate) mod users;
 pub(crate) mod versions;
 pub(crate) mod webhooks;
 
+use hub_schemas::name::AdapterId;
+
 pub use pool::OpenError;
 pub(crate) use pool::{Backend, Db, Schema, WriteTx, applied};
 
@@ -50,6 +52,11 @@ where
 {
     text.parse()
         .map_err(|e: T::Err| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(e) })
+}
+
+/// The name that a row of `adapters` states.
+pub(crate) fn adapter_id(namespace: &str, name: &str) -> Result<AdapterId, sqlx::Error> {
+    Ok(AdapterId { namespace: parse("adapters.namespace", namespace)?, name: parse("adapters.name", name)? })
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use hub_schemas::{
 use super::{
     Db, WriteTx,
     adapters::VisibleAdapter,
-    audit::{self, Event},
     clock::{from_micros, now},
+    collaborators::note,
     members::role as parse_role,
     parse, teams,
 };
@@ -49,10 +49,7 @@ pub(crate) async fn set(
         .bind(now())
         .execute(tx.connection())
         .await?;
-    let (subject, detail) = (adapter.id.to_string(), format!("@{team} as {role}"));
-    let event =
-        Event { actor: permit.actor(), action: "collaborator-set", subject: &subject, detail: &detail };
-    audit::record(tx, event).await?;
+    note(tx, permit, adapter, ("collaborator-set", &format!("@{team} as {role}"))).await?;
     Ok(true)
 }
 
@@ -70,10 +67,7 @@ pub(crate) async fn remove(
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    let (subject, detail) = (adapter.id.to_string(), format!("@{team}"));
-    let event =
-        Event { actor: permit.actor(), action: "collaborator-remove", subject: &subject, detail: &detail };
-    audit::record(tx, event).await?;
+    note(tx, permit, adapter, ("collaborator-remove", &format!("@{team}"))).await?;
     Ok(true)
 }
 

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use hub_schemas::{
     api::{Tombstone, VersionEntry},
-    name::AdapterId,
     version::{Version, VersionReq},
 };
 
 use super::{
-    Db, WriteTx,
+    Db, WriteTx, adapter_id,
     adapters::{VisibleAdapter, visible_to},
     audit::{self, Event},
     clock::{from_micros, now},
@@ -45,10 +44,7 @@ pub(crate) async fn dependants(
         .await?;
     rows.into_iter()
         .map(|(namespace, name, requirement, visible)| {
-            let id = AdapterId {
-                namespace: parse("adapters.namespace", &namespace)?,
-                name: parse("adapters.name", &name)?,
-            };
+            let id = adapter_id(&namespace, &name)?;
             let requirement: VersionReq = parse("version_dependencies.requirement", &requirement)?;
             Ok(Dependant { name: (visible == 1).then_some(id), requirement })
         })
@@ -62,12 +58,15 @@ pub(crate) async fn dependants_of_base(
     entry: &VersionEntry,
     viewer: &Viewer,
 ) -> Result<Vec<Dependant>, sqlx::Error> {
+    if adapter.kind.is_adapter() {
+        return Ok(Vec::new());
+    }
     let weights = entry.base.weights_digest.to_string();
     let sql = "SELECT COUNT(*) FROM versions v JOIN adapters a ON a.id = v.adapter_id
                WHERE v.base_digest = $1 AND a.kind = 'base' AND v.digest <> $2";
     let (others,): (i64,) =
         sqlx::query_as(sql).bind(&weights).bind(entry.digest.to_string()).fetch_one(db.read()).await?;
-    if adapter.kind.is_adapter() || others > 0 {
+    if others > 0 {
         return Ok(Vec::new());
     }
     let sql = concat!(
@@ -85,10 +84,7 @@ pub(crate) async fn dependants_of_base(
     let requirement: VersionReq = parse("versions.version", &format!("={}", entry.version))?;
     rows.into_iter()
         .map(|(namespace, name, visible)| {
-            let id = AdapterId {
-                namespace: parse("adapters.namespace", &namespace)?,
-                name: parse("adapters.name", &name)?,
-            };
+            let id = adapter_id(&namespace, &name)?;
             Ok(Dependant { name: (visible == 1).then_some(id), requirement: requirement.clone() })
         })
         .collect()

@@ -4,14 +4,14 @@ use hub_schemas::{
     api::{BaseSummary, BaseVersion, VersionEntry, Yank},
     digest::Digest,
     manifest::Artifact,
-    name::{AdapterId, Namespace},
+    name::Namespace,
     version::Version,
 };
 use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::{
-    Db, WriteTx,
+    Db, WriteTx, adapter_id,
     adapters::{self, VisibleAdapter, adapter_columns, visible_to},
     audit::{self, Event},
     clock::{from_micros, micros, now},
@@ -117,10 +117,7 @@ pub(crate) async fn of_base(
     let version = |row: Found| {
         let published_as = row.published_as.map(|name| parse("versions.published_as", &name)).transpose()?;
         Ok(BaseVersion {
-            name: AdapterId {
-                namespace: parse("adapters.namespace", &row.namespace)?,
-                name: parse("adapters.name", &row.name)?,
-            },
+            name: adapter_id(&row.namespace, &row.name)?,
             published_as,
             version: parse("versions.version", &row.version)?,
             digest: parse("versions.digest", &row.digest)?,

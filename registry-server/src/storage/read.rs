@@ -21,31 +21,31 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::StorageError;
 
 /// Memory for the pieces of all downloads of this process, twice: one is read while one is sent.
-const BUDGET: usize = 16 << 20;
+const BUDGET: usize = 8 << 20;
 const LARGEST: usize = 512 << 10;
 const SMALLEST: usize = 8 << 10;
 
-/// How many downloads there are.
-static READING: AtomicUsize = AtomicUsize::new(0);
+/// Bytes of the pieces that are being read.
+static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// One of them, for as long as it lasts.
-struct Counted;
+/// A piece's part of the budget, for as long as it is read.
+struct Share(usize);
 
-impl Counted {
-    fn new() -> Self {
-        READING.fetch_add(1, Ordering::Relaxed);
-        Self
-    }
-
-    /// Large pieces for a few, small ones for many.
-    fn piece() -> usize {
-        (BUDGET / READING.load(Ordering::Relaxed).max(1)).clamp(SMALLEST, LARGEST)
+impl Share {
+    /// A part of what is free: large pieces for a few downloads, small ones for many. Were it one over their number,
+    /// those that begin together would take several times the budget.
+    fn take(left: u64) -> Self {
+        let free = BUDGET.saturating_sub(HELD.load(Ordering::Relaxed));
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        let piece = (free / 4).clamp(SMALLEST, LARGEST).min(left);
+        HELD.fetch_add(piece, Ordering::Relaxed);
+        Self(piece)
     }
 }
 
-impl Drop for Counted {
+impl Drop for Share {
     fn drop(&mut self) {
-        READING.fetch_sub(1, Ordering::Relaxed);
+        HELD.fetch_sub(self.0, Ordering::Relaxed);
     }
 }
 
@@ -53,12 +53,16 @@ impl Drop for Counted {
 struct Reading {
     next: Option<JoinHandle<io::Result<(File, Bytes)>>>,
     left: u64,
-    _counted: Counted,
+    share: Option<Share>,
 }
 
 impl Reading {
     fn begin(mut self, mut file: File, start: Option<u64>) -> Self {
-        let piece = usize::try_from(self.left).unwrap_or(usize::MAX).min(Counted::piece());
+        // What the last piece held is free before the next one is taken.
+        self.share = None;
+        let share = Share::take(self.left);
+        let piece = share.0;
+        self.share = Some(share);
         self.left -= piece as u64;
         self.next = (piece > 0).then(|| {
             spawn_blocking(move || {
@@ -77,7 +81,7 @@ impl Reading {
 /// The bytes of `range`.
 pub(super) fn pieces(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes, StorageError>> {
     let left = range.end.saturating_sub(range.start);
-    let reading = Reading { next: None, left, _counted: Counted::new() }.begin(file, Some(range.start));
+    let reading = Reading { next: None, left, share: None }.begin(file, Some(range.start));
     stream::try_unfold(reading, async |mut reading| {
         let Some(next) = reading.next.take() else { return Ok(None) };
         let (file, bytes) = next.await.map_err(|e| StorageError::from(io::Error::other(e)))??;

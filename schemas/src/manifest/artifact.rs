@@ -5,8 +5,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
-    ArtifactKind, BaseManifest, BaseModel, Dependency, FileEntry, MAX_MANIFEST_BYTES, Manifest,
-    ManifestError, check_major,
+    ArtifactKind, BaseManifest, BaseModel, Dependency, FileEntry, Manifest, ManifestError, check_major,
+    document,
 };
 use crate::{
     canonical,
@@ -39,10 +39,7 @@ macro_rules! of_either {
 impl Artifact {
     /// Reads a manifest of either kind as strictly as [`Manifest::parse`] reads one.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        if bytes.len() > MAX_MANIFEST_BYTES {
-            return Err(ManifestError::TooLarge { bytes: bytes.len() });
-        }
-        let value = canonical::parse(bytes)?;
+        let value = document(bytes)?;
         check_major(&value)?;
         Ok(match kind_of(&value)? {
             ArtifactKind::Adapter => Self::Adapter(Box::new(Manifest::from_value(value)?)),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
-    ArtifactKind, BaseModel, FileEntry, ManifestError, MediaType, artifact::kind_of, check_major,
+    ArtifactKind, BaseModel, FileEntry, ManifestError, MediaType, artifact::kind_of, check_major, fields,
     file::FileLimits, rules,
 };
 use crate::{
@@ -72,10 +72,7 @@ impl BaseManifest {
         if kind_of(&value)?.is_adapter() {
             return Err(ManifestError::OtherKind { found: ArtifactKind::Adapter });
         }
-        let manifest: Self = serde_path_to_error::deserialize(value).map_err(|e| ManifestError::Field {
-            field: e.path().to_string(),
-            reason: e.inner().to_string(),
-        })?;
+        let manifest: Self = fields(value)?;
         manifest.validate()?;
         Ok(manifest)
     }

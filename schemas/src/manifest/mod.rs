@@ -17,7 +17,7 @@ mod origin;
 mod recipe;
 mod rules;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -175,11 +175,7 @@ impl Manifest {
     /// Reads a manifest: canonical bytes, a known major version, well-formed
     /// fields, and fields that agree with each other.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
-        if bytes.len() > MAX_MANIFEST_BYTES {
-            return Err(ManifestError::TooLarge { bytes: bytes.len() });
-        }
-        let value = canonical::parse(bytes)?;
-        Self::from_value(value)
+        Self::from_value(document(bytes)?)
     }
 
     /// Like [`parse`](Self::parse), for a manifest that a person may have edited or indented.
@@ -196,10 +192,7 @@ impl Manifest {
         if !kind.is_adapter() {
             return Err(ManifestError::OtherKind { found: kind });
         }
-        let manifest: Self = serde_path_to_error::deserialize(value).map_err(|e| ManifestError::Field {
-            field: e.path().to_string(),
-            reason: e.inner().to_string(),
-        })?;
+        let manifest: Self = fields(value)?;
         manifest.validate()?;
         Ok(manifest)
     }
@@ -233,6 +226,20 @@ impl Manifest {
     pub fn validate(&self) -> Result<(), ManifestError> {
         rules::check(self)
     }
+}
+
+/// A document of a manifest's size in its canonical form.
+fn document(bytes: &[u8]) -> Result<Value, ManifestError> {
+    if bytes.len() > MAX_MANIFEST_BYTES {
+        return Err(ManifestError::TooLarge { bytes: bytes.len() });
+    }
+    Ok(canonical::parse(bytes)?)
+}
+
+/// The fields of a manifest of either kind; what does not fit is named.
+fn fields<T: DeserializeOwned>(value: Value) -> Result<T, ManifestError> {
+    serde_path_to_error::deserialize(value)
+        .map_err(|e| ManifestError::Field { field: e.path().to_string(), reason: e.inner().to_string() })
 }
 
 fn check_major(value: &Value) -> Result<(), ManifestError> {

@@ -15,7 +15,7 @@ use hub_client::{
 use hub_tests::words::write_base_of_words;
 use serde_json::Value;
 
-fn fixtures(path: &str) -> std::path::PathBuf {
+pub(crate) fn fixtures(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
 }
 
@@ -142,6 +142,19 @@ pub(crate) fn numbers(value: &Value) -> Vec<u32> {
     value.as_array().into_iter().flatten().filter_map(Value::as_u64).map(|id| id as u32).collect()
 }
 
+/// The generator of a case: a base, with the adapter that the case names.
+pub(crate) fn generator(base: &Path, case: &Value) -> Result<Generator> {
+    let adapter = case["adapter"].as_str().map(|case| fixtures(&format!("methods/cases/{case}/adapter")));
+    let adapter = adapter.map(|path| AdapterFolder::open(&path)).transpose()?;
+    let assembly = adapter.as_ref().map(|folder| Assembly {
+        folder,
+        members: &[],
+        skip_layers: vec![],
+        max_length: None,
+    });
+    Ok(Generator::assemble(base, assembly.as_ref(), &Compute::EXACT)?)
+}
+
 #[test]
 fn answers_are_those_of_transformers_token_for_token() -> Result<()> {
     let golden: Value = serde_json::from_slice(&std::fs::read(fixtures("generation/golden.json"))?)?;
@@ -150,15 +163,7 @@ fn answers_are_those_of_transformers_token_for_token() -> Result<()> {
     for (name, case) in golden["cases"].as_object().context("cases")? {
         let base = tempfile::tempdir()?;
         write_base_of_words(base.path(), case["base"].as_str().context("a base")?, &case["settings"]);
-        let adapter = case["adapter"].as_str().map(|case| fixtures(&format!("methods/cases/{case}/adapter")));
-        let adapter = adapter.map(|path| AdapterFolder::open(&path)).transpose()?;
-        let assembly = adapter.as_ref().map(|folder| Assembly {
-            folder,
-            members: &[],
-            skip_layers: vec![],
-            max_length: None,
-        });
-        let generator = Generator::assemble(base.path(), assembly.as_ref(), &Compute::EXACT)?;
+        let generator = generator(base.path(), case)?;
         let options = GenerationOptions { max_new_tokens: new_tokens, ..generator.defaults().clone() };
         let prompt = generator.encode(&words.join(" "), false)?;
         let answer = generator.generate(&prompt, &options, &mut |_| {})?;

@@ -1,21 +1,10 @@
 //! Recordings written down as `generate` of `transformers` writes them: with every prompt, with adapters, by beams.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context as _, Result};
-use hub_client::{
-    backbones::Compute,
-    checkpoint::AdapterFolder,
-    generation::{GenerationOptions, Generator, SpeechOptions},
-    predict::Assembly,
-};
+use hub_client::generation::{GenerationOptions, SpeechOptions};
 use serde_json::Value;
 
-use crate::generation::numbers;
-
-fn fixtures(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
-}
+use crate::generation::{fixtures, generator, numbers};
 
 fn golden() -> Result<Value> {
     Ok(serde_json::from_slice(&std::fs::read(fixtures("generation/speech.json"))?)?)
@@ -32,15 +21,7 @@ fn transcripts_are_those_of_transformers_token_for_token() -> Result<()> {
         let mut extractor = golden["extractor"].clone();
         extractor["feature_extractor_type"] = "WhisperFeatureExtractor".into();
         std::fs::write(base.path().join("preprocessor_config.json"), extractor.to_string())?;
-        let adapter = case["adapter"].as_str().map(|case| fixtures(&format!("methods/cases/{case}/adapter")));
-        let adapter = adapter.map(|path| AdapterFolder::open(&path)).transpose()?;
-        let assembly = adapter.as_ref().map(|folder| Assembly {
-            folder,
-            members: &[],
-            skip_layers: vec![],
-            max_length: None,
-        });
-        let generator = Generator::assemble(base.path(), assembly.as_ref(), &Compute::EXACT)?;
+        let generator = generator(base.path(), case)?;
         let options = GenerationOptions { max_new_tokens: new_tokens, ..generator.defaults().clone() };
         let found = generator.transcribe(&recording, &SpeechOptions::default(), &options, &mut |_| {})?;
         assert_eq!(found.tokens, numbers(&case["tokens"]), "{name}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::run::{GenerationArgs, RunArgs},
-    commands::lines::lines,
+    commands::lines::each,
     context::Context,
     failure::{Exit, UserError},
 };
@@ -20,7 +20,7 @@ pub(super) fn run(
     generator: &Generator,
 ) -> anyhow::Result<Exit> {
     let mut all: Vec<Value> = Vec::new();
-    let mut answer = |prompt: &str| -> anyhow::Result<()> {
+    let answer = |prompt: &str| -> anyhow::Result<()> {
         let generated = answer(context, args, generator, prompt)?;
         if context.printer.is_json() {
             all.push(json!({
@@ -33,13 +33,7 @@ pub(super) fn run(
         }
         Ok(())
     };
-    if args.texts.is_empty() {
-        for line in lines(context, "prompts") {
-            answer(&line?)?;
-        }
-    } else {
-        args.texts.iter().try_for_each(|text| answer(text))?;
-    }
+    each(context, &args.texts, "prompts", answer)?;
     if context.printer.is_json() {
         context.printer.json(&json!({ "adapter": title, "answers": all }))?;
     }

@@ -1,17 +1,14 @@
 //! Recordings, written down.
 
-use std::{
-    io::{BufRead as _, IsTerminal as _},
-    path::Path,
-};
+use std::path::Path;
 
-use anyhow::Context as _;
 use hub_client::generation::{Generator, SpeechOptions, Transcript};
 use serde_json::{Value, json};
 
 use super::answers::options;
 use crate::{
     args::run::RunArgs,
+    commands::lines::each,
     context::Context,
     failure::{Exit, UserError},
 };
@@ -31,7 +28,7 @@ pub(super) fn run(
         .into());
     }
     let mut all: Vec<Value> = Vec::new();
-    let mut write_down = |file: &str| -> anyhow::Result<()> {
+    let write_down = |file: &str| -> anyhow::Result<()> {
         let transcript = transcribe(context, args, generator, file)?;
         if context.printer.is_json() {
             let mut document = serde_json::to_value(&transcript)?;
@@ -40,18 +37,7 @@ pub(super) fn run(
         }
         Ok(())
     };
-    if args.texts.is_empty() {
-        if std::io::stdin().is_terminal() {
-            context
-                .printer
-                .status("reading names of recordings from standard input, one a line; Ctrl-D ends");
-        }
-        for line in std::io::stdin().lock().lines() {
-            write_down(&line.context("can't read the names of the recordings")?)?;
-        }
-    } else {
-        args.texts.iter().try_for_each(|file| write_down(file))?;
-    }
+    each(context, &args.texts, "names of recordings", write_down)?;
     if context.printer.is_json() {
         context.printer.json(&json!({ "adapter": title, "transcripts": all }))?;
     }

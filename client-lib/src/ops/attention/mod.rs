@@ -14,7 +14,7 @@ use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{
-    by_dtype,
+    Arg, by_dtype,
     element::Element,
     frozen_linear::storage_dtype,
     is_fused,
@@ -219,8 +219,6 @@ impl CustomOp3 for Op {
         Ok((of(q, dq), of(k, dk), of(v, dv)))
     }
 }
-
-type Arg<'a> = (&'a CpuStorage, &'a Layout);
 
 impl Op {
     /// Calls `use_bias` with what is added to the scores of all rows, where there is something.
