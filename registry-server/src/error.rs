@@ -64,6 +64,11 @@ impl ApiError {
         Self::new(ProblemCode::BadRequest, detail.to_string())
     }
 
+    /// A value that has the right form, and still can't be taken.
+    pub(crate) fn invalid_value(detail: impl Display) -> Self {
+        Self::new(ProblemCode::InvalidValue, detail.to_string())
+    }
+
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::NotFound, detail)
     }
@@ -265,12 +270,12 @@ impl From<Undeletable> for ApiError {
 
 impl From<CursorError> for ApiError {
     fn from(error: CursorError) -> Self {
-        Self::bad_request(error)
+        Self::invalid_value(error)
     }
 }
 
 impl From<ContentRangeError> for ApiError {
     fn from(error: ContentRangeError) -> Self {
-        Self::bad_request(error)
+        Self::invalid_value(error)
     }
 }

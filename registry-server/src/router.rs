@@ -76,6 +76,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// The service: routes, documentation, and what happens around every request.
 pub fn router(app: App) -> Router {
     let (router, document) = routes().split_for_parts();
+    let document = openapi::completed(document);
     router
         .route("/api/openapi.json", get(async move || Json(document)))
         .fallback(async || ApiError::not_found("there is nothing at this path"))

@@ -67,7 +67,8 @@ impl FromStr for Digest {
 text_serde!(
     Digest,
     description = "SHA-256 of some bytes",
-    example = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    example = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    pattern = "^sha256:[0-9a-f]{64}$"
 );
 
 /// Computes a [`Digest`] over bytes that arrive piece by piece.

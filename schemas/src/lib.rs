@@ -19,6 +19,7 @@ pub mod problem;
 pub mod reference;
 pub mod token;
 pub mod version;
+mod whole;
 
 pub use digest::{Digest, DigestHasher};
 pub use manifest::Manifest;

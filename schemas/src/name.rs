@@ -45,6 +45,11 @@ pub enum NameError {
     NotTwoParts(String),
 }
 
+/// What [`check_name`] takes but for the length, as a regular expression of ECMA-262 (and JSON Schema).
+const NAME_PATTERN: &str = "^[a-z0-9]([-_]?[a-z0-9])*$";
+/// Two names with a slash between them.
+const ID_PATTERN: &str = "^[a-z0-9]([-_]?[a-z0-9])*/[a-z0-9]([-_]?[a-z0-9])*$";
+
 fn check_name(name: &str) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
@@ -101,19 +106,25 @@ parsed_string!(
     Namespace,
     NameError,
     description = "Owner of adapters: lower-case letters, digits, `-`, `_`",
-    example = "ada"
+    example = "ada",
+    pattern = NAME_PATTERN,
+    max_length = MAX_NAME_LEN
 );
 parsed_string!(
     AdapterName,
     NameError,
     description = "Name of an adapter: lower-case letters, digits, `-`, `_`",
-    example = "sentiment"
+    example = "sentiment",
+    pattern = NAME_PATTERN,
+    max_length = MAX_NAME_LEN
 );
 parsed_string!(
     TeamName,
     NameError,
     description = "Name of a team: lower-case letters, digits, `-`, `_`",
-    example = "linguists"
+    example = "linguists",
+    pattern = NAME_PATTERN,
+    max_length = MAX_NAME_LEN
 );
 
 /// `namespace/name`: the full name of an adapter.
@@ -141,7 +152,12 @@ impl FromStr for AdapterId {
     }
 }
 
-text_serde!(AdapterId, description = "Full name of an adapter, `namespace/name`", example = "ada/sentiment");
+text_serde!(
+    AdapterId,
+    description = "Full name of an adapter, `namespace/name`",
+    example = "ada/sentiment",
+    pattern = ID_PATTERN
+);
 
 #[cfg(test)]
 mod tests {

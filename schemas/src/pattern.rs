@@ -65,11 +65,15 @@ impl FromStr for NamePattern {
     }
 }
 
+/// The same as a regular expression, but for the lengths of names.
+const PATTERN: &str = "^(\\*|[a-z0-9]([-_]?[a-z0-9])*/(\\*|[a-z0-9]([-_]?[a-z0-9])*([-_]*\\*)?))$";
+
 parsed_string!(
     NamePattern,
     PatternError,
     description = "Which adapters: `*`, `namespace/*`, `namespace/start-*` or `namespace/name`",
-    example = "lab/bert-*"
+    example = "lab/bert-*",
+    pattern = PATTERN
 );
 
 #[cfg(test)]

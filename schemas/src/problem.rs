@@ -12,6 +12,8 @@ pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 pub enum ProblemCode {
     /// The request's path, query or body is malformed.
     BadRequest,
+    /// The request is well-formed, but a value in it can't be taken.
+    InvalidValue,
     /// No token, or one that is unknown, revoked or expired.
     Unauthorized,
     /// The token is valid but may not do this.
@@ -66,6 +68,7 @@ impl ProblemCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad-request",
+            Self::InvalidValue => "invalid-value",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::Quarantined => "quarantined",
@@ -96,7 +99,7 @@ impl ProblemCode {
     pub const fn status(self) -> u16 {
         match self {
             Self::Moved => 307,
-            Self::BadRequest | Self::DigestMismatch => 400,
+            Self::BadRequest => 400,
             Self::Unauthorized => 401,
             Self::Forbidden | Self::Quarantined | Self::QuotaExceeded | Self::ReadOnly => 403,
             Self::NotFound => 404,
@@ -105,7 +108,11 @@ impl ProblemCode {
             Self::Gone => 410,
             Self::TooLarge => 413,
             Self::OffsetMismatch | Self::RangeNotSatisfiable => 416,
-            Self::BlobMissing | Self::InvalidManifest | Self::InvalidFile => 422,
+            Self::InvalidValue
+            | Self::DigestMismatch
+            | Self::BlobMissing
+            | Self::InvalidManifest
+            | Self::InvalidFile => 422,
             Self::TooManyRequests => 429,
             Self::Internal | Self::Unknown => 500,
             Self::Unavailable => 503,
@@ -117,6 +124,7 @@ impl ProblemCode {
     pub const fn title(self) -> &'static str {
         match self {
             Self::BadRequest => "The request is malformed",
+            Self::InvalidValue => "A value can't be taken",
             Self::Unauthorized => "A valid token is needed",
             Self::Forbidden => "The token does not allow this",
             Self::Quarantined => "The adapter is in quarantine",

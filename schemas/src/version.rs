@@ -105,7 +105,16 @@ impl FromStr for VersionReq {
     }
 }
 
-text_serde!(Version, description = "Semantic version without build metadata", example = "1.2.0");
+/// What semver.org suggests, without build metadata and with numbers that fit 64 bits.
+const VERSION_PATTERN: &str = "^(0|[1-9][0-9]{0,18})\\.(0|[1-9][0-9]{0,18})\\.(0|[1-9][0-9]{0,18})\
+     (-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?$";
+
+text_serde!(
+    Version,
+    description = "Semantic version without build metadata",
+    example = "1.2.0",
+    pattern = VERSION_PATTERN
+);
 text_serde!(
     VersionReq,
     description = "Version requirement in cargo's syntax; a full version means exactly that one",

@@ -69,6 +69,8 @@ mod replicas;
 mod resolve;
 #[path = "registry/retention.rs"]
 mod retention;
+#[path = "registry/schemathesis.rs"]
+mod schemathesis;
 #[path = "registry/search.rs"]
 mod search;
 #[path = "registry/settings.rs"]

@@ -56,14 +56,16 @@ async fn in_circulation(app: &App, id: &AdapterId, viewer: &Viewer) -> ApiResult
     Ok(adapter)
 }
 
-/// Longest text that is shown to others, in bytes.
+/// Longest text that is shown to others, in characters.
 const MAX_LINE: usize = 500;
 
 /// A text that is shown to others, without spaces around it.
 fn one_line<'a>(field: &str, text: &'a str) -> ApiResult<&'a str> {
     let text = text.trim();
-    if text.len() > MAX_LINE || text.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(format!("`{field}` is one line of at most {MAX_LINE} bytes")));
+    if text.chars().count() > MAX_LINE || text.chars().any(char::is_control) {
+        return Err(ApiError::invalid_value(format!(
+            "`{field}` is one line of at most {MAX_LINE} characters"
+        )));
     }
     Ok(text)
 }

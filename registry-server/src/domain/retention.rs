@@ -6,6 +6,8 @@ use hub_schemas::{api::RetentionRules, version::Version};
 
 /// Longest that a rule may wait: a century.
 pub const MAX_DAYS: u32 = 36_500;
+/// Most pre-releases of an adapter that a rule may keep.
+pub const MAX_KEPT: u32 = 10_000;
 
 /// What is known about a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,9 @@ pub enum RulesError {
         /// What it says.
         found: u32,
     },
+    /// More than anybody publishes.
+    #[error("`keep_prereleases` is {0}; it must be at most {MAX_KEPT}")]
+    Kept(u32),
     /// Nothing to keep it from.
     #[error("`keep_prereleases` is set, but `prerelease_days` is not, so no pre-release is ever deleted")]
     NothingToKeep,
@@ -40,6 +45,9 @@ pub fn check(rules: &RetentionRules) -> Result<(), RulesError> {
         if let Some(found) = days.filter(|days| !(1..=MAX_DAYS).contains(days)) {
             return Err(RulesError::Days { field, found });
         }
+    }
+    if rules.keep_prereleases > MAX_KEPT {
+        return Err(RulesError::Kept(rules.keep_prereleases));
     }
     if rules.keep_prereleases > 0 && rules.prerelease_days.is_none() {
         return Err(RulesError::NothingToKeep);

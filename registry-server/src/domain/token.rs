@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// What it is called.
-    #[error("`name` is one line of 1 to {MAX_TOKEN_NAME} bytes")]
+    #[error("`name` is one line of 1 to {MAX_TOKEN_NAME} characters")]
     Name,
     /// No scope at all.
     #[error("a token needs at least one scope")]
@@ -40,7 +40,7 @@ pub enum TokenError {
 /// Checks a new token by itself.
 pub fn check(info: &TokenInfo, now: OffsetDateTime) -> Result<(), TokenError> {
     let one_line = !info.name.chars().any(char::is_control);
-    if !(1..=MAX_TOKEN_NAME).contains(&info.name.len()) || !one_line {
+    if !(1..=MAX_TOKEN_NAME).contains(&info.name.chars().count()) || !one_line {
         return Err(TokenError::Name);
     }
     if info.scopes.is_empty() {

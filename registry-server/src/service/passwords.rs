@@ -98,7 +98,7 @@ pub(crate) async fn try_password(
 
 /// What is stored of a new password of `user`, which is checked before.
 pub(crate) async fn hash_new(app: &App, user: &Namespace, password: String) -> ApiResult<String> {
-    password::check(&password, user).map_err(ApiError::bad_request)?;
+    password::check(&password, user).map_err(ApiError::invalid_value)?;
     app.passwords.work(move || password::hash(&password, &mut rand::rng())).await
 }
 

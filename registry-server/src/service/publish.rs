@@ -183,7 +183,7 @@ fn gone(error: sqlx::Error) -> ApiError {
 fn other_visibility(manifest: &Artifact, found: Visibility, wanted: Visibility) -> ApiError {
     let (found, wanted) = (found.as_str(), wanted.as_str());
     let detail = format!("`{}` is {found}; a {wanted} version of it can't be published", manifest.name());
-    ApiError::new(ProblemCode::BadRequest, detail)
+    ApiError::invalid_value(detail)
         .hint("publish under another name, or change the adapter's visibility first")
 }
 

@@ -58,7 +58,7 @@ pub struct TokenEntry {
     pub revoked_at: Option<OffsetDateTime>,
 }
 
-/// Longest name of a token, in bytes.
+/// Longest name of a token, in characters.
 pub const MAX_TOKEN_NAME: usize = 64;
 /// Most patterns of names that a token is limited to.
 pub const MAX_TOKEN_NAMES: usize = 32;
@@ -67,11 +67,14 @@ pub const MAX_TOKEN_NAMES: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
-    /// What to call it: one line of at most 64 bytes.
+    /// What to call it: one line of at most 64 characters.
+    #[schema(min_length = 1, max_length = 64, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$")]
     pub name: String,
     /// What it may do, at least one scope.
+    #[schema(min_items = 1)]
     pub scopes: Vec<Scope>,
     /// The adapters to limit it to; without any it is not limited.
+    #[schema(max_items = 32)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<NamePattern>,
     /// When it stops working.
@@ -111,6 +114,7 @@ pub struct ChangePassword {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
     /// From now on: at least 15 characters, at most 256 bytes.
+    #[schema(min_length = 15)]
     pub new: String,
 }
 

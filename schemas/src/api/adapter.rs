@@ -88,8 +88,9 @@ pub struct Published {
 pub struct YankRequest {
     /// `true` to yank, `false` to un-yank.
     pub yanked: bool,
-    /// Why; shown to whoever asks for the version.
+    /// Why, in one line; shown to whoever asks for the version.
     #[serde(default)]
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub reason: String,
 }
 
@@ -114,6 +115,7 @@ pub struct MoveAdapter {
 #[serde(deny_unknown_fields)]
 pub struct DeleteQuery {
     /// Why, in one line; shown to whoever looks at the adapter.
+    #[param(max_length = 500, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub reason: String,
 }
 
@@ -134,6 +136,7 @@ pub struct Tombstone {
 #[serde(deny_unknown_fields)]
 pub struct QuarantineRequest {
     /// Why, in one line; shown to whoever may see the adapter.
+    #[schema(max_length = 500, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     pub reason: String,
 }
 

@@ -16,6 +16,7 @@ pub const MAX_PULL_DAYS: u32 = 366;
 #[serde(deny_unknown_fields)]
 pub struct PullQuery {
     /// How many days, today included, at most 366.
+    #[param(minimum = 1, maximum = 366)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u32>,
 }

@@ -12,10 +12,11 @@ use crate::digest::Digest;
 #[serde(deny_unknown_fields)]
 pub struct ResolveQuery {
     /// A task or a name without namespace.
+    #[param(max_length = 64, pattern = "^[a-z0-9]([-_]?[a-z0-9])*$")]
     pub word: String,
     /// Weights digest of the base model in use; candidates for other base models are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^sha256:[0-9a-f]{64}$")]
     pub base: Option<Digest>,
 }
 

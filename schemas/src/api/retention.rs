@@ -3,21 +3,22 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{name::AdapterId, version::Version};
+use crate::{name::AdapterId, version::Version, whole};
 
 /// What is deleted by rule. A rule that is not set deletes nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetentionRules {
     /// Pre-releases older than so many days are deleted …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole::option", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 36500)]
     pub prerelease_days: Option<u32>,
     /// … but never the newest so many of an adapter.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schema(maximum = 10000)]
+    #[serde(default, deserialize_with = "whole::number", skip_serializing_if = "is_zero")]
     pub keep_prereleases: u32,
     /// Versions that have been yanked for so many days are deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole::option", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 36500)]
     pub yanked_days: Option<u32>,
 }

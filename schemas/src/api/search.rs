@@ -32,6 +32,7 @@ pub struct SearchQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Language of the data.
+    #[param(pattern = "^([a-z]{2,3}(-[A-Za-z0-9]{1,8})*)?$")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// Licence of the weights.
@@ -41,6 +42,7 @@ pub struct SearchQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ArtifactKind>,
     /// Results per page, at most 100.
+    #[param(minimum = 1, maximum = 100)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// `next` of the previous page.

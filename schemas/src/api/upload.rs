@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{digest::Digest, manifest::ArtifactKind};
+use crate::{digest::Digest, manifest::ArtifactKind, whole};
 
 /// Announces a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -11,6 +11,7 @@ pub struct StartUpload {
     /// Its content.
     pub digest: Digest,
     /// Its size in bytes.
+    #[serde(deserialize_with = "whole::number")]
     pub size: u64,
     /// What it will be part of: base models may have larger files.
     #[serde(default, skip_serializing_if = "ArtifactKind::is_adapter")]

@@ -88,6 +88,6 @@ async fn deleting_needs_a_reason_in_one_line() {
     let ada = hub.user("ada").await;
     ada.publish(&SampleAdapter::lora("ada/x", "1.0.0")).await;
     assert_eq!(ada.delete("adapters/ada/x/versions/1.0.0").await.status, 400);
-    assert_eq!(ada.delete("adapters/ada/x/versions/1.0.0?reason=a%0Ab").await.status, 400);
+    assert_eq!(ada.delete("adapters/ada/x/versions/1.0.0?reason=a%0Ab").await.status, 422);
     assert_eq!(ada.get("index/ada/x").await.json()["versions"][0]["version"], "1.0.0");
 }

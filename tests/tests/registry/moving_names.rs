@@ -123,7 +123,7 @@ async fn an_adapter_goes_back_to_a_name_that_it_had() {
     let info = ada.get("adapters/ada/y").await.json();
     assert_eq!((&info["name"], &info["former_names"]), (&json!("ada/x"), &json!(["ada/y", "ada/z"])));
     assert_eq!(info["versions"][0].get("published_as"), None);
-    assert_eq!(move_to(&ada, "ada/x", "ada/x").await.status, 400);
+    assert_eq!(move_to(&ada, "ada/x", "ada/x").await.status, 422);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn a_file_in_chunks_is_put_together_by_the_store() {
     let first = ada.append(&status.id, 0, &bytes[..6 * MIB], total).await;
     assert_eq!((first.status.as_u16(), first.json()["received"].as_u64()), (202, Some(6 << 20)));
     let small = ada.append(&status.id, 6 << 20, &bytes[6 * MIB..7 * MIB], total).await;
-    assert_eq!(small.code(), ProblemCode::BadRequest);
+    assert_eq!(small.code(), ProblemCode::InvalidValue);
     let last: UploadStatus = ada.append(&status.id, 6 << 20, &bytes[6 * MIB..], total).await.expect_ok();
     assert!(last.complete);
     let sent = tap.take();

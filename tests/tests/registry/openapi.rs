@@ -1,6 +1,6 @@
 //! The OpenAPI document is what the server serves and what `schemas/openapi.json` says.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use hub_tests::hub::TestHub;
 use serde_json::Value;
@@ -32,6 +32,14 @@ async fn the_server_serves_its_document_and_every_reference_in_it_resolves() {
         let pointer = reference.trim_start_matches('#');
         assert!(document.pointer(pointer).is_some(), "{reference} does not resolve");
     }
+    let operations: Vec<&Value> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .values()
+        .flat_map(|verbs| verbs.as_object().into_iter().flatten().map(|(_, operation)| operation))
+        .collect();
+    let names: BTreeSet<_> = operations.iter().map(|found| found["operationId"].as_str()).collect();
+    assert_eq!(names.len(), operations.len(), "each operation has a name of its own: {names:?}");
     let undocumented: Vec<_> = document["paths"]
         .as_object()
         .expect("paths")

@@ -249,7 +249,7 @@ async fn a_user_makes_lists_and_revokes_tokens_that_may_do_no_more_than_the_one_
     assert_snapshot!(answers.map(|answer| answer.problem().detail).join("\n"), @r"
     the token `test` has no scope `yank`, so it can't make a token that has it
     the token `test` expires, so a token that it makes must expire no later
-    `name` is one line of 1 to 64 bytes
+    `name` is one line of 1 to 64 characters
     a token needs at least one scope
     `expires_at` has passed
     the body is not the expected JSON: `*` has the character '*'; a name has lower-case letters, digits, `-` and `_` at line 1 column 27

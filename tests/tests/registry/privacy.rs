@@ -139,7 +139,7 @@ async fn what_is_meant_to_be_private_is_never_published_into_a_public_adapter() 
     ada.upload_files(&sample).await;
     let path = "adapters/ada/sentiment/versions/1.1.0?visibility=private";
     let answer = ada.put(path, sample.manifest_bytes()).await;
-    assert_eq!(answer.problem().code, ProblemCode::BadRequest);
+    assert_eq!(answer.problem().code, ProblemCode::InvalidValue);
     assert_eq!(
         answer.problem().detail,
         "`ada/sentiment` is public; a private version of it can't be published"

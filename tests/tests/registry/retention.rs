@@ -45,7 +45,7 @@ async fn what_rules_would_delete_is_shown_first_and_changes_nothing() {
     assert_eq!(versions(&ada, "ada/x").await.len(), 4);
     assert_eq!(ada.get("namespaces/ada/retention").await.json(), json!({}), "a preview sets nothing");
     let refused = ada.put_json("namespaces/ada/retention", &json!({"keep_prereleases": 3})).await;
-    assert_eq!(refused.status, 400);
+    assert_eq!(refused.status, 422);
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn wrong_bytes_are_refused_and_the_upload_starts_again() {
     let data = bytes(100);
     let status: UploadStatus = ada.start_upload("ada/x", Digest::of(&data), 100).await.expect_ok();
     let refused = ada.append(&status.id, 0, &[7; 100], 100).await;
-    assert_eq!((refused.status.as_u16(), refused.code()), (400, ProblemCode::DigestMismatch));
+    assert_eq!((refused.status.as_u16(), refused.code()), (422, ProblemCode::DigestMismatch));
     let again: UploadStatus = ada.get(&format!("uploads/{}", status.id)).await.expect_ok();
     assert_eq!((again.received, again.complete), (0, false));
     assert!(ada.upload("ada/x", &data).await.complete);
@@ -98,7 +98,7 @@ async fn a_body_of_another_length_than_stated_leaves_nothing() {
         ("bytes */100", 10),
         ("nonsense", 10),
     ] {
-        assert_eq!(send(range, bytes(len)).await.code(), ProblemCode::BadRequest, "{range} with {len}");
+        assert_eq!(send(range, bytes(len)).await.code(), ProblemCode::InvalidValue, "{range} with {len}");
     }
     let now: UploadStatus = ada.get(&format!("uploads/{}", status.id)).await.expect_ok();
     assert_eq!(now.received, 0);

@@ -63,5 +63,5 @@ async fn only_members_with_the_scope_yank_and_only_what_is_there() {
     let absent = ada.patch("adapters/ada/sentiment/versions/9.0.0", &yank).await;
     assert_eq!(absent.problem().detail, "`ada/sentiment` has no version `9.0.0`");
     let reason = json!({"yanked": true, "reason": "\u{1b}[2J"});
-    assert_eq!(ada.patch(path, &reason).await.code(), ProblemCode::BadRequest);
+    assert_eq!(ada.patch(path, &reason).await.code(), ProblemCode::InvalidValue);
 }

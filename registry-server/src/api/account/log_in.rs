@@ -37,7 +37,7 @@ pub(crate) async fn log_in(
     Peer(address): Peer,
     ApiJson(LogIn { user, password, token: wanted }): ApiJson<LogIn>,
 ) -> ApiResult<(StatusCode, Json<CreatedToken>)> {
-    let info = token::wanted(wanted, OffsetDateTime::now_utc()).map_err(ApiError::bad_request)?;
+    let info = token::wanted(wanted, OffsetDateTime::now_utc()).map_err(ApiError::invalid_value)?;
     let (right, _) = passwords::try_password(&app, address, &user, password).await?;
     if !right {
         return Err(passwords::wrong());

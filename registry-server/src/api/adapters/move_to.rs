@@ -42,7 +42,7 @@ pub(crate) async fn move_to(
     let adapter = in_circulation(&app, &from, &caller.member_viewer()).await?;
     let permit = permit_on(&app, &caller, Move, &from).await?;
     if from == to {
-        return Err(ApiError::bad_request(format!("`{from}` has that name")));
+        return Err(ApiError::invalid_value(format!("`{from}` has that name")));
     }
     app.mirrors.refuse_changes(&to.namespace)?;
     let into = permit_on(&app, &caller, Receive, &to).await?;

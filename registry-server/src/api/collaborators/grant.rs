@@ -37,7 +37,7 @@ pub(crate) async fn grant(
     let adapter = visible(&app, &id, &caller.member_viewer()).await?;
     let permit = permit_on(&app, &caller, ManageCollaborators, &id).await?;
     if role == Role::Owner {
-        return Err(ApiError::bad_request("a namespace has owners; an adapter has `maintainer` and below"));
+        return Err(ApiError::invalid_value("a namespace has owners; an adapter has `maintainer` and below"));
     }
     let mut tx = app.db.write().await?;
     require_user(&mut tx, &path.user).await?;

@@ -41,12 +41,12 @@ pub(crate) async fn create(
 ) -> ApiResult<(StatusCode, Json<Publisher>)> {
     let id = AdapterId::from(path);
     let permit = permit_on(&app, &caller, ManagePublishers, &id).await?;
-    publisher::check(&wanted.claims).map_err(ApiError::bad_request)?;
+    publisher::check(&wanted.claims).map_err(ApiError::invalid_value)?;
     if !app.issuers.has(&wanted.issuer) {
         let issuer: String = wanted.issuer.chars().take(200).collect();
         let known: Vec<_> = app.issuers.listed().iter().map(|known| format!("`{}`", known.issuer)).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(ApiError::bad_request(format!("tokens of the issuer `{issuer}` are not taken here"))
+        return Err(ApiError::invalid_value(format!("tokens of the issuer `{issuer}` are not taken here"))
             .hint(format!("this registry's operator allows (`[[issuers]]`): {known}")));
     }
     if publishers::all(&app.db, &id).await?.len() >= MAX_PUBLISHERS {

@@ -33,7 +33,7 @@ pub(crate) async fn preview(
     ApiJson(rules): ApiJson<RetentionRules>,
 ) -> ApiResult<Json<RetentionPreview>> {
     permit_in(&app, &caller, ManageMembers, &namespace).await?;
-    check(&rules).map_err(ApiError::bad_request)?;
+    check(&rules).map_err(ApiError::invalid_value)?;
     let expired = retention::preview(&app, &namespace, &rules).await?;
     Ok(Json(RetentionPreview { rules, expired }))
 }

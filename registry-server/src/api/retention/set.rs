@@ -29,7 +29,7 @@ pub(crate) async fn set(
     ApiJson(rules): ApiJson<RetentionRules>,
 ) -> ApiResult<Json<RetentionRules>> {
     let permit = permit_in(&app, &caller, ManageMembers, &namespace).await?;
-    check(&rules).map_err(ApiError::bad_request)?;
+    check(&rules).map_err(ApiError::invalid_value)?;
     let mut tx = app.db.write().await?;
     retention::set(&mut tx, &permit, &namespace, &rules).await?;
     tx.commit().await?;

@@ -23,7 +23,7 @@ fn no_team(namespace: &Namespace, team: &TeamName) -> ApiError {
 /// Refuses a role that only people have.
 fn no_owner(role: Role) -> ApiResult<()> {
     if role == Role::Owner {
-        return Err(ApiError::bad_request("owners are people; a team has `maintainer` and below"));
+        return Err(ApiError::invalid_value("owners are people; a team has `maintainer` and below"));
     }
     Ok(())
 }

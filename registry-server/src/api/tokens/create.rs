@@ -32,7 +32,7 @@ pub(crate) async fn create(
 ) -> ApiResult<(StatusCode, Json<CreatedToken>)> {
     let permit = permit(&caller)?;
     let info =
-        token::made_by(caller.token(), wanted, OffsetDateTime::now_utc()).map_err(ApiError::bad_request)?;
+        token::made_by(caller.token(), wanted, OffsetDateTime::now_utc()).map_err(ApiError::invalid_value)?;
     let secret = TokenSecret::generate(&mut rand::rng());
     let mut tx = app.db.write().await?;
     let token = tokens::insert(&mut tx, &permit, caller.user(), info, &secret).await?;

@@ -23,15 +23,15 @@ use crate::{
     patch, path = "/api/v1/uploads/{id}", tag = "files", security(("token" = ["publish-new", "publish-update"])),
     params(
         UploadPath,
-        ("content-range" = String, Header, description = "`bytes <first>-<last>/<size of the file>`"),
+        ("content-range" = String, Header, description = "`bytes <first>-<last>/<size of the file>`",
+         pattern = "^bytes [0-9]{1,18}-[0-9]{1,18}/[0-9]{1,18}$"),
     ),
     request_body(content_type = "application/octet-stream"),
     responses(
         (status = 202, body = UploadStatus, description = "Stored; `complete` after the last byte"),
-        (status = 400, body = Problem, description = "Malformed, or all bytes together have another digest"),
         (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 416, body = Problem, description = "The upload continues at another byte"),
-        (status = 507, body = Problem),
+        (status = 422, body = Problem, description = "All bytes together have another digest"),
     ),
 )]
 pub(crate) async fn append(

@@ -60,7 +60,7 @@ pub(crate) async fn start(
             "an upload of {digest} with {} bytes was begun; {size} bytes are announced now",
             upload.size
         );
-        return Err(ApiError::bad_request(detail).hint("a digest has one size: check the file"));
+        return Err(ApiError::invalid_value(detail).hint("a digest has one size: check the file"));
     }
     // Nothing may be missing: an empty file, or a server that stopped before its last step.
     let upload = service::settle(&app, &caller, upload).await?;

@@ -39,7 +39,7 @@ pub(crate) async fn create(
     ApiJson(CreateWebhook { url }): ApiJson<CreateWebhook>,
 ) -> ApiResult<(StatusCode, Json<CreatedWebhook>)> {
     let permit = permit_in(&app, &caller, ManageMembers, &namespace).await?;
-    parse_url(&url, app.webhooks_anywhere).map_err(ApiError::bad_request)?;
+    parse_url(&url, app.webhooks_anywhere).map_err(ApiError::invalid_value)?;
     let secret = secret(&mut rand::rng());
     let mut tx = app.db.write().await?;
     if webhooks::ids(&mut tx, &namespace).await?.len() >= MAX_WEBHOOKS {

@@ -235,5 +235,5 @@ fn bounded(body: Body, expected: u64) -> impl Stream<Item = ApiResult<Bytes>> {
 }
 
 pub(super) fn wrong_length(expected: u64) -> ApiError {
-    ApiError::bad_request(format!("the body has not the {expected} bytes that `Content-Range` states"))
+    ApiError::invalid_value(format!("the body has not the {expected} bytes that `Content-Range` states"))
 }

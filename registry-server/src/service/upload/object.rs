@@ -26,7 +26,7 @@ pub(super) async fn append(
     let length = range.end - range.start;
     if length < MIN_PART && range.end < upload.size {
         let detail = format!("a chunk of {length} bytes can't follow larger ones on this registry");
-        return Err(ApiError::bad_request(detail)
+        return Err(ApiError::invalid_value(detail)
             .hint(format!("send at least {MIN_PART} bytes at once, or all that is left")));
     }
     let Some(begun) = begun(app, upload).await? else { return Ok(false) };

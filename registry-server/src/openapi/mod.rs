@@ -1,5 +1,7 @@
 //! The OpenAPI document: what the handlers' attributes say, plus what they share.
 
+mod answers;
+
 use hub_schemas::manifest::{Artifact, BaseManifest, Manifest};
 use utoipa::{
     OpenApi,
@@ -51,5 +53,11 @@ pub(crate) fn base() -> openapi::OpenApi {
 
 /// The whole document.
 pub fn document() -> openapi::OpenApi {
-    crate::router::routes().into_openapi()
+    completed(crate::router::routes().into_openapi())
+}
+
+/// The document with what every route may answer.
+pub(crate) fn completed(mut document: openapi::OpenApi) -> openapi::OpenApi {
+    answers::complete(&mut document);
+    document
 }
