@@ -93,6 +93,12 @@ enum Role {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Take the changes of the registries that this one follows, without waiting for the server to do it
+    Follow {
+        /// Compare everything, whether it changed or not
+        #[arg(long)]
+        all: bool,
+    },
     /// Read the audit log
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -121,6 +127,7 @@ impl Role {
             | Self::Rebuild { .. }
             | Self::Namespace(_)
             | Self::Adapter(_)
+            | Self::Follow { .. }
             | Self::Gc { dry_run: false, .. }
             | Self::Retire { dry_run: false } => true,
             Self::User(verb) => !matches!(verb, UserVerb::List),
@@ -398,6 +405,7 @@ async fn run(cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
             admin::collect_garbage(&app, older_than, dry_run).await?;
         }
         Role::Retire { dry_run } => admin::retire(&app, dry_run).await?,
+        Role::Follow { all } => admin::follow(&app, all).await?,
         Role::Export { folder } => admin::export(&app, &folder).await?,
         Role::Import { folder } => admin::import(&app, &folder).await?,
         Role::Rebuild { owner, users } => {

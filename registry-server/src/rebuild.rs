@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use crate::{
     app::App,
-    db::{adapters, blobs, identity, listings, members, namespaces, users, versions},
+    db::{adapters, blobs, changes, identity, listings, members, namespaces, users, versions},
     domain::permissions::{Actor, Administer, CreateOrganisation, Denied, Publish, Resource, may},
     storage::{Key, Storage, StorageError},
 };
@@ -220,6 +220,8 @@ async fn store(
             .ok_or(RebuildError::NotEmpty)?;
         versions::restore(&mut tx, &permit, &adapter, manifest, bytes, owner, *at).await?;
     }
+    // Whoever follows this registry goes on: what comes back counts on from what they saw.
+    changes::leap(&mut tx).await?;
     for adapter in adapters::every(&mut tx).await? {
         listings::refresh(&mut tx, &adapter).await?;
     }

@@ -7,8 +7,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     api::{
-        account, adapters, audit, bases, blobs, collaborators, health, index, manifests, members, namespaces,
-        oidc, publishers, quarantine, resolve, retention, search, teams, tokens, uploads, versions, webhooks,
+        account, adapters, audit, bases, blobs, changes, collaborators, health, index, manifests, members,
+        namespaces, oidc, publishers, quarantine, resolve, retention, search, teams, tokens, uploads,
+        versions, webhooks,
     },
     app::App,
     error::ApiError,
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(search::run::run))
         .routes(routes!(resolve::run::run))
         .routes(routes!(bases::find::find))
+        .routes(routes!(changes::list::list))
         // Choosing and pulling: `hub info`, `hub pull`.
         .routes(routes!(
             adapters::info::info,

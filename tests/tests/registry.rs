@@ -7,6 +7,8 @@ mod accounts;
 mod audit;
 #[path = "registry/blobs.rs"]
 mod blobs;
+#[path = "registry/changes.rs"]
+mod changes;
 #[path = "registry/chaos.rs"]
 mod chaos;
 #[path = "registry/crash.rs"]
@@ -21,6 +23,8 @@ mod deploy;
 mod doctor;
 #[path = "registry/faults.rs"]
 mod faults;
+#[path = "registry/following.rs"]
+mod following;
 #[path = "registry/garbage.rs"]
 mod garbage;
 #[path = "registry/index.rs"]

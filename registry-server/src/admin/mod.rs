@@ -5,6 +5,7 @@
 
 mod archive;
 mod audit;
+mod follow;
 mod garbage;
 mod members;
 mod names;
@@ -22,6 +23,7 @@ use hub_schemas::name::{AdapterId, Namespace};
 
 pub use archive::{export, import};
 pub use audit::export_audit;
+pub use follow::follow;
 pub use garbage::collect_garbage;
 pub use members::{add_member, add_namespace, remove_member};
 pub use names::{list_names, quarantine, release_name, reserve_name};
@@ -103,6 +105,9 @@ pub enum AdminError {
     /// The storage or the database.
     #[error("can't rebuild the registry: {0}")]
     Rebuild(#[from] RebuildError),
+    /// Another registry can't be followed.
+    #[error("can't take the changes of another registry: {0}")]
+    Follow(String),
     /// The garbage can't be collected.
     #[error("can't collect garbage: {0}")]
     Garbage(String),

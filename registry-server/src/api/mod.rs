@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod bases;
 pub(crate) mod blobs;
 mod caching;
+pub(crate) mod changes;
 pub(crate) mod collaborators;
 pub(crate) mod health;
 pub(crate) mod index;

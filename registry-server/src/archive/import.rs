@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::App,
-    db::{WriteTx, adapters, listings, new_id},
+    db::{WriteTx, adapters, changes, listings, new_id},
     jobs::KeepManifest,
     storage::{Key, Storage},
 };
@@ -52,6 +52,7 @@ pub(crate) async fn import(app: &App, folder: &Path) -> Result<Index, ArchiveErr
     for adapter in adapters::every(&mut tx).await? {
         listings::refresh(&mut tx, &adapter).await?;
     }
+    changes::begin(&mut tx).await?;
     KeepManifest::enqueue_all(&mut tx).await?;
     tx.commit().await?;
     Ok(index)

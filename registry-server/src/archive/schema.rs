@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::db::{Backend, WriteTx};
 
 /// What is made anew or belongs to one place: search words and listings, jobs and
-/// reviews, uploads under way, which registry this is.
-const LEFT_OUT: [&str; 8] = [
+/// reviews, uploads under way, which registry this is, and its changes.
+const LEFT_OUT: [&str; 10] = [
     "_sqlx_migrations",
     "listings",
     "jobs",
@@ -16,6 +16,8 @@ const LEFT_OUT: [&str; 8] = [
     "upload_parts",
     "identity",
     "pull_journals",
+    "changes",
+    "last_change",
 ];
 
 /// How a column is read and written.

@@ -23,6 +23,9 @@ pub struct MirrorSettings {
     pub namespaces: Vec<Namespace>,
     /// File with the token that it is asked with.
     pub token_file: Option<PathBuf>,
+    /// User in whose name everything in these namespaces is fetched as it changes there, and deleted as it
+    /// is there; without one, what is asked for is fetched.
+    pub replicate_as: Option<Namespace>,
     /// Seconds for which a version list is not asked for again [default: 60].
     pub fresh_seconds: Option<u64>,
     /// Only adapters with one of these licences are taken; without it, with any.
@@ -40,6 +43,8 @@ pub struct MirrorConfig {
     pub namespaces: Vec<Namespace>,
     /// File with the token that it is asked with.
     pub token_file: Option<PathBuf>,
+    /// In whose name the registry is followed by its changes.
+    pub replicate_as: Option<Namespace>,
     /// For how long a version list is not asked for again.
     pub fresh: Duration,
     /// Which licences are taken.
@@ -78,6 +83,7 @@ impl MirrorSettings {
             url,
             namespaces: self.namespaces.clone(),
             token_file: self.token_file.clone(),
+            replicate_as: self.replicate_as.clone(),
             fresh: Duration::from_secs(self.fresh_seconds.unwrap_or(DEFAULT_FRESH_SECONDS)),
             licenses: LicenseRules { allow: self.allow_licenses.clone(), deny: self.deny_licenses.clone() },
         })
@@ -90,6 +96,7 @@ impl From<&MirrorConfig> for MirrorSettings {
             url: mirror.url.to_string(),
             namespaces: mirror.namespaces.clone(),
             token_file: mirror.token_file.clone(),
+            replicate_as: mirror.replicate_as.clone(),
             fresh_seconds: Some(mirror.fresh.as_secs()),
             allow_licenses: mirror.licenses.allow.clone(),
             deny_licenses: mirror.licenses.deny.clone(),

@@ -1,7 +1,7 @@
 //! `adapters`: the only door to one is [`find_visible`], which applies who may see it.
 
 use hub_schemas::{
-    api::{Quarantine, Visibility},
+    api::{ChangeKind, Quarantine, Visibility},
     manifest::ArtifactKind,
     name::{AdapterId, AdapterName, Namespace},
 };
@@ -10,6 +10,7 @@ use sqlx::FromRow;
 use super::{
     Db, WriteTx,
     audit::{self, Event},
+    changes,
     clock::{from_micros, now},
     former_names, new_id, parse,
 };
@@ -273,6 +274,8 @@ pub(crate) async fn set_quarantine(
         Event { actor: permit.actor(), action, subject: &subject, detail: reason.unwrap_or_default() };
     audit::record(tx, event).await?;
     let since = adapter.quarantine.as_ref().map_or_else(|| from_micros(at), |quarantine| quarantine.at);
+    let kind = if reason.is_some() { ChangeKind::Quarantined } else { ChangeKind::Released };
+    changes::note(tx, &adapter, kind, None);
     let quarantine = reason.map(|reason| Quarantine { reason: reason.to_owned(), at: since });
     Ok(VisibleAdapter { quarantine, ..adapter })
 }
@@ -295,10 +298,12 @@ pub(crate) async fn set_visibility(
         .bind(i64::from(internal_since.is_some()))
         .execute(tx.connection())
         .await?;
+    let before = adapter.visibility;
     let changed = VisibleAdapter { visibility, ..adapter };
     if done.rows_affected() == 0 {
         return Ok(changed);
     }
+    changes::note_visibility(tx, &changed, before);
     let subject = changed.id.to_string();
     let event = Event {
         actor: permit.actor(),

@@ -1,13 +1,17 @@
 //! `former_names`, and the names of deleted adapters: who asks for one is led on or told, and
 //! nobody else takes it.
 
-use hub_schemas::name::AdapterId;
+use hub_schemas::{
+    api::{ChangeKind, Visibility},
+    name::AdapterId,
+};
 use time::OffsetDateTime;
 
 use super::{
     Db, WriteTx, adapter_id,
     adapters::{VisibleAdapter, find_visible, seen_by},
     audit::{self, Event},
+    changes,
     clock::{from_micros, now},
     parse, publishers, team_collaborators,
 };
@@ -133,6 +137,35 @@ pub(crate) async fn move_to(
     if is_kept(tx, to).await? || repeats_a_number(tx, &adapter, to).await? {
         return Ok(None);
     }
+    lead(tx, &adapter, to).await?;
+    if from.namespace != to.namespace {
+        team_collaborators::clear(tx, &adapter).await?;
+    }
+    publishers::follow(tx, &from, Some(to)).await?;
+    let (subject, detail) = (from.to_string(), to.to_string());
+    let event = Event { actor: permit.actor(), action: "adapter-move", subject: &subject, detail: &detail };
+    audit::record(tx, event).await?;
+    Ok(Some(adapter.named(to.clone())))
+}
+
+/// Lets a name lead nowhere.
+pub(super) async fn forget(tx: &mut WriteTx, id: &AdapterId) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM former_names WHERE namespace = $1 AND name = $2")
+        .bind(id.namespace.as_str())
+        .bind(id.name.as_str())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Lets the name that an adapter had lead to the one that it has now, `to`.
+pub(super) async fn lead(
+    tx: &mut WriteTx,
+    adapter: &VisibleAdapter,
+    to: &AdapterId,
+) -> Result<(), sqlx::Error> {
+    let from = &adapter.id;
+    forget(tx, to).await?;
     let sql = "INSERT INTO former_names (namespace, name, adapter_id, since) VALUES ($1, $2, $3, $4)";
     sqlx::query(sql)
         .bind(from.namespace.as_str())
@@ -141,21 +174,18 @@ pub(crate) async fn move_to(
         .bind(now())
         .execute(tx.connection())
         .await?;
-    if from.namespace != to.namespace {
-        team_collaborators::clear(tx, &adapter).await?;
-    }
-    publishers::follow(tx, &from, Some(to)).await?;
+    // Whoever has it by the old name looks there first; by the new one whoever comes anew.
+    changes::note(tx, adapter, ChangeKind::Moved, None);
+    let moved = adapter.clone().named(to.clone());
+    changes::note(tx, &moved, ChangeKind::Moved, None);
     // Manifests never change, so versions remember the name that theirs states.
     for (sql, name) in [
-        ("UPDATE versions SET published_as = $1 WHERE adapter_id = $2 AND published_as IS NULL", &from),
+        ("UPDATE versions SET published_as = $1 WHERE adapter_id = $2 AND published_as IS NULL", from),
         ("UPDATE versions SET published_as = NULL WHERE published_as = $1 AND adapter_id = $2", to),
     ] {
         sqlx::query(sql).bind(name.to_string()).bind(adapter.key()).execute(tx.connection()).await?;
     }
-    let (subject, detail) = (from.to_string(), to.to_string());
-    let event = Event { actor: permit.actor(), action: "adapter-move", subject: &subject, detail: &detail };
-    audit::record(tx, event).await?;
-    Ok(Some(adapter.named(to.clone())))
+    Ok(())
 }
 
 /// Whether another adapter published a number of this one's when it had the name `to`: a name
@@ -182,6 +212,14 @@ pub(crate) async fn free(
     id: &AdapterId,
 ) -> Result<bool, sqlx::Error> {
     debug_assert!(permit.covers(id), "the handler asked for another name");
+    let sql = "SELECT a.id, a.kind FROM adapters a
+               WHERE (a.namespace = $1 AND a.name = $2 AND a.deleted_at IS NOT NULL)
+                  OR a.id = (SELECT f.adapter_id FROM former_names f WHERE f.namespace = $1 AND f.name = $2)";
+    let led: Option<(String, String)> = sqlx::query_as(sql)
+        .bind(id.namespace.as_str())
+        .bind(id.name.as_str())
+        .fetch_optional(tx.connection())
+        .await?;
     let mut freed = 0;
     for sql in [
         "DELETE FROM former_names WHERE namespace = $1 AND name = $2",
@@ -193,6 +231,11 @@ pub(crate) async fn free(
     }
     if freed == 0 {
         return Ok(false);
+    }
+    if let Some((key, kind)) = led {
+        let kind = parse("adapters.kind", &kind)?;
+        let freed = VisibleAdapter::of(key, id.clone(), kind, Visibility::Private);
+        changes::note(tx, &freed, ChangeKind::NameFreed, None);
     }
     let subject = id.to_string();
     let event = Event { actor: permit.actor(), action: "name-free", subject: &subject, detail: "" };

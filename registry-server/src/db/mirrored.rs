@@ -2,7 +2,7 @@
 //! have, as they said last.
 
 use hub_schemas::{
-    api::VersionEntry,
+    api::{ChangeKind, VersionEntry},
     digest::Digest,
     manifest::{Artifact, ArtifactKind, FileEntry},
     name::{AdapterId, Namespace},
@@ -13,8 +13,9 @@ use super::{
     Db, WriteTx, adapter_id,
     adapters::{VisibleAdapter, visibility_of},
     audit::{self, Event},
+    changes,
     clock::{micros, now},
-    new_id, parse, versions,
+    former_names, listings, new_id, parse, tombstones, versions,
 };
 use crate::domain::mirror::MirrorPermit;
 
@@ -79,11 +80,15 @@ pub(crate) async fn ensure(
         .bind(now())
         .execute(tx.connection())
         .await?;
+    // What led elsewhere there is something of its own now.
+    former_names::forget(tx, id).await?;
     let visibility = if public { "public" } else { "private" };
     // What it is stays what it was said to be first.
     let sql = "INSERT INTO adapters (id, namespace, name, visibility, created_at, kind)
                VALUES ($1, $2, $3, $4, $5, $6)
-               ON CONFLICT (namespace, name) DO UPDATE SET visibility = excluded.visibility RETURNING id, kind";
+               ON CONFLICT (namespace, name) DO UPDATE SET visibility = excluded.visibility, deleted_at = NULL,
+                   deletion_reason = NULL
+               RETURNING id, kind";
     let (key, found): (String, String) = sqlx::query_as(sql)
         .bind(new_id())
         .bind(id.namespace.as_str())
@@ -128,19 +133,155 @@ pub(crate) async fn list(
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    yank(tx, adapter, entry).await?;
+    if let Some(kind) = yank(tx, adapter, entry).await? {
+        changes::note(tx, adapter, kind, Some(&entry.version));
+    }
     Ok(true)
 }
 
-async fn yank(tx: &mut WriteTx, adapter: &VisibleAdapter, entry: &VersionEntry) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE versions SET yanked_at = $1, yank_reason = $2 WHERE adapter_id = $3 AND digest = $4")
+/// Deletes the versions here that a list does not have any more.
+pub(crate) async fn keep_only(
+    tx: &mut WriteTx,
+    permit: &MirrorPermit,
+    adapter: &VisibleAdapter,
+    entries: &[VersionEntry],
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    let sql = "SELECT version, digest FROM mirrored_versions WHERE adapter_id = $1 ORDER BY version";
+    let rows: Vec<(String, String)> =
+        sqlx::query_as(sql).bind(adapter.key()).fetch_all(tx.connection()).await?;
+    for (version, digest) in rows {
+        let version: Version = parse("mirrored_versions.version", &version)?;
+        if entries.iter().any(|entry| entry.version == version) {
+            continue;
+        }
+        tombstones::bury_mirrored(tx, permit, adapter, (&version, &digest), reason).await?;
+        sqlx::query("DELETE FROM mirrored_versions WHERE adapter_id = $1 AND version = $2")
+            .bind(adapter.key())
+            .bind(version.to_string())
+            .execute(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Takes an adapter away that the registry it comes from does not show any more, if it is here.
+pub(crate) async fn withdraw(
+    tx: &mut WriteTx,
+    permit: &MirrorPermit,
+    id: &AdapterId,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    debug_assert!(permit.covers(id), "the permit is for another namespace");
+    former_names::forget(tx, id).await?;
+    let Some(adapter) = find_here(tx, id).await? else { return Ok(()) };
+    tombstones::withdraw_mirrored(tx, permit, &adapter, reason).await?;
+    for sql in [
+        "DELETE FROM mirrored_versions WHERE adapter_id = $1",
+        "UPDATE mirrored_adapters SET etag = '' WHERE adapter_id = $1",
+    ] {
+        sqlx::query(sql).bind(adapter.key()).execute(tx.connection()).await?;
+    }
+    listings::refresh(tx, &adapter).await
+}
+
+/// Gives an adapter the name that it has in the registry it comes from; the old one leads to it.
+pub(crate) async fn rename(
+    tx: &mut WriteTx,
+    permit: &MirrorPermit,
+    into: &MirrorPermit,
+    from: &AdapterId,
+    to: &AdapterId,
+) -> Result<(), sqlx::Error> {
+    debug_assert!(permit.covers(from) && into.covers(to), "the permits are for other namespaces");
+    let Some(adapter) = find_here(tx, from).await? else { return Ok(()) };
+    sqlx::query("INSERT INTO namespaces (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        .bind(to.namespace.as_str())
+        .bind(now())
+        .execute(tx.connection())
+        .await?;
+    // Under the new name it may be here already, or something else that goes first.
+    let target = find_here(tx, to).await?;
+    let reason = format!("it is called `{to}` now");
+    if target.is_some() {
+        return withdraw(tx, permit, from, &reason).await;
+    }
+    let sql = "UPDATE adapters SET namespace = $1, name = $2 WHERE id = $3
+               AND NOT EXISTS (SELECT 1 FROM adapters o WHERE o.namespace = $1 AND o.name = $2)";
+    let done = sqlx::query(sql)
+        .bind(to.namespace.as_str())
+        .bind(to.name.as_str())
+        .bind(adapter.key())
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        return withdraw(tx, permit, from, &reason).await;
+    }
+    sqlx::query("UPDATE mirrored_adapters SET etag = '' WHERE adapter_id = $1")
+        .bind(adapter.key())
+        .execute(tx.connection())
+        .await?;
+    former_names::lead(tx, &adapter, to).await?;
+    let (subject, detail) = (from.to_string(), to.to_string());
+    let event = Event { actor: permit.actor(), action: "mirror-move", subject: &subject, detail: &detail };
+    audit::record(tx, event).await
+}
+
+/// The mirrored adapter of this name, unless it was withdrawn.
+async fn find_here(tx: &mut WriteTx, id: &AdapterId) -> Result<Option<VisibleAdapter>, sqlx::Error> {
+    let sql =
+        "SELECT a.id, a.kind, a.visibility FROM adapters a JOIN mirrored_adapters m ON m.adapter_id = a.id
+               WHERE a.namespace = $1 AND a.name = $2 AND a.deleted_at IS NULL";
+    let found: Option<(String, String, String)> = sqlx::query_as(sql)
+        .bind(id.namespace.as_str())
+        .bind(id.name.as_str())
+        .fetch_optional(tx.connection())
+        .await?;
+    found
+        .map(|(key, kind, visibility)| {
+            let kind = parse("adapters.kind", &kind)?;
+            Ok(VisibleAdapter::of(key, id.clone(), kind, visibility_of(&visibility, None)))
+        })
+        .transpose()
+}
+
+/// The adapters that come from the registry `upstream`, and are here.
+pub(crate) async fn of_upstream(db: &Db, upstream: &str) -> Result<Vec<AdapterId>, sqlx::Error> {
+    let sql = "SELECT a.namespace, a.name FROM adapters a JOIN mirrored_adapters m ON m.adapter_id = a.id
+               WHERE m.upstream = $1 AND a.deleted_at IS NULL ORDER BY a.namespace, a.name";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql).bind(upstream).fetch_all(db.read()).await?;
+    rows.iter().map(|(namespace, name)| adapter_id(namespace, name)).collect()
+}
+
+/// The versions of a mirrored adapter that are not whole here yet.
+pub(crate) async fn unfetched(db: &Db, adapter: &VisibleAdapter) -> Result<Vec<VersionEntry>, sqlx::Error> {
+    let sql = "SELECT m.entry FROM mirrored_versions m WHERE m.adapter_id = $1
+               AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.digest = m.digest)";
+    let rows: Vec<(String,)> = sqlx::query_as(sql).bind(adapter.key()).fetch_all(db.read()).await?;
+    let entry =
+        |(text,): &(String,)| serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(Box::new(e)));
+    let mut entries = rows.iter().map(entry).collect::<Result<Vec<VersionEntry>, _>>()?;
+    entries.sort_by_key(|entry| entry.published_at);
+    Ok(entries)
+}
+
+/// Yanks the version or takes that back, as the entry says; what that changed.
+async fn yank(
+    tx: &mut WriteTx,
+    adapter: &VisibleAdapter,
+    entry: &VersionEntry,
+) -> Result<Option<ChangeKind>, sqlx::Error> {
+    let sql = "UPDATE versions SET yanked_at = $1, yank_reason = $2 WHERE adapter_id = $3 AND digest = $4
+               AND (COALESCE(yanked_at, -1) <> COALESCE($1, -1) OR COALESCE(yank_reason, '') <> COALESCE($2, ''))";
+    let done = sqlx::query(sql)
         .bind(entry.yanked.as_ref().map(|yank| micros(yank.at)))
         .bind(entry.yanked.as_ref().map(|yank| yank.reason.as_str()))
         .bind(adapter.key())
         .bind(entry.digest.to_string())
         .execute(tx.connection())
         .await?;
-    Ok(())
+    let kind = if entry.yanked.is_some() { ChangeKind::VersionYanked } else { ChangeKind::VersionUnyanked };
+    Ok((done.rows_affected() > 0).then_some(kind))
 }
 
 /// The list was asked for just now; `etag` when it had changed.
@@ -267,6 +408,7 @@ pub(crate) async fn complete(
             Event { actor: permit.actor(), action: "mirror", subject: &subject, detail: &detail },
         )
         .await?;
+        changes::note(tx, adapter, ChangeKind::VersionPublished, Some(manifest.version()));
     }
     Ok(())
 }

@@ -7,8 +7,10 @@
 pub(crate) mod adapters;
 pub(crate) mod audit;
 pub(crate) mod blobs;
+pub(crate) mod changes;
 pub(crate) mod clock;
 pub(crate) mod collaborators;
+pub(crate) mod followed;
 pub(crate) mod former_names;
 pub(crate) mod identity;
 pub(crate) mod jobs;

@@ -9,6 +9,8 @@ use sqlx::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::changes;
+
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
 
@@ -66,6 +68,8 @@ pub(crate) struct Schema {
 /// A transaction that may write. Dropped without [`commit`](Self::commit), nothing happened.
 pub(crate) struct WriteTx {
     tx: Transaction<'static, Any>,
+    /// What its commit adds to the changes that others follow.
+    changes: Vec<changes::Noted>,
     backend: Backend,
     _turn: Option<OwnedSemaphorePermit>,
 }
@@ -187,10 +191,11 @@ impl Db {
             Backend::Sqlite => {
                 let turn = Arc::clone(&self.gate).acquire_owned().await.ok();
                 let tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-                Ok(WriteTx { tx, backend: self.backend, _turn: turn })
+                Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, _turn: turn })
             }
             Backend::Postgres => {
-                Ok(WriteTx { tx: self.pool.begin().await?, backend: self.backend, _turn: None })
+                let tx = self.pool.begin().await?;
+                Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, _turn: None })
             }
         }
     }
@@ -201,7 +206,8 @@ impl Db {
             Backend::Sqlite => "BEGIN",
             Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        Ok(WriteTx { tx: self.pool.begin_with(begin).await?, backend: self.backend, _turn: None })
+        let tx = self.pool.begin_with(begin).await?;
+        Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, _turn: None })
     }
 
     /// Whether the database answers.
@@ -234,8 +240,16 @@ impl WriteTx {
         self.backend
     }
 
+    /// Notes a change, which the commit gives its place among all changes.
+    pub(super) fn note(&mut self, change: changes::Noted) {
+        self.changes.push(change);
+    }
+
     /// Makes everything done in it visible, all at once.
-    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        if !self.changes.is_empty() {
+            changes::write(&mut self.tx, &self.changes).await?;
+        }
         self.tx.commit().await
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hub_schemas::{
-    api::{Tombstone, VersionEntry},
+    api::{ChangeKind, Tombstone, VersionEntry},
     version::{Version, VersionReq},
 };
 
@@ -11,11 +11,13 @@ use super::{
     Db, WriteTx, adapter_id,
     adapters::{VisibleAdapter, visible_to},
     audit::{self, Event},
+    changes,
     clock::{from_micros, now},
     parse, publishers, team_collaborators,
 };
 use crate::domain::{
     deletion::{Dependant, Standing},
+    mirror::MirrorPermit,
     permissions::{Actor, Delete, DeleteAdapter, Permit, Viewer},
 };
 
@@ -123,6 +125,14 @@ async fn put_to_rest(
                SELECT adapter_id, version, digest, $1, $2, published_as FROM versions WHERE id = $3
                ON CONFLICT DO NOTHING";
     sqlx::query(sql).bind(reason).bind(now()).bind(id).execute(tx.connection()).await?;
+    remove(tx, id).await?;
+    changes::note(tx, adapter, ChangeKind::VersionDeleted, Some(version));
+    let (subject, detail) = (format!("{}@{version}", adapter.id), format!("{digest}: {reason}"));
+    audit::record(tx, Event { actor, action: "delete", subject: &subject, detail: &detail }).await
+}
+
+/// Removes the rows of a version; its files are garbage now, unless other versions list them.
+async fn remove(tx: &mut WriteTx, id: &str) -> Result<(), sqlx::Error> {
     for sql in [
         "DELETE FROM version_files WHERE version_id = $1",
         "DELETE FROM version_dependencies WHERE version_id = $1",
@@ -131,8 +141,52 @@ async fn put_to_rest(
     ] {
         sqlx::query(sql).bind(id).execute(tx.connection()).await?;
     }
-    let (subject, detail) = (format!("{}@{version}", adapter.id), format!("{digest}: {reason}"));
-    audit::record(tx, Event { actor, action: "delete", subject: &subject, detail: &detail }).await
+    Ok(())
+}
+
+/// Deletes a version here that was deleted in the registry that it comes from.
+pub(super) async fn bury_mirrored(
+    tx: &mut WriteTx,
+    permit: &MirrorPermit,
+    adapter: &VisibleAdapter,
+    (version, digest): (&Version, &str),
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    let found: Option<(String,)> =
+        sqlx::query_as("SELECT id FROM versions WHERE adapter_id = $1 AND digest = $2")
+            .bind(adapter.key())
+            .bind(digest)
+            .fetch_optional(tx.connection())
+            .await?;
+    let Some((id,)) = found else { return Ok(()) };
+    put_to_rest(tx, permit.actor(), adapter, version, (&id, digest), reason).await
+}
+
+/// Takes an adapter away that the registry it comes from does not show any more. There are no
+/// tombstones: it may be shown again, with the same versions.
+pub(super) async fn withdraw_mirrored(
+    tx: &mut WriteTx,
+    permit: &MirrorPermit,
+    adapter: &VisibleAdapter,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<(String,)> = sqlx::query_as("SELECT id FROM versions WHERE adapter_id = $1 ORDER BY id")
+        .bind(adapter.key())
+        .fetch_all(tx.connection())
+        .await?;
+    for (id,) in &rows {
+        remove(tx, id).await?;
+    }
+    sqlx::query("UPDATE adapters SET deleted_at = $1, deletion_reason = $2 WHERE id = $3")
+        .bind(now())
+        .bind(reason)
+        .bind(adapter.key())
+        .execute(tx.connection())
+        .await?;
+    changes::note(tx, adapter, ChangeKind::Deleted, None);
+    let subject = adapter.id.to_string();
+    let event = Event { actor: permit.actor(), action: "mirror-withdraw", subject: &subject, detail: reason };
+    audit::record(tx, event).await
 }
 
 /// Takes an adapter that is to be deleted as a whole away from everybody: its versions, for the
@@ -190,6 +244,7 @@ pub(crate) async fn bury_all(
         .await?;
     team_collaborators::clear(tx, adapter).await?;
     publishers::follow(tx, &adapter.id, None).await?;
+    changes::note(tx, adapter, ChangeKind::Deleted, None);
     let subject = adapter.id.to_string();
     let event = Event { actor: permit.actor(), action: "adapter-delete", subject: &subject, detail: reason };
     audit::record(tx, event).await

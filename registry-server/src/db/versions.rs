@@ -1,7 +1,7 @@
 //! `versions` and `version_files`: written once, yanks apart.
 
 use hub_schemas::{
-    api::{BaseSummary, BaseVersion, VersionEntry, Yank},
+    api::{BaseSummary, BaseVersion, ChangeKind, VersionEntry, Yank},
     digest::Digest,
     manifest::Artifact,
     name::Namespace,
@@ -14,6 +14,7 @@ use super::{
     Db, WriteTx, adapter_id,
     adapters::{self, VisibleAdapter, adapter_columns, visible_to},
     audit::{self, Event},
+    changes,
     clock::{from_micros, micros, now},
     new_id, parse,
 };
@@ -199,6 +200,7 @@ pub(crate) async fn restore(
         let detail = Digest::of(bytes.as_bytes()).to_string();
         let event = Event { actor: permit.actor(), action: "rebuild", subject: &subject, detail: &detail };
         audit::record(tx, event).await?;
+        changes::note(tx, adapter, ChangeKind::VersionPublished, Some(manifest.version()));
     }
     Ok(())
 }
@@ -229,6 +231,7 @@ pub(crate) async fn insert(
         let detail = Digest::of(bytes.as_bytes()).to_string();
         let event = Event { actor: permit.actor(), action: "publish", subject: &subject, detail: &detail };
         audit::record(tx, event).await?;
+        changes::note(tx, adapter, ChangeKind::VersionPublished, Some(manifest.version()));
     }
     Ok(inserted)
 }
@@ -322,5 +325,7 @@ pub(crate) async fn set_yanked(
     let action = if reason.is_some() { "yank" } else { "unyank" };
     let detail = reason.unwrap_or_default();
     audit::record(tx, Event { actor: permit.actor(), action, subject: &subject, detail }).await?;
+    let kind = if reason.is_some() { ChangeKind::VersionYanked } else { ChangeKind::VersionUnyanked };
+    changes::note(tx, adapter, kind, Some(version));
     Ok(true)
 }

@@ -33,7 +33,7 @@ impl LicenseRules {
 }
 
 /// Allows filling the cache of one namespace of another registry. Only
-/// `Mirrors` makes one, for a user and a namespace that it mirrors.
+/// the mirrors make one, for a user and a namespace that is mirrored.
 #[derive(Debug, Clone)]
 pub struct MirrorPermit {
     actor: Actor,

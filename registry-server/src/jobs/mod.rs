@@ -6,6 +6,7 @@
 
 mod delete_object;
 mod deliver;
+mod follow;
 mod garbage;
 mod keep_manifest;
 mod retire;
@@ -18,6 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use delete_object::DeleteObject;
 pub(crate) use deliver::{Deliver, announce};
+pub(crate) use follow::FollowRegistries;
 pub(crate) use garbage::{CollectGarbage, remove_unknown, review};
 pub(crate) use keep_manifest::KeepManifest;
 pub(crate) use retire::RetireVersions;
@@ -94,13 +96,14 @@ fn start<J: Job>(app: App, payload: String) -> Work {
 }
 
 /// Every kind of job there is.
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind::of::<DeleteObject>(),
     Kind::of::<SweepUploads>(),
     Kind::of::<CollectGarbage>(),
     Kind::of::<Deliver>(),
     Kind::of::<KeepManifest>(),
     Kind::of::<RetireVersions>(),
+    Kind::of::<FollowRegistries>(),
 ];
 
 /// How long to wait after the n-th failure: two seconds, doubled, at most an hour.

@@ -9,7 +9,7 @@ use hub_schemas::{
     problem::ProblemCode,
 };
 
-use super::{Landed, MirrorError, Upstream, UpstreamError, download};
+use super::{Landed, MirrorError, Upstream, UpstreamError, download, upstream::IndexAnswer};
 use crate::{
     app::App,
     db::{
@@ -44,13 +44,44 @@ pub(super) async fn list(
     let answer = upstream.index(&id, etag).await;
     app.telemetry.mirrored("list", &answer);
     let answer = answer?;
+    if let Some((document, _)) = &answer.changed
+        && document.name != id
+    {
+        let found = format!("the version list of `{}`, as `{id}` may be called now", document.name);
+        return Err(upstream.wrong(found).into());
+    }
+    take_list(&app, &upstream, &permit, &id, &answer, Missing::Kept).await.map(drop)
+}
+
+/// What becomes of versions that a list does not have any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// They stay: whoever used them here goes on.
+    Kept,
+    /// They go here too.
+    Deleted,
+}
+
+/// Takes what a version list says.
+pub(super) async fn take_list(
+    app: &App,
+    upstream: &Upstream,
+    permit: &MirrorPermit,
+    id: &AdapterId,
+    answer: &IndexAnswer,
+    missing: Missing,
+) -> Result<VisibleAdapter, MirrorError> {
     let mut tx = app.db.write().await?;
     let kind = answer.changed.as_ref().map_or(ArtifactKind::Adapter, |(document, _)| document.kind);
-    let adapter = mirrored::ensure(&mut tx, &permit, &id, kind, answer.public, upstream.name()).await?;
+    let adapter = mirrored::ensure(&mut tx, permit, id, kind, answer.public, upstream.name()).await?;
     let etag = match &answer.changed {
         Some((document, etag)) => {
+            if missing == Missing::Deleted {
+                let reason = format!("deleted in `{}`", upstream.name());
+                mirrored::keep_only(&mut tx, permit, &adapter, &document.versions, &reason).await?;
+            }
             for entry in &document.versions {
-                if !mirrored::list(&mut tx, &permit, &adapter, entry).await? {
+                if !mirrored::list(&mut tx, permit, &adapter, entry).await? {
                     tracing::warn!(
                         mirror.url = upstream.name(),
                         "`{id}@{}` has other content there than it had; what it was is kept",
@@ -65,7 +96,7 @@ pub(super) async fn list(
     };
     mirrored::checked(&mut tx, &adapter, etag).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(adapter)
 }
 
 /// Asks for a manifest that a version list names.
@@ -166,7 +197,7 @@ async fn fetch(
 }
 
 /// Makes every version of `adapter` visible whose files are all here.
-async fn complete(app: &App, permit: &MirrorPermit, adapter: &VisibleAdapter) -> Landed {
+pub(super) async fn complete(app: &App, permit: &MirrorPermit, adapter: &VisibleAdapter) -> Landed {
     for text in mirrored::incomplete(&app.db, adapter).await? {
         let manifest = Artifact::parse(text.as_bytes()).map_err(ApiError::internal)?;
         let mut present = BTreeMap::new();

@@ -5,11 +5,12 @@
 //! stored or served, and a version whose files are all here becomes one of this registry's
 //! own, which nobody can publish, yank or change here. Only signed-in users make this
 //! registry ask; whoever else comes gets what is here. Where the other registry does not
-//! answer, its last word is served with its age.
+//! answer, its last word is served with its age. One that is followed ([`follow_all`]) is fetched before anybody asks.
 
 mod download;
 mod fill;
 mod flights;
+mod follow;
 mod upstream;
 
 use std::{sync::Arc, time::Duration};
@@ -35,6 +36,7 @@ use crate::{
 };
 
 use flights::Flights;
+pub(crate) use follow::follow_all;
 pub(crate) use upstream::Upstream;
 use upstream::UpstreamError;
 

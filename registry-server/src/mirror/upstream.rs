@@ -9,7 +9,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt as _};
 use hub_schemas::{
-    api::{API_PREFIX, IndexDocument},
+    api::{API_PREFIX, ChangesPage, ChangesQuery, IndexDocument, MAX_CHANGES_LIMIT},
     digest::Digest,
     manifest::MAX_MANIFEST_BYTES,
     name::AdapterId,
@@ -31,6 +31,8 @@ const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_secs(5);
 /// An index of some ten thousand versions.
 const MAX_INDEX_BYTES: usize = 8 << 20;
+/// A page of as many changes as a page may have.
+const MAX_CHANGES_BYTES: usize = 1 << 20;
 /// A token is shorter.
 const MAX_TOKEN_BYTES: usize = 4096;
 
@@ -63,7 +65,7 @@ pub(super) enum UpstreamError {
     },
 }
 
-/// A version list, or that it has not changed.
+/// A version list, perhaps under the name that the adapter has now, or that it has not changed.
 pub(super) struct IndexAnswer {
     /// `None` when it has not changed.
     pub(super) changed: Option<(IndexDocument, String)>,
@@ -118,12 +120,20 @@ impl Upstream {
         let etag = header(ETAG).to_owned();
         let bytes = self.bounded(response, MAX_INDEX_BYTES).await?;
         let document: IndexDocument = serde_json::from_slice(&bytes).map_err(|e| self.wrong(e))?;
-        if document.name != *id {
-            return Err(
-                self.wrong(format!("the version list of `{}`, as `{id}` may be called now", document.name))
-            );
-        }
         Ok(IndexAnswer { changed: Some((document, etag)), public })
+    }
+
+    /// What changed after `since`.
+    pub(super) async fn changes(&self, since: u64) -> Result<ChangesPage, UpstreamError> {
+        let query = ChangesQuery { since, limit: Some(MAX_CHANGES_LIMIT), wait: None };
+        let request = self.get(&["changes"])?.query(&query).timeout(DOCUMENT_TIMEOUT);
+        let bytes = self.bounded(self.send(request).await?, MAX_CHANGES_BYTES).await?;
+        let page: ChangesPage = serde_json::from_slice(&bytes).map_err(|e| self.wrong(e))?;
+        // Asking for the same page for ever would look like following.
+        if page.more && page.next <= since {
+            return Err(self.wrong(format!("changes after {since} that lead back to {}", page.next)));
+        }
+        Ok(page)
     }
 
     /// The bytes of a manifest, which have this digest.

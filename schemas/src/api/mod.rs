@@ -4,6 +4,7 @@ mod account;
 mod adapter;
 mod audit;
 mod base;
+mod changes;
 mod oidc;
 mod people;
 mod pulls;
@@ -24,6 +25,9 @@ pub use adapter::{
 };
 pub use audit::{AuditPage, AuditQuery, AuditRecord, DEFAULT_AUDIT_LIMIT, MAX_AUDIT_LIMIT};
 pub use base::{BaseVersion, BaseVersions};
+pub use changes::{
+    Change, ChangeKind, ChangesPage, ChangesQuery, DEFAULT_CHANGES_LIMIT, MAX_CHANGES_LIMIT, MAX_CHANGES_WAIT,
+};
 pub use oidc::{CreatePublisher, ExchangeToken, Issuer, Publisher};
 pub use people::{
     Collaborators, CreateOrganisation, GrantRole, Member, NamespaceInfo, NamespaceKind, Role, RoleError,

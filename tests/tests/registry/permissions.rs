@@ -134,6 +134,7 @@ impl World {
         match (method, path) {
             ("GET", "search") => get("search?q=hidden".to_owned()).await,
             ("GET", "resolve") => get("resolve?word=hidden".to_owned()).await,
+            ("GET", "changes") => get("changes".to_owned()).await,
             ("GET", "bases/{digest}") => get(format!("bases/{}", Digest::of(b"tiny-bert"))).await,
             ("GET", "adapters/{namespace}/{name}") => get(format!("adapters/{}", adapter(&line.about))).await,
             ("PATCH", "adapters/{namespace}/{name}") => {

@@ -1,0 +1,3 @@
+//! What changed, in order.
+
+pub(crate) mod list;

@@ -1,0 +1,259 @@
+//! Following another registry by its changes, so that everything is here before somebody asks.
+//!
+//! The feed says which names changed, and what is there now says what they came to: a name is compared
+//! with its version list, its manifest and files are fetched like any mirrored ones, checked against
+//! their digests, and what the other registry does not show any more goes here too. A place in the feed
+//! is written down once everything up to it is here, so a follower that was killed goes on there. Once a
+//! day everything is compared: what a role given or taken over there shows or hides is no change.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use hub_schemas::{
+    api::{ChangesPage, VersionEntry},
+    manifest::Artifact,
+    name::{AdapterId, Namespace},
+};
+
+use super::{MirrorError, Upstream, UpstreamError, fill, landed};
+use crate::{
+    app::App,
+    db::{
+        adapters::VisibleAdapter,
+        blobs, clock,
+        followed::{self, Place},
+        mirrored, users,
+    },
+    domain::mirror::MirrorPermit,
+    error::ApiError,
+};
+
+/// How often everything is compared.
+const COMPARED_EVERY: Duration = Duration::from_hours(24);
+/// Names that one move leads to before it is taken for a circle.
+const MAX_MOVES: usize = 4;
+
+/// What one round did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Followed {
+    /// Names that were compared.
+    pub(crate) names: usize,
+    /// Names that could not be taken as they are, for a reason that stands in the log.
+    pub(crate) refused: usize,
+}
+
+/// Brings this registry up to date with every registry that it follows. A registry that does not
+/// answer keeps the others from nothing.
+pub(crate) async fn follow_all(app: &App, compare: bool) -> Result<Followed, ApiError> {
+    let mut done = Followed::default();
+    let mut failed = None;
+    for upstream in app.mirrors.all() {
+        let Some(user) = &upstream.config.replicate_as else { continue };
+        let follower = Follower { app, upstream, user };
+        match follower.follow(compare, &mut done).await {
+            Ok(()) => {}
+            Err(MirrorError::Here(error)) => failed = Some(error),
+            Err(MirrorError::Upstream(error)) => {
+                tracing::warn!(mirror.url = upstream.name(), %error, "Could not follow: {error}");
+                failed = Some(super::not_there(&error));
+            }
+        }
+    }
+    failed.map_or(Ok(done), Err)
+}
+
+/// One registry that follows another one.
+#[derive(Clone, Copy)]
+struct Follower<'a> {
+    app: &'a App,
+    upstream: &'a Arc<Upstream>,
+    /// In whose name.
+    user: &'a Namespace,
+}
+
+impl Follower<'_> {
+    fn permit(&self, id: &AdapterId) -> MirrorPermit {
+        MirrorPermit::new(self.user.clone(), id.namespace.clone())
+    }
+
+    async fn follow(&self, compare: bool, done: &mut Followed) -> Result<(), MirrorError> {
+        let Self { app, upstream, .. } = *self;
+        let mut tx = app.db.write().await?;
+        if !users::exists(&mut tx, self.user).await? {
+            let detail = format!(
+                "the user `{}`, in whose name `{}` is followed, does not exist",
+                self.user,
+                upstream.name()
+            );
+            return Err(ApiError::not_found(detail)
+                .hint(format!("`hub-server user add {}`", self.user))
+                .into());
+        }
+        drop(tx);
+        let place = followed::place(&app.db, upstream.name()).await?;
+        let old = clock::now() - place.checked_at > COMPARED_EVERY.as_micros() as i64;
+        let reached = self.catch_up(place, done).await?;
+        if compare || old {
+            let mut names: BTreeSet<AdapterId> =
+                mirrored::of_upstream(&app.db, upstream.name()).await?.into_iter().collect();
+            let mut since = 0;
+            loop {
+                let page = upstream.changes(since).await?;
+                names.extend(page.items.into_iter().map(|change| change.name));
+                since = page.next;
+                if !page.more || since >= reached {
+                    break;
+                }
+            }
+            self.compare_all(names, done).await?;
+            let mut tx = app.db.write().await?;
+            followed::compared(&mut tx, upstream.name()).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes page after page; where it ended.
+    async fn catch_up(&self, mut place: Place, done: &mut Followed) -> Result<u64, MirrorError> {
+        let Self { app, upstream, .. } = *self;
+        loop {
+            let page = upstream.changes(place.serial).await?;
+            if place.serial > 0 && (page.registry != place.registry || page.next < place.serial) {
+                tracing::warn!(
+                    mirror.url = upstream.name(),
+                    "`{}` is another registry than it was, or an older state of it; everything is compared",
+                    upstream.name()
+                );
+                place.serial = 0;
+                continue;
+            }
+            let ChangesPage { registry, items, next, more } = page;
+            self.compare_all(items.into_iter().map(|change| change.name).collect(), done).await?;
+            if next != place.serial || place.registry != registry {
+                let mut tx = app.db.write().await?;
+                followed::reached(&mut tx, upstream.name(), &registry, next).await?;
+                tx.commit().await?;
+            }
+            place = Place { registry, serial: next, ..place };
+            if !more {
+                return Ok(next);
+            }
+        }
+    }
+
+    async fn compare_all(&self, names: BTreeSet<AdapterId>, done: &mut Followed) -> Result<(), MirrorError> {
+        let upstream = self.upstream;
+        for id in names.into_iter().filter(|id| upstream.config.namespaces.contains(&id.namespace)) {
+            done.names += 1;
+            if let Err(error) = self.compare(&id).await {
+                // What this one is does not keep the others back; a registry that fails, here or there, does.
+                let reason = match error {
+                    MirrorError::Upstream(error @ UpstreamError::Unreachable { .. }) => {
+                        return Err(error.into());
+                    }
+                    MirrorError::Here(error) if error.problem.status >= 500 => {
+                        return Err(MirrorError::Here(error));
+                    }
+                    MirrorError::Upstream(error) => error.to_string(),
+                    MirrorError::Here(error) => error.problem.detail.clone(),
+                };
+                done.refused += 1;
+                tracing::warn!(mirror.url = upstream.name(), reason, "`{id}` is not taken: {reason}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes `id` here what it is there.
+    async fn compare(&self, id: &AdapterId) -> Result<(), MirrorError> {
+        let Self { app, upstream, .. } = *self;
+        let mut id = id.clone();
+        for _ in 0..MAX_MOVES {
+            let permit = self.permit(&id);
+            let known = mirrored::find(&app.db, &id).await?;
+            let etag = known.as_ref().map(|known| known.etag.as_str()).filter(|etag| !etag.is_empty());
+            let answer = upstream.index(&id, etag).await;
+            app.telemetry.mirrored("list", &answer);
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(UpstreamError::Refused { .. }) => {
+                    let reason = format!("`{}` does not show it any more", upstream.name());
+                    return self.withdraw(&permit, &id, &reason).await;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let to =
+                answer.changed.as_ref().map(|(document, _)| document.name.clone()).filter(|name| *name != id);
+            let Some(to) = to else {
+                let adapter =
+                    fill::take_list(app, upstream, &permit, &id, &answer, fill::Missing::Deleted).await?;
+                return self.fetch(&permit, &adapter).await;
+            };
+            if !upstream.config.namespaces.contains(&to.namespace) {
+                let reason =
+                    format!("it is called `{to}` in `{}` now, which is not mirrored", upstream.name());
+                return self.withdraw(&permit, &id, &reason).await;
+            }
+            let mut tx = app.db.write().await?;
+            mirrored::rename(&mut tx, &permit, &self.permit(&to), &id, &to).await?;
+            tx.commit().await?;
+            id = to;
+        }
+        Err(upstream.wrong(format!("names that lead from one to the next, `{id}` the last")).into())
+    }
+
+    async fn withdraw(&self, permit: &MirrorPermit, id: &AdapterId, reason: &str) -> Result<(), MirrorError> {
+        let app = self.app;
+        let mut tx = app.db.write().await?;
+        mirrored::withdraw(&mut tx, permit, id, reason).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Fetches what is missing of each version.
+    async fn fetch(&self, permit: &MirrorPermit, adapter: &VisibleAdapter) -> Result<(), MirrorError> {
+        let app = self.app;
+        let mut refused = None;
+        for VersionEntry { digest, .. } in mirrored::unfetched(&app.db, adapter).await? {
+            match self.fetch_version(permit, adapter, &digest).await {
+                // One version that can't be taken keeps no other back.
+                Err(MirrorError::Here(error)) if error.problem.status < 500 => {
+                    refused = Some(MirrorError::Here(error));
+                }
+                Err(MirrorError::Upstream(error @ UpstreamError::Wrong { .. })) => {
+                    refused = Some(error.into())
+                }
+                other => other?,
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    async fn fetch_version(
+        &self,
+        permit: &MirrorPermit,
+        adapter: &VisibleAdapter,
+        digest: &hub_schemas::digest::Digest,
+    ) -> Result<(), MirrorError> {
+        let Self { app, upstream, .. } = *self;
+        let Some(listed) = mirrored::listed(&app.db, digest).await? else { return Ok(()) };
+        if listed.manifest.is_none() {
+            let work = || {
+                let (app, upstream, permit) = (app.clone(), Arc::clone(upstream), permit.clone());
+                fill::manifest(app, upstream, permit, adapter.clone(), *digest, listed)
+            };
+            landed(app.mirrors.manifests.join(*digest, work).await)?;
+        }
+        let kept = mirrored::listed(&app.db, digest).await?.and_then(|listed| listed.manifest);
+        let Some(text) = kept else { return Ok(()) };
+        let manifest = Artifact::parse(text.as_bytes()).map_err(ApiError::internal)?;
+        for file in manifest.files() {
+            if blobs::find(&app.db, &file.digest).await?.is_none() {
+                let work = || {
+                    let (app, upstream, permit) = (app.clone(), Arc::clone(upstream), permit.clone());
+                    fill::file(app, upstream, permit, adapter.clone(), file.clone())
+                };
+                landed(app.mirrors.files.join(file.digest, work).await)?;
+            }
+        }
+        fill::complete(app, permit, adapter).await
+    }
+}
