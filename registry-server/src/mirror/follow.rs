@@ -219,7 +219,7 @@ impl Follower<'_> {
                     refused = Some(MirrorError::Here(error));
                 }
                 Err(MirrorError::Upstream(error @ UpstreamError::Wrong { .. })) => {
-                    refused = Some(error.into())
+                    refused = Some(error.into());
                 }
                 other => other?,
             }

@@ -20,7 +20,7 @@ pub const MAX_CHANGES_WAIT: u32 = 20;
 pub struct ChangesQuery {
     /// The serial after which to begin: `next` of the previous page, or 0.
     #[serde(default)]
-    #[param(minimum = 0, maximum = 9223372036854775807_i64, default = 0)]
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64, default = 0)]
     pub since: u64,
     /// Changes per page, at most 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,14 +26,15 @@ impl Follower {
     async fn of(upstream: &str, token: Option<&str>) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let file = data.path().join("hub.toml");
-        let mut text = format!(
-            "[[mirrors]]\nurl = \"{upstream}\"\nnamespaces = [\"ada\", \"lab\"]\nreplicate_as = \"eve\"\n"
-        );
-        if let Some(token) = token {
+        let token_file = token.map(|token| {
             let path = data.path().join("token");
             fs::write(&path, token).expect("writes");
-            text += &format!("token_file = \"{}\"\n", path.display());
-        }
+            format!("token_file = \"{}\"\n", path.display())
+        });
+        let text = format!(
+            "[[mirrors]]\nurl = \"{upstream}\"\nnamespaces = [\"ada\", \"lab\"]\nreplicate_as = \"eve\"\n{}",
+            token_file.unwrap_or_default()
+        );
         fs::write(&file, text).expect("writes");
         let mut place = flags().await;
         place.extend([format!("--config={}", file.display()), "--run-jobs=false".to_owned()]);
