@@ -40,6 +40,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         // Publishing: `hub push`, `hub yank`.
         .routes(routes!(uploads::start::start))
         .routes(routes!(uploads::status::status, uploads::append::append, uploads::cancel::cancel))
+        .routes(routes!(uploads::address::address, uploads::acknowledge::acknowledge))
         .routes(routes!(versions::publish::publish, versions::yank::yank, versions::delete::delete))
         // Publishing without a user's token: `hub publisher`, `hub token exchange`.
         .routes(routes!(publishers::list::list, publishers::create::create))

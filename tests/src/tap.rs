@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::{
@@ -17,6 +20,8 @@ pub struct Tap {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<u8>>>,
     cut: watch::Sender<bool>,
+    /// Whether requests to signed addresses find nobody.
+    closed: Arc<AtomicBool>,
 }
 
 impl Tap {
@@ -27,12 +32,16 @@ impl Tap {
         let address = listener.local_addr().expect("an address");
         let (seen, cut) = (Arc::default(), watch::Sender::new(false));
         let (log, watched) = (Arc::clone(&seen), cut.subscribe());
+        let closed = Arc::new(AtomicBool::new(false));
+        let addresses = Arc::clone(&closed);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(near, upstream.clone(), Arc::clone(&log), watched.clone()));
+                let wire =
+                    carry(near, upstream.clone(), Arc::clone(&log), watched.clone(), Arc::clone(&addresses));
+                tokio::spawn(wire);
             }
         });
-        Self { address, seen, cut }
+        Self { address, seen, cut, closed }
     }
 
     /// Where it listens.
@@ -45,6 +54,11 @@ impl Tap {
         self.cut.send_replace(cut);
     }
 
+    /// Breaks the connection of whoever sends to a signed address, as where clients can't reach a store.
+    pub fn refuse_addresses(&self, refuse: bool) {
+        self.closed.store(refuse, Ordering::Relaxed);
+    }
+
     /// Everything that went upstream since the last call, as text.
     pub fn take(&self) -> String {
         let bytes = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
@@ -52,7 +66,13 @@ impl Tap {
     }
 }
 
-async fn carry(near: TcpStream, upstream: String, log: Arc<Mutex<Vec<u8>>>, mut cut: watch::Receiver<bool>) {
+async fn carry(
+    near: TcpStream,
+    upstream: String,
+    log: Arc<Mutex<Vec<u8>>>,
+    mut cut: watch::Receiver<bool>,
+    closed: Arc<AtomicBool>,
+) {
     if *cut.borrow() {
         return;
     }
@@ -62,6 +82,11 @@ async fn carry(near: TcpStream, upstream: String, log: Arc<Mutex<Vec<u8>>>, mut 
     let forth = async {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(read @ 1..) = near_read.read(&mut buffer).await {
+            let head = String::from_utf8_lossy(&buffer[..read.min(4096)]);
+            if closed.load(Ordering::Relaxed) && head.starts_with("PUT ") && head.contains("X-Amz-Signature=")
+            {
+                break;
+            }
             log.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..read]);
             if far_write.write_all(&buffer[..read]).await.is_err() {
                 break;

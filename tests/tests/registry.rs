@@ -19,6 +19,8 @@ mod crowds;
 mod deletion;
 #[path = "registry/deploy.rs"]
 mod deploy;
+#[path = "registry/direct_uploads.rs"]
+mod direct_uploads;
 #[path = "registry/doctor.rs"]
 mod doctor;
 #[path = "registry/faults.rs"]

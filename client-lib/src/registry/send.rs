@@ -18,7 +18,8 @@ use super::{Event, RegistryError, Reporter, Secret, http, retry};
 
 /// A document comes within this time or not at all. Files have no deadline, only a stall timer.
 const DOCUMENT_DEADLINE: Duration = Duration::from_mins(1);
-/// The registry reads the headers of every file before it answers a publish request.
+/// The registry reads the headers of every file before it answers a publish request, and files that
+/// went to its store itself as a whole.
 pub(super) const PUBLISH_DEADLINE: Duration = Duration::from_mins(5);
 /// Largest JSON document other than a manifest: an index of some ten thousand versions.
 const MAX_DOCUMENT_BYTES: usize = 8 << 20;
@@ -77,6 +78,11 @@ impl Sender {
     /// A request to somebody who is not the registry, without its token.
     pub(super) fn elsewhere(&self, method: Method, url: Url) -> RequestBuilder {
         self.http.request(method, url).timeout(DOCUMENT_DEADLINE)
+    }
+
+    /// A request to the registry's store: without the registry's token, and without a deadline.
+    pub(super) fn stored(&self, method: Method, url: Url) -> RequestBuilder {
+        self.http.request(method, url)
     }
 
     /// A request for a document, with the token and a deadline.

@@ -129,7 +129,7 @@ pub struct Config {
     pub database_url: Option<String>,
     /// Where files lie.
     pub storage: Location,
-    /// Files from this size on are fetched from the store itself, where it can do that.
+    /// Files from this size on are fetched from the store itself, and sent there, where it can do that.
     pub redirect_from: Option<u64>,
     /// How long requests in flight may take to finish after a signal to stop.
     pub shutdown_timeout: Duration,

@@ -46,10 +46,10 @@ pub struct StoreSettings {
         value_name = "SECRET"
     )]
     pub secret_access_key: Option<String>,
-    /// Whether clients fetch files from S3 itself, by addresses that expire [default: true]
+    /// Whether clients fetch files from S3 itself, and send them there, by addresses that expire [default: true]
     #[arg(long = "s3-redirect", global = true, env = "HUB_SERVER_S3_REDIRECT", value_name = "BOOL")]
     pub redirect: Option<bool>,
-    /// Bytes from which on a file is fetched from S3 itself [default: 1 MiB]
+    /// Bytes from which on a file is fetched from S3 itself, or sent there [default: 1 MiB]
     #[arg(
         long = "s3-redirect-from",
         global = true,
@@ -89,7 +89,7 @@ impl StoreSettings {
         }
     }
 
-    /// Files from this size on are fetched from the store itself; `None`: no file is.
+    /// Files from this size on are fetched from the store itself, and sent there; `None`: no file is.
     pub fn redirect_from(&self) -> Option<u64> {
         self.redirect.unwrap_or(true).then_some(self.redirect_from.unwrap_or(DEFAULT_REDIRECT_FROM))
     }

@@ -6,7 +6,6 @@
 use std::ops::Range;
 
 use hub_schemas::{
-    api::UploadStatus,
     digest::Digest,
     name::{AdapterId, Namespace},
 };
@@ -42,22 +41,12 @@ pub(crate) struct Upload {
 pub(crate) struct Begun {
     /// What the store calls it.
     pub(crate) id: String,
-    /// The suspended hash of the acknowledged bytes; empty before the first.
+    /// The suspended hash of the acknowledged bytes; empty before the first, or [`NOT_HASHED`].
     pub(crate) hashed: String,
 }
 
-impl Upload {
-    /// What the API says about it.
-    pub(crate) fn status(&self) -> UploadStatus {
-        UploadStatus {
-            id: self.id.clone(),
-            digest: self.digest,
-            size: self.size,
-            received: self.received,
-            complete: self.complete,
-        }
-    }
-}
+/// Stands for the hash of bytes that went to the store itself, where nobody here saw them.
+pub(crate) const NOT_HASHED: &str = "-";
 
 #[derive(Debug, FromRow)]
 struct Row {

@@ -6,10 +6,16 @@
 //! requests that send the same part overwrite each other, and the store refuses to
 //! complete an object whose parts are not the ones that were kept.
 
+use std::time::Duration;
+
+use axum::http::Method;
 use bytes::Bytes;
 use futures_util::Stream;
 use hub_schemas::digest::DigestHasher;
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::{
+    multipart::{MultipartStore, PartId},
+    signer::SignedUrlOptions,
+};
 
 use super::{Key, PutError, Storage, StorageError, write::Pieces};
 
@@ -69,6 +75,27 @@ impl Storage {
             number += 1;
         }
         Ok((parts, body.hasher))
+    }
+
+    /// Whether there are addresses to which anybody can send a part.
+    pub(crate) const fn signs_parts(&self) -> bool {
+        self.multipart.is_some() && self.signer.is_some()
+    }
+
+    /// Where anybody can send the part behind `before` others for `lasting`; `None` where the store has no
+    /// such addresses.
+    pub(crate) async fn part_url(
+        &self,
+        object: Multipart<'_>,
+        before: usize,
+        lasting: Duration,
+    ) -> Result<Option<String>, StorageError> {
+        let Some(signer) = self.signer.as_ref().filter(|_| self.signs_parts()) else { return Ok(None) };
+        // S3 counts parts from 1.
+        let query = [("partNumber", (before + 1).to_string()), ("uploadId", object.id.to_owned())];
+        let options = SignedUrlOptions::new().with_query(query);
+        let url = signer.signed_url_opts(Method::PUT, &self.at(object.key), lasting, &options).await?;
+        Ok(Some(url.into()))
     }
 
     /// Makes the parts an object.

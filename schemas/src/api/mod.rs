@@ -37,7 +37,7 @@ pub use pulls::{DEFAULT_PULL_DAYS, MAX_PULL_DAYS, PullDay, PullHistory, PullQuer
 pub use resolve::{Candidate, Reason, Resolution, ResolveQuery};
 pub use retention::{Expired, RetentionPreview, RetentionRules};
 pub use search::{DEFAULT_LIMIT, MAX_LIMIT, SearchPage, SearchQuery};
-pub use upload::{StartUpload, UploadStatus};
+pub use upload::{PartAddress, SentPart, StartUpload, UploadPart, UploadStatus};
 pub use webhook::{CreateWebhook, CreatedWebhook, Webhook};
 
 /// How old a version list is that was mirrored from a registry that does not answer, in seconds.

@@ -158,7 +158,7 @@ impl World {
             ("POST", "adapters/{namespace}/{name}/uploads") => {
                 who.start_upload("lab/hidden", Digest::of(b"more"), 4).await
             }
-            (_, "uploads/{id}") => self.upload(method, &line.about, who, role).await,
+            (_, "uploads/{id}" | "uploads/{id}/parts") => self.upload(method, &line.about, who, role).await,
             ("PUT", "adapters/{namespace}/{name}/versions/{version}") if line.about == "a new adapter" => {
                 let sample = SampleAdapter::lora(&format!("lab/{}", unique()), "1.0.0");
                 if line.expected[ROLES.iter().position(|r| *r == role).expect("a role")] == Some(201) {
@@ -319,7 +319,7 @@ impl World {
     /// The upload of the caller, or of somebody else.
     async fn upload(&self, method: &str, about: &str, who: &Visitor, role: &str) -> Answer {
         let all = match about {
-            "one's own" if role != "anonymous" => {
+            about if about.starts_with("one's own") && role != "anonymous" => {
                 self.hub.visitor(&self.hub.token(role, &Scope::ALL, None).await)
             }
             _ => self.olga.clone(),
@@ -332,6 +332,11 @@ impl World {
                 let answer = who.append(&id, 0, b"a", 6).await;
                 all.delete(&format!("uploads/{id}")).await;
                 answer
+            }
+            "POST" => who.post(&format!("uploads/{id}/parts"), &json!({"start": 0, "size": 6})).await,
+            "PUT" => {
+                let part = json!({"start": 0, "size": 6, "etag": "x"});
+                who.put_json(&format!("uploads/{id}/parts"), &part).await
             }
             _ => who.delete(&format!("uploads/{id}")).await,
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::stream;
 use hub_schemas::{
-    api::{StartUpload, UploadStatus},
+    api::{PartAddress, SentPart, StartUpload, UploadPart, UploadStatus},
     problem::ProblemCode,
 };
 use reqwest::{Body, Method, header};
@@ -13,10 +13,13 @@ use tokio::{
     fs::File,
     io::{AsyncReadExt as _, AsyncSeekExt as _},
 };
+use url::Url;
 
 use super::{Blob, CHUNK_BYTES, STALL_AFTER, stall::Pulse};
 use crate::registry::{
-    Direction, Event, RegistryClient, RegistryError, Transfer, http::display_url, send::Attempts,
+    Direction, Event, RegistryClient, RegistryError, Transfer,
+    http::display_url,
+    send::{Attempts, PUBLISH_DEADLINE},
 };
 
 /// Bytes that are read from disk at once; memory stays at a few of these.
@@ -43,8 +46,14 @@ impl RegistryClient {
         });
         let mut attempts = Attempts::new(&self.sender);
         let mut restarts = 0;
+        let mut direct = status.direct;
         while !status.complete {
-            match self.send_chunk(blob, path, &status).await {
+            let sent = if direct {
+                self.send_direct(blob, path, &status).await
+            } else {
+                self.send_chunk(blob, path, &status).await
+            };
+            match sent {
                 Ok(next) => {
                     if next.received > status.received {
                         attempts.made_headway();
@@ -66,6 +75,11 @@ impl RegistryClient {
                         let reason = "its bytes no longer have the digest in the manifest".to_owned();
                         return Err(RegistryError::Changed { path: path.to_owned(), reason });
                     }
+                    // Whatever keeps this machine from the store: the registry can be reached.
+                    _ if direct => {
+                        tracing::debug!(%error, "The registry's store is not reached; its bytes go through the registry");
+                        direct = false;
+                    }
                     _ => attempts.next(error).await?,
                 },
             }
@@ -75,6 +89,48 @@ impl RegistryClient {
         Ok(true)
     }
 
+    /// Sends the next chunk once to the registry's store itself, which never sees the token, and tells
+    /// the registry of it.
+    async fn send_direct(
+        &self,
+        blob: &Blob<'_>,
+        path: &Path,
+        status: &UploadStatus,
+    ) -> Result<UploadStatus, RegistryError> {
+        let (start, size) = next_chunk(blob, path, status)?;
+        let parts = ["uploads", status.id.as_str(), "parts"];
+        let wanted = UploadPart { start, size };
+        let request = self.api(Method::POST, &parts).json(&wanted);
+        let address: PartAddress =
+            self.sender.json(self.sender.send_once(request).await?, "address of a part").await?;
+        let url = self.store_url(&address.url)?;
+        let shown = display_url(&url);
+        let pulse = Pulse::default();
+        let body = chunk_body(path, start, size, pulse.clone()).await?;
+        let request = (self.sender.stored(Method::PUT, url)).header(header::CONTENT_LENGTH, size).body(body);
+        let response = pulse.watch(STALL_AFTER, &shown, self.sender.send_once(request)).await?;
+        let etag = response.headers().get(header::ETAG).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let sent = SentPart { start, size, etag: etag.to_owned() };
+        // After the last one the registry reads the whole file.
+        let request = self.api(Method::PUT, &parts).timeout(PUBLISH_DEADLINE).json(&sent);
+        self.sender.json(self.sender.send_once(request).await?, "upload").await
+    }
+
+    /// The address of a store, which what is sent to a secure registry goes to only as securely.
+    fn store_url(&self, text: &str) -> Result<Url, RegistryError> {
+        let registry = self.url();
+        let refuse = |reason: &str| RegistryError::Malformed {
+            what: "address of a part",
+            url: display_url(registry),
+            reason: reason.to_owned(),
+        };
+        let url: Url = text.parse().map_err(|_| refuse("it is none"))?;
+        match (registry.scheme(), url.scheme()) {
+            (_, "https") | ("http", "http") => Ok(url),
+            _ => Err(refuse("it is not secure, and the registry is")),
+        }
+    }
+
     /// Sends the next chunk once.
     async fn send_chunk(
         &self,
@@ -82,12 +138,7 @@ impl RegistryClient {
         path: &Path,
         status: &UploadStatus,
     ) -> Result<UploadStatus, RegistryError> {
-        let start = status.received;
-        let length = (blob.size.saturating_sub(start)).min(CHUNK_BYTES);
-        if length == 0 {
-            let reason = format!("the registry has {start} bytes of it, the manifest says {}", blob.size);
-            return Err(RegistryError::Changed { path: path.to_owned(), reason });
-        }
+        let (start, length) = next_chunk(blob, path, status)?;
         let url = self.upload_url(&status.id);
         let shown = display_url(&url);
         let pulse = Pulse::default();
@@ -100,6 +151,17 @@ impl RegistryClient {
         let send = async { self.sender.json(self.sender.send_once(request).await?, "upload").await };
         pulse.watch(STALL_AFTER, &shown, send).await
     }
+}
+
+/// The first byte of the next chunk, and how many it has.
+fn next_chunk(blob: &Blob<'_>, path: &Path, status: &UploadStatus) -> Result<(u64, u64), RegistryError> {
+    let start = status.received;
+    let length = (blob.size.saturating_sub(start)).min(CHUNK_BYTES);
+    if length == 0 {
+        let reason = format!("the registry has {start} bytes of it, the manifest says {}", blob.size);
+        return Err(RegistryError::Changed { path: path.to_owned(), reason });
+    }
+    Ok((start, length))
 }
 
 /// `length` bytes of the file from `start`, read piece by piece while they are sent.

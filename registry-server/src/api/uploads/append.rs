@@ -47,5 +47,5 @@ pub(crate) async fn append(
     let header = headers.get(CONTENT_RANGE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let range = content_range(header, upload.size)?;
     let upload = service::append(&app, &caller, &upload, range, body).await?;
-    Ok((StatusCode::ACCEPTED, Json(upload.status())))
+    Ok((StatusCode::ACCEPTED, Json(service::status(&app, &upload))))
 }

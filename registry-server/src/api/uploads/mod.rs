@@ -1,5 +1,7 @@
 //! Files on their way in.
 
+pub(crate) mod acknowledge;
+pub(crate) mod address;
 pub(crate) mod append;
 pub(crate) mod cancel;
 pub(crate) mod start;

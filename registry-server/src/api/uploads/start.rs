@@ -48,7 +48,14 @@ pub(crate) async fn start(
     service_publish::refuse_kept_name(&app, &permit, &id, &caller.member_viewer()).await?;
     check_size("the file", size, app.limits.file(kind)?)?;
     if let Some(known) = blobs::available_to(&app.db, &id).await?.get(&digest).map(|blob| blob.size) {
-        let status = UploadStatus { id: String::new(), digest, size: known, received: known, complete: true };
+        let status = UploadStatus {
+            id: String::new(),
+            digest,
+            size: known,
+            received: known,
+            complete: true,
+            direct: false,
+        };
         return Ok((StatusCode::OK, Json(status)).into_response());
     }
     let mut tx = app.db.write().await?;
@@ -65,8 +72,8 @@ pub(crate) async fn start(
     // Nothing may be missing: an empty file, or a server that stopped before its last step.
     let upload = service::settle(&app, &caller, upload).await?;
     if upload.complete {
-        return Ok((StatusCode::OK, Json(upload.status())).into_response());
+        return Ok((StatusCode::OK, Json(service::status(&app, &upload))).into_response());
     }
     let location = [(LOCATION, format!("{API_PREFIX}/uploads/{}", upload.id))];
-    Ok((StatusCode::CREATED, location, Json(upload.status())).into_response())
+    Ok((StatusCode::CREATED, location, Json(service::status(&app, &upload))).into_response())
 }

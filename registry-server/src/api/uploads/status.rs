@@ -23,5 +23,6 @@ pub(crate) async fn status(
     ApiPath(UploadPath { id }): ApiPath<UploadPath>,
 ) -> ApiResult<Json<UploadStatus>> {
     let upload = uploads::find(&app.db, &caller, &id).await?.ok_or_else(|| service::no_upload(&id))?;
-    Ok(Json(service::settle(&app, &caller, upload).await?.status()))
+    let upload = service::settle(&app, &caller, upload).await?;
+    Ok(Json(service::status(&app, &upload)))
 }

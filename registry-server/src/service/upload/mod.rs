@@ -5,7 +5,7 @@ use std::{ops::Range, time::Duration};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use hub_schemas::{digest::Digest, problem::ProblemCode};
+use hub_schemas::{api::UploadStatus, digest::Digest, problem::ProblemCode};
 
 use crate::{
     app::App,
@@ -19,10 +19,23 @@ use crate::{
     storage::{Key, MIN_PART, PutError, Storage, StorageError, Written},
 };
 
+pub(crate) mod direct;
 mod object;
 
 /// A sender that is silent for so long has gone; its connection is not kept.
 const SILENCE: Duration = Duration::from_mins(1);
+
+/// What the API says about an upload.
+pub(crate) fn status(app: &App, upload: &Upload) -> UploadStatus {
+    UploadStatus {
+        id: upload.id.clone(),
+        digest: upload.digest,
+        size: upload.size,
+        received: upload.received,
+        complete: upload.complete,
+        direct: !upload.complete && direct::is_possible(app, upload),
+    }
+}
 
 /// Stores the bytes of `range`. They are acknowledged (and never lost) once this returns.
 pub(crate) async fn append(

@@ -8,10 +8,10 @@ use futures_util::Stream;
 use hub_schemas::digest::DigestHasher;
 use hub_schemas::problem::ProblemCode;
 
-use super::{other_digest, problem, wrong_length};
+use super::{direct, other_digest, problem, wrong_length};
 use crate::{
     app::App,
-    db::uploads::{self, Begun, Upload},
+    db::uploads::{self, Begun, NOT_HASHED, Upload},
     error::{ApiError, ApiResult},
     storage::{Key, MIN_PART, Multipart, Part, Storage, StorageError},
 };
@@ -36,10 +36,13 @@ pub(super) async fn append(
     let before = uploads::part_names(&app.db, upload).await?.len();
     let appended = app.storage.append(object, before, hasher, length, body).await;
     let (parts, hasher) = appended.map_err(problem)?;
-    if hasher.len() != range.end {
+    let seen = if begun.hashed == NOT_HASHED { range.start } else { 0 };
+    if seen + hasher.len() != range.end {
         return Err(wrong_length(length));
     }
-    let begun = Begun { hashed: hasher.suspend(), ..begun };
+    // What came before went past here, so the whole is read in the end.
+    let hashed = if begun.hashed == NOT_HASHED { begun.hashed } else { hasher.suspend() };
+    let begun = Begun { id: begun.id, hashed };
     let mut tx = app.db.write().await?;
     let counted = uploads::append_parts(&mut tx, upload, &begun, range, &parts).await?;
     tx.commit().await?;
@@ -47,7 +50,7 @@ pub(super) async fn append(
 }
 
 /// The object of this upload, begun if there is none; `None` when another request began one.
-async fn begun(app: &App, upload: &Upload) -> ApiResult<Option<Begun>> {
+pub(super) async fn begun(app: &App, upload: &Upload) -> ApiResult<Option<Begun>> {
     if let Some(begun) = &upload.multipart {
         return Ok(Some(begun.clone()));
     }
@@ -67,17 +70,18 @@ async fn begun(app: &App, upload: &Upload) -> ApiResult<Option<Begun>> {
 pub(super) async fn settle(app: &App, upload: &Upload, begun: &Begun) -> ApiResult<Option<Key>> {
     let key = Key::blob(&upload.digest, &upload.id);
     let object = Multipart { key: &key, id: &begun.id };
+    let seen = begun.hashed != NOT_HASHED;
     let found = hasher(begun)?.finish();
-    if found != upload.digest {
+    if seen && found != upload.digest {
         start_again(app, upload, object).await?;
         return Err(other_digest(upload, &found));
     }
     let parts = uploads::part_names(&app.db, upload).await?.into_iter().map(Part).collect::<Vec<_>>();
-    match app.storage.complete(object, &parts).await {
-        Ok(()) => Ok(Some(key)),
+    let settled = match app.storage.complete(object, &parts).await {
+        Ok(()) => Ok(Some(key.clone())),
         // Confirmed before, by a server that was killed or by another request.
         Err(StorageError::NotFound(_)) => match app.storage.size(&key).await {
-            Ok(size) if size == upload.size => Ok(Some(key)),
+            Ok(size) if size == upload.size || !seen => Ok(Some(key.clone())),
             Ok(_) | Err(StorageError::NotFound(_)) => {
                 start_again(app, upload, object).await?;
                 Ok(None)
@@ -91,7 +95,11 @@ pub(super) async fn settle(app: &App, upload: &Upload, begun: &Begun) -> ApiResu
                 .hint("the upload starts again from byte 0: send the file again"))
         }
         Err(error) => Err(error.into()),
+    };
+    if let (Ok(Some(key)), false) = (&settled, seen) {
+        direct::verify(app, upload, key).await?;
     }
+    settled
 }
 
 async fn start_again(app: &App, upload: &Upload, object: Multipart<'_>) -> ApiResult<()> {
@@ -108,7 +116,7 @@ pub(super) async fn abort(storage: &Storage, upload: &Upload, begun: &Begun) -> 
 }
 
 fn hasher(begun: &Begun) -> ApiResult<DigestHasher> {
-    if begun.hashed.is_empty() {
+    if begun.hashed.is_empty() || begun.hashed == NOT_HASHED {
         return Ok(DigestHasher::default());
     }
     DigestHasher::resume(&begun.hashed)
