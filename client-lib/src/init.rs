@@ -29,6 +29,11 @@ pub enum Initialiser {
         /// Largest absolute value.
         bound: f64,
     },
+    /// Uniform in ± `bound`, every second column the same as the one before.
+    UniformPairs {
+        /// Largest absolute value.
+        bound: f64,
+    },
     /// One value on the diagonal of a matrix, zero elsewhere.
     Diagonal {
         /// The value.
@@ -51,6 +56,16 @@ impl Initialiser {
             orthonormalise(&mut rows, columns);
             return rows.into_iter().map(|value| value as f32).collect();
         }
+        if let Self::UniformPairs { bound } = self {
+            let mut value = 0.0;
+            let drawn = |index: usize| {
+                if index.is_multiple_of(2) {
+                    value = ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32;
+                }
+                value
+            };
+            return (0..slot.len()).map(drawn).collect();
+        }
         (0..slot.len())
             .map(|index| match self {
                 Self::Diagonal { value } if index / columns == index % columns => value,
@@ -59,7 +74,9 @@ impl Initialiser {
                 Self::Normal { std } => (std * normal(&mut rng)) as f32,
                 Self::Orthonormal => normal(&mut rng) as f32,
                 Self::TruncatedNormal { std } => (std * truncated(&mut rng)) as f32,
-                Self::Uniform { bound } => ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32,
+                Self::Uniform { bound } | Self::UniformPairs { bound } => {
+                    ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32
+                }
                 Self::KaimingUniform => {
                     let bound = 1.0 / fan_in.sqrt();
                     ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32
@@ -67,6 +84,16 @@ impl Initialiser {
             })
             .collect()
     }
+}
+
+/// `count` different numbers below `limit`, in order: a pure function of the seed and the slot's name.
+pub(crate) fn draw_places(slot: &Slot, seed: u64, count: usize, limit: usize) -> Vec<usize> {
+    let mut rng = generator(&slot.name, seed);
+    let mut places = std::collections::BTreeSet::new();
+    while places.len() < count.min(limit) {
+        places.insert(rng.random_range(0..limit));
+    }
+    places.into_iter().collect()
 }
 
 fn generator(name: &str, seed: u64) -> ChaCha8Rng {

@@ -470,7 +470,7 @@ fn fresh_parameters(
         let initialiser = heads::initialiser(&slot);
         drawn.push((slot, initialiser));
     }
-    let start = |slot: &Slot| methods::start(slot, backbone);
+    let start = |slot: &Slot| methods::start(method, slot, backbone, seed);
     Ok(Parameters::fresh(&drawn, start, seed, backbone.dtype(), backbone.device())?)
 }
 

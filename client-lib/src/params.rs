@@ -32,11 +32,13 @@ impl Parameters {
     ) -> Result<Self> {
         let mut parameters = Self::default();
         for (slot, initialiser) in slots {
-            let tensor = if let Some(tensor) = start(slot)? {
-                tensor.to_dtype(dtype)?.contiguous()?.copy()?
-            } else {
-                let values = initialiser.draw(slot, seed);
-                Tensor::from_vec(values, slot.shape.clone(), device)?.to_dtype(dtype)?
+            let tensor = match start(slot)? {
+                Some(positions) if slot.positions => positions,
+                Some(tensor) => tensor.to_dtype(dtype)?.contiguous()?.copy()?,
+                None => {
+                    let values = initialiser.draw(slot, seed);
+                    Tensor::from_vec(values, slot.shape.clone(), device)?.to_dtype(dtype)?
+                }
             };
             if *initialiser == Initialiser::Orthonormal {
                 parameters.orthonormal.insert(slot.name.clone());
@@ -115,8 +117,12 @@ impl Parameters {
     }
 }
 
-/// A tensor as it is written to disk: single precision.
+/// A tensor as it is written to disk: single precision, positions as whole numbers.
 pub fn slot_data(tensor: &Tensor) -> Result<SlotData> {
+    if tensor.dtype() == DType::U32 {
+        let positions = tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<u32>()?;
+        return Ok(SlotData::of_positions(tensor.dims().to_vec(), &positions));
+    }
     let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     Ok(SlotData::from_f32(tensor.dims().to_vec(), &values))
 }

@@ -152,6 +152,33 @@ pub(crate) enum MethodName {
     Oft,
     /// The same in butterfly factors
     Boft,
+    /// Biases added to the values
+    Beft,
+    /// Updates made of circulant blocks
+    #[value(name = "c3a")]
+    C3a,
+    /// Low-rank updates of bounded norm
+    Delora,
+    /// Low-rank updates of the blocks of a weight
+    Gralora,
+    /// The weight times a low-rank matrix, element by element, as its update
+    Hira,
+    /// Chains of reflections in front of linear layers
+    Hra,
+    /// One small matrix added to every shard of a weight
+    Miss,
+    /// Learned combinations of shared random matrices
+    #[value(name = "randlora")]
+    RandLora,
+    /// Rotated and scaled pairs of outputs
+    Road,
+    /// Some elements of the weights
+    Shira,
+    /// Updates put together from shared vectors
+    #[value(name = "vblora")]
+    VbLora,
+    /// What weights have along learned directions, exchanged
+    Deft,
     /// Learned factors on keys, values and the feed-forward network
     Ia3,
     /// Learned keys and values, through a small network
@@ -208,6 +235,18 @@ impl MethodName {
             Self::Vera => "vera",
             Self::Oft => "oft",
             Self::Boft => "boft",
+            Self::Beft => "beft",
+            Self::C3a => "c3a",
+            Self::Delora => "delora",
+            Self::Gralora => "gralora",
+            Self::Hira => "hira",
+            Self::Hra => "hra",
+            Self::Miss => "miss",
+            Self::RandLora => "randlora",
+            Self::Road => "road",
+            Self::Shira => "shira",
+            Self::VbLora => "vblora",
+            Self::Deft => "deft",
             Self::Ia3 => "ia3",
             Self::Prefix => "prefix",
             Self::PrefixFlat => "prefix-flat",
@@ -278,7 +317,7 @@ pub(crate) struct MethodArgs {
     /// Numerator of the update's scaling [default: twice the rank for lora and dora, 8 for loha and lokr]
     #[arg(long, value_name = "ALPHA")]
     pub(crate) alpha: Option<f64>,
-    /// Linear layers to update (lora, dora, loha, lokr, vera, oft, boft) [default: query,value]
+    /// Linear layers to update (lora and the other methods that change weights) [default: query,value]
     #[arg(long, value_name = "SITES", value_delimiter = ',')]
     pub(crate) targets: Vec<LinearSite>,
     /// Layers that get the adapter, from 0, as in `4,5` or `4-5` [default: all]; what the layers below the lowest give

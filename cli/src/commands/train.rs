@@ -3,6 +3,7 @@
 mod job;
 mod method;
 mod progress;
+mod tuners;
 
 use hub_client::{
     data::TaskKind,

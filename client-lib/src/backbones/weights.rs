@@ -98,6 +98,7 @@ pub(crate) fn tensor(data: &SlotData, device: &Device) -> Result<Tensor> {
         Dtype::F32 => DType::F32,
         Dtype::F16 => DType::F16,
         Dtype::BF16 => DType::BF16,
+        Dtype::U32 => DType::U32,
         other => candle_core::bail!("weights of type {other:?} can't be used"),
     };
     Tensor::from_raw_buffer(&data.bytes, dtype, &data.shape, device)

@@ -109,6 +109,14 @@ pub enum CheckpointError {
         /// What is wrong, as the end of a sentence about the field.
         reason: String,
     },
+    /// A tensor of positions holds something else.
+    #[error("the tensor `{tensor}` in `{path}` holds positions; one of them is no whole number from 0 on")]
+    NoPositions {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+    },
     /// A weights file is not well-formed.
     #[error("`{path}` is not a usable safetensors file: {source}")]
     Header {

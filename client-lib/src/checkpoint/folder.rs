@@ -16,7 +16,7 @@ use hub_schemas::{
         HeadTask, ModelClass, PEFT_WEIGHTS, Place, Subject, TensorSpec, WeightsFile,
     },
     manifest::{BaseModel, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
-    method::Method,
+    method::{DeftConfig, GraloraConfig, HiraConfig, Method, MissConfig, RandLoraConfig, VbLoraConfig},
 };
 use serde_json::{Map, Value};
 
@@ -335,6 +335,19 @@ fn same_in_inference(a: &Method, b: &Method) -> bool {
             (a.dropout, a.d_initial, a.b_initial) = (b.dropout, b.d_initial, b.b_initial);
             a == *b
         }
+        (Method::Delora(a), Method::Delora(b)) => {
+            let mut a = a.clone();
+            (a.dropout, a.delora_lambda) = (b.dropout, b.delora_lambda);
+            a == *b
+        }
+        (Method::Gralora(a), Method::Gralora(b)) => GraloraConfig { dropout: b.dropout, ..a.clone() } == *b,
+        (Method::Hira(a), Method::Hira(b)) => HiraConfig { dropout: b.dropout, ..a.clone() } == *b,
+        (Method::Miss(a), Method::Miss(b)) => MissConfig { dropout: b.dropout, ..a.clone() } == *b,
+        (Method::RandLora(a), Method::RandLora(b)) => {
+            RandLoraConfig { dropout: b.dropout, ..a.clone() } == *b
+        }
+        (Method::VbLora(a), Method::VbLora(b)) => VbLoraConfig { dropout: b.dropout, ..a.clone() } == *b,
+        (Method::Deft(a), Method::Deft(b)) => DeftConfig { dropout: b.dropout, ..a.clone() } == *b,
         (Method::Prefix(a), Method::Prefix(b)) => {
             let mut a = a.clone();
             a.dropout = b.dropout;

@@ -49,6 +49,30 @@ pub struct SlotData {
 }
 
 impl SlotData {
+    /// Packs positions.
+    pub fn of_positions(shape: Vec<usize>, positions: &[u32]) -> Self {
+        Self { dtype: Dtype::U32, shape, bytes: positions.iter().flat_map(|p| p.to_le_bytes()).collect() }
+    }
+
+    /// The same with elements that are positions, whatever a library has kept them as; `None` where one is no
+    /// whole number from 0 on.
+    fn with_positions(self) -> Option<Self> {
+        let bytes = &self.bytes;
+        let whole = |value: f32| (value >= 0.0 && value.fract() == 0.0).then_some(i64::from(value as u32));
+        let values: Vec<Option<i64>> = match self.dtype {
+            Dtype::U8 => bytes.iter().map(|b| Some((*b).into())).collect(),
+            Dtype::I8 => bytes.iter().map(|b| Some((*b as i8).into())).collect(),
+            Dtype::I16 => bytes.as_chunks().0.iter().map(|b| Some(i16::from_le_bytes(*b).into())).collect(),
+            Dtype::I32 => bytes.as_chunks().0.iter().map(|b| Some(i32::from_le_bytes(*b).into())).collect(),
+            Dtype::I64 => bytes.as_chunks().0.iter().map(|b| Some(i64::from_le_bytes(*b))).collect(),
+            // PEFT on Windows.
+            Dtype::F32 => bytes.as_chunks().0.iter().map(|b| whole(f32::from_le_bytes(*b))).collect(),
+            _ => return None,
+        };
+        let positions = values.into_iter().map(|value| u32::try_from(value?).ok());
+        Some(Self::of_positions(self.shape.clone(), &positions.collect::<Option<Vec<_>>>()?))
+    }
+
     /// Packs 32-bit floats.
     pub fn from_f32(shape: Vec<usize>, values: &[f32]) -> Self {
         Self { dtype: Dtype::F32, shape, bytes: values.iter().flat_map(|v| v.to_le_bytes()).collect() }
@@ -188,7 +212,11 @@ impl TensorFile {
         let found =
             layout.tensors.iter().filter_map(|spec| Some((spec, self.header.tensors.get(&spec.disk)?)));
         let slot = |(spec, info): (&TensorSpec, &TensorInfo)| {
-            Ok((spec.slot.clone(), SlotData { shape: spec.slot_shape.clone(), ..self.read(info)? }))
+            let data = SlotData { shape: spec.slot_shape.clone(), ..self.read(info)? };
+            let no_positions =
+                || CheckpointError::NoPositions { path: self.path.clone(), tensor: spec.disk.clone() };
+            let data = if spec.positions { data.with_positions().ok_or_else(no_positions)? } else { data };
+            Ok((spec.slot.clone(), data))
         };
         found.map(slot).collect()
     }

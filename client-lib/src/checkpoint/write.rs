@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use hub_schemas::{
     head::Head,
     layout::{
-        self, ADAPTER_CONFIG, FUSION_CONFIG, Format, HEAD_CONFIG, HUB_CONFIG, ModelClass, Subject,
+        self, ADAPTER_CONFIG, Dtype, FUSION_CONFIG, Format, HEAD_CONFIG, HUB_CONFIG, ModelClass, Subject,
         TensorSpec, WeightsFile,
     },
     manifest::BaseModel,
@@ -76,7 +76,9 @@ fn write_weights(
     let view = |spec: &'_ TensorSpec| {
         let wrong = || CheckpointError::Slot { slot: spec.slot.clone(), expected: spec.slot_shape.clone() };
         let slot = slots.get(&spec.slot).filter(|s| s.shape == spec.slot_shape).ok_or_else(wrong)?;
-        TensorView::new(slot.dtype, spec.shape.clone(), &slot.bytes).map_err(|_| wrong())
+        // PyTorch has no whole numbers without a sign in its files; the bits are the same.
+        let dtype = if slot.dtype == Dtype::U32 { Dtype::I32 } else { slot.dtype };
+        TensorView::new(dtype, spec.shape.clone(), &slot.bytes).map_err(|_| wrong())
     };
     let views = file.tensors.iter().map(|spec| Ok((spec.disk.clone(), view(spec)?)));
     let views: BTreeMap<String, TensorView<'_>> = views.collect::<Result<_, CheckpointError>>()?;

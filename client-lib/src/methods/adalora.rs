@@ -14,7 +14,7 @@ use super::{
     on_linears::{Additive, Delta, at_each},
     take,
 };
-use crate::{init::Initialiser, ops::linear};
+use crate::{backbones::LinearInput, init::Initialiser, ops::linear};
 
 /// `A [r, in]`, `e [r, 1]`, `B [out, r]`.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(super) fn load(
 }
 
 impl Delta for Triplet {
-    fn delta(&self, x: &Tensor) -> Result<Tensor> {
+    fn delta(&self, x: &Tensor, _at: &LinearInput<'_>) -> Result<Tensor> {
         let narrow = linear(x, &self.a.broadcast_mul(&self.e)?, None)?;
         linear(&(narrow * self.scaling)?, &self.b, None)
     }

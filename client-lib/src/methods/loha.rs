@@ -9,7 +9,7 @@ use super::{
     on_linears::{Additive, Delta, at_each},
     take,
 };
-use crate::{init::Initialiser, ops::linear};
+use crate::{backbones::LinearInput, init::Initialiser, ops::linear};
 
 /// Both products: `A [out, r]`, `B [r, in]`.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) fn load(
 }
 
 impl Delta for Products {
-    fn delta(&self, x: &Tensor) -> Result<Tensor> {
+    fn delta(&self, x: &Tensor, _at: &LinearInput<'_>) -> Result<Tensor> {
         let product = |(a, b): &(Tensor, Tensor)| a.matmul(b);
         let weight = ((product(&self.first)? * product(&self.second)?)? * self.scaling)?;
         linear(x, &weight, None)

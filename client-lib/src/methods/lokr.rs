@@ -11,7 +11,7 @@ use super::{
     on_linears::{Additive, Delta, at_each},
     take,
 };
-use crate::{init::Initialiser, ops::linear};
+use crate::{backbones::LinearInput, init::Initialiser, ops::linear};
 
 /// Both factors of one layer.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(super) fn load(
 }
 
 impl Delta for Kronecker {
-    fn delta(&self, x: &Tensor) -> Result<Tensor> {
+    fn delta(&self, x: &Tensor, _at: &LinearInput<'_>) -> Result<Tensor> {
         let (small, large) = ((self.small.value()? * self.scaling)?, self.large.value()?);
         let ((l, m), (k, n)) = (small.dims2()?, large.dims2()?);
         let (b, t, _) = x.dims3()?;

@@ -3,24 +3,36 @@
 mod adalora;
 mod adapter;
 mod affine;
+mod beft;
 mod bottleneck;
+mod c3a;
+mod deft;
+mod delora;
 mod dora;
 mod gate;
+mod glora;
+mod gralora;
 mod hadamard;
+mod hira;
 mod ia3;
 mod llama_adapter;
 mod loha;
 mod lokr;
 mod lora;
+mod miss;
 mod on_linears;
 mod orthogonal;
 mod prefix;
 mod prompt;
+mod randlora;
 mod reft;
 mod replace;
+mod road;
+mod shira;
 mod sublayer;
 mod tokens;
 mod union;
+mod vblora;
 mod vera;
 
 use std::collections::BTreeMap;
@@ -29,7 +41,7 @@ use candle_core::{Result, Tensor};
 use hub_schemas::{
     backbone::{BackboneShape, Module},
     layout::{Place, Slot},
-    method::{Method, PromptConfig, ReftConfig},
+    method::{DeftConfig, Method, PromptConfig, ReftConfig},
 };
 
 use crate::{backbones::Backbone, init::Initialiser};
@@ -73,6 +85,19 @@ pub fn build(
         Method::Lokr(config) => Box::new(lokr::load(config, tensors, salt)?),
         Method::Oft(config) => Box::new(orthogonal::oft::load(config, shape, tensors)?),
         Method::Boft(config) => Box::new(orthogonal::boft::load(config, shape, tensors)?),
+        Method::Beft(config) => Box::new(beft::load(config, tensors)?),
+        Method::C3a(config) => Box::new(c3a::load(config, tensors, salt)?),
+        Method::Delora(config) => Box::new(delora::load(config, tensors, salt)?),
+        Method::Gralora(config) => Box::new(gralora::load(config, tensors, salt)?),
+        Method::Hira(config) => Box::new(hira::Hira::new(config, tensors, salt)?),
+        Method::Hra(config) => Box::new(orthogonal::hra::load(config, tensors)?),
+        Method::Miss(config) => Box::new(miss::load(config, tensors, salt)?),
+        Method::RandLora(config) => Box::new(randlora::load(config, shape, tensors, salt)?),
+        Method::Road(config) => Box::new(road::load(config, tensors)?),
+        Method::Shira(config) => Box::new(shira::load(config, shape, tensors, salt)?),
+        Method::VbLora(config) => Box::new(vblora::load(config, tensors, salt)?),
+        Method::Glora(config) => Box::new(glora::load(config, tensors)?),
+        Method::Deft(config) => Box::new(deft::Deft::new(config, shape, tensors, salt)?),
         Method::Tokens(config) => Box::new(tokens::Tokens::new(config, tensors)?),
         Method::Ia3(config) => Box::new(ia3::Ia3::new(config, shape, tensors, mean)?),
         Method::Vera(config) => Box::new(vera::Vera::new(config, tensors, mean, salt)?),
@@ -101,6 +126,19 @@ pub fn initialiser(method: &Method, slot: &Slot) -> Initialiser {
         Method::Lokr(_) => lokr::initialiser(slot),
         Method::Oft(_) => orthogonal::oft::initialiser(),
         Method::Boft(_) => orthogonal::boft::initialiser(slot),
+        Method::Beft(_) => beft::initialiser(),
+        Method::C3a(_) => c3a::initialiser(slot),
+        Method::Delora(config) => delora::initialiser(config, slot),
+        Method::Gralora(_) => gralora::initialiser(slot),
+        Method::Hira(_) => hira::initialiser(slot),
+        Method::Hra(_) => orthogonal::hra::initialiser(slot),
+        Method::Miss(_) => miss::initialiser(),
+        Method::RandLora(_) => randlora::initialiser(slot),
+        Method::Road(_) => road::initialiser(slot),
+        Method::Shira(_) => shira::initialiser(),
+        Method::VbLora(_) => vblora::initialiser(slot),
+        Method::Glora(_) => glora::initialiser(slot),
+        Method::Deft(_) => deft::initialiser(),
         Method::Tokens(_) => tokens::initialiser(),
         Method::Ia3(_) => ia3::initialiser(slot),
         Method::Vera(config) => vera::initialiser(config, slot),
@@ -159,8 +197,9 @@ pub(crate) fn finished(
 
 /// What a fresh tensor starts as, where that depends on the backbone: copies as what they
 /// copy, magnitudes as the norms of the rows they belong to.
-pub(crate) fn start(slot: &Slot, backbone: &Backbone) -> Result<Option<Tensor>> {
+pub(crate) fn start(method: &Method, slot: &Slot, backbone: &Backbone, seed: u64) -> Result<Option<Tensor>> {
     let Place::Module(module) = slot.place else { return Ok(None) };
+    let weight = || backbone.tensor(&format!("{module}.weight"));
     match slot.part.as_str() {
         "replaced" => backbone.tensor(&module.to_string()),
         "replaced.weight" => backbone.tensor(&format!("{module}.weight")),
@@ -169,8 +208,29 @@ pub(crate) fn start(slot: &Slot, backbone: &Backbone) -> Result<Option<Tensor>> 
         "magnitude" if matches!(module, Module::Embedding(_)) => {
             norms(backbone.tensor(&module.to_string())?, 0)
         }
-        "magnitude" => norms(backbone.tensor(&format!("{module}.weight"))?, 1),
+        "magnitude" => norms(weight()?, 1),
+        "delora_w_norm" => norms(weight()?, 0),
+        "shira_indices" => match weight()? {
+            Some(weight) => shira::places(slot, weight.dims2()?, seed, weight.device()).map(Some),
+            None => Ok(None),
+        },
+        "deft_r" => match (weight()?, method.parts().iter().find_map(deft_of)) {
+            (Some(weight), Some(config)) => {
+                let dims = [weight.dim(0)?, slot.shape[0]];
+                let p = Slot::new(slot.place, "deft_p", &dims);
+                let p = Tensor::from_vec(deft::initialiser().draw(&p, seed), &dims, weight.device())?;
+                deft::start(config, &p.to_dtype(weight.dtype())?, &weight).map(Some)
+            }
+            _ => Ok(None),
+        },
         _ => Ok(None),
+    }
+}
+
+fn deft_of(part: &Method) -> Option<&DeftConfig> {
+    match part {
+        Method::Deft(config) => Some(config),
+        _ => None,
     }
 }
 

@@ -10,8 +10,8 @@ use crate::backbones::LinearInput;
 
 /// What such a method adds at one layer.
 pub(super) trait Delta: std::fmt::Debug + Send + Sync {
-    /// `ΔW x`, `[b, t, out]`, of `x [b, t, in]`.
-    fn delta(&self, x: &Tensor) -> Result<Tensor>;
+    /// `ΔW x`, `[b, t, out]`, of `x [b, t, in]`, which dropout or an adapter before may have changed.
+    fn delta(&self, x: &Tensor, at: &LinearInput<'_>) -> Result<Tensor>;
 }
 
 /// What such a method makes of one layer.
@@ -39,7 +39,7 @@ impl<T: Delta> Adapter for Additive<T> {
         let site = self.salt << 32 | 5 << 24 | index as u64;
         let x = at.context.mode.dropout(input, self.dropout, site)?;
         match self.layers.get(&at.module) {
-            Some(layer) => layer.delta(&x).map(Update::Add).map(Some),
+            Some(layer) => layer.delta(&x, at).map(Update::Add).map(Some),
             None => Ok(None),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use hub_schemas::{
     backbone::{BackboneShape, SubLayer},
     manifest::{CompositionRules, GatingMean},
@@ -102,12 +102,15 @@ pub(super) fn load_fusions(
     fusions.iter().map(load).collect()
 }
 
-/// Tensors of a folder in the backbone's precision.
+/// Tensors of a folder in the backbone's precision; positions are whole numbers.
 pub(super) fn on_device(
     backbone: &Backbone,
     slots: &BTreeMap<String, SlotData>,
 ) -> candle_core::Result<BTreeMap<String, Tensor>> {
-    let read = |data| tensor(data, backbone.device())?.to_dtype(backbone.dtype());
+    let read = |data| match tensor(data, backbone.device())? {
+        positions if positions.dtype() == DType::U32 => Ok(positions),
+        values => values.to_dtype(backbone.dtype()),
+    };
     slots.iter().map(|(slot, data)| Ok((slot.clone(), read(data)?))).collect()
 }
 

@@ -70,6 +70,19 @@ impl HyperParameters {
             Method::AdaLora(_) | Method::Lokr(_) | Method::Boft(_) | Method::Ia3(_) | Method::Prompt(_) => {
                 1e-2
             }
+            Method::Delora(_)
+            | Method::Gralora(_)
+            | Method::Hra(_)
+            | Method::Miss(_)
+            | Method::Shira(_)
+            | Method::Deft(_) => 2e-3,
+            Method::Beft(_)
+            | Method::C3a(_)
+            | Method::Hira(_)
+            | Method::RandLora(_)
+            | Method::Road(_)
+            | Method::VbLora(_)
+            | Method::Glora(_) => 1e-2,
             // The values start as the identity and what they mix is trained already.
             Method::Composition(_) => 5e-4,
             // The whole backbone moves: a rate that would suit an adapter destroys it. On MiniLM-L6

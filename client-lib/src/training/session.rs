@@ -25,10 +25,10 @@ use super::{
     stages::Trained,
 };
 use crate::checkpoint::{
-    AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, SlotData, assemble_manifest,
+    AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, assemble_manifest,
     model_card, note_members, write_adapter,
 };
-use crate::{data::TaskKind, heads::tied_table, methods::finished};
+use crate::{data::TaskKind, heads::tied_table, methods::finished, params::slot_data};
 
 /// How a job ended.
 #[derive(Debug)]
@@ -95,10 +95,7 @@ impl PreparedJob {
         let (method, tensors) = finished(&self.job.method, tensors, &self.backbone.config().shape)?;
         let tied = self.head.as_ref().and_then(|head| tied_table(head, &self.backbone));
         let slots = (tensors.iter().chain(tied.iter().map(|(slot, table)| (slot, table))))
-            .map(|(slot, tensor)| {
-                let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-                Ok((slot.clone(), SlotData::from_f32(tensor.dims().to_vec(), &values)))
-            })
+            .map(|(slot, tensor)| Ok((slot.clone(), slot_data(tensor)?)))
             .collect::<Result<BTreeMap<_, _>, TrainingError>>()?;
         write_adapter(
             &staging,

@@ -122,6 +122,19 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
         | Method::Lokr(_)
         | Method::Oft(_)
         | Method::Boft(_)
+        | Method::Beft(_)
+        | Method::C3a(_)
+        | Method::Delora(_)
+        | Method::Gralora(_)
+        | Method::Hira(_)
+        | Method::Hra(_)
+        | Method::Miss(_)
+        | Method::RandLora(_)
+        | Method::Road(_)
+        | Method::Shira(_)
+        | Method::VbLora(_)
+        | Method::Glora(_)
+        | Method::Deft(_)
         | Method::Tokens(_) => refuse(&format!("the method `{}`", method.kind())),
         Method::LlamaAdapter(_) => refuse("adaption prompts"),
         Method::Replace(_) => refuse("trained copies of the backbone's own tensors"),

@@ -56,6 +56,11 @@ impl TensorInfo {
     pub const fn is_float(&self) -> bool {
         matches!(self.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
     }
+
+    /// Whether the elements are whole numbers of a width that PyTorch has.
+    pub const fn is_whole(&self) -> bool {
+        matches!(self.dtype, Dtype::U8 | Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64)
+    }
 }
 
 /// The table of contents of a safetensors file.

@@ -83,6 +83,8 @@ pub struct TensorSpec {
     pub aliases: Vec<String>,
     /// Whether a file may lack it.
     pub optional: bool,
+    /// Whether its elements are positions, which files keep as whole numbers of any width.
+    pub positions: bool,
 }
 
 impl TensorSpec {
@@ -95,6 +97,7 @@ impl TensorSpec {
             slot_shape: slot.shape.clone(),
             aliases: Vec::new(),
             optional: false,
+            positions: slot.positions,
         }
     }
 
@@ -168,6 +171,19 @@ pub fn native_format(method: &Method, architecture: Architecture) -> Format {
         | Method::Lokr(_)
         | Method::Oft(_)
         | Method::Boft(_)
+        | Method::Beft(_)
+        | Method::C3a(_)
+        | Method::Delora(_)
+        | Method::Gralora(_)
+        | Method::Hira(_)
+        | Method::Hra(_)
+        | Method::Miss(_)
+        | Method::RandLora(_)
+        | Method::Road(_)
+        | Method::Shira(_)
+        | Method::VbLora(_)
+        | Method::Glora(_)
+        | Method::Deft(_)
         | Method::Tokens(_) => Format::Peft,
         Method::LlamaAdapter(config)
             if config.gate == PromptGate::Scalar && peft::has_adaption_prompts(architecture) =>
@@ -279,7 +295,7 @@ impl WeightsFile {
                         expected: spec.shape.clone(),
                     });
                 }
-                if !info.is_float() {
+                if !info.is_float() && !(spec.positions && info.is_whole()) {
                     return Err(MisfitError::Dtype {
                         file: file(),
                         tensor: name.clone(),

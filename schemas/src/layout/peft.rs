@@ -120,6 +120,19 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         | Method::Lokr(_)
         | Method::Oft(_)
         | Method::Boft(_)
+        | Method::Beft(_)
+        | Method::C3a(_)
+        | Method::Delora(_)
+        | Method::Gralora(_)
+        | Method::Hira(_)
+        | Method::Hra(_)
+        | Method::Miss(_)
+        | Method::RandLora(_)
+        | Method::Road(_)
+        | Method::Shira(_)
+        | Method::VbLora(_)
+        | Method::Glora(_)
+        | Method::Deft(_)
         | Method::Tokens(_)
         | Method::Ia3(_)
         | Method::Vera(_)
@@ -168,9 +181,21 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
             "prompt" | "prefix" => "prompt_embeddings".to_owned(),
             "vera_a" => "base_model.vera_A".to_owned(),
             "vera_b" => "base_model.vera_B".to_owned(),
+            "randlora_a" => "base_model.randlora_A".to_owned(),
+            "randlora_b" => "base_model.randlora_B".to_owned(),
+            "vblora_bank" => "base_model.vblora_vector_bank".to_owned(),
             part => format!("base_model.{part}"),
         };
-        return TensorSpec::new(disk, slot);
+        let spec = TensorSpec::new(disk, slot);
+        return match method {
+            // PEFT keeps the shared matrices again at every layer.
+            Method::RandLora(config) => {
+                let name = if slot.part == "randlora_a" { "randlora_A" } else { "randlora_B" };
+                let at = |module| subject.architecture.path_in_model(module, subject.prefixed, variant);
+                spec.also(config.targets.iter().map(|module| format!("{ROOT}{}.{name}", at(module))))
+            }
+            _ => spec,
+        };
     };
     let path = format!("{ROOT}{}", subject.architecture.path_in_model(module, subject.prefixed, variant));
     let spec = TensorSpec::new(format!("{path}.{}", module_part(module, &slot.part)), slot);
@@ -203,6 +228,25 @@ fn module_part(module: Module, part: &str) -> String {
         "ada_e" => "lora_E",
         "oft_r" => "oft_R.weight",
         "boft_r" => "boft_R",
+        "beft" => "beft_bias",
+        "delora_a" => "delora_A",
+        "delora_b" => "delora_B",
+        "gralora_a" => "gralora_A",
+        "gralora_b" => "gralora_B",
+        "gralora_a_general" => "gralora_A_general.weight",
+        "gralora_b_general" => "gralora_B_general.weight",
+        "hira_a" if table => "hira_embedding_A",
+        "hira_b" if table => "hira_embedding_B",
+        "hira_a" => "hira_A",
+        "hira_b" => "hira_B",
+        "vblora_logits_a" => "vblora_logits_A",
+        "vblora_logits_b" => "vblora_logits_B",
+        "vblora_logits_a_topk_indices" => "vblora_logits_A_topk_indices",
+        "vblora_logits_a_topk_weights" => "vblora_logits_A_topk_weights",
+        "vblora_logits_b_topk_indices" => "vblora_logits_B_topk_indices",
+        "vblora_logits_b_topk_weights" => "vblora_logits_B_topk_weights",
+        "deft_p" => "deft_P",
+        "deft_r" => "deft_R",
         "tokens" => "trainable_tokens_delta",
         "magnitude" => "lora_magnitude_vector",
         "ia3" => "ia3_l",
@@ -210,7 +254,19 @@ fn module_part(module: Module, part: &str) -> String {
         "lambda_b" => "vera_lambda_b",
         "replaced" | "replaced.weight" => "weight",
         "replaced.bias" => "bias",
-        other => other,
+        other => return glora_part(other).unwrap_or_else(|| other.to_owned()),
     }
     .to_owned()
+}
+
+/// `glora_a.xd` is called `glora_A.Xd` there.
+fn glora_part(part: &str) -> Option<String> {
+    let (path, name) = part.strip_prefix("glora_")?.split_once('.')?;
+    let name = match name {
+        "xd" => "Xd",
+        "xu" => "Xu",
+        "x" => "X",
+        other => other,
+    };
+    Some(format!("glora_{}.{name}", path.to_uppercase()))
 }

@@ -79,6 +79,8 @@ pub struct Slot {
     pub shape: Vec<usize>,
     /// Whether training changes it.
     pub trainable: bool,
+    /// Whether its elements are positions, and so whole numbers.
+    pub positions: bool,
 }
 
 impl Slot {
@@ -90,6 +92,7 @@ impl Slot {
             part: part.to_owned(),
             shape: shape.to_vec(),
             trainable: true,
+            positions: false,
         }
     }
 
@@ -97,6 +100,12 @@ impl Slot {
     #[must_use]
     pub fn frozen(self) -> Self {
         Self { trainable: false, ..self }
+    }
+
+    /// The same, frozen, for a tensor of positions.
+    #[must_use]
+    pub fn of_positions(self) -> Self {
+        Self { positions: true, ..self.frozen() }
     }
 
     /// Number of elements.

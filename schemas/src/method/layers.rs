@@ -24,6 +24,30 @@ impl Method {
             Self::Oft(config) => config.targets = few(&config.targets),
             Self::Boft(config) => config.targets = few(&config.targets),
             Self::Vera(config) => config.targets = few(&config.targets),
+            Self::Beft(config) => config.targets = few(&config.targets),
+            Self::C3a(config) => {
+                config.targets = few(&config.targets);
+                config.patterns.retain(|pattern| config.targets.contains(pattern.module));
+            }
+            Self::Delora(config) => {
+                config.targets = few(&config.targets);
+                config.patterns.retain(|pattern| config.targets.contains(pattern.module));
+            }
+            Self::Gralora(config) => config.targets = few(&config.targets),
+            Self::Hira(config) => {
+                config.targets = few(&config.targets);
+                config.patterns.retain(|pattern| config.targets.contains(pattern.module));
+            }
+            Self::Hra(config) => config.targets = few(&config.targets),
+            Self::Miss(config) => config.targets = few(&config.targets),
+            Self::RandLora(config) => config.targets = few(&config.targets),
+            Self::Road(config) => config.targets = few(&config.targets),
+            Self::Shira(config) => config.targets = few(&config.targets),
+            Self::VbLora(config) => config.targets = few(&config.targets),
+            Self::Glora(config) => {
+                (config.targets, config.without_bias) = (few(&config.targets), few(&config.without_bias));
+            }
+            Self::Deft(config) => config.targets = few(&config.targets),
             Self::Ia3(Ia3Config { outputs, inputs, .. }) => (*outputs, *inputs) = (few(outputs), few(inputs)),
             Self::Reft(config) => config.layers = Some(chosen(config.layers.as_deref(), layers)),
             Self::Hadamard(config) => config.layers = Some(chosen(config.layers.as_deref(), layers)),

@@ -7,26 +7,40 @@
 
 mod activation;
 mod adalora;
+mod beft;
 mod boft;
 mod bottleneck;
+mod c3a;
 mod composition;
+mod deft;
+mod delora;
 pub mod fused;
 mod fusion;
+mod glora;
+mod gralora;
 mod hadamard;
+mod hira;
+mod hra;
 mod ia3;
 mod layers;
 mod llama_adapter;
 mod loha;
 mod lokr;
 mod lora;
+mod miss;
 mod oft;
 mod prefix;
 mod prompt;
+mod randlora;
+mod rank_pattern;
 mod reft;
 mod replace;
+mod road;
+mod shira;
 mod spec;
 mod tokens;
 mod union;
+mod vblora;
 mod vera;
 
 use serde::{Deserialize, Serialize};
@@ -34,26 +48,40 @@ use utoipa::ToSchema;
 
 pub use activation::{Activation, UnknownActivation};
 pub use adalora::{AdaLoraConfig, PrunedRank};
+pub use beft::BeftConfig;
 pub use boft::BoftConfig;
 pub use bottleneck::{
     BottleneckConfig, InitScheme, InnerResidual, Invertible, PhmConfig, PhmInit, ReductionFactor, Scaling,
 };
+pub use c3a::{BlockPattern, C3aConfig};
 pub use composition::{ComposedFusion, CompositionConfig, CompositionMember};
+pub use deft::{DeftConfig, DeftDecomposition};
+pub use delora::DeloraConfig;
 pub use fusion::FusionConfig;
+pub use glora::{GloraConfig, GloraPath};
+pub use gralora::GraloraConfig;
 pub use hadamard::{HadamardConfig, HadamardPosition};
+pub use hira::HiraConfig;
+pub use hra::HraConfig;
 pub use ia3::Ia3Config;
 pub use llama_adapter::{LlamaAdapterConfig, PromptGate, PromptJoin};
 pub use loha::LohaConfig;
 pub use lokr::{KroneckerFactor, LokrConfig};
 pub use lora::{Dora, LoraConfig, LoraInit, LoraPattern, MultiTaskLora};
+pub use miss::{MissConfig, MissForm};
 pub use oft::{OftBlocks, OftConfig};
 pub use prefix::{PrefixConfig, PrefixGroup};
 pub use prompt::{PromptConfig, PromptPlace};
+pub use randlora::{RandLoraConfig, RandomBases};
+pub use rank_pattern::RankPattern;
 pub use reft::ReftConfig;
 pub use replace::ReplaceConfig;
+pub use road::{RoadConfig, RoadVariant};
+pub use shira::ShiraConfig;
 pub use spec::{MethodError, MethodSpec};
 pub use tokens::TokensConfig;
 pub use union::UnionConfig;
+pub use vblora::VbLoraConfig;
 pub use vera::{VeraConfig, VeraScaling};
 
 use crate::{backbone::BackboneShape, layout::Slot};
@@ -82,6 +110,35 @@ pub enum Method {
     Ia3(Ia3Config),
     /// Learned diagonals around shared random matrices (Kopiczko et al. 2024).
     Vera(VeraConfig),
+    /// Biases added to the output of linear layers (Huang et al. 2025).
+    Beft(BeftConfig),
+    /// Updates made of circulant blocks (Chen et al. 2024).
+    #[serde(rename = "c3a")]
+    C3a(C3aConfig),
+    /// Low-rank updates of bounded norm (Bini et al. 2025).
+    Delora(DeloraConfig),
+    /// Low-rank updates of blocks of a weight (Jung et al. 2025).
+    Gralora(GraloraConfig),
+    /// Weights times low-rank matrices, element by element, as updates (Huang et al. 2025).
+    Hira(HiraConfig),
+    /// Inputs of linear layers behind reflections (Yuan et al. 2024).
+    Hra(HraConfig),
+    /// One matrix added to every shard of a weight (Kang & Yin 2024).
+    Miss(MissConfig),
+    /// Combinations of shared random matrices as updates (Albert et al. 2025).
+    #[serde(rename = "randlora")]
+    RandLora(RandLoraConfig),
+    /// Rotated and scaled pairs of outputs (Liao & Monz 2024).
+    Road(RoadConfig),
+    /// Some elements of a weight (Bhardwaj et al. 2024).
+    Shira(ShiraConfig),
+    /// Updates put together from shared vectors (Li et al. 2024).
+    #[serde(rename = "vblora")]
+    VbLora(VbLoraConfig),
+    /// Scaled and shifted weights and biases (Chavan et al. 2023).
+    Glora(GloraConfig),
+    /// Weights projected along learned directions and filled up there (2025).
+    Deft(DeftConfig),
     /// Learned keys and values in front of every attention (Li & Liang 2021).
     Prefix(PrefixConfig),
     /// Learned tokens in front of the input (Lester et al. 2021).
@@ -106,7 +163,7 @@ pub enum Method {
 
 impl Method {
     /// Every value that [`kind`](MethodSpec::kind) can have.
-    pub const KINDS: [&'static str; 19] = [
+    pub const KINDS: [&'static str; 32] = [
         "bottleneck",
         "lora",
         "adalora",
@@ -116,6 +173,19 @@ impl Method {
         "boft",
         "ia3",
         "vera",
+        "beft",
+        "c3a",
+        "delora",
+        "gralora",
+        "hira",
+        "hra",
+        "miss",
+        "randlora",
+        "road",
+        "shira",
+        "vblora",
+        "glora",
+        "deft",
         "prefix",
         "prompt",
         "llama-adapter",
@@ -140,6 +210,19 @@ impl Method {
             Self::Boft(config) => config,
             Self::Ia3(config) => config,
             Self::Vera(config) => config,
+            Self::Beft(config) => config,
+            Self::C3a(config) => config,
+            Self::Delora(config) => config,
+            Self::Gralora(config) => config,
+            Self::Hira(config) => config,
+            Self::Hra(config) => config,
+            Self::Miss(config) => config,
+            Self::RandLora(config) => config,
+            Self::Road(config) => config,
+            Self::Shira(config) => config,
+            Self::VbLora(config) => config,
+            Self::Glora(config) => config,
+            Self::Deft(config) => config,
             Self::Prefix(config) => config,
             Self::Prompt(config) => config,
             Self::LlamaAdapter(config) => config,

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, ops::RangeBounds};
 
-use super::LoraPattern;
+use super::{LoraPattern, RankPattern};
 use crate::{
     backbone::{BackboneShape, Module, Targets},
     layout::Slot,
@@ -123,6 +123,40 @@ pub(super) fn targets(
         Some(module) => Err(MethodError::Module { field, module, expected }),
         None => Ok(()),
     }
+}
+
+/// Refuses a number that does not divide `whole` things of a layer.
+pub(super) fn divides(
+    field: &'static str,
+    number: usize,
+    whole: usize,
+    things: &str,
+) -> Result<(), MethodError> {
+    if number > 0 && whole.is_multiple_of(number) {
+        return Ok(());
+    }
+    let expected = format!("it must divide the {whole} {things} of a layer");
+    Err(MethodError::Field { field, found: number.to_string(), expected })
+}
+
+/// Refuses modules that are no targets.
+pub(super) fn among_targets(
+    field: &'static str,
+    modules: impl IntoIterator<Item = Module>,
+    targets: &Targets,
+) -> Result<(), MethodError> {
+    match modules.into_iter().find(|&module| !targets.contains(module)) {
+        Some(module) => {
+            Err(MethodError::Module { field, module, expected: "it is for modules among `targets`" })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses ranks for modules that are no targets, and ranks that can't be.
+pub(super) fn rank_patterns(patterns: &[RankPattern], targets: &Targets) -> Result<(), MethodError> {
+    patterns.iter().try_for_each(|pattern| rank("patterns.r", pattern.r))?;
+    among_targets("patterns", patterns.iter().map(|pattern| pattern.module), targets)
 }
 
 /// Refuses patterns for modules that are no targets, and ranks that can't be.

@@ -11,10 +11,12 @@ use hub_schemas::{
     head::{ClassificationHead, Head},
     layout::method_slots,
     method::{
-        Activation, AdaLoraConfig, BoftConfig, BottleneckConfig, Dora, HadamardConfig, HadamardPosition,
-        Ia3Config, InnerResidual, LohaConfig, LokrConfig, LoraConfig, LoraPattern, Method, OftBlocks,
-        OftConfig, PhmConfig, PrefixConfig, PromptConfig, PromptPlace, ReftConfig, ReplaceConfig, Scaling,
-        UnionConfig, VeraConfig, VeraScaling,
+        Activation, AdaLoraConfig, BeftConfig, BoftConfig, BottleneckConfig, C3aConfig, DeftConfig,
+        DeftDecomposition, DeloraConfig, Dora, GloraConfig, GloraPath, GraloraConfig, HadamardConfig,
+        HadamardPosition, HiraConfig, HraConfig, Ia3Config, InnerResidual, LohaConfig, LokrConfig,
+        LoraConfig, LoraPattern, Method, MissConfig, MissForm, OftBlocks, OftConfig, PhmConfig, PrefixConfig,
+        PromptConfig, PromptPlace, RandLoraConfig, RankPattern, ReftConfig, ReplaceConfig, RoadConfig,
+        RoadVariant, Scaling, ShiraConfig, UnionConfig, VbLoraConfig, VeraConfig, VeraScaling,
     },
 };
 use hub_tests::golden::Golden;
@@ -133,6 +135,94 @@ fn of_rotations() {
         oft(OftBlocks::Count(2), false, Some(3), None),
         boft(OftBlocks::Size(4), 1),
         boft(OftBlocks::Count(4), 2),
+    ]);
+}
+
+#[test]
+fn of_elements_and_shards() {
+    let (targets, dropout) = (all_sites(), 0.1);
+    let miss = |form, r| {
+        let targets = targets.clone();
+        Method::Miss(MissConfig { r, form, targets, dropout })
+    };
+    check_all([
+        Method::Beft(BeftConfig { targets: all_sites() }),
+        Method::C3a(C3aConfig { block_size: 4, targets: all_sites(), patterns: Vec::new() }),
+        Method::Shira(ShiraConfig { r: 1, targets: all_sites() }),
+        miss(MissForm::Shared, 5),
+        miss(MissForm::Mini(4), 4),
+        miss(MissForm::Bat, 4),
+    ]);
+}
+
+#[test]
+fn of_factors_of_the_weight() {
+    let (targets, dropout) = (all_sites(), 0.1);
+    let pattern = RankPattern { module: Module::Linear { layer: 1, site: LinearSite::Key }, r: 3 };
+    let patterns = vec![pattern];
+    let tables = [Module::Embedding(Table::Word), Module::Pooler].into_iter().chain(targets.iter()).collect();
+    let glora = |config_a_b, config_c, config_d_e| {
+        let (targets, without_bias) = (targets.clone(), Targets::default());
+        Method::Glora(GloraConfig { r: 2, config_a_b, config_c, config_d_e, targets, without_bias })
+    };
+    check_all([
+        Method::Delora(DeloraConfig {
+            r: 2,
+            delora_lambda: 2.0,
+            targets: targets.clone(),
+            dropout,
+            patterns: patterns.clone(),
+        }),
+        Method::Gralora(GraloraConfig {
+            r: 4,
+            hybrid_r: 2,
+            alpha: 6.0,
+            gralora_k: 2,
+            targets: targets.clone(),
+            dropout,
+        }),
+        Method::Hira(HiraConfig { r: 2, targets: tables, dropout, patterns }),
+        glora(GloraPath::Lora, GloraPath::Lora, GloraPath::Constant),
+        glora(GloraPath::Vector, GloraPath::Vector, GloraPath::Vector),
+        glora(GloraPath::Constant, GloraPath::None, GloraPath::None),
+    ]);
+}
+
+#[test]
+fn of_projections_and_reflections() {
+    let (targets, dropout) = (all_sites(), 0.1);
+    let deft = |decomposition, para| {
+        let targets = targets.clone();
+        Method::Deft(DeftConfig { r: 2, decomposition, alpha: Some(3.0), para, targets, dropout })
+    };
+    let hra = |r, gram_schmidt| Method::Hra(HraConfig { r, gram_schmidt, targets: all_sites() });
+    let road = |variant| Method::Road(RoadConfig { variant, group_size: 4, targets: all_sites() });
+    check_all([
+        deft(DeftDecomposition::Relu, false),
+        deft(DeftDecomposition::Qr, false),
+        deft(DeftDecomposition::Qr, true),
+        hra(4, false),
+        hra(3, true),
+        road(RoadVariant::One),
+        road(RoadVariant::Two),
+        road(RoadVariant::Four),
+    ]);
+}
+
+#[test]
+fn of_what_all_layers_share() {
+    let (targets, dropout) = (all_sites(), 0.1);
+    check_all([
+        Method::RandLora(RandLoraConfig { r: 3, randlora_alpha: 4.0, targets: targets.clone(), dropout }),
+        Method::VbLora(VbLoraConfig {
+            r: 2,
+            num_vectors: 5,
+            vector_length: 4,
+            topk: 2,
+            only_topk: false,
+            targets,
+            dropout,
+        }),
     ]);
 }
 

@@ -139,7 +139,7 @@ fn plain_texts_are_learned_whole() {
 }
 
 /// Every method that trains encoders and can write.
-const METHODS: [&str; 24] = [
+const METHODS: [&str; 36] = [
     "pfeiffer",
     "houlsby",
     "parallel",
@@ -155,6 +155,18 @@ const METHODS: [&str; 24] = [
     "vera",
     "oft",
     "boft",
+    "beft",
+    "c3a",
+    "delora",
+    "gralora",
+    "hira",
+    "hra",
+    "miss",
+    "randlora",
+    "road",
+    "shira",
+    "vblora",
+    "deft",
     "ia3",
     "prefix",
     "prefix-flat",

@@ -37,10 +37,51 @@ const BOTTLENECKS: &[MethodName] = &[
     M::Mam,
     M::Unipelt,
 ];
-const RANKED: &[MethodName] =
-    &[M::Lora, M::Dora, M::AdaLora, M::Loha, M::Lokr, M::Vera, M::Loreft, M::Noreft, M::Direft, M::Unipelt];
-const SCALED: &[MethodName] = &[M::Lora, M::Dora, M::AdaLora, M::Loha, M::Lokr];
-const TARGETED: &[MethodName] = &[M::Lora, M::Dora, M::AdaLora, M::Loha, M::Lokr, M::Vera, M::Oft, M::Boft];
+const RANKED: &[MethodName] = &[
+    M::Lora,
+    M::Dora,
+    M::AdaLora,
+    M::Loha,
+    M::Lokr,
+    M::Vera,
+    M::Delora,
+    M::Gralora,
+    M::Hira,
+    M::Hra,
+    M::Miss,
+    M::RandLora,
+    M::Shira,
+    M::VbLora,
+    M::Deft,
+    M::Loreft,
+    M::Noreft,
+    M::Direft,
+    M::Unipelt,
+];
+const SCALED: &[MethodName] =
+    &[M::Lora, M::Dora, M::AdaLora, M::Loha, M::Lokr, M::Gralora, M::RandLora, M::Deft];
+const TARGETED: &[MethodName] = &[
+    M::Lora,
+    M::Dora,
+    M::AdaLora,
+    M::Loha,
+    M::Lokr,
+    M::Vera,
+    M::Oft,
+    M::Boft,
+    M::Beft,
+    M::C3a,
+    M::Delora,
+    M::Gralora,
+    M::Hira,
+    M::Hra,
+    M::Miss,
+    M::RandLora,
+    M::Road,
+    M::Shira,
+    M::VbLora,
+    M::Deft,
+];
 const PROMPTED: &[MethodName] = &[
     M::Prefix,
     M::PrefixFlat,
@@ -92,6 +133,18 @@ pub(super) fn method(
             blocks: OftBlocks::Size(4),
             factors: 1,
         })),
+        M::Beft
+        | M::C3a
+        | M::Delora
+        | M::Gralora
+        | M::Hira
+        | M::Hra
+        | M::Miss
+        | M::RandLora
+        | M::Road
+        | M::Shira
+        | M::VbLora
+        | M::Deft => Ok(super::tuners::method(args, architecture, shape)),
         M::Ia3 => Ok(Method::Ia3(ia3(architecture, shape))),
         M::Prefix => Ok(Method::Prefix(prefix(args, 30, Some(512)))),
         M::PrefixFlat => Ok(Method::Prefix(prefix(args, 30, None))),
@@ -142,7 +195,7 @@ fn refuse_misplaced(args: &MethodArgs) -> Result<(), UserError> {
 }
 
 /// One set, one spelling: the order of flags must not change the digest.
-fn targets(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) -> Targets {
+pub(super) fn targets(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) -> Targets {
     if args.targets.is_empty() {
         return Targets::everywhere(&architecture.default_targets(), shape.num_layers);
     }

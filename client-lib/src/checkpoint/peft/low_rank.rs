@@ -2,7 +2,7 @@
 
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, Module, Targets},
-    method::{Dora, LoraConfig, LoraPattern, Method},
+    method::{Dora, LoraConfig, LoraPattern, Method, RankPattern},
 };
 use serde_json::{Map, Value, json};
 
@@ -54,6 +54,21 @@ pub(super) fn patterns_of(
             r: rank.map_or(r, |rank| rank as usize),
             lora_alpha: alpha.unwrap_or(lora_alpha),
         })
+    });
+    Ok(own.collect())
+}
+
+/// The targets for which `rank_pattern` says something, where it is all that differs between layers.
+pub(super) fn rank_patterns_of(
+    fields: &mut Fields,
+    file: &File<'_>,
+    targets: &Targets,
+    r: usize,
+) -> Result<Vec<RankPattern>, CheckpointError> {
+    let ranks = patterns(fields, "rank_pattern")?;
+    let own = targets.iter().filter_map(|module| {
+        let rank = find(&ranks, &file.path(module))? as usize;
+        (rank != r).then_some(RankPattern { module, r: rank })
     });
     Ok(own.collect())
 }
@@ -115,6 +130,27 @@ pub(super) fn render(architecture: Architecture, config: &LoraConfig, shape: &Ba
     json
 }
 
+/// A key of a pattern that means one module.
+///
+/// PEFT up to 0.15 wants something and a dot in front of what a key says, so a module in a block goes without its
+/// path's first part, which a model without a head begins with.
+pub(super) fn pattern_key(architecture: Architecture, module: Module, shape: &BackboneShape) -> String {
+    let path = architecture.module_path(module, shape.variant());
+    let within = path.split_once('.').filter(|_| module.layer().is_some()).map(|(_, rest)| rest);
+    regex::escape(within.unwrap_or(&path))
+}
+
+/// `rank_pattern` alone, by the path of each module.
+pub(super) fn render_ranks(
+    json: &mut Value,
+    architecture: Architecture,
+    patterns: &[RankPattern],
+    shape: &BackboneShape,
+) {
+    let entry = |own: &RankPattern| (pattern_key(architecture, own.module, shape), json!(own.r));
+    json["rank_pattern"] = Value::Object(patterns.iter().map(entry).collect());
+}
+
 /// `rank_pattern` and `alpha_pattern`, by the path of each module.
 pub(super) fn render_patterns(
     json: &mut Value,
@@ -125,13 +161,7 @@ pub(super) fn render_patterns(
     if patterns.is_empty() {
         return;
     }
-    // PEFT up to 0.15 wants something and a dot in front of what a key says, so a module in a
-    // block goes without its path's first part, which a model without a head begins with.
-    let key = |module: Module| {
-        let path = architecture.module_path(module, shape.variant());
-        let within = path.split_once('.').filter(|_| module.layer().is_some()).map(|(_, rest)| rest);
-        regex::escape(within.unwrap_or(&path))
-    };
+    let key = |module| pattern_key(architecture, module, shape);
     let object = |value: &dyn Fn(&LoraPattern) -> Value| -> Map<String, Value> {
         patterns.iter().map(|p| (key(p.module), value(p))).collect()
     };

@@ -1,12 +1,15 @@
 //! PEFT's `adapter_config.json`, read by PEFT's own rules: one file per family of types.
 
 mod adaption;
+mod elements;
+mod factors;
 mod low_rank;
 mod norms;
 mod orthogonal;
 mod products;
 mod prompts;
 mod scaling;
+mod shared;
 mod targets;
 mod tokens;
 
@@ -179,7 +182,6 @@ pub(super) fn parse(
     base: Option<KnownBase<'_>>,
 ) -> Result<Parsed, CheckpointError> {
     let mut fields = Fields::new(path, json);
-    fields.ignore(HARMLESS);
     let base_hint = fields.text("base_model_name_or_path")?;
     let kind = fields.text("peft_type")?.unwrap_or_default();
     let weights = TensorFile::open(&dir.join(stored_name(dir, PEFT_WEIGHTS)))?;
@@ -188,6 +190,19 @@ pub(super) fn parse(
     // What they mean is in the file: copies of the backbone's own tensors.
     fields.ignore(&["bias", "modules_to_save"]);
     let method = match kind.as_str() {
+        "BEFT" => elements::beft(&mut fields, &file)?,
+        "C3A" => elements::c3a(&mut fields, &file)?,
+        "MISS" => elements::miss(&mut fields, &file)?,
+        "SHIRA" => elements::shira(&mut fields, &file)?,
+        "DELORA" => factors::delora(&mut fields, &file)?,
+        "GRALORA" => factors::gralora(&mut fields, &file)?,
+        "HIRA" => factors::hira(&mut fields, &file)?,
+        "GLORA" => factors::glora(&mut fields, &file)?,
+        "DEFT" => factors::deft(&mut fields, &file)?,
+        "RANDLORA" => shared::randlora(&mut fields, &file)?,
+        "VBLORA" => shared::vblora(&mut fields, &file)?,
+        "HRA" => orthogonal::hra(&mut fields, &file)?,
+        "ROAD" => orthogonal::road(&mut fields, &file)?,
         "LORA" => {
             let lora = low_rank::parse(&mut fields, &file)?;
             tokens::beside(lora, &mut fields, &file)?
@@ -206,12 +221,14 @@ pub(super) fn parse(
         "ADAPTION_PROMPT" => adaption::parse(&mut fields, &file)?,
         other => {
             let reason = format!(
-                "is `{other}`; this version reads LORA, ADALORA, LOHA, LOKR, VERA, OFT, BOFT, IA3, LN_TUNING, \
+                "is `{other}`; this version reads LORA, ADALORA, LOHA, LOKR, VERA, RANDLORA, VBLORA, OFT, BOFT, HRA, \
+                 ROAD, BEFT, C3A, MISS, SHIRA, DELORA, GRALORA, HIRA, GLORA, DEFT, IA3, LN_TUNING, \
                  TRAINABLE_TOKENS, PROMPT_TUNING, P_TUNING, PREFIX_TUNING and ADAPTION_PROMPT"
             );
             return Err(fields.wrong("peft_type", reason));
         }
     };
+    fields.ignore(HARMLESS);
     fields.finish()?;
     let method = with_copies(method, &file);
 
@@ -294,6 +311,19 @@ pub(super) fn render(
             Method::Vera(config) => own = Some(products::render_vera(architecture, config, shape)),
             Method::Oft(config) => own = Some(orthogonal::render_oft(architecture, config, shape)),
             Method::Boft(config) => own = Some(orthogonal::render_boft(architecture, config, shape)),
+            Method::Beft(config) => own = Some(elements::render_beft(architecture, config, shape)),
+            Method::C3a(config) => own = Some(elements::render_c3a(architecture, config, shape)),
+            Method::Miss(config) => own = Some(elements::render_miss(architecture, config, shape)),
+            Method::Shira(config) => own = Some(elements::render_shira(architecture, config, shape)),
+            Method::Delora(config) => own = Some(factors::render_delora(architecture, config, shape)),
+            Method::Gralora(config) => own = Some(factors::render_gralora(architecture, config, shape)),
+            Method::Hira(config) => own = Some(factors::render_hira(architecture, config, shape)),
+            Method::Glora(config) => own = Some(factors::render_glora(architecture, config, shape)),
+            Method::Deft(config) => own = Some(factors::render_deft(architecture, config, shape)),
+            Method::RandLora(config) => own = Some(shared::render_randlora(architecture, config, shape)),
+            Method::VbLora(config) => own = Some(shared::render_vblora(architecture, config, shape)),
+            Method::Hra(config) => own = Some(orthogonal::render_hra(architecture, config, shape)),
+            Method::Road(config) => own = Some(orthogonal::render_road(architecture, config, shape)),
             Method::Tokens(config) if config.beside => {
                 tokens.insert(architecture.module_path(config.table, shape.variant()), json!(config.tokens));
             }

@@ -1,15 +1,15 @@
-//! `OFTConfig` and `BOFTConfig`.
+//! `OFTConfig`, `BOFTConfig`, `HRAConfig` and `RoadConfig`.
 
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, Module},
-    method::{BoftConfig, Method, OftBlocks, OftConfig},
+    method::{BoftConfig, HraConfig, Method, OftBlocks, OftConfig, RoadConfig, RoadVariant},
 };
 use serde_json::{Value, json};
 
 use super::{
     super::fields::Fields,
     File,
-    targets::{ModuleFilter, render_targets},
+    targets::{ModuleFilter, every_target, render_targets},
 };
 use crate::checkpoint::CheckpointError;
 
@@ -39,6 +39,31 @@ pub(super) fn boft(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
     });
     let factors = held.filter(|&held| held == 1).unwrap_or(stated);
     Ok(Method::Boft(BoftConfig { targets, blocks, factors }))
+}
+
+pub(super) fn hra(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
+    Ok(Method::Hra(HraConfig {
+        r: fields.count("r")?.unwrap_or(8),
+        gram_schmidt: fields.bool_or("apply_GS", false)?,
+        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+    }))
+}
+
+pub(super) fn road(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
+    let variant = match fields.text("variant")?.as_deref() {
+        None | Some("road_1") => RoadVariant::One,
+        Some("road_2") => RoadVariant::Two,
+        Some("road_4") => RoadVariant::Four,
+        Some(other) => {
+            let reason = format!("is `{other}`; it is `road_1`, `road_2` or `road_4`");
+            return Err(fields.wrong("variant", reason));
+        }
+    };
+    Ok(Method::Road(RoadConfig {
+        variant,
+        group_size: fields.count("group_size")?.unwrap_or(64),
+        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+    }))
 }
 
 /// Size or number of the blocks: exactly one of two fields is zero.
@@ -96,6 +121,28 @@ pub(super) fn render_boft(architecture: Architecture, config: &BoftConfig, shape
     });
     render_targets(&mut json, architecture, &config.targets, shape);
     json
+}
+
+pub(super) fn render_hra(architecture: Architecture, config: &HraConfig, shape: &BackboneShape) -> Value {
+    let mut json = json!({
+        "apply_GS": config.gram_schmidt,
+        "bias": "none",
+        "init_weights": true,
+        "peft_type": "HRA",
+        "r": config.r,
+    });
+    render_targets(&mut json, architecture, &config.targets, shape);
+    json
+}
+
+pub(super) fn render_road(architecture: Architecture, config: &RoadConfig, shape: &BackboneShape) -> Value {
+    json!({
+        "group_size": config.group_size,
+        "init_weights": true,
+        "peft_type": "ROAD",
+        "target_modules": every_target(architecture, &config.targets, shape),
+        "variant": config.variant.as_str(),
+    })
 }
 
 fn size_and_count(blocks: OftBlocks) -> (usize, usize) {

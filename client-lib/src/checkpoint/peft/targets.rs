@@ -148,6 +148,18 @@ pub(super) fn target_modules(
     modules
 }
 
+/// The same where there is no `layers_to_transform`: whole paths where only some layers are adapted.
+pub(super) fn every_target(
+    architecture: Architecture,
+    targets: &Targets,
+    shape: &BackboneShape,
+) -> Vec<String> {
+    if layers_to_transform(targets, shape).is_none() {
+        return target_modules(architecture, targets, shape);
+    }
+    targets.iter().map(|module| architecture.module_path(module, shape.variant())).collect()
+}
+
 /// The fields that say which modules are adapted.
 pub(super) fn render_targets(
     json: &mut Value,
