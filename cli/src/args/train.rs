@@ -177,6 +177,8 @@ pub(crate) enum MethodName {
     /// Updates put together from shared vectors
     #[value(name = "vblora")]
     VbLora,
+    /// Weights and biases scaled and shifted
+    Glora,
     /// What weights have along learned directions, exchanged
     Deft,
     /// Learned factors on keys, values and the feed-forward network
@@ -246,6 +248,7 @@ impl MethodName {
             Self::Road => "road",
             Self::Shira => "shira",
             Self::VbLora => "vblora",
+            Self::Glora => "glora",
             Self::Deft => "deft",
             Self::Ia3 => "ia3",
             Self::Prefix => "prefix",

@@ -44,11 +44,10 @@ pub(super) fn load(
 
 /// The lengths of rows (`dim` 1) or columns (`dim` 0), none below [`SHORTEST`].
 fn lengths(matrix: &Tensor, dim: usize) -> Result<Tensor> {
-    let lengths = matrix.sqr()?.sum(dim)?.sqrt()?;
-    let shortest = (lengths.ones_like()? * SHORTEST)?;
-    // Chosen before it is divided by: a length of zero has no gradient.
-    let is_long = lengths.gt(&shortest)?;
-    is_long.where_cond(&lengths, &shortest)
+    let squares = matrix.sqr()?.sum(dim)?;
+    let shortest = (squares.ones_like()? * SHORTEST.powi(2))?;
+    // Chosen before the root is taken, which has no derivative at zero.
+    squares.gt(&shortest)?.where_cond(&squares, &shortest)?.sqrt()
 }
 
 impl Delta for Directions {

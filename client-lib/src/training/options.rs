@@ -59,7 +59,16 @@ impl HyperParameters {
     /// scaled by `alpha / r`, so it bears a higher rate than a bottleneck.
     pub fn defaults(method: &Method) -> Self {
         let learning_rate = match method {
-            Method::Lora(_) | Method::Loha(_) | Method::Oft(_) | Method::Reft(_) => 2e-3,
+            Method::Lora(_)
+            | Method::Loha(_)
+            | Method::Oft(_)
+            | Method::Reft(_)
+            | Method::Delora(_)
+            | Method::Gralora(_)
+            | Method::Hra(_)
+            | Method::Miss(_)
+            | Method::Shira(_)
+            | Method::Deft(_) => 2e-3,
             // The gate has to leave zero before anything else has a gradient.
             Method::LlamaAdapter(_) => 9e-3,
             // On MiniLM-L6 and half the movie reviews: 0.76 at 1e-2, 0.81 at this.
@@ -67,16 +76,12 @@ impl HyperParameters {
             // Few numbers that start far from where they are needed, or are multiplied by small
             // ones. The same measurement: P-tuning gets 0.50 right at 1e-3 and 0.76 at this, LoKr gets 0.73 right at 2e-3 and 0.82 at this, BOFT 0.75
             // and 0.83.
-            Method::AdaLora(_) | Method::Lokr(_) | Method::Boft(_) | Method::Ia3(_) | Method::Prompt(_) => {
-                1e-2
-            }
-            Method::Delora(_)
-            | Method::Gralora(_)
-            | Method::Hra(_)
-            | Method::Miss(_)
-            | Method::Shira(_)
-            | Method::Deft(_) => 2e-3,
-            Method::Beft(_)
+            Method::AdaLora(_)
+            | Method::Lokr(_)
+            | Method::Boft(_)
+            | Method::Ia3(_)
+            | Method::Prompt(_)
+            | Method::Beft(_)
             | Method::C3a(_)
             | Method::Hira(_)
             | Method::RandLora(_)

@@ -295,7 +295,7 @@ impl WeightsFile {
                         expected: spec.shape.clone(),
                     });
                 }
-                if !info.is_float() && !(spec.positions && info.is_whole()) {
+                if !(info.is_float() || spec.positions && info.is_whole()) {
                     return Err(MisfitError::Dtype {
                         file: file(),
                         tensor: name.clone(),

@@ -214,6 +214,7 @@ fn every_method_trains_and_predicts() {
         "road",
         "shira",
         "vblora",
+        "glora",
         "deft",
         "ia3",
         "prefix",

@@ -139,7 +139,7 @@ fn plain_texts_are_learned_whole() {
 }
 
 /// Every method that trains encoders and can write.
-const METHODS: [&str; 36] = [
+const METHODS: [&str; 37] = [
     "pfeiffer",
     "houlsby",
     "parallel",
@@ -166,6 +166,7 @@ const METHODS: [&str; 36] = [
     "road",
     "shira",
     "vblora",
+    "glora",
     "deft",
     "ia3",
     "prefix",

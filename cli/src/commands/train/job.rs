@@ -11,9 +11,9 @@ use hub_client::{
 };
 use hub_schemas::{
     AdapterId,
-    backbone::BackboneShape,
+    backbone::{BackboneShape, Module},
     head::Pooling,
-    method::{FusionConfig, Method},
+    method::{FusionConfig, GloraConfig, Method},
 };
 
 use super::method::method;
@@ -47,6 +47,12 @@ pub(super) fn resolve(
         Method::Composition(fuse(&members, &shape, config)?)
     };
     let method = match method {
+        // PEFT keeps zeros for what would change a bias that is not there.
+        Method::Glora(config) => {
+            let has_bias = |module: &Module| folder.tensor(&format!("{module}.bias")).is_some();
+            let without_bias = config.targets.iter().filter(|module| !has_bias(module)).collect();
+            Method::Glora(GloraConfig { without_bias, ..config })
+        }
         // An architecture's norms and layers may have no bias.
         Method::Replace(config) => {
             let tensors: BTreeSet<String> =

@@ -52,6 +52,7 @@ const RANKED: &[MethodName] = &[
     M::RandLora,
     M::Shira,
     M::VbLora,
+    M::Glora,
     M::Deft,
     M::Loreft,
     M::Noreft,
@@ -80,6 +81,7 @@ const TARGETED: &[MethodName] = &[
     M::Road,
     M::Shira,
     M::VbLora,
+    M::Glora,
     M::Deft,
 ];
 const PROMPTED: &[MethodName] = &[
@@ -144,6 +146,7 @@ pub(super) fn method(
         | M::Road
         | M::Shira
         | M::VbLora
+        | M::Glora
         | M::Deft => Ok(super::tuners::method(args, architecture, shape)),
         M::Ia3 => Ok(Method::Ia3(ia3(architecture, shape))),
         M::Prefix => Ok(Method::Prefix(prefix(args, 30, Some(512)))),

@@ -5,9 +5,9 @@
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, Targets},
     method::{
-        BeftConfig, C3aConfig, DeftConfig, DeftDecomposition, DeloraConfig, GraloraConfig, HiraConfig,
-        HraConfig, Method, MissConfig, MissForm, RandLoraConfig, RoadConfig, RoadVariant, ShiraConfig,
-        VbLoraConfig,
+        BeftConfig, C3aConfig, DeftConfig, DeftDecomposition, DeloraConfig, GloraConfig, GloraPath,
+        GraloraConfig, HiraConfig, HraConfig, Method, MissConfig, MissForm, RandLoraConfig, RoadConfig,
+        RoadVariant, ShiraConfig, VbLoraConfig,
     },
 };
 
@@ -60,6 +60,14 @@ pub(super) fn method(args: &MethodArgs, architecture: Architecture, shape: &Back
                 dropout,
             })
         }
+        M::Glora => Method::Glora(GloraConfig {
+            r: r(8),
+            config_a_b: GloraPath::Lora,
+            config_c: GloraPath::Lora,
+            config_d_e: GloraPath::Constant,
+            targets,
+            without_bias: Targets::default(),
+        }),
         M::Deft => {
             let (decomposition, alpha) = (DeftDecomposition::Relu, args.alpha);
             Method::Deft(DeftConfig { r: r(8), decomposition, alpha, para: false, targets, dropout })
