@@ -1,6 +1,9 @@
 //! What people have, texts or files of images or recordings, as the batches that a backbone reads.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use candle_core::Device;
 
@@ -28,6 +31,15 @@ pub enum InputEncoder {
 pub enum Input {
     /// An encoded text.
     Text(Tokens),
+    /// A sentence with the tokens of each of its words.
+    Sentence {
+        /// All tokens.
+        tokens: Tokens,
+        /// Those of each word.
+        words: Vec<Range<usize>>,
+    },
+    /// Texts of which one is to be chosen: as many rows of a batch, which belong together.
+    Choices(Vec<Tokens>),
     /// A file that was decoded once: its pixels are made again for every batch.
     Image {
         /// The file.
@@ -75,7 +87,8 @@ impl Input {
     /// How many tokens the backbone reads.
     pub fn len(&self) -> usize {
         match self {
-            Self::Text(tokens) => tokens.len(),
+            Self::Text(tokens) | Self::Sentence { tokens, .. } => tokens.len(),
+            Self::Choices(texts) => texts.iter().map(Tokens::len).sum(),
             Self::Image { tokens, .. } | Self::Recording { tokens, .. } => *tokens,
         }
     }
@@ -88,11 +101,35 @@ impl Input {
     /// Whether a text or a recording was longer than allowed and its end was cut off.
     pub fn is_truncated(&self) -> bool {
         match self {
-            Self::Text(tokens) => tokens.truncated,
+            Self::Text(tokens) | Self::Sentence { tokens, .. } => tokens.truncated,
+            Self::Choices(texts) => texts.iter().any(|tokens| tokens.truncated),
             Self::Image { .. } => false,
             Self::Recording { is_cut, .. } => *is_cut,
         }
     }
+}
+
+/// The texts of inputs as a batch, with what heads on words and on choices read.
+fn text_batch(encoder: &TextEncoder, rows: &[&Input], device: &Device) -> Result<Batch, TextError> {
+    let (mut texts, mut words, mut choices) = (Vec::new(), Vec::new(), None);
+    for row in rows {
+        match row {
+            Input::Text(tokens) => texts.push(tokens),
+            Input::Sentence { tokens, words: own } => {
+                texts.push(tokens);
+                words.push(own.clone());
+            }
+            Input::Choices(several) => {
+                texts.extend(several);
+                choices = Some(several.len());
+            }
+            Input::Image { .. } | Input::Recording { .. } => {}
+        }
+    }
+    let mut batch = encoder.batch(&texts, device)?;
+    batch.head_inputs.words = (!words.is_empty()).then_some(words);
+    batch.head_inputs.choices = choices;
+    Ok(batch)
 }
 
 impl InputEncoder {
@@ -166,24 +203,18 @@ impl InputEncoder {
     /// Puts `rows` into one batch.
     pub fn batch(&self, rows: &[&Input], device: &Device) -> Result<Batch, InputError> {
         match self {
-            Self::Text(encoder) => {
-                let tokens = rows.iter().filter_map(|row| match row {
-                    Input::Text(tokens) => Some(tokens),
-                    Input::Image { .. } | Input::Recording { .. } => None,
-                });
-                Ok(encoder.batch(&tokens.collect::<Vec<_>>(), device)?)
-            }
+            Self::Text(encoder) => Ok(text_batch(encoder, rows, device)?),
             Self::Images(processor) => {
                 let paths = rows.iter().filter_map(|row| match row {
                     Input::Image { path, .. } => Some(path),
-                    Input::Text(_) | Input::Recording { .. } => None,
+                    _ => None,
                 });
                 Ok(processor.batch(&paths.collect::<Vec<_>>(), device)?)
             }
             Self::Audio(processor) => {
                 let paths = rows.iter().filter_map(|row| match row {
                     Input::Recording { path, .. } => Some(path),
-                    Input::Text(_) | Input::Image { .. } => None,
+                    _ => None,
                 });
                 Ok(processor.batch(&paths.collect::<Vec<_>>(), device)?)
             }

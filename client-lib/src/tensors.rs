@@ -1,9 +1,13 @@
 //! Model inputs and outputs as safetensors files, by the argument names of
 //! Hugging Face models: the door through which other programs compare.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use candle_core::{DType, Device, Tensor};
+use hub_schemas::backbone::Architecture;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
@@ -132,16 +136,21 @@ impl Inputs<'_> {
         }
     }
 
-    /// Where words start: `[rows, words]`, no start beyond the end of the tokens.
-    fn word_starts(
+    /// The tokens of words from where they start: `[rows, words]`, no start beyond the end of the tokens.
+    fn words(
         &self,
         rows: usize,
         length: usize,
-        device: &Device,
-    ) -> Result<Option<Tensor>, TensorFileError> {
+        architecture: Architecture,
+    ) -> Result<Option<Vec<Vec<Range<usize>>>>, TensorFileError> {
         let Some((shape, values)) = self.numbers(WORD_STARTS, length + 1)? else { return Ok(None) };
         match *shape.as_slice() {
-            [found, words] if found == rows => Ok(Some(Tensor::from_vec(values, (rows, words), device)?)),
+            [found, 0] if found == rows => Ok(Some(vec![Vec::new(); rows])),
+            [found, words] if found == rows => {
+                let starts = values.chunks(words).map(|starts| words_of(starts, padding(architecture)));
+                let found = starts.collect::<Result<_, _>>();
+                found.map(Some).map_err(|reason| self.refuse(WORD_STARTS, reason))
+            }
             _ => Err(self.refuse(
                 WORD_STARTS,
                 format!(
@@ -160,6 +169,24 @@ impl Inputs<'_> {
         }
         Ok(Some(values.into_iter().map(|task| task as usize).collect()))
     }
+}
+
+/// What `adapters` takes for padding in `word_starts`: the padding token's id.
+const fn padding(architecture: Architecture) -> usize {
+    match architecture {
+        Architecture::Roberta | Architecture::XlmRoberta => 1,
+        _ => 0,
+    }
+}
+
+/// The words of a row, each from its start to the next one, so that the last start only ends the last word.
+fn words_of(starts: &[u32], padding: usize) -> Result<Vec<Range<usize>>, String> {
+    let starts: Vec<usize> = starts.iter().map(|&start| start as usize).filter(|&s| s != padding).collect();
+    let words = starts.windows(2).take_while(|pair| pair[1] > 0).map(|pair| match *pair {
+        [start, end] if start < end => Ok(start..end),
+        _ => Err(format!("has {} before {}; the starts of a row increase", pair[0], pair[1])),
+    });
+    words.collect()
 }
 
 /// The view of a checkpoint that inputs are for: with a decoder, where they have something for it.
@@ -228,7 +255,7 @@ pub fn read_batch(
         attention_mask: tensor(mask)?,
         token_type_ids: types.map(tensor).transpose()?,
         head_inputs: HeadInputs {
-            word_starts: inputs.word_starts(rows, length, device)?,
+            words: inputs.words(rows, length, config.architecture)?,
             tasks: inputs.tasks(rows)?,
             positions: None,
             choices,
@@ -423,13 +450,12 @@ mod tests {
     fn choices_may_have_a_dimension_of_their_own_and_words_have_starts() {
         let batch = read(&[
             (INPUT_IDS, Dtype::I64, vec![1, 2, 3], i64s(&[1, 2, 3, 4, 5, 6])),
-            (WORD_STARTS, Dtype::I64, vec![2, 2], i64s(&[1, 3, 1, 0])),
+            (WORD_STARTS, Dtype::I64, vec![2, 3], i64s(&[1, 2, 3, 1, 3, 0])),
         ])
         .expect("reads");
         assert_eq!(batch.input_ids.to_vec2::<u32>().expect("ids"), [[1, 2, 3], [4, 5, 6]]);
         assert_eq!(batch.head_inputs.choices, Some(2));
-        let starts = batch.head_inputs.word_starts.expect("starts");
-        assert_eq!(starts.to_vec2::<u32>().expect("starts"), [[1, 3], [1, 0]]);
+        assert_eq!(batch.head_inputs.words.expect("words"), [vec![1..2, 2..3], vec![1..3]]);
     }
 
     #[test]
@@ -445,6 +471,7 @@ mod tests {
             read(&[ids(&[1, 2], &[1, 2]), (ATTENTION_MASK, Dtype::U8, vec![1], vec![1])]),
             read(&[ids(&[1, 2], &[1, 2]), (WORD_STARTS, Dtype::U8, vec![2, 1], vec![1, 1])]),
             read(&[ids(&[1, 2], &[1, 2]), (WORD_STARTS, Dtype::U8, vec![1, 1], vec![3])]),
+            read(&[ids(&[1, 2], &[1, 2]), (WORD_STARTS, Dtype::U8, vec![1, 2], vec![2, 1])]),
             read(&[ids(&[], &[2, 0, 1])]),
         ];
         let messages: Vec<String> = messages.into_iter().map(|m| m.expect_err("refused")).collect();
@@ -458,6 +485,7 @@ mod tests {
         the input `attention_mask` in `in.safetensors` has the shape [1], `input_ids` has [1, 2]
         the input `word_starts` in `in.safetensors` has the shape [2, 1]; it must be [1, words], one row for each of `input_ids`
         the input `word_starts` in `in.safetensors` holds 3; it must lie between 0 and 2
+        the input `word_starts` in `in.safetensors` has 2 before 1; the starts of a row increase
         the input `input_ids` in `in.safetensors` has the shape [2, 0, 1]; at least one row of 1 to 4 tokens is read
         ");
     }

@@ -26,6 +26,10 @@ pub(crate) struct ExplainArgs {
     /// Every text is two, with a tab between them; a question and its passage always are
     #[arg(long, conflicts_with = "pair")]
     pub(crate) pairs: bool,
+    /// A text that could follow or answer every text; repeat for each, of which one is chosen. Without it, a text
+    /// stands in front of its choices, tabs between them
+    #[arg(long = "choice", value_name = "TEXT", conflicts_with_all = ["pair", "pairs"])]
+    pub(crate) choices: Vec<String>,
     /// Draw a heat map into this file
     #[arg(long, short, value_name = "FILE.svg")]
     pub(crate) output: Option<PathBuf>,

@@ -91,12 +91,13 @@ fn share(text: &str) -> Result<f64, String> {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Prints label and probability, separated by tabs; with several texts each line ends with its text. Tags are
-printed one word a line, an answer with its probability. With `--format json` everything is printed.
+printed one word a line, trees as CoNLL-U, an answer or a choice with its probability. With `--format json` everything is printed.
 
   hub run sentiment \"a film to remember\"
   hub run entities \"Ada Lovelace was born in London.\"
   hub run entailment \"A dog sleeps.\" --pair \"An animal rests.\"
   hub run answers \"Who was born?\" --pair \"Ada Lovelace was born in London.\"
+  hub run stories \"The film was dull.\" --choice \"We left early.\" --choice \"We saw it again.\"
   hub run ./my-adapter --base ./all-MiniLM-L6-v2 < lines.txt
   hub run fashion shirt.png
 
@@ -125,6 +126,10 @@ pub(crate) struct RunArgs {
     /// Every text is two, with a tab between them; a question and its passage always are
     #[arg(long, conflicts_with = "pair")]
     pub(crate) pairs: bool,
+    /// A text that could follow or answer every text; repeat for each, of which one is chosen. Without it, a text
+    /// stands in front of its choices, tabs between them
+    #[arg(long = "choice", value_name = "TEXT", conflicts_with_all = ["pair", "pairs"])]
+    pub(crate) choices: Vec<String>,
     /// Folder of the backbone; by default the one with the right weights
     #[arg(long, value_name = "DIR")]
     pub(crate) base: Option<PathBuf>,

@@ -22,7 +22,9 @@ The data says what is learned, or `--head` does:
 
   .csv .tsv .jsonl  a text, or two that belong together, with a label, labels or a number on every row;
                     a prompt with its answer, or a text with the one to be written, for language models
+                    a text with choices, and which of them is right
   .conll .conllu    a word with its tag on every line, an empty line between sentences
+                    trees of .conllu files with `--head dependency-parsing`
   .json             questions about passages, as SQuAD has them
   .txt              a text on every line, for a masked language model, or for a decoder that writes
 
@@ -109,6 +111,10 @@ pub(crate) struct ColumnArgs {
     /// answer to be written; guessed by default
     #[arg(long, value_name = "COLUMN")]
     pub(crate) label_column: Option<ColumnRef>,
+    /// Name or number (from 1) of a column with a text of which one is to be chosen, or the field of their list;
+    /// may be repeated; by default columns with well-known names, such as `choice1` and `choice2`
+    #[arg(long = "choice-column", value_name = "COLUMN")]
+    pub(crate) choice_columns: Vec<ColumnRef>,
     /// Whether the first row holds column names; guessed by default
     #[arg(long, value_name = "YES|NO", value_parser = parse_yes_no)]
     pub(crate) header: Option<bool>,

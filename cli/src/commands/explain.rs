@@ -23,7 +23,8 @@ const BAR: f64 = 20.0;
 pub(crate) fn run(context: &Context, args: &ExplainArgs) -> anyhow::Result<Exit> {
     let (adapter, predictor) =
         context.open_predictor(&args.adapter, args.base.as_deref(), args.force, &args.stitch)?;
-    let typed = Typed { kind: predictor.task().kind(), pair: args.pair.as_deref(), pairs: args.pairs };
+    let pair = (args.pair.as_deref(), args.pairs);
+    let typed = Typed::new(predictor.task().kind(), pair, &args.choices)?;
     let mut texts = Vec::new();
     let mut all = Vec::new();
     for text in &args.texts {

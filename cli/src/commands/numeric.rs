@@ -21,6 +21,7 @@ pub(super) fn columns(args: &ColumnArgs) -> ColumnOptions {
         text: args.text_column.clone(),
         pair: args.pair_column.clone(),
         label: args.label_column.clone(),
+        choices: args.choice_columns.clone(),
         header: args.header,
     }
 }
@@ -61,6 +62,8 @@ fn data_hint(error: &DataError) -> Option<&'static str> {
             Some("rows of texts and labels as JSON stand one a line in a .jsonl file")
         }
         DataError::NotANumber { .. } => Some("pass `--head classification` if the numbers name classes"),
+        DataError::Numbering { .. } => Some("name the right choices with letters, or with their own texts"),
+        DataError::ChoiceCount { .. } => Some("name the columns of the choices with `--choice-column`"),
         DataError::OneLabel { .. } => Some("check that `--label-column` names the right column"),
         DataError::UnknownLabel { .. } => {
             Some("correct the label, or add examples of it to the training data")

@@ -81,7 +81,8 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
 fn input(prepared: &PreparedJob, finished: &FinishedJob) -> String {
     match prepared.task().kind() {
         TaskKind::QuestionAnswering => "\"a question\" --pair \"a passage\"".to_owned(),
-        TaskKind::Tagging => "\"a sentence\"".to_owned(),
+        TaskKind::MultipleChoice => "\"a text\" --choice \"one\" --choice \"another\"".to_owned(),
+        TaskKind::Tagging | TaskKind::DependencyParsing => "\"a sentence\"".to_owned(),
         TaskKind::MaskedLm => {
             format!("\"a text with a {}\"", prepared.mask_token().unwrap_or_default())
         }

@@ -1,13 +1,14 @@
 //! What only some prediction heads read, beside the tokens.
 
+use std::ops::Range;
+
 use candle_core::Tensor;
 
 /// The inputs of a batch that the backbone itself does not read.
 #[derive(Debug, Clone, Default)]
 pub struct HeadInputs {
-    /// Where each word starts among the tokens, u32 `[b, w]`, for dependency parsing. The last
-    /// start of a row only ends the last word; padding is the padding token's id.
-    pub word_starts: Option<Tensor>,
+    /// The tokens of each word, row by row, for dependency parsing.
+    pub words: Option<Vec<Vec<Range<usize>>>>,
     /// The task of each row, by its number, for adapters that divide the rows by task.
     pub tasks: Option<Vec<usize>>,
     /// The tokens that a language model predicts, as positions in the flattened `[b, t]`, u32 `[n]`; all of

@@ -73,6 +73,13 @@ pub enum ColumnRef {
     Number(usize),
 }
 
+impl ColumnRef {
+    /// Whether it is a number, which needs no header.
+    pub(super) const fn is_number(&self) -> bool {
+        matches!(self, Self::Number(_))
+    }
+}
+
 impl FromStr for ColumnRef {
     type Err = Infallible;
     fn from_str(text: &str) -> Result<Self, Infallible> {
@@ -98,6 +105,8 @@ pub struct ColumnOptions {
     pub pair: Option<ColumnRef>,
     /// The column of the label.
     pub label: Option<ColumnRef>,
+    /// The columns of texts of which one is to be chosen, or the field of their list.
+    pub choices: Vec<ColumnRef>,
     /// Whether the first row holds names.
     pub header: Option<bool>,
 }

@@ -56,6 +56,72 @@ pub enum DataError {
         /// Columns of this line.
         found: usize,
     },
+    /// Words that are not counted one by one.
+    #[error(
+        "`{file}`, line {line}: the word has the number `{found}`; the words of a sentence count from 1, and here {expected} is next"
+    )]
+    WordNumber {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// What stands there.
+        found: String,
+        /// What should.
+        expected: usize,
+    },
+    /// A word without a place in its sentence's tree.
+    #[error(
+        "`{file}`, line {line}: the head of `{word}` is `{found}`; it must be 0 for the root, or the number of another word of the sentence"
+    )]
+    NoHead {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The word.
+        word: String,
+        /// What stands there.
+        found: String,
+    },
+    /// Too few choices, or another number of them than in the rows before.
+    #[error(
+        "`{file}`, line {line}: the number of choices is {found}; every example needs as many, two or more, and the first has {expected}"
+    )]
+    ChoiceCount {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// Choices of this row.
+        found: usize,
+        /// Choices of the first row.
+        expected: usize,
+    },
+    /// Numbers that could count from 0 or from 1.
+    #[error(
+        "`{file}`: the column `{column}` holds neither 0 nor {choices}: it could count the choices from 0 or from 1"
+    )]
+    Numbering {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// Choices of every row.
+        choices: usize,
+    },
+    /// A label that names none of the choices.
+    #[error("`{file}`, line {line}: `{label}` is none of the {choices} choices")]
+    NoChoice {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The label.
+        label: String,
+        /// Choices of this row.
+        choices: usize,
+    },
     /// A JSON file with another layout.
     #[error("`{file}` is not in the layout of SQuAD: {reason}")]
     NotSquad {

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
     /// What is read: a text or the name of an image's file, two texts that belong together (question and
-    /// passage, premise and hypothesis), or the words of a sentence.
+    /// passage, premise and hypothesis), the words of a sentence, or a text and behind it those of which one is
+    /// to be chosen.
     pub texts: Vec<String>,
     /// Where each word stands in its text, in characters; empty where the words are all there is.
     pub places: Vec<(usize, usize)>,
@@ -31,6 +32,15 @@ pub enum Answer {
     Number(f64),
     /// A tag for every word.
     Tags(Vec<String>),
+    /// A head for every word, by its number from 1 and 0 for the root, and the relation to it.
+    Tree {
+        /// The heads.
+        heads: Vec<usize>,
+        /// The relations.
+        relations: Vec<String>,
+    },
+    /// One of the choices, from 0.
+    Choice(usize),
     /// Texts of the passage, any of which answers the question; none where it has no answer.
     Spans(Vec<Span>),
     /// A text.
@@ -120,8 +130,10 @@ impl Example {
     pub fn labels(&self) -> &[String] {
         match &self.answer {
             Answer::Label(label) => std::slice::from_ref(label),
-            Answer::Labels(labels) | Answer::Tags(labels) => labels,
-            Answer::Unknown | Answer::Number(_) | Answer::Spans(_) | Answer::Text(_) => &[],
+            Answer::Labels(labels) | Answer::Tags(labels) | Answer::Tree { relations: labels, .. } => labels,
+            Answer::Unknown | Answer::Number(_) | Answer::Choice(_) | Answer::Spans(_) | Answer::Text(_) => {
+                &[]
+            }
         }
     }
 }

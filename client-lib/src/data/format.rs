@@ -41,10 +41,15 @@ impl FileFormat {
     /// Whether examples of a kind can stand in such a file.
     pub const fn holds(self, kind: TaskKind) -> bool {
         match kind {
-            TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Regression | TaskKind::Seq2SeqLm => {
+            TaskKind::Classification
+            | TaskKind::MultiLabel
+            | TaskKind::Regression
+            | TaskKind::MultipleChoice
+            | TaskKind::Seq2SeqLm => {
                 matches!(self, Self::Csv | Self::Tsv | Self::Jsonl)
             }
             TaskKind::Tagging => matches!(self, Self::Jsonl | Self::Conll | Self::Conllu),
+            TaskKind::DependencyParsing => matches!(self, Self::Conllu),
             TaskKind::QuestionAnswering => matches!(self, Self::Squad),
             TaskKind::MaskedLm => matches!(self, Self::Lines),
             TaskKind::CausalLm => matches!(self, Self::Csv | Self::Tsv | Self::Jsonl | Self::Lines),

@@ -15,6 +15,10 @@ pub enum TaskKind {
     Regression,
     /// A tag for every word.
     Tagging,
+    /// One of several texts that could follow or answer another.
+    MultipleChoice,
+    /// The head of every word, and the relation to it.
+    DependencyParsing,
     /// The words of a passage that answer a question.
     QuestionAnswering,
     /// Tokens from their surroundings.
@@ -32,11 +36,13 @@ pub struct UnknownKind(pub String);
 
 impl TaskKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Classification,
         Self::MultiLabel,
         Self::Regression,
+        Self::MultipleChoice,
         Self::Tagging,
+        Self::DependencyParsing,
         Self::QuestionAnswering,
         Self::MaskedLm,
         Self::CausalLm,
@@ -49,7 +55,9 @@ impl TaskKind {
             Self::Classification => "classification",
             Self::MultiLabel => "multi-label-classification",
             Self::Regression => "regression",
+            Self::MultipleChoice => "multiple-choice",
             Self::Tagging => "tagging",
+            Self::DependencyParsing => "dependency-parsing",
             Self::QuestionAnswering => "question-answering",
             Self::MaskedLm => "masked-lm",
             Self::CausalLm => "causal-lm",
@@ -64,6 +72,8 @@ impl TaskKind {
             Self::MultiLabel => &["multi-label"],
             Self::Regression => &["sts", "semantic-similarity"],
             Self::Tagging => &["token-classification", "ner", "named-entities", "pos"],
+            Self::MultipleChoice => &["choice", "swag"],
+            Self::DependencyParsing => &["parsing", "trees", "dp"],
             Self::QuestionAnswering => &["extractive-question-answering", "qa"],
             Self::MaskedLm => &["mlm", "language-modelling"],
             Self::CausalLm => &["clm", "text-generation", "instruction-tuning"],
@@ -78,17 +88,20 @@ impl TaskKind {
             Head::MultiLabelClassification(_) => Self::MultiLabel,
             Head::Regression(_) => Self::Regression,
             Head::Tagging(_) => Self::Tagging,
+            Head::MultipleChoice(_) => Self::MultipleChoice,
+            Head::DependencyParsing(_) => Self::DependencyParsing,
             Head::QuestionAnswering(_) => Self::QuestionAnswering,
             Head::MaskedLm(_) => Self::MaskedLm,
             Head::CausalLm(_) => Self::CausalLm,
             Head::Seq2SeqLm(_) => Self::Seq2SeqLm,
-            _ => return None,
+            Head::Embedding(_) => return None,
         })
     }
 
     /// Whether its head reads every token, not a whole sequence.
     pub const fn reads_tokens(self) -> bool {
-        matches!(self, Self::Tagging | Self::QuestionAnswering | Self::MaskedLm) || self.writes()
+        matches!(self, Self::Tagging | Self::DependencyParsing | Self::QuestionAnswering | Self::MaskedLm)
+            || self.writes()
     }
 
     /// Whether it is learned under the language model's head of the base model, which an adapter does not bring.
@@ -110,10 +123,13 @@ impl TaskKind {
     /// The files that its examples can stand in, as their names end.
     pub const fn extensions(self) -> &'static str {
         match self {
-            Self::Classification | Self::MultiLabel | Self::Regression | Self::Seq2SeqLm => {
-                ".csv, .tsv or .jsonl"
-            }
+            Self::Classification
+            | Self::MultiLabel
+            | Self::Regression
+            | Self::MultipleChoice
+            | Self::Seq2SeqLm => ".csv, .tsv or .jsonl",
             Self::Tagging => ".conll, .conllu or .jsonl",
+            Self::DependencyParsing => ".conllu",
             Self::QuestionAnswering => ".json",
             Self::MaskedLm => ".txt",
             Self::CausalLm => ".csv, .tsv, .jsonl or .txt",

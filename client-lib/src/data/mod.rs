@@ -4,13 +4,16 @@
 //! |---|---|---|
 //! | `table`, `columns`, `rows` | CSV, TSV and JSONL: texts or pairs with labels or numbers | classification, multi-label classification, regression; tagging from lists |
 //! | `prompts` | the same tables: prompts and the answers to them, sources and targets, texts | causal and encoder-decoder language models |
+//! | `choices` | the same tables: texts with choices, and which is right | multiple choice |
 //! | `conll` | words in columns, CoNLL-U | tagging |
+//! | `trees` | CoNLL-U | dependency parsing |
 //! | `squad` | questions about passages | question answering |
 //! | `lines` | a text on every line | masked and causal language models |
 //!
 //! Whatever is guessed, skipped or noticed on the way is returned as a [`Notice`]
 //! for the person to read: training on the wrong column looks like a bad model.
 
+mod choices;
 mod columns;
 mod conll;
 mod error;
@@ -28,6 +31,7 @@ mod squad;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trees;
 
 use std::{
     borrow::Cow,
@@ -96,6 +100,13 @@ pub enum Notice {
         /// The answer; none where the text is learned whole.
         answer: Option<String>,
     },
+    /// Numbers that say which choice is right were taken to count from here.
+    Counted {
+        /// Their column.
+        column: String,
+        /// 0 or 1.
+        first: usize,
+    },
     /// The task was guessed.
     Task {
         /// The task.
@@ -148,6 +159,9 @@ impl fmt::Display for Notice {
             }
             Self::Answered { prompt, subject: None, answer: Some(answer) } => {
                 write!(f, "column `{answer}` answers `{prompt}`")
+            }
+            Self::Counted { column, first } => {
+                write!(f, "column `{column}` counts the choices from {first}")
             }
             Self::Task { kind, why } => write!(f, "the task is `{kind}`: {why}"),
             Self::Skipped { blank_texts, blank_labels: 0 } => {
@@ -203,6 +217,9 @@ impl DataFile {
                 (read.kind, read.examples, read.notices)
             }
             FileFormat::Conll => (TaskKind::Tagging, conll::tagged(&name, text, options)?, Vec::new()),
+            FileFormat::Conllu if kind == Some(TaskKind::DependencyParsing) => {
+                (TaskKind::DependencyParsing, trees::read(&name, text)?, Vec::new())
+            }
             FileFormat::Conllu => (TaskKind::Tagging, conll::universal(&name, text, options)?, Vec::new()),
             FileFormat::Squad => (TaskKind::QuestionAnswering, squad::questions(&name, text)?, Vec::new()),
             FileFormat::Lines => (kind.unwrap_or(TaskKind::MaskedLm), lines::texts(text), Vec::new()),

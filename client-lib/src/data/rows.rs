@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Answer, ColumnOptions, DataError, Example, Notice, TaskKind,
+    Answer, ColumnOptions, DataError, Example, Notice, TaskKind, choices,
     columns::{self, Columns},
     labels, prompts,
     table::{Row, Table},
@@ -38,6 +38,12 @@ pub(super) fn read(
         None if has_words => {
             let why = "its rows hold lists of words and tags";
             tagged(file, table, options, vec![Notice::Task { kind: TaskKind::Tagging, why }])
+        }
+        Some(TaskKind::MultipleChoice) => choices::read(file, table, options, Vec::new()),
+        None if !options.choices.is_empty() => choices::read(file, table, options, Vec::new()),
+        None if is_untold(options) && choices::are_named(table) => {
+            let (kind, why) = (TaskKind::MultipleChoice, "its columns are choices, and which is right");
+            choices::read(file, table, options, vec![Notice::Task { kind, why }])
         }
         Some(kind) if kind.writes() => prompts::read(file, table, kind, options, Vec::new()),
         None if is_untold(options) && prompts::are_named(table) => {
@@ -206,7 +212,7 @@ fn tagged(
 }
 
 /// The texts of a list; numbers are taken as they are written.
-fn texts(file: &str, line: u64, field: &str, list: &Value) -> Result<Vec<String>, DataError> {
+pub(super) fn texts(file: &str, line: u64, field: &str, list: &Value) -> Result<Vec<String>, DataError> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.trim().to_owned()),
         Value::Number(number) => Some(number.to_string()),

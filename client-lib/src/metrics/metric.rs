@@ -24,6 +24,10 @@ pub enum Metric {
     EntityRecall,
     /// F1 of entities.
     EntityF1,
+    /// Share of the words with the right head and the right relation to it.
+    Las,
+    /// Share of the words with the right head.
+    Uas,
     /// Pearson's correlation.
     Pearson,
     /// Spearman's correlation.
@@ -61,7 +65,7 @@ pub struct UnknownMetric(pub String);
 
 impl Metric {
     /// Every metric.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Accuracy,
         Self::MacroF1,
         Self::MicroF1,
@@ -69,6 +73,8 @@ impl Metric {
         Self::EntityPrecision,
         Self::EntityRecall,
         Self::EntityF1,
+        Self::Las,
+        Self::Uas,
         Self::Pearson,
         Self::Spearman,
         Self::MeanSquaredError,
@@ -94,6 +100,8 @@ impl Metric {
             Self::EntityPrecision => "entity_precision",
             Self::EntityRecall => "entity_recall",
             Self::EntityF1 => "entity_f1",
+            Self::Las => "las",
+            Self::Uas => "uas",
             Self::Pearson => "pearson",
             Self::Spearman => "spearman",
             Self::MeanSquaredError => "mean_squared_error",
@@ -120,6 +128,8 @@ impl Metric {
             Self::EntityPrecision => "entity precision",
             Self::EntityRecall => "entity recall",
             Self::EntityF1 => "entity F1",
+            Self::Las => "LAS",
+            Self::Uas => "UAS",
             Self::Pearson => "Pearson",
             Self::Spearman => "Spearman",
             Self::MeanSquaredError => "mean squared error",

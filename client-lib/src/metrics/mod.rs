@@ -4,6 +4,7 @@
 //! predictions (`tests/tests/parity/metrics.rs`).
 
 mod answers;
+mod attachment;
 mod bleu;
 mod confusion;
 mod correlation;
@@ -14,6 +15,7 @@ mod rouge;
 mod word_errors;
 
 pub use answers::{answer_f1, exact_match, normalised};
+pub use attachment::{Attached, Attachment};
 pub use bleu::bleu;
 pub use confusion::Confusion;
 pub use correlation::{pearson, spearman};

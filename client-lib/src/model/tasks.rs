@@ -60,6 +60,10 @@ impl StitchedModel {
 
 fn reordered(batch: &Batch, order: &Tensor) -> Result<Batch> {
     let take = |x: &Tensor| x.index_select(order, 0);
+    let words = batch.head_inputs.words.as_ref().map(|words| {
+        let order = order.to_vec1::<u32>()?;
+        Ok::<_, candle_core::Error>(order.into_iter().map(|row| words[row as usize].clone()).collect())
+    });
     Ok(Batch {
         input_ids: take(&batch.input_ids)?,
         attention_mask: take(&batch.attention_mask)?,
@@ -67,10 +71,7 @@ fn reordered(batch: &Batch, order: &Tensor) -> Result<Batch> {
         signal: batch.signal.as_ref().map(|signal| signal.select(order)).transpose()?,
         decoder: batch.decoder.as_ref().map(|inputs| inputs.select(order)).transpose()?,
         passed: batch.passed.as_ref().map(|passed| passed.select(order)).transpose()?,
-        head_inputs: HeadInputs {
-            word_starts: batch.head_inputs.word_starts.as_ref().map(take).transpose()?,
-            ..batch.head_inputs.clone()
-        },
+        head_inputs: HeadInputs { words: words.transpose()?, ..batch.head_inputs.clone() },
     })
 }
 

@@ -25,6 +25,16 @@ pub enum TaskError {
     /// A question without a passage, or more than that.
     #[error("a question needs one passage to find its answer in; here are {0} texts")]
     NoPassage(usize),
+    /// A text with too few choices, or another number of them than the others.
+    #[error(
+        "a text needs two choices or more, and every text as many: here are {found}, and {expected} before"
+    )]
+    Choices {
+        /// How many there are.
+        found: usize,
+        /// How many the first text has.
+        expected: usize,
+    },
     /// A tokenizer that can't hide tokens.
     #[error("the base model's tokenizer has no mask token: nothing can be hidden from it")]
     NoMaskToken,
@@ -36,6 +46,11 @@ pub enum TaskError {
         "`{0}` reads every token, which is not computed with a prompt behind the first one (`prefix_after_bos`)"
     )]
     PromptInside(TaskKind),
+    /// A prompt in front of words that are found by their tokens.
+    #[error(
+        "`{0}` finds words by the numbers of their tokens, which is not computed with a prompt in front of them"
+    )]
+    PromptBeforeWords(TaskKind),
     /// A method that looks at what is still to be written.
     #[error("`{kind}` can't be learned with this method: {reason}, and what comes next is not known yet")]
     WholeSequence {

@@ -8,7 +8,9 @@
 //! | `classification` | a text, a pair, an image or a recording | one label | accuracy, macro F1, MCC |
 //! | `multi_label` | the same | any number of labels | micro and macro F1, accuracy of whole sets |
 //! | `regression` | the same | a number | Pearson, Spearman, mean squared error |
+//! | `multiple_choice` | a text with each of several choices | one choice | accuracy |
 //! | `tagging` | the words of a sentence | a tag for every word | F1 of entities; else accuracy, macro F1 |
+//! | `dependency_parsing` | the words of a sentence | a head for every word, and its relation to it | LAS, UAS |
 //! | `question_answering` | a question and a passage | a part of the passage | F1 of words, exact match |
 //! | `masked_lm` | a text with hidden tokens | the tokens | perplexity, accuracy |
 //! | `causal_lm` | a prompt, or nothing | a text, token by token | perplexity, accuracy of tokens |
@@ -16,11 +18,13 @@
 
 mod causal_lm;
 mod classification;
+mod dependency_parsing;
 mod error;
 mod expected;
 mod loss;
 mod masked_lm;
 mod multi_label;
+mod multiple_choice;
 mod next_token;
 mod predicted;
 mod question_answering;
@@ -28,6 +32,7 @@ mod regression;
 mod seq2seq_lm;
 mod softmax;
 mod tagging;
+mod tree;
 
 use std::{path::Path, sync::Arc};
 
@@ -48,7 +53,9 @@ use crate::{
 pub use error::TaskError;
 pub use expected::{Altered, Expected, Reading};
 pub use loss::{binary_cross_entropy, cross_entropy, mean_squared_error};
-pub use predicted::{LabelPrediction, LabelShare, Predicted, SpanPrediction};
+pub use predicted::{
+    ArcPrediction, ChoicePrediction, LabelPrediction, LabelShare, Predicted, SpanPrediction,
+};
 pub use softmax::{argmax, log_softmax};
 
 /// What the single output of a regression is called.
@@ -59,6 +66,8 @@ const NUMBER: &str = "score";
 pub struct Task {
     kind: TaskKind,
     labels: LabelSet,
+    /// How many choices the examples have, where they have choices.
+    choices: usize,
     /// Tokens by which the windows of a long passage overlap.
     stride: usize,
     /// How the base model writes, where that is what is learned.
@@ -90,20 +99,34 @@ impl Task {
     /// What the examples of `file` are for.
     pub fn of(file: &DataFile) -> Result<Self, DataError> {
         let labels = match file.kind {
-            TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Tagging => LabelSet::of(file)?,
+            TaskKind::Classification
+            | TaskKind::MultiLabel
+            | TaskKind::Tagging
+            | TaskKind::DependencyParsing => LabelSet::of(file)?,
             TaskKind::Regression => LabelSet::from_names(vec![NUMBER.to_owned()]),
-            TaskKind::QuestionAnswering | TaskKind::MaskedLm | TaskKind::CausalLm | TaskKind::Seq2SeqLm => {
-                LabelSet::from_names(Vec::new())
-            }
+            TaskKind::MultipleChoice
+            | TaskKind::QuestionAnswering
+            | TaskKind::MaskedLm
+            | TaskKind::CausalLm
+            | TaskKind::Seq2SeqLm => LabelSet::from_names(Vec::new()),
         };
-        Ok(Self { kind: file.kind, labels, stride: Self::STRIDE, dialogue: None })
+        let choices = file.examples.first().map_or(0, |example| example.texts.len().saturating_sub(1));
+        let choices = if file.kind == TaskKind::MultipleChoice { choices } else { 0 };
+        Ok(Self { kind: file.kind, labels, choices, stride: Self::STRIDE, dialogue: None })
     }
 
     /// What a head answers; `None` where this version reads no answers of it.
     pub fn of_head(head: &Head, labels: &[String]) -> Option<Self> {
         let kind = TaskKind::of_head(head)?;
         let labels = if labels.is_empty() { head.default_labels() } else { labels.to_vec() };
-        Some(Self { kind, labels: LabelSet::from_names(labels), stride: Self::STRIDE, dialogue: None })
+        let choices = if kind == TaskKind::MultipleChoice { head.num_labels() } else { 0 };
+        Some(Self {
+            kind,
+            labels: LabelSet::from_names(labels),
+            choices,
+            stride: Self::STRIDE,
+            dialogue: None,
+        })
     }
 
     /// The same with windows that overlap by `stride` tokens.
@@ -128,12 +151,23 @@ impl Task {
         self.labels.names()
     }
 
+    /// How many outputs its head has, where that follows from the data: labels, choices, or the ends of an answer.
+    pub fn outputs(&self) -> usize {
+        match self.kind {
+            TaskKind::MultipleChoice => self.choices,
+            TaskKind::QuestionAnswering => 2,
+            _ => self.labels.len(),
+        }
+    }
+
     /// What is measured, the most telling first.
     pub fn metrics(&self) -> &'static [Metric] {
         match self.kind {
             TaskKind::Classification => &classification::METRICS,
             TaskKind::MultiLabel => &multi_label::METRICS,
             TaskKind::Regression => &regression::METRICS,
+            TaskKind::MultipleChoice => &multiple_choice::METRICS,
+            TaskKind::DependencyParsing => &dependency_parsing::METRICS,
             TaskKind::Tagging if are_entities(self.labels()) => &tagging::ENTITY_METRICS,
             TaskKind::Tagging => &tagging::METRICS,
             TaskKind::QuestionAnswering => &question_answering::METRICS,
@@ -143,7 +177,20 @@ impl Task {
 
     /// Refuses labels that are none of this task's.
     pub fn check(&self, file: &DataFile) -> Result<(), DataError> {
-        self.labels.ids(&file.name, &file.examples).map(|_| ())
+        self.ids(&file.name, &file.examples).map(|_| ())
+    }
+
+    /// The numbers of every example's labels. A relation that the head does not have is only wrong: languages differ
+    /// in them, and the trees of another language can still be found. Where none is known, the file means others.
+    fn ids(&self, file: &str, examples: &[Example]) -> Result<Vec<Vec<u32>>, DataError> {
+        if self.kind == TaskKind::DependencyParsing {
+            let is_known =
+                |example: &Example| example.labels().iter().any(|label| self.labels().contains(label));
+            if examples.iter().any(is_known) {
+                return Ok(Vec::new());
+            }
+        }
+        self.labels.ids(file, examples)
     }
 
     /// Refuses a method under which the tokens of the input can't be told from those of the method, or under
@@ -154,6 +201,10 @@ impl Task {
         };
         if self.kind.reads_tokens() && method.parts().iter().any(is_among) {
             return Err(TaskError::PromptInside(self.kind));
+        }
+        let is_prompt = |part: &Method| matches!(part, Method::Prompt(_));
+        if self.kind == TaskKind::DependencyParsing && method.parts().iter().any(|part| is_prompt(part)) {
+            return Err(TaskError::PromptBeforeWords(self.kind));
         }
         match whole_sequence(method).filter(|_| self.kind.writes()) {
             Some(reason) => Err(TaskError::WholeSequence { kind: self.kind, reason }),
@@ -169,7 +220,7 @@ impl Task {
         encoder: &InputEncoder,
     ) -> Result<Encoded, TaskError> {
         use rayon::prelude::*;
-        let ids = self.labels.ids(origin.file, examples)?;
+        let ids = self.ids(origin.file, examples)?;
         let labels = || self.labels().to_vec();
         let text = || encoder.text().ok_or(TaskError::NeedsText(self.kind));
         let dialogue = || self.dialogue.as_deref().ok_or(TaskError::NeedsText(self.kind));
@@ -186,6 +237,14 @@ impl Task {
             }
             TaskKind::Regression => {
                 Encoded { inputs: whole()?, expected: Arc::new(regression::Numbers::new(examples)) }
+            }
+            TaskKind::MultipleChoice => multiple_choice::encoded(text()?, examples)?,
+            TaskKind::DependencyParsing => {
+                let text = text()?;
+                let read = |example: &Example| dependency_parsing::Sentence::read(text, example);
+                let read: Vec<_> = examples.par_iter().map(read).collect::<Result<_, TaskError>>()?;
+                let (inputs, sentences) = read.into_iter().unzip();
+                Encoded { inputs, expected: Arc::new(dependency_parsing::Trees::new(labels(), sentences)) }
             }
             TaskKind::Tagging => {
                 let text = text()?;

@@ -25,6 +25,13 @@ pub enum Predicted {
         /// The tags, in the order of the words.
         tags: Vec<Option<LabelShare>>,
     },
+    /// A head for every word, and its relation to it; `None` for words that the model did not read.
+    Tree {
+        /// The heads, in the order of the words.
+        words: Vec<Option<ArcPrediction>>,
+    },
+    /// One of several choices.
+    Choice(ChoicePrediction),
     /// A part of a passage.
     Span(SpanPrediction),
     /// Suggestions for every mask in a text, the most probable first.
@@ -63,6 +70,30 @@ pub struct LabelShare {
     pub probability: f64,
 }
 
+/// Where a word hangs in the best tree.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ArcPrediction {
+    /// The number of its head, from 1; 0 for the root.
+    pub head: usize,
+    /// Its relation to it.
+    pub relation: String,
+    /// The probability of the head, times that of the relation to it.
+    pub probability: f64,
+}
+
+/// The most probable choice.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ChoicePrediction {
+    /// Its number, from 0.
+    pub choice: usize,
+    /// Its text.
+    pub text: String,
+    /// Its probability.
+    pub probability: f64,
+    /// The score of every choice, in their order.
+    pub logits: Vec<f32>,
+}
+
 /// The best part of a passage.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct SpanPrediction {
@@ -93,6 +124,8 @@ impl Predicted {
             Self::Labels { logits, .. } => logits.iter().all(|score| score.is_finite()),
             Self::Number { value } => value.is_finite(),
             Self::Tags { tags } => tags.iter().flatten().all(|tag| tag.probability.is_finite()),
+            Self::Tree { words } => words.iter().flatten().all(|arc| arc.probability.is_finite()),
+            Self::Choice(choice) => choice.logits.iter().all(|score| score.is_finite()),
             Self::Span(span) => span.text.is_empty() || span.score.is_finite(),
             Self::Masks { masks } => masks.iter().flatten().all(|token| token.probability.is_finite()),
             Self::Tokens { loss, .. } => loss.is_finite(),

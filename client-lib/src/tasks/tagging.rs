@@ -43,14 +43,7 @@ impl Sentence {
     ) -> Result<(Input, Self), TaskError> {
         let (text, words) = example.as_text();
         let placed = encoder.encode_placed(&text)?;
-        let mut tokens =
-            (0..).zip(&placed.places).filter_map(|(token, place)| Some((token, (*place)?))).peekable();
-        let first = |&(start, end): &(usize, usize)| {
-            // What ends in front of the word belongs to earlier ones.
-            while tokens.next_if(|(_, place)| place.1 <= start).is_some() {}
-            tokens.peek().filter(|(_, place)| place.0 < end).map(|(token, _)| *token)
-        };
-        let words = words.iter().map(first).collect();
+        let words = placed.first_tokens(&words);
         let tags = matches!(example.answer, Answer::Tags(_)).then(|| ids.to_vec());
         let sentence = Self { words, tags, tokens: placed.tokens.len() };
         Ok((Input::Text(placed.tokens), sentence))

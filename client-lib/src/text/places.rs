@@ -1,5 +1,7 @@
 //! Texts with where each token stands in them: for tags of words, and for answers inside passages.
 
+use std::ops::Range;
+
 use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
 
 use super::{TextEncoder, TextError, Tokens};
@@ -30,6 +32,39 @@ impl Placed {
                 truncated,
             },
         }
+    }
+}
+
+impl Placed {
+    /// The first token of each word, by the characters where the words stand, in their order; `None` where no token
+    /// of it was read.
+    pub fn first_tokens(&self, words: &[(usize, usize)]) -> Vec<Option<usize>> {
+        let mut tokens =
+            (0..).zip(&self.places).filter_map(|(token, place)| Some((token, (*place)?))).peekable();
+        let first = |&(start, end): &(usize, usize)| {
+            // What ends in front of the word belongs to earlier ones.
+            while tokens.next_if(|(_, place)| place.1 <= start).is_some() {}
+            tokens.peek().filter(|(_, place)| place.0 < end).map(|(token, _)| *token)
+        };
+        words.iter().map(first).collect()
+    }
+
+    /// The tokens of each word, up to the first one of the next; `None` where none was read. Words within one token
+    /// share it.
+    pub fn tokens_of(&self, words: &[(usize, usize)]) -> Vec<Option<Range<usize>>> {
+        let first = self.first_tokens(words);
+        let mut end = self.places.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let mut ranges: Vec<Option<Range<usize>>> = vec![None; words.len()];
+        let mut last = None;
+        for (range, first) in ranges.iter_mut().zip(&first).rev() {
+            let Some(first) = *first else { continue };
+            if let Some(later) = last.filter(|&later| later > first) {
+                end = later;
+            }
+            *range = Some(first..end);
+            last = Some(first);
+        }
+        ranges
     }
 }
 
@@ -104,6 +139,16 @@ mod tests {
         let placed = encoder(12).encode_placed("good  bad").expect("encodes");
         assert_eq!(placed.tokens.ids(), [0, 4, 5, 1]);
         assert_eq!(placed.places, [None, Some((0, 4)), Some((6, 9)), None]);
+    }
+
+    #[test]
+    fn a_word_has_its_tokens_and_shares_one_that_is_not_its_own_alone() {
+        let places = [None, Some((0, 2)), Some((2, 4)), Some((5, 8)), Some((9, 10)), None];
+        let tokens = encoder(12).encode("good film bad film").expect("encodes");
+        let placed = Placed { tokens, places: places.to_vec() };
+        let words = [(0, 4), (5, 6), (6, 8), (9, 10), (11, 14)];
+        assert_eq!(placed.first_tokens(&words), [Some(1), Some(3), Some(3), Some(4), None]);
+        assert_eq!(placed.tokens_of(&words), [Some(1..3), Some(3..4), Some(3..4), Some(4..5), None]);
     }
 
     #[test]

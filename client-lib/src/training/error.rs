@@ -74,6 +74,9 @@ pub enum TrainingError {
     /// A choice of what the head reads, where it reads everything.
     #[error("a head for `{0}` reads every token: `--pooling` has nothing to choose")]
     NoPooling(TaskKind),
+    /// A number of layers for a head that has none.
+    #[error("a head for `{0}` has no linear layers: `--head-layers` has nothing to choose")]
+    NoLayers(TaskKind),
     /// A backbone that reads two texts.
     #[error("`{0}` models read a text and write another: what they learn is `seq2seq-lm`")]
     EncoderDecoder(Architecture),

@@ -2,7 +2,10 @@
 
 use hub_schemas::{
     backbone::Architecture,
-    head::{ClassificationHead, Head, LanguageModelHead, Pooling, QuestionAnsweringHead, TaggingHead},
+    head::{
+        ClassificationHead, DependencyParsingHead, Head, LanguageModelHead, MultipleChoiceHead, Pooling,
+        QuestionAnsweringHead, TaggingHead,
+    },
     layout::{Format, HeadSizes, HeadTask, ModelClass, native_format},
     method::Method,
 };
@@ -60,7 +63,11 @@ impl HeadChoice {
             let sizes =
                 HeadSizes { outputs: num_labels, vocab_size, hidden_size, embedding_size, projection };
             let task = match kind {
-                TaskKind::MaskedLm | TaskKind::CausalLm | TaskKind::Seq2SeqLm => {
+                TaskKind::MultipleChoice
+                | TaskKind::DependencyParsing
+                | TaskKind::MaskedLm
+                | TaskKind::CausalLm
+                | TaskKind::Seq2SeqLm => {
                     return Err(TrainingError::NotSavedByPeft(kind));
                 }
                 TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Regression => {
@@ -75,8 +82,19 @@ impl HeadChoice {
                 other => other,
             });
         }
+        if kind == TaskKind::DependencyParsing && self.layers.is_some() {
+            return Err(TrainingError::NoLayers(kind));
+        }
         let layers = self.layers.unwrap_or(1);
+        let pooling = || self.pooling.unwrap_or_else(|| default_pooling(method, architecture, has_pooler));
         Ok(match kind {
+            TaskKind::MultipleChoice => {
+                let flexible = MultipleChoiceHead::flexible(num_labels);
+                Head::MultipleChoice(MultipleChoiceHead { layers, pooling: pooling(), ..flexible })
+            }
+            TaskKind::DependencyParsing => {
+                Head::DependencyParsing(DependencyParsingHead::biaffine(num_labels))
+            }
             TaskKind::Tagging => Head::Tagging(TaggingHead { layers, ..TaggingHead::single(num_labels) }),
             TaskKind::QuestionAnswering => {
                 Head::QuestionAnswering(QuestionAnsweringHead { layers, ..QuestionAnsweringHead::single() })
@@ -90,10 +108,8 @@ impl HeadChoice {
                 })
             }
             TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Regression => {
-                let pooling =
-                    self.pooling.unwrap_or_else(|| default_pooling(method, architecture, has_pooler));
                 let flexible = ClassificationHead::flexible(num_labels);
-                of_sequences(kind, ClassificationHead { layers, pooling, ..flexible })
+                of_sequences(kind, ClassificationHead { layers, pooling: pooling(), ..flexible })
             }
         })
     }

@@ -161,8 +161,8 @@ impl TrainingJob {
         if task.kind().writes() {
             task = task.with_dialogue(Dialogue::open(&folder)?);
         }
-        let outputs = if task.kind() == TaskKind::QuestionAnswering { 2 } else { task.labels().len() };
-        let head = self.head.resolve(&self.method, &config, task.kind(), outputs, folder.has_pooler())?;
+        let (kind, outputs) = (task.kind(), task.outputs());
+        let head = self.head.resolve(&self.method, &config, kind, outputs, folder.has_pooler())?;
         let format = layout::native_format(&self.method, config.architecture);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;
         let saved = saved_form(&self.method);

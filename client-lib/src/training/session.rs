@@ -215,7 +215,9 @@ impl PreparedJob {
             let does = match self.task.kind() {
                 TaskKind::Classification | TaskKind::MultiLabel => format!("Labels {inputs}"),
                 TaskKind::Regression => format!("Gives {inputs} a number"),
+                TaskKind::MultipleChoice => "Chooses among texts".to_owned(),
                 TaskKind::Tagging => "Tags words".to_owned(),
+                TaskKind::DependencyParsing => "Finds the trees of sentences".to_owned(),
                 TaskKind::QuestionAnswering => "Finds answers in passages".to_owned(),
                 TaskKind::MaskedLm => "Finds hidden tokens".to_owned(),
                 TaskKind::CausalLm => "Continues texts".to_owned(),

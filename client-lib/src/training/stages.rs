@@ -136,8 +136,9 @@ impl PreparedJob {
         (stage, output): (Stage<'_>, &Output),
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
-        if self.head.as_ref().and_then(Head::pooling).is_none() {
-            // The head reads every token: its features are all hidden states.
+        let is_of_rows = |head: &&Head| head.pooling().is_some() && !matches!(head, Head::MultipleChoice(_));
+        if self.head.as_ref().filter(is_of_rows).is_none() {
+            // The head reads every token, or several texts of an example: its features are no row each.
             return self.train_whole(model, (stage, output), observer);
         }
         let mut read = |set| features(model, &self.encoder, set, stage.options.batch_size, observer);

@@ -12,3 +12,10 @@ pub struct DependencyParsingHead {
     #[serde(default)]
     pub dropout: f64,
 }
+
+impl DependencyParsingHead {
+    /// The default of `adapters`, whose dropout is that of the model.
+    pub const fn biaffine(num_labels: usize) -> Self {
+        Self { num_labels, dropout: 0.1 }
+    }
+}

@@ -41,9 +41,11 @@ pub(crate) fn loss(model: &StitchedModel, golden: &Golden) -> candle_core::Resul
 fn batch(golden: &Golden) -> candle_core::Result<Batch> {
     let mut batch = golden.batch()?;
     let rows = batch.input_ids.dim(0)?;
-    let starts = Tensor::from_vec([1_u32, 2, 4].repeat(rows), (rows, 3), &Device::Cpu)?;
-    batch.head_inputs =
-        HeadInputs { word_starts: Some(starts), choices: Some(rows), tasks: None, positions: None };
+    batch.head_inputs = HeadInputs {
+        words: Some(vec![vec![1..2, 2..4]; rows]),
+        choices: Some(rows),
+        ..HeadInputs::default()
+    };
     Ok(batch)
 }
 

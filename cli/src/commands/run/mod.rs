@@ -22,6 +22,10 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
             Err(UserError::new(format!("a language model continues one text: `{flag}` has nothing to add"))
                 .into())
         }
+        Opened::Answers(..) if !args.choices.is_empty() => {
+            Err(UserError::new("a language model writes its answer: `--choice` is for adapters that choose")
+                .into())
+        }
         Opened::Answers(..) if args.stitch.max_length.is_some() => {
             let reason = "a language model reads its whole prompt: `--max-length` has nothing to cut";
             Err(UserError::new(reason).hint("`--max-new-tokens` bounds what it writes").into())

@@ -3,9 +3,9 @@
 use std::{fmt::Write as _, io::IsTerminal as _};
 
 use hub_client::{
-    data::{Example, TaskKind},
+    data::Example,
     predict::Predictor,
-    tasks::{LabelShare, Predicted},
+    tasks::{ArcPrediction, LabelShare, Predicted},
 };
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::{
     args::run::RunArgs,
     commands::{lines::lines, typed::Typed},
     context::Context,
-    failure::{Exit, UserError},
+    failure::Exit,
     output::plain,
 };
 
@@ -28,14 +28,9 @@ pub(super) fn run(
     title: &str,
     predictor: &Predictor,
 ) -> anyhow::Result<Exit> {
-    let kind = predictor.task().kind();
-    if kind == TaskKind::Tagging && (args.pair.is_some() || args.pairs) {
-        let flag = if args.pairs { "--pairs" } else { "--pair" };
-        let reason = format!("tags belong to the words of one text: `{flag}` has nothing to add");
-        return Err(UserError::new(reason).into());
-    }
+    let pair = (args.pair.as_deref(), args.pairs);
+    let reader = Typed::new(predictor.task().kind(), pair, &args.choices)?;
     let mut answers = Answers { context, json: Vec::new() };
-    let reader = Typed { kind, pair: args.pair.as_deref(), pairs: args.pairs };
     if args.texts.is_empty() {
         answer_lines(predictor, &reader, &mut answers)?;
     } else {
@@ -90,9 +85,9 @@ impl Answers<'_> {
             }
             lines.push_str(&line(example, &predicted));
             // Words stand in their own lines already.
-            if with_text && !matches!(predicted, Predicted::Tags { .. }) {
+            if with_text && !matches!(predicted, Predicted::Tags { .. } | Predicted::Tree { .. }) {
                 lines.push('\t');
-                lines.push_str(&plain::line(text));
+                lines.push_str(&plain::line(&shown(example, text)));
             }
             lines.push('\n');
         }
@@ -139,8 +134,35 @@ fn line(example: &Example, predicted: &Predicted) -> String {
         }
         // Only measured, never asked for.
         Predicted::Tokens { loss, .. } => number(loss),
+        Predicted::Tree { words } => conllu(example, words),
+        Predicted::Choice(choice) => {
+            format!("{}\t{}", plain::line(&choice.text), number(&choice.probability))
+        }
         Predicted::Span(span) => format!("{}\t{}", plain::line(&span.text), number(&span.probability)),
     }
+}
+
+/// What was asked, where it is shown beside its answer: of a text with choices the text.
+fn shown<'t>(example: &'t Example, text: &'t str) -> std::borrow::Cow<'t, str> {
+    match example.texts.as_slice() {
+        [first, _, _, ..] if example.places.is_empty() => first.into(),
+        _ => text.into(),
+    }
+}
+
+/// The words of a sentence in the ten columns of CoNLL-U.
+fn conllu(example: &Example, words: &[Option<ArcPrediction>]) -> String {
+    let mut lines = String::new();
+    for (number, (word, arc)) in (1..).zip(example.words().iter().zip(words)) {
+        let (head, relation) = match arc {
+            Some(arc) => (arc.head.to_string(), plain::line(&arc.relation)),
+            None => ("_".to_owned(), "_".into()),
+        };
+        let word = plain::line(word);
+        // Writing to a String can't fail.
+        let _ = writeln!(lines, "{number}\t{word}\t_\t_\t_\t_\t{head}\t{relation}\t_\t_");
+    }
+    lines
 }
 
 fn document(text: &str, example: &Example, predicted: &Predicted) -> anyhow::Result<Value> {
@@ -152,6 +174,17 @@ fn document(text: &str, example: &Example, predicted: &Predicted) -> anyhow::Res
         let word =
             |(word, tag): (&std::borrow::Cow<'_, str>, &Option<_>)| json!({ "word": word, "tag": tag });
         document["words"] = example.words().iter().zip(tags).map(word).collect();
+        return Ok(document);
+    }
+    if let Predicted::Tree { words } = predicted {
+        let word =
+            |(word, arc): (&std::borrow::Cow<'_, str>, &Option<_>)| json!({ "word": word, "arc": arc });
+        document["words"] = example.words().iter().zip(words).map(word).collect();
+        return Ok(document);
+    }
+    if let (Predicted::Choice(choice), [first, choices @ ..]) = (predicted, example.texts.as_slice()) {
+        (document["text"], document["choices"]) = (json!(first), json!(choices));
+        document["answer"] = serde_json::to_value(choice)?;
         return Ok(document);
     }
     // The text of an answer is not the text that was asked about.
