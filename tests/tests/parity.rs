@@ -33,3 +33,5 @@ mod quantised;
 mod speech;
 #[path = "parity/steps.rs"]
 mod steps;
+#[path = "parity/steps_of_heads.rs"]
+mod steps_of_heads;

@@ -28,6 +28,8 @@ mod precision;
 mod refusals;
 #[path = "training/stack.rs"]
 mod stack;
+#[path = "training/structures.rs"]
+mod structures;
 #[path = "training/tasks.rs"]
 mod tasks;
 #[path = "training/transcripts.rs"]

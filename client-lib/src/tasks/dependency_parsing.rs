@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Tensor};
 
 use super::{
     ArcPrediction, Expected, Predicted, Reading, TaskError, cross_entropy, log_softmax, tree::best_tree,
@@ -186,12 +186,12 @@ impl Expected for Trees {
     fn read(&self, prediction: &Prediction, rows: &[usize]) -> Result<Vec<Reading>, TaskError> {
         let parse = scores_of(prediction)?;
         let length = parse.arcs.dim(D::Minus2)?;
-        let all = parse.arcs.to_vec3::<f32>()?;
+        let all = parse.arcs.to_dtype(DType::F32)?.to_vec3::<f32>()?;
         let reading = |(place, (&row, arcs)): (usize, (&usize, &Vec<Vec<f32>>))| {
             let sentence = &self.sentences[row];
             let relations = |pairs: &[(usize, usize)]| {
                 let pairs = pairs.iter().map(|(word, head)| (place * length + word, *head));
-                relations_at(parse, pairs)?.to_vec2::<f32>()
+                relations_at(parse, pairs)?.to_dtype(DType::F32)?.to_vec2::<f32>()
             };
             let known = sentence.known(&self.labels);
             let pairs: Vec<(usize, usize)> = known.iter().map(|known| (known.word, known.head)).collect();

@@ -41,6 +41,41 @@ fn means_the_same_in(library: &str, base: &str, method: &[&str]) -> Result<()> {
     ensure_same(&ours, &logits(python_forward_on(&inputs, library, &folder, Some(&adapter))?)?)
 }
 
+const TREES: &str = "\
+1\tw10\t_\t_\t_\t_\t2\tdet\t_\t_
+2\tw31\t_\t_\t_\t_\t0\troot\t_\t_
+
+1\tw12\t_\t_\t_\t_\t0\troot\t_\t_
+2\tw30\t_\t_\t_\t_\t1\tobj\t_\t_
+";
+
+#[test]
+fn parsers_and_choosers_mean_the_same_in_adapters() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let folder = home.path().join("base");
+    write_base_of_words(&folder, "bert", &json!({}));
+    std::fs::write(home.path().join("trees.conllu"), TREES)?;
+    std::fs::write(
+        home.path().join("choices.csv"),
+        "text,choice1,choice2,label\nw10,w31 w4,w5,0\nw12,w30,w7 w8,1\n",
+    )?;
+    for (data, head, inputs) in
+        [("trees.conllu", "dependency-parsing", "parsing"), ("choices.csv", "multiple-choice", "choices")]
+    {
+        let mut command = hub(home.path())?;
+        command.args(["train", "--base", "base", "--data", data, "--validation", data, "--head", head]);
+        command.args(["--output", head, "--steps", "8", "--lr", "0.05", "--reduction-factor", "4"]);
+        succeed(&mut command)?;
+        let inputs = fixture(&format!("methods/inputs/{inputs}.safetensors"));
+        let adapter = home.path().join(head);
+        let ours = hub_forward_on(&inputs, &folder, Some(&adapter))?;
+        let is_zero = |name: &str| ours[name].1.iter().all(|value| *value == 0.0);
+        ensure!(ours.keys().all(|name| !is_zero(name)), "{head}: a head that gives nothing");
+        ensure_same(&ours, &python_forward_on(&inputs, "adapters", &folder, Some(&adapter))?)?;
+    }
+    Ok(())
+}
+
 #[test]
 fn loras_of_language_models_mean_the_same_in_peft() -> Result<()> {
     for base in ["llama-tied", "gpt2", "t5", "bart-scaled"] {

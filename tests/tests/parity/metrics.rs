@@ -1,10 +1,10 @@
-//! Metrics equal those of scipy, scikit-learn, seqeval, the script of SQuAD, rouge-score and sacreBLEU on the same
+//! Metrics equal those of scipy, scikit-learn, seqeval, the scripts of SQuAD and of CoNLL 2018, rouge-score and sacreBLEU on the same
 //! predictions.
 
 use anyhow::Result;
 use hub_client::metrics::{
-    Confusion, Counts, WordErrors, answer_f1, bleu, entity_counts, exact_match, pearson, rouge_l, rouge_n,
-    spearman,
+    Attached, Attachment, Confusion, Counts, WordErrors, answer_f1, bleu, entity_counts, exact_match,
+    pearson, rouge_l, rouge_n, spearman,
 };
 use hub_tests::golden::fixtures;
 use serde::Deserialize;
@@ -109,6 +109,32 @@ fn scores_of_answers_are_those_of_the_script_of_squad() -> Result<()> {
         let answers: Vec<&str> = case.answers.iter().map(String::as_str).collect();
         same(answer_f1(&case.prediction, &answers), case.f1, &case.prediction);
         same(exact_match(&case.prediction, &answers), case.exact_match, &case.prediction);
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Trees {
+    gold: Vec<Vec<(usize, String)>>,
+    system: Vec<Vec<(usize, String)>>,
+    uas: f64,
+    las: f64,
+}
+
+#[test]
+fn scores_of_trees_are_those_of_the_evaluation_of_conll_2018() -> Result<()> {
+    let trees: Vec<Trees> = serde_json::from_slice(&std::fs::read(fixtures().join("metrics/trees.json"))?)?;
+    assert!(trees.len() > 30);
+    for Trees { gold, system, uas, las } in trees {
+        let mut attachment = Attachment::default();
+        for (gold, system) in gold.iter().zip(&system) {
+            fn arc((head, relation): &(usize, String)) -> Attached<'_> {
+                (*head, relation)
+            }
+            attachment.add(gold.iter().map(arc), system.iter().map(|word| Some(arc(word))));
+        }
+        same(attachment.uas(), uas, "UAS");
+        same(attachment.las(), las, "LAS");
     }
     Ok(())
 }
