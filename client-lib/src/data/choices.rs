@@ -1,7 +1,7 @@
 //! Rows of a table with a text, several that could follow or answer it, and which of them is right.
 
 use super::{
-    Answer, ColumnOptions, DataError, Example, Notice, TaskKind,
+    Answer, ColumnOptions, ColumnRef, DataError, Example, Notice, TaskKind,
     columns::{named_columns, position},
     rows::{Read, texts},
     table::{Row, Table},
@@ -130,7 +130,7 @@ pub(super) fn read(
 fn names_are_numbers(options: &ColumnOptions) -> bool {
     let told = [&options.text, &options.pair, &options.label].into_iter().flatten().chain(&options.choices);
     let mut told = told.peekable();
-    told.peek().is_some() && told.all(|column| column.is_number())
+    told.peek().is_some() && told.all(ColumnRef::is_number)
 }
 
 /// The text and its choices; `None` where one of them is empty.
@@ -194,15 +194,14 @@ fn find(
         }
     };
     let label = label.or_else(|| find_name(&names, &LABELS)).ok_or_else(|| missing("label"))?;
-    let (text, pair) = match text {
-        Some(text) => (text, pair),
-        None => {
-            let known = PAIRS.iter().filter(|_| pair.is_none());
-            let at = |known: &str| names.iter().position(|name| name.eq_ignore_ascii_case(known));
-            let found = known.filter_map(|(first, second)| Some((at(first)?, Some(at(second)?)))).next();
-            let alone = || find_name(&names, &TEXTS).map(|text| (text, pair));
-            found.or_else(alone).ok_or_else(|| missing("text"))?
-        }
+    let (text, pair) = if let Some(text) = text {
+        (text, pair)
+    } else {
+        let mut known = PAIRS.iter().filter(|_| pair.is_none());
+        let at = |known: &str| names.iter().position(|name| name.eq_ignore_ascii_case(known));
+        let found = known.find_map(|(first, second)| Some((at(first)?, Some(at(second)?))));
+        let alone = || find_name(&names, &TEXTS).map(|text| (text, pair));
+        found.or_else(alone).ok_or_else(|| missing("text"))?
     };
     let mut taken = vec![text, label];
     taken.extend(pair);

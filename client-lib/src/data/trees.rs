@@ -12,12 +12,12 @@ const NOTHING: &str = "_";
 pub(super) fn read(file: &str, text: &str) -> Result<Vec<Example>, DataError> {
     let mut sentence = Sentence::default();
     let mut done = Vec::new();
-    each_word(file, text, |line, cells| match cells {
-        Some(cells) => sentence.add(file, line, cells),
-        None => {
-            done.extend(std::mem::take(&mut sentence).end(file)?);
-            Ok(())
+    each_word(file, text, |line, cells| {
+        if let Some(cells) = cells {
+            return sentence.add(file, line, cells);
         }
+        done.extend(std::mem::take(&mut sentence).end(file)?);
+        Ok(())
     })?;
     done.extend(sentence.end(file)?);
     Ok(done)

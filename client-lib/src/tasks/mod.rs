@@ -202,8 +202,8 @@ impl Task {
         if self.kind.reads_tokens() && method.parts().iter().any(is_among) {
             return Err(TaskError::PromptInside(self.kind));
         }
-        let is_prompt = |part: &Method| matches!(part, Method::Prompt(_));
-        if self.kind == TaskKind::DependencyParsing && method.parts().iter().any(|part| is_prompt(part)) {
+        let has_prompt = method.parts().iter().any(|part| matches!(part, Method::Prompt(_)));
+        if self.kind == TaskKind::DependencyParsing && has_prompt {
             return Err(TaskError::PromptBeforeWords(self.kind));
         }
         match whole_sequence(method).filter(|_| self.kind.writes()) {

@@ -136,8 +136,8 @@ impl PreparedJob {
         (stage, output): (Stage<'_>, &Output),
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
-        let is_of_rows = |head: &&Head| head.pooling().is_some() && !matches!(head, Head::MultipleChoice(_));
-        if self.head.as_ref().filter(is_of_rows).is_none() {
+        let is_of_rows = |head: &Head| head.pooling().is_some() && !matches!(head, Head::MultipleChoice(_));
+        if !self.head.as_ref().is_some_and(is_of_rows) {
             // The head reads every token, or several texts of an example: its features are no row each.
             return self.train_whole(model, (stage, output), observer);
         }
