@@ -171,7 +171,13 @@ fn assembly<'a>(
     members: &'a [(String, AdapterFolder)],
     args: &StitchArgs,
 ) -> Assembly<'a> {
-    Assembly { folder, members, skip_layers: args.skip_layers.0.clone(), max_length: args.max_length }
+    Assembly {
+        folder,
+        members,
+        skip_layers: args.skip_layers.0.clone(),
+        max_length: args.max_length,
+        doc_stride: args.doc_stride,
+    }
 }
 
 /// Whether an adapter has a language model's head, or the backbone's is left to it.

@@ -52,6 +52,9 @@ pub enum PredictError {
         /// What the head does.
         kind: &'static str,
     },
+    /// A stride where nothing is read in windows.
+    #[error("`{0}` reads no passages in windows: `--doc-stride` has nothing to set")]
+    NoWindows(TaskKind),
     /// The head answers with something that is not a number.
     #[error("the prediction for {text:?} is not a number: the adapter's weights are damaged")]
     NotFinite {
@@ -71,6 +74,8 @@ pub struct Assembly<'a> {
     pub skip_layers: Vec<usize>,
     /// Longest text in tokens; all that the backbone reads when absent.
     pub max_length: Option<usize>,
+    /// Tokens by which windows of a long passage overlap; [`Task::STRIDE`] when absent.
+    pub doc_stride: Option<usize>,
 }
 
 /// A model that answers.
@@ -87,7 +92,13 @@ impl Predictor {
         let folder = AdapterFolder::open(adapter)?;
         Self::assemble(
             base,
-            &Assembly { folder: &folder, members: &[], skip_layers: Vec::new(), max_length: None },
+            &Assembly {
+                folder: &folder,
+                members: &[],
+                skip_layers: Vec::new(),
+                max_length: None,
+                doc_stride: None,
+            },
             compute,
         )
     }
@@ -110,6 +121,12 @@ impl Predictor {
             .skipping(assembly.skip_layers.clone())?;
         let head = model.head().ok_or_else(|| PredictError::NoHead(adapter.to_owned()))?;
         let task = task(adapter, head, model.labels())?;
+        let task = match assembly.doc_stride {
+            Some(_) if task.kind() != TaskKind::QuestionAnswering => {
+                return Err(PredictError::NoWindows(task.kind()));
+            }
+            stride => task.with_stride(stride.unwrap_or(Task::STRIDE)),
+        };
         Ok(Self { model, encoder, task })
     }
 

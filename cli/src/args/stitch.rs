@@ -23,6 +23,9 @@ pub(crate) struct StitchArgs {
     /// length [default: all that the backbone reads]
     #[arg(long, value_name = "TOKENS")]
     pub(crate) max_length: Option<usize>,
+    /// Tokens by which windows of a long passage overlap, as in training (question answering) [default: 128]
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) doc_stride: Option<usize>,
     /// In what it is computed
     #[command(flatten)]
     pub(crate) precision: PrecisionArgs,

@@ -80,7 +80,8 @@ fn write_weights(
         let dtype = if slot.dtype == Dtype::U32 { Dtype::I32 } else { slot.dtype };
         TensorView::new(dtype, spec.shape.clone(), &slot.bytes).map_err(|_| wrong())
     };
-    let views = file.tensors.iter().map(|spec| Ok((spec.disk.clone(), view(spec)?)));
+    let written = file.tensors.iter().filter(|spec| !spec.optional || slots.contains_key(&spec.slot));
+    let views = written.map(|spec| Ok((spec.disk.clone(), view(spec)?)));
     let views: BTreeMap<String, TensorView<'_>> = views.collect::<Result<_, CheckpointError>>()?;
     let path = dir.join(file.path);
     // PyTorch's readers refuse a file without this line. One key: its order can't vary.

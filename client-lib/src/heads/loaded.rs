@@ -24,6 +24,12 @@ pub enum HeadLoadError {
         .0.display()
     )]
     Untied(PathBuf),
+    /// A language model's head without a table, on a base model whose own can't be taken.
+    #[error(
+        "the head in `{}` has no output table of its own; it needs a base model whose word embedding is its output table",
+        .0.display()
+    )]
+    NoTable(PathBuf),
     /// The tensors can't be used.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
@@ -60,14 +66,22 @@ impl LoadedHead {
         check_pooler(backbone, config)?;
         // PEFT keeps a trained output layer apart from the embedding, whatever the base does.
         let tied = tied_table(config, backbone).filter(|_| folder.format != Format::Peft);
-        if let Some((_, words)) = &tied
-            && let Some(saved) = tensors.get(DECODER)
-            && !language_model::is_tied(saved, words)?
-        {
-            return Err(HeadLoadError::Untied(folder.path.clone()));
+        let saved = tensors.get(DECODER);
+        let mut tensors = tensors.clone();
+        match (&tied, saved) {
+            (Some((_, words)), Some(saved)) if !language_model::is_tied(saved, words)? => {
+                return Err(HeadLoadError::Untied(folder.path.clone()));
+            }
+            (Some((slot, words)), None) => {
+                tensors.insert(slot.clone(), words.clone());
+            }
+            (None, None) if config.language_model().is_some() => {
+                return Err(HeadLoadError::NoTable(folder.path.clone()));
+            }
+            _ => {}
         }
         let config = &in_model_class(config, folder, backbone);
-        let head = PredictionHead::build(config, tensors, tied.is_some())?;
+        let head = PredictionHead::build(config, &tensors, tied.is_some())?;
         // `transformers`' own classes with a decoder behind an encoder leave the inverse out.
         let inverts = folder.head_class.is_none() || backbone.config().shape.decoder_layers.is_none();
         Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts }))
@@ -127,8 +141,8 @@ pub fn trained_slots(head: &Head, backbone: &Backbone) -> Vec<Slot> {
 }
 
 /// The backbone's word embedding under the slot of the output table that is tied to it;
-/// `None` for other heads, and where the checkpoint keeps the two apart. A folder that
-/// holds a language model's head holds this tensor too.
+/// `None` for other heads, and where the checkpoint keeps the two apart. A folder of a library holds
+/// this tensor too; what is trained here does not.
 pub fn tied_table(head: &Head, backbone: &Backbone) -> Option<(String, Tensor)> {
     (head.language_model().is_some() && backbone.ties_embeddings())
         .then(|| (DECODER.to_owned(), backbone.word_embeddings().clone()))

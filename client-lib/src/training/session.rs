@@ -28,7 +28,7 @@ use crate::checkpoint::{
     AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, assemble_manifest,
     model_card, note_members, write_adapter,
 };
-use crate::{data::TaskKind, heads::tied_table, methods::finished, params::slot_data};
+use crate::{data::TaskKind, methods::finished, params::slot_data};
 
 /// How a job ended.
 #[derive(Debug)]
@@ -93,8 +93,8 @@ impl PreparedJob {
         let staging = output.stage()?;
         let tensors = trained.best.clone().into_iter().chain(trained.frozen.clone()).collect();
         let (method, tensors) = finished(&self.job.method, tensors, &self.backbone.config().shape)?;
-        let tied = self.head.as_ref().and_then(|head| tied_table(head, &self.backbone));
-        let slots = (tensors.iter().chain(tied.iter().map(|(slot, table)| (slot, table))))
+        // A table that is the base model's own word embedding is not saved again.
+        let slots = (tensors.iter())
             .map(|(slot, tensor)| Ok((slot.clone(), slot_data(tensor)?)))
             .collect::<Result<BTreeMap<_, _>, TrainingError>>()?;
         write_adapter(

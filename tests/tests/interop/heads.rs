@@ -2,11 +2,12 @@
 
 use anyhow::{Context as _, Result};
 use hub_client::checkpoint::{AdapterFolder, BaseFolder, convert};
-use hub_schemas::layout::Format;
+use hub_schemas::layout::{Format, HEAD_CONFIG, HEAD_WEIGHTS};
 use hub_tests::{
     heads::{Case, Doubles},
     interop::{TOLERANCE, Tensors, hub_forward_on, python_forward_on},
 };
+use safetensors::SafeTensors;
 
 fn doubles(tensors: Tensors) -> Doubles {
     let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
@@ -22,6 +23,24 @@ fn hub_forward_gives_what_the_libraries_give_for_every_head() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_table_that_is_the_base_models_own_need_not_be_saved() -> Result<()> {
+    let (case, scratch) = (Case::named("masked-lm")?, tempfile::tempdir()?);
+    let from = case.adapter().context("a folder")?;
+    std::fs::copy(from.join(HEAD_CONFIG), scratch.path().join(HEAD_CONFIG))?;
+    let bytes = std::fs::read(from.join(HEAD_WEIGHTS))?;
+    let mut tensors = SafeTensors::deserialize(&bytes)?.tensors();
+    let all = tensors.len();
+    tensors.retain(|(name, _)| name != "heads.probe.3.weight");
+    assert_eq!(tensors.len(), all - 1);
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    std::fs::write(scratch.path().join(HEAD_WEIGHTS), safetensors::serialize(tensors, Some(metadata))?)?;
+    let adapter = Some(scratch.path());
+    case.ensure_equal(doubles(hub_forward_on(&case.inputs(), &case.base(), adapter)?), TOLERANCE.into())?;
+    let theirs = python_forward_on(&case.inputs(), "adapters", &case.base(), adapter)?;
+    case.ensure_equal(doubles(theirs), TOLERANCE.into())
 }
 
 /// A head, written again in a format, gives the fixture's numbers in that format's library.

@@ -151,6 +151,7 @@ pub(crate) fn generator(base: &Path, case: &Value) -> Result<Generator> {
         members: &[],
         skip_layers: vec![],
         max_length: None,
+        doc_stride: None,
     });
     Ok(Generator::assemble(base, assembly.as_ref(), &Compute::EXACT)?)
 }

@@ -225,6 +225,12 @@ fn answers_are_found_in_passages_longer_than_the_model_reads() {
     let scores = learned(&world, "train.json", "held-out.json", &["--doc-stride", "4"]);
     assert!(value(&scores, "answer_f1") > 0.9, "{scores}");
     assert!(value(&scores, "exact_match") > 0.9, "{scores}");
+    // In windows like those of training it is what training measured.
+    let windows = ["--max-length", "16", "--doc-stride", "4"];
+    let eval = ["eval", "./out", "--base", "tiny-bert", "--data", "held-out.json"];
+    let again = value(&world.json(&[&eval[..], &windows].concat()), "answer_f1");
+    let measured = world.manifest("out")["metrics"][0]["value"].as_f64().expect("a number");
+    assert!((again - measured).abs() < 1e-9, "{again} is not {measured}");
     // PEFT's wrapper for question answering drops segments, so that its folders are trained without them.
     assert_eq!(world.manifest("peft")["semantics"]["drops_segments"], true);
     assert_eq!(world.manifest("out")["semantics"]["drops_segments"], Value::Null);
@@ -271,6 +277,10 @@ fn hidden_tokens_are_found_from_their_surroundings() {
     let scores = world.json(&eval);
     assert!(value(&scores, "perplexity") < 3.0 && value(&scores, "accuracy") > 0.7, "{scores}");
     assert_eq!(world.json(&eval), scores, "two evaluations hide the same tokens");
+    let head = String::from_utf8_lossy(&fs::read(world.path("out/model_head.safetensors")).expect("reads")).into_owned();
+    assert!(head.contains("heads.out.2.bias") && !head.contains("heads.out.3.weight"), "the table is not saved again");
+    let (code, _, stderr) = world.run(&[&eval[..], &["--doc-stride", "4"]].concat());
+    assert!(code == 1 && stderr.contains("`masked-lm` reads no passages in windows"), "{stderr}");
     assert_eq!(world.manifest("out")["metrics"][0]["name"], "perplexity");
     let answers =
         world.json(&["run", "./out", "--base", "tiny-bert", "great great [MASK] great great great"]);

@@ -30,6 +30,9 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
             let reason = "a language model reads its whole prompt: `--max-length` has nothing to cut";
             Err(UserError::new(reason).hint("`--max-new-tokens` bounds what it writes").into())
         }
+        Opened::Answers(..) if args.stitch.doc_stride.is_some() => {
+            Err(UserError::new("a language model reads no windows: `--doc-stride` has no meaning").into())
+        }
         Opened::Answers(title, generator) if generator.listens() => {
             transcripts::run(context, args, &title, &generator)
         }

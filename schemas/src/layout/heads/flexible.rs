@@ -2,7 +2,7 @@
 //!
 //! The index counts modules, those without weights included.
 
-use super::{Format, Head, Inexpressible, Subject, TensorSpec, head_slots, spec};
+use super::{DECODER, Format, Head, Inexpressible, Slot, Subject, TensorSpec, head_slots, spec};
 use crate::head::{LanguageModelHead, LinearStack, Pooling};
 
 /// The tensors of `head` under the subject's name.
@@ -24,7 +24,12 @@ pub(in crate::layout) fn weights(
     }
     let slots = head_slots(head, subject.shape.hidden_size);
     let at = |part: &str| format!("heads.{}.{}", subject.name, module(head, part));
-    Ok(slots.iter().map(|slot| spec(at(slot.name.trim_start_matches("head.")), slot)).collect())
+    let tensor = |slot: &Slot| {
+        let spec = spec(at(slot.name.trim_start_matches("head.")), slot);
+        // Where it is the backbone's own word embedding, a file need not hold it again.
+        TensorSpec { optional: slot.name == DECODER, ..spec }
+    };
+    Ok(slots.iter().map(tensor).collect())
 }
 
 /// `0.weight` to `1.weight`.
