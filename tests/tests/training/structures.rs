@@ -154,15 +154,13 @@ fn the_right_one_of_several_texts_is_chosen() {
     // The right one may be named by its letter, by its column, or by its text.
     write(&world, "letters.csv", &choices(60, 2, |right, _| ["A", "B", "C"][right].to_owned()));
     write(&world, "columns.csv", &choices(60, 2, |right, _| format!("choice{}", right + 1)));
-    let lists: String = choices(60, 2, |right, texts| texts[right].clone())
-        .lines()
-        .skip(1)
-        .map(|line| {
-            let cells: Vec<&str> = line.split(',').collect();
-            let row = json!({ "text": cells[0], "choices": cells[1..4], "answer": cells[4] });
-            format!("{row}\n")
-        })
-        .collect();
+    let named = choices(60, 2, |right, texts| texts[right].clone());
+    let mut lists = String::new();
+    for line in named.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let row = json!({ "text": cells[0], "choices": cells[1..4], "answer": cells[4] });
+        let _ = writeln!(lists, "{row}");
+    }
     write(&world, "lists.jsonl", &lists);
     for data in ["letters.csv", "columns.csv", "lists.jsonl"] {
         assert_eq!(eval(data)["accuracy"], scores["accuracy"], "{data}");
