@@ -52,7 +52,9 @@ pub(crate) fn run(context: &Context, args: &EvalArgs) -> anyhow::Result<Exit> {
             .into());
         }
         Opened::Answers(..) if args.stitch.doc_stride.is_some() => {
-            return Err(UserError::new("a language model reads no windows: `--doc-stride` has no meaning").into());
+            return Err(
+                UserError::new("a language model reads no windows: `--doc-stride` has no meaning").into()
+            );
         }
         Opened::Predicts(title, predictor) => measure(context, args, title, &predictor)?,
         Opened::Answers(title, generator) => measure_writer(context, args, title, &generator)?,

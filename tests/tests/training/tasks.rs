@@ -277,8 +277,12 @@ fn hidden_tokens_are_found_from_their_surroundings() {
     let scores = world.json(&eval);
     assert!(value(&scores, "perplexity") < 3.0 && value(&scores, "accuracy") > 0.7, "{scores}");
     assert_eq!(world.json(&eval), scores, "two evaluations hide the same tokens");
-    let head = String::from_utf8_lossy(&fs::read(world.path("out/model_head.safetensors")).expect("reads")).into_owned();
-    assert!(head.contains("heads.out.2.bias") && !head.contains("heads.out.3.weight"), "the table is not saved again");
+    let head = String::from_utf8_lossy(&fs::read(world.path("out/model_head.safetensors")).expect("reads"))
+        .into_owned();
+    assert!(
+        head.contains("heads.out.2.bias") && !head.contains("heads.out.3.weight"),
+        "the table is not saved again"
+    );
     let (code, _, stderr) = world.run(&[&eval[..], &["--doc-stride", "4"]].concat());
     assert!(code == 1 && stderr.contains("`masked-lm` reads no passages in windows"), "{stderr}");
     assert_eq!(world.manifest("out")["metrics"][0]["name"], "perplexity");
