@@ -259,7 +259,9 @@ impl StitchedModel {
         let head = head.map(|head| LoadedHead::fresh(&backbone, head, tensors)).transpose()?;
         let regulariser = Regulariser::of(method);
         // Adapters below may drop out, or put tokens in front: with them blocks give something else in every step.
-        let frozen_blocks = if below.is_empty() { frozen_blocks(&backbone, method) } else { 0 };
+        // What the sum of all layers reads of passed blocks is not kept.
+        let is_kept = below.is_empty() && !backbone.weighs_layers();
+        let frozen_blocks = if is_kept { frozen_blocks(&backbone, method) } else { 0 };
         Ok(Self { head, parameters, regulariser, frozen_blocks, ..Self::under(backbone, stitch) })
     }
 
@@ -355,11 +357,13 @@ impl StitchedModel {
     }
 
     fn run(&self, stitch: &Stitch, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
-        let Hidden { state, attention_mask, encoder_state } = self.backbone.forward(batch, stitch, mode)?;
+        let Hidden { state, attention_mask, encoder_state, layer_sum } =
+            self.backbone.forward(batch, stitch, mode)?;
         let features = Features {
             backbone: &self.backbone,
             hooks: stitch,
             state: &state,
+            layer_sum: layer_sum.as_ref(),
             attention_mask: &attention_mask,
         };
         let invert = |x| stitch.invert(x);
@@ -378,8 +382,9 @@ impl StitchedModel {
     /// `None` without a head on whole sequences.
     pub fn pooled(&self, batch: &Batch) -> candle_core::Result<Option<Tensor>> {
         let Some(head) = &self.head else { return Ok(None) };
-        let Hidden { state, attention_mask, .. } = self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
-        head.layers().pool(&self.features(&state, &attention_mask))
+        let Hidden { state, attention_mask, layer_sum, .. } =
+            self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
+        head.layers().pool(&self.features(&state, layer_sum.as_ref(), &attention_mask))
     }
 
     /// Scores `[b, labels]` from what [`pooled`](Self::pooled) returned.
@@ -391,22 +396,28 @@ impl StitchedModel {
     }
 
     fn predict_groups(&self, input: &HeadInput<'_>) -> candle_core::Result<Vec<Option<Prediction>>> {
-        let Features { state, attention_mask, .. } = input.features;
+        let Features { state, layer_sum, attention_mask, .. } = input.features;
         let alike = state.dim(0)? / self.groups.len().max(1);
         let mut start = 0;
         let mut predict = |(rows, head): &(Option<usize>, Option<LoadedHead>)| {
             let rows = rows.unwrap_or(alike);
             let own = |x: &Tensor| x.narrow(0, start, rows)?.contiguous();
             let (state, attention_mask) = (own(state)?, own(attention_mask)?);
+            let layer_sum = layer_sum.map(own).transpose()?;
             start += rows;
-            let features = self.features(&state, &attention_mask);
+            let features = self.features(&state, layer_sum.as_ref(), &attention_mask);
             head.as_ref().map(|head| head.forward(&HeadInput { features, ..*input })).transpose()
         };
         self.groups.iter().map(&mut predict).collect()
     }
 
-    fn features<'a>(&'a self, state: &'a Tensor, attention_mask: &'a Tensor) -> Features<'a> {
-        Features { backbone: &self.backbone, hooks: &self.stitch, state, attention_mask }
+    fn features<'a>(
+        &'a self,
+        state: &'a Tensor,
+        layer_sum: Option<&'a Tensor>,
+        attention_mask: &'a Tensor,
+    ) -> Features<'a> {
+        Features { backbone: &self.backbone, hooks: &self.stitch, state, layer_sum, attention_mask }
     }
 
     /// What training changes. Empty for a loaded model.

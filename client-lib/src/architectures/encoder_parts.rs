@@ -27,6 +27,8 @@ pub struct EncoderParts {
     pub lacks_key_bias: bool,
     /// Width of the projection in a classifier of the model class.
     pub head_projection: Option<usize>,
+    /// Whether that classifier reads a weighted sum of what all layers give.
+    pub weighs_layers: bool,
 }
 
 /// Disentangled attention (He et al. 2021).
@@ -91,6 +93,7 @@ impl Default for EncoderParts {
             lacks_norm_bias: false,
             lacks_key_bias: false,
             head_projection: None,
+            weighs_layers: false,
         }
     }
 }

@@ -2,17 +2,19 @@
 //! decoder behind it, which writes what was said.
 
 use hub_schemas::backbone::{Architecture, BackboneShape};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     BackboneTensor, ConfigError, EncoderParts, FrameGrid, NormOrder, Positions, Seq2SeqParts,
-    TransformerConfig, View, count, fraction, only, optional_count, padding_id,
+    TransformerConfig, View, count, flag, fraction, optional_count, padding_id,
     seq2seq_parts::{alike, token_id},
     shown, tensor, word,
 };
+use crate::backbones::LAYER_WEIGHTS;
 
 pub(super) fn config(json: &Map<String, Value>, view: View) -> Result<TransformerConfig, ConfigError> {
-    only(json, "use_weighted_layer_sum", &json!(false))?;
+    // A matter of the classifier, which the encoder alone has.
+    let weighs_layers = flag(json, "use_weighted_layer_sum")? && view == View::Encoder;
     let frames = FrameGrid {
         mels: optional_count(json, "num_mel_bins")?.unwrap_or(80),
         positions: optional_count(json, "max_source_positions")?.unwrap_or(1500),
@@ -53,6 +55,7 @@ pub(super) fn config(json: &Map<String, Value>, view: View) -> Result<Transforme
         encoder: EncoderParts {
             lacks_key_bias: true,
             head_projection: Some(optional_count(json, "classifier_proj_size")?.unwrap_or(256)),
+            weighs_layers,
             ..EncoderParts::default()
         },
         ..TransformerConfig::usual(Architecture::Whisper, shape)
@@ -73,7 +76,7 @@ fn whole(json: &Map<String, Value>, encoder: BackboneShape) -> Result<BackboneSh
     })
 }
 
-/// What stands beside the modules: the two convolutions and the positions.
+/// What stands beside the modules: the two convolutions, the positions, and what layers weigh.
 pub(super) fn own_tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let h = config.shape.hidden_size;
     let Positions::Frames(frames) = config.positions else { return Vec::new() };
@@ -81,11 +84,17 @@ pub(super) fn own_tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let own = |canonical: &str, name: &str, shape: &[usize]| {
         tensor(&format!("embeddings.{canonical}"), &format!("{stack}{name}"), shape)
     };
-    vec![
+    let mut tensors = vec![
         own("conv1.weight", "conv1.weight", &[h, frames.mels, 3]),
         own("conv1.bias", "conv1.bias", &[h]),
         own("conv2.weight", "conv2.weight", &[h, h, 3]),
         own("conv2.bias", "conv2.bias", &[h]),
         own("frames", "embed_positions.weight", &[frames.positions, h]),
-    ]
+    ];
+    if config.encoder.weighs_layers {
+        let layers = [config.shape.num_layers + 1];
+        let weights = tensor(LAYER_WEIGHTS, LAYER_WEIGHTS, &layers);
+        tensors.push(BackboneTensor { optional: true, ..weights });
+    }
+    tensors
 }

@@ -163,7 +163,7 @@ impl Backbone {
             x = norm.with(hooks, &Module::DecoderFinalNorm.to_string()).forward(&x)?;
         }
         let attention_mask = repeat_rows(&context.attention_mask, x.dim(0)?)?;
-        Ok(Hidden { state: x, attention_mask, encoder_state: Some(encoded.state.clone()) })
+        Ok(Hidden { state: x, attention_mask, encoder_state: Some(encoded.state.clone()), layer_sum: None })
     }
 
     /// `[b, t, h]`

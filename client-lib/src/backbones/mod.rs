@@ -16,6 +16,7 @@ mod embedding;
 mod frames;
 mod head_inputs;
 mod hooks;
+mod layer_sum;
 mod linear;
 mod patches;
 mod relative;
@@ -35,6 +36,7 @@ pub use hooks::{
     AttentionInput, Context, EmbeddingInput, GatedPrompt, Hooks, KeyValueProjection, KeysValues,
     LibraryPadding, LinearInput, Mode, NoHooks, SubLayerInput,
 };
+pub(crate) use layer_sum::LAYER_WEIGHTS;
 pub use linear::Linear;
 pub use signal::Signal;
 pub use trace::{Noted, Trace};

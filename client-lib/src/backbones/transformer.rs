@@ -10,6 +10,7 @@ use super::{
     decoder::Decoder,
     distances::Distances,
     hooks::repeat_rows,
+    layer_sum::{self, LayerSum},
     relative::RelativeTable,
     signal::SignalEmbedding,
     weights::Weights,
@@ -30,6 +31,8 @@ pub struct Hidden {
     pub attention_mask: Tensor,
     /// The encoder's last hidden state, `[b, s, h]`, where `state` is a decoder's behind it.
     pub encoder_state: Option<Tensor>,
+    /// The weighted sum of what all layers give, `[b, t, h]`, where a classifier reads it.
+    pub layer_sum: Option<Tensor>,
 }
 
 /// What the blocks of an encoder, or of the only stack, give, and what they ran with.
@@ -37,6 +40,8 @@ pub struct Hidden {
 pub struct Encoded {
     /// `[b, t, h]`
     pub state: Tensor,
+    /// The weighted sum of what all layers give, where a classifier reads it.
+    layer_sum: Option<Tensor>,
     pub(super) context: Context,
     pub(super) projected: Projected,
 }
@@ -59,6 +64,8 @@ pub struct Backbone {
     pub(super) pooler: Option<Linear>,
     pub(super) pooler_norm: Option<Norm>,
     pub(super) relative: Option<RelativeTable>,
+    /// How much each layer counts where they are summed, `[layers + 1]`.
+    layer_weights: Option<Tensor>,
     pub(super) head: Option<BaseHead>,
     pub(super) ties_embeddings: bool,
     pub(super) dtype: DType,
@@ -117,6 +124,7 @@ impl Backbone {
             pooler,
             pooler_norm: pooler_norm.transpose()?,
             relative: RelativeTable::load(&config, weights)?,
+            layer_weights: layer_sum::load(&config, weights)?,
             config,
             dtype,
             device: device.clone(),
@@ -207,18 +215,20 @@ impl Backbone {
         if batch.decoder.is_some() {
             candle_core::bail!("{} backbones without a decoder read one input", self.config.architecture);
         }
-        let Encoded { state, context, .. } = encoded;
+        let Encoded { state, context, layer_sum, .. } = encoded;
         let attention_mask = repeat_rows(&context.attention_mask, state.dim(0)?)?;
-        Ok(Hidden { state, attention_mask, encoder_state: None })
+        Ok(Hidden { state, attention_mask, encoder_state: None, layer_sum })
     }
 
     /// Runs embeddings and blocks in front of a decoder, or all there are.
     pub fn encode(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Encoded> {
         let blocks = self.applied_blocks();
-        let (mut x, context) = self.run_blocks(batch, (hooks, mode), &blocks)?;
+        let mut sum = LayerSum::new(self.layer_weights.as_ref());
+        let (mut x, context) = self.run_blocks(batch, (hooks, mode), &blocks, &mut sum)?;
         if let Some(norm) = &self.final_norm {
             x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
         }
+        sum.add(&x)?;
         if self.config.architecture.adapts_embeddings_late() {
             let tokens = x.dim(1)?;
             x = hooks.embeddings(x, &context)?;
@@ -226,7 +236,7 @@ impl Backbone {
                 candle_core::bail!("a prompt has no place in {} backbones", self.config.architecture);
             }
         }
-        Ok(Encoded { state: x, context, projected: Projected::default() })
+        Ok(Encoded { state: x, layer_sum: sum.finish(), context, projected: Projected::default() })
     }
 
     /// What the first `blocks` give, `[b, t, h]`, without dropout: what [`Batch::passed`] goes on from.
@@ -235,7 +245,7 @@ impl Backbone {
         let Some(first) = all.get(..blocks) else {
             candle_core::bail!("{blocks} blocks can't be passed; there are {}", all.len());
         };
-        Ok(self.run_blocks(batch, (hooks, Mode::Eval), first)?.0)
+        Ok(self.run_blocks(batch, (hooks, Mode::Eval), first, &mut LayerSum::new(None))?.0)
     }
 
     /// Blocks in the order in which they run; one that layers share stands there for each of them.
@@ -264,6 +274,7 @@ impl Backbone {
         batch: &Batch,
         (hooks, mode): (&dyn Hooks, Mode),
         blocks: &[usize],
+        sum: &mut LayerSum<'_>,
     ) -> Result<(Tensor, Context)> {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
@@ -296,6 +307,7 @@ impl Backbone {
         for &index in blocks.iter().skip(passed) {
             let block = &self.blocks[index];
             let rows = x.dim(0)?;
+            sum.add(&x)?;
             x = match &local {
                 Some((local, near, mask)) if local.holds(index) => {
                     block.forward(&x, &mask.repeat(rows)?, &Pass { rotary: Some(near), ..pass })?
@@ -340,6 +352,11 @@ impl Backbone {
     ) -> Result<Tensor> {
         let context = self.context(mask.clone(), x.dim(0)?, mode);
         hooks.linear(&LinearInput { module, x, linear, context: &context })
+    }
+
+    /// Whether a classifier reads a weighted sum of what all layers give.
+    pub fn weighs_layers(&self) -> bool {
+        self.layer_weights.is_some()
     }
 
     /// Whether there is a pooler.

@@ -269,7 +269,8 @@ fn place(
 ) -> Result<BTreeMap<String, (usize, String)>, CheckpointError> {
     let mut places = BTreeMap::new();
     for tensor in config.tensors() {
-        let is_outside = config.architecture.pools_outside() && tensor.canonical.starts_with("pooler.");
+        let is_outside = (config.architecture.pools_outside() && tensor.canonical.starts_with("pooler."))
+            || tensor.canonical == LAYER_WEIGHTS;
         let prefix = if is_outside { "" } else { prefix };
         let Some((file, name)) = find(&tensor, files, prefix) else {
             if tensor.optional {

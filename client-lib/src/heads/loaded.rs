@@ -153,10 +153,14 @@ fn check_pooler(backbone: &Backbone, head: &Head) -> Result<(), HeadLoadError> {
     if needed && !backbone.has_pooler() { Err(HeadLoadError::NoPooler) } else { Ok(()) }
 }
 
-/// A language model's head of a model class of `transformers` may have the backbone's own
-/// activation, which no file of the head says.
+/// What no file of a head says that belongs to a model class of `transformers`: a language model's may have the
+/// backbone's own activation, and a classifier may read the sum of all layers, whose weights are the checkpoint's.
 fn in_model_class(config: &Head, folder: &AdapterFolder, backbone: &Backbone) -> Head {
+    let is_of_class = folder.format == Format::Peft || folder.head_class.is_some();
     match config {
+        head if is_of_class && backbone.weighs_layers() && head.pooling() == Some(Pooling::Mean) => {
+            head.clone().with_pooling(Pooling::LayerMean)
+        }
         Head::MaskedLm(lm) if folder.head_class.is_some_and(ModelClass::uses_hidden_act) => {
             let activation = Some(backbone.config().activation);
             Head::MaskedLm(LanguageModelHead { activation, ..lm.clone() })

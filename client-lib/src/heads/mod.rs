@@ -54,6 +54,8 @@ pub struct Features<'a> {
     pub hooks: &'a dyn Hooks,
     /// The last hidden state, `[b, t, h]`.
     pub state: &'a Tensor,
+    /// The weighted sum of what all layers give, `[b, t, h]`, where the backbone's checkpoint has it.
+    pub layer_sum: Option<&'a Tensor>,
     /// 1 for tokens and 0 for padding, `[b, t]`.
     pub attention_mask: &'a Tensor,
 }

@@ -18,6 +18,12 @@ pub(super) fn pool(pooling: Pooling, features: &Features<'_>) -> Result<Tensor> 
             let mean = state.narrow(1, 1, others)?.mean(1)?;
             Tensor::cat(&[&first.squeeze(1)?, &mean], 1)
         }
+        Pooling::LayerMean => match features.layer_sum {
+            Some(sum) => mean_of_tokens(sum, features.attention_mask),
+            None => {
+                candle_core::bail!("the head reads a weighted sum of all layers, which this backbone does not have")
+            }
+        },
         Pooling::Pooler => match features.backbone.pool(state, features.attention_mask, features.hooks)? {
             Some(pooled) => Ok(pooled),
             None => candle_core::bail!("the head reads the pooled output, but this backbone has no pooler"),

@@ -44,6 +44,7 @@ impl StitchedModel {
             backbone: &self.backbone,
             hooks: &hooks,
             state: &state,
+            layer_sum: None,
             attention_mask: &attention_mask,
         };
         let invert = |x| self.stitch.invert(x);

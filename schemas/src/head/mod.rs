@@ -43,6 +43,9 @@ pub enum Pooling {
     Mean,
     /// The first token's last hidden state beside the mean of all others, `[b, 2h]`: DINOv2's classifier.
     FirstAndMean,
+    /// The mean over the tokens of what all layers give, their first input included, weighted as the base model's
+    /// checkpoint says: Whisper's classifier with `use_weighted_layer_sum`.
+    LayerMean,
 }
 
 impl Pooling {
@@ -50,7 +53,7 @@ impl Pooling {
     pub const fn widths(self) -> usize {
         match self {
             Self::FirstAndMean => 2,
-            Self::First | Self::Pooler | Self::Last | Self::Mean => 1,
+            Self::First | Self::Pooler | Self::Last | Self::Mean | Self::LayerMean => 1,
         }
     }
 }
@@ -171,6 +174,19 @@ impl Head {
             && matches!(pooling, Pooling::First)
         {
             *pooling = Pooling::Last;
+        }
+        self
+    }
+
+    /// The same head of a sequence on another vector; any other head as it is.
+    #[must_use]
+    pub const fn with_pooling(mut self, other: Pooling) -> Self {
+        if let Self::Classification(ClassificationHead { pooling, .. })
+        | Self::MultiLabelClassification(ClassificationHead { pooling, .. })
+        | Self::Regression(ClassificationHead { pooling, .. })
+        | Self::MultipleChoice(MultipleChoiceHead { pooling, .. }) = &mut self
+        {
+            *pooling = other;
         }
         self
     }

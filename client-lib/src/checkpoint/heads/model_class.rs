@@ -33,7 +33,9 @@ pub(super) fn parse(
     let embedding_size = table.and_then(|info| info.shape.get(1).copied()).unwrap_or(hidden_size);
     // The library converts every language model's head with GELU.
     let projection = table.and_then(|info| info.shape.get(1).copied());
-    let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection };
+    // Only the base model says whether its classifier weighs layers.
+    let weighs_layers = false;
+    let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
     let head = class.head(sizes, Activation::Gelu);
     let head = class.head_with_pooler(head);
     let labels = labels(&head, label2id);
@@ -59,7 +61,9 @@ pub(in crate::checkpoint) fn peft_head(
         };
         let &[outputs, hidden_size] = tensor(&class.output_weight())?.shape.as_slice() else { return None };
         let (vocab_size, embedding_size, projection) = (outputs, hidden_size, Some(hidden_size));
-        let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection };
+        let weighs_layers = false;
+        let sizes =
+            HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
         let head = class.head(sizes, Activation::Gelu);
         // With its own copy of a pooler that the backbone does not have.
         [class.head_with_pooler(head.clone()), head]

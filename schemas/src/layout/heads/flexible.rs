@@ -17,7 +17,7 @@ pub(in crate::layout) fn weights(
     }
     // One word for both: the first token in an encoder, the last in a decoder.
     let other = if subject.architecture.is_decoder() { Pooling::First } else { Pooling::Last };
-    let other = [other, Pooling::FirstAndMean];
+    let other = [other, Pooling::FirstAndMean, Pooling::LayerMean];
     if head.pooling().is_some_and(|own| other.contains(&own)) && !matches!(head, Head::Embedding(_)) {
         let what = format!("a `{}` head on another token than the library reads", head.kind());
         return Err(Inexpressible { format: Format::Adapters, what });

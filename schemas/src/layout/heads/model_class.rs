@@ -51,6 +51,8 @@ pub struct HeadSizes {
     pub embedding_size: usize,
     /// Width of a projection in front of the last layer, where the class has one.
     pub projection: Option<usize>,
+    /// Whether a classifier reads the weighted sum of all layers.
+    pub weighs_layers: bool,
 }
 
 /// Not a class with a head that this version knows.
@@ -153,12 +155,12 @@ impl ModelClass {
     /// The head of this class in these sizes. `hidden_act` is the backbone's own
     /// activation, which BERT's language models use too.
     pub fn head(self, sizes: HeadSizes, hidden_act: Activation) -> Head {
-        let HeadSizes { outputs, vocab_size, embedding_size, projection, .. } = sizes;
+        let HeadSizes { outputs, vocab_size, embedding_size, projection, weighs_layers, .. } = sizes;
         let language_model = |config: LanguageModelHead| LanguageModelHead {
             activation: if self.uses_hidden_act() { Some(hidden_act) } else { config.activation },
             ..config
         };
-        match self.task {
+        let head = match self.task {
             HeadTask::SequenceClassification if outputs == 1 => {
                 Head::Regression(self.classification(outputs, projection))
             }
@@ -181,7 +183,8 @@ impl ModelClass {
                 let bias = self.architecture == Architecture::Bart;
                 Head::Seq2SeqLm(LanguageModelHead::seq2seq(vocab_size, embedding_size, bias))
             }
-        }
+        };
+        if weighs_layers { head.with_pooling(Pooling::LayerMean) } else { head }
     }
 
     /// The name of the tensor whose first dimension is the number of outputs; the table of
@@ -276,7 +279,10 @@ impl ModelClass {
             | Head::Regression(config) => {
                 let own = self.classification(config.num_labels, config.width);
                 let same = |own: &ClassificationHead| {
-                    config.pooling == own.pooling && config.stack().same_in_inference(&own.stack())
+                    let is_sum = self.architecture == Architecture::Whisper
+                        && config.pooling == Pooling::LayerMean;
+                    (config.pooling == own.pooling || is_sum)
+                        && config.stack().same_in_inference(&own.stack())
                 };
                 let with_pooler = match self.head_with_pooler(Head::Classification(own.clone())) {
                     Head::Classification(config) => config,

@@ -180,6 +180,7 @@ fn every_model_class_has_its_own_names() {
         assert_eq!(class.to_string(), text);
         let sizes = HeadSizes {
             projection: None,
+            weighs_layers: false,
             outputs: 3,
             vocab_size: SHAPE.vocab_size,
             hidden_size: SHAPE.hidden_size,
