@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hub_client::{
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
-    generation::Generator,
+    generation::{Generator, image_prompt},
     predict::{Assembly, Predictor},
     training::ON_TOP_OF,
 };
@@ -45,7 +45,7 @@ impl Context {
         let found = self.find_base(wanted, base, force)?;
         let folder = AdapterFolder::open(&adapter.folder)?;
         let members = self.find_members(&folder, &args.members)?;
-        let assembly = assembly(&folder, &members, args);
+        let assembly = assembly(&folder, &members, args, None);
         let predictor = Predictor::assemble(&found.folder, &assembly, &args.precision.compute())?;
         Ok((adapter, predictor))
     }
@@ -70,13 +70,37 @@ impl Context {
         let found = self.find_base(wanted, base, force)?;
         let folder = AdapterFolder::open(&adapter.folder)?;
         let members = self.find_members(&folder, &args.members)?;
-        let assembly = assembly(&folder, &members, args);
+        let vision = self.find_vision(&folder, &members, args, force)?;
+        let assembly = assembly(&folder, &members, args, vision);
         if writes(&folder, &found.folder)? {
             let generator = Generator::assemble(&found.folder, Some(&assembly), &args.precision.compute())?;
             return Ok(Opened::Answers(adapter.title, Box::new(generator)));
         }
         let predictor = Predictor::assemble(&found.folder, &assembly, &args.precision.compute())?;
         Ok(Opened::Predicts(adapter.title, Box::new(predictor)))
+    }
+
+    /// The backbone that looks at pictures, where one of these adapters describes them.
+    fn find_vision(
+        &self,
+        adapter: &AdapterFolder,
+        members: &[(String, AdapterFolder)],
+        args: &StitchArgs,
+        force: bool,
+    ) -> anyhow::Result<Option<PathBuf>> {
+        let mut all = members.iter().map(|(_, folder)| folder).chain([adapter]);
+        match all.find_map(|folder| image_prompt(&folder.method)) {
+            Some(image) => {
+                let found = self.find_base(Some(&image.base), args.vision.as_deref(), force)?;
+                Ok(Some(found.folder))
+            }
+            None if args.vision.is_some() => {
+                let path = adapter.path.display();
+                let reason = format!("`{path}` sees no pictures: `--vision` has nothing to do");
+                Err(UserError::new(reason).into())
+            }
+            None => Ok(None),
+        }
     }
 
     /// An adapter that was trained on top of others computes something else alone.
@@ -170,6 +194,7 @@ fn assembly<'a>(
     folder: &'a AdapterFolder,
     members: &'a [(String, AdapterFolder)],
     args: &StitchArgs,
+    vision: Option<PathBuf>,
 ) -> Assembly<'a> {
     Assembly {
         folder,
@@ -177,6 +202,7 @@ fn assembly<'a>(
         skip_layers: args.skip_layers.0.clone(),
         max_length: args.max_length,
         doc_stride: args.doc_stride,
+        vision,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use crate::{
     architectures::TransformerConfig,
@@ -13,6 +14,7 @@ use crate::{
     backbones::Batch,
     images::{ImageProcessor, ImageProcessorError},
     text::{TextEncoder, TextError, Tokens},
+    vision::Vision,
 };
 
 /// Makes batches for one backbone.
@@ -20,6 +22,8 @@ use crate::{
 pub enum InputEncoder {
     /// Of texts.
     Text(Box<TextEncoder>),
+    /// Of texts about images, which another backbone looks at.
+    Seen(Box<TextEncoder>, Arc<Vision>),
     /// Of files of images.
     Images(ImageProcessor),
     /// Of files of recordings.
@@ -27,7 +31,7 @@ pub enum InputEncoder {
 }
 
 /// One input, ready to stand in a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// An encoded text.
     Text(Tokens),
@@ -37,6 +41,13 @@ pub enum Input {
         tokens: Tokens,
         /// Those of each word.
         words: Vec<Range<usize>>,
+    },
+    /// A text about an image.
+    Seen {
+        /// The text.
+        tokens: Tokens,
+        /// What another backbone saw of the image.
+        image: Arc<Vec<f32>>,
     },
     /// Texts of which one is to be chosen: as many rows of a batch, which belong together.
     Choices(Vec<Tokens>),
@@ -87,7 +98,7 @@ impl Input {
     /// How many tokens the backbone reads.
     pub fn len(&self) -> usize {
         match self {
-            Self::Text(tokens) | Self::Sentence { tokens, .. } => tokens.len(),
+            Self::Text(tokens) | Self::Sentence { tokens, .. } | Self::Seen { tokens, .. } => tokens.len(),
             Self::Choices(texts) => texts.iter().map(Tokens::len).sum(),
             Self::Image { tokens, .. } | Self::Recording { tokens, .. } => *tokens,
         }
@@ -101,7 +112,9 @@ impl Input {
     /// Whether a text or a recording was longer than allowed and its end was cut off.
     pub fn is_truncated(&self) -> bool {
         match self {
-            Self::Text(tokens) | Self::Sentence { tokens, .. } => tokens.truncated,
+            Self::Text(tokens) | Self::Sentence { tokens, .. } | Self::Seen { tokens, .. } => {
+                tokens.truncated
+            }
             Self::Choices(texts) => texts.iter().any(|tokens| tokens.truncated),
             Self::Image { .. } => false,
             Self::Recording { is_cut, .. } => *is_cut,
@@ -111,13 +124,17 @@ impl Input {
 
 /// The texts of inputs as a batch, with what heads on words and on choices read.
 fn text_batch(encoder: &TextEncoder, rows: &[&Input], device: &Device) -> Result<Batch, TextError> {
-    let (mut texts, mut words, mut choices) = (Vec::new(), Vec::new(), None);
+    let (mut texts, mut words, mut choices, mut images) = (Vec::new(), Vec::new(), None, Vec::new());
     for row in rows {
         match row {
             Input::Text(tokens) => texts.push(tokens),
             Input::Sentence { tokens, words: own } => {
                 texts.push(tokens);
                 words.push(own.clone());
+            }
+            Input::Seen { tokens, image } => {
+                texts.push(tokens);
+                images.push(image.as_slice());
             }
             Input::Choices(several) => {
                 texts.extend(several);
@@ -129,6 +146,9 @@ fn text_batch(encoder: &TextEncoder, rows: &[&Input], device: &Device) -> Result
     let mut batch = encoder.batch(&texts, device)?;
     batch.head_inputs.words = (!words.is_empty()).then_some(words);
     batch.head_inputs.choices = choices;
+    if let Some(width) = images.first().map(|image| image.len()) {
+        batch.image = Some(Tensor::from_vec(images.concat(), (images.len(), width), device)?);
+    }
     Ok(batch)
 }
 
@@ -148,8 +168,25 @@ impl InputEncoder {
     /// What encodes texts; `None` where the backbone reads files.
     pub fn text(&self) -> Option<&TextEncoder> {
         match self {
-            Self::Text(encoder) => Some(encoder),
+            Self::Text(encoder) | Self::Seen(encoder, _) => Some(encoder),
             Self::Images(_) | Self::Audio(_) => None,
+        }
+    }
+
+    /// What looks at the images that texts are about, where there are any.
+    pub fn vision(&self) -> Option<&Vision> {
+        match self {
+            Self::Seen(_, vision) => Some(vision),
+            Self::Text(_) | Self::Images(_) | Self::Audio(_) => None,
+        }
+    }
+
+    /// The same with something that looks at images; as it is where no texts are read.
+    #[must_use]
+    pub fn seeing(self, vision: Option<Arc<Vision>>) -> Self {
+        match (self, vision) {
+            (Self::Text(encoder), Some(vision)) => Self::Seen(encoder, vision),
+            (other, _) => other,
         }
     }
 
@@ -171,7 +208,7 @@ impl InputEncoder {
             _ => Err(InputError::Several { inputs, found: texts.len() }),
         };
         match self {
-            Self::Text(encoder) => match texts {
+            Self::Text(encoder) | Self::Seen(encoder, _) => match texts {
                 [text] => Ok(Input::Text(encoder.encode(text)?)),
                 [first, second] => Ok(Input::Text(encoder.encode_pair(first, second)?)),
                 _ => Err(InputError::NoPair(texts.len())),
@@ -192,7 +229,7 @@ impl InputEncoder {
     /// Puts `rows` into one batch whose first blocks were passed before: files are not read again.
     pub fn passed(&self, rows: &[&Input], device: &Device) -> Result<Batch, InputError> {
         match self {
-            Self::Text(_) => self.batch(rows, device),
+            Self::Text(_) | Self::Seen(..) => self.batch(rows, device),
             Self::Images(_) | Self::Audio(_) => {
                 let lengths: Vec<usize> = rows.iter().map(|row| row.len()).collect();
                 Ok(Batch::of_lengths(&lengths, device).map_err(TextError::from)?)
@@ -203,7 +240,7 @@ impl InputEncoder {
     /// Puts `rows` into one batch.
     pub fn batch(&self, rows: &[&Input], device: &Device) -> Result<Batch, InputError> {
         match self {
-            Self::Text(encoder) => Ok(text_batch(encoder, rows, device)?),
+            Self::Text(encoder) | Self::Seen(encoder, _) => Ok(text_batch(encoder, rows, device)?),
             Self::Images(processor) => {
                 let paths = rows.iter().filter_map(|row| match row {
                     Input::Image { path, .. } => Some(path),

@@ -53,6 +53,8 @@ pub mod tensors;
 pub mod text;
 #[cfg(feature = "stitch")]
 pub mod training;
+#[cfg(feature = "stitch")]
+pub mod vision;
 
 /// Where tensors lie and computations run.
 #[cfg(feature = "stitch")]

@@ -1,6 +1,10 @@
 //! Answers: backbone, adapter, head and tokenizer behind one door.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use hub_schemas::head::Head;
 
@@ -76,6 +80,8 @@ pub struct Assembly<'a> {
     pub max_length: Option<usize>,
     /// Tokens by which windows of a long passage overlap; [`Task::STRIDE`] when absent.
     pub doc_stride: Option<usize>,
+    /// Folder of the backbone that looks at pictures, where the adapter describes them.
+    pub vision: Option<PathBuf>,
 }
 
 /// A model that answers.
@@ -98,6 +104,7 @@ impl Predictor {
                 skip_layers: Vec::new(),
                 max_length: None,
                 doc_stride: None,
+                vision: None,
             },
             compute,
         )

@@ -263,6 +263,7 @@ pub fn read_batch(
         signal: None,
         decoder: read_decoder(&inputs, config, rows, device)?,
         passed: None,
+        image: None,
     })
 }
 

@@ -249,6 +249,7 @@ impl TextEncoder {
             signal: None,
             decoder: None,
             passed: None,
+            image: None,
         })
     }
 }

@@ -159,6 +159,7 @@ impl Golden {
             signal: None,
             decoder: None,
             passed: None,
+            image: None,
         })
     }
 

@@ -6,6 +6,8 @@
 mod audio;
 #[path = "training/commands.rs"]
 mod commands;
+#[path = "training/describing.rs"]
+mod describing;
 #[path = "training/determinism.rs"]
 mod determinism;
 #[path = "training/explain.rs"]

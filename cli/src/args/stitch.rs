@@ -1,6 +1,6 @@
 //! What the verbs that run an adapter have in common.
 
-use std::str::FromStr;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
 
@@ -26,6 +26,10 @@ pub(crate) struct StitchArgs {
     /// Tokens by which windows of a long passage overlap, as in training (question answering) [default: 128]
     #[arg(long, value_name = "TOKENS")]
     pub(crate) doc_stride: Option<usize>,
+    /// Folder of the backbone that looks at pictures for an adapter that describes them; by default the one with the
+    /// right weights
+    #[arg(long, value_name = "DIR")]
+    pub(crate) vision: Option<PathBuf>,
     /// In what it is computed
     #[command(flatten)]
     pub(crate) precision: PrecisionArgs,

@@ -90,6 +90,10 @@ pub(crate) struct DataArgs {
     /// What is learned, and so the head, its loss and its metrics; by default what the data's format says
     #[arg(long, value_name = "KIND")]
     pub(crate) head: Option<TaskKind>,
+    /// Describe pictures that this other backbone looks at (ViT, DINOv2), frozen too: rows have files in a column `image`
+    /// and what they show in a column such as `caption`; for `--method llama-adapter-heads`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) vision: Option<PathBuf>,
     /// Where text and label stand
     #[command(flatten)]
     pub(crate) columns: ColumnArgs,

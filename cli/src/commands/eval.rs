@@ -1,7 +1,7 @@
 //! `hub eval`: how good an adapter is on examples with what is right.
 
 use hub_client::{
-    data::DataFile,
+    data::{ColumnRef, DataFile},
     generation::{Compared, Generator, closeness, compare},
     metrics::{LabelCounts, Metric},
     predict::Predictor,
@@ -88,7 +88,11 @@ fn measure_writer(
     generator: &Generator,
 ) -> anyhow::Result<Measured> {
     let task = generator.task().ok_or_else(|| UserError::new("the model has no head"))?;
-    let data = DataFile::read(&args.data, Some(task.kind()), &columns(&args.columns))?;
+    let mut columns = columns(&args.columns);
+    if generator.sees() {
+        columns.image = Some(ColumnRef::Name("image".to_owned()));
+    }
+    let data = DataFile::read(&args.data, Some(task.kind()), &columns)?;
     say(context, &data);
     let model = (generator.model(), &task, &generator.encoder()?);
     let mut measurement = evaluate(model, &data, args.batch_size.into(), progress(context, "evaluating"))?;
@@ -96,7 +100,8 @@ fn measure_writer(
     if args.generate {
         let options = options(&args.generation, generator.defaults());
         let (mut show, count) = (progress(context, "writing"), data.examples.len());
-        let compared = compare(generator, &data.examples, &options, |done| show(done, count))?;
+        let examples = (data.examples.as_slice(), data.folder.as_path());
+        let compared = compare(generator, examples, &options, |done| show(done, count))?;
         if compared.is_empty() {
             let reason = format!("`{}` has no answers to compare with", data.name);
             return Err(UserError::new(reason).hint("name their column with `--label-column`").into());

@@ -22,6 +22,7 @@ pub(super) fn columns(args: &ColumnArgs) -> ColumnOptions {
         pair: args.pair_column.clone(),
         label: args.label_column.clone(),
         choices: args.choice_columns.clone(),
+        image: None,
         header: args.header,
     }
 }

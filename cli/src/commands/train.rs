@@ -86,6 +86,7 @@ fn input(prepared: &PreparedJob, finished: &FinishedJob) -> String {
         TaskKind::MaskedLm => {
             format!("\"a text with a {}\"", prepared.mask_token().unwrap_or_default())
         }
+        TaskKind::CausalLm if prepared.sees() => "picture.png".to_owned(),
         TaskKind::CausalLm => "\"a prompt\"".to_owned(),
         _ if prepared.reads_pairs() => "\"a text\" --pair \"another\"".to_owned(),
         _ => finished.manifest.base.architecture.example_input().to_owned(),

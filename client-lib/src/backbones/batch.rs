@@ -21,6 +21,8 @@ pub struct Batch {
     pub decoder: Option<DecoderInputs>,
     /// What the first blocks gave for it before: they don't run again.
     pub passed: Option<Passed>,
+    /// What another backbone saw of each row's image, `[b, f]`.
+    pub image: Option<Tensor>,
 }
 
 /// What the first blocks of a backbone gave for a batch.
@@ -50,6 +52,7 @@ impl Batch {
             signal: None,
             decoder: None,
             passed: None,
+            image: None,
         })
     }
 

@@ -64,6 +64,8 @@ pub struct Context {
     pub mode: Mode,
     /// Where choices are noted, when somebody asked.
     pub trace: Option<Trace>,
+    /// What another backbone saw of each row's image, `[b, f]`.
+    pub image: Option<Tensor>,
 }
 
 /// What `adapters` 1.3.0 puts in front of shorter prefixes, and what it adds to scores. Its mask

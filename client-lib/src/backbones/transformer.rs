@@ -278,8 +278,8 @@ impl Backbone {
     ) -> Result<(Tensor, Context)> {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
-        let mut context =
-            Context { trace: hooks.trace().cloned(), ..self.context(attention_mask, rows, mode) };
+        let (trace, image) = (hooks.trace().cloned(), batch.image.clone());
+        let mut context = Context { trace, image, ..self.context(attention_mask, rows, mode) };
         let (mut x, passed) = match &batch.passed {
             Some(passed) => (passed.state.clone(), passed.blocks),
             None => (self.enter(batch, hooks, &mut context)?, 0),
@@ -373,7 +373,7 @@ impl Backbone {
         let value = self.config.padding_id as f32;
         let (prefix, padding) = (0.0, 1.0);
         let library_padding = LibraryPadding { value, prefix, padding };
-        Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace: None }
+        Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace: None, image: None }
     }
 
     /// Which keys each query sees.

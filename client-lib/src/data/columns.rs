@@ -107,6 +107,8 @@ pub struct ColumnOptions {
     pub label: Option<ColumnRef>,
     /// The columns of texts of which one is to be chosen, or the field of their list.
     pub choices: Vec<ColumnRef>,
+    /// The column of files of pictures, for a language model that sees.
+    pub image: Option<ColumnRef>,
     /// Whether the first row holds names.
     pub header: Option<bool>,
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::DESCRIBE;
+
 /// What a model reads and what it should answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
@@ -60,6 +62,11 @@ impl Example {
     /// An example that is only read.
     pub fn unanswered(texts: Vec<String>) -> Self {
         Self { texts, places: Vec::new(), answer: Answer::Unknown, source: None, line: 1 }
+    }
+
+    /// A picture that is to be described, by its file.
+    pub fn of_picture(file: &str) -> Self {
+        Self::unanswered(vec![file.to_owned(), DESCRIBE.to_owned()])
     }
 
     /// A sentence in words, as a person writes it: a word ends at white space, and marks at its beginning and

@@ -5,6 +5,7 @@
 //! | `table`, `columns`, `rows` | CSV, TSV and JSONL: texts or pairs with labels or numbers | classification, multi-label classification, regression; tagging from lists |
 //! | `prompts` | the same tables: prompts and the answers to them, sources and targets, texts | causal and encoder-decoder language models |
 //! | `choices` | the same tables: texts with choices, and which is right | multiple choice |
+//! | `captions` | the same tables: pictures and what they show | causal language models that see |
 //! | `conll` | words in columns, CoNLL-U | tagging |
 //! | `trees` | CoNLL-U | dependency parsing |
 //! | `squad` | questions about passages | question answering |
@@ -13,6 +14,7 @@
 //! Whatever is guessed, skipped or noticed on the way is returned as a [`Notice`]
 //! for the person to read: training on the wrong column looks like a bad model.
 
+mod captions;
 mod choices;
 mod columns;
 mod conll;
@@ -42,6 +44,7 @@ use std::{
 
 use hub_schemas::{Digest, backbone::Architecture};
 
+pub use captions::DESCRIBE;
 pub use columns::{ColumnOptions, ColumnRef};
 pub use error::DataError;
 pub use example::{Answer, Example, Span};

@@ -32,6 +32,9 @@ pub(super) fn read(
     let Some(first) = table.rows.first() else {
         return Err(DataError::Empty { file: file.to_owned(), detail: ": it is empty".to_owned() });
     };
+    if let Some(image) = &options.image {
+        return captions::read(file, table, image, options);
+    }
     let has_words = WORD_FIELDS.iter().any(|field| first.lists.contains_key(*field));
     match kind {
         Some(TaskKind::Tagging) => tagged(file, table, options, Vec::new()),

@@ -19,12 +19,23 @@ use crate::backbones::{
 pub struct Cache {
     layers: RefCell<BTreeMap<usize, (Tensor, Tensor)>>,
     encoded: Option<Encoded>,
+    image: Option<Tensor>,
 }
 
 impl Cache {
     /// Nothing read yet, behind what an encoder gave.
     pub fn behind(encoded: Encoded) -> Self {
-        Self { layers: RefCell::default(), encoded: Some(encoded) }
+        Self { encoded: Some(encoded), ..Self::default() }
+    }
+
+    /// Nothing read yet about an image of which this was seen, `[1, f]`.
+    pub fn about(image: Option<Tensor>) -> Self {
+        Self { image, ..Self::default() }
+    }
+
+    /// What was seen, where an image is written about.
+    pub fn image(&self) -> Option<&Tensor> {
+        self.image.as_ref()
     }
 
     /// What an encoder gave, where one stands in front.

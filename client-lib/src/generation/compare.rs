@@ -1,5 +1,7 @@
 //! How close written answers come to the right ones.
 
+use std::path::Path;
+
 use super::{GenerateError, GenerationOptions, Generator};
 use crate::{
     data::{Answer, Example, TaskKind},
@@ -9,7 +11,7 @@ use crate::{
 /// A prompt with what was written and what is right.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Compared {
-    /// What was asked.
+    /// What was asked, or the picture's file.
     pub prompt: String,
     /// What the model writes.
     pub written: String,
@@ -18,10 +20,10 @@ pub struct Compared {
 }
 
 /// Answers every example that has an answer; `progress` hears how many are done. The end of a prompt that leaves no
-/// room for the answer is left out.
+/// room for the answer is left out. Relative names of pictures count from `folder`.
 pub fn compare(
     generator: &Generator,
-    examples: &[Example],
+    (examples, folder): (&[Example], &Path),
     options: &GenerationOptions,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<Compared>, GenerateError> {
@@ -31,14 +33,23 @@ pub fn compare(
     let mut compared = Vec::new();
     for example in examples {
         let Answer::Text(right) = &example.answer else { continue };
-        let prompt = example.texts.join("\n\n");
+        // A picture's file stands in front of what is asked about it.
+        let (file, asked) = match example.texts.split_first() {
+            Some((file, asked)) if generator.sees() => (Some(file), asked),
+            _ => (None, example.texts.as_slice()),
+        };
+        let prompt = asked.join("\n\n");
         let tokens = match encoder.text().filter(|_| is_behind) {
             Some(encoder) => encoder.encode(&prompt)?.ids().to_vec(),
             None => generator.dialogue().prompt(&prompt, room)?.tokens,
         };
-        let generated = generator.generate(&generator.prompt_of(tokens)?, options, &mut |_| {})?;
+        let asked = match file {
+            Some(file) => generator.look(&folder.join(file), tokens)?,
+            None => generator.prompt_of(tokens)?,
+        };
+        let generated = generator.generate(&asked, options, &mut |_| {})?;
         let (written, right) = (generated.text.trim().to_owned(), right.clone());
-        compared.push(Compared { prompt, written, right });
+        compared.push(Compared { prompt: file.cloned().unwrap_or(prompt), written, right });
         progress(compared.len());
     }
     Ok(compared)

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::{DialogueError, SpeechError};
-use crate::{audio::AudioProcessorError, checkpoint::CheckpointError, model::ModelError, text::TextError};
+use crate::{
+    audio::AudioProcessorError, checkpoint::CheckpointError, model::ModelError, text::TextError,
+    vision::VisionError,
+};
 
 /// Why no text can be generated.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,17 @@ pub enum GenerateError {
     /// The recording can't be read.
     #[error(transparent)]
     Audio(#[from] AudioProcessorError),
+    /// An image can't be looked at.
+    #[error(transparent)]
+    Vision(#[from] VisionError),
+    /// Nothing looks at images, and the adapter describes them.
+    #[error("`{name}` describes pictures that `{base}` looks at: that base model is needed too")]
+    NoVision {
+        /// The adapter.
+        name: String,
+        /// The backbone's usual name.
+        base: String,
+    },
     /// A prompt can't be written down.
     #[error(transparent)]
     Dialogue(#[from] DialogueError),

@@ -3,7 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use candle_core::Tensor;
-use hub_schemas::head::Head;
+use hub_schemas::{
+    head::Head,
+    method::{ImagePrompt, Method},
+};
 
 use super::{
     BeamOptions, Cache, Constraints, Dialogue, DialogueError, GenerateError, GenerationConfig, Message,
@@ -12,12 +15,14 @@ use super::{
 use crate::{
     backbones::{Backbone, Batch, Compute},
     checkpoint::{AdapterFolder, BaseFolder},
+    data::DESCRIBE,
     inputs::InputEncoder,
     methods::whole_sequence,
     model::StitchedModel,
     predict::Assembly,
     tasks::Task,
     text::TextError,
+    vision::Vision,
 };
 
 /// Tokens of an answer at most, where nobody states anything.
@@ -60,6 +65,8 @@ pub struct Prompt {
     tokens: Vec<u32>,
     /// Tokens of the text.
     len: usize,
+    /// What was seen of the image that it is about, `[1, f]`.
+    image: Option<Tensor>,
 }
 
 /// A model that continues texts, or writes behind an encoder that reads them.
@@ -72,6 +79,8 @@ pub struct Generator {
     start: Option<Vec<u32>>,
     /// What reads recordings, where the backbone reads those.
     pub(super) listener: Option<Listener>,
+    /// What looks at pictures, where they are described.
+    vision: Option<Arc<Vision>>,
     /// Tokens that are read at most.
     longest_input: usize,
     /// Tokens that the decoder reads at most.
@@ -88,6 +97,7 @@ impl Generator {
     ) -> Result<Self, GenerateError> {
         let base = BaseFolder::open_whole(base)?;
         let config = base.config();
+        let vision = assembly.map(|assembly| open_vision(assembly, compute)).transpose()?.flatten();
         let backbone = Arc::new(Backbone::load_for(&base, compute)?);
         let model = match assembly {
             None => StitchedModel::plain(backbone)?,
@@ -120,6 +130,7 @@ impl Generator {
             dialogue,
             start,
             listener,
+            vision,
             longest_input: longest,
             longest_answer: longest,
         })
@@ -134,7 +145,7 @@ impl Generator {
     /// What makes batches of texts, each cut at what the model reads.
     pub fn encoder(&self) -> Result<InputEncoder, TextError> {
         let encoder = self.dialogue.encoder().clone().within(self.longest_input)?;
-        Ok(InputEncoder::Text(Box::new(encoder)))
+        Ok(InputEncoder::Text(Box::new(encoder)).seeing(self.vision.clone()))
     }
 
     /// How prompts and answers are written down.
@@ -182,9 +193,32 @@ impl Generator {
             return Err(GenerateError::TooLong { tokens: len, most: self.longest_input });
         }
         Ok(match &self.start {
-            Some(start) => Prompt { source: Some(self.batch(&tokens)?), tokens: start.clone(), len },
-            None => Prompt { source: None, tokens, len },
+            Some(start) => {
+                Prompt { source: Some(self.batch(&tokens)?), tokens: start.clone(), len, image: None }
+            }
+            None => Prompt { source: None, tokens, len, image: None },
         })
+    }
+
+    /// Whether pictures are described.
+    pub fn sees(&self) -> bool {
+        self.vision.is_some()
+    }
+
+    /// A picture to describe; `tokens` are what is asked about it.
+    pub(super) fn look(&self, picture: &Path, tokens: Vec<u32>) -> Result<Prompt, GenerateError> {
+        let prompt = self.prompt_of(tokens)?;
+        let Some(vision) = &self.vision else { return Ok(prompt) };
+        let seen = vision.features(&[picture.to_owned()])?.concat();
+        let width = seen.len();
+        let image = Some(Tensor::from_vec(seen, (1, width), self.model.backbone().device())?);
+        Ok(Prompt { image, ..prompt })
+    }
+
+    /// A picture to describe, as training asked about it.
+    pub fn picture(&self, picture: &Path) -> Result<Prompt, GenerateError> {
+        let tokens = self.dialogue.prompt(DESCRIBE, self.longest_input.saturating_sub(1))?.tokens;
+        self.look(picture, tokens)
     }
 
     fn batch(&self, tokens: &[u32]) -> candle_core::Result<Batch> {
@@ -202,7 +236,7 @@ impl Generator {
     ) -> Result<Generated, GenerateError> {
         let cache = match &prompt.source {
             Some(source) => self.model.read(source)?,
-            None => Cache::default(),
+            None => Cache::about(prompt.image.clone()),
         };
         let generated = self.write(&prompt.tokens, cache, options, show)?;
         Ok(Generated { prompt_tokens: prompt.len, ..generated })
@@ -226,6 +260,25 @@ impl Generator {
     pub fn model(&self) -> &StitchedModel {
         &self.model
     }
+}
+
+/// The backbone that looks at pictures for an adapter that describes them.
+fn open_vision(assembly: &Assembly<'_>, compute: &Compute) -> Result<Option<Arc<Vision>>, GenerateError> {
+    let mut all = assembly.members.iter().map(|(_, folder)| folder).chain([assembly.folder]);
+    let seeing = all.find_map(|folder| Some((folder, image_prompt(&folder.method)?)));
+    let Some((folder, prompt)) = seeing else { return Ok(None) };
+    let Some(vision) = &assembly.vision else {
+        return Err(GenerateError::NoVision { name: folder.name.clone(), base: prompt.base.id.clone() });
+    };
+    Ok(Some(Arc::new(Vision::for_prompt(vision, prompt, compute)?)))
+}
+
+/// How a method sees, where it does.
+pub fn image_prompt(method: &Method) -> Option<&ImagePrompt> {
+    method.parts().into_iter().find_map(|part| match part {
+        Method::LlamaAdapter(config) => config.image.as_ref(),
+        _ => None,
+    })
 }
 
 /// What the folder states; its greatest length where what is read and what is written are apart, since

@@ -31,7 +31,7 @@ pub use config::GenerationConfig;
 pub use constraints::{Constraints, Lengths};
 pub use dialogue::{Dialogue, DialogueError, Turn};
 pub use error::GenerateError;
-pub use generator::{Generated, GenerationOptions, Generator, Prompt};
+pub use generator::{Generated, GenerationOptions, Generator, Prompt, image_prompt};
 pub use sampling::Sampling;
 pub use speech::{SpeechError, SpeechOptions, SpeechPrompt};
 pub use transcribe::Transcript;

@@ -38,6 +38,7 @@ pub use embedding::Embedding;
 pub use language_model::LanguageModel;
 pub use loaded::{HeadLoadError, LoadedHead, tied_table, trained_slots};
 pub use multiple_choice::MultipleChoice;
+pub(crate) use pooling::pool;
 pub use prediction::Prediction;
 pub use question_answering::QuestionAnswering;
 pub use tagging::Tagging;

@@ -7,7 +7,7 @@ use super::Features;
 use crate::backbones::mean_of_tokens;
 
 /// The vector that `pooling` names, `[b, h]`, of a last hidden state `[b, t, h]`.
-pub(super) fn pool(pooling: Pooling, features: &Features<'_>) -> Result<Tensor> {
+pub(crate) fn pool(pooling: Pooling, features: &Features<'_>) -> Result<Tensor> {
     let state = features.state;
     match pooling {
         Pooling::First => state.narrow(1, 0, 1)?.squeeze(1)?.contiguous(),

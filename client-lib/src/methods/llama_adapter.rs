@@ -5,6 +5,8 @@
 //! gate starts at zero, so that a fresh adapter changes nothing; in the first step only
 //! the gate has a gradient. With one gate per layer equal to PEFT 0.21, with gates per
 //! head and tanh to the paper.
+//!
+//! With images (section 3.4) the prompts of a row are `P + W f + b`, `f` being what another backbone saw of its image.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +19,9 @@ use hub_schemas::{
 
 use super::{Adapter, take};
 use crate::{
-    backbones::{AttentionInput, GatedPrompt},
+    backbones::{AttentionInput, GatedPrompt, repeat_rows},
     init::Initialiser,
+    ops::linear,
 };
 
 /// Tokens and gates of the topmost layers.
@@ -26,6 +29,8 @@ use crate::{
 pub(super) struct LlamaAdapter {
     config: LlamaAdapterConfig,
     layers: BTreeMap<usize, Layer>,
+    /// `[h, f]` and `[h]`, where images are seen.
+    image: Option<(Tensor, Tensor)>,
     head_width: usize,
 }
 
@@ -49,7 +54,25 @@ impl LlamaAdapter {
             Ok((layer, Layer { prompt, gate: take(tensors, &at("adaption_gate"))? }))
         };
         let layers = config.layers(shape).map(layer).collect::<Result<_>>()?;
-        Ok(Self { config: config.clone(), layers, head_width: shape.head_width() })
+        let image = config.image.as_ref().map(|_| {
+            Ok::<_, candle_core::Error>((
+                take(tensors, "shared.image.weight")?,
+                take(tensors, "shared.image.bias")?,
+            ))
+        });
+        let image = image.transpose()?;
+        Ok(Self { config: config.clone(), layers, image, head_width: shape.head_width() })
+    }
+
+    /// The prompts of every row, `[rows, p, h]`, or `[1, p, h]` where no image is seen.
+    fn prompts(&self, prompt: &Tensor, rows: usize, seen: Option<&Tensor>) -> Result<Tensor> {
+        let prompt = prompt.unsqueeze(0)?;
+        let Some((weight, bias)) = &self.image else { return Ok(prompt) };
+        let Some(seen) = seen else {
+            candle_core::bail!("the adapter reads images with its texts, and there is none")
+        };
+        let seen = linear(&repeat_rows(seen, rows)?.to_dtype(weight.dtype())?, weight, Some(bias))?;
+        prompt.broadcast_add(&seen.unsqueeze(1)?)
     }
 
     /// `γ(g)`, `[1]` or one value for each of the heads' components.
@@ -73,7 +96,8 @@ impl Adapter for LlamaAdapter {
     fn gated_prompt(&self, at: &AttentionInput<'_>) -> Result<Option<GatedPrompt>> {
         let Some(layer) = self.layers.get(&at.layer) else { return Ok(None) };
         let rows = at.x.dim(0)?;
-        let (keys, values) = at.projection.forward(&layer.prompt.unsqueeze(0)?)?;
+        let prompts = self.prompts(&layer.prompt, rows, at.context.image.as_ref())?;
+        let (keys, values) = at.projection.forward(&prompts)?;
         let repeat = |x: Tensor| {
             let (_, p, width) = x.dims3()?;
             x.broadcast_as((rows, p, width))?.contiguous()
@@ -91,6 +115,8 @@ impl Adapter for LlamaAdapter {
 pub(super) fn initialiser(slot: &Slot) -> Initialiser {
     match slot.part.as_str() {
         "adaption_prompt" => Initialiser::Normal { std: 1.0 },
+        // What is seen begins about as large as a prompt.
+        "image.weight" => Initialiser::Normal { std: 1.0 / (slot.shape[1].max(1) as f64).sqrt() },
         _ => Initialiser::Constant(0.0),
     }
 }

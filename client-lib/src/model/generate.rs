@@ -27,7 +27,8 @@ impl StitchedModel {
     pub fn next_scores(&self, rows: &[&[u32]], cache: &Cache) -> Result<Vec<Vec<f32>>> {
         let device = self.backbone.device();
         let shape = (rows.len(), rows.first().map_or(0, |row| row.len()));
-        let batch = Batch::unpadded(Tensor::from_vec(rows.concat(), shape, device)?)?;
+        let ids = Tensor::from_vec(rows.concat(), shape, device)?;
+        let batch = Batch { image: cache.image().cloned(), ..Batch::unpadded(ids)? };
         let hooks = Cached::new(&self.stitch, cache);
         let Hidden { state, .. } = match cache.encoded() {
             Some(encoded) => {

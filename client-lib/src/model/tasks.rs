@@ -71,6 +71,7 @@ fn reordered(batch: &Batch, order: &Tensor) -> Result<Batch> {
         signal: batch.signal.as_ref().map(|signal| signal.select(order)).transpose()?,
         decoder: batch.decoder.as_ref().map(|inputs| inputs.select(order)).transpose()?,
         passed: batch.passed.as_ref().map(|passed| passed.select(order)).transpose()?,
+        image: batch.image.as_ref().map(take).transpose()?,
         head_inputs: HeadInputs { words: words.transpose()?, ..batch.head_inputs.clone() },
     })
 }

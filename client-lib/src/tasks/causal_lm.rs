@@ -2,12 +2,28 @@
 //! al. 2018). A text that is longer than what is read falls into pieces that share one token, so that each but
 //! the very first is asked for once.
 
+use std::sync::Arc;
+
 use super::{TaskError, next_token::Row};
 use crate::{
     data::{Answer, Example},
     generation::{Dialogue, Turn},
     text::Tokens,
 };
+
+/// The rows of a picture that is described, the file of which stands in front of the prompt.
+pub(super) fn described(
+    dialogue: &Dialogue,
+    example: &Example,
+    image: Vec<f32>,
+    most: usize,
+) -> Result<Vec<Row>, TaskError> {
+    let texts = example.texts.get(1..).unwrap_or_default().to_vec();
+    let about = Example { texts, ..example.clone() };
+    let image = Some(Arc::new(image));
+    let rows = rows(dialogue, &about, most)?;
+    Ok(rows.into_iter().map(|row| Row { image: image.clone(), ..row }).collect())
+}
 
 /// The rows of an example.
 pub(super) fn rows(dialogue: &Dialogue, example: &Example, most: usize) -> Result<Vec<Row>, TaskError> {
@@ -35,7 +51,7 @@ fn row(turn: Turn) -> Row {
     let truth = tokens.split_off(answer.max(1).min(tokens.len()));
     let first = tokens.len().saturating_sub(1);
     tokens.extend(truth.iter().take(truth.len().saturating_sub(1)));
-    Row { tokens: Tokens::of_ids(tokens, truncated), decoder: Vec::new(), first, truth }
+    Row { tokens: Tokens::of_ids(tokens, truncated), image: None, decoder: Vec::new(), first, truth }
 }
 
 #[cfg(test)]

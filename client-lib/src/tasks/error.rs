@@ -5,6 +5,7 @@ use crate::{
     generation::DialogueError,
     inputs::InputError,
     text::TextError,
+    vision::VisionError,
 };
 
 /// Why a task can't read examples or answers.
@@ -16,6 +17,9 @@ pub enum TaskError {
     /// An input can't be read.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// An image can't be looked at.
+    #[error(transparent)]
+    Vision(#[from] VisionError),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

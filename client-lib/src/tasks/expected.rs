@@ -26,7 +26,7 @@ pub struct Reading {
 }
 
 /// Rows as a step reads them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Altered {
     /// What the model reads.
     pub inputs: Vec<Input>,

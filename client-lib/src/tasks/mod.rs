@@ -273,8 +273,16 @@ impl Task {
             }
             TaskKind::CausalLm => {
                 let (most, dialogue) = (text()?.max_length(), dialogue()?);
-                let read = |example: &Example| causal_lm::rows(dialogue, example, most);
-                let rows: Vec<Vec<_>> = examples.par_iter().map(read).collect::<Result<_, TaskError>>()?;
+                let rows: Vec<Vec<_>> = if let Some(vision) = encoder.vision() {
+                    let files = examples.iter().filter_map(|example| example.texts.first());
+                    let files: Vec<_> = files.map(|file| origin.folder.join(file)).collect();
+                    let seen = examples.iter().zip(vision.features(&files)?);
+                    let read = |(example, image)| causal_lm::described(dialogue, example, image, most);
+                    seen.map(read).collect::<Result<_, TaskError>>()?
+                } else {
+                    let read = |example: &Example| causal_lm::rows(dialogue, example, most);
+                    examples.par_iter().map(read).collect::<Result<_, TaskError>>()?
+                };
                 next_token::Answers::encoded(self.kind, rows.concat(), examples.len())?
             }
             TaskKind::Seq2SeqLm => {

@@ -4,6 +4,8 @@
 //!
 //! `causal_lm.rs` and `seq2seq_lm.rs` say what the rows are.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Tensor};
 
 use super::{
@@ -28,12 +30,24 @@ pub(super) const METRICS: [Metric; 2] = [Metric::Perplexity, Metric::Accuracy];
 pub(super) struct Row {
     /// What the backbone reads.
     pub(super) tokens: Tokens,
+    /// What another backbone saw of the image that it is about, where there is one.
+    pub(super) image: Option<Arc<Vec<f32>>>,
     /// What a decoder behind it reads; empty where there is none.
     pub(super) decoder: Vec<u32>,
     /// The first token that is asked for what comes next: of the decoder's, where there is one.
     pub(super) first: usize,
     /// What comes next behind it and each of those after it.
     pub(super) truth: Vec<u32>,
+}
+
+impl Row {
+    fn input(&self) -> Input {
+        let tokens = self.tokens.clone();
+        match &self.image {
+            Some(image) => Input::Seen { tokens, image: image.clone() },
+            None => Input::Text(tokens),
+        }
+    }
 }
 
 /// The rows of a data set.
@@ -51,8 +65,8 @@ impl Answers {
         if rows.is_empty() {
             return Err(TaskError::NothingAsked(kind));
         }
-        let inputs = rows.iter().map(|row| Input::Text(row.tokens.clone())).collect();
-        Ok(Encoded { inputs, expected: std::sync::Arc::new(Self { kind, rows, examples: examples as u64 }) })
+        let inputs = rows.iter().map(Row::input).collect();
+        Ok(Encoded { inputs, expected: Arc::new(Self { kind, rows, examples: examples as u64 }) })
     }
 
     /// The scores `[n, vocabulary]` of the tokens that were asked.
@@ -65,7 +79,7 @@ impl Expected for Answers {
     fn altered(&self, rows: &[usize], _: Mode) -> Option<Altered> {
         let of = |&row: &usize| &self.rows[row];
         Some(Altered {
-            inputs: rows.iter().map(of).map(|row| Input::Text(row.tokens.clone())).collect(),
+            inputs: rows.iter().map(of).map(Row::input).collect(),
             asked: rows
                 .iter()
                 .map(of)

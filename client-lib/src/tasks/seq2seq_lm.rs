@@ -18,5 +18,5 @@ pub(super) fn row(dialogue: &Dialogue, encoder: &TextEncoder, example: &Example)
     let before = truth.iter().take(truth.len().saturating_sub(1));
     let decoder = std::iter::once(dialogue.start()?).chain(before.copied()).collect();
     tokens.truncated |= truncated;
-    Ok(Row { tokens, decoder, first: 0, truth })
+    Ok(Row { tokens, image: None, decoder, first: 0, truth })
 }

@@ -74,6 +74,12 @@ pub enum TrainingError {
     /// A choice of what the head reads, where it reads everything.
     #[error("a head for `{0}` reads every token: `--pooling` has nothing to choose")]
     NoPooling(TaskKind),
+    /// Pictures for a task that describes none.
+    #[error("with `--vision` pictures are described, which is `causal-lm`")]
+    NotDescribed,
+    /// A method that sees nothing.
+    #[error("`{0}` has no place for what is seen")]
+    Unseeing(String),
     /// A number of layers for a head that has none.
     #[error("a head for `{0}` has no linear layers: `--head-layers` has nothing to choose")]
     NoLayers(TaskKind),
@@ -218,6 +224,7 @@ impl TrainingError {
             Self::NotSavedByPeft(_) => {
                 Some("choose a method that `adapters` has, such as `--method pfeiffer`")
             }
+            Self::Unseeing(_) => Some("choose `--method llama-adapter-heads`, or `--method llama-adapter`"),
             Self::EncoderDecoder(_) => Some(
                 "pass `--head seq2seq-lm`, and name the columns with `--text-column` and `--label-column`",
             ),

@@ -27,13 +27,17 @@ use super::{
 use crate::{
     backbones::{Backbone, Compute},
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
-    data::{ColumnOptions, DataFile, Example, Notice, TaskKind, split},
+    data::{ColumnOptions, ColumnRef, DataFile, Example, Notice, TaskKind, split},
     generation::Dialogue,
     inputs::{Input, InputEncoder},
     methods::saved_form,
     metrics::Metric,
-    tasks::{Origin, Task},
+    tasks::{Origin, Task, TaskError},
+    vision::Vision,
 };
+
+/// The column of pictures where nobody names another.
+const IMAGES: &str = "image";
 
 /// Everything that a person decides about a training run.
 #[derive(Debug, Clone)]
@@ -52,6 +56,8 @@ pub struct TrainingJob {
     pub kind: Option<TaskKind>,
     /// Where text and label stand.
     pub columns: ColumnOptions,
+    /// Folder of the backbone that looks at pictures, where they are described.
+    pub vision: Option<PathBuf>,
     /// The adapter.
     pub method: Method,
     /// Adapters that stay as they are: those that a composition fuses, or else those that the new one is
@@ -152,6 +158,8 @@ impl TrainingJob {
     pub fn prepare(mut self, device: &Device) -> Result<PreparedJob, TrainingError> {
         self.options.validate()?;
         let mut notices = Vec::new();
+        let compute = Compute { device: device.clone(), arithmetic: self.options.arithmetic };
+        let vision = self.open_vision(&compute)?;
         let folder = BaseFolder::open(&self.base)?;
         let config = folder.config().clone();
         let (mut task, training, validation, test) = self.read_data(config.architecture, &mut notices)?;
@@ -183,7 +191,7 @@ impl TrainingJob {
         }
         let below = if is_stack { fusion::below(&members)? } else { None };
         let max_length = self.options.max_length.min(config.longest_input());
-        let encoder = InputEncoder::open(&self.base, &config, max_length)?;
+        let encoder = InputEncoder::open(&self.base, &config, max_length)?.seeing(vision);
         let reads_pairs = training.examples.first().is_some_and(|example| example.texts.len() == 2);
         let training = training.encode(&task, &encoder)?;
         let validation = validation.encode(&task, &encoder)?;
@@ -217,7 +225,6 @@ impl TrainingJob {
                 &epoch_batches(lengths, options.batch_size, options.seed, 0),
             ),
         };
-        let compute = Compute { device: device.clone(), arithmetic: self.options.arithmetic };
         let backbone = Arc::new(Backbone::load_for(&folder, &compute)?);
         Ok(PreparedJob {
             job: self,
@@ -236,6 +243,22 @@ impl TrainingJob {
             preparation,
             reads_pairs,
         })
+    }
+
+    /// The backbone that looks at pictures, which the method is made for and the data then holds.
+    fn open_vision(&mut self, compute: &Compute) -> Result<Option<Arc<Vision>>, TrainingError> {
+        let Some(folder) = &self.vision else { return Ok(None) };
+        if self.kind.is_some_and(|kind| kind != TaskKind::CausalLm) {
+            return Err(TrainingError::NotDescribed);
+        }
+        let vision = Vision::open(folder, compute).map_err(TaskError::from)?;
+        let Method::LlamaAdapter(config) = &mut self.method else {
+            return Err(TrainingError::Unseeing(self.method.summary()));
+        };
+        config.image = Some(vision.prompt());
+        self.kind = Some(TaskKind::CausalLm);
+        self.columns.image.get_or_insert_with(|| ColumnRef::Name(IMAGES.to_owned()));
+        Ok(Some(Arc::new(vision)))
     }
 
     fn read_data(
@@ -322,6 +345,11 @@ impl PreparedJob {
     pub fn mask_token(&self) -> Option<String> {
         let text = self.encoder.text()?;
         text.token(text.mask_token()?)
+    }
+
+    /// Whether pictures are described.
+    pub fn sees(&self) -> bool {
+        self.encoder.vision().is_some()
     }
 
     /// Whether an example is two texts.

@@ -220,6 +220,7 @@ impl PreparedJob {
                 TaskKind::DependencyParsing => "Finds the trees of sentences".to_owned(),
                 TaskKind::QuestionAnswering => "Finds answers in passages".to_owned(),
                 TaskKind::MaskedLm => "Finds hidden tokens".to_owned(),
+                TaskKind::CausalLm if self.sees() => "Describes pictures".to_owned(),
                 TaskKind::CausalLm => "Continues texts".to_owned(),
                 TaskKind::Seq2SeqLm => "Writes a text from another".to_owned(),
             };

@@ -186,7 +186,9 @@ pub fn native_format(method: &Method, architecture: Architecture) -> Format {
         | Method::Deft(_)
         | Method::Tokens(_) => Format::Peft,
         Method::LlamaAdapter(config)
-            if config.gate == PromptGate::Scalar && peft::has_adaption_prompts(architecture) =>
+            if config.gate == PromptGate::Scalar
+                && config.image.is_none()
+                && peft::has_adaption_prompts(architecture) =>
         {
             Format::Peft
         }

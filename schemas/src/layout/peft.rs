@@ -70,6 +70,7 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
             let base = subject.architecture.model_type();
             refuse(format!("adaption prompts on `{base}`; it has them on LLaMA, Mistral and GPT-2"))
         }
+        Method::LlamaAdapter(config) if config.image.is_some() => refuse("adaption prompts of images"),
         Method::LlamaAdapter(config) if config.gate == PromptGate::HeadTanh => {
             refuse("adaption prompts with a gate for every head, as in the paper")
         }

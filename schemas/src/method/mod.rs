@@ -64,7 +64,7 @@ pub use hadamard::{HadamardConfig, HadamardPosition};
 pub use hira::HiraConfig;
 pub use hra::HraConfig;
 pub use ia3::Ia3Config;
-pub use llama_adapter::{LlamaAdapterConfig, PromptGate, PromptJoin};
+pub use llama_adapter::{ImagePrompt, LlamaAdapterConfig, PromptGate, PromptJoin};
 pub use loha::LohaConfig;
 pub use lokr::{KroneckerFactor, LokrConfig};
 pub use lora::{Dora, LoraConfig, LoraInit, LoraPattern, MultiTaskLora};

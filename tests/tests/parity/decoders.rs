@@ -14,7 +14,7 @@ use hub_schemas::{
     backbone::{LinearSite, Targets},
     head::{ClassificationHead, Head},
     layout::prompt_join,
-    method::{LlamaAdapterConfig, LoraConfig, Method, PromptGate},
+    method::{ImagePrompt, LlamaAdapterConfig, LoraConfig, Method, PromptGate},
 };
 
 fn fixture(path: &str) -> std::path::PathBuf {
@@ -25,7 +25,12 @@ fn load(base: &str) -> (Arc<Backbone>, Batch) {
     let folder = BaseFolder::open(&fixture(&format!("bases/{base}"))).expect("the base opens");
     let batch = read_batch(&fixture("inputs/decoder.safetensors"), folder.config(), &Device::Cpu);
     let backbone = Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads");
-    (Arc::new(backbone), batch.expect("the inputs load"))
+    let mut batch = batch.expect("the inputs load");
+    // What was seen of an image of each row, for adapters that see.
+    let rows = batch.input_ids.dim(0).expect("rows");
+    let seen = (0..rows * 8).map(|i| (i as f64 * 1.3).sin()).collect();
+    batch.image = Some(Tensor::from_vec(seen, (rows, 8), &Device::Cpu).expect("features"));
+    (Arc::new(backbone), batch)
 }
 
 fn loss(model: &StitchedModel, batch: &Batch) -> candle_core::Result<Tensor> {
@@ -87,7 +92,19 @@ fn gradients_of_loras_on_every_linear_layer_equal_finite_differences() {
 
 fn llama_adapter(base: &str, gate: PromptGate) -> Method {
     let join = prompt_join(gate, load(base).0.config().architecture);
-    Method::LlamaAdapter(LlamaAdapterConfig { adapter_len: 3, adapter_layers: 2, gate, join })
+    Method::LlamaAdapter(LlamaAdapterConfig { adapter_len: 3, adapter_layers: 2, gate, join, image: None })
+}
+
+/// The same with images of a backbone that is 4 wide.
+fn seeing(method: Method) -> Method {
+    let Method::LlamaAdapter(config) = method else { panic!("adaption prompts") };
+    let base = serde_json::json!({
+        "id": "eyes", "architecture": "vit", "hidden_size": 4, "num_layers": 1, "num_heads": 1,
+        "intermediate_size": 4, "vocab_size": 0, "max_positions": 5, "token_types": 0,
+        "weights_digest": format!("sha256:{}", "0".repeat(64)),
+    });
+    let base = serde_json::from_value(base).expect("a base model");
+    Method::LlamaAdapter(LlamaAdapterConfig { image: Some(ImagePrompt { base }), ..config })
 }
 
 #[test]
@@ -95,6 +112,7 @@ fn gradients_of_llama_adapters_equal_finite_differences() {
     for base in ["llama", "gpt2"] {
         for gate in [PromptGate::Scalar, PromptGate::HeadTanh] {
             check(base, &llama_adapter(base, gate));
+            check(base, &seeing(llama_adapter(base, gate)));
         }
     }
 }

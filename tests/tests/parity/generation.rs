@@ -152,6 +152,7 @@ pub(crate) fn generator(base: &Path, case: &Value) -> Result<Generator> {
         skip_layers: vec![],
         max_length: None,
         doc_stride: None,
+        vision: None,
     });
     Ok(Generator::assemble(base, assembly.as_ref(), &Compute::EXACT)?)
 }

@@ -149,6 +149,7 @@ fn batch() -> Batch {
         signal: None,
         decoder: None,
         passed: None,
+        image: None,
     }
 }
 

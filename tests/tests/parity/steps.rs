@@ -187,6 +187,7 @@ fn gradients_of_answers_equal_finite_differences() {
                 adapter_layers: 1,
                 gate,
                 join: prompt_join(gate, architecture),
+                image: None,
             }));
         }
         for method in &methods {

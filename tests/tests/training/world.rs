@@ -97,6 +97,7 @@ impl World {
             test: None,
             kind: None,
             columns: ColumnOptions::default(),
+            vision: None,
             method,
             members: Vec::new(),
             head: HeadChoice { pooling: Some(pooling), layers: Some(1) },

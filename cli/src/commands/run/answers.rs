@@ -1,5 +1,7 @@
 //! Answers of a language model, shown as they are written.
 
+use std::path::Path;
+
 use hub_client::generation::{
     BeamOptions, Constraints, Generated, GenerationOptions, Generator, Message, Sampling,
 };
@@ -47,7 +49,9 @@ fn answer(
     prompt: &str,
 ) -> anyhow::Result<Generated> {
     let is_rendered = !args.raw && generator.has_template();
-    let prompt = if is_rendered {
+    let prompt = if generator.sees() {
+        generator.picture(Path::new(prompt))?
+    } else if is_rendered {
         let message =
             |role: &str, content: &str| Message { role: role.to_owned(), content: content.to_owned() };
         let mut messages: Vec<Message> = args.system.iter().map(|text| message("system", text)).collect();

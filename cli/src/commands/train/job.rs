@@ -92,6 +92,7 @@ pub(super) fn resolve(
         test: args.data.test,
         kind: args.data.head,
         columns: columns(&args.data.columns),
+        vision: args.data.vision,
         method,
         members,
         head: HeadChoice { pooling, layers: args.method.head_layers },

@@ -231,6 +231,7 @@ fn llama_adapter(
         adapter_layers: shape.num_layers.saturating_sub(2).max(1),
         gate,
         join: prompt_join(gate, architecture),
+        image: None,
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
     let (adapter_len, adapter_layers) = (count("adapter_len")?, count("adapter_layers")?);
     let gate = PromptGate::Scalar;
     let join = prompt_join(gate, file.architecture);
-    Ok(Method::LlamaAdapter(LlamaAdapterConfig { adapter_len, adapter_layers, gate, join }))
+    Ok(Method::LlamaAdapter(LlamaAdapterConfig { adapter_len, adapter_layers, gate, join, image: None }))
 }
 
 pub(super) fn render(architecture: Architecture, config: &LlamaAdapterConfig) -> Value {

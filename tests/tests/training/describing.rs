@@ -1,0 +1,92 @@
+//! A language model describes pictures that another backbone looks at, both frozen.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use hub_tests::words::write_base_of_words;
+use image::{Rgb, RgbImage};
+use serde_json::{Value, json};
+
+use super::world::World;
+
+/// A tiny language model, a tiny vision transformer, and pictures of which half are bright.
+fn world() -> World {
+    let world = World::new();
+    write_base_of_words(&world.path("base"), "llama", &json!({"eos_token_id": 3}));
+    let vision = world.path("eyes");
+    fs::create_dir_all(&vision).expect("a folder");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/methods/bases/vit");
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(fixture.join(file), vision.join(file)).expect("copied");
+    }
+    let settings = r#"{"image_processor_type": "ViTImageProcessor", "size": {"height": 12, "width": 16}}"#;
+    fs::write(vision.join("preprocessor_config.json"), settings).expect("written");
+    fs::create_dir_all(world.path("pictures/in")).expect("a folder");
+    let mut rows = "image,caption\n".to_owned();
+    for number in 0..24_u32 {
+        let bright = number % 2 == 1;
+        let value = |x: u32, y: u32| ((x * 7 + y * 13 + number * 29) % 90) as u8 + 140 * u8::from(bright);
+        let picture = RgbImage::from_fn(20, 17, |x, y| Rgb([value(x, y), value(y, x), value(x + 3, y)]));
+        let name = format!("in/{number}.png");
+        picture.save(world.path(&format!("pictures/{name}"))).expect("saved");
+        writeln!(rows, "{name},{}", if bright { "w20 w25" } else { "w21 w26" }).expect("written");
+    }
+    fs::write(world.path("pictures/all.csv"), rows).expect("written");
+    world
+}
+
+const TRAIN: [&str; 20] = [
+    "train", "--base", "base", "--vision", "eyes", "--data", "pictures/all.csv", "--validation", "pictures/all.csv",
+    "--method", "llama-adapter-heads", "--prompt-length", "4", "--epochs", "60", "--batch-size", "8", "--lr", "0.05",
+    "--output",
+];
+const EYES: [&str; 4] = ["--base", "base", "--vision", "eyes"];
+
+#[test]
+fn pictures_are_described_with_two_frozen_base_models() {
+    let world = world();
+    let (code, _, stderr) = world.run(&[&TRAIN[..], &["out"]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("`hub run out picture.png`"), "{stderr}");
+    let manifest = world.manifest("out");
+    let image = &manifest["method"]["image"]["base"];
+    assert_eq!((&image["architecture"], &manifest["base"]["architecture"]), (&json!("vit"), &json!("llama")));
+    assert_ne!(image["weights_digest"], manifest["base"]["weights_digest"]);
+    assert_eq!(manifest["format"], "hub", "no library has a file for it");
+    let description = manifest["description"].as_str().expect("a description");
+    assert!(description.starts_with("Describes pictures"), "{description}");
+    let eval = ["eval", "./out", "--data", "pictures/all.csv", "--generate", "--max-new-tokens", "4"];
+    let scores = world.json(&[&eval[..], &EYES].concat());
+    assert!(scores["perplexity"].as_f64().expect("a number") < 1.5, "{scores}");
+    let answers = scores["answers"].as_array().expect("answers");
+    let is_right = |answer: &&Value| answer["written"] == answer["right"];
+    assert!(answers.iter().filter(is_right).count() >= 22, "{scores}");
+    let files = ["pictures/in/0.png", "pictures/in/1.png"];
+    let run = |more: &[&str]| world.succeed(&[&["run", "./out"], &files[..], &EYES, more].concat());
+    let greedy = run(&["--max-new-tokens", "4"]);
+    assert_eq!(greedy.lines().map(str::trim).collect::<Vec<_>>(), ["w21 w26", "w20 w25"]);
+    assert_eq!(run(&["--max-new-tokens", "4", "--beams", "3"]), greedy, "beams see the same");
+}
+
+#[test]
+fn who_can_not_see_is_told_so() {
+    let world = world();
+    world.succeed(&[&TRAIN[..14], &["--steps", "1", "--output", "out"]].concat());
+    let refused = |args: &[&str]| {
+        let (code, _, stderr) = world.run(args);
+        assert_eq!(code, 1, "{stderr}");
+        stderr.lines().find(|line| line.starts_with("error")).unwrap_or_default().to_owned()
+    };
+    let mut blind = TRAIN;
+    blind[4] = "base";
+    let run = ["run", "./out", "pictures/in/0.png"];
+    let messages = [
+        refused(&[&blind[..], &["other"]].concat()),
+        refused(&[&TRAIN[..9], &["--method", "lora", "--output", "other"]].concat()),
+        refused(&[&TRAIN[..19], &["--head", "classification", "--output", "other"]].concat()),
+        refused(&[&run[..], &EYES, &["--raw"]].concat()),
+        refused(&[&["run", "./out", "nothing.png"], &EYES[..]].concat()),
+    ];
+    insta::assert_snapshot!(messages.join("\n"), @"");
+    let wrong = refused(&[&run[..], &["--base", "base", "--vision", "tiny-bert"]].concat());
+    assert!(wrong.contains("tiny-bert"), "{wrong}");
+}
