@@ -40,7 +40,7 @@ pub enum PredictError {
     Task(#[from] TaskError),
     /// There is no head.
     #[error("the adapter in `{}` has no head: it predicts nothing", .0.display())]
-    NoHead(std::path::PathBuf),
+    NoHead(PathBuf),
     /// Rows with heads of their own give no single prediction.
     #[error("the composition gives its rows to several heads: there is no single answer")]
     NoPrediction,
@@ -52,7 +52,7 @@ pub enum PredictError {
     )]
     OtherHead {
         /// The adapter's folder.
-        folder: std::path::PathBuf,
+        folder: PathBuf,
         /// What the head does.
         kind: &'static str,
     },

@@ -42,6 +42,7 @@ pub use patches::{GridError, PatchGrid};
 pub use seq2seq_parts::{DistanceBuckets, Seq2SeqParts};
 use tensors::tensor;
 pub use view::View;
+pub(crate) use whisper::LAYER_WEIGHTS;
 
 /// What a norm computes: the bias is part of the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,9 @@ use super::{
     seq2seq_parts::{alike, token_id},
     shown, tensor, word,
 };
-use crate::backbones::LAYER_WEIGHTS;
+
+/// The name of what layers weigh, in a checkpoint beside the encoder.
+pub(crate) const LAYER_WEIGHTS: &str = "layer_weights";
 
 pub(super) fn config(json: &Map<String, Value>, view: View) -> Result<TransformerConfig, ConfigError> {
     // A matter of the classifier, which the encoder alone has.

@@ -7,10 +7,7 @@
 use candle_core::{Result, Tensor};
 
 use super::{hooks::repeat_rows, weights::Weights};
-use crate::architectures::TransformerConfig;
-
-/// The name of the weights in a checkpoint, beside the encoder.
-pub(crate) const LAYER_WEIGHTS: &str = "layer_weights";
+use crate::architectures::{LAYER_WEIGHTS, TransformerConfig};
 
 /// The softmax of the checkpoint's weights, `[layers + 1]`; all alike where it does not hold any, as a fresh class has
 /// them. `None` where nothing is weighed.

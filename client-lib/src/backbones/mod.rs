@@ -36,7 +36,6 @@ pub use hooks::{
     AttentionInput, Context, EmbeddingInput, GatedPrompt, Hooks, KeyValueProjection, KeysValues,
     LibraryPadding, LinearInput, Mode, NoHooks, SubLayerInput,
 };
-pub(crate) use layer_sum::LAYER_WEIGHTS;
 pub use linear::Linear;
 pub use signal::Signal;
 pub use trace::{Noted, Trace};

@@ -13,7 +13,7 @@ use hub_schemas::{
 use serde_json::{Map, Value};
 
 use super::{CheckpointError, TensorFile, folder::read_json, gguf, gguf::gguf_at, weights::is_pickled};
-use crate::architectures::{BackboneTensor, TransformerConfig, View};
+use crate::architectures::{BackboneTensor, LAYER_WEIGHTS, TransformerConfig, View};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";

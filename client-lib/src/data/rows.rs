@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Answer, ColumnOptions, DataError, Example, Notice, TaskKind, choices,
+    Answer, ColumnOptions, DataError, Example, Notice, TaskKind, captions, choices,
     columns::{self, Columns},
     labels, prompts,
     table::{Row, Table},

@@ -275,7 +275,7 @@ fn open_vision(assembly: &Assembly<'_>, compute: &Compute) -> Result<Option<Arc<
 
 /// How a method sees, where it does.
 pub fn image_prompt(method: &Method) -> Option<&ImagePrompt> {
-    method.parts().into_iter().find_map(|part| match part {
+    method.parts().iter().find_map(|part| match part {
         Method::LlamaAdapter(config) => config.image.as_ref(),
         _ => None,
     })

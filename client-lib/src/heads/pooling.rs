@@ -21,7 +21,9 @@ pub(crate) fn pool(pooling: Pooling, features: &Features<'_>) -> Result<Tensor> 
         Pooling::LayerMean => match features.layer_sum {
             Some(sum) => mean_of_tokens(sum, features.attention_mask),
             None => {
-                candle_core::bail!("the head reads a weighted sum of all layers, which this backbone does not have")
+                candle_core::bail!(
+                    "the head reads a weighted sum of all layers, which this backbone does not have"
+                )
             }
         },
         Pooling::Pooler => match features.backbone.pool(state, features.attention_mask, features.hooks)? {

@@ -23,7 +23,7 @@ impl QuestionAnswering {
 
     /// Scores `[b, t, 2]`: of the start, then of the end. Padding is not masked, as in both libraries.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
-        let Features { backbone, hooks, attention_mask, state } = input.features;
+        let Features { backbone, hooks, attention_mask, state, .. } = input.features;
         match &self.single {
             Some(layer) => {
                 let x = self.layers.dropped(state, input.mode)?;

@@ -59,8 +59,7 @@ impl HeadChoice {
         if self == Self::default() && native_format(method, architecture) == Format::Peft {
             let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
             let embedding_size = config.shape.table_width();
-            let (projection, weighs_layers) =
-                (config.encoder.head_projection, config.encoder.weighs_layers);
+            let (projection, weighs_layers) = (config.encoder.head_projection, config.encoder.weighs_layers);
             let outputs = num_labels;
             let sizes =
                 HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };

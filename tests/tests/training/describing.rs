@@ -35,8 +35,25 @@ fn world() -> World {
 }
 
 const TRAIN: [&str; 20] = [
-    "train", "--base", "base", "--vision", "eyes", "--data", "pictures/all.csv", "--validation", "pictures/all.csv",
-    "--method", "llama-adapter-heads", "--prompt-length", "4", "--epochs", "60", "--batch-size", "8", "--lr", "0.05",
+    "train",
+    "--base",
+    "base",
+    "--vision",
+    "eyes",
+    "--data",
+    "pictures/all.csv",
+    "--validation",
+    "pictures/all.csv",
+    "--method",
+    "llama-adapter-heads",
+    "--prompt-length",
+    "4",
+    "--epochs",
+    "60",
+    "--batch-size",
+    "8",
+    "--lr",
+    "0.05",
     "--output",
 ];
 const EYES: [&str; 4] = ["--base", "base", "--vision", "eyes"];

@@ -34,7 +34,8 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
             Err(UserError::new("a language model reads no windows: `--doc-stride` has no meaning").into())
         }
         Opened::Answers(_, generator) if generator.sees() && (args.raw || args.system.is_some()) => {
-            let reason = "a picture is described as in training: `--raw` and `--system` have nothing to change";
+            let reason =
+                "a picture is described as in training: `--raw` and `--system` have nothing to change";
             Err(UserError::new(reason).into())
         }
         Opened::Answers(title, generator) if generator.listens() => {

@@ -37,8 +37,7 @@ pub(crate) fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
         _ => folder.extra_tensor(&class.output_weight())?.1.shape.first().copied()?,
     };
     let (projection, weighs_layers) = (config.encoder.head_projection, config.encoder.weighs_layers);
-    let sizes =
-        HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
+    let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
     let head = class.head(sizes, config.activation);
     let head = as_trained(head, folder.problem_type());
     let is_tied = folder.ties_embeddings() && head.language_model().is_some();

@@ -62,8 +62,7 @@ pub(in crate::checkpoint) fn peft_head(
         let &[outputs, hidden_size] = tensor(&class.output_weight())?.shape.as_slice() else { return None };
         let (vocab_size, embedding_size, projection) = (outputs, hidden_size, Some(hidden_size));
         let weighs_layers = false;
-        let sizes =
-            HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
+        let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
         let head = class.head(sizes, Activation::Gelu);
         // With its own copy of a pooler that the backbone does not have.
         [class.head_with_pooler(head.clone()), head]

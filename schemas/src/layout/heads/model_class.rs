@@ -279,8 +279,8 @@ impl ModelClass {
             | Head::Regression(config) => {
                 let own = self.classification(config.num_labels, config.width);
                 let same = |own: &ClassificationHead| {
-                    let is_sum = self.architecture == Architecture::Whisper
-                        && config.pooling == Pooling::LayerMean;
+                    let is_sum =
+                        self.architecture == Architecture::Whisper && config.pooling == Pooling::LayerMean;
                     (config.pooling == own.pooling || is_sum)
                         && config.stack().same_in_inference(&own.stack())
                 };
