@@ -73,7 +73,7 @@ fn pictures_are_described_with_two_frozen_base_models() {
     assert!(description.starts_with("Describes pictures"), "{description}");
     let eval = ["eval", "./out", "--data", "pictures/all.csv", "--generate", "--max-new-tokens", "4"];
     let scores = world.json(&[&eval[..], &EYES].concat());
-    assert!(scores["perplexity"].as_f64().expect("a number") < 1.5, "{scores}");
+    assert!(scores["accuracy"].as_f64().expect("a number") > 0.9, "{scores}");
     let answers = scores["answers"].as_array().expect("answers");
     let is_right = |answer: &&Value| answer["written"] == answer["right"];
     assert!(answers.iter().filter(is_right).count() >= 22, "{scores}");
@@ -103,7 +103,13 @@ fn who_can_not_see_is_told_so() {
         refused(&[&run[..], &EYES, &["--raw"]].concat()),
         refused(&[&["run", "./out", "nothing.png"], &EYES[..]].concat()),
     ];
-    insta::assert_snapshot!(messages.join("\n"), @"");
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    error: `llama` models read no images: what looks at pictures must be a backbone such as ViT or DINOv2
+    error: `lora r8 query,value` has no place for what is seen
+    error: with `--vision` pictures are described, which is `causal-lm`
+    error: a picture is described as in training: `--raw` and `--system` have nothing to change
+    error: `nothing.png` can't be read: No such file or directory (os error 2)
+    ");
     let wrong = refused(&[&run[..], &["--base", "base", "--vision", "tiny-bert"]].concat());
     assert!(wrong.contains("tiny-bert"), "{wrong}");
 }
