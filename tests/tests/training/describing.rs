@@ -87,7 +87,7 @@ fn pictures_are_described_with_two_frozen_base_models() {
 #[test]
 fn who_can_not_see_is_told_so() {
     let world = world();
-    world.succeed(&[&TRAIN[..14], &["--steps", "1", "--output", "out"]].concat());
+    world.succeed(&[&TRAIN[..13], &["--steps", "1", "--output", "out"]].concat());
     let refused = |args: &[&str]| {
         let (code, _, stderr) = world.run(args);
         assert_eq!(code, 1, "{stderr}");
