@@ -13,6 +13,8 @@ pub(crate) const IDENTITY_TOKEN: &str = "HUB_IDENTITY_TOKEN";
 pub(crate) const GITHUB_REQUEST_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
 /// What it wants to see before.
 pub(crate) const GITHUB_REQUEST_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+/// Program that opens an address, for `hub login --oidc`.
+pub(crate) const BROWSER: &str = "BROWSER";
 /// Folder of the backbone in use.
 pub(crate) const BASE: &str = "HUB_BASE";
 /// Folders to look for backbones in, separated like `PATH`.

@@ -9,7 +9,7 @@ use crate::{
     db::{Db, OpenError, mirrored},
     domain::publish::Limits,
     mirror::Mirrors,
-    oidc::Issuers,
+    oidc::{Issuers, Logins},
     service::{Limiter, PullCounter, identity, passwords::Passwords},
     storage::Storage,
     telemetry::Telemetry,
@@ -26,6 +26,7 @@ pub struct App {
     pub(crate) garbage_delay: Duration,
     pub(crate) mirrors: Mirrors,
     pub(crate) issuers: Issuers,
+    pub(crate) logins: Logins,
     pub(crate) telemetry: Telemetry,
     pub(crate) pulls: Arc<PullCounter>,
     pub(crate) limiter: Arc<Limiter>,
@@ -105,6 +106,7 @@ impl App {
             _ => db.require_current().await?,
         }
         let issuers = Issuers::new(&config.issuers).map_err(|e| StartError::Issuer(e.to_string()))?;
+        let logins = Logins::new(&config.logins).map_err(|e| StartError::Issuer(e.to_string()))?;
         let mirrors = Mirrors::new(&config.mirrors).map_err(|e| StartError::Mirror(e.to_string()))?;
         for namespace in config.mirrors.iter().flat_map(|mirror| &mirror.namespaces) {
             if mirrored::is_taken(&db, namespace).await.map_err(OpenError::Connect)? {
@@ -114,6 +116,7 @@ impl App {
         Ok(Self {
             mirrors,
             issuers,
+            logins,
             db,
             storage,
             limits: config.limits,

@@ -176,6 +176,22 @@ enum UserVerb {
         #[arg(long)]
         remove: bool,
     },
+    /// Let somebody of an identity provider log in as a user
+    Link {
+        /// The user
+        name: Namespace,
+        /// The provider, as its `[[logins]]` names it
+        #[arg(long, value_name = "URL")]
+        issuer: String,
+        /// What it calls them, for ever: the claim `sub`
+        #[arg(long, value_name = "SUB")]
+        subject: String,
+    },
+    /// Let nobody of an identity provider log in as a user any more
+    Unlink {
+        /// The user
+        name: Namespace,
+    },
     /// Let a user run the registry, with a token that has the scope `admin`
     Administrator {
         /// The user
@@ -373,6 +389,10 @@ async fn run(cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
             let password = if remove { None } else { Some(first_line()?) };
             admin::set_password(&app, &name, password.as_deref()).await?;
         }
+        Role::User(UserVerb::Link { name, issuer, subject }) => {
+            admin::link_identity(&app, &name, &issuer, &subject).await?;
+        }
+        Role::User(UserVerb::Unlink { name }) => admin::unlink_identities(&app, &name).await?,
         Role::User(UserVerb::Administrator { name, revoke }) => {
             admin::set_administrator(&app, &name, !revoke).await?;
         }

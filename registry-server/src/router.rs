@@ -7,9 +7,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     api::{
-        account, adapters, audit, bases, blobs, changes, collaborators, health, index, manifests, members,
-        namespaces, oidc, publishers, quarantine, resolve, retention, search, teams, tokens, uploads,
-        versions, webhooks,
+        account, adapters, audit, bases, blobs, changes, collaborators, health, identities, index, manifests,
+        members, namespaces, oidc, publishers, quarantine, resolve, retention, search, teams, tokens,
+        uploads, versions, webhooks,
     },
     app::App,
     error::ApiError,
@@ -64,6 +64,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(account::whoami::whoami))
         .routes(routes!(account::log_in::log_in))
         .routes(routes!(account::change_password::change_password))
+        .routes(routes!(oidc::logins::logins))
+        .routes(routes!(oidc::log_in::log_in))
+        .routes(routes!(identities::list::list, identities::link::link))
+        .routes(routes!(identities::unlink::unlink))
         .routes(routes!(tokens::list::list, tokens::create::create))
         .routes(routes!(tokens::revoke::revoke))
         // Records and quarantine, for administrators.

@@ -10,7 +10,7 @@ use axum::{
     Json, Router,
     extract::{Query, State},
     http::{HeaderMap, StatusCode},
-    routing::get,
+    routing::{get, post},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
@@ -19,6 +19,8 @@ use ring::{
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+
+use crate::provider::{self, People};
 
 /// What the runner wants to see from a job.
 const JOB_TOKEN: &str = "the-job";
@@ -37,6 +39,7 @@ struct Shared {
     keys_at: Mutex<Option<String>>,
     asked: AtomicUsize,
     made: AtomicU64,
+    people: People,
 }
 
 impl Issuer {
@@ -47,6 +50,7 @@ impl Issuer {
             keys_at: Mutex::default(),
             asked: AtomicUsize::default(),
             made: AtomicU64::default(),
+            people: People::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listens");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -55,6 +59,9 @@ impl Issuer {
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/keys", get(keys))
             .route("/job", get(job))
+            .route("/authorize", get(provider::authorize))
+            .route("/token", post(provider::token))
+            .route("/device", post(provider::device))
             .with_state(issuer.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         issuer
@@ -63,6 +70,10 @@ impl Issuer {
     /// Its address, which its tokens have as `iss`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    pub(crate) fn people(&self) -> &People {
+        &self.state.people
     }
 
     /// The variables that a runner of GitHub Actions gives a job.
@@ -127,7 +138,11 @@ fn new_key() -> EcdsaKeyPair {
 async fn discovery(State(issuer): State<Issuer>) -> Json<Value> {
     let elsewhere = issuer.state.keys_at.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let keys = elsewhere.unwrap_or_else(|| format!("{}/keys", issuer.url));
-    Json(json!({"issuer": issuer.url, "jwks_uri": keys}))
+    let at = |path: &str| format!("{}/{path}", issuer.url);
+    Json(json!({
+        "issuer": issuer.url, "jwks_uri": keys, "authorization_endpoint": at("authorize"),
+        "token_endpoint": at("token"), "device_authorization_endpoint": at("device"),
+    }))
 }
 
 async fn keys(State(issuer): State<Issuer>) -> Json<Value> {

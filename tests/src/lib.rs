@@ -7,6 +7,7 @@ pub mod heads;
 pub mod hub;
 pub mod interop;
 pub mod issuer;
+pub mod provider;
 pub mod proxy;
 pub mod services;
 pub mod tap;

@@ -53,6 +53,8 @@ mod operation;
 mod passwords;
 #[path = "registry/people.rs"]
 mod people;
+#[path = "registry/people_login.rs"]
+mod people_login;
 #[path = "registry/permissions.rs"]
 mod permissions;
 #[path = "registry/postgres.rs"]

@@ -8,7 +8,9 @@ use hub_schemas::{Namespace, token::Scopes};
 /// The registry is the global `--registry`, or the configured one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With `--user`, the password is asked for and a token is made with it; without, the token is asked for.")]
+With `--user`, the password is asked for and a token is made with it; with `--oidc`, an identity provider of the
+registry says who you are, in a browser on this machine, or with `--device` on another one; without either, the
+token is asked for.")]
 pub(crate) struct LoginArgs {
     /// The token; it stays in the shell's history, so prefer the prompt
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_stdin", hide_env_values = true)]
@@ -17,16 +19,31 @@ pub(crate) struct LoginArgs {
     #[arg(long)]
     pub(crate) token_stdin: bool,
     /// Log in as this user, with a password
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["token", "token_stdin"])]
+    #[arg(long, value_name = "NAME", group = "made", conflicts_with_all = ["token", "token_stdin"])]
     pub(crate) user: Option<Namespace>,
     /// Read the password from standard input
     #[arg(long, requires = "user")]
     pub(crate) password_stdin: bool,
-    /// What the token made with the password may do
-    #[arg(long, value_name = "SCOPES", default_value = "read,publish,yank,admin", requires = "user")]
+    /// Log in by the word of an identity provider
+    #[arg(long, group = "made", conflicts_with_all = ["token", "token_stdin"])]
+    pub(crate) oidc: bool,
+    /// The provider, where the registry has several
+    #[arg(long, value_name = "URL", requires = "oidc")]
+    pub(crate) provider: Option<String>,
+    /// Type a code on another machine instead of using a browser on this one
+    #[arg(long, requires = "oidc")]
+    pub(crate) device: bool,
+    /// Only print the address that the browser must go to
+    #[arg(long, requires = "oidc", conflicts_with = "device")]
+    pub(crate) no_browser: bool,
+    /// Let that person log in as the user whose token is in use, from now on
+    #[arg(long, requires = "oidc", conflicts_with_all = ["scope", "expires"])]
+    pub(crate) link: bool,
+    /// What a token may do that is made for a password or an identity
+    #[arg(long, value_name = "SCOPES", default_value = "read,publish,yank,admin", requires = "made")]
     pub(crate) scope: Scopes,
-    /// Days that the token made with the password works
-    #[arg(long, value_name = "DAYS", default_value_t = 90, requires = "user",
+    /// Days that such a token works; fewer where the registry says so
+    #[arg(long, value_name = "DAYS", default_value_t = 90, requires = "made",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) expires: u16,
 }

@@ -69,6 +69,14 @@ pub enum RegistryError {
         /// The HTTP status.
         status: u16,
     },
+    /// An identity provider does not log somebody in.
+    #[error("the identity provider {url} refuses: {reason}")]
+    Provider {
+        /// Which one.
+        url: String,
+        /// Why.
+        reason: String,
+    },
     /// A document is not what the API promises.
     #[error("the {what} from {url} can't be read: {reason}")]
     Malformed {
@@ -215,7 +223,9 @@ impl RegistryError {
                 vec!["free some space, then run the same command again: it continues".into()]
             }
             Self::Problem { problem, .. } => problem_hints(problem),
-            Self::Malformed { .. } | Self::TooLarge { .. } | Self::Io { .. } => Vec::new(),
+            Self::Provider { .. } | Self::Malformed { .. } | Self::TooLarge { .. } | Self::Io { .. } => {
+                Vec::new()
+            }
         }
     }
 }

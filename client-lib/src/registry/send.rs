@@ -121,6 +121,13 @@ impl Sender {
         Err(refusal(response, url).await)
     }
 
+    /// Sends a request to somebody who is not the registry, and takes any answer.
+    pub(super) async fn answer(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
+        let request = request.build().map_err(|cause| RegistryError::Setup { cause })?;
+        let url = http::display_url(request.url());
+        self.http.execute(request).await.map_err(|e| RegistryError::transport(&url, e))
+    }
+
     /// Reads the JSON body of an answer.
     pub(super) async fn json<T: DeserializeOwned>(
         &self,

@@ -34,7 +34,7 @@ pub(crate) use report::rows;
 pub use retention::retire;
 pub use settings::show_settings;
 pub use tokens::{Lifetime, LifetimeError, create_token, list_tokens, mint, revoke_token};
-pub use users::{add_user, list_users, set_administrator, set_password};
+pub use users::{add_user, link_identity, list_users, set_administrator, set_password, unlink_identities};
 
 use crate::{
     app::{App, StartError},
@@ -68,6 +68,17 @@ pub enum AdminError {
     /// Nothing of this name.
     #[error("there is no adapter `{0}`")]
     NoAdapter(AdapterId),
+    /// Nobody logs in by its word.
+    #[error("`{0}` is no identity provider of this registry; name it in its file, as a `[[logins]]`")]
+    NoProvider(String),
+    /// Somebody is one user.
+    #[error("`{subject}` of `{issuer}` logs in as a user already")]
+    Linked {
+        /// The provider.
+        issuer: String,
+        /// What it calls them.
+        subject: String,
+    },
     /// Nobody kept it back.
     #[error("the name `{0}` is not reserved by an operator; `hub-server name list` shows those that are")]
     NotReserved(Namespace),

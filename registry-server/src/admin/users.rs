@@ -5,7 +5,7 @@ use hub_schemas::name::Namespace;
 use super::{AdminError, print};
 use crate::{
     app::App,
-    db::{members, namespaces, passwords, users},
+    db::{identities, members, namespaces, passwords, users},
     domain::{
         password,
         permissions::{Actor, Administer, CreateOrganisation, ManageAccount, Resource, may},
@@ -65,6 +65,42 @@ pub async fn set_password(app: &App, name: &Namespace, new: Option<&str>) -> Res
     }
     tx.commit().await?;
     tracing::info!(user.name = %name, "Changed the password of `{name}`");
+    Ok(())
+}
+
+/// Lets somebody of an identity provider log in as a user.
+pub async fn link_identity(
+    app: &App,
+    name: &Namespace,
+    issuer: &str,
+    subject: &str,
+) -> Result<(), AdminError> {
+    if !app.logins.issuers.has(issuer) {
+        return Err(AdminError::NoProvider(issuer.to_owned()));
+    }
+    let permit = may(&Actor::Operator, ManageAccount, &Resource::Account(name.clone()))?;
+    let mut tx = app.db.write().await?;
+    if !users::exists(&mut tx, name).await? {
+        return Err(AdminError::NoUser(name.clone()));
+    }
+    if !identities::link(&mut tx, &permit, name, issuer, subject).await? {
+        return Err(AdminError::Linked { issuer: issuer.to_owned(), subject: subject.to_owned() });
+    }
+    tx.commit().await?;
+    tracing::info!(user.name = %name, "`{subject}` of `{issuer}` logs in as `{name}`");
+    Ok(())
+}
+
+/// Takes that back, for every identity of a user.
+pub async fn unlink_identities(app: &App, name: &Namespace) -> Result<(), AdminError> {
+    let permit = may(&Actor::Operator, ManageAccount, &Resource::Account(name.clone()))?;
+    let linked = identities::of_user(&app.db, name).await?;
+    let mut tx = app.db.write().await?;
+    for identity in &linked {
+        identities::unlink(&mut tx, &permit, name, &identity.id).await?;
+    }
+    tx.commit().await?;
+    tracing::info!(user.name = %name, "Unlinked {} identities of `{name}`; tokens go on working", linked.len());
     Ok(())
 }
 

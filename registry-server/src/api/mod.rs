@@ -9,6 +9,7 @@ mod caching;
 pub(crate) mod changes;
 pub(crate) mod collaborators;
 pub(crate) mod health;
+pub(crate) mod identities;
 pub(crate) mod index;
 pub(crate) mod manifests;
 pub(crate) mod members;

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use clap::{Args as _, Command};
 use serde_json::Value;
 
-use super::{IssuerSettings, MirrorSettings, Settings};
+use super::{IssuerSettings, LoginSettings, MirrorSettings, Settings};
 
 /// The tables of which there may be several.
 const MIRRORS: &str = "mirrors";
 const ISSUERS: &str = "issuers";
+const LOGINS: &str = "logins";
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +41,12 @@ pub(super) fn all() -> Vec<Key> {
     flatten(&Settings::default()).into_keys().map(key).collect()
 }
 
-/// The keys of a `[[mirrors]]` and of an `[[issuers]]`, which are in the file alone.
+/// The keys of a `[[mirrors]]`, of an `[[issuers]]` and of a `[[logins]]`, which are in the file alone.
 pub(super) fn of_tables() -> Vec<String> {
     let mut flat = BTreeMap::new();
     put(&mut flat, MIRRORS, serde_json::to_value(MirrorSettings::default()).unwrap_or_default());
     put(&mut flat, ISSUERS, serde_json::to_value(IssuerSettings::default()).unwrap_or_default());
+    put(&mut flat, LOGINS, serde_json::to_value(LoginSettings::default()).unwrap_or_default());
     flat.into_keys().collect()
 }
 
@@ -101,7 +103,7 @@ mod tests {
     fn every_setting_has_a_flag_and_a_variable_of_its_own() {
         let keys = all();
         assert!(keys.len() > 15, "{keys:?}");
-        for key in keys.iter().filter(|key| ![MIRRORS, ISSUERS].contains(&key.path.as_str())) {
+        for key in keys.iter().filter(|key| ![MIRRORS, ISSUERS, LOGINS].contains(&key.path.as_str())) {
             assert!(key.flag.is_some() && key.variable.is_some(), "{key:?}");
             let same = keys.iter().filter(|other| other.argument == key.argument).count();
             assert_eq!(same, 1, "two settings named {}", key.argument);

@@ -9,6 +9,7 @@ mod environment;
 mod issuer;
 mod keys;
 mod limits;
+mod login;
 mod mirror;
 mod rates;
 mod settings;
@@ -24,6 +25,7 @@ use std::{
 
 pub use issuer::{IssuerConfig, IssuerSettings};
 pub use limits::LimitSettings;
+pub use login::{LoginConfig, LoginSettings};
 pub use mirror::{MirrorConfig, MirrorSettings};
 pub use rates::RateSettings;
 pub use settings::{LogFormat, Settings};
@@ -147,6 +149,8 @@ pub struct Config {
     pub mirrors: Vec<MirrorConfig>,
     /// Whose identity tokens are exchanged for tokens of this registry.
     pub issuers: Vec<IssuerConfig>,
+    /// The identity providers by whose word people log in.
+    pub logins: Vec<LoginConfig>,
     /// How large things may be.
     pub limits: Limits,
     /// How often users and addresses may ask.
@@ -195,7 +199,8 @@ impl Config {
         let tls = settings.tls.clone().files()?;
         let mirrors = MirrorSettings::resolve(&settings.mirrors)?;
         let issuers = IssuerSettings::resolve(&settings.issuers)?;
-        Ok(Self { tls, mirrors, issuers, ..Self::at(storage, settings) })
+        let logins = LoginSettings::resolve(&settings.logins, &issuers)?;
+        Ok(Self { tls, mirrors, issuers, logins, ..Self::at(storage, settings) })
     }
 
     /// The settings that make this configuration.
@@ -221,6 +226,7 @@ impl Config {
             log_format: Some(self.log_format),
             mirrors: self.mirrors.iter().map(MirrorSettings::from).collect(),
             issuers: self.issuers.iter().map(IssuerSettings::from).collect(),
+            logins: self.logins.iter().map(LoginSettings::from).collect(),
             limits: LimitSettings {
                 max_file_bytes: Some(limits.max_file_bytes),
                 max_version_bytes: Some(limits.max_version_bytes),
@@ -248,6 +254,7 @@ impl Config {
             tls: None,
             mirrors: Vec::new(),
             issuers: Vec::new(),
+            logins: Vec::new(),
             limits: settings.limits.resolve(),
             rates: settings.rates.resolve(),
             webhooks_anywhere: settings.webhooks_anywhere.unwrap_or_default(),

@@ -10,8 +10,8 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigError, IssuerSettings, LimitSettings, MirrorSettings, RateSettings, StoreSettings, TlsSettings,
-    keys,
+    ConfigError, IssuerSettings, LimitSettings, LoginSettings, MirrorSettings, RateSettings, StoreSettings,
+    TlsSettings, keys,
 };
 
 /// How the log looks.
@@ -74,6 +74,9 @@ pub struct Settings {
     /// Whose identity tokens are exchanged for tokens of this registry.
     #[arg(skip)]
     pub issuers: Vec<IssuerSettings>,
+    /// The identity providers by whose word people log in.
+    #[arg(skip)]
+    pub logins: Vec<LoginSettings>,
     /// How large things may be.
     #[command(flatten)]
     pub limits: LimitSettings,
@@ -118,6 +121,7 @@ impl Settings {
             log_format: self.log_format.or(other.log_format),
             mirrors: if self.mirrors.is_empty() { other.mirrors } else { self.mirrors },
             issuers: if self.issuers.is_empty() { other.issuers } else { self.issuers },
+            logins: if self.logins.is_empty() { other.logins } else { self.logins },
             limits: self.limits.or(other.limits),
             rates: self.rates.or(other.rates),
         }

@@ -12,6 +12,7 @@ pub(crate) mod clock;
 pub(crate) mod collaborators;
 pub(crate) mod followed;
 pub(crate) mod former_names;
+pub(crate) mod identities;
 pub(crate) mod identity;
 pub(crate) mod jobs;
 pub(crate) mod listings;

@@ -35,6 +35,9 @@ pub enum TokenError {
     /// A password makes tokens that may do everything, for ever.
     #[error("the token `{0}` expires or has not every scope, so it can't set a first password")]
     NoFirstPassword(String),
+    /// Whoever is linked makes tokens, for ever.
+    #[error("the token `{0}` expires or has not every scope, so it can't link an identity")]
+    NoLink(String),
 }
 
 /// Checks a new token by itself.
@@ -82,12 +85,17 @@ pub fn made_by(by: &TokenInfo, request: CreateToken, now: OffsetDateTime) -> Res
 /// Checks that `by` may set the first password of its user: whoever has one makes any token with
 /// it, so a token that can't do everything must not.
 pub fn sets_first_password(by: &TokenInfo) -> Result<(), TokenError> {
-    let everything = Scope::ALL.iter().all(|scope| by.scopes.contains(scope));
-    if everything && by.names.is_empty() && by.expires_at.is_none() {
-        Ok(())
-    } else {
-        Err(TokenError::NoFirstPassword(by.name.clone()))
-    }
+    if is_as_good_as_the_user(by) { Ok(()) } else { Err(TokenError::NoFirstPassword(by.name.clone())) }
+}
+
+/// The same for letting somebody of an identity provider log in as its user.
+pub fn may_link(by: &TokenInfo) -> Result<(), TokenError> {
+    if is_as_good_as_the_user(by) { Ok(()) } else { Err(TokenError::NoLink(by.name.clone())) }
+}
+
+fn is_as_good_as_the_user(token: &TokenInfo) -> bool {
+    let everything = Scope::ALL.iter().all(|scope| token.scopes.contains(scope));
+    everything && token.names.is_empty() && token.expires_at.is_none()
 }
 
 #[cfg(test)]

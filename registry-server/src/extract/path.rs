@@ -183,6 +183,14 @@ pub(crate) struct TokenPath {
     pub(crate) id: String,
 }
 
+/// `/identities/{id}`
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct IdentityPath {
+    /// The linked identity's id.
+    pub(crate) id: String,
+}
+
 /// `/uploads/{id}`
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

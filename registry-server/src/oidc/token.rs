@@ -29,8 +29,8 @@ pub(crate) struct Identity {
     pub(crate) issuer: String,
     /// Whom it is about.
     pub(crate) subject: String,
-    /// What tells it from all others of the issuer.
-    pub(crate) jti: String,
+    /// What tells it from all others of the issuer, where the issuer says that.
+    pub(crate) jti: Option<String>,
     /// Until when it must be remembered, in seconds since 1970: it has ended everywhere then.
     pub(crate) remember_until: i64,
     /// All of its claims.
@@ -105,7 +105,7 @@ impl Issuers {
         Ok(Identity {
             issuer: issuer.config.issuer.clone(),
             subject: text(&claims, "sub")?.to_owned(),
-            jti: text(&claims, "jti")?.to_owned(),
+            jti: claims.get("jti").map(|_| text(&claims, "jti").map(ToOwned::to_owned)).transpose()?,
             remember_until: expires.saturating_add(REMEMBERED_SECONDS),
             claims,
         })

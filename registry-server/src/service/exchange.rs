@@ -20,7 +20,7 @@ use crate::{
         secret::TokenSecret,
     },
     error::{ApiError, ApiResult},
-    oidc::{Identity, KeyError, TokenError},
+    oidc::{Identity, Issuers, KeyError, TokenError},
 };
 
 /// Long enough for the largest push.
@@ -30,9 +30,11 @@ const SCOPES: [Scope; 3] = [Scope::Read, Scope::PublishNew, Scope::PublishUpdate
 
 /// A token that publishes `adapter`, for whoever is trusted with that.
 pub(crate) async fn run(app: &App, adapter: &AdapterId, token: &str) -> ApiResult<CreatedToken> {
-    let identity = app.issuers.verify(token).await.map_err(|error| refused(app, &error))?;
+    let identity = app.issuers.verify(token).await.map_err(|error| refused(&app.issuers, &error))?;
     let publisher = trusted(app, adapter, &identity).await?;
     let user = &publisher.created_by;
+    // What tells it from all others of the issuer, so that it is taken once.
+    let jti = identity.jti.as_deref().ok_or_else(|| refused(&app.issuers, &TokenError::Claim("jti")))?;
     let now = OffsetDateTime::now_utc();
     let info = TokenInfo {
         name: shortened(&identity.subject),
@@ -44,7 +46,7 @@ pub(crate) async fn run(app: &App, adapter: &AdapterId, token: &str) -> ApiResul
     let permit = may(&actor, ManageAccount, &Resource::Account(user.clone()))?;
     let secret = TokenSecret::generate(&mut rand::rng());
     let mut tx = app.db.write().await?;
-    if !publishers::exchange(&mut tx, &identity.issuer, &identity.jti, identity.remember_until).await? {
+    if !publishers::exchange(&mut tx, &identity.issuer, jti, identity.remember_until).await? {
         return Err(ApiError::unauthorized("the identity token was exchanged before")
             .hint("an identity token is taken once: ask the CI for a new one"));
     }
@@ -84,7 +86,7 @@ async fn trusted(app: &App, adapter: &AdapterId, identity: &Identity) -> ApiResu
     )))
 }
 
-fn refused(app: &App, error: &TokenError) -> ApiError {
+pub(super) fn refused(issuers: &Issuers, error: &TokenError) -> ApiError {
     if let TokenError::Key(KeyError::Unavailable { .. }) = error {
         return ApiError::with_cause(
             ProblemCode::Unavailable,
@@ -95,15 +97,14 @@ fn refused(app: &App, error: &TokenError) -> ApiError {
     }
     let hint = match error {
         TokenError::Issuer(_) => {
-            let known: Vec<_> =
-                app.issuers.listed().iter().map(|known| format!("`{}`", known.issuer)).collect();
+            let known: Vec<_> = issuers.listed().iter().map(|known| format!("`{}`", known.issuer)).collect();
             format!(
                 "this registry takes tokens of: {}",
                 if known.is_empty() { "nobody".to_owned() } else { known.join(", ") }
             )
         }
-        TokenError::Audience { wanted, .. } => format!("ask the CI for a token for the audience `{wanted}`"),
-        _ => "ask the CI for a new identity token".to_owned(),
+        TokenError::Audience { wanted, .. } => format!("ask for a token for the audience `{wanted}`"),
+        _ => "ask for a new identity token".to_owned(),
     };
     ApiError::unauthorized(error.to_string()).hint(hint)
 }

@@ -28,7 +28,9 @@ pub use base::{BaseVersion, BaseVersions};
 pub use changes::{
     Change, ChangeKind, ChangesPage, ChangesQuery, DEFAULT_CHANGES_LIMIT, MAX_CHANGES_LIMIT, MAX_CHANGES_WAIT,
 };
-pub use oidc::{CreatePublisher, ExchangeToken, Issuer, Publisher};
+pub use oidc::{
+    CreatePublisher, ExchangeToken, Issuer, LinkIdentity, LinkedIdentity, LoginProvider, OidcLogIn, Publisher,
+};
 pub use people::{
     Collaborators, CreateOrganisation, GrantRole, Member, NamespaceInfo, NamespaceKind, Role, RoleError,
     SetTeam, Team, TeamRole, Usage,

@@ -1,4 +1,5 @@
-//! Trusted publishing: what identity tokens of CI systems are exchanged for.
+//! Identity tokens: of CI systems, which are exchanged for tokens that publish (trusted publishing), and of
+//! identity providers, by whose word people log in.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::CreateToken;
 use crate::name::{AdapterId, Namespace};
 
 /// Whose identity tokens a registry takes.
@@ -57,4 +59,65 @@ impl std::fmt::Debug for ExchangeToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ExchangeToken").field("adapter", &self.adapter).finish_non_exhaustive()
     }
+}
+
+/// An identity provider by whose word people log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LoginProvider {
+    /// What its tokens have as `iss`; its discovery document is below it.
+    pub issuer: String,
+    /// What `hub` is called there: a public client.
+    pub client_id: String,
+    /// What to ask it for.
+    pub scopes: Vec<String>,
+}
+
+/// A request for a token by whoever an identity provider says that this is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OidcLogIn {
+    /// The provider's identity token, a JWT.
+    pub identity: String,
+    /// What it must have as `nonce`, where it was asked for with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// The token that they want; it works no longer than the registry allows for this provider.
+    pub token: CreateToken,
+}
+
+impl std::fmt::Debug for OidcLogIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OidcLogIn").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+/// A request to let whoever an identity token is about log in as the caller.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkIdentity {
+    /// The provider's identity token, a JWT.
+    pub identity: String,
+    /// What it must have as `nonce`, where it was asked for with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+}
+
+impl std::fmt::Debug for LinkIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkIdentity").finish_non_exhaustive()
+    }
+}
+
+/// Somebody of an identity provider who logs in as a user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LinkedIdentity {
+    /// Names it when it is unlinked.
+    pub id: String,
+    /// The provider.
+    pub issuer: String,
+    /// What the provider calls them, for ever.
+    pub subject: String,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub linked_at: OffsetDateTime,
 }

@@ -1,11 +1,14 @@
-//! `hub login`: keep a token, once the registry has accepted it or made it for a password.
+//! `hub login`: keep a token, once the registry has accepted it, or made it for a password or by the word of an
+//! identity provider.
+
+mod identity;
 
 use std::io::{IsTerminal as _, Read as _};
 
 use hub_client::registry::{RegistryError, Secret, StoredToken};
 use hub_schemas::{
     Namespace,
-    api::{CreateToken, LogIn},
+    api::{CreateToken, LogIn, OidcLogIn},
     problem::ProblemCode,
     token::TOKEN_PREFIX,
 };
@@ -21,7 +24,7 @@ use crate::{
 
 /// Tokens have some fifty characters; more is a mistake.
 const MAX_TOKEN_BYTES: u64 = 4096;
-/// How a token is called that was made with a password.
+/// How a token is called that was made by logging in.
 const MADE_BY: &str = "hub login";
 
 #[derive(Serialize)]
@@ -34,8 +37,12 @@ struct Answer<'a> {
 pub(crate) fn run(context: &Context, args: &LoginArgs) -> anyhow::Result<Exit> {
     // Before the question: nobody should type a secret for nothing.
     context.client()?;
+    if args.link {
+        return identity::link(context, args);
+    }
     let (user, token) = match &args.user {
         Some(user) => (user.to_string(), with_password(context, args, user)?),
+        None if args.oidc => with_identity(context, args)?,
         None => with_token(context, args)?,
     };
     let mut store = context.auth_store()?;
@@ -56,15 +63,32 @@ fn with_password(context: &Context, args: &LoginArgs, user: &Namespace) -> anyho
     let question = format!("Password of `{user}` for {}: ", context.registry_name());
     let hint = "pipe it in: `hub login --user NAME --password-stdin < FILE`";
     let text = read_secret(context, args.password_stdin, &question, hint)?;
-    let expires = OffsetDateTime::now_utc() + Duration::days(args.expires.into());
-    let scopes = args.scope.clone().into_vec();
-    let token =
-        CreateToken { name: MADE_BY.to_owned(), scopes, names: Vec::new(), expires_at: Some(expires) };
+    let token = wanted(args);
     let password = text.trim_end_matches(['\r', '\n']).to_owned();
     let request = LogIn { user: user.clone(), password, token };
     let client = context.client_with(None)?;
     let made = context.block_on(async { Ok(client.log_in(&request).await?) })?;
     Ok(Secret::new(&made.secret))
+}
+
+/// A token that is made by the word of an identity provider, and whose it is.
+fn with_identity(context: &Context, args: &LoginArgs) -> anyhow::Result<(String, Secret)> {
+    let proven = identity::prove(context, args)?;
+    let request =
+        OidcLogIn { identity: proven.token.expose().to_owned(), nonce: proven.nonce, token: wanted(args) };
+    let client = context.client_with(None)?;
+    let made = context.block_on(async { Ok(client.log_in_by_identity(&request).await?) })?;
+    let token = Secret::new(&made.secret);
+    let client = context.client_with(Some(token.clone()))?;
+    let account = context.block_on(async { Ok(client.whoami().await?) })?;
+    Ok((account.user.to_string(), token))
+}
+
+/// The token that is asked for.
+fn wanted(args: &LoginArgs) -> CreateToken {
+    let expires = OffsetDateTime::now_utc() + Duration::days(args.expires.into());
+    let scopes = args.scope.clone().into_vec();
+    CreateToken { name: MADE_BY.to_owned(), scopes, names: Vec::new(), expires_at: Some(expires) }
 }
 
 /// A token that the registry accepts, and whose it is.
