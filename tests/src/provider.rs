@@ -50,7 +50,8 @@ pub(crate) struct Asked {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Grant {
-    grant_type: String,
+    #[serde(rename = "grant_type")]
+    kind: String,
     client_id: String,
     code: Option<String>,
     redirect_uri: Option<String>,
@@ -139,7 +140,7 @@ pub(crate) async fn token(State(issuer): State<Issuer>, Form(grant): Form<Grant>
     if grant.client_id != CLIENT {
         return refuse("invalid_client");
     }
-    let nonce = match grant.grant_type.as_str() {
+    let nonce = match grant.kind.as_str() {
         "authorization_code" => {
             // Good once, whoever comes with it.
             let code = grant.code.unwrap_or_default();

@@ -11,6 +11,7 @@ use hub_schemas::{Namespace, token::Scopes};
 With `--user`, the password is asked for and a token is made with it; with `--oidc`, an identity provider of the
 registry says who you are, in a browser on this machine, or with `--device` on another one; without either, the
 token is asked for.")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct LoginArgs {
     /// The token; it stays in the shell's history, so prefer the prompt
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_stdin", hide_env_values = true)]

@@ -117,10 +117,6 @@ pub(crate) async fn exchange(
     jti: &str,
     remember_until: i64,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query("DELETE FROM exchanged_tokens WHERE expires_at < $1")
-        .bind(now())
-        .execute(tx.connection())
-        .await?;
     let sql = "INSERT INTO exchanged_tokens (issuer, jti, expires_at) VALUES ($1, $2, $3)
                ON CONFLICT DO NOTHING";
     let done = sqlx::query(sql)
@@ -130,4 +126,10 @@ pub(crate) async fn exchange(
         .execute(tx.connection())
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Forgets identity tokens that have expired everywhere: nobody takes them again anyway.
+pub(crate) async fn forget_exchanged(tx: &mut WriteTx) -> Result<u64, sqlx::Error> {
+    let sql = "DELETE FROM exchanged_tokens WHERE expires_at < $1";
+    Ok(sqlx::query(sql).bind(now()).execute(tx.connection()).await?.rows_affected())
 }

@@ -21,6 +21,8 @@ use crate::domain::{
 
 /// Before what would be a wildcard in a pattern of LIKE; `adapters::visible_to` says the same.
 const ESCAPE: char = '!';
+/// An hour, in microseconds.
+const SHORT_LIFE: i64 = 3600 * 1_000_000;
 
 #[derive(Debug, FromRow)]
 struct Row {
@@ -160,4 +162,15 @@ pub(crate) async fn all(db: &Db) -> Result<Vec<(Namespace, TokenEntry)>, sqlx::E
     let sql = concat!("SELECT ", columns!(), " ORDER BY t.created_at, t.id");
     let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(db.read()).await?;
     rows.into_iter().map(Row::into_token).collect()
+}
+
+/// Forgets tokens that expired before `before` and were made for an hour at most, as those of trusted
+/// publishing are: nobody manages them, and there is one for every job. Records of what was done with them
+/// stay; so do tokens that worked longer, for their users to see.
+pub(crate) async fn forget_short_lived(tx: &mut WriteTx, before: i64) -> Result<u64, sqlx::Error> {
+    let sql = "DELETE FROM token_names WHERE token_id IN (
+                   SELECT id FROM tokens WHERE expires_at < $1 AND expires_at - created_at <= $2)";
+    sqlx::query(sql).bind(before).bind(SHORT_LIFE).execute(tx.connection()).await?;
+    let sql = "DELETE FROM tokens WHERE expires_at < $1 AND expires_at - created_at <= $2";
+    Ok(sqlx::query(sql).bind(before).bind(SHORT_LIFE).execute(tx.connection()).await?.rows_affected())
 }

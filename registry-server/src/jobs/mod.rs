@@ -7,6 +7,7 @@
 mod delete_object;
 mod deliver;
 mod follow;
+mod forget;
 mod garbage;
 mod keep_manifest;
 mod retire;
@@ -20,6 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub(crate) use delete_object::DeleteObject;
 pub(crate) use deliver::{Deliver, announce};
 pub(crate) use follow::FollowRegistries;
+pub(crate) use forget::ForgetTokens;
 pub(crate) use garbage::{CollectGarbage, remove_unknown, review};
 pub(crate) use keep_manifest::KeepManifest;
 pub(crate) use retire::RetireVersions;
@@ -96,7 +98,7 @@ fn start<J: Job>(app: App, payload: String) -> Work {
 }
 
 /// Every kind of job there is.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::of::<DeleteObject>(),
     Kind::of::<SweepUploads>(),
     Kind::of::<CollectGarbage>(),
@@ -104,6 +106,7 @@ const KINDS: [Kind; 7] = [
     Kind::of::<KeepManifest>(),
     Kind::of::<RetireVersions>(),
     Kind::of::<FollowRegistries>(),
+    Kind::of::<ForgetTokens>(),
 ];
 
 /// How long to wait after the n-th failure: two seconds, doubled, at most an hour.

@@ -130,3 +130,36 @@ fn waits_grow_to_an_hour() {
     let waits = [1, 2, 3, 11, 12, 1000].map(|n| backoff(n).as_secs());
     assert_eq!(waits, [2, 4, 8, 2048, 3600, 3600]);
 }
+
+#[tokio::test]
+async fn short_lived_tokens_are_forgotten_a_day_after_they_ended_and_others_stay() {
+    const HOUR: i64 = 3600 * 1_000_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = App::open(&Config::embedded(folder.path())).await.expect("opens");
+    let ada = "ada".parse().expect("a name");
+    crate::admin::add_user(&app, &ada).await.expect("a user");
+    let now = crate::db::clock::now();
+    let names = ["lab/*".parse().expect("a pattern")];
+    for (name, made, ended) in [
+        ("job of the day before", now - 30 * HOUR, now - 29 * HOUR),
+        ("job of today", now - 3 * HOUR, now - 2 * HOUR),
+        ("laptop", now - 300 * HOUR, now - 50 * HOUR),
+        ("in use", now - 30 * HOUR, now + HOUR),
+    ] {
+        let scopes = [hub_schemas::token::Scope::Read];
+        crate::admin::mint(&app, &ada, name, &scopes, &names, None).await.expect("a token");
+        let mut tx = app.db.write().await.expect("begins");
+        sqlx::query("UPDATE tokens SET created_at = $1, expires_at = $2 WHERE name = $3")
+            .bind(made)
+            .bind(ended)
+            .bind(name)
+            .execute(tx.connection())
+            .await
+            .expect("ages");
+        tx.commit().await.expect("commits");
+    }
+    ForgetTokens {}.run(&app).await.expect("runs");
+    let left = crate::db::tokens::of_user(&app.db, &ada).await.expect("lists");
+    let left: Vec<_> = left.iter().map(|token| token.info.name.as_str()).collect();
+    assert_eq!(left, ["laptop", "in use", "job of today"]);
+}

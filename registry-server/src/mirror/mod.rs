@@ -7,6 +7,7 @@
 //! registry ask; whoever else comes gets what is here. Where the other registry does not
 //! answer, its last word is served with its age. One that is followed ([`follow_all`]) is fetched before anybody asks.
 
+mod bases;
 mod download;
 mod fill;
 mod flights;
@@ -35,6 +36,7 @@ use crate::{
     error::{ApiError, ApiResult},
 };
 
+pub(crate) use bases::bases;
 use flights::Flights;
 pub(crate) use follow::follow_all;
 pub(crate) use upstream::Upstream;

@@ -9,7 +9,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt as _};
 use hub_schemas::{
-    api::{API_PREFIX, ChangesPage, ChangesQuery, IndexDocument, MAX_CHANGES_LIMIT},
+    api::{API_PREFIX, BaseVersions, ChangesPage, ChangesQuery, IndexDocument, MAX_CHANGES_LIMIT},
     digest::Digest,
     manifest::MAX_MANIFEST_BYTES,
     name::AdapterId,
@@ -31,7 +31,7 @@ const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_secs(5);
 /// An index of some ten thousand versions.
 const MAX_INDEX_BYTES: usize = 8 << 20;
-/// A page of as many changes as a page may have.
+/// A page of as many changes as a page may have, and any other list.
 const MAX_CHANGES_BYTES: usize = 1 << 20;
 /// A token is shorter.
 const MAX_TOKEN_BYTES: usize = 4096;
@@ -134,6 +134,13 @@ impl Upstream {
             return Err(self.wrong(format!("changes after {since} that lead back to {}", page.next)));
         }
         Ok(page)
+    }
+
+    /// The base models with these weights.
+    pub(super) async fn bases(&self, weights: &Digest) -> Result<BaseVersions, UpstreamError> {
+        let request = self.get(&["bases", &weights.to_string()])?.timeout(DOCUMENT_TIMEOUT);
+        let bytes = self.bounded(self.send(request).await?, MAX_CHANGES_BYTES).await?;
+        serde_json::from_slice(&bytes).map_err(|e| self.wrong(e))
     }
 
     /// The bytes of a manifest, which have this digest.

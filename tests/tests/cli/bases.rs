@@ -3,8 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use hub_server::{config::MirrorConfig, domain::mirror::LicenseRules};
 use hub_tests::{assert_said, cli::Home, hub::TestHub, interop::fixture};
 
 /// A copy of a folder with fixtures: pushing an adapter writes into its folder.
@@ -186,4 +188,28 @@ async fn a_base_model_that_moved_to_another_name_is_still_brought_along() {
     let pulled = reader.hub(&["pull", "ada/mood", "--format", "json"]).await.expect_code(0).json();
     assert_eq!(pulled["base"]["kind"], "base");
     reader.hub(&["run", "ada/mood", "a good film", "--offline"]).await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_brings_the_base_model_along_too() {
+    let upstream = TestHub::start().await;
+    with_base_and_adapter(&upstream).await;
+    let config = MirrorConfig {
+        url: upstream.url().parse().expect("an address"),
+        namespaces: vec!["ada".parse().expect("a name")],
+        token_file: None,
+        replicate_as: None,
+        fresh: Duration::from_mins(10),
+        licenses: LicenseRules::default(),
+    };
+    let mirror = TestHub::start_with(|settings| settings.mirrors = vec![config]).await;
+    let eve = mirror.user("eve").await;
+    let reader = Home::logged_in(&mirror.url(), eve.token()).await;
+    let pulled = reader.hub(&["pull", "ada/mood", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!((&pulled["name"], &pulled["base"]["name"]), (&"ada/mood".into(), &"ada/tiny-bert".into()));
+    // It is here now, for those who may not make this registry ask.
+    drop(upstream);
+    let anyone = Home::new(&mirror.url());
+    let pulled = anyone.hub(&["pull", "ada/mood", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!(pulled["base"]["name"], "ada/tiny-bert");
 }

@@ -41,6 +41,40 @@ async fn the_container_sets_variables_that_the_program_has() {
     assert!(shown.contains("environment HUB_SERVER_DATA") && shown.contains("0.0.0.0:8080"), "{shown}");
 }
 
+/// What a build in the container finds is what the file copies into it, and nothing else.
+#[test]
+fn the_container_copies_all_that_its_build_needs() {
+    let text = fs::read_to_string(deploy("Containerfile")).expect("reads");
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = deploy("..").canonicalize().expect("the top");
+    let copied =
+        text.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--"));
+    for line in copied {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (to, from) = words.split_last().expect("where to");
+        for name in from {
+            let place = if *to == "./" { folder.path().join(name) } else { folder.path().join(to) };
+            std::os::unix::fs::symlink(root.join(name), place).expect("links");
+        }
+    }
+    let flags = ["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"];
+    let output = Command::new("cargo").args(flags).current_dir(folder.path()).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let server = found["packages"].as_array().expect("packages").iter().find(|p| p["name"] == "hub-server");
+    let rust = server.expect("the server")["rust_version"].as_str().expect("a version").to_owned();
+    let image = text.lines().find_map(|line| line.strip_prefix("FROM rust:")).expect("an image");
+    assert!(
+        image.starts_with(rust.trim_end_matches(".0")),
+        "the image has {image}, the workspace needs {rust}"
+    );
+    // Files that sources include lie in what is copied.
+    for source in ["registry-server", "schemas"] {
+        assert!(folder.path().join(source).join("README.md").is_file());
+    }
+    assert!(folder.path().join("migrations/postgres").is_dir());
+}
+
 /// Every name of a metric of ours in the queries of a dashboard.
 fn metrics(dashboard: &Value) -> BTreeSet<String> {
     let text = dashboard["panels"].to_string();

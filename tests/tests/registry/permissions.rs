@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 const ROLES: [&str; 7] =
     ["anonymous", "stranger", "reader", "writer", "maintainer", "owner", "administrator"];
 
+/// Where people and programs say who they are.
+const ACCOUNT: [&str; 5] = ["oidc/exchange", "oidc/login", "identities", "login", "password"];
+
 /// A line of the table.
 #[derive(Debug, Clone)]
 struct Line {
@@ -134,7 +137,6 @@ impl World {
         match (method, path) {
             ("GET", "search") => get("search?q=hidden".to_owned()).await,
             ("GET", "resolve") => get("resolve?word=hidden".to_owned()).await,
-            ("GET", "changes") => get("changes".to_owned()).await,
             ("GET", "bases/{digest}") => get(format!("bases/{}", Digest::of(b"tiny-bert"))).await,
             ("GET", "adapters/{namespace}/{name}") => get(format!("adapters/{}", adapter(&line.about))).await,
             ("PATCH", "adapters/{namespace}/{name}") => {
@@ -206,13 +208,8 @@ impl World {
                 self.webhook(method, who).await
             }
             (_, path) if path.contains("/publishers") => self.publisher(method, who).await,
-            ("POST", "oidc/login") => {
-                let token = json!({"name": "new", "scopes": ["read"]});
-                who.post("oidc/login", &json!({"identity": "none", "token": token})).await
-            }
-            ("POST", "identities") => who.post("identities", &json!({"identity": "none"})).await,
             ("DELETE", "identities/{id}") => who.delete("identities/nobody").await,
-            (_, "oidc/exchange" | "login" | "password") => self.account(path, who, role).await,
+            (_, path) if method != "GET" && ACCOUNT.contains(&path) => self.account(path, who, role).await,
             ("POST", "tokens") => {
                 // At most what the token at hand may do.
                 let scopes = self.scopes(who).await;
@@ -241,6 +238,11 @@ impl World {
                 }
                 who.put_json(path, &json!({"current": password, "new": "another long password"})).await
             }
+            "oidc/login" => {
+                let token = json!({"name": "new", "scopes": ["read"]});
+                who.post(path, &json!({"identity": "no.jwt.here", "token": token})).await
+            }
+            "identities" => who.post(path, &json!({"identity": "no.jwt.here"})).await,
             _ => who.post(path, &json!({"adapter": "lab/hidden", "token": "no.jwt.here"})).await,
         }
     }

@@ -18,7 +18,8 @@ const LONGEST: u64 = 1800;
 /// What the person is told.
 #[derive(Debug, Clone, Deserialize)]
 pub struct DeviceCode {
-    device_code: String,
+    #[serde(rename = "device_code")]
+    secret: String,
     /// What they type.
     pub user_code: String,
     /// Where.
@@ -70,7 +71,7 @@ impl DeviceLogin {
         let mut wait = Duration::from_secs(code.interval.unwrap_or(INTERVAL).min(LONGEST));
         let fields = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
-            ("device_code", code.device_code.as_str()),
+            ("device_code", code.secret.as_str()),
             ("client_id", provider.login.client_id.as_str()),
         ];
         while Instant::now() < ends {

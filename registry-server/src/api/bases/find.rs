@@ -8,10 +8,11 @@ use crate::{
     db::versions,
     error::ApiResult,
     extract::{ApiPath, DigestPath, Reader},
+    mirror,
 };
 
-/// Lists the base models here that have certain weights: those that an adapter's manifest
-/// names by digest.
+/// Lists the base models that have certain weights, those that an adapter's manifest names by digest:
+/// of this registry, else of those that it mirrors.
 #[utoipa::path(
     get, path = "/api/v1/bases/{digest}", tag = "discovery", security((), ("token" = [])),
     params(DigestPath),
@@ -22,6 +23,9 @@ pub(crate) async fn find(
     Reader(viewer): Reader,
     ApiPath(DigestPath { digest }): ApiPath<DigestPath>,
 ) -> ApiResult<Json<BaseVersions>> {
-    let versions = versions::of_base(&app.db, &digest, &viewer).await?;
+    let mut versions = versions::of_base(&app.db, &digest, &viewer).await?;
+    if versions.is_empty() {
+        versions = mirror::bases(&app, &viewer, &digest).await?;
+    }
     Ok(Json(BaseVersions { versions }))
 }
