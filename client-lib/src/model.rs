@@ -283,6 +283,7 @@ impl StitchedModel {
         let named = &members::on_base(&backbone, named)?;
         let named: &[(String, &AdapterFolder)] =
             &named.iter().map(|(n, f)| (n.clone(), f)).collect::<Vec<_>>();
+        let backbone = members::replicated(backbone, named)?;
         let (members, heads) = members::load(&backbone, named, composition)?;
         let fusions = members::load_fusions(&backbone, named, fusions)?;
         let (semantics, quirks) = (members::semantics(named), members::quirks(named));

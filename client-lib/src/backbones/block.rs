@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A block, its norms behind the residual sums or in front of the sub-layers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block {
     index: usize,
     /// By site; an architecture has some of them.
@@ -85,6 +85,11 @@ impl Sites {
 }
 
 impl Block {
+    /// The same block under another number.
+    pub(super) fn at(&self, index: usize) -> Self {
+        Self { index, ..self.clone() }
+    }
+
     pub(super) fn load(index: usize, config: &TransformerConfig, weights: &Weights<'_>) -> Result<Self> {
         let mut linears = [const { None }; LinearSite::ALL.len()];
         let has = |module| config.shape.has(config.architecture, module);

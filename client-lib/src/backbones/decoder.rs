@@ -57,7 +57,7 @@ impl DecoderInputs {
 }
 
 /// What a decoder has beside its blocks; the table of words is the encoder's.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Decoder {
     position: Option<Tensor>,
     norm: Option<Norm>,

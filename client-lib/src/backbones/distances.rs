@@ -8,7 +8,7 @@ use super::weights::Weights;
 use crate::architectures::{DistanceBuckets, Positions, TransformerConfig};
 
 /// The table of a stack of blocks, which all of them share (Raffel et al. 2020).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Distances {
     buckets: DistanceBuckets,
     /// `[buckets, h]`

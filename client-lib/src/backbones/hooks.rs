@@ -66,6 +66,8 @@ pub struct Context {
     pub trace: Option<Trace>,
     /// What another backbone saw of each row's image, `[b, f]`.
     pub image: Option<Tensor>,
+    /// Ids of the tokens of the blocks' input, u32 `[b, t]`, where it is made of tokens.
+    pub ids: Option<Tensor>,
 }
 
 /// What `adapters` 1.3.0 puts in front of shorter prefixes, and what it adds to scores. Its mask

@@ -20,6 +20,7 @@ mod layer_sum;
 mod linear;
 mod patches;
 mod relative;
+mod replicated;
 mod signal;
 mod trace;
 mod transformer;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The table of relative positions, `[rows, h]`, and its norm.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RelativeTable {
     config: Disentangled,
     table: Option<Tensor>,
@@ -25,7 +25,7 @@ pub(super) struct Relative {
 }
 
 /// What a block needs for disentangled attention.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct RelativeBlock {
     config: Disentangled,
     key: Option<Linear>,

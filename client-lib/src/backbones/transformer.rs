@@ -48,7 +48,7 @@ pub struct Encoded {
 
 /// A frozen backbone on one device; with a decoder behind an encoder, the fields without `decoder` are the
 /// encoder's, and the blocks are those of both.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Backbone {
     pub(super) config: TransformerConfig,
     pub(super) word: Tensor,
@@ -279,7 +279,8 @@ impl Backbone {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
         let (trace, image) = (hooks.trace().cloned(), batch.image.clone());
-        let mut context = Context { trace, image, ..self.context(attention_mask, rows, mode) };
+        let ids = batch.signal.is_none().then(|| batch.input_ids.clone());
+        let mut context = Context { trace, image, ids, ..self.context(attention_mask, rows, mode) };
         let (mut x, passed) = match &batch.passed {
             Some(passed) => (passed.state.clone(), passed.blocks),
             None => (self.enter(batch, hooks, &mut context)?, 0),
@@ -373,7 +374,8 @@ impl Backbone {
         let value = self.config.padding_id as f32;
         let (prefix, padding) = (0.0, 1.0);
         let library_padding = LibraryPadding { value, prefix, padding };
-        Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace: None, image: None }
+        let (trace, image, ids) = (None, None, None);
+        Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace, image, ids }
     }
 
     /// Which keys each query sees.

@@ -32,6 +32,11 @@ impl Fields {
         self.rest.remove(field).filter(|v| !v.is_null())
     }
 
+    /// Puts a value back that was taken.
+    pub(super) fn put(&mut self, field: &str, value: Value) {
+        self.rest.insert(field.to_owned(), value);
+    }
+
     /// Whether `field` stands there, null included.
     pub(super) fn has(&self, field: &str) -> bool {
         self.rest.contains_key(field)

@@ -31,6 +31,8 @@ pub(super) struct Lora {
     dropout: f64,
     factors: BTreeMap<Module, Factors>,
     dora: Option<Dora>,
+    /// Tokens from which on it acts, where they stand last; it acts everywhere where there are none.
+    invocation: Vec<u32>,
     salt: u64,
 }
 
@@ -94,7 +96,31 @@ impl Lora {
             };
             factors.insert(module, here);
         }
-        Ok(Self { dropout: config.lora_dropout, factors, dora: config.dora, salt })
+        let invocation = config.invocation_tokens.clone();
+        Ok(Self { dropout: config.lora_dropout, factors, dora: config.dora, invocation, salt })
+    }
+
+    /// `delta [b, t, out]` where the adapter was called, zero elsewhere.
+    fn called(&self, delta: Tensor, context: &Context) -> Result<Tensor> {
+        if self.invocation.is_empty() {
+            return Ok(delta);
+        }
+        let Some(ids) = &context.ids else {
+            candle_core::bail!("a LoRA that tokens call needs the ids of the tokens");
+        };
+        let (rows, tokens, _) = delta.dims3()?;
+        let own = ids.to_vec2::<u32>()?;
+        if rows % own.len().max(1) != 0 || own.iter().any(|row| row.len() != tokens) {
+            candle_core::bail!("a LoRA that tokens call can't act on {tokens} states of other tokens");
+        }
+        let called = |row: usize| called_from(&own[row % own.len()], &self.invocation);
+        let acts = |row: usize| {
+            let from = called(row);
+            (0..tokens).map(move |at| f32::from(u8::from(from.is_some_and(|from| at >= from))))
+        };
+        let mask: Vec<f32> = (0..rows).flat_map(acts).collect();
+        let mask = Tensor::from_vec(mask, (rows, tokens, 1), delta.device())?.to_dtype(delta.dtype())?;
+        delta.broadcast_mul(&mask)
     }
 
     /// `x` as the factors see it: with dropout in training.
@@ -219,11 +245,12 @@ impl Adapter for Lora {
             return Ok(None);
         };
         let x = self.dropped(input, here.site, at.context)?;
-        here.delta(&x, at.x, at.context).map(Update::Add).map(Some)
+        let delta = here.delta(&x, at.x, at.context)?;
+        self.called(delta, at.context).map(Update::Add).map(Some)
     }
 
     fn low_rank(&self, at: &LinearInput<'_>) -> Option<LowRank<'_>> {
-        let is_dropped = self.dropout > 0.0 && at.context.mode != Mode::Eval;
+        let is_dropped = self.dropout > 0.0 && at.context.mode != Mode::Eval || !self.invocation.is_empty();
         let here = self.factors.get(&at.module).filter(|here| !is_dropped && here.is_plain())?;
         Some(LowRank { a: &here.a, b: &here.b, scaling: here.scaling })
     }
@@ -244,6 +271,11 @@ impl Adapter for Lora {
         let Some(magnitude) = &here.magnitude else { return Ok(None) };
         dora::rescale(at, magnitude, here.b.matmul(&here.a)?, y).map(Some)
     }
+}
+
+/// Where `invocation` begins in `ids` for the last time.
+fn called_from(ids: &[u32], invocation: &[u32]) -> Option<usize> {
+    ids.windows(invocation.len().max(1)).rposition(|window| window == invocation)
 }
 
 /// How a fresh tensor is drawn. (A magnitude starts as the row norms of the weight.)

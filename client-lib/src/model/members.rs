@@ -1,6 +1,6 @@
 //! Saved adapters as the members of a composition.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use candle_core::{DType, Tensor};
 use hub_schemas::{
@@ -28,6 +28,25 @@ pub(super) fn on_base(
         Ok((name.clone(), folder.on_base(config.architecture, &config.shape)?))
     };
     named.iter().map(read).collect()
+}
+
+/// The backbone with the layers that an adapter was made for, where it names some.
+pub(super) fn replicated(
+    backbone: Arc<Backbone>,
+    named: &[(String, &AdapterFolder)],
+) -> Result<Arc<Backbone>, ModelError> {
+    let layers = named.iter().flat_map(|(_, folder)| folder.method.parts()).find_map(|part| match part {
+        Method::Lora(config) => config.replicated_layers(),
+        _ => None,
+    });
+    match (layers, named) {
+        (None, _) => Ok(backbone),
+        (Some(layers), [_]) => Ok(Arc::new(backbone.replicated(&layers)?)),
+        (Some(_), all) => Err(ModelError::Imported {
+            folder: all[0].1.path.clone(),
+            reason: "an adapter gives the backbone other layers (`layer_replication`), so it runs alone",
+        }),
+    }
 }
 
 /// The adapters of several folders, and the heads that they bring, by name.

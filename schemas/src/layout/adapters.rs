@@ -116,6 +116,8 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
         Method::Vera(config) if config.scaling == crate::method::VeraScaling::Diagonal => {
             refuse("VeRA with vectors for diagonals")
         }
+        Method::Lora(config) if !config.layer_replication.is_empty() => refuse("a LoRA on replicated layers"),
+        Method::Lora(config) if !config.invocation_tokens.is_empty() => refuse("a LoRA that tokens call"),
         Method::Prefix(config) if config.shifts_positions => refuse("a prefix that shifts positions"),
         Method::AdaLora(_)
         | Method::Loha(_)

@@ -51,6 +51,14 @@ pub struct LoraConfig {
     /// Several up-projections around a matrix of the task's own (`adapters` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_task: Option<MultiTaskLora>,
+    /// The backbone's layers that stand in its stack here, as ranges `[first, end)` in their order; all of them once
+    /// where there are none. `targets` counts what stands there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layer_replication: Vec<(usize, usize)>,
+    /// Tokens that call the adapter: it acts from where they stand last in a text on, and nowhere in a text without
+    /// them (Greenewald et al., "Activated LoRA", 2025). It acts everywhere where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invocation_tokens: Vec<u32>,
 }
 
 /// MTL-LoRA (Yang et al. 2024): `Σᵢ softmaxᵢ(w / τ) · Bᵢ Λ A x`, with `Λ = diag(λ)`.
@@ -116,6 +124,52 @@ impl LoraConfig {
             init: LoraInit::Lora,
             fused: Vec::new(),
             multi_task: None,
+            layer_replication: Vec::new(),
+            invocation_tokens: Vec::new(),
+        }
+    }
+
+    /// The backbone's layers in the order in which they stand in its stack here; `None` where nothing says.
+    pub fn replicated_layers(&self) -> Option<Vec<usize>> {
+        let layers = self.layer_replication.iter().flat_map(|&(first, end)| first..end);
+        (!self.layer_replication.is_empty()).then(|| layers.collect())
+    }
+
+    /// A backbone of this shape with the layers that stand there here.
+    fn stack(&self, shape: &BackboneShape) -> BackboneShape {
+        let layers = self.layer_replication.iter().map(|(first, end)| end - first).sum();
+        match self.layer_replication.is_empty() {
+            true => *shape,
+            false => BackboneShape { num_layers: layers, ..*shape },
+        }
+    }
+
+    fn validate_options(&self) -> Result<(), MethodError> {
+        const MOST: usize = 1 << 10;
+        let wrong = |field, found: String, expected: &str| {
+            Err(MethodError::Field { field, found, expected: expected.to_owned() })
+        };
+        let mut layers = 0;
+        for &(first, end) in &self.layer_replication {
+            if first >= end || end > MOST || layers + end - first > MOST {
+                let found = format!("[{first}, {end}]");
+                return wrong("layer_replication", found, "a range has a first layer and an end behind it");
+            }
+            layers += end - first;
+        }
+        if self.invocation_tokens.is_empty() {
+            return Ok(());
+        }
+        let plain =
+            self.dora.is_none() && !self.use_gating && self.multi_task.is_none() && self.fused.is_empty();
+        let inside = self.targets.iter().all(|module| module.layer().is_some());
+        match plain && inside && self.layer_replication.is_empty() {
+            true => Ok(()),
+            false => wrong(
+                "invocation_tokens",
+                format!("{:?}", self.invocation_tokens),
+                "a LoRA that is called has no other option, and stands inside the blocks",
+            ),
         }
     }
 
@@ -164,6 +218,8 @@ impl MethodSpec for LoraConfig {
         spec::rank("r", self.r)?;
         spec::finite("lora_alpha", self.lora_alpha)?;
         spec::dropout("lora_dropout", self.lora_dropout)?;
+        self.validate_options()?;
+        let shape = &self.stack(shape);
         let fits = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
         spec::targets(&self.targets, shape, fits, "a LoRA updates linear layers and embedding tables")?;
         fused::validate(&self.fused)?;

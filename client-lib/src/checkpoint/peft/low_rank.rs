@@ -17,17 +17,36 @@ use crate::checkpoint::CheckpointError;
 /// Initialisations that change the base weights: the adapter is wrong on the plain base.
 const CHANGES_BASE: &[&str] = &["pissa", "olora", "corda", "loftq"];
 
-pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
+pub(super) fn parse(
+    fields: &mut Fields,
+    file: &File<'_>,
+    task_type: Option<&str>,
+) -> Result<Method, CheckpointError> {
     check_initialisation(fields)?;
     fields.ignore(&["loftq_config", "qalora_group_size", "eva_config"]);
     // Only says how the layer that was adapted stores its weight.
     fields.ignore(&["fan_in_fan_out"]);
     let r = fields.count("r")?.unwrap_or(8);
     let lora_alpha = fields.number("lora_alpha")?.unwrap_or(8.0);
-    let targets = ModuleFilter::take(fields)?
-        .matched(fields, file, |module| module.is_linear() || matches!(module, Module::Embedding(_)))?;
+    let by_parameter = by_parameter(fields, file)?;
+    let kind = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
+    let by_module = if by_parameter.is_empty() || names_modules(fields) {
+        ModuleFilter::take(fields)?.matched(fields, file, kind)?
+    } else {
+        // Parameters alone: what else says which modules are adapted says nothing.
+        fields.ignore(&["target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"]);
+        Targets::default()
+    };
+    let targets: Targets = by_module.iter().chain(by_parameter.iter()).collect();
     let patterns = patterns_of(fields, file, &targets, r, lora_alpha)?;
+    if patterns.iter().any(|pattern| by_parameter.contains(pattern.module)) {
+        let reason = "names modules that `target_parameters` names too; PEFT matches those by the name of the \
+                      parameter, which this version does not";
+        return Err(fields.wrong("rank_pattern", reason));
+    }
     Ok(Method::Lora(LoraConfig {
+        layer_replication: replication(fields)?,
+        invocation_tokens: invocation(fields, task_type)?,
         lora_dropout: fields.number("lora_dropout")?.unwrap_or(0.0),
         use_rslora: fields.bool_or("use_rslora", false)?,
         dora: fields.bool_or("use_dora", false)?.then_some(Dora::Scaled),
@@ -35,6 +54,62 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
         patterns,
         ..LoraConfig::on(r, lora_alpha, targets)
     }))
+}
+
+/// The linear layers whose weight `target_parameters` names. PEFT updates a parameter as it lies in its module, with
+/// the same factors; where that is no `[out, in]` of a linear layer they mean something else.
+fn by_parameter(fields: &mut Fields, file: &File<'_>) -> Result<Targets, CheckpointError> {
+    const FIELD: &str = "target_parameters";
+    let names = fields.texts(FIELD)?.unwrap_or_default();
+    if names.is_empty() {
+        return Ok(Targets::default());
+    }
+    let is_meant = |module: &Module| {
+        let parameter = format!("{}.weight", file.path(*module));
+        names.iter().any(|name| parameter == *name || parameter.ends_with(&format!(".{name}")))
+    };
+    let meant: Targets = file.modules().into_iter().filter(is_meant).collect();
+    let is_linear = !file.architecture.transposes_weights() && meant.iter().all(Module::is_linear);
+    if meant.is_empty() || !is_linear {
+        let reason = format!(
+            "names parameters that are no weights of linear layers, [out, in]: {}; this version has no LoRA on others",
+            names.join(", ")
+        );
+        return Err(fields.wrong(FIELD, reason));
+    }
+    Ok(meant)
+}
+
+/// Whether `target_modules` names something.
+fn names_modules(fields: &mut Fields) -> bool {
+    let found = fields.take("target_modules");
+    let is_empty = found.as_ref().is_none_or(|value| value.as_array().is_some_and(Vec::is_empty));
+    if let Some(value) = found {
+        fields.put("target_modules", value);
+    }
+    !is_empty
+}
+
+/// `layer_replication`: ranges `[first, end)` of the base model's layers.
+fn replication(fields: &mut Fields) -> Result<Vec<(usize, usize)>, CheckpointError> {
+    const FIELD: &str = "layer_replication";
+    let Some(value) = fields.take(FIELD) else { return Ok(Vec::new()) };
+    let ranges = serde_json::from_value::<Vec<(usize, usize)>>(value);
+    ranges.map_err(|_| fields.wrong(FIELD, "is no list of ranges, as in `[[0, 4], [2, 5]]`"))
+}
+
+/// `alora_invocation_tokens`. PEFT looks for them in texts that a causal language model reads, and nowhere else.
+fn invocation(fields: &mut Fields, task_type: Option<&str>) -> Result<Vec<u32>, CheckpointError> {
+    const FIELD: &str = "alora_invocation_tokens";
+    let Some(value) = fields.take(FIELD) else { return Ok(Vec::new()) };
+    let tokens = serde_json::from_value::<Vec<u32>>(value);
+    let tokens = tokens.map_err(|_| fields.wrong(FIELD, "is no list of tokens"))?;
+    if !tokens.is_empty() && task_type != Some("CAUSAL_LM") {
+        let reason = "needs `task_type` `CAUSAL_LM`: elsewhere PEFT never looks for the tokens, and the adapter \
+                      does nothing";
+        return Err(fields.wrong(FIELD, reason));
+    }
+    Ok(tokens)
 }
 
 /// The targets for which `rank_pattern` or `alpha_pattern` says something.
@@ -125,6 +200,12 @@ pub(super) fn render(architecture: Architecture, config: &LoraConfig, shape: &Ba
         if set {
             json[field] = json!(true);
         }
+    }
+    if !config.layer_replication.is_empty() {
+        json["layer_replication"] = json!(config.layer_replication);
+    }
+    if !config.invocation_tokens.is_empty() {
+        json["alora_invocation_tokens"] = json!(config.invocation_tokens);
     }
     render_patterns(&mut json, architecture, &config.patterns, shape);
     json

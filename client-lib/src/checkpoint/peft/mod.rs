@@ -204,7 +204,7 @@ pub(super) fn parse(
         "HRA" => orthogonal::hra(&mut fields, &file)?,
         "ROAD" => orthogonal::road(&mut fields, &file)?,
         "LORA" => {
-            let lora = low_rank::parse(&mut fields, &file)?;
+            let lora = low_rank::parse(&mut fields, &file, task_type.as_deref())?;
             tokens::beside(lora, &mut fields, &file)?
         }
         "ADALORA" => products::adalora(&mut fields, &file)?,
