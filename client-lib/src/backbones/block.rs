@@ -86,7 +86,7 @@ impl Sites {
 
 impl Block {
     /// The same block under another number.
-    pub(super) fn at(&self, index: usize) -> Self {
+    pub(super) fn numbered(&self, index: usize) -> Self {
         Self { index, ..self.clone() }
     }
 

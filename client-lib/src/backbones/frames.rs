@@ -11,7 +11,7 @@ use crate::{
 
 /// The embedding block of Whisper's encoder (Radford et al. 2022): convolutions of width 3 with a GELU
 /// each, the second at every other frame, and positions that are stored.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Frames {
     grid: FrameGrid,
     /// As the matrices `[h, 3·c]` that they are, the frames of a window side by side.

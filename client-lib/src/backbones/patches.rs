@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The embedding block of a vision transformer (Dosovitskiy et al. 2021).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Patches {
     grid: PatchGrid,
     /// The convolution whose stride is its width, as the matrix `[h, c·p·p]` that it is.

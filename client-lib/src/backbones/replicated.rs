@@ -24,7 +24,7 @@ impl Backbone {
             );
         }
         let block = |(index, &layer): (usize, &usize)| match self.blocks.get(layer) {
-            Some(block) => Ok(block.at(index)),
+            Some(block) => Ok(block.numbered(index)),
             None => candle_core::bail!("layer {layer} is to be replicated; there are {}", self.blocks.len()),
         };
         let mut replicated = self.clone();

@@ -25,7 +25,7 @@ impl Signal {
 }
 
 /// The embedding block of a backbone that reads no tokens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum SignalEmbedding {
     Patches(Patches),
     Frames(Frames),

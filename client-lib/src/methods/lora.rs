@@ -110,7 +110,7 @@ impl Lora {
         };
         let (rows, tokens, _) = delta.dims3()?;
         let own = ids.to_vec2::<u32>()?;
-        if rows % own.len().max(1) != 0 || own.iter().any(|row| row.len() != tokens) {
+        if !rows.is_multiple_of(own.len().max(1)) || own.iter().any(|row| row.len() != tokens) {
             candle_core::bail!("a LoRA that tokens call can't act on {tokens} states of other tokens");
         }
         let called = |row: usize| called_from(&own[row % own.len()], &self.invocation);
@@ -285,5 +285,17 @@ pub(super) fn initialiser(config: &LoraConfig, slot: &Slot) -> Initialiser {
         ("task.values" | "task.weights", _) => Initialiser::Constant(1.0),
         ("lora_a", LoraInit::Lora) => Initialiser::KaimingUniform,
         _ => Initialiser::Constant(0.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::called_from;
+
+    #[test]
+    fn the_last_call_counts_and_only_a_whole_one() {
+        assert_eq!(called_from(&[7, 8, 7, 8, 7], &[7, 8]), Some(2));
+        assert_eq!(called_from(&[8, 7], &[7, 8]), None);
+        assert_eq!(called_from(&[], &[7]), None);
     }
 }

@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use hub_schemas::{
     backbone::{BackboneShape, SubLayer},
     manifest::{CompositionRules, GatingMean},
-    method::{Method, UnionConfig},
+    method::{LoraConfig, Method, UnionConfig},
 };
 
 use super::{ModelError, checks, imported};
@@ -35,17 +35,30 @@ pub(super) fn replicated(
     backbone: Arc<Backbone>,
     named: &[(String, &AdapterFolder)],
 ) -> Result<Arc<Backbone>, ModelError> {
-    let layers = named.iter().flat_map(|(_, folder)| folder.method.parts()).find_map(|part| match part {
-        Method::Lora(config) => config.replicated_layers(),
-        _ => None,
-    });
-    match (layers, named) {
+    match (stack_of(named), named) {
         (None, _) => Ok(backbone),
-        (Some(layers), [_]) => Ok(Arc::new(backbone.replicated(&layers)?)),
-        (Some(_), all) => Err(ModelError::Imported {
-            folder: all[0].1.path.clone(),
-            reason: "an adapter gives the backbone other layers (`layer_replication`), so it runs alone",
-        }),
+        (Some(config), [(_, folder)]) => {
+            folder.method.validate(&backbone.config().shape)?;
+            Ok(Arc::new(backbone.replicated(&config.replicated_layers())?))
+        }
+        (Some(_), all) => Err(runs_alone(all)),
+    }
+}
+
+/// The one of them that was made for a stack of its own.
+fn stack_of<'a>(named: &[(String, &'a AdapterFolder)]) -> Option<&'a LoraConfig> {
+    let mut parts = named.iter().flat_map(|(_, folder)| folder.method.parts());
+    parts.find_map(|part| match part {
+        Method::Lora(config) if !config.layer_replication.is_empty() => Some(config),
+        _ => None,
+    })
+}
+
+/// One of them gives the backbone other layers.
+fn runs_alone(named: &[(String, &AdapterFolder)]) -> ModelError {
+    ModelError::Imported {
+        folder: named.first().map(|(_, folder)| folder.path.clone()).unwrap_or_default(),
+        reason: "an adapter gives the backbone other layers (`layer_replication`), so it runs alone",
     }
 }
 
@@ -86,6 +99,9 @@ pub(super) fn stack(
 ) -> Result<Stitch, ModelError> {
     if below.is_empty() {
         return Ok(Stitch::single(top));
+    }
+    if stack_of(below).is_some() {
+        return Err(runs_alone(below));
     }
     // The new adapter has no name, so that no other has the same.
     let name = String::new();

@@ -97,6 +97,12 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
             if config.lora_bias || !config.patterns.is_empty() {
                 return refuse("a LoRA with a bias or with several ranks");
             }
+            if !config.layer_replication.is_empty() {
+                return refuse("a LoRA on replicated layers");
+            }
+            if !config.invocation_tokens.is_empty() {
+                return refuse("a LoRA that tokens call");
+            }
             if config.dora == Some(Dora::Scaled) {
                 return refuse("DoRA as in the paper (the library normalises another way)");
             }
@@ -116,8 +122,6 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
         Method::Vera(config) if config.scaling == crate::method::VeraScaling::Diagonal => {
             refuse("VeRA with vectors for diagonals")
         }
-        Method::Lora(config) if !config.layer_replication.is_empty() => refuse("a LoRA on replicated layers"),
-        Method::Lora(config) if !config.invocation_tokens.is_empty() => refuse("a LoRA that tokens call"),
         Method::Prefix(config) if config.shifts_positions => refuse("a prefix that shifts positions"),
         Method::AdaLora(_)
         | Method::Loha(_)

@@ -54,6 +54,7 @@ pub struct LoraConfig {
     /// The backbone's layers that stand in its stack here, as ranges `[first, end)` in their order; all of them once
     /// where there are none. `targets` counts what stands there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Vec<usize>>)]
     pub layer_replication: Vec<(usize, usize)>,
     /// Tokens that call the adapter: it acts from where they stand last in a text on, and nowhere in a text without
     /// them (Greenewald et al., "Activated LoRA", 2025). It acts everywhere where there are none.
@@ -129,19 +130,18 @@ impl LoraConfig {
         }
     }
 
-    /// The backbone's layers in the order in which they stand in its stack here; `None` where nothing says.
-    pub fn replicated_layers(&self) -> Option<Vec<usize>> {
-        let layers = self.layer_replication.iter().flat_map(|&(first, end)| first..end);
-        (!self.layer_replication.is_empty()).then(|| layers.collect())
+    /// The backbone's layers in the order in which `layer_replication` has them. The configuration is valid.
+    pub fn replicated_layers(&self) -> Vec<usize> {
+        self.layer_replication.iter().flat_map(|&(first, end)| first..end).collect()
     }
 
     /// A backbone of this shape with the layers that stand there here.
     fn stack(&self, shape: &BackboneShape) -> BackboneShape {
         let layers = self.layer_replication.iter().map(|(first, end)| end - first).sum();
-        match self.layer_replication.is_empty() {
-            true => *shape,
-            false => BackboneShape { num_layers: layers, ..*shape },
+        if self.layer_replication.is_empty() {
+            return *shape;
         }
+        BackboneShape { num_layers: layers, ..*shape }
     }
 
     fn validate_options(&self) -> Result<(), MethodError> {
@@ -163,14 +163,11 @@ impl LoraConfig {
         let plain =
             self.dora.is_none() && !self.use_gating && self.multi_task.is_none() && self.fused.is_empty();
         let inside = self.targets.iter().all(|module| module.layer().is_some());
-        match plain && inside && self.layer_replication.is_empty() {
-            true => Ok(()),
-            false => wrong(
-                "invocation_tokens",
-                format!("{:?}", self.invocation_tokens),
-                "a LoRA that is called has no other option, and stands inside the blocks",
-            ),
+        if plain && inside && self.layer_replication.is_empty() {
+            return Ok(());
         }
+        let expected = "a LoRA that is called has no other option, and stands inside the blocks";
+        wrong("invocation_tokens", format!("{:?}", self.invocation_tokens), expected)
     }
 
     /// The pairs of factors at a module: how far into its outputs each stands, and how many

@@ -38,12 +38,12 @@ pub(super) fn parse(
         Targets::default()
     };
     let targets: Targets = by_module.iter().chain(by_parameter.iter()).collect();
-    let patterns = patterns_of(fields, file, &targets, r, lora_alpha)?;
-    if patterns.iter().any(|pattern| by_parameter.contains(pattern.module)) {
-        let reason = "names modules that `target_parameters` names too; PEFT matches those by the name of the \
-                      parameter, which this version does not";
-        return Err(fields.wrong("rank_pattern", reason));
-    }
+    // What is named by its parameter is so in patterns too.
+    let path = |module| {
+        let path = file.path(module);
+        if by_parameter.contains(module) { format!("{path}.weight") } else { path }
+    };
+    let patterns = patterns_of(fields, path, &targets, (r, lora_alpha))?;
     Ok(Method::Lora(LoraConfig {
         layer_replication: replication(fields)?,
         invocation_tokens: invocation(fields, task_type)?,
@@ -115,14 +115,13 @@ fn invocation(fields: &mut Fields, task_type: Option<&str>) -> Result<Vec<u32>, 
 /// The targets for which `rank_pattern` or `alpha_pattern` says something.
 pub(super) fn patterns_of(
     fields: &mut Fields,
-    file: &File<'_>,
+    path: impl Fn(Module) -> String,
     targets: &Targets,
-    r: usize,
-    lora_alpha: f64,
+    (r, lora_alpha): (usize, f64),
 ) -> Result<Vec<LoraPattern>, CheckpointError> {
     let (ranks, alphas) = (patterns(fields, "rank_pattern")?, patterns(fields, "alpha_pattern")?);
     let own = targets.iter().filter_map(|module| {
-        let path = file.path(module);
+        let path = path(module);
         let (rank, alpha) = (find(&ranks, &path), find(&alphas, &path));
         (rank.is_some() || alpha.is_some()).then(|| LoraPattern {
             module,

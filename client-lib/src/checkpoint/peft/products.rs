@@ -100,7 +100,7 @@ fn sized(fields: &mut Fields, file: &File<'_>) -> Result<Sized, CheckpointError>
     let r = fields.count("r")?.unwrap_or(8);
     let alpha = fields.number("alpha")?.unwrap_or(8.0);
     let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
-    let patterns = low_rank::patterns_of(fields, file, &targets, r, alpha)?;
+    let patterns = low_rank::patterns_of(fields, |module| file.path(module), &targets, (r, alpha))?;
     Ok(Sized { r, alpha, targets, patterns })
 }
 
