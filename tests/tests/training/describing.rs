@@ -90,7 +90,7 @@ fn who_can_not_see_is_told_so() {
     world.succeed(&[&TRAIN[..13], &["--steps", "1", "--output", "out"]].concat());
     let refused = |args: &[&str]| {
         let (code, _, stderr) = world.run(args);
-        assert_eq!(code, 1, "{stderr}");
+        assert_ne!(code, 0, "{stderr}");
         stderr.lines().find(|line| line.starts_with("error")).unwrap_or_default().to_owned()
     };
     let mut blind = TRAIN;
