@@ -256,7 +256,7 @@ impl StitchedModel {
         let quirks = members::quirks(below);
         let stitch = members::stack(&backbone, below, adapter)?
             .with_quirks(Quirks { drops_segments: drops_segments || quirks.drops_segments, ..quirks });
-        let head = head.map(|head| LoadedHead::fresh(&backbone, head, tensors)).transpose()?;
+        let head = head.map(|head| LoadedHead::fresh(&backbone, head, &tensors)).transpose()?;
         let regulariser = Regulariser::of(method);
         // Adapters below may drop out, or put tokens in front: with them blocks give something else in every step.
         // What the sum of all layers reads of passed blocks is not kept.

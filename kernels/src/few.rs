@@ -1,6 +1,5 @@
 //! Products of one to four rows: every weight is read once, so its order in memory does not matter and
-//! nothing is packed. The weights may be restored from a smaller form on the way, a few rows at a time,
-//! which never leave the first-level cache.
+//! nothing is packed. The weights may be restored from a smaller form on the way.
 
 use std::ops::Range;
 
@@ -11,16 +10,15 @@ use rayon::prelude::*;
 pub const MOST: usize = 4;
 /// Rows of the weight that are multiplied at a time.
 const GROUP: usize = 8;
-/// Numbers of a weight that a thread has in hand: half of a usual first-level cache.
-const TILE: usize = 1 << 12;
+/// Numbers of a weight that a thread takes at a time, at least.
+const SHARE: usize = 1 << 12;
 /// Multiplications below which waking another thread costs more than it gives.
 const ALONE: usize = 1 << 15;
 
 /// The rows of a weight `[out, in]`.
 pub trait Rows: Sync {
-    /// The numbers of these rows, one after the other; `scratch` is there for numbers that have to be
-    /// restored and has their size.
-    fn rows<'a>(&'a self, rows: Range<usize>, scratch: &'a mut [f32]) -> &'a [f32];
+    /// `y [rows, M]`, the products of these rows with every `x`, each as long as a row.
+    fn dots<const M: usize>(&self, rows: Range<usize>, x: [&[f32]; M], y: &mut [f32]);
 }
 
 /// A weight that lies in memory row after row.
@@ -33,8 +31,9 @@ pub struct Dense<'a> {
 }
 
 impl Rows for Dense<'_> {
-    fn rows<'a>(&'a self, rows: Range<usize>, _: &'a mut [f32]) -> &'a [f32] {
-        &self.weight[rows.start * self.inputs..rows.end * self.inputs]
+    fn dots<const M: usize>(&self, rows: Range<usize>, x: [&[f32]; M], y: &mut [f32]) {
+        let weights = &self.weight[rows.start * self.inputs..rows.end * self.inputs];
+        Arch::new().dispatch(Dots { weights, x, y });
     }
 }
 
@@ -52,49 +51,50 @@ pub fn multiply(weight: &impl Rows, x: &[f32], inputs: usize, bias: Option<&[f32
     let outputs = y.len() / m;
     assert!(outputs * m == y.len(), "size of the product");
     assert!(bias.is_none_or(|bias| bias.len() == outputs), "size of the bias");
-    let tile = (TILE / inputs.max(1)).next_multiple_of(GROUP);
-    let work = |first: usize, y: &mut [f32], scratch: &mut Vec<f32>| {
-        let rows = first..first + y.len() / m;
-        scratch.resize(rows.len() * inputs, 0.0);
-        let weights = weight.rows(rows.clone(), scratch);
-        match m {
-            1 => dots::<1>(weights, x, inputs, y),
-            2 => dots::<2>(weights, x, inputs, y),
-            3 => dots::<3>(weights, x, inputs, y),
-            _ => dots::<4>(weights, x, inputs, y),
-        }
+    match m {
+        1 => of_rows::<1>(weight, x, inputs, bias, y),
+        2 => of_rows::<2>(weight, x, inputs, bias, y),
+        3 => of_rows::<3>(weight, x, inputs, bias, y),
+        _ => of_rows::<4>(weight, x, inputs, bias, y),
+    }
+}
+
+fn of_rows<const M: usize>(
+    weight: &impl Rows,
+    x: &[f32],
+    inputs: usize,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let outputs = y.len() / M;
+    let x: [&[f32]; M] = std::array::from_fn(|row| &x[row * inputs..(row + 1) * inputs]);
+    let part = |first: usize, y: &mut [f32]| {
+        let rows = first..first + y.len() / M;
+        weight.dots(rows.clone(), x, y);
         if let Some(bias) = bias {
-            y.chunks_exact_mut(m).zip(&bias[rows]).for_each(|(y, b)| y.iter_mut().for_each(|y| *y += b));
+            y.chunks_exact_mut(M).zip(&bias[rows]).for_each(|(y, b)| y.iter_mut().for_each(|y| *y += b));
         }
     };
     let all = |y: &mut [f32]| {
-        if m * outputs * inputs < ALONE {
-            let mut scratch = Vec::new();
-            y.chunks_mut(tile * m).enumerate().for_each(|(i, y)| work(i * tile, y, &mut scratch));
-        } else {
-            // A few tiles at a time: handing over each would cost as much as computing it.
-            let share = tile * (outputs / tile / (4 * rayon::current_num_threads())).max(1);
-            y.par_chunks_mut(share * m).enumerate().for_each_init(Vec::new, |scratch, (i, y)| {
-                y.chunks_mut(tile * m).enumerate().for_each(|(j, y)| work(i * share + j * tile, y, scratch));
-            });
+        if M * outputs * inputs < ALONE {
+            return part(0, y);
         }
+        // A few shares for each thread: handing over each would cost as much as computing it.
+        let least = (SHARE / inputs.max(1)).next_multiple_of(GROUP);
+        let share = least * (outputs / least / (4 * rayon::current_num_threads())).max(1);
+        y.par_chunks_mut(share * M).enumerate().for_each(|(i, y)| part(i * share, y));
     };
-    if m == 1 {
+    if M == 1 {
         return all(y);
     }
     let mut turned = vec![0.0; y.len()];
     all(&mut turned);
-    for (output, values) in turned.chunks_exact(m).enumerate() {
+    for (output, values) in turned.chunks_exact(M).enumerate() {
         values.iter().enumerate().for_each(|(row, &value)| y[row * outputs + output] = value);
     }
 }
 
-/// `y [out, M]`, the products of every row of `weights` with every row of `x`.
-fn dots<const M: usize>(weights: &[f32], x: &[f32], inputs: usize, y: &mut [f32]) {
-    let x: [&[f32]; M] = std::array::from_fn(|row| &x[row * inputs..(row + 1) * inputs]);
-    Arch::new().dispatch(Dots { weights, x, y });
-}
-
+/// `y [out, M]`, the products of every row of `weights` with every `x`.
 struct Dots<'a, const M: usize> {
     weights: &'a [f32],
     x: [&'a [f32]; M],

@@ -3,6 +3,7 @@
 
 pub mod bf16;
 pub mod few;
+pub mod mapped;
 #[cfg(test)]
 mod numbers;
 mod panels;

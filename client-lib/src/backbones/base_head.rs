@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor};
-use hub_schemas::{
-    head::{Head, Pooling},
-    layout::DECODER,
-};
+use hub_schemas::head::{Head, Pooling};
 
 use super::weights::Weights;
 use crate::checkpoint::{BaseFolder, base_head};
@@ -16,7 +13,7 @@ use crate::checkpoint::{BaseFolder, base_head};
 pub struct BaseHead {
     /// What it computes.
     pub head: Head,
-    /// Its tensors by slot, frozen.
+    /// Its tensors by slot, frozen, without a table that is tied to the word embedding.
     pub tensors: BTreeMap<String, Tensor>,
     /// Names of its outputs.
     pub labels: Vec<String>,
@@ -24,13 +21,7 @@ pub struct BaseHead {
 
 impl BaseHead {
     /// Loads the head of `folder`; `None` where it has none that this version knows whole.
-    /// `words` is the word embedding, to which a language model's table is tied.
-    pub(super) fn load(
-        folder: &BaseFolder,
-        weights: &Weights<'_>,
-        words: &Tensor,
-        has_pooler: bool,
-    ) -> Result<Option<Self>> {
+    pub(super) fn load(folder: &BaseFolder, weights: &Weights<'_>, has_pooler: bool) -> Result<Option<Self>> {
         let Some(found) = base_head(folder) else { return Ok(None) };
         if found.head.pooling() == Some(Pooling::Pooler) && !has_pooler {
             return Ok(None);
@@ -40,9 +31,6 @@ impl BaseHead {
             if let Some(tensor) = weights.extra(&name)? {
                 tensors.insert(slot, tensor);
             }
-        }
-        if found.is_tied {
-            tensors.insert(DECODER.to_owned(), words.clone());
         }
         Ok(Some(Self { head: found.head, tensors, labels: found.labels }))
     }

@@ -4,7 +4,7 @@ use candle_core::{Device, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
-    Backbone, Batch, Context, Hidden, Hooks, Mode,
+    Backbone, Batch, Context, Hidden, Hooks, Linear, Mode,
     batch::{mask_of, padded},
     block::Pass,
     cross::Cross,
@@ -59,7 +59,7 @@ impl DecoderInputs {
 /// What a decoder has beside its blocks; the table of words is the encoder's.
 #[derive(Debug, Clone)]
 pub(super) struct Decoder {
-    position: Option<Tensor>,
+    position: Option<Linear>,
     norm: Option<Norm>,
     distances: Option<Distances>,
     final_norm: Option<Norm>,
@@ -72,7 +72,7 @@ impl Decoder {
             return Ok(None);
         }
         Ok(Some(Self {
-            position: weights.optional(&Module::Embedding(Table::DecoderPosition).to_string())?,
+            position: weights.table(&Module::Embedding(Table::DecoderPosition).to_string())?,
             norm: weights.norm_of(Module::DecoderEmbeddingNorm, config)?,
             distances: Distances::load(config, weights, ("decoder.distances", false))?,
             final_norm: weights.norm_of(Module::DecoderFinalNorm, config)?,
@@ -80,13 +80,16 @@ impl Decoder {
     }
 
     /// The frozen tensor of a module outside of the blocks.
-    pub(super) fn tensor(&self, module: Module, part: &str) -> Option<&Tensor> {
-        match module {
-            Module::Embedding(Table::DecoderPosition) => self.position.as_ref(),
-            Module::DecoderEmbeddingNorm => self.norm.as_ref()?.tensor(part),
-            Module::DecoderFinalNorm => self.final_norm.as_ref()?.tensor(part),
+    pub(super) fn tensor(&self, module: Module, part: &str) -> Result<Option<Tensor>> {
+        let norm = match module {
+            Module::Embedding(Table::DecoderPosition) => {
+                return self.position.as_ref().map(Linear::weight).transpose();
+            }
+            Module::DecoderEmbeddingNorm => self.norm.as_ref(),
+            Module::DecoderFinalNorm => self.final_norm.as_ref(),
             _ => None,
-        }
+        };
+        Ok(norm.and_then(|norm| norm.tensor(part)).cloned())
     }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 use hub_schemas::backbone::{Module, Table};
 
-use super::{Backbone, Batch, Context, Hooks, hooks::EmbeddingInput, signal::SignalEmbedding};
+use super::{Backbone, Batch, Context, Hooks, Linear, hooks::EmbeddingInput, signal::SignalEmbedding};
 use crate::architectures::Positions;
 
 impl Backbone {
@@ -80,14 +80,15 @@ impl Backbone {
     /// Rows of a table, `[b, t, h]`.
     pub(super) fn lookup(
         &self,
-        (table, frozen): (Table, &Tensor),
+        (table, frozen): (Table, &Linear),
         ids: &Tensor,
         hooks: &dyn Hooks,
     ) -> Result<Tensor> {
         let (b, t) = ids.dims2()?;
         let name = Module::Embedding(table).to_string();
-        let weight = hooks.tensor(&name).unwrap_or(frozen);
-        let rows = weight.index_select(&ids.flatten_all()?, 0)?;
+        let replaced = hooks.tensor(&name).map(|weight| frozen.replaced(Some(weight), None));
+        let weight = replaced.as_ref().unwrap_or(frozen);
+        let rows = weight.rows(&ids.flatten_all()?)?;
         let rows = rows.reshape((b, t, self.config.shape.table_width()))?;
         hooks.embedding(&EmbeddingInput { table, ids, weight }, rows)
     }

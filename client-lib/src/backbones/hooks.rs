@@ -89,8 +89,8 @@ pub struct EmbeddingInput<'a> {
     pub table: Table,
     /// The rows asked for, u32 `[b, t]`.
     pub ids: &'a Tensor,
-    /// The table itself, `[rows, h]`.
-    pub weight: &'a Tensor,
+    /// The table itself, its weight `[rows, h]`.
+    pub weight: &'a Linear,
 }
 
 /// Where in the forward pass a linear layer stands.

@@ -18,9 +18,10 @@ impl Linear {
         Self { frozen, weight: None, bias: None, is_word_table: false }
     }
 
-    /// The output layer of a language model, which may be the table of word embeddings.
-    pub(crate) fn output(frozen: FrozenLinear, is_word_table: bool) -> Self {
-        Self { is_word_table, ..Self::frozen(frozen) }
+    /// The same as the output layer of a language model, where it is the table of word embeddings.
+    #[must_use]
+    pub(crate) fn as_word_table(self) -> Self {
+        Self { is_word_table: true, ..self }
     }
 
     /// A layer of a head, frozen or trained.
@@ -44,6 +45,14 @@ impl Linear {
     /// The weight, `[out, in]`; restored where it is quantised.
     pub fn weight(&self) -> Result<Tensor> {
         self.weight.as_ref().map_or_else(|| self.frozen.weight(), |weight| Ok(weight.clone()))
+    }
+
+    /// Rows of the weight by number, u32 `[n]` to `[n, in]`.
+    pub fn rows(&self, numbers: &Tensor) -> Result<Tensor> {
+        match &self.weight {
+            None => self.frozen.rows(numbers),
+            Some(weight) => weight.index_select(numbers, 0),
+        }
     }
 
     /// Number of outputs.

@@ -51,10 +51,10 @@ pub struct Encoded {
 #[derive(Debug, Clone)]
 pub struct Backbone {
     pub(super) config: TransformerConfig,
-    pub(super) word: Tensor,
+    pub(super) word: Linear,
     pub(super) signal: Option<SignalEmbedding>,
-    pub(super) position: Option<Tensor>,
-    pub(super) token_type: Option<Tensor>,
+    pub(super) position: Option<Linear>,
+    pub(super) token_type: Option<Linear>,
     pub(super) norm: Option<Norm>,
     pub(super) projection: Option<Linear>,
     pub(super) blocks: Vec<Block>,
@@ -80,13 +80,13 @@ impl Backbone {
 
     /// Loads the weights in `dtype`; double precision serves to check gradients.
     pub fn load_with(folder: &BaseFolder, dtype: DType, device: &Device) -> Result<Self> {
-        Self::read(&Weights { folder, dtype, arithmetic: Arithmetic::Exact, device })
+        Self::read(&Weights::new(folder, dtype, Arithmetic::Exact, device))
     }
 
     /// Loads the weights in single precision onto a device, for products in its arithmetic.
     pub fn load_for(folder: &BaseFolder, compute: &Compute) -> Result<Self> {
         let Compute { device, arithmetic } = compute;
-        Self::read(&Weights { folder, dtype: DType::F32, arithmetic: *arithmetic, device })
+        Self::read(&Weights::new(folder, DType::F32, *arithmetic, device))
     }
 
     fn read(weights: &Weights<'_>) -> Result<Self> {
@@ -100,19 +100,20 @@ impl Backbone {
         let pooler_norm =
             weights.optional("pooler.norm.weight")?.map(|_| weights.norm("pooler.norm", &config));
         let signal = SignalEmbedding::load(&config, weights)?;
-        // Where no tokens are read, the vocabulary is empty.
-        let word = match config.shape.vocab_size {
-            0 => Tensor::zeros((0, config.shape.hidden_size), dtype, device)?,
-            _ => weights.get("embeddings.word")?,
+        let word = match (config.shape.vocab_size, weights.table("embeddings.word")?) {
+            // Where no tokens are read, the vocabulary is empty.
+            (0, _) => weights.frozen(Tensor::zeros((0, config.shape.hidden_size), dtype, device)?, None)?,
+            (_, Some(word)) => word,
+            (_, None) => candle_core::bail!("the backbone has no word embedding"),
         };
         let projection = Module::EmbeddingProjection.to_string();
         let projection = config.shape.embedding_size.map(|_| weights.linear(&projection, &config, true));
-        let head = BaseHead::load(folder, weights, &word, pooler.is_some())?;
+        let head = BaseHead::load(folder, weights, pooler.is_some())?;
         Ok(Self {
             word,
             signal,
-            position: weights.optional("embeddings.position")?,
-            token_type: weights.optional("embeddings.token_type")?,
+            position: weights.table("embeddings.position")?,
+            token_type: weights.table("embeddings.token_type")?,
             norm: weights.norm_of(Module::EmbeddingNorm, &config)?,
             projection: projection.transpose()?,
             blocks: blocks.collect::<Result<_>>()?,
@@ -156,8 +157,8 @@ impl Backbone {
         self.head.as_ref()
     }
 
-    /// The token embedding table, `[vocabulary, h]`.
-    pub fn word_embeddings(&self) -> &Tensor {
+    /// The token embedding table, its weight `[vocabulary, h]`.
+    pub fn word_embeddings(&self) -> &Linear {
         &self.word
     }
 
@@ -174,9 +175,13 @@ impl Backbone {
             Some((module.parse::<Module>().ok()?, part))
         };
         let found = match whole.or_else(part) {
-            Some((Module::Embedding(Table::Word), "")) => Some(self.word.clone()),
-            Some((Module::Embedding(Table::Position), "")) => self.position.clone(),
-            Some((Module::Embedding(Table::TokenType), "")) => self.token_type.clone(),
+            Some((Module::Embedding(Table::Word), "")) => Some(self.word.weight()?),
+            Some((Module::Embedding(Table::Position), "")) => {
+                self.position.as_ref().map(Linear::weight).transpose()?
+            }
+            Some((Module::Embedding(Table::TokenType), "")) => {
+                self.token_type.as_ref().map(Linear::weight).transpose()?
+            }
             Some((Module::EmbeddingNorm, part)) => {
                 self.norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }
@@ -193,7 +198,10 @@ impl Backbone {
                 self.final_norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }
             Some((module, part)) if module.is_of_decoder() && module.layer().is_none() => {
-                self.decoder.as_ref().and_then(|decoder| decoder.tensor(module, part)).cloned()
+                match &self.decoder {
+                    Some(decoder) => decoder.tensor(module, part)?,
+                    None => None,
+                }
             }
             Some((Module::Pooler, "weight")) => self.pooler.as_ref().map(Linear::weight).transpose()?,
             Some((Module::Pooler, "bias")) => self.pooler.as_ref().and_then(Linear::bias).cloned(),

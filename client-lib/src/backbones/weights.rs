@@ -1,13 +1,16 @@
 //! A backbone's tensors by canonical name, converted to the working precision.
 
+use std::{fs::File, sync::Arc};
+
 use candle_core::{DType, Device, Result, Tensor};
-use hub_schemas::backbone::Module;
+use hub_kernels::mapped::Mapped;
+use hub_schemas::{backbone::Module, layout::Dtype};
 
 use super::Linear;
 use crate::{
     architectures::{NormKind, TransformerConfig},
-    checkpoint::{BaseFolder, Blocks, SlotData},
-    ops::{Arithmetic, FrozenLinear, Norm},
+    checkpoint::{BaseFolder, Blocks, SlotData, TensorFile},
+    ops::{Arithmetic, FrozenLinear, MappedMatrix, Norm},
 };
 
 /// Reads tensors of a backbone folder onto a device.
@@ -17,9 +20,35 @@ pub(super) struct Weights<'a> {
     /// Of the products with frozen weights.
     pub(super) arithmetic: Arithmetic,
     pub(super) device: &'a Device,
+    /// The files, as far as they are read where they lie.
+    maps: Vec<Option<Arc<Mapped>>>,
 }
 
-impl Weights<'_> {
+impl<'a> Weights<'a> {
+    pub(super) fn new(
+        folder: &'a BaseFolder,
+        dtype: DType,
+        arithmetic: Arithmetic,
+        device: &'a Device,
+    ) -> Self {
+        // What can't be mapped is read.
+        let map = |file: &TensorFile| {
+            let is_read_there = file.is_plain() && dtype == DType::F32 && device.is_cpu();
+            let file = is_read_there.then(|| File::open(file.path()).ok()).flatten()?;
+            Mapped::new(&file).ok().map(Arc::new)
+        };
+        Self { folder, dtype, arithmetic, device, maps: folder.files().iter().map(map).collect() }
+    }
+
+    /// The matrix with this canonical name where it lies in its file.
+    fn mapped(&self, canonical: &str) -> Option<MappedMatrix> {
+        let (file, info) = self.folder.tensor(canonical)?;
+        let (Some(map), &[rows, columns], Dtype::F32) = (&self.maps[file], &*info.shape, info.dtype) else {
+            return None;
+        };
+        MappedMatrix::new(map.clone(), info.start..info.end, (rows, columns))
+    }
+
     /// The tensor with this canonical name.
     pub(super) fn get(&self, canonical: &str) -> Result<Tensor> {
         match self.optional(canonical)? {
@@ -78,21 +107,41 @@ impl Weights<'_> {
             let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
             return FrozenLinear::quantised(blocks, bias, self.dtype).map(Linear::frozen);
         }
+        if !config.architecture.transposes_weights()
+            && let Some(weight) = self.mapped(&name)
+        {
+            let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
+            return Ok(self.computing(FrozenLinear::mapped(weight, bias)?));
+        }
         let weight = self.get(&name)?;
         let weight = if config.architecture.transposes_weights() { weight.t()? } else { weight };
         let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
         self.frozen(weight, bias)
     }
 
+    /// A table of which rows are looked up, and which may be the output layer of a language model.
+    pub(super) fn table(&self, canonical: &str) -> Result<Option<Linear>> {
+        if let Some(blocks) = self.blocks(canonical)? {
+            return FrozenLinear::quantised(blocks, None, self.dtype).map(Linear::frozen).map(Some);
+        }
+        if let Some(weight) = self.mapped(canonical) {
+            return Ok(Some(self.computing(FrozenLinear::mapped(weight, None)?)));
+        }
+        self.optional(canonical)?.map(|table| self.frozen(table, None)).transpose()
+    }
+
     /// A linear layer of these tensors.
     pub(super) fn frozen(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Linear> {
-        Ok(Linear::frozen(FrozenLinear::new(weight, bias)?.computing_in(self.arithmetic)))
+        Ok(self.computing(FrozenLinear::new(weight, bias)?))
+    }
+
+    fn computing(&self, layer: FrozenLinear) -> Linear {
+        Linear::frozen(layer.computing_in(self.arithmetic))
     }
 }
 
 /// A candle tensor from bytes of a weights file.
 pub(crate) fn tensor(data: &SlotData, device: &Device) -> Result<Tensor> {
-    use hub_schemas::layout::Dtype;
     let dtype = match data.dtype {
         Dtype::F64 => DType::F64,
         Dtype::F32 => DType::F32,

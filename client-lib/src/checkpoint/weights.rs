@@ -126,6 +126,11 @@ impl TensorFile {
         Self { path: path.to_owned(), header, views: BTreeMap::new(), stored }
     }
 
+    /// Whether numbers lie in the file as they lie in memory.
+    pub fn is_plain(&self) -> bool {
+        self.views.is_empty() && self.stored.is_empty() && !is_pickled(&self.path)
+    }
+
     /// The weights as they lie in the file, where they are quantised.
     pub fn blocks(&self, info: &TensorInfo) -> Result<Option<gguf::Blocks>, CheckpointError> {
         let Some(stored) = self.stored.get(&info.start) else { return Ok(None) };

@@ -5,12 +5,12 @@
 //! with `h^(−1/2)` where the table is the word embedding.
 
 use candle_core::{DType, Result, Tensor};
-use hub_schemas::{backbone::Module, head::LanguageModelHead, method::Activation};
+use hub_schemas::{backbone::Module, head::LanguageModelHead, layout::DECODER, method::Activation};
 
 use super::{Features, HeadInput, Tensors, part};
 use crate::{
     backbones::Linear,
-    ops::{FrozenLinear, activate, linear, trainable_norm},
+    ops::{activate, linear, trainable_norm},
 };
 
 /// A loaded language modelling head.
@@ -36,8 +36,8 @@ enum Decoder {
 }
 
 impl LanguageModel {
-    /// `is_tied` where the table is the word embedding.
-    pub(super) fn new(config: &LanguageModelHead, tensors: &Tensors, is_tied: bool) -> Result<Self> {
+    /// `tied` is the word embedding where that is the table; one among `tensors` that says the same goes before it.
+    pub(super) fn new(config: &LanguageModelHead, tensors: &Tensors, tied: Option<&Linear>) -> Result<Self> {
         let layer = |i: usize| {
             let norm = |name: &str| part(tensors, &format!("{i}.norm.{name}"));
             let norm =
@@ -50,15 +50,17 @@ impl LanguageModel {
                 norm: norm.transpose()?,
             })
         };
-        let table = part(tensors, "decoder.weight")?;
+        let decoder = match (tensors.get(DECODER), tied) {
+            (Some(table), _) if table.is_variable() => Decoder::Trained(table.clone()),
+            (Some(table), None) => Decoder::Frozen(Linear::of_head(table, None)?),
+            (Some(table), Some(_)) => Decoder::Frozen(Linear::of_head(table, None)?.as_word_table()),
+            (None, Some(words)) => Decoder::Frozen(words.clone().as_word_table()),
+            (None, None) => candle_core::bail!("the head has no tensor for `{DECODER}`"),
+        };
         Ok(Self {
             layers: (0..config.layers.saturating_sub(1)).map(layer).collect::<Result<_>>()?,
             activation: config.activation,
-            decoder: if table.is_variable() {
-                Decoder::Trained(table)
-            } else {
-                Decoder::Frozen(Linear::output(FrozenLinear::new(table, None)?, is_tied))
-            },
+            decoder,
             bias: config.bias.then(|| part(tensors, "decoder.bias")).transpose()?,
         })
     }

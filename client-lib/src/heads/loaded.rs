@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use candle_core::Tensor;
 use hub_schemas::{
     backbone::Module,
     head::{Head, LanguageModelHead, Pooling},
@@ -10,7 +9,10 @@ use hub_schemas::{
 };
 
 use super::{HeadInput, Prediction, PredictionHead, Tensors, language_model};
-use crate::{backbones::Backbone, checkpoint::AdapterFolder};
+use crate::{
+    backbones::{Backbone, Linear},
+    checkpoint::AdapterFolder,
+};
 
 /// Why a head can't stand on a backbone.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +51,7 @@ impl LoadedHead {
     /// The head that the backbone's checkpoint brings.
     pub fn of_base(backbone: &Backbone) -> Result<Option<Self>, HeadLoadError> {
         let Some(base) = backbone.head() else { return Ok(None) };
-        let head = PredictionHead::build(&base.head, &base.tensors, backbone.ties_embeddings())?;
+        let head = PredictionHead::build(&base.head, &base.tensors, tied_table(&base.head, backbone))?;
         // In `transformers`' own classes of decoders, and of speech, `adapters` leaves the inverse out.
         let architecture = backbone.config().architecture;
         let inverts = !architecture.is_decoder() && !architecture.reads_audio();
@@ -66,14 +68,9 @@ impl LoadedHead {
         check_pooler(backbone, config)?;
         // PEFT keeps a trained output layer apart from the embedding, whatever the base does.
         let tied = tied_table(config, backbone).filter(|_| folder.format != Format::Peft);
-        let saved = tensors.get(DECODER);
-        let mut tensors = tensors.clone();
-        match (&tied, saved) {
-            (Some((_, words)), Some(saved)) if !language_model::is_tied(saved, words)? => {
+        match (tied, tensors.get(DECODER)) {
+            (Some(words), Some(saved)) if !language_model::is_tied(saved, &words.weight()?)? => {
                 return Err(HeadLoadError::Untied(folder.path.clone()));
-            }
-            (Some((slot, words)), None) => {
-                tensors.insert(slot.clone(), words.clone());
             }
             (None, None) if config.language_model().is_some() => {
                 return Err(HeadLoadError::NoTable(folder.path.clone()));
@@ -81,19 +78,16 @@ impl LoadedHead {
             _ => {}
         }
         let config = &in_model_class(config, folder, backbone);
-        let head = PredictionHead::build(config, &tensors, tied.is_some())?;
+        let head = PredictionHead::build(config, tensors, tied)?;
         // `transformers`' own classes with a decoder behind an encoder leave the inverse out.
         let inverts = folder.head_class.is_none() || backbone.config().shape.decoder_layers.is_none();
         Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts }))
     }
 
-    /// A head on fresh tensors: those of [`trained_slots`], and the table that it is tied to.
-    pub fn fresh(backbone: &Backbone, config: &Head, mut tensors: Tensors) -> Result<Self, HeadLoadError> {
+    /// A head on fresh tensors: those of [`trained_slots`].
+    pub fn fresh(backbone: &Backbone, config: &Head, tensors: &Tensors) -> Result<Self, HeadLoadError> {
         check_pooler(backbone, config)?;
-        let tied = tied_table(config, backbone);
-        let is_tied = tied.is_some();
-        tensors.extend(tied);
-        let head = PredictionHead::build(config, &tensors, is_tied)?;
+        let head = PredictionHead::build(config, tensors, tied_table(config, backbone))?;
         Ok(Self { config: config.clone(), labels: Vec::new(), head, inverts: true })
     }
 
@@ -140,12 +134,10 @@ pub fn trained_slots(head: &Head, backbone: &Backbone) -> Vec<Slot> {
     slots
 }
 
-/// The backbone's word embedding under the slot of the output table that is tied to it;
-/// `None` for other heads, and where the checkpoint keeps the two apart. A folder of a library holds
-/// this tensor too; what is trained here does not.
-pub fn tied_table(head: &Head, backbone: &Backbone) -> Option<(String, Tensor)> {
-    (head.language_model().is_some() && backbone.ties_embeddings())
-        .then(|| (DECODER.to_owned(), backbone.word_embeddings().clone()))
+/// The backbone's word embedding, where it is the head's output table; `None` for other heads, and where the
+/// checkpoint keeps the two apart. A folder of a library holds this tensor too; what is trained here does not.
+pub fn tied_table<'b>(head: &Head, backbone: &'b Backbone) -> Option<&'b Linear> {
+    (head.language_model().is_some() && backbone.ties_embeddings()).then(|| backbone.word_embeddings())
 }
 
 fn check_pooler(backbone: &Backbone, head: &Head) -> Result<(), HeadLoadError> {

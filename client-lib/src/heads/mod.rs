@@ -28,7 +28,7 @@ use candle_core::{Result, Tensor};
 use hub_schemas::{head::Head, layout::Slot};
 
 use crate::{
-    backbones::{Backbone, Batch, Hooks, Mode},
+    backbones::{Backbone, Batch, Hooks, Linear, Mode},
     init::Initialiser,
 };
 
@@ -96,8 +96,8 @@ pub enum PredictionHead {
 
 impl PredictionHead {
     /// Builds a head on tensors by slot. An error names the slot that is missing.
-    /// `is_tied` where a language model's table is the word embedding.
-    pub fn build(head: &Head, tensors: &Tensors, is_tied: bool) -> Result<Self> {
+    /// `tied` is the word embedding where that is a language model's table.
+    pub fn build(head: &Head, tensors: &Tensors, tied: Option<&Linear>) -> Result<Self> {
         Ok(match head {
             Head::Classification(config)
             | Head::MultiLabelClassification(config)
@@ -111,7 +111,7 @@ impl PredictionHead {
                 Self::DependencyParsing(DependencyParsing::new(config, tensors)?)
             }
             Head::MaskedLm(config) | Head::CausalLm(config) | Head::Seq2SeqLm(config) => {
-                Self::LanguageModel(LanguageModel::new(config, tensors, is_tied)?)
+                Self::LanguageModel(LanguageModel::new(config, tensors, tied)?)
             }
             Head::Embedding(config) => Self::Embedding(Embedding::new(config)),
         })

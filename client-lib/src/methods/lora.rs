@@ -221,7 +221,7 @@ impl Adapter for Lora {
         match &here.magnitude {
             None => Ok(Some(sum)),
             Some(magnitude) => {
-                let updated = (at.weight.t()? + (here.b.matmul(&here.a)? * here.scaling)?)?;
+                let updated = (at.weight.weight()?.t()? + (here.b.matmul(&here.a)? * here.scaling)?)?;
                 sum.broadcast_mul(&dora::row_scale(magnitude, &updated)?).map(Some)
             }
         }

@@ -52,12 +52,11 @@ impl Adapter for Tokens {
         if !self.is_at(at.module) || !at.linear.is_word_table() {
             return Ok(None);
         }
-        let table = at.linear.weight()?;
-        let change = (&self.output_rows - table.index_select(&self.places, 0)?)?;
+        let change = (&self.output_rows - at.linear.rows(&self.places)?)?;
         let change = linear(input, &change, None)?;
         let mut shape = change.dims().to_vec();
         shape.pop();
-        shape.push(table.dim(0)?);
+        shape.push(at.linear.outputs()?);
         let none = Tensor::zeros(shape, change.dtype(), change.device())?;
         none.index_add(&self.places, &change, D::Minus1).map(Update::Add).map(Some)
     }

@@ -41,7 +41,7 @@ impl StitchedModel {
         let (adapters, _) = members::load(&backbone, named, &composition)?;
         let fusions = build_fusion(&backbone, config, &tensors)?;
         let stitch = Stitch::compose(&composition, adapters, fusions, members::semantics(named))?;
-        let head = head.map(|head| LoadedHead::fresh(&backbone, head, tensors)).transpose()?;
+        let head = head.map(|head| LoadedHead::fresh(&backbone, head, &tensors)).transpose()?;
         let pulled = config.fusion.as_ref().is_some_and(|f| f.config.regularization && f.config.value);
         let regulariser = pulled.then_some(Regulariser::FusionValues);
         Ok(Self { head, parameters, regulariser, ..Self::under(backbone, stitch) })

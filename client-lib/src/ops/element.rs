@@ -11,6 +11,10 @@ pub(crate) trait Element: WithDType + Float + std::iter::Sum {
     fn exp_fast(self) -> Self;
     /// Converts a constant.
     fn constant(value: f64) -> Self;
+    /// Numbers in single precision as this type's, where that is the same.
+    fn of_single(_: &[f32]) -> Option<&[Self]> {
+        None
+    }
     /// The same slice where it is in single precision.
     fn as_single(_: &[Self]) -> Option<&[f32]> {
         None
@@ -45,6 +49,9 @@ impl Element for f32 {
     #[inline(always)]
     fn constant(value: f64) -> Self {
         value as Self
+    }
+    fn of_single(slice: &[f32]) -> Option<&[Self]> {
+        Some(slice)
     }
     fn as_single(slice: &[Self]) -> Option<&[f32]> {
         Some(slice)

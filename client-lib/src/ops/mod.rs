@@ -31,7 +31,7 @@ pub use cross_entropy::cross_entropy_rows;
 pub use disentangled::{PositionScores, RelativePositions, disentangled};
 pub use dropout::{DropoutKey, dropout};
 pub use feed_forward::{activated, gated};
-pub use frozen_linear::{Arithmetic, FrozenLinear};
+pub use frozen_linear::{Arithmetic, FrozenLinear, MappedMatrix};
 pub use inverse::inverse;
 pub use low_rank::LowRank;
 pub use norm::{Norm, trainable_norm};

@@ -167,6 +167,6 @@ fn a_tied_output_table_is_no_parameter() {
     let trained =
         ["head.0.bias", "head.0.norm.bias", "head.0.norm.weight", "head.0.weight", "head.decoder.bias"];
     assert_eq!(slots, trained);
-    let table = tied_table(&head, model.backbone()).expect("it is tied").1;
+    let table = tied_table(&head, model.backbone()).expect("it is tied").weight().expect("numbers");
     assert_eq!(table.dims(), [20, 16]);
 }

@@ -5,16 +5,18 @@
 //! never changes it is packed once for products with few rows. It may be quantised: then a few rows at a
 //! time are restored, for the forward and again for the backward.
 
-use std::sync::{Arc, OnceLock};
+mod weight;
 
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
+use std::sync::Arc;
 
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use hub_kernels::{
-    Side, bf16,
-    few::{self, Dense, Rows},
-    single,
+    Side,
+    few::{self, Dense},
 };
 
+pub use self::weight::{Arithmetic, MappedMatrix};
+use self::weight::{Numbers, Packs, Weight};
 use super::{
     by_dtype,
     element::Element,
@@ -31,19 +33,8 @@ pub struct FrozenLinear {
     bias: Option<Tensor>,
 }
 
-/// The numbers, or blocks of few bits that stand for them.
-#[derive(Debug, Clone)]
-enum Weight {
-    Dense(Tensor, Arc<Packs>),
-    /// And the precision that they are restored in.
-    Blocks(Arc<Blocks>, DType),
-}
-
 /// Numbers that are restored from blocks at a time: few enough to stay in a cache.
 const TILE: usize = 1 << 16;
-
-/// Rows up to which a product with a packed weight is faster than one that packs it.
-const FEW_ROWS: usize = 256;
 
 impl FrozenLinear {
     /// Takes the tensors out of any graph they were part of.
@@ -54,7 +45,8 @@ impl FrozenLinear {
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         let (out, _) = weight.dims2()?;
         let bias = checked(bias, out)?;
-        Ok(Self { weight: Weight::Dense(weight.detach().contiguous()?, Arc::default()), bias })
+        let weight = Numbers::Tensor(weight.detach().contiguous()?);
+        Ok(Self { weight: Weight::Dense(weight, Arc::default()), bias })
     }
 
     /// The same layer with its products in `arithmetic`; quantised weights stay as they are.
@@ -67,6 +59,13 @@ impl FrozenLinear {
         Self { weight, ..self }
     }
 
+    /// A layer whose weight stays in its file.
+    pub fn mapped(weight: MappedMatrix, bias: Option<Tensor>) -> Result<Self> {
+        let weight = Numbers::Mapped(Arc::new(weight));
+        let bias = checked(bias, weight.dims()?.0)?;
+        Ok(Self { weight: Weight::Dense(weight, Arc::default()), bias })
+    }
+
     /// A layer that keeps its weight quantised. What it computes is what the numbers that the
     /// blocks stand for would give, restored row by row; so is its backward (`QLoRA`, Dettmers et
     /// al. 2023).
@@ -75,22 +74,19 @@ impl FrozenLinear {
         Ok(Self { weight: Weight::Blocks(Arc::new(blocks), dtype), bias })
     }
 
-    /// The weight, `[out, in]`; restored where it is quantised.
+    /// The weight, `[out, in]`; restored where it is quantised, copied where it lies in a file.
     pub fn weight(&self) -> Result<Tensor> {
-        match &self.weight {
-            Weight::Dense(weight, _) => Ok(weight.clone()),
-            Weight::Blocks(blocks, dtype) => {
-                Tensor::from_vec(blocks.to_vec(), blocks.dims(), &Device::Cpu)?.to_dtype(*dtype)
-            }
-        }
+        self.weight.tensor()
+    }
+
+    /// Rows of the weight by number, u32 `[n]` to `[n, in]`.
+    pub fn rows(&self, numbers: &Tensor) -> Result<Tensor> {
+        self.weight.rows(numbers)
     }
 
     /// Outputs and inputs.
     pub fn dims(&self) -> Result<(usize, usize)> {
-        match &self.weight {
-            Weight::Dense(weight, _) => weight.dims2(),
-            Weight::Blocks(blocks, _) => Ok(blocks.dims()),
-        }
+        self.weight.dims()
     }
 
     /// The bias, `[out]`.
@@ -111,59 +107,6 @@ impl FrozenLinear {
         }
         let weight = self.weight()?.to_device(x.device())?;
         super::linear(x, &weight, self.bias.as_ref())
-    }
-}
-
-/// What products with frozen weights are computed in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Arithmetic {
-    /// The precision of the tensors.
-    #[default]
-    Exact,
-    /// Single-precision operands rounded to bf16, sums in single precision. Double precision stays exact.
-    Bf16,
-}
-
-/// A weight in the order of the inner loops, from when it is first needed there.
-#[derive(Debug, Default)]
-struct Packs {
-    arithmetic: Arithmetic,
-    single: [OnceLock<single::Packed>; 2],
-    half: [OnceLock<bf16::Packed>; 2],
-}
-
-impl Packs {
-    fn new(arithmetic: Arithmetic) -> Self {
-        Self { arithmetic, ..Self::default() }
-    }
-
-    /// Fills `y` with the product of `x` and `weight` where there is a packed kernel for it. Which one is
-    /// a function of the sizes only, so that a run that goes on computes what it would have computed.
-    fn multiply<T: Element>(
-        &self,
-        weight: &Tensor,
-        side: Side,
-        x: &[T],
-        bias: Option<&Tensor>,
-        y: &mut [T],
-    ) -> Result<bool> {
-        let (Some(x), Some(y)) = (T::as_single(x), T::as_single_mut(y)) else { return Ok(false) };
-        let dims = weight.dims2()?;
-        let inputs = if side == Side::Forward { dims.1 } else { dims.0 };
-        let is_exact = self.arithmetic == Arithmetic::Exact;
-        if inputs == 0 || y.is_empty() || is_exact && x.len() / inputs > FEW_ROWS {
-            return Ok(false);
-        }
-        let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
-        let (bias, at) = (bias.as_deref(), side as usize);
-        with_slice::<f32, _>(weight, |w| {
-            if is_exact {
-                self.single[at].get_or_init(|| single::Packed::new(w, dims, side)).multiply(x, bias, y);
-            } else {
-                self.half[at].get_or_init(|| bf16::Packed::new(w, dims, side)).multiply(x, bias, y);
-            }
-            Ok(true)
-        })
     }
 }
 
@@ -226,7 +169,7 @@ pub(super) fn product<T: Element>(layer: &FrozenLinear, x: &[T], rows: usize) ->
     };
     let x = Matrix::new(x, rows, inputs, inputs);
     match &layer.weight {
-        Weight::Dense(weight, _) => with_slice::<T, _>(weight, |w| {
+        Weight::Dense(weight, _) => weight.with_slice::<T, _>(|w| {
             multiply(&mut y, x, Matrix::new(w, out, inputs, inputs).t(), T::one(), accumulate, Threads::All);
             Ok(())
         })?,
@@ -254,19 +197,12 @@ fn few_rows<T: Element>(layer: &FrozenLinear, x: &[T], y: &mut [T]) -> Result<bo
     match &layer.weight {
         Weight::Blocks(blocks, _) => few::multiply(&**blocks, x, inputs, bias, y),
         Weight::Dense(_, packs) if packs.arithmetic != Arithmetic::Exact => return Ok(false),
-        Weight::Dense(weight, _) => with_slice::<f32, _>(weight, |weight| {
+        Weight::Dense(weight, _) => weight.with_slice::<f32, _>(|weight| {
             few::multiply(&Dense { weight, inputs }, x, inputs, bias, y);
             Ok(())
         })?,
     }
     Ok(true)
-}
-
-impl Rows for Blocks {
-    fn rows<'a>(&'a self, rows: std::ops::Range<usize>, scratch: &'a mut [f32]) -> &'a [f32] {
-        Self::rows(self, rows.start, scratch);
-        scratch
-    }
 }
 
 /// `y` in the shape of the input, with `out` for its last dimension.
@@ -287,7 +223,7 @@ pub(super) fn input_gradient<T: Element>(layer: &FrozenLinear, grad: &[T]) -> Re
     let rows = grad.len() / out.max(1);
     let mut dx = vec![T::zero(); rows * inputs];
     match &layer.weight {
-        Weight::Dense(weight, packs) => with_slice::<T, _>(weight, |w| {
+        Weight::Dense(weight, packs) => weight.with_slice::<T, _>(|w| {
             if packs.multiply(weight, Side::Backward, grad, None, &mut dx)? {
                 return Ok(());
             }

@@ -1,0 +1,107 @@
+//! Weights in blocks that share a scale, and the numbers they stand for.
+//!
+//! A block of 32 weights has a scale `d` in half precision, and a minimum `m` in the kinds that
+//! end with `_1`: `w = d · q + m`, or `w = d · (q − offset)`. The kinds that end with `_K` put eight
+//! or sixteen such blocks together and store their scales in 6 or 8 bits. The layouts are those of
+//! `ggml` (`ggml-common.h`, `ggml-quants.c`).
+
+#[cfg(feature = "stitch")]
+mod dots;
+mod kind;
+mod parts;
+
+pub use self::kind::BlockKind;
+use super::GgufError;
+
+/// How a tensor lies in its file.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::checkpoint) struct Stored {
+    kind: BlockKind,
+    rows: usize,
+    columns: usize,
+    /// Heads whose rows stand in pairs, as interleaved rotations need them.
+    turned_heads: Option<usize>,
+}
+
+impl Stored {
+    pub(super) fn new(
+        kind: BlockKind,
+        shape: &[usize],
+        turned_heads: Option<usize>,
+        name: &str,
+    ) -> Result<Self, GgufError> {
+        let columns = shape.last().copied().unwrap_or(1);
+        let rows: usize = shape.iter().rev().skip(1).product();
+        if turned_heads.is_some_and(|heads| heads == 0 || !rows.is_multiple_of(2 * heads)) {
+            return Err(GgufError::Malformed(format!(
+                "`{name}` of {rows} rows can't be divided into its heads"
+            )));
+        }
+        Ok(Self { kind, rows, columns, turned_heads })
+    }
+
+    /// The tensor's bytes with its rows in the order of `transformers`.
+    pub(in crate::checkpoint) fn blocks(&self, bytes: Vec<u8>) -> Blocks {
+        let &Self { kind, rows, columns, turned_heads } = self;
+        let Some(heads) = turned_heads else { return Blocks { kind, rows, columns, bytes } };
+        let (weights, size) = kind.sizes();
+        let row = columns / weights * size;
+        let half = rows / heads / 2;
+        let mut turned = Vec::with_capacity(bytes.len());
+        for head in 0..heads {
+            for part in 0..2 {
+                for i in 0..half {
+                    let from = (head * half * 2 + i * 2 + part) * row;
+                    turned.extend_from_slice(&bytes[from..from + row]);
+                }
+            }
+        }
+        Blocks { kind, rows, columns, bytes: turned }
+    }
+}
+
+/// A matrix `[rows, columns]` of quantised weights.
+#[derive(Clone)]
+pub struct Blocks {
+    kind: BlockKind,
+    rows: usize,
+    columns: usize,
+    bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} [{}, {}]", self.kind, self.rows, self.columns)
+    }
+}
+
+impl Blocks {
+    /// How they are stored.
+    pub const fn kind(&self) -> BlockKind {
+        self.kind
+    }
+
+    /// Rows and columns.
+    pub const fn dims(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    const fn row_bytes(&self) -> usize {
+        let (weights, size) = self.kind.sizes();
+        self.columns / weights * size
+    }
+
+    /// The numbers of rows `first ..`, as many as fill `out`.
+    pub fn rows(&self, first: usize, out: &mut [f32]) {
+        let row = self.row_bytes();
+        let count = out.len() / self.columns.max(1);
+        self.kind.dequantise(&self.bytes[first * row..(first + count) * row], out);
+    }
+
+    /// All numbers, row-major.
+    pub fn to_vec(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.rows * self.columns];
+        self.rows(0, &mut out);
+        out
+    }
+}

@@ -1,0 +1,192 @@
+//! Where a frozen weight lies: in a tensor, in its file, in blocks of a few bits, and packed.
+
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
+
+use candle_core::{DType, Device, Result, Tensor};
+use hub_kernels::{Side, bf16, mapped::Mapped, single};
+
+use super::super::{element::Element, with_slice};
+use crate::checkpoint::Blocks;
+
+/// Rows up to which a product with a packed weight is faster than one that packs it.
+const FEW_ROWS: usize = 256;
+
+/// The numbers `[out, in]`, or blocks of few bits that stand for them.
+#[derive(Debug, Clone)]
+pub(super) enum Weight {
+    Dense(Numbers, Arc<Packs>),
+    /// And the precision that they are restored in.
+    Blocks(Arc<Blocks>, DType),
+}
+
+impl Weight {
+    /// Outputs and inputs.
+    pub(super) fn dims(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Dense(numbers, _) => numbers.dims(),
+            Self::Blocks(blocks, _) => Ok(blocks.dims()),
+        }
+    }
+
+    /// All numbers.
+    pub(super) fn tensor(&self) -> Result<Tensor> {
+        match self {
+            Self::Dense(numbers, _) => numbers.tensor(),
+            Self::Blocks(blocks, dtype) => {
+                Tensor::from_vec(blocks.to_vec(), blocks.dims(), &Device::Cpu)?.to_dtype(*dtype)
+            }
+        }
+    }
+
+    /// Some rows by number, `[n, in]`.
+    pub(super) fn rows(&self, numbers: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(Numbers::Tensor(weight), _) => weight.index_select(numbers, 0),
+            Self::Dense(Numbers::Mapped(mapped), _) => {
+                let (all, columns) = (mapped.singles(), mapped.dims.1);
+                copied(numbers, mapped.dims, |row, out| out.copy_from_slice(&all[row * columns..][..columns]))
+            }
+            Self::Blocks(blocks, dtype) => {
+                copied(numbers, blocks.dims(), |row, out| blocks.rows(row, out))?.to_dtype(*dtype)
+            }
+        }
+    }
+}
+
+/// Rows by number, each written by `write`.
+fn copied(
+    numbers: &Tensor,
+    (rows, columns): (usize, usize),
+    write: impl Fn(usize, &mut [f32]),
+) -> Result<Tensor> {
+    let numbers: Vec<u32> = numbers.to_vec1()?;
+    let mut all = vec![0.0; numbers.len() * columns];
+    for (&number, out) in numbers.iter().zip(all.chunks_exact_mut(columns.max(1))) {
+        if number as usize >= rows {
+            candle_core::bail!("there is no row {number} among {rows}");
+        }
+        write(number as usize, out);
+    }
+    Tensor::from_vec(all, (numbers.len(), columns), &Device::Cpu)
+}
+
+/// A matrix whose numbers can be read.
+#[derive(Debug, Clone)]
+pub(super) enum Numbers {
+    Tensor(Tensor),
+    Mapped(Arc<MappedMatrix>),
+}
+
+impl Numbers {
+    pub(super) fn dims(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Tensor(tensor) => tensor.dims2(),
+            Self::Mapped(mapped) => Ok(mapped.dims),
+        }
+    }
+
+    pub(super) fn tensor(&self) -> Result<Tensor> {
+        match self {
+            Self::Tensor(tensor) => Ok(tensor.clone()),
+            Self::Mapped(mapped) => mapped.tensor(),
+        }
+    }
+
+    /// Calls `take` with the numbers, row-major.
+    pub(super) fn with_slice<T: Element, R>(&self, take: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+        match self {
+            Self::Tensor(tensor) => with_slice(tensor, take),
+            Self::Mapped(mapped) => match T::of_single(mapped.singles()) {
+                Some(numbers) => take(numbers),
+                None => candle_core::bail!("the weight is in single precision, its input is {:?}", T::DTYPE),
+            },
+        }
+    }
+}
+
+/// A matrix in single precision that is read where it lies in its file.
+#[derive(Debug)]
+pub struct MappedMatrix {
+    file: Arc<Mapped>,
+    bytes: Range<u64>,
+    dims: (usize, usize),
+    /// A copy, from when something asks for a tensor on.
+    copy: OnceLock<Tensor>,
+}
+
+impl MappedMatrix {
+    /// `None` where the file holds no such numbers there.
+    pub fn new(file: Arc<Mapped>, bytes: Range<u64>, dims: (usize, usize)) -> Option<Self> {
+        let is_whole = file.singles(bytes.clone())?.len() == dims.0 * dims.1;
+        is_whole.then(|| Self { file, bytes, dims, copy: OnceLock::new() })
+    }
+
+    fn singles(&self) -> &[f32] {
+        // `new` has seen them.
+        self.file.singles(self.bytes.clone()).unwrap_or_default()
+    }
+
+    fn tensor(&self) -> Result<Tensor> {
+        if let Some(copy) = self.copy.get() {
+            return Ok(copy.clone());
+        }
+        let copy = Tensor::from_slice(self.singles(), self.dims, &Device::Cpu)?;
+        Ok(self.copy.get_or_init(|| copy).clone())
+    }
+}
+
+/// What products with frozen weights are computed in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// The precision of the tensors.
+    #[default]
+    Exact,
+    /// Single-precision operands rounded to bf16, sums in single precision. Double precision stays exact.
+    Bf16,
+}
+
+/// A weight in the order of the inner loops, from when it is first needed there.
+#[derive(Debug, Default)]
+pub(super) struct Packs {
+    pub(super) arithmetic: Arithmetic,
+    single: [OnceLock<single::Packed>; 2],
+    half: [OnceLock<bf16::Packed>; 2],
+}
+
+impl Packs {
+    pub(super) fn new(arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..Self::default() }
+    }
+
+    /// Fills `y` with the product of `x` and `weight` where there is a packed kernel for it. Which one is
+    /// a function of the sizes only, so that a run that goes on computes what it would have computed.
+    pub(super) fn multiply<T: Element>(
+        &self,
+        weight: &Numbers,
+        side: Side,
+        x: &[T],
+        bias: Option<&Tensor>,
+        y: &mut [T],
+    ) -> Result<bool> {
+        let (Some(x), Some(y)) = (T::as_single(x), T::as_single_mut(y)) else { return Ok(false) };
+        let dims = weight.dims()?;
+        let inputs = if side == Side::Forward { dims.1 } else { dims.0 };
+        let is_exact = self.arithmetic == Arithmetic::Exact;
+        if inputs == 0 || y.is_empty() || is_exact && x.len() / inputs > FEW_ROWS {
+            return Ok(false);
+        }
+        let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
+        let (bias, at) = (bias.as_deref(), side as usize);
+        weight.with_slice::<f32, _>(|w| {
+            if is_exact {
+                self.single[at].get_or_init(|| single::Packed::new(w, dims, side)).multiply(x, bias, y);
+            } else {
+                self.half[at].get_or_init(|| bf16::Packed::new(w, dims, side)).multiply(x, bias, y);
+            }
+            Ok(true)
+        })
+    }
+}
