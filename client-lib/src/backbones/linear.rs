@@ -20,7 +20,7 @@ impl Linear {
 
     /// The same as the output layer of a language model, where it is the table of word embeddings.
     #[must_use]
-    pub(crate) fn as_word_table(self) -> Self {
+    pub(crate) fn into_word_table(self) -> Self {
         Self { is_word_table: true, ..self }
     }
 

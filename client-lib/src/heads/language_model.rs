@@ -53,8 +53,8 @@ impl LanguageModel {
         let decoder = match (tensors.get(DECODER), tied) {
             (Some(table), _) if table.is_variable() => Decoder::Trained(table.clone()),
             (Some(table), None) => Decoder::Frozen(Linear::of_head(table, None)?),
-            (Some(table), Some(_)) => Decoder::Frozen(Linear::of_head(table, None)?.as_word_table()),
-            (None, Some(words)) => Decoder::Frozen(words.clone().as_word_table()),
+            (Some(table), Some(_)) => Decoder::Frozen(Linear::of_head(table, None)?.into_word_table()),
+            (None, Some(words)) => Decoder::Frozen(words.clone().into_word_table()),
             (None, None) => candle_core::bail!("the head has no tensor for `{DECODER}`"),
         };
         Ok(Self {

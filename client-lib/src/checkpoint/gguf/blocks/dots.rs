@@ -1,6 +1,8 @@
 //! Products of a few vectors with rows of blocks: what a block stands for is computed where it is multiplied and
 //! never written down.
 
+#![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
+
 use std::ops::Range;
 
 use hub_kernels::few::{Dense, Rows};

@@ -70,7 +70,7 @@ impl BlockKind {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => {}
             Self::Q4_0 => {
-                take(0, Part::signed([half(block); 2], |i| nibble(&block[2..], i).cast_signed() - 8))
+                take(0, Part::signed([half(block); 2], |i| nibble(&block[2..], i).cast_signed() - 8));
             }
             Self::Q4_1 => take(0, Part::new(half(block), half(&block[2..]), |i| nibble(&block[4..], i))),
             Self::Q5_0 => {
