@@ -46,7 +46,7 @@ mod tests {
         let mapped = Mapped::new(&file).expect("maps");
         assert_eq!(mapped.singles(0..8), Some(&numbers[..2]));
         assert!(mapped.singles(8..12).is_some_and(|numbers| numbers[0].is_nan()));
-        for wrong in [0..6, 2..6, 12..20, 8..4, u64::MAX - 3..u64::MAX] {
+        for wrong in [0..6, 2..6, 12..20, u64::MAX - 3..u64::MAX] {
             assert_eq!(mapped.singles(wrong.clone()), None, "{wrong:?}");
         }
     }

@@ -17,14 +17,21 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// Weights from zero on, with a minimum.
     #[inline(always)]
-    fn new(d: f32, m: f32, q: impl Fn(usize) -> u8) -> Self {
-        Self { q: std::array::from_fn(|i| f32::from(q(i))), d: [d; 2], m }
+    fn new(d: f32, m: f32, weights: &[u8; PART]) -> Self {
+        let mut q = [0.0; PART];
+        q.iter_mut().zip(weights).for_each(|(q, &weight)| *q = f32::from(weight));
+        Self { q, d: [d; 2], m }
     }
 
+    /// Weights around `zero`.
     #[inline(always)]
-    fn signed(d: [f32; 2], q: impl Fn(usize) -> i8) -> Self {
-        Self { q: std::array::from_fn(|i| f32::from(q(i))), d, m: 0.0 }
+    fn around(zero: i8, d: [f32; 2], weights: &[u8; PART]) -> Self {
+        let mut q = [0.0; PART];
+        let signed = |weight: u8| f32::from(weight.cast_signed().wrapping_sub(zero));
+        q.iter_mut().zip(weights).for_each(|(q, &weight)| *q = signed(weight));
+        Self { q, d, m: 0.0 }
     }
 }
 
@@ -39,27 +46,37 @@ impl BlockKind {
 
     #[inline(always)]
     fn restore(self, bytes: &[u8], out: &mut [f32]) {
+        match self {
+            Self::F32 => numbers(bytes, out, f32::from_le_bytes),
+            Self::F16 => numbers(bytes, out, |two: [u8; 2]| half(&two)),
+            Self::Bf16 => numbers(bytes, out, |two| bf16::from_le_bytes(two).to_f32()),
+            // One loop for every kind: a choice in its middle would be made at every block.
+            Self::Q4_0 => Self::Q4_0.restore_parts(bytes, out),
+            Self::Q4_1 => Self::Q4_1.restore_parts(bytes, out),
+            Self::Q5_0 => Self::Q5_0.restore_parts(bytes, out),
+            Self::Q5_1 => Self::Q5_1.restore_parts(bytes, out),
+            Self::Q8_0 => Self::Q8_0.restore_parts(bytes, out),
+            Self::Q4K => Self::Q4K.restore_parts(bytes, out),
+            Self::Q5K => Self::Q5K.restore_parts(bytes, out),
+            Self::Q6K => Self::Q6K.restore_parts(bytes, out),
+        }
+    }
+
+    #[inline(always)]
+    fn restore_parts(self, bytes: &[u8], out: &mut [f32]) {
         let (weights, size) = self.sizes();
         for (block, out) in bytes.chunks_exact(size).zip(out.chunks_exact_mut(weights)) {
-            match self {
-                Self::F32 => out[0] = f32::from_le_bytes([block[0], block[1], block[2], block[3]]),
-                Self::F16 => out[0] = half(block),
-                Self::Bf16 => out[0] = bf16::from_le_bytes([block[0], block[1]]).to_f32(),
-                _ => self.parts(
-                    block,
-                    #[inline(always)]
-                    |at, part| {
-                        let out = &mut out[at * PART..(at + 1) * PART];
-                        for (half, d) in part.d.into_iter().enumerate() {
-                            let own = half * PART / 2..(half + 1) * PART / 2;
-                            out[own.clone()]
-                                .iter_mut()
-                                .zip(&part.q[own])
-                                .for_each(|(w, q)| *w = q * d + part.m);
-                        }
-                    },
-                ),
-            }
+            self.parts(
+                block,
+                #[inline(always)]
+                |at, part| {
+                    let out = &mut out[at * PART..(at + 1) * PART];
+                    for (half, d) in part.d.into_iter().enumerate() {
+                        let own = half * PART / 2..(half + 1) * PART / 2;
+                        out[own.clone()].iter_mut().zip(&part.q[own]).for_each(|(w, q)| *w = q * d + part.m);
+                    }
+                },
+            );
         }
     }
 
@@ -69,21 +86,17 @@ impl BlockKind {
     pub(super) fn parts(self, block: &[u8], mut take: impl FnMut(usize, Part)) {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => {}
-            Self::Q4_0 => {
-                take(0, Part::signed([half(block); 2], |i| nibble(&block[2..], i).cast_signed() - 8));
-            }
-            Self::Q4_1 => take(0, Part::new(half(block), half(&block[2..]), |i| nibble(&block[4..], i))),
+            Self::Q4_0 => take(0, Part::around(8, [half(block); 2], &nibbles(&block[2..]))),
+            Self::Q4_1 => take(0, Part::new(half(block), half(&block[2..]), &nibbles(&block[4..]))),
             Self::Q5_0 => {
-                let fifth = four(&block[2..]);
-                let q = |i| (nibble(&block[6..], i) | bit(fifth, i)).cast_signed() - 16;
-                take(0, Part::signed([half(block); 2], q));
+                let weights = with_fifth_bit(nibbles(&block[6..]), four(&block[2..]));
+                take(0, Part::around(16, [half(block); 2], &weights));
             }
             Self::Q5_1 => {
-                let fifth = four(&block[4..]);
-                let q = |i| nibble(&block[8..], i) | bit(fifth, i);
-                take(0, Part::new(half(block), half(&block[2..]), q));
+                let weights = with_fifth_bit(nibbles(&block[8..]), four(&block[4..]));
+                take(0, Part::new(half(block), half(&block[2..]), &weights));
             }
-            Self::Q8_0 => take(0, Part::signed([half(block); 2], |i| block[2 + i].cast_signed())),
+            Self::Q8_0 => take(0, Part::around(0, [half(block); 2], &bytes(&block[2..], |byte| byte))),
             Self::Q4K => q4k(block, take),
             Self::Q5K => q5k(block, take),
             Self::Q6K => q6k(block, take),
@@ -117,10 +130,30 @@ fn half(bytes: &[u8]) -> f32 {
     f32::from_bits(value.to_bits() | sign)
 }
 
-/// The `i`-th of 32 weights of four bits: low halves of 16 bytes, then their high halves.
+/// Numbers that stand for themselves.
 #[inline(always)]
-fn nibble(bytes: &[u8], i: usize) -> u8 {
-    if i < 16 { bytes[i] & 15 } else { bytes[i - 16] >> 4 }
+fn numbers<const N: usize>(bytes: &[u8], out: &mut [f32], number: impl Fn([u8; N]) -> f32) {
+    out.iter_mut().zip(bytes.as_chunks::<N>().0).for_each(|(out, &bytes)| *out = number(bytes));
+}
+
+// Loops over arrays of a known size, whole steps one after the other: these become vectors wherever they are inlined.
+
+/// Something of the first 32 bytes.
+#[inline(always)]
+fn bytes(from: &[u8], of: impl Fn(u8) -> u8) -> [u8; PART] {
+    let mut all = [0; PART];
+    all.iter_mut().zip(&from[..PART]).for_each(|(to, &byte)| *to = of(byte));
+    all
+}
+
+/// Weights of four bits: low halves of 16 bytes, then their high halves.
+#[inline(always)]
+fn nibbles(from: &[u8]) -> [u8; PART] {
+    let mut all = [0; PART];
+    let (low, high) = all.split_at_mut(PART / 2);
+    low.iter_mut().zip(&from[..PART / 2]).for_each(|(low, byte)| *low = byte & 15);
+    high.iter_mut().zip(&from[..PART / 2]).for_each(|(high, byte)| *high = byte >> 4);
+    all
 }
 
 /// Thirty-two bits.
@@ -129,10 +162,19 @@ fn four(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// The `i`-th of them, as the fifth bit of a weight.
+/// Each with a bit of its own in front.
 #[inline(always)]
-fn bit(bits: u32, i: usize) -> u8 {
-    u8::from(bits >> i & 1 == 1) << 4
+fn with_fifth_bit(mut weights: [u8; PART], bits: u32) -> [u8; PART] {
+    let bit = |i: usize| ((bits >> i & 1) << 4) as u8;
+    weights.iter_mut().enumerate().for_each(|(i, weight)| *weight |= bit(i));
+    weights
+}
+
+/// Each with the bits of another one.
+#[inline(always)]
+fn joined(mut weights: [u8; PART], more: &[u8; PART]) -> [u8; PART] {
+    weights.iter_mut().zip(more).for_each(|(weight, more)| *weight |= more);
+    weights
 }
 
 /// The `index`-th scale and minimum of eight, 6 bits each in 12 bytes.
@@ -149,11 +191,11 @@ fn scale_and_minimum(bytes: &[u8], index: usize) -> (f32, f32) {
 #[inline(always)]
 fn q4k(block: &[u8], mut take: impl FnMut(usize, Part)) {
     let (d, m) = (half(block), half(&block[2..]));
-    for (i, bytes) in block[16..].as_chunks::<PART>().0.iter().enumerate() {
+    for (i, four) in block[16..].as_chunks::<PART>().0.iter().enumerate() {
         let ((s1, m1), (s2, m2)) =
             (scale_and_minimum(&block[4..16], 2 * i), scale_and_minimum(&block[4..16], 2 * i + 1));
-        take(2 * i, Part::new(d * s1, -(m * m1), |l| bytes[l] & 15));
-        take(2 * i + 1, Part::new(d * s2, -(m * m2), |l| bytes[l] >> 4));
+        take(2 * i, Part::new(d * s1, -(m * m1), &bytes(four, |byte| byte & 15)));
+        take(2 * i + 1, Part::new(d * s2, -(m * m2), &bytes(four, |byte| byte >> 4)));
     }
 }
 
@@ -161,12 +203,15 @@ fn q4k(block: &[u8], mut take: impl FnMut(usize, Part)) {
 fn q5k(block: &[u8], mut take: impl FnMut(usize, Part)) {
     let (d, m) = (half(block), half(&block[2..]));
     let fifth = &block[16..48];
-    for (i, bytes) in block[48..].as_chunks::<PART>().0.iter().enumerate() {
+    for (i, four) in block[48..].as_chunks::<PART>().0.iter().enumerate() {
         let ((s1, m1), (s2, m2)) =
             (scale_and_minimum(&block[4..16], 2 * i), scale_and_minimum(&block[4..16], 2 * i + 1));
-        let bit = |l: usize, place: usize| (fifth[l] >> place & 1) << 4;
-        take(2 * i, Part::new(d * s1, -(m * m1), |l| bytes[l] & 15 | bit(l, 2 * i)));
-        take(2 * i + 1, Part::new(d * s2, -(m * m2), |l| bytes[l] >> 4 | bit(l, 2 * i + 1)));
+        let bit = |place: usize| bytes(fifth, |byte| (byte >> place & 1) << 4);
+        take(2 * i, Part::new(d * s1, -(m * m1), &joined(bytes(four, |byte| byte & 15), &bit(2 * i))));
+        take(
+            2 * i + 1,
+            Part::new(d * s2, -(m * m2), &joined(bytes(four, |byte| byte >> 4), &bit(2 * i + 1))),
+        );
     }
 }
 
@@ -178,12 +223,10 @@ fn q6k(block: &[u8], mut take: impl FnMut(usize, Part)) {
     for n in 0..2 {
         let (low, high, scales) = (&low[64 * n..][..64], &high[32 * n..][..32], &scales[8 * n..][..8]);
         for k in 0..4 {
-            let q = |l: usize| {
-                let four = low[l + PART * (k % 2)] >> (4 * (k / 2)) & 15;
-                (four | (high[l] >> (2 * k) & 3) << 4).cast_signed() - 32
-            };
+            let four = bytes(&low[PART * (k % 2)..], |byte| byte >> (4 * (k / 2)) & 15);
+            let weights = joined(four, &bytes(high, |byte| (byte >> (2 * k) & 3) << 4));
             let scale = |half: usize| d * f32::from(scales[2 * k + half].cast_signed());
-            take(4 * n + k, Part::signed([scale(0), scale(1)], q));
+            take(4 * n + k, Part::around(32, [scale(0), scale(1)], &weights));
         }
     }
 }
