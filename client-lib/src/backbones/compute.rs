@@ -17,3 +17,10 @@ impl Compute {
     /// On the CPU in single precision.
     pub const EXACT: Self = Self { device: Device::Cpu, arithmetic: Arithmetic::Exact };
 }
+
+/// Makes the calling thread one of those that share out products: it computes its own part instead of sleeping until
+/// others have computed all, which costs more than a product of a few rows. For the thread that runs models, once;
+/// where there are threads already nothing changes.
+pub fn join_threads() {
+    drop(rayon::ThreadPoolBuilder::new().use_current_thread().build_global());
+}
