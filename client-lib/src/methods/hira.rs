@@ -66,7 +66,7 @@ impl Adapter for Hira {
         let Some(here) = self.tables.get(&Module::Embedding(at.table)) else { return Ok(None) };
         let ids = at.ids.flatten_all()?;
         let factors = linear(&here.a.t()?.contiguous()?.index_select(&ids, 0)?, &here.b, None)?;
-        let own = at.weight.index_select(&ids, 0)?;
+        let own = at.weight.rows(&ids)?;
         (rows + (own * factors)?.reshape(rows.shape())?).map(Some)
     }
 }
