@@ -54,8 +54,6 @@ fn run(printer: &Printer, cli: Cli) -> anyhow::Result<Exit> {
     let settings = Settings::load(&cli.global, settings::EditsConfig::of(&cli.command))?;
     let printer = printer.with_color(settings.color.value);
     output::init_tracing(&printer);
-    #[cfg(feature = "stitch")]
-    hub_client::backbones::join_threads();
     let context = Context::new(printer, settings)?;
     commands::run(&context, cli.command)
 }

@@ -56,33 +56,23 @@ impl Initialiser {
             orthonormalise(&mut rows, columns);
             return rows.into_iter().map(|value| value as f32).collect();
         }
-        if let Self::UniformPairs { bound } = self {
-            let mut value = 0.0;
-            let drawn = |index: usize| {
-                if index.is_multiple_of(2) {
-                    value = ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32;
-                }
-                value
-            };
-            return (0..slot.len()).map(drawn).collect();
-        }
-        (0..slot.len())
-            .map(|index| match self {
+        let uniform = |rng: &mut ChaCha8Rng, bound: f64| ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32;
+        let mut last = 0.0;
+        let drawn = |index: usize| {
+            last = match self {
                 Self::Diagonal { value } if index / columns == index % columns => value,
                 Self::Diagonal { .. } => 0.0,
                 Self::Constant(value) => value,
                 Self::Normal { std } => (std * normal(&mut rng)) as f32,
                 Self::Orthonormal => normal(&mut rng) as f32,
                 Self::TruncatedNormal { std } => (std * truncated(&mut rng)) as f32,
-                Self::Uniform { bound } | Self::UniformPairs { bound } => {
-                    ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32
-                }
-                Self::KaimingUniform => {
-                    let bound = 1.0 / fan_in.sqrt();
-                    ((rng.random::<f64>() * 2.0 - 1.0) * bound) as f32
-                }
-            })
-            .collect()
+                Self::UniformPairs { .. } if !index.is_multiple_of(2) => last,
+                Self::Uniform { bound } | Self::UniformPairs { bound } => uniform(&mut rng, bound),
+                Self::KaimingUniform => uniform(&mut rng, 1.0 / fan_in.sqrt()),
+            };
+            last
+        };
+        (0..slot.len()).map(drawn).collect()
     }
 }
 

@@ -84,6 +84,20 @@ pub struct Assembly<'a> {
     pub vision: Option<PathBuf>,
 }
 
+impl<'a> Assembly<'a> {
+    /// One adapter, as it was trained.
+    pub fn of(folder: &'a AdapterFolder) -> Self {
+        Self {
+            folder,
+            members: &[],
+            skip_layers: Vec::new(),
+            max_length: None,
+            doc_stride: None,
+            vision: None,
+        }
+    }
+}
+
 /// A model that answers.
 #[derive(Debug)]
 pub struct Predictor {
@@ -96,18 +110,7 @@ impl Predictor {
     /// Stitches the adapter in one folder into the backbone in another.
     pub fn open(base: &Path, adapter: &Path, compute: &Compute) -> Result<Self, PredictError> {
         let folder = AdapterFolder::open(adapter)?;
-        Self::assemble(
-            base,
-            &Assembly {
-                folder: &folder,
-                members: &[],
-                skip_layers: Vec::new(),
-                max_length: None,
-                doc_stride: None,
-                vision: None,
-            },
-            compute,
-        )
+        Self::assemble(base, &Assembly::of(&folder), compute)
     }
 
     /// Stitches an adapter, or a composition with its members, into the backbone in a folder.

@@ -84,28 +84,47 @@ impl Vision {
 
     /// What is seen of each image: the class token's last state beside the mean of the patches', `[2h]`.
     pub fn features(&self, images: &[PathBuf]) -> Result<Vec<Vec<f32>>, VisionError> {
+        let mut seen = vec![Vec::new(); images.len()];
         // Images of one batch are equally large.
-        let mut by_size: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut waiting: BTreeMap<[usize; 2], Waiting> = BTreeMap::new();
         for (number, image) in images.iter().enumerate() {
-            by_size.entry(self.processor.tokens(image)?).or_default().push(number);
-        }
-        let mut all = vec![Vec::new(); images.len()];
-        for numbers in by_size.values().flat_map(|numbers| numbers.chunks(BATCH)) {
-            let paths: Vec<&PathBuf> = numbers.iter().map(|&number| &images[number]).collect();
-            let batch = self.processor.batch(&paths, self.backbone.device())?;
-            let hidden = self.backbone.forward(&batch, &NoHooks, Mode::Eval)?;
-            let features = Features {
-                backbone: &self.backbone,
-                hooks: &NoHooks,
-                state: &hidden.state,
-                layer_sum: None,
-                attention_mask: &hidden.attention_mask,
-            };
-            let rows = pool(Pooling::FirstAndMean, &features)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-            for (&number, row) in numbers.iter().zip(rows) {
-                all[number] = row;
+            let (size, values) = self.processor.read(image)?;
+            self.processor.cut(image, size)?;
+            let group = waiting.entry(size).or_default();
+            group.numbers.push(number);
+            group.values.extend(values);
+            if group.numbers.len() == BATCH {
+                self.look(size, std::mem::take(group), &mut seen)?;
             }
         }
-        Ok(all)
+        for (size, group) in waiting.into_iter().filter(|(_, group)| !group.numbers.is_empty()) {
+            self.look(size, group, &mut seen)?;
+        }
+        Ok(seen)
     }
+
+    /// Looks at images of one size.
+    fn look(&self, size: [usize; 2], group: Waiting, seen: &mut [Vec<f32>]) -> Result<(), VisionError> {
+        let batch = self.processor.batch_of(size, group.values, self.backbone.device())?;
+        let hidden = self.backbone.forward(&batch, &NoHooks, Mode::Eval)?;
+        let features = Features {
+            backbone: &self.backbone,
+            hooks: &NoHooks,
+            state: &hidden.state,
+            layer_sum: None,
+            attention_mask: &hidden.attention_mask,
+        };
+        let rows = pool(Pooling::FirstAndMean, &features)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+        for (number, row) in group.numbers.into_iter().zip(rows) {
+            seen[number] = row;
+        }
+        Ok(())
+    }
+}
+
+/// Images that were read, by their numbers, until there are enough to look at.
+#[derive(Default)]
+struct Waiting {
+    numbers: Vec<usize>,
+    values: Vec<f32>,
 }

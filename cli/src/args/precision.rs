@@ -1,7 +1,7 @@
 //! In what the backbone is computed.
 
 use clap::{Args, ValueEnum};
-use hub_client::{Device, backbones::Compute, ops::Arithmetic};
+use hub_client::{backbones::Compute, ops::Arithmetic};
 
 /// The precision of a backbone.
 #[derive(Debug, Clone, Copy, Args)]
@@ -32,6 +32,6 @@ impl PrecisionArgs {
 
     /// Where this version computes, and in what.
     pub(crate) fn compute(self) -> Compute {
-        Compute { device: Device::Cpu, arithmetic: self.arithmetic() }
+        Compute::on_this_thread(self.arithmetic())
     }
 }

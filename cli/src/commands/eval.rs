@@ -1,7 +1,7 @@
 //! `hub eval`: how good an adapter is on examples with what is right.
 
 use hub_client::{
-    data::{ColumnRef, DataFile},
+    data::{ColumnRef, DataFile, IMAGES},
     generation::{Compared, Generator, closeness, compare},
     metrics::{LabelCounts, Metric},
     predict::Predictor,
@@ -90,7 +90,7 @@ fn measure_writer(
     let task = generator.task().ok_or_else(|| UserError::new("the model has no head"))?;
     let mut columns = columns(&args.columns);
     if generator.sees() {
-        columns.image = Some(ColumnRef::Name("image".to_owned()));
+        columns.image = Some(ColumnRef::Name(IMAGES.to_owned()));
     }
     let data = DataFile::read(&args.data, Some(task.kind()), &columns)?;
     say(context, &data);

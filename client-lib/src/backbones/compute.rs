@@ -16,11 +16,12 @@ pub struct Compute {
 impl Compute {
     /// On the CPU in single precision.
     pub const EXACT: Self = Self { device: Device::Cpu, arithmetic: Arithmetic::Exact };
-}
 
-/// Makes the calling thread one of those that share out products: it computes its own part instead of sleeping until
-/// others have computed all, which costs more than a product of a few rows. For the thread that runs models, once;
-/// where there are threads already nothing changes.
-pub fn join_threads() {
-    drop(rayon::ThreadPoolBuilder::new().use_current_thread().build_global());
+    /// On the CPU, for the thread that runs models: from now on it computes its own part of a product instead of
+    /// sleeping until others have computed all, which costs more than a product of a few rows. Where products were
+    /// shared out before, who shares them stays as it is.
+    pub fn on_this_thread(arithmetic: Arithmetic) -> Self {
+        drop(rayon::ThreadPoolBuilder::new().use_current_thread().build_global());
+        Self { device: Device::Cpu, arithmetic }
+    }
 }

@@ -55,9 +55,14 @@ impl Linear {
         }
     }
 
+    /// Outputs and inputs.
+    pub fn dims(&self) -> Result<(usize, usize)> {
+        self.frozen.dims()
+    }
+
     /// Number of outputs.
     pub fn outputs(&self) -> Result<usize> {
-        Ok(self.frozen.dims()?.0)
+        Ok(self.dims()?.0)
     }
 
     /// The bias, `[out]`.

@@ -103,31 +103,31 @@ impl<'a> Weights<'a> {
     /// A linear layer with this canonical name, its weight as `[out, in]`.
     pub(super) fn linear(&self, canonical: &str, config: &TransformerConfig, bias: bool) -> Result<Linear> {
         let name = format!("{canonical}.weight");
-        if let Some(blocks) = self.blocks(&name)? {
-            let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
-            return FrozenLinear::quantised(blocks, bias, self.dtype).map(Linear::frozen);
-        }
-        if !config.architecture.transposes_weights()
-            && let Some(weight) = self.mapped(&name)
-        {
-            let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
-            return Ok(self.computing(FrozenLinear::mapped(weight, bias)?));
-        }
-        let weight = self.get(&name)?;
-        let weight = if config.architecture.transposes_weights() { weight.t()? } else { weight };
         let bias = bias.then(|| self.get(&format!("{canonical}.bias"))).transpose()?;
-        self.frozen(weight, bias)
+        if config.architecture.transposes_weights() {
+            return self.frozen(self.get(&name)?.t()?, bias);
+        }
+        match self.stored(&name, bias.clone())? {
+            Some(layer) => Ok(layer),
+            None => self.frozen(self.get(&name)?, bias),
+        }
     }
 
     /// A table of which rows are looked up, and which may be the output layer of a language model.
     pub(super) fn table(&self, canonical: &str) -> Result<Option<Linear>> {
+        match self.stored(canonical, None)? {
+            None => self.optional(canonical)?.map(|table| self.frozen(table, None)).transpose(),
+            layer => Ok(layer),
+        }
+    }
+
+    /// A linear layer on a matrix that is used as the file has it: in its blocks, or where it lies.
+    fn stored(&self, canonical: &str, bias: Option<Tensor>) -> Result<Option<Linear>> {
         if let Some(blocks) = self.blocks(canonical)? {
-            return FrozenLinear::quantised(blocks, None, self.dtype).map(Linear::frozen).map(Some);
+            return FrozenLinear::quantised(blocks, bias, self.dtype).map(Linear::frozen).map(Some);
         }
-        if let Some(weight) = self.mapped(canonical) {
-            return Ok(Some(self.computing(FrozenLinear::mapped(weight, None)?)));
-        }
-        self.optional(canonical)?.map(|table| self.frozen(table, None)).transpose()
+        let mapped = self.mapped(canonical).map(|weight| FrozenLinear::mapped(weight, bias)).transpose()?;
+        Ok(mapped.map(|layer| self.computing(layer)))
     }
 
     /// A linear layer of these tensors.

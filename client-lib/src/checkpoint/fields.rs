@@ -32,9 +32,9 @@ impl Fields {
         self.rest.remove(field).filter(|v| !v.is_null())
     }
 
-    /// Puts a value back that was taken.
-    pub(super) fn put(&mut self, field: &str, value: Value) {
-        self.rest.insert(field.to_owned(), value);
+    /// The raw value, left where it is; `None` when absent or null.
+    pub(super) fn peek(&self, field: &str) -> Option<&Value> {
+        self.rest.get(field).filter(|v| !v.is_null())
     }
 
     /// Whether `field` stands there, null included.

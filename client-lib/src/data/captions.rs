@@ -2,11 +2,13 @@
 
 use super::{
     Answer, ColumnOptions, ColumnRef, DataError, Example, Notice, TaskKind,
-    columns::{named_columns, position},
+    columns::{named_any, position},
     rows::Read,
-    table::{Row, Table},
+    table::Table,
 };
 
+/// The column of pictures where nobody names another.
+pub const IMAGES: &str = "image";
 /// What a model is asked about every picture.
 pub const DESCRIBE: &str = "Describe this picture.";
 /// Names of a column with what a picture shows, most telling first.
@@ -19,18 +21,11 @@ pub(super) fn read(
     image: &ColumnRef,
     options: &ColumnOptions,
 ) -> Result<Read, DataError> {
-    let has_header = options.header.unwrap_or(true);
-    let width = table.rows[0].cells.len();
-    let (names, skip) = match (&table.fields, has_header) {
-        (Some(fields), _) => (fields.clone(), 0),
-        (None, true) => (named_columns(&table.rows[0]), 1),
-        (None, false) => ((1..=width).map(|number| number.to_string()).collect(), 0),
-    };
+    let (names, skip) = table.header(|| options.header.unwrap_or(true));
     let image = position(file, &names, image)?;
-    let at = |known: &&str| names.iter().position(|name| name.eq_ignore_ascii_case(known));
     let caption = match &options.label {
         Some(column) => position(file, &names, column)?,
-        None => CAPTIONS.iter().find_map(at).ok_or_else(|| DataError::NoColumn {
+        None => named_any(&names, &CAPTIONS).ok_or_else(|| DataError::NoColumn {
             file: file.to_owned(),
             column: CAPTIONS[0].to_owned(),
             available: names.clone(),
@@ -41,7 +36,7 @@ pub(super) fn read(
     }
     let (mut examples, mut blank_texts, mut blank_labels) = (Vec::new(), 0, 0);
     for row in &table.rows[skip..] {
-        let cell = |column: usize| cell(file, row, &names, column);
+        let cell = |column: usize| row.cell(file, &names, column);
         match (cell(image)?, cell(caption)?) {
             ("", _) => blank_texts += 1,
             (_, "") => blank_labels += 1,
@@ -57,16 +52,6 @@ pub(super) fn read(
         subject: None,
         answer: Some(names[caption].clone()),
     }];
-    if blank_texts + blank_labels > 0 {
-        notices.push(Notice::Skipped { blank_texts, blank_labels });
-    }
+    notices.extend(Notice::skipped(blank_texts, blank_labels));
     Ok(Read { kind: TaskKind::CausalLm, examples, notices })
-}
-
-fn cell<'r>(file: &str, row: &'r Row, names: &[String], column: usize) -> Result<&'r str, DataError> {
-    row.cells[column].as_deref().map(str::trim).ok_or_else(|| DataError::Field {
-        file: file.to_owned(),
-        line: row.line,
-        field: names[column].clone(),
-    })
 }

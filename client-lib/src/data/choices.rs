@@ -2,7 +2,7 @@
 
 use super::{
     Answer, ColumnOptions, ColumnRef, DataError, Example, Notice, TaskKind,
-    columns::{named_columns, position},
+    columns::{named_any, named_both, position},
     rows::{Read, texts},
     table::{Row, Table},
 };
@@ -43,16 +43,8 @@ enum Choices {
 
 /// Whether the names of columns, or of a list, say that they are choices.
 pub(super) fn are_named(table: &Table) -> bool {
-    let names = names(table);
-    by_name(table, &names, &CHOICES[..TELLING]).is_some() && find_name(&names, &LABELS).is_some()
-}
-
-fn names(table: &Table) -> Vec<String> {
-    table.fields.clone().unwrap_or_else(|| named_columns(&table.rows[0]))
-}
-
-fn find_name(names: &[String], known: &[&str]) -> Option<usize> {
-    known.iter().find_map(|known| names.iter().position(|name| name.eq_ignore_ascii_case(known)))
+    let names = table.names();
+    by_name(table, &names, &CHOICES[..TELLING]).is_some() && named_any(&names, &LABELS).is_some()
 }
 
 /// The list of choices, or their columns in the order of their numbers or letters.
@@ -92,17 +84,12 @@ pub(super) fn read(
     options: &ColumnOptions,
     mut notices: Vec<Notice>,
 ) -> Result<Read, DataError> {
-    let width = table.rows[0].cells.len();
-    let has_header = options.header.unwrap_or_else(|| !names_are_numbers(options));
-    let (names, skip) = match (&table.fields, has_header) {
-        (Some(fields), _) => (fields.clone(), 0),
-        (None, true) => (names(table), 1),
-        (None, false) => ((1..=width).map(|number| number.to_string()).collect(), 0),
-    };
+    let (names, skip) = table.header(|| options.header.unwrap_or_else(|| !names_are_numbers(options)));
     let columns = find(file, table, names, options)?;
     let (mut examples, mut labels, mut blank_texts, mut blank_labels) = (Vec::new(), Vec::new(), 0, 0);
     for row in &table.rows[skip..] {
-        let (texts, label) = (row_texts(file, row, &columns)?, cell(file, row, &columns, columns.label)?);
+        let (texts, label) =
+            (row_texts(file, row, &columns)?, row.cell(file, &columns.names, columns.label)?);
         match (texts, label) {
             (None, _) => blank_texts += 1,
             (Some(_), "") => blank_labels += 1,
@@ -112,9 +99,7 @@ pub(super) fn read(
             }
         }
     }
-    if blank_texts + blank_labels > 0 {
-        notices.push(Notice::Skipped { blank_texts, blank_labels });
-    }
+    notices.extend(Notice::skipped(blank_texts, blank_labels));
     check_counts(file, &examples)?;
     let numbering = Numbering::of(file, &columns, &labels, &examples)?;
     if let Numbering::From(first) = numbering {
@@ -135,7 +120,7 @@ fn names_are_numbers(options: &ColumnOptions) -> bool {
 
 /// The text and its choices; `None` where one of them is empty.
 fn row_texts(file: &str, row: &Row, columns: &Columns) -> Result<Option<Vec<String>>, DataError> {
-    let cell = |column: usize| cell(file, row, columns, column).map(str::to_owned);
+    let cell = |column: usize| row.cell(file, &columns.names, column).map(str::to_owned);
     let beginning = columns.pair.map(cell).transpose()?.unwrap_or_default();
     let choices = match &columns.choices {
         Choices::Columns(columns) => columns.iter().map(|&column| cell(column)).collect::<Result<_, _>>()?,
@@ -150,14 +135,6 @@ fn row_texts(file: &str, row: &Row, columns: &Columns) -> Result<Option<Vec<Stri
     }
     let begun = |choice: String| format!("{beginning} {choice}").trim_start().to_owned();
     Ok(Some(std::iter::once(text).chain(choices.into_iter().map(begun)).collect()))
-}
-
-fn cell<'r>(file: &str, row: &'r Row, columns: &Columns, column: usize) -> Result<&'r str, DataError> {
-    row.cells[column].as_deref().map(str::trim).ok_or_else(|| DataError::Field {
-        file: file.to_owned(),
-        line: row.line,
-        field: columns.names[column].clone(),
-    })
 }
 
 /// A head scores as many choices for every example.
@@ -193,14 +170,13 @@ fn find(
             Choices::Columns(several.iter().map(column).collect::<Result<_, _>>()?)
         }
     };
-    let label = label.or_else(|| find_name(&names, &LABELS)).ok_or_else(|| missing("label"))?;
+    let label = label.or_else(|| named_any(&names, &LABELS)).ok_or_else(|| missing("label"))?;
     let (text, pair) = if let Some(text) = text {
         (text, pair)
     } else {
-        let mut known = PAIRS.iter().filter(|_| pair.is_none());
-        let at = |known: &str| names.iter().position(|name| name.eq_ignore_ascii_case(known));
-        let found = known.find_map(|(first, second)| Some((at(first)?, Some(at(second)?))));
-        let alone = || find_name(&names, &TEXTS).map(|text| (text, pair));
+        let both = named_both(&names, &PAIRS).filter(|_| pair.is_none());
+        let found = both.map(|(text, pair)| (text, Some(pair)));
+        let alone = || named_any(&names, &TEXTS).map(|text| (text, pair));
         found.or_else(alone).ok_or_else(|| missing("text"))?
     };
     let mut taken = vec![text, label];

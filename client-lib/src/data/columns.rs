@@ -133,13 +133,7 @@ pub(super) fn find(file: &str, table: &Table, options: &ColumnOptions) -> Result
         return Err(DataError::OneColumn { file: file.to_owned() });
     }
     let mut notices = Vec::new();
-    let (names, skip) = if let Some(fields) = &table.fields {
-        (fields.clone(), 0)
-    } else if has_header(table, options, &mut notices) {
-        (named_columns(&table.rows[0]), 1)
-    } else {
-        ((1..=width).map(|number| number.to_string()).collect(), 0)
-    };
+    let (names, skip) = table.header(|| has_header(table, options, &mut notices));
     let body = &table.rows[skip..];
     let told =
         |column: &Option<ColumnRef>| column.as_ref().map(|column| position(file, &names, column)).transpose();
@@ -162,15 +156,24 @@ pub(super) fn find(file: &str, table: &Table, options: &ColumnOptions) -> Result
     Ok(Columns { text, pair, label, names, skip, notices })
 }
 
-/// The names that a header row holds.
-pub(super) fn named_columns(header: &Row) -> Vec<String> {
-    header.cells.iter().flatten().map(|name| name.trim().to_owned()).collect()
+/// The column of this name, however it is written.
+pub(super) fn named(names: &[String], known: &str) -> Option<usize> {
+    names.iter().position(|name| name.eq_ignore_ascii_case(known))
+}
+
+/// The column of the first of these names that there is.
+pub(super) fn named_any(names: &[String], known: &[&str]) -> Option<usize> {
+    known.iter().find_map(|known| named(names, known))
+}
+
+/// The columns of the first of these pairs of names that there are.
+pub(super) fn named_both(names: &[String], known: &[(&str, &str)]) -> Option<(usize, usize)> {
+    known.iter().find_map(|(first, second)| Some((named(names, first)?, named(names, second)?)))
 }
 
 /// Two columns whose names say that their texts belong together.
 fn named_pair(names: &[String], label: Option<usize>, notices: &mut Vec<Notice>) -> Option<(usize, usize)> {
-    let at = |known: &str| names.iter().position(|name| name.eq_ignore_ascii_case(known));
-    let found = PAIR_NAMES.iter().find_map(|(first, second)| Some((at(first)?, at(second)?)));
+    let found = named_both(names, &PAIR_NAMES);
     let (first, second) = found.filter(|&(first, second)| label != Some(first) && label != Some(second))?;
     notices.push(Notice::Pair { first: names[first].clone(), second: names[second].clone() });
     Some((first, second))

@@ -44,7 +44,7 @@ use std::{
 
 use hub_schemas::{Digest, backbone::Architecture};
 
-pub use captions::DESCRIBE;
+pub use captions::{DESCRIBE, IMAGES};
 pub use columns::{ColumnOptions, ColumnRef};
 pub use error::DataError;
 pub use example::{Answer, Example, Span};
@@ -140,6 +140,13 @@ pub enum Notice {
         /// The length, in tokens.
         max_length: usize,
     },
+}
+
+impl Notice {
+    /// That rows were skipped, if any were.
+    fn skipped(blank_texts: usize, blank_labels: usize) -> Option<Self> {
+        (blank_texts + blank_labels > 0).then_some(Self::Skipped { blank_texts, blank_labels })
+    }
 }
 
 impl fmt::Display for Notice {

@@ -2,9 +2,9 @@
 
 use super::{
     Answer, ColumnOptions, DataError, Example, Notice, TaskKind,
-    columns::{has_header, named_columns, position},
+    columns::{has_header, named, named_any, named_both, position},
     rows::Read,
-    table::{Row, Table},
+    table::Table,
 };
 
 /// Names of two columns of which the second answers the first, most telling first. Those behind `source` say
@@ -45,19 +45,7 @@ struct Columns {
 
 /// Whether the columns' names say that one answers the other.
 pub(super) fn are_named(table: &Table) -> bool {
-    let names = match &table.fields {
-        Some(fields) => fields.clone(),
-        None => named_columns(&table.rows[0]),
-    };
-    pair(&names, &PAIRS[..TELLING]).is_some()
-}
-
-fn at(names: &[String], known: &str) -> Option<usize> {
-    names.iter().position(|name| name.eq_ignore_ascii_case(known))
-}
-
-fn pair(names: &[String], known: &[(&str, &str)]) -> Option<(usize, usize)> {
-    known.iter().find_map(|(first, second)| Some((at(names, first)?, at(names, second)?)))
+    named_both(&table.names(), &PAIRS[..TELLING]).is_some()
 }
 
 /// Reads every row of a table that is not empty.
@@ -70,19 +58,14 @@ pub(super) fn read(
 ) -> Result<Read, DataError> {
     let width = table.rows[0].cells.len();
     // Texts never repeat, so that only names tell a header; more than two columns need names.
-    let mut is_named = || {
-        let known = pair(&named_columns(&table.rows[0]), &PAIRS).is_some();
+    let (names, skip) = table.header(|| {
+        let known = named_both(&table.names(), &PAIRS).is_some();
         options.header.unwrap_or_else(|| known || width > 2 || has_header(table, options, &mut notices))
-    };
-    let (names, skip) = match &table.fields {
-        Some(fields) => (fields.clone(), 0),
-        None if is_named() => (named_columns(&table.rows[0]), 1),
-        None => ((1..=width).map(|number| number.to_string()).collect(), 0),
-    };
+    });
     let columns = find(file, names, kind, options, &mut notices)?;
     let (mut examples, mut blank_texts, mut blank_labels) = (Vec::new(), 0, 0);
     for row in &table.rows[skip..] {
-        let cell = |column| cell(file, row, &columns, column);
+        let cell = |column| row.cell(file, &columns.names, column);
         let mut prompt = cell(columns.prompt)?.to_owned();
         let subject = columns.subject.map(cell).transpose()?.unwrap_or_default();
         if !prompt.is_empty() && !subject.is_empty() {
@@ -98,18 +81,8 @@ pub(super) fn read(
             }
         }
     }
-    if blank_texts + blank_labels > 0 {
-        notices.push(Notice::Skipped { blank_texts, blank_labels });
-    }
+    notices.extend(Notice::skipped(blank_texts, blank_labels));
     Ok(Read { kind, examples, notices })
-}
-
-fn cell<'r>(file: &str, row: &'r Row, columns: &Columns, column: usize) -> Result<&'r str, DataError> {
-    row.cells[column].as_deref().map(str::trim).ok_or_else(|| DataError::Field {
-        file: file.to_owned(),
-        line: row.line,
-        field: columns.names[column].clone(),
-    })
 }
 
 fn find(
@@ -121,7 +94,7 @@ fn find(
 ) -> Result<Columns, DataError> {
     let told = |column: &Option<_>| column.as_ref().map(|column| position(file, &names, column)).transpose();
     let (text, subject, answer) = (told(&options.text)?, told(&options.pair)?, told(&options.label)?);
-    let whole = || TEXTS.iter().find_map(|known| at(&names, known));
+    let whole = || named_any(&names, &TEXTS);
     let missing = |column: &str| {
         let (file, available) = (file.to_owned(), names.clone());
         DataError::NoColumn { file, column: column.to_owned(), available }
@@ -129,10 +102,10 @@ fn find(
     let (prompt, answer) = match (text, answer) {
         (Some(text), answer) => (text, answer),
         (None, Some(answer)) => {
-            let first = PAIRS.iter().find_map(|(first, _)| at(&names, first)).filter(|&c| c != answer);
+            let first = PAIRS.iter().find_map(|(first, _)| named(&names, first)).filter(|&c| c != answer);
             (first.ok_or_else(|| missing("prompt"))?, Some(answer))
         }
-        (None, None) => match pair(&names, &PAIRS) {
+        (None, None) => match named_both(&names, &PAIRS) {
             Some((prompt, answer)) => (prompt, Some(answer)),
             None if kind == TaskKind::CausalLm && (names.len() == 1 || whole().is_some()) => {
                 (whole().unwrap_or(0), None)
@@ -146,7 +119,7 @@ fn find(
     }
     let subject = subject.or_else(|| {
         let is_instruction = names[prompt].eq_ignore_ascii_case("instruction");
-        let found = SUBJECTS.iter().find_map(|known| at(&names, known)).filter(|_| is_instruction);
+        let found = named_any(&names, &SUBJECTS).filter(|_| is_instruction);
         found.filter(|&column| Some(column) != answer)
     });
     if answer == Some(prompt) || subject.is_some_and(|column| column == prompt || Some(column) == answer) {

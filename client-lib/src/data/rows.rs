@@ -80,7 +80,8 @@ fn labelled(
     let mut examples = Vec::with_capacity(body.len());
     for row in body {
         let texts = [Some(columns.text), columns.pair].into_iter().flatten();
-        let texts = texts.map(|column| cell(file, row, &columns, column)).collect::<Result<Vec<_>, _>>()?;
+        let texts =
+            texts.map(|column| row.cell(file, &columns.names, column)).collect::<Result<Vec<_>, _>>()?;
         let answer = answer(file, row, &columns, kind)?;
         match (texts.iter().any(|text| text.is_empty()), answer) {
             (true, _) => blank_texts += 1,
@@ -94,9 +95,7 @@ fn labelled(
             }),
         }
     }
-    if blank_texts + blank_labels > 0 {
-        notices.push(Notice::Skipped { blank_texts, blank_labels });
-    }
+    notices.extend(Notice::skipped(blank_texts, blank_labels));
     if examples.is_empty() {
         let detail = if blank_texts + blank_labels > 0 {
             ": every row lacks its text or its label".to_owned()
@@ -130,14 +129,6 @@ fn guess(body: &[Row], columns: &Columns, notices: &mut Vec<Notice>) -> TaskKind
     kind
 }
 
-fn cell<'r>(file: &str, row: &'r Row, columns: &Columns, column: usize) -> Result<&'r str, DataError> {
-    row.cells[column].as_deref().map(str::trim).ok_or_else(|| DataError::Field {
-        file: file.to_owned(),
-        line: row.line,
-        field: columns.names[column].clone(),
-    })
-}
-
 /// What is right; `None` where the cell is empty and something must stand there.
 fn answer(file: &str, row: &Row, columns: &Columns, kind: TaskKind) -> Result<Option<Answer>, DataError> {
     let name = &columns.names[columns.label];
@@ -145,13 +136,13 @@ fn answer(file: &str, row: &Row, columns: &Columns, kind: TaskKind) -> Result<Op
         let labels = if let Some(list) = row.lists.get(name) {
             texts(file, row.line, name, list)?
         } else {
-            let parts = cell(file, row, columns, columns.label)?.split(SEPARATOR).map(str::trim);
+            let parts = row.cell(file, &columns.names, columns.label)?.split(SEPARATOR).map(str::trim);
             parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
         };
         labels.iter().try_for_each(|label| check_label(file, row.line, label))?;
         return Ok(Some(Answer::Labels(labels)));
     }
-    let text = cell(file, row, columns, columns.label)?;
+    let text = row.cell(file, &columns.names, columns.label)?;
     if text.is_empty() {
         return Ok(None);
     }

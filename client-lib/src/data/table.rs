@@ -13,12 +13,43 @@ pub(super) struct Row {
     pub(super) lists: Map<String, Value>,
 }
 
+impl Row {
+    /// The text of a cell of a column among `names`.
+    pub(super) fn cell(&self, file: &str, names: &[String], column: usize) -> Result<&str, DataError> {
+        self.cells[column].as_deref().map(str::trim).ok_or_else(|| DataError::Field {
+            file: file.to_owned(),
+            line: self.line,
+            field: names[column].clone(),
+        })
+    }
+}
+
 /// A file's rows, before anybody knows what the columns mean.
 #[derive(Debug)]
 pub(super) struct Table {
     /// Names of the columns, when the format itself brings them (JSONL).
     pub(super) fields: Option<Vec<String>>,
     pub(super) rows: Vec<Row>,
+}
+
+impl Table {
+    /// What the columns are called, if the first row says so where the format does not.
+    pub(super) fn names(&self) -> Vec<String> {
+        let header = || self.rows[0].cells.iter().flatten().map(|name| name.trim().to_owned()).collect();
+        self.fields.clone().unwrap_or_else(header)
+    }
+
+    /// What the columns are called, by their numbers where nothing says it, and how many rows stand in front of the
+    /// first example.
+    pub(super) fn header(&self, is_there: impl FnOnce() -> bool) -> (Vec<String>, usize) {
+        if self.fields.is_some() {
+            (self.names(), 0)
+        } else if is_there() {
+            (self.names(), 1)
+        } else {
+            ((1..=self.rows[0].cells.len()).map(|number| number.to_string()).collect(), 0)
+        }
+    }
 }
 
 /// Reads a table of one of the three formats; messages call it `file`.

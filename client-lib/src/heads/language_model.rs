@@ -128,10 +128,13 @@ fn at_positions(input: &HeadInput<'_>, positions: &Tensor) -> Result<(Tensor, Te
 ///
 /// `adapters` writes the table into the embedding when it loads such a head: with
 /// another table the whole backbone would compute something else.
-pub(super) fn is_tied(saved: &Tensor, words: &Tensor) -> Result<bool> {
-    if saved.dims() != words.dims() {
+pub(super) fn is_tied(saved: &Tensor, words: &Linear) -> Result<bool> {
+    let (rows, columns) = saved.dims2()?;
+    if (rows, columns) != words.dims()? {
         return Ok(false);
     }
+    // Looked up, and so not kept.
+    let words = &words.rows(&Tensor::arange(0, rows as u32, saved.device())?)?;
     let number = |t: Tensor| t.to_dtype(DType::F64)?.to_scalar::<f64>();
     let largest = number(words.abs()?.flatten_all()?.max(0)?)?;
     let difference = number((saved - words)?.abs()?.flatten_all()?.max(0)?)?;

@@ -69,7 +69,7 @@ impl LoadedHead {
         // PEFT keeps a trained output layer apart from the embedding, whatever the base does.
         let tied = tied_table(config, backbone).filter(|_| folder.format != Format::Peft);
         match (tied, tensors.get(DECODER)) {
-            (Some(words), Some(saved)) if !language_model::is_tied(saved, &words.weight()?)? => {
+            (Some(words), Some(saved)) if !language_model::is_tied(saved, words)? => {
                 return Err(HeadLoadError::Untied(folder.path.clone()));
             }
             (None, None) if config.language_model().is_some() => {

@@ -127,7 +127,12 @@ impl ImageProcessor {
         Ok(1 + rows * columns)
     }
 
-    fn cut(&self, path: &Path, [height, width]: [usize; 2]) -> Result<[usize; 2], ImageProcessorError> {
+    /// Rows and columns of patches of an image of this size.
+    pub(crate) fn cut(
+        &self,
+        path: &Path,
+        [height, width]: [usize; 2],
+    ) -> Result<[usize; 2], ImageProcessorError> {
         let cut = self.grid.cut(height, width);
         cut.map_err(|source| ImageProcessorError::Grid { path: path.to_owned(), source })
     }
@@ -146,8 +151,18 @@ impl ImageProcessor {
             self.cut(path, found)?;
             all.extend(values);
         }
-        let [height, width] = first.unwrap_or_default();
-        let pixels = Tensor::from_vec(all, (paths.len(), 3, height, width), device)?;
+        self.batch_of(first.unwrap_or_default(), all, device)
+    }
+
+    /// A batch of images of one size that were read before, one after the other.
+    pub(crate) fn batch_of(
+        &self,
+        [height, width]: [usize; 2],
+        values: Vec<f32>,
+        device: &Device,
+    ) -> Result<Batch, ImageProcessorError> {
+        let count = values.len() / (3 * height * width).max(1);
+        let pixels = Tensor::from_vec(values, (count, 3, height, width), device)?;
         let [rows, columns] = self.grid.cut(height, width).map_err(candle_core::Error::wrap)?;
         Ok(Batch::of_images(pixels, 1 + rows * columns)?)
     }

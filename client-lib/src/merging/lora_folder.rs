@@ -147,8 +147,7 @@ fn most_frequent<'a>(all: impl Iterator<Item = &'a Factors>) -> Option<(usize, f
 /// The module of this name, which the backbone must have and a LoRA must be able to update.
 fn module(name: &str, shape: &BackboneShape) -> Result<Module, MergeError> {
     let can_be = |module: &Module| {
-        (module.is_linear() || matches!(module, Module::Embedding(_)))
-            && module.layer().is_none_or(|layer| layer < shape.num_layers)
+        module.is_linear_or_table() && module.layer().is_none_or(|layer| layer < shape.num_layers)
     };
     name.parse().ok().filter(can_be).ok_or_else(|| MergeError::NoModule(name.to_owned()))
 }

@@ -65,7 +65,7 @@ impl Adapter for Hira {
     fn embedding(&self, at: &EmbeddingInput<'_>, rows: &Tensor) -> Result<Option<Tensor>> {
         let Some(here) = self.tables.get(&Module::Embedding(at.table)) else { return Ok(None) };
         let ids = at.ids.flatten_all()?;
-        let factors = linear(&here.a.t()?.contiguous()?.index_select(&ids, 0)?, &here.b, None)?;
+        let factors = linear(&here.a.index_select(&ids, 1)?.t()?, &here.b, None)?;
         let own = at.weight.rows(&ids)?;
         (rows + (own * factors)?.reshape(rows.shape())?).map(Some)
     }

@@ -215,7 +215,7 @@ impl Adapter for Lora {
     fn embedding(&self, at: &EmbeddingInput<'_>, rows: &Tensor) -> Result<Option<Tensor>> {
         let Some(here) = self.factors.get(&Module::Embedding(at.table)) else { return Ok(None) };
         // A row of the table's update is a column of A through B.
-        let columns = here.a.t()?.contiguous()?.index_select(&at.ids.flatten_all()?, 0)?;
+        let columns = here.a.index_select(&at.ids.flatten_all()?, 1)?.t()?;
         let delta = linear(&(columns * here.scaling)?, &here.b, None)?.reshape(rows.shape())?;
         let sum = (rows + delta)?;
         match &here.magnitude {

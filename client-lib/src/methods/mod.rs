@@ -205,7 +205,7 @@ pub(crate) fn start(method: &Method, slot: &Slot, backbone: &Backbone, seed: u64
     let weight = || backbone.tensor(&format!("{module}.weight"));
     match slot.part.as_str() {
         "replaced" => backbone.tensor(&module.to_string()),
-        "replaced.weight" => backbone.tensor(&format!("{module}.weight")),
+        "replaced.weight" => weight(),
         "replaced.bias" => backbone.tensor(&format!("{module}.bias")),
         // A table's rows are inputs.
         "magnitude" if matches!(module, Module::Embedding(_)) => {
@@ -213,10 +213,10 @@ pub(crate) fn start(method: &Method, slot: &Slot, backbone: &Backbone, seed: u64
         }
         "magnitude" => norms(weight()?, 1),
         "delora_w_norm" => norms(weight()?, 0),
-        "shira_indices" => match weight()? {
-            Some(weight) => shira::places(slot, weight.dims2()?, seed, weight.device()).map(Some),
-            None => Ok(None),
-        },
+        "shira_indices" => {
+            let (inputs, outputs) = backbone.config().shape.module_dims(module);
+            shira::places(slot, (outputs, inputs), seed, backbone.device()).map(Some)
+        }
         "deft_r" => match (weight()?, method.parts().iter().find_map(deft_of)) {
             (Some(weight), Some(config)) => {
                 let dims = [weight.dim(0)?, slot.shape[0]];

@@ -4,7 +4,7 @@
 //! Row `(i, n)` of the narrow factor is `λ[i, n] · A[i] ⊙ γ[n]`, column `(n, i)` of the wide one `B[:, n, i]`: PEFT
 //! flattens them in these two orders. Whichever side of a layer is narrow gets the narrow factor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use candle_core::{Result, Tensor};
 use hub_schemas::{backbone::BackboneShape, layout::Slot, method::RandLoraConfig};
@@ -37,13 +37,23 @@ pub(super) fn load(
     salt: u64,
 ) -> Result<Additive<Combination>> {
     let (a, b) = (take(tensors, "shared.randlora_a")?, take(tensors, "shared.randlora_b")?);
+    // Layers of one size share what is cut out for them.
+    let mut cut = BTreeMap::new();
+    for module in config.targets.iter() {
+        let bases = config.bases(shape.module_dims(module));
+        if let Entry::Vacant(entry) = cut.entry((bases.narrow, bases.wide)) {
+            let b = b.narrow(0, 0, bases.wide)?.narrow(1, 0, bases.count)?.contiguous()?;
+            let b = b.reshape((bases.wide, bases.count * config.r))?;
+            entry.insert((a.narrow(2, 0, bases.narrow)?.contiguous()?, b));
+        }
+    }
     let layers = at_each(config.targets.iter(), |module| {
         let (inputs, outputs) = shape.module_dims(module);
         let bases = config.bases((inputs, outputs));
-        let b = b.narrow(0, 0, bases.wide)?.narrow(1, 0, bases.count)?.contiguous()?;
+        let (a, b) = cut[&(bases.narrow, bases.wide)].clone();
         Ok(Combination {
-            a: a.narrow(2, 0, bases.narrow)?.contiguous()?,
-            b: b.reshape((bases.wide, bases.count * config.r))?,
+            a,
+            b,
             lambda: take(tensors, &format!("{module}.randlora_lambda"))?,
             gamma: take(tensors, &format!("{module}.randlora_gamma"))?,
             narrows_input: inputs <= outputs,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use hub_schemas::{
     backbone::Module,
     layout::Slot,
@@ -63,9 +63,9 @@ impl Vera {
         Ok(Self { config: config.clone(), a, b, layers, salt })
     }
 
-    /// `Λ_b B Λ_d A x`, without any scaling; `x [.., in]`, `weight [out, in]` gives the sizes.
-    fn product(&self, layer: &Layer, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        let (outputs, inputs) = weight.dims2()?;
+    /// `Λ_b B Λ_d A x`, `[.., outputs]`, without any scaling; `x [.., in]`.
+    fn product(&self, layer: &Layer, x: &Tensor, outputs: usize) -> Result<Tensor> {
+        let inputs = x.dim(D::Minus1)?;
         let a = self.a.narrow(1, 0, inputs)?.contiguous()?;
         let b = self.b.narrow(0, 0, outputs)?.contiguous()?;
         let narrow = linear(x, &a, None)?;
@@ -82,7 +82,7 @@ impl Vera {
     fn delta(&self, layer: &Layer, at: &LinearInput<'_>, input: &Tensor) -> Result<Tensor> {
         let site = self.salt << 32 | 4 << 24 | layer.site;
         let x = at.context.mode.dropout(input, self.config.dropout, site)?;
-        let y = self.product(layer, &x, &at.linear.weight()?)?;
+        let y = self.product(layer, &x, at.linear.outputs()?)?;
         match &layer.gate {
             Some(gate) => y.broadcast_mul(&gate.open(at.x, at.context)?),
             None => y * self.factor(),
@@ -91,10 +91,9 @@ impl Vera {
 
     /// `ΔW [out, in]`
     fn weight_update(&self, layer: &Layer, at: &LinearInput<'_>) -> Result<Tensor> {
-        let weight = &at.linear.weight()?;
-        let eye = Tensor::eye(weight.dim(1)?, weight.dtype(), weight.device())?;
+        let eye = Tensor::eye(at.x.dim(D::Minus1)?, layer.b.dtype(), layer.b.device())?;
         // The rows of ΔWᵀ are what the identity's rows become.
-        self.product(layer, &eye, weight)?.t()
+        self.product(layer, &eye, at.linear.outputs()?)?.t()
     }
 
     fn factor(&self) -> f64 {

@@ -3,7 +3,8 @@
 use candle_core::Tensor;
 
 use super::{
-    Expected, LabelPrediction, Predicted, Reading, TaskError, argmax, cross_entropy, expected::scores_of,
+    Expected, LabelPrediction, Predicted, Reading, TaskError, argmax,
+    expected::{class_loss, scores_of},
     log_softmax,
 };
 use crate::{
@@ -30,9 +31,7 @@ impl Classes {
 
 impl Expected for Classes {
     fn loss(&self, prediction: &Prediction, rows: &[usize], _: Mode) -> Result<Tensor, TaskError> {
-        let logits = scores_of(prediction, TaskKind::Classification)?;
-        let labels: Vec<u32> = rows.iter().filter_map(|&row| self.truth[row]).collect();
-        Ok(cross_entropy(logits, &Tensor::new(labels, logits.device())?)?)
+        class_loss(scores_of(prediction, TaskKind::Classification)?, &self.truth, rows)
     }
 
     fn read(&self, prediction: &Prediction, rows: &[usize]) -> Result<Vec<Reading>, TaskError> {

@@ -38,6 +38,7 @@ pub(super) struct Sentence {
 
 /// What is right of a word that was read, by places among the words that were read; its head's counts from 1, 0
 /// being the root.
+#[derive(Debug, Clone, Copy)]
 struct Known {
     word: usize,
     head: usize,
@@ -94,11 +95,14 @@ impl Sentence {
 pub(super) struct Trees {
     labels: Vec<String>,
     sentences: Vec<Sentence>,
+    /// What is right of the words of each.
+    known: Vec<Vec<Known>>,
 }
 
 impl Trees {
     pub(super) fn new(labels: Vec<String>, sentences: Vec<Sentence>) -> Self {
-        Self { labels, sentences }
+        let known = sentences.iter().map(|sentence| sentence.known(&labels)).collect();
+        Self { labels, sentences, known }
     }
 
     /// 0 for the heads of a row and [`NEVER`] for those of padding.
@@ -163,7 +167,7 @@ impl Expected for Trees {
         let (mut words, mut mask, mut arcs, mut pairs, mut relations) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (place, &row) in rows.iter().enumerate() {
-            for Known { word, head, relation } in self.sentences[row].known(&self.labels) {
+            for &Known { word, head, relation } in &self.known[row] {
                 let word = place * length + word;
                 words.push(word as u32);
                 arcs.push(head as u32);
@@ -193,7 +197,7 @@ impl Expected for Trees {
                 let pairs = pairs.iter().map(|(word, head)| (place * length + word, *head));
                 relations_at(parse, pairs)?.to_dtype(DType::F32)?.to_vec2::<f32>()
             };
-            let known = sentence.known(&self.labels);
+            let known = &self.known[row];
             let pairs: Vec<(usize, usize)> = known.iter().map(|known| (known.word, known.head)).collect();
             let mut loss = 0.0;
             if !known.is_empty() {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use candle_core::{Device, Tensor};
 
-use super::{Predicted, TaskError};
+use super::{Predicted, TaskError, cross_entropy};
 use crate::{
     backbones::{Batch, DecoderInputs, Mode},
     data::TaskKind,
@@ -94,4 +94,14 @@ pub(super) fn of_rank<'p>(
     let logits = prediction.logits();
     let found = logits.map(|logits| logits.dims().to_vec()).unwrap_or_default();
     logits.filter(|logits| logits.rank() == rank).ok_or(TaskError::Output { kind, found, expected })
+}
+
+/// Cross-entropy of scores `[n, c]` against the class of every row.
+pub(super) fn class_loss(
+    logits: &Tensor,
+    truth: &[Option<u32>],
+    rows: &[usize],
+) -> Result<Tensor, TaskError> {
+    let classes: Vec<u32> = rows.iter().filter_map(|&row| truth[row]).collect();
+    Ok(cross_entropy(logits, &Tensor::new(classes, logits.device())?)?)
 }

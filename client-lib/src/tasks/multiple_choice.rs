@@ -6,15 +6,16 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::{
-    ChoicePrediction, Encoded, Expected, Predicted, Reading, TaskError, argmax, cross_entropy,
-    expected::scores_of, log_softmax,
+    ChoicePrediction, Encoded, Expected, Predicted, Reading, TaskError, argmax,
+    expected::{class_loss, scores_of},
+    log_softmax,
 };
 use crate::{
     backbones::Mode,
     data::{Answer, Example, TaskKind},
     heads::Prediction,
     inputs::Input,
-    metrics::{Metric, Scores},
+    metrics::{Confusion, Metric, Scores},
     text::TextEncoder,
 };
 
@@ -37,7 +38,7 @@ pub(super) fn encoded(encoder: &TextEncoder, examples: &[Example]) -> Result<Enc
     let inputs = examples.par_iter().map(read).collect::<Result<_, TaskError>>()?;
     let choices = examples.iter().map(|example| example.texts[1..].to_vec()).collect();
     let truth = |example: &Example| match example.answer {
-        Answer::Choice(choice) => Some(choice),
+        Answer::Choice(choice) => Some(choice as u32),
         _ => None,
     };
     let truth = examples.iter().map(truth).collect();
@@ -48,21 +49,19 @@ pub(super) fn encoded(encoder: &TextEncoder, examples: &[Example]) -> Result<Enc
 #[derive(Debug)]
 struct Choices {
     choices: Vec<Vec<String>>,
-    truth: Vec<Option<usize>>,
+    truth: Vec<Option<u32>>,
 }
 
 impl Expected for Choices {
     fn loss(&self, prediction: &Prediction, rows: &[usize], _: Mode) -> Result<Tensor, TaskError> {
-        let logits = scores_of(prediction, TaskKind::MultipleChoice)?;
-        let truth: Vec<u32> = rows.iter().filter_map(|&row| self.truth[row]).map(|t| t as u32).collect();
-        Ok(cross_entropy(logits, &Tensor::new(truth, logits.device())?)?)
+        class_loss(scores_of(prediction, TaskKind::MultipleChoice)?, &self.truth, rows)
     }
 
     fn read(&self, prediction: &Prediction, rows: &[usize]) -> Result<Vec<Reading>, TaskError> {
         let logits = scores_of(prediction, TaskKind::MultipleChoice)?.to_vec2::<f32>()?;
         let reading = |(&row, logits): (&usize, Vec<f32>)| {
             let (choice, logs) = (argmax(&logits) as usize, log_softmax(&logits));
-            let loss = self.truth[row].map(|truth| -logs[truth]);
+            let loss = self.truth[row].map(|truth| -logs[truth as usize]);
             let text = self.choices[row].get(choice).cloned().unwrap_or_default();
             let predicted = ChoicePrediction { choice, text, probability: logs[choice].exp(), logits };
             Reading {
@@ -75,14 +74,13 @@ impl Expected for Choices {
     }
 
     fn scores(&self, answers: &[Predicted]) -> Scores {
-        let (mut right, mut examples) = (0_u64, 0_u64);
+        let mut confusion = Confusion::default();
         for (truth, answer) in self.truth.iter().zip(answers) {
             if let (Some(truth), Predicted::Choice(answer)) = (truth, answer) {
-                examples += 1;
-                right += u64::from(answer.choice == *truth);
+                confusion.add(*truth, answer.choice as u32);
             }
         }
-        let accuracy = right as f64 / examples.max(1) as f64;
-        Scores { examples, values: vec![(Metric::Accuracy, accuracy)], ..Scores::default() }
+        let values = vec![(Metric::Accuracy, confusion.accuracy())];
+        Scores { examples: confusion.total(), values, ..Scores::default() }
     }
 }

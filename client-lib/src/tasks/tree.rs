@@ -16,62 +16,57 @@ pub(super) fn best_tree(scores: &[Vec<f64>]) -> Vec<usize> {
     let (least, most) = all().fold((0.0_f64, 0.0_f64), |(least, most), s| (least.min(s), most.max(s)));
     let toll = 1.0 + (most - least) * count as f64;
     let weight = |word: usize, head: usize| score(word, head) - if head == 0 { toll } else { 0.0 };
-    let nodes: Vec<Node> = (0..=count).map(|node| Node { arcs: arcs_into(node, count, &weight) }).collect();
+    let nodes: Vec<Arcs> = (0..=count).map(|node| arcs_into(node, count, &weight)).collect();
     let heads = arborescence(&nodes);
     heads.into_iter().skip(1).collect()
 }
 
-/// What a node could hang under.
-#[derive(Clone)]
-struct Node {
-    /// The best arc from every other node: its weight; `None` from itself, and into the root.
-    arcs: Vec<Option<f64>>,
-}
+/// What a node could hang under: the weight of the best arc from every other node; `None` from itself, and into the
+/// root.
+type Arcs = Vec<Option<f64>>;
 
-fn arcs_into(node: usize, count: usize, weight: &dyn Fn(usize, usize) -> f64) -> Vec<Option<f64>> {
+fn arcs_into(node: usize, count: usize, weight: &dyn Fn(usize, usize) -> f64) -> Arcs {
     (0..=count).map(|head| (node != 0 && head != node).then(|| weight(node, head))).collect()
 }
 
+/// The best; the first of equals, so that the result is one and the same everywhere.
+fn best(arcs: impl Iterator<Item = (usize, f64)>) -> Option<(usize, f64)> {
+    arcs.fold(None, |best: Option<(usize, f64)>, arc| match best {
+        Some(best) if best.1 >= arc.1 => Some(best),
+        _ => Some(arc),
+    })
+}
+
 /// The head of every node under node 0; a node's own number where it has none.
-fn arborescence(nodes: &[Node]) -> Vec<usize> {
-    let best = |node: usize| {
-        let arcs = nodes[node].arcs.iter().enumerate().filter_map(|(head, weight)| Some((head, (*weight)?)));
-        // The first of equals, so that the result is one and the same everywhere.
-        arcs.fold(None, |best: Option<(usize, f64)>, arc| match best {
-            Some(best) if best.1 >= arc.1 => Some(best),
-            _ => Some(arc),
-        })
+fn arborescence(nodes: &[Arcs]) -> Vec<usize> {
+    let best_head = |(node, arcs): (usize, &Arcs)| {
+        let arcs = arcs.iter().enumerate().filter_map(|(head, weight)| Some((head, (*weight)?)));
+        best(arcs).map_or(node, |(head, _)| head)
     };
-    let heads: Vec<usize> = (0..nodes.len()).map(|node| best(node).map_or(node, |(head, _)| head)).collect();
+    let heads: Vec<usize> = nodes.iter().enumerate().map(best_head).collect();
     let Some(cycle) = find_cycle(&heads) else { return heads };
     // The cycle becomes one node, the last of a smaller graph.
     let outside: Vec<usize> = (0..nodes.len()).filter(|node| !cycle.contains(node)).collect();
-    let own = |node: usize| nodes[node].arcs[heads[node]].unwrap_or(f64::NEG_INFINITY);
+    let own = |node: usize| nodes[node][heads[node]].unwrap_or(f64::NEG_INFINITY);
     // Through which node an arc enters the cycle: it replaces the arc that this node has in it.
     let entry = |head: usize| {
-        let gains = cycle.iter().filter_map(|&node| Some((node, nodes[node].arcs[head]? - own(node))));
-        gains.fold(None, |best: Option<(usize, f64)>, gain| match best {
-            Some(best) if best.1 >= gain.1 => Some(best),
-            _ => Some(gain),
-        })
+        let gains = cycle.iter().filter_map(|&node| Some((node, nodes[node][head]? - own(node))));
+        best(gains)
     };
     // From which node of the cycle an arc leaves it.
     let exit = |node: usize| {
-        let arcs = cycle.iter().filter_map(|&head| Some((head, nodes[node].arcs[head]?)));
-        arcs.fold(None, |best: Option<(usize, f64)>, arc| match best {
-            Some(best) if best.1 >= arc.1 => Some(best),
-            _ => Some(arc),
-        })
+        let arcs = cycle.iter().filter_map(|&head| Some((head, nodes[node][head]?)));
+        best(arcs)
     };
-    let mut smaller: Vec<Node> = outside
+    let mut smaller: Vec<Arcs> = outside
         .iter()
         .map(|&node| {
-            let arcs = outside.iter().map(|&head| nodes[node].arcs[head]);
-            Node { arcs: arcs.chain([exit(node).map(|(_, weight)| weight)]).collect() }
+            let arcs = outside.iter().map(|&head| nodes[node][head]);
+            arcs.chain([exit(node).map(|(_, weight)| weight)]).collect()
         })
         .collect();
     let into = outside.iter().map(|&head| entry(head).map(|(_, gain)| gain));
-    smaller.push(Node { arcs: into.chain([None]).collect() });
+    smaller.push(into.chain([None]).collect());
     let contracted = arborescence(&smaller);
     let mut found = heads.clone();
     for (place, &node) in outside.iter().enumerate() {

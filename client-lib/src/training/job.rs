@@ -27,7 +27,7 @@ use super::{
 use crate::{
     backbones::{Backbone, Compute},
     checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
-    data::{ColumnOptions, ColumnRef, DataFile, Example, Notice, TaskKind, split},
+    data::{ColumnOptions, ColumnRef, DataFile, Example, IMAGES, Notice, TaskKind, split},
     generation::Dialogue,
     inputs::{Input, InputEncoder},
     methods::saved_form,
@@ -35,9 +35,6 @@ use crate::{
     tasks::{Origin, Task, TaskError},
     vision::Vision,
 };
-
-/// The column of pictures where nobody names another.
-const IMAGES: &str = "image";
 
 /// Everything that a person decides about a training run.
 #[derive(Debug, Clone)]

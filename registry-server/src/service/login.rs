@@ -70,12 +70,14 @@ pub(crate) async fn link(
     let mut tx = app.db.write().await?;
     once(&mut tx, &person, identity).await?;
     if !identities::link(&mut tx, permit, caller.user(), &person.issuer, &person.subject).await? {
-        return Err(ApiError::new(ProblemCode::Conflict, "this identity logs in as a user already")
-            .hint("that user unlinks it first: `hub identity remove`"));
+        return Err(
+            ApiError::new(ProblemCode::Conflict, "this identity logs in as a user already").hint(UNLINK_HINT)
+        );
     }
     Ok(tx.commit().await?)
 }
 
+const UNLINK_HINT: &str = "that user unlinks it first (`DELETE /api/v1/identities/{id}`), or an operator of the registry does: `hub-server user unlink NAME`";
 const LINK_HINT: &str = "an operator of the registry links an identity too: `hub-server user link NAME --issuer URL --subject SUB`";
 
 /// Whom a token is about, if it holds and is for `hub` at this provider.

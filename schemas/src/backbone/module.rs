@@ -116,6 +116,11 @@ impl Module {
         matches!(self, Self::Linear { .. } | Self::EmbeddingProjection | Self::Pooler) || self.is_in_head()
     }
 
+    /// Whether its weight is a matrix: of a linear layer, or a table.
+    pub const fn is_linear_or_table(self) -> bool {
+        self.is_linear() || matches!(self, Self::Embedding(_))
+    }
+
     /// Whether it belongs to a prediction head and not to the backbone.
     pub const fn is_in_head(self) -> bool {
         matches!(self, Self::Output | Self::QaOutputs | Self::LmTransform)

@@ -39,9 +39,7 @@ impl BoftConfig {
         let wrong = |expected: String| {
             Err(MethodError::Field { field: "blocks", found: number.to_string(), expected })
         };
-        if number == 0 || !inputs.is_multiple_of(number) {
-            return wrong(format!("it must divide the {inputs} inputs of a layer"));
-        }
+        spec::divides("blocks", number, inputs, "inputs")?;
         let size = self.block_size(inputs);
         let count = inputs / size;
         let spread = 1 << (self.factors - 1);

@@ -47,8 +47,12 @@ impl MethodSpec for HiraConfig {
     fn validate(&self, shape: &BackboneShape) -> Result<(), MethodError> {
         spec::rank("r", self.r)?;
         spec::dropout("dropout", self.dropout)?;
-        let fits = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
-        spec::targets(&self.targets, shape, fits, "HiRA updates linear layers and tables")?;
+        spec::targets(
+            &self.targets,
+            shape,
+            Module::is_linear_or_table,
+            "HiRA updates linear layers and tables",
+        )?;
         spec::rank_patterns(&self.patterns, &self.targets)
     }
 

@@ -217,8 +217,12 @@ impl MethodSpec for LoraConfig {
         spec::dropout("lora_dropout", self.lora_dropout)?;
         self.validate_options()?;
         let shape = &self.stack(shape);
-        let fits = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
-        spec::targets(&self.targets, shape, fits, "a LoRA updates linear layers and embedding tables")?;
+        spec::targets(
+            &self.targets,
+            shape,
+            Module::is_linear_or_table,
+            "a LoRA updates linear layers and embedding tables",
+        )?;
         fused::validate(&self.fused)?;
         let plain = self.dora.is_none() && !self.lora_bias && self.multi_task.is_none();
         if !self.fused.is_empty() && !plain {

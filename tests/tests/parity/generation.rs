@@ -146,14 +146,7 @@ pub(crate) fn numbers(value: &Value) -> Vec<u32> {
 pub(crate) fn generator(base: &Path, case: &Value) -> Result<Generator> {
     let adapter = case["adapter"].as_str().map(|case| fixtures(&format!("methods/cases/{case}/adapter")));
     let adapter = adapter.map(|path| AdapterFolder::open(&path)).transpose()?;
-    let assembly = adapter.as_ref().map(|folder| Assembly {
-        folder,
-        members: &[],
-        skip_layers: vec![],
-        max_length: None,
-        doc_stride: None,
-        vision: None,
-    });
+    let assembly = adapter.as_ref().map(Assembly::of);
     Ok(Generator::assemble(base, assembly.as_ref(), &Compute::EXACT)?)
 }
 

@@ -19,13 +19,13 @@ use crate::{
 struct Flag {
     name: &'static str,
     given: bool,
-    methods: &'static [MethodName],
+    methods: &'static [&'static [MethodName]],
 }
 
 use BottleneckConfig as Bn;
 use MethodName as M;
 
-const BOTTLENECKS: &[MethodName] = &[
+const BOTTLENECKS: &[&[MethodName]] = &[&[
     M::Pfeiffer,
     M::PfeifferInv,
     M::Houlsby,
@@ -36,8 +36,9 @@ const BOTTLENECKS: &[MethodName] = &[
     M::CompacterPlusPlus,
     M::Mam,
     M::Unipelt,
-];
-const RANKED: &[MethodName] = &[
+]];
+/// Changes of some rank to chosen linear layers.
+const UPDATES: &[MethodName] = &[
     M::Lora,
     M::Dora,
     M::AdaLora,
@@ -54,37 +55,12 @@ const RANKED: &[MethodName] = &[
     M::VbLora,
     M::Glora,
     M::Deft,
-    M::Loreft,
-    M::Noreft,
-    M::Direft,
-    M::Unipelt,
 ];
-const SCALED: &[MethodName] =
-    &[M::Lora, M::Dora, M::AdaLora, M::Loha, M::Lokr, M::Gralora, M::RandLora, M::Deft];
-const TARGETED: &[MethodName] = &[
-    M::Lora,
-    M::Dora,
-    M::AdaLora,
-    M::Loha,
-    M::Lokr,
-    M::Vera,
-    M::Oft,
-    M::Boft,
-    M::Beft,
-    M::C3a,
-    M::Delora,
-    M::Gralora,
-    M::Hira,
-    M::Hra,
-    M::Miss,
-    M::RandLora,
-    M::Road,
-    M::Shira,
-    M::VbLora,
-    M::Glora,
-    M::Deft,
-];
-const PROMPTED: &[MethodName] = &[
+const RANKED: &[&[MethodName]] = &[UPDATES, &[M::Loreft, M::Noreft, M::Direft, M::Unipelt]];
+const TARGETED: &[&[MethodName]] = &[UPDATES, &[M::Oft, M::Boft, M::Beft, M::C3a, M::Road]];
+const SCALED: &[&[MethodName]] =
+    &[&[M::Lora, M::Dora, M::AdaLora, M::Loha, M::Lokr, M::Gralora, M::RandLora, M::Deft]];
+const PROMPTED: &[&[MethodName]] = &[&[
     M::Prefix,
     M::PrefixFlat,
     M::Prompt,
@@ -93,7 +69,7 @@ const PROMPTED: &[MethodName] = &[
     M::LlamaAdapterHeads,
     M::Mam,
     M::Unipelt,
-];
+]];
 
 /// The configuration that `args` ask for on a backbone of this kind.
 pub(super) fn method(
@@ -190,9 +166,11 @@ fn refuse_misplaced(args: &MethodArgs) -> Result<(), UserError> {
         Flag { name: "--targets", given: !args.targets.is_empty(), methods: TARGETED },
         Flag { name: "--prompt-length", given: args.prompt_length.is_some(), methods: PROMPTED },
     ];
-    let misplaced = flags.iter().find(|flag| flag.given && !flag.methods.contains(&args.method));
+    let means = |flag: &Flag| flag.methods.iter().any(|group| group.contains(&args.method));
+    let misplaced = flags.iter().find(|flag| flag.given && !means(flag));
     let Some(Flag { name, methods, .. }) = misplaced else { return Ok(()) };
-    let methods: Vec<String> = methods.iter().map(|m| format!("`{}`", m.as_str())).collect();
+    let methods: Vec<String> =
+        methods.iter().copied().flatten().map(|m| format!("`{}`", m.as_str())).collect();
     let reason = format!("`{name}` has no meaning for this method; it belongs to {}", methods.join(", "));
     Err(UserError::new(reason))
 }

@@ -2,7 +2,7 @@
 //! or few.
 
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape, Module, Targets},
+    backbone::{Architecture, BackboneShape, Targets},
     method::{BeftConfig, BlockPattern, C3aConfig, Method, MissConfig, MissForm, ShiraConfig},
 };
 use serde_json::{Map, Value, json};
@@ -10,19 +10,20 @@ use serde_json::{Map, Value, json};
 use super::{
     super::fields::Fields,
     File,
+    low_rank::key_regex,
     low_rank::pattern_key,
     targets::{ModuleFilter, every_target, render_targets},
 };
 use crate::checkpoint::CheckpointError;
 
 pub(super) fn beft(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     Ok(Method::Beft(BeftConfig { targets }))
 }
 
 pub(super) fn c3a(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
     let block_size = fields.count("block_size")?.unwrap_or(256);
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     let patterns = block_patterns(fields, file, &targets)?;
     Ok(Method::C3a(C3aConfig { block_size, targets, patterns }))
 }
@@ -39,8 +40,7 @@ fn block_patterns(
     let pattern = |(key, value): (String, Value)| {
         let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
         let size = size.ok_or_else(|| fields.wrong(FIELD, format!("gives `{key}` no size")))?;
-        let regex = regex::RegexBuilder::new(&format!(r"^(?:.*\.{key}$)")).size_limit(1 << 20).build();
-        let regex = regex.map_err(|e| fields.wrong(FIELD, format!("has a key that can't be read: {e}")))?;
+        let regex = key_regex(fields, FIELD, &format!(r"^(?:.*\.{key}$)"))?;
         Ok((key, regex, size))
     };
     let known = object.into_iter().map(pattern).collect::<Result<Vec<_>, CheckpointError>>()?;
@@ -68,7 +68,7 @@ pub(super) fn miss(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
     Ok(Method::Miss(MissConfig {
         r: fields.count("r")?.unwrap_or(64),
         form,
-        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+        targets: ModuleFilter::linears(fields, file)?,
         dropout: fields.number("miss_dropout")?.unwrap_or(0.0),
     }))
 }
@@ -78,7 +78,7 @@ pub(super) fn shira(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
     fields.ignore(&["mask_type", "random_seed", "fan_in_fan_out"]);
     Ok(Method::Shira(ShiraConfig {
         r: fields.count("r")?.unwrap_or(32),
-        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+        targets: ModuleFilter::linears(fields, file)?,
     }))
 }
 

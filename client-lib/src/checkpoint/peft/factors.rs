@@ -21,7 +21,7 @@ pub(super) fn delora(fields: &mut Fields, file: &File<'_>) -> Result<Method, Che
     // What the bounds of single layers start as.
     fields.ignore(&["lambda_pattern"]);
     let r = fields.count("r")?.unwrap_or(8);
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     Ok(Method::Delora(DeloraConfig {
         r,
         delora_lambda: fields.number("delora_lambda")?.unwrap_or(15.0),
@@ -38,7 +38,7 @@ pub(super) fn gralora(fields: &mut Fields, file: &File<'_>) -> Result<Method, Ch
         hybrid_r: fields.count("hybrid_r")?.unwrap_or(0),
         alpha: fields.number("alpha")?.unwrap_or(64.0),
         gralora_k: fields.count("gralora_k")?.unwrap_or(2),
-        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+        targets: ModuleFilter::linears(fields, file)?,
         dropout: fields.number("gralora_dropout")?.unwrap_or(0.0),
     }))
 }
@@ -47,8 +47,7 @@ pub(super) fn hira(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
     // PEFT 0.21 notes ranks of single modules and does not look at them: the file has the ranks that were made.
     fields.ignore(&["fan_in_fan_out", "rank_pattern"]);
     let r = fields.count("r")?.unwrap_or(32);
-    let kind = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, kind)?;
+    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear_or_table)?;
     Ok(Method::Hira(HiraConfig {
         r,
         dropout: fields.number("hira_dropout")?.unwrap_or(0.0),
@@ -61,16 +60,14 @@ pub(super) fn hira(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
 fn held_ranks(file: &File<'_>, targets: &Targets, r: usize) -> Vec<RankPattern> {
     let held = |module: Module| {
         let part = if module.is_linear() { "hira_A" } else { "hira_embedding_A" };
-        let info =
-            file.weights.header.tensors.get(&format!("base_model.model.{}.{part}", file.path(module)))?;
-        let rank = *info.shape.first()?;
+        let rank = *file.tensor(module, part)?.shape.first()?;
         (rank != r).then_some(RankPattern { module, r: rank })
     };
     targets.iter().filter_map(held).collect()
 }
 
 pub(super) fn glora(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     let r = fields.count("r")?.unwrap_or(8);
     let config_a_b = path(fields, "config_A_B", GloraPath::Lora)?;
     let config_c = path(fields, "config_C", GloraPath::Lora)?;
@@ -108,7 +105,7 @@ pub(super) fn deft(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
         decomposition,
         alpha: fields.number("alpha")?,
         para: fields.bool_or("para", false)?,
-        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+        targets: ModuleFilter::linears(fields, file)?,
         dropout: fields.number("deft_dropout")?.unwrap_or(0.0),
     }))
 }

@@ -29,9 +29,8 @@ pub(super) fn parse(
     let r = fields.count("r")?.unwrap_or(8);
     let lora_alpha = fields.number("lora_alpha")?.unwrap_or(8.0);
     let by_parameter = by_parameter(fields, file)?;
-    let kind = |module: Module| module.is_linear() || matches!(module, Module::Embedding(_));
     let by_module = if by_parameter.is_empty() || names_modules(fields) {
-        ModuleFilter::take(fields)?.matched(fields, file, kind)?
+        ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear_or_table)?
     } else {
         // Parameters alone: what else says which modules are adapted says nothing.
         fields.ignore(&["target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"]);
@@ -81,13 +80,9 @@ fn by_parameter(fields: &mut Fields, file: &File<'_>) -> Result<Targets, Checkpo
 }
 
 /// Whether `target_modules` names something.
-fn names_modules(fields: &mut Fields) -> bool {
-    let found = fields.take("target_modules");
-    let is_empty = found.as_ref().is_none_or(|value| value.as_array().is_some_and(Vec::is_empty));
-    if let Some(value) = found {
-        fields.put("target_modules", value);
-    }
-    !is_empty
+fn names_modules(fields: &Fields) -> bool {
+    let named = fields.peek("target_modules");
+    named.is_some_and(|value| value.as_array().is_none_or(|list| !list.is_empty()))
 }
 
 /// `layer_replication`: ranges `[first, end)` of the base model's layers.
@@ -169,11 +164,15 @@ fn patterns(fields: &mut Fields, field: &str) -> Result<Vec<(regex::Regex, f64)>
             Some(rest) => format!("^(?:{rest})$"),
             None => format!(r"^(?:.*\.)?(?:{key})$"),
         };
-        let regex = regex::RegexBuilder::new(&text).size_limit(1 << 20).build();
-        let regex = regex.map_err(|e| fields.wrong(field, format!("has a key that can't be read: {e}")))?;
-        Ok((regex, number))
+        Ok((key_regex(fields, field, &text)?, number))
     };
     object.into_iter().map(pattern).collect()
+}
+
+/// What a key of a pattern object matches.
+pub(super) fn key_regex(fields: &Fields, field: &str, text: &str) -> Result<regex::Regex, CheckpointError> {
+    let regex = regex::RegexBuilder::new(text).size_limit(1 << 20).build();
+    regex.map_err(|e| fields.wrong(field, format!("has a key that can't be read: {e}")))
 }
 
 fn find(patterns: &[(regex::Regex, f64)], path: &str) -> Option<f64> {

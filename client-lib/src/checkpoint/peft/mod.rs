@@ -18,7 +18,7 @@ use std::path::Path;
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, Module, Variant},
     head::Head,
-    layout::{Format, HeadTask, ModelClass, PEFT_WEIGHTS},
+    layout::{Format, HeadTask, ModelClass, PEFT_WEIGHTS, TensorInfo},
     method::{Method, ReplaceConfig, UnionConfig},
 };
 use serde_json::{Map, Value, json};
@@ -102,6 +102,11 @@ impl<'a> File<'a> {
     /// Whether some tensor of the file belongs to a module.
     fn mentions(&self, module: Module) -> bool {
         self.has_part(module, "")
+    }
+
+    /// A module's tensor of this name.
+    fn tensor(&self, module: Module, part: &str) -> Option<&TensorInfo> {
+        self.weights.header.tensors.get(&format!("{ROOT}{}.{part}", self.path(module)))
     }
 
     /// Whether a module has a tensor whose name goes on like this.

@@ -1,7 +1,7 @@
 //! `OFTConfig`, `BOFTConfig`, `HRAConfig` and `RoadConfig`.
 
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape, Module},
+    backbone::{Architecture, BackboneShape},
     method::{BoftConfig, HraConfig, Method, OftBlocks, OftConfig, RoadConfig, RoadVariant},
 };
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(super) fn oft(fields: &mut Fields, file: &File<'_>) -> Result<Method, Checkp
     let eps = fields.number("eps")?.unwrap_or(6e-5);
     let eps = fields.bool_or("coft", false)?.then_some(eps);
     let block_share = fields.bool_or("block_share", false)?;
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     Ok(Method::Oft(OftConfig { targets, blocks, block_share, neumann_terms, eps }))
 }
 
@@ -30,7 +30,7 @@ pub(super) fn boft(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
     fields.ignore(&["fan_in_fan_out", "boft_dropout"]);
     let size = fields.count("boft_block_size")?.unwrap_or(4);
     let blocks = blocks(fields, "boft_block_size", size, "boft_block_num")?;
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     let stated = fields.count("boft_n_butterfly_factor")?.unwrap_or(1);
     // Without CUDA PEFT makes, saves and loads one factor whatever the configuration says.
     let held = targets.iter().find_map(|module| {
@@ -45,7 +45,7 @@ pub(super) fn hra(fields: &mut Fields, file: &File<'_>) -> Result<Method, Checkp
     Ok(Method::Hra(HraConfig {
         r: fields.count("r")?.unwrap_or(8),
         gram_schmidt: fields.bool_or("apply_GS", false)?,
-        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+        targets: ModuleFilter::linears(fields, file)?,
     }))
 }
 
@@ -62,7 +62,7 @@ pub(super) fn road(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
     Ok(Method::Road(RoadConfig {
         variant,
         group_size: fields.count("group_size")?.unwrap_or(64),
-        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+        targets: ModuleFilter::linears(fields, file)?,
     }))
 }
 

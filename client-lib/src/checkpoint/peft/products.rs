@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::fields::Fields,
     File, low_rank,
+    shared::refuse_unsaved,
     targets::{ModuleFilter, render_targets},
     whole,
 };
@@ -26,7 +27,7 @@ pub(super) fn adalora(fields: &mut Fields, file: &File<'_>) -> Result<Method, Ch
     // `AdaLoRA` inherits these switches of LoRA and does not look at them.
     fields.ignore(&["use_rslora", "use_dora", "lora_bias", "corda_config", "qalora_group_size"]);
     let init_r = fields.count("init_r")?.unwrap_or(12);
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     let kept = fields.object("rank_pattern")?.unwrap_or_default();
     let pruned = kept_ranks(fields, file, &targets, &kept)?;
     Ok(Method::AdaLora(AdaLoraConfig {
@@ -99,24 +100,16 @@ fn sized(fields: &mut Fields, file: &File<'_>) -> Result<Sized, CheckpointError>
     fields.ignore(&["rank_dropout", "module_dropout", "use_effective_conv2d"]);
     let r = fields.count("r")?.unwrap_or(8);
     let alpha = fields.number("alpha")?.unwrap_or(8.0);
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     let patterns = low_rank::patterns_of(fields, |module| file.path(module), &targets, (r, alpha))?;
     Ok(Sized { r, alpha, targets, patterns })
 }
 
 pub(super) fn vera(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
     fields.ignore(&["fan_in_fan_out", "projection_prng_key"]);
-    let saved = fields.bool_or("save_projection", true)?;
-    let held = file.weights.header.tensors.contains_key("base_model.vera_A");
-    if !saved && !held {
-        return Err(fields.wrong(
-            "save_projection",
-            "is false: the shared random matrices are not in the file, and only PyTorch's generator can \
-             draw them again; save the adapter in PEFT with `save_projection=True`",
-        ));
-    }
+    refuse_unsaved(fields, file, "base_model.vera_A")?;
     let r = fields.count("r")?.unwrap_or(256);
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     Ok(Method::Vera(VeraConfig {
         r,
         targets,

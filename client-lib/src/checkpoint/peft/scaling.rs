@@ -1,7 +1,7 @@
 //! `IA3Config`.
 
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape, Module, Targets},
+    backbone::{Architecture, BackboneShape, Targets},
     method::{Ia3Config, Method},
 };
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::checkpoint::CheckpointError;
 
 pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
     fields.ignore(&["init_ia3_weights", "fan_in_fan_out"]);
-    let targets = ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?;
+    let targets = ModuleFilter::linears(fields, file)?;
     let inputs: Targets = match ModuleFilter::take_names(fields, "feedforward_modules")? {
         None => Targets::default(),
         Some(filter) => targets.iter().filter(|&m| filter.hits(file, m)).collect(),

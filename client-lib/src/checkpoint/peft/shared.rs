@@ -1,7 +1,7 @@
 //! `RandLoraConfig` and `VBLoRAConfig`: updates made of what all layers share.
 
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape, Module},
+    backbone::{Architecture, BackboneShape},
     method::{Method, RandLoraConfig, VbLoraConfig},
 };
 use serde_json::{Value, json};
@@ -14,11 +14,14 @@ use super::{
 };
 use crate::checkpoint::CheckpointError;
 
-pub(super) fn randlora(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
-    // How the matrices were drawn.
-    fields.ignore(&["fan_in_fan_out", "projection_prng_key", "sparse", "very_sparse"]);
+/// Refuses random matrices of all layers that only PyTorch's generator can draw again; `tensor` is one of them.
+pub(super) fn refuse_unsaved(
+    fields: &mut Fields,
+    file: &File<'_>,
+    tensor: &str,
+) -> Result<(), CheckpointError> {
     let saved = fields.bool_or("save_projection", true)?;
-    let held = file.weights.header.tensors.contains_key("base_model.randlora_A");
+    let held = file.weights.header.tensors.contains_key(tensor);
     if !saved && !held {
         return Err(fields.wrong(
             "save_projection",
@@ -26,10 +29,17 @@ pub(super) fn randlora(fields: &mut Fields, file: &File<'_>) -> Result<Method, C
              draw them again; save the adapter in PEFT with `save_projection=True`",
         ));
     }
+    Ok(())
+}
+
+pub(super) fn randlora(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
+    // How the matrices were drawn.
+    fields.ignore(&["fan_in_fan_out", "projection_prng_key", "sparse", "very_sparse"]);
+    refuse_unsaved(fields, file, "base_model.randlora_A")?;
     Ok(Method::RandLora(RandLoraConfig {
         r: fields.count("r")?.unwrap_or(32),
         randlora_alpha: fields.number("randlora_alpha")?.unwrap_or(640.0),
-        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+        targets: ModuleFilter::linears(fields, file)?,
         dropout: fields.number("randlora_dropout")?.unwrap_or(0.0),
     }))
 }
@@ -42,7 +52,7 @@ pub(super) fn vblora(fields: &mut Fields, file: &File<'_>) -> Result<Method, Che
         vector_length: fields.count("vector_length")?.unwrap_or(256),
         topk: fields.count("topk")?.unwrap_or(2),
         only_topk: fields.bool_or("save_only_topk_weights", false)?,
-        targets: ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear)?,
+        targets: ModuleFilter::linears(fields, file)?,
         dropout: fields.number("vblora_dropout")?.unwrap_or(0.0),
     }))
 }

@@ -94,6 +94,11 @@ impl ModuleFilter {
         layer_ok && self.include.matches(path) && !self.exclude.as_ref().is_some_and(|e| e.matches(path))
     }
 
+    /// The linear layers that are named.
+    pub(super) fn linears(fields: &mut Fields, file: &File<'_>) -> Result<Targets, CheckpointError> {
+        Self::take(fields)?.matched(fields, file, Module::is_linear)
+    }
+
     /// The modules of `kind` that are named. Those outside of the blocks count only where
     /// the file has them: a backbone may lack its pooler.
     pub(super) fn matched(

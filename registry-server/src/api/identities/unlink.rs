@@ -28,9 +28,8 @@ pub(crate) async fn unlink(
     let permit = permit(&caller)?;
     let mut tx = app.db.write().await?;
     if !identities::unlink(&mut tx, &permit, caller.user(), &id).await? {
-        return Err(
-            ApiError::not_found("nobody with this id logs in as you").hint("`hub identity list` shows them")
-        );
+        return Err(ApiError::not_found("nobody with this id logs in as you")
+            .hint("`GET /api/v1/identities` shows them"));
     }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

@@ -44,18 +44,10 @@ impl<const M: usize> WithSimd for Dots<'_, M> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // One loop for every kind: a choice in its middle would be made at every block.
-        match self.kind {
-            BlockKind::F32 | BlockKind::F16 | BlockKind::Bf16 => {}
-            BlockKind::Q4_0 => self.of_kind(simd, BlockKind::Q4_0),
-            BlockKind::Q4_1 => self.of_kind(simd, BlockKind::Q4_1),
-            BlockKind::Q5_0 => self.of_kind(simd, BlockKind::Q5_0),
-            BlockKind::Q5_1 => self.of_kind(simd, BlockKind::Q5_1),
-            BlockKind::Q8_0 => self.of_kind(simd, BlockKind::Q8_0),
-            BlockKind::Q4K => self.of_kind(simd, BlockKind::Q4K),
-            BlockKind::Q5K => self.of_kind(simd, BlockKind::Q5K),
-            BlockKind::Q6K => self.of_kind(simd, BlockKind::Q6K),
-        }
+        self.kind.known(
+            #[inline(always)]
+            |kind| self.of_kind(simd, kind),
+        );
     }
 }
 

@@ -50,15 +50,27 @@ impl BlockKind {
             Self::F32 => numbers(bytes, out, f32::from_le_bytes),
             Self::F16 => numbers(bytes, out, |two: [u8; 2]| half(&two)),
             Self::Bf16 => numbers(bytes, out, |two| bf16::from_le_bytes(two).to_f32()),
-            // One loop for every kind: a choice in its middle would be made at every block.
-            Self::Q4_0 => Self::Q4_0.restore_parts(bytes, out),
-            Self::Q4_1 => Self::Q4_1.restore_parts(bytes, out),
-            Self::Q5_0 => Self::Q5_0.restore_parts(bytes, out),
-            Self::Q5_1 => Self::Q5_1.restore_parts(bytes, out),
-            Self::Q8_0 => Self::Q8_0.restore_parts(bytes, out),
-            Self::Q4K => Self::Q4K.restore_parts(bytes, out),
-            Self::Q5K => Self::Q5K.restore_parts(bytes, out),
-            Self::Q6K => Self::Q6K.restore_parts(bytes, out),
+            _ => self.known(
+                #[inline(always)]
+                |kind| kind.restore_parts(bytes, out),
+            ),
+        }
+    }
+
+    /// Calls `work` with this kind as a constant, which makes a loop of its own for each: a choice in the middle of one
+    /// would be made at every block. Not for numbers that stand for themselves.
+    #[inline(always)]
+    pub(super) fn known(self, work: impl FnOnce(Self)) {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 => {}
+            Self::Q4_0 => work(Self::Q4_0),
+            Self::Q4_1 => work(Self::Q4_1),
+            Self::Q5_0 => work(Self::Q5_0),
+            Self::Q5_1 => work(Self::Q5_1),
+            Self::Q8_0 => work(Self::Q8_0),
+            Self::Q4K => work(Self::Q4K),
+            Self::Q5K => work(Self::Q5K),
+            Self::Q6K => work(Self::Q6K),
         }
     }
 
