@@ -201,9 +201,9 @@ async fn store(
         Err(error) => return Err(error.into()),
     }
     for person in people.iter().chain([owner]).collect::<BTreeSet<_>>() {
-        namespaces::insert(&mut tx, &founding, person).await?;
-        users::insert(&mut tx, &permit, person).await?;
-        members::found(&mut tx, &founding, person, person).await?;
+        if !users::found(&mut tx, &permit, &founding, person).await? {
+            return Err(RebuildError::NotEmpty);
+        }
     }
     for (digest, (key, size)) in files {
         blobs::insert(&mut tx, digest, *size, key).await?;

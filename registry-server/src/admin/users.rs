@@ -5,7 +5,7 @@ use hub_schemas::name::Namespace;
 use super::{AdminError, print};
 use crate::{
     app::App,
-    db::{identities, members, namespaces, passwords, users},
+    db::{identities, passwords, users},
     domain::{
         password,
         permissions::{Actor, Administer, CreateOrganisation, ManageAccount, Resource, may},
@@ -20,11 +20,9 @@ pub async fn add_user(app: &App, name: &Namespace) -> Result<(), AdminError> {
     if users::exists(&mut tx, name).await? {
         return Err(AdminError::UserExists(name.clone()));
     }
-    if !namespaces::insert(&mut tx, &founding, name).await? {
+    if !users::found(&mut tx, &permit, &founding, name).await? {
         return Err(AdminError::NamespaceExists(name.clone()));
     }
-    users::insert(&mut tx, &permit, name).await?;
-    members::found(&mut tx, &founding, name, name).await?;
     tx.commit().await?;
     tracing::info!(user.name = %name, "Added the user `{name}`");
     Ok(())

@@ -72,6 +72,14 @@ fn one_line<'a>(field: &str, text: &'a str) -> ApiResult<&'a str> {
     Ok(text)
 }
 
+/// A number that a query states, or its default.
+fn within(field: &str, value: u32, max: u32) -> ApiResult<u32> {
+    if (1..=max).contains(&value) {
+        return Ok(value);
+    }
+    Err(ApiError::bad_request(format!("`{field}` is {value}; it must lie between 1 and {max}")))
+}
+
 /// A permit for an adapter, or for the name of one to be.
 async fn permit_on<V: Verb>(app: &App, caller: &Caller, verb: V, id: &AdapterId) -> ApiResult<Permit<V>> {
     let resource = roles::on_adapter(&app.db, caller, id).await?;

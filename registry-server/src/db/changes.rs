@@ -35,26 +35,27 @@ pub(super) struct Noted {
     withdrawn_from: Option<Visibility>,
 }
 
+impl Noted {
+    /// A change of the adapter `key`, which who hears of it knows as `name`.
+    fn of(kind: ChangeKind, key: &str, name: &AdapterId) -> Self {
+        Self { kind, adapter: key.to_owned(), name: name.clone(), version: None, withdrawn_from: None }
+    }
+}
+
 /// Notes a change of an adapter, or of one of its versions.
 pub(super) fn note(tx: &mut WriteTx, adapter: &VisibleAdapter, kind: ChangeKind, version: Option<&Version>) {
-    tx.note(Noted {
-        kind,
-        adapter: adapter.key().to_owned(),
-        name: adapter.id.clone(),
-        version: version.cloned(),
-        withdrawn_from: None,
-    });
+    tx.note(Noted { version: version.cloned(), ..Noted::of(kind, adapter.key(), &adapter.id) });
+}
+
+/// Notes what became of a name that the adapter `key` has or had.
+pub(super) fn note_name(tx: &mut WriteTx, key: &str, name: &AdapterId, kind: ChangeKind) {
+    tx.note(Noted::of(kind, key, name));
 }
 
 /// Notes that others see an adapter than before: those who saw it hear that, too.
 pub(super) fn note_visibility(tx: &mut WriteTx, adapter: &VisibleAdapter, before: Visibility) {
-    tx.note(Noted {
-        kind: ChangeKind::Visibility,
-        adapter: adapter.key().to_owned(),
-        name: adapter.id.clone(),
-        version: None,
-        withdrawn_from: (before != Visibility::Private).then_some(before),
-    });
+    let withdrawn_from = (before != Visibility::Private).then_some(before);
+    tx.note(Noted { withdrawn_from, ..Noted::of(ChangeKind::Visibility, adapter.key(), &adapter.id) });
 }
 
 /// Writes the changes of a transaction that is about to be committed.

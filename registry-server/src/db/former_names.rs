@@ -1,10 +1,7 @@
 //! `former_names`, and the names of deleted adapters: who asks for one is led on or told, and
 //! nobody else takes it.
 
-use hub_schemas::{
-    api::{ChangeKind, Visibility},
-    name::AdapterId,
-};
+use hub_schemas::{api::ChangeKind, name::AdapterId};
 use time::OffsetDateTime;
 
 use super::{
@@ -175,9 +172,9 @@ pub(super) async fn lead(
         .execute(tx.connection())
         .await?;
     // Whoever has it by the old name looks there first; by the new one whoever comes anew.
-    changes::note(tx, adapter, ChangeKind::Moved, None);
-    let moved = adapter.clone().named(to.clone());
-    changes::note(tx, &moved, ChangeKind::Moved, None);
+    for name in [from, to] {
+        changes::note_name(tx, adapter.key(), name, ChangeKind::Moved);
+    }
     // Manifests never change, so versions remember the name that theirs states.
     for (sql, name) in [
         ("UPDATE versions SET published_as = $1 WHERE adapter_id = $2 AND published_as IS NULL", from),
@@ -212,10 +209,10 @@ pub(crate) async fn free(
     id: &AdapterId,
 ) -> Result<bool, sqlx::Error> {
     debug_assert!(permit.covers(id), "the handler asked for another name");
-    let sql = "SELECT a.id, a.kind FROM adapters a
+    let sql = "SELECT a.id FROM adapters a
                WHERE (a.namespace = $1 AND a.name = $2 AND a.deleted_at IS NOT NULL)
                   OR a.id = (SELECT f.adapter_id FROM former_names f WHERE f.namespace = $1 AND f.name = $2)";
-    let led: Option<(String, String)> = sqlx::query_as(sql)
+    let led: Option<(String,)> = sqlx::query_as(sql)
         .bind(id.namespace.as_str())
         .bind(id.name.as_str())
         .fetch_optional(tx.connection())
@@ -232,10 +229,8 @@ pub(crate) async fn free(
     if freed == 0 {
         return Ok(false);
     }
-    if let Some((key, kind)) = led {
-        let kind = parse("adapters.kind", &kind)?;
-        let freed = VisibleAdapter::of(key, id.clone(), kind, Visibility::Private);
-        changes::note(tx, &freed, ChangeKind::NameFreed, None);
+    if let Some((key,)) = led {
+        changes::note_name(tx, &key, id, ChangeKind::NameFreed);
     }
     let subject = id.to_string();
     let event = Event { actor: permit.actor(), action: "name-free", subject: &subject, detail: "" };

@@ -15,7 +15,7 @@ use super::{
     audit::{self, Event},
     changes,
     clock::{micros, now},
-    former_names, listings, new_id, parse, tombstones, versions,
+    former_names, listings, namespaces, new_id, parse, tombstones, versions,
 };
 use crate::domain::mirror::MirrorPermit;
 
@@ -39,6 +39,11 @@ pub(crate) struct Listed {
     pub(crate) stated: AdapterId,
     /// Its manifest, once it was fetched.
     pub(crate) manifest: Option<String>,
+}
+
+/// A version as the list named it.
+fn read_entry(text: &str) -> Result<VersionEntry, sqlx::Error> {
+    serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(Box::new(e)))
 }
 
 /// What is known of a mirrored adapter.
@@ -75,11 +80,7 @@ pub(crate) async fn ensure(
     upstream: &str,
 ) -> Result<VisibleAdapter, sqlx::Error> {
     debug_assert!(permit.covers(id), "the permit is for another namespace");
-    sqlx::query("INSERT INTO namespaces (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(id.namespace.as_str())
-        .bind(now())
-        .execute(tx.connection())
-        .await?;
+    namespaces::ensure(tx, &id.namespace).await?;
     // What led elsewhere there is something of its own now.
     former_names::forget(tx, id).await?;
     let visibility = if public { "public" } else { "private" };
@@ -195,17 +196,7 @@ pub(crate) async fn rename(
 ) -> Result<(), sqlx::Error> {
     debug_assert!(permit.covers(from) && into.covers(to), "the permits are for other namespaces");
     let Some(adapter) = find_here(tx, from).await? else { return Ok(()) };
-    sqlx::query("INSERT INTO namespaces (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(to.namespace.as_str())
-        .bind(now())
-        .execute(tx.connection())
-        .await?;
-    // Under the new name it may be here already, or something else that goes first.
-    let target = find_here(tx, to).await?;
-    let reason = format!("it is called `{to}` now");
-    if target.is_some() {
-        return withdraw(tx, permit, from, &reason).await;
-    }
+    namespaces::ensure(tx, &to.namespace).await?;
     let sql = "UPDATE adapters SET namespace = $1, name = $2 WHERE id = $3
                AND NOT EXISTS (SELECT 1 FROM adapters o WHERE o.namespace = $1 AND o.name = $2)";
     let done = sqlx::query(sql)
@@ -214,8 +205,9 @@ pub(crate) async fn rename(
         .bind(adapter.key())
         .execute(tx.connection())
         .await?;
+    // Under the new name it may be here already, or something else that goes first.
     if done.rows_affected() == 0 {
-        return withdraw(tx, permit, from, &reason).await;
+        return withdraw(tx, permit, from, &format!("it is called `{to}` now")).await;
     }
     sqlx::query("UPDATE mirrored_adapters SET etag = '' WHERE adapter_id = $1")
         .bind(adapter.key())
@@ -258,9 +250,7 @@ pub(crate) async fn unfetched(db: &Db, adapter: &VisibleAdapter) -> Result<Vec<V
     let sql = "SELECT m.entry FROM mirrored_versions m WHERE m.adapter_id = $1
                AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.digest = m.digest)";
     let rows: Vec<(String,)> = sqlx::query_as(sql).bind(adapter.key()).fetch_all(db.read()).await?;
-    let entry =
-        |(text,): &(String,)| serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(Box::new(e)));
-    let mut entries = rows.iter().map(entry).collect::<Result<Vec<VersionEntry>, _>>()?;
+    let mut entries = rows.iter().map(|(text,)| read_entry(text)).collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(|entry| entry.published_at);
     Ok(entries)
 }
@@ -313,9 +303,7 @@ pub(crate) async fn entries(
     if rows.is_empty() {
         return Ok(None);
     }
-    let entry =
-        |(text,): &(String,)| serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(Box::new(e)));
-    let mut entries = rows.iter().map(entry).collect::<Result<Vec<VersionEntry>, _>>()?;
+    let mut entries = rows.iter().map(|(text,)| read_entry(text)).collect::<Result<Vec<_>, _>>()?;
     entries.sort_by(|a, b| b.version.cmp(&a.version));
     Ok(Some(entries))
 }
@@ -329,8 +317,7 @@ pub(crate) async fn listed(db: &Db, digest: &Digest) -> Result<Option<Listed>, s
     found
         .map(|(namespace, name, entry, manifest)| {
             let id = adapter_id(&namespace, &name)?;
-            let entry: VersionEntry =
-                serde_json::from_str(&entry).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+            let entry = read_entry(&entry)?;
             let stated = entry.published_as.unwrap_or_else(|| id.clone());
             Ok(Listed { id, version: entry.version, stated, manifest })
         })
@@ -398,7 +385,7 @@ pub(crate) async fn complete(
             .bind(manifest.version().to_string())
             .fetch_one(tx.connection())
             .await?;
-    let entry: VersionEntry = serde_json::from_str(&text).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let entry = read_entry(&text)?;
     let (by, at) = (permit.actor().name(), micros(entry.published_at));
     if versions::write(tx, adapter, manifest, bytes, by, at).await? == versions::Inserted::New {
         yank(tx, adapter, &entry).await?;
@@ -408,7 +395,6 @@ pub(crate) async fn complete(
             Event { actor: permit.actor(), action: "mirror", subject: &subject, detail: &detail },
         )
         .await?;
-        changes::note(tx, adapter, ChangeKind::VersionPublished, Some(manifest.version()));
     }
     Ok(())
 }

@@ -15,18 +15,19 @@ pub(crate) async fn insert(
     permit: &Permit<CreateOrganisation>,
     name: &Namespace,
 ) -> Result<bool, sqlx::Error> {
-    let done =
-        sqlx::query("INSERT INTO namespaces (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(name.as_str())
-            .bind(now())
-            .execute(tx.connection())
-            .await?;
-    if done.rows_affected() == 0 {
+    if !ensure(tx, name).await? {
         return Ok(false);
     }
     let event = Event { actor: permit.actor(), action: "namespace-add", subject: name.as_str(), detail: "" };
     audit::record(tx, event).await?;
     Ok(true)
+}
+
+/// Makes a namespace that nobody here asked for; `false` when it exists.
+pub(super) async fn ensure(tx: &mut WriteTx, name: &Namespace) -> Result<bool, sqlx::Error> {
+    let sql = "INSERT INTO namespaces (name, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let done = sqlx::query(sql).bind(name.as_str()).bind(now()).execute(tx.connection()).await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// Whether a namespace exists.

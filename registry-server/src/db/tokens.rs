@@ -1,7 +1,7 @@
 //! `tokens`: hashed at rest, scoped, limited to names, expiring.
 
 use hub_schemas::{
-    api::{TokenEntry, TokenInfo},
+    api::{CreatedToken, TokenEntry, TokenInfo},
     name::Namespace,
     pattern::NamePattern,
     token::{Scope, Scopes},
@@ -82,6 +82,18 @@ pub(crate) async fn caller(db: &Db, secret: &TokenSecret) -> Result<Option<Calle
         Ok(Caller::new(user, administrator, token.id, token.info))
     })
     .transpose()
+}
+
+/// Makes a token, with the secret that is shown this once.
+pub(crate) async fn make(
+    tx: &mut WriteTx,
+    permit: &Permit<ManageAccount>,
+    user: &Namespace,
+    info: TokenInfo,
+) -> Result<CreatedToken, sqlx::Error> {
+    let secret = TokenSecret::generate(&mut rand::rng());
+    let token = insert(tx, permit, user, info, &secret).await?;
+    Ok(CreatedToken { token, secret: secret.expose().to_owned() })
 }
 
 /// Stores a new token.

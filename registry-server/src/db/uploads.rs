@@ -239,6 +239,13 @@ pub(crate) async fn part_names(db: &Db, upload: &Upload) -> Result<Vec<String>, 
     Ok(rows.into_iter().map(|(object,)| object).collect())
 }
 
+/// How many parts are acknowledged.
+pub(crate) async fn count_parts(db: &Db, upload: &Upload) -> Result<usize, sqlx::Error> {
+    let sql = "SELECT COUNT(*) FROM upload_parts WHERE upload_id = $1";
+    let (count,): (i64,) = sqlx::query_as(sql).bind(upload.id.as_str()).fetch_one(db.read()).await?;
+    Ok(count as usize)
+}
+
 /// What became of an upload whose bytes were verified and stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finished {

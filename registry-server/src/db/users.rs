@@ -7,9 +7,9 @@ use super::{
     Db, WriteTx,
     audit::{self, Event},
     clock::{from_micros, now},
-    parse,
+    members, namespaces, parse,
 };
-use crate::domain::permissions::{Administer, Permit};
+use crate::domain::permissions::{Administer, CreateOrganisation, Permit};
 
 /// A user.
 #[derive(Debug, Clone)]
@@ -22,19 +22,25 @@ pub(crate) struct User {
     pub(crate) administrator: bool,
 }
 
-/// Makes a user whose namespace exists.
-pub(crate) async fn insert(
+/// Makes a user and the namespace of their name, which they own; `false` when that exists.
+pub(crate) async fn found(
     tx: &mut WriteTx,
-    permit: &Permit<Administer>,
+    administering: &Permit<Administer>,
+    founding: &Permit<CreateOrganisation>,
     name: &Namespace,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
+    if !namespaces::insert(tx, founding, name).await? {
+        return Ok(false);
+    }
     sqlx::query("INSERT INTO users (name, created_at) VALUES ($1, $2)")
         .bind(name.as_str())
         .bind(now())
         .execute(tx.connection())
         .await?;
-    let event = Event { actor: permit.actor(), action: "user-add", subject: name.as_str(), detail: "" };
-    audit::record(tx, event).await
+    let actor = administering.actor();
+    audit::record(tx, Event { actor, action: "user-add", subject: name.as_str(), detail: "" }).await?;
+    members::found(tx, founding, name, name).await?;
+    Ok(true)
 }
 
 /// Makes a user an administrator, or takes that back; `false` when there is no such user.

@@ -200,7 +200,6 @@ pub(crate) async fn restore(
         let detail = Digest::of(bytes.as_bytes()).to_string();
         let event = Event { actor: permit.actor(), action: "rebuild", subject: &subject, detail: &detail };
         audit::record(tx, event).await?;
-        changes::note(tx, adapter, ChangeKind::VersionPublished, Some(manifest.version()));
     }
     Ok(())
 }
@@ -231,12 +230,11 @@ pub(crate) async fn insert(
         let detail = Digest::of(bytes.as_bytes()).to_string();
         let event = Event { actor: permit.actor(), action: "publish", subject: &subject, detail: &detail };
         audit::record(tx, event).await?;
-        changes::note(tx, adapter, ChangeKind::VersionPublished, Some(manifest.version()));
     }
     Ok(inserted)
 }
 
-/// Writes the rows of a version, on whose behalf and of which time it says.
+/// Writes the rows of a version, on whose behalf and of which time it says, and notes a new one.
 pub(super) async fn write(
     tx: &mut WriteTx,
     adapter: &VisibleAdapter,
@@ -294,6 +292,7 @@ pub(super) async fn write(
             .execute(tx.connection())
             .await?;
     }
+    changes::note(tx, adapter, ChangeKind::VersionPublished, Some(manifest.version()));
     Ok(Inserted::New)
 }
 

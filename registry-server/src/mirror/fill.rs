@@ -32,7 +32,20 @@ use crate::{
 /// How often a file is asked for whose bytes were not the right ones.
 const ATTEMPTS: usize = 2;
 
-/// Asks for a version list.
+/// Asks for a version list, unless it is the one that is known.
+pub(super) async fn ask(
+    app: &App,
+    upstream: &Upstream,
+    id: &AdapterId,
+    known: Option<&Known>,
+) -> Result<IndexAnswer, UpstreamError> {
+    let etag = known.map(|known| known.etag.as_str()).filter(|etag| !etag.is_empty());
+    let answer = upstream.index(id, etag).await;
+    app.telemetry.mirrored("list", &answer);
+    answer
+}
+
+/// Brings a version list here.
 pub(super) async fn list(
     app: App,
     upstream: Arc<Upstream>,
@@ -40,10 +53,7 @@ pub(super) async fn list(
     id: AdapterId,
     known: Option<Known>,
 ) -> Landed {
-    let etag = known.as_ref().map(|known| known.etag.as_str()).filter(|etag| !etag.is_empty());
-    let answer = upstream.index(&id, etag).await;
-    app.telemetry.mirrored("list", &answer);
-    let answer = answer?;
+    let answer = ask(&app, &upstream, &id, known.as_ref()).await?;
     if let Some((document, _)) = &answer.changed
         && document.name != id
     {

@@ -9,19 +9,20 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use hub_schemas::{
-    api::{ChangesPage, VersionEntry},
+    api::{ChangesPage, NamespaceKind, VersionEntry},
+    digest::Digest,
     manifest::Artifact,
     name::{AdapterId, Namespace},
 };
 
-use super::{MirrorError, Upstream, UpstreamError, fill, landed};
+use super::{MirrorError, Upstream, UpstreamError, fill, landed, manifest_of};
 use crate::{
     app::App,
     db::{
         adapters::VisibleAdapter,
         blobs, clock,
         followed::{self, Place},
-        mirrored, users,
+        mirrored, namespaces,
     },
     domain::mirror::MirrorPermit,
     error::ApiError,
@@ -77,8 +78,7 @@ impl Follower<'_> {
 
     async fn follow(&self, compare: bool, done: &mut Followed) -> Result<(), MirrorError> {
         let Self { app, upstream, .. } = *self;
-        let mut tx = app.db.write().await?;
-        if !users::exists(&mut tx, self.user).await? {
+        if namespaces::kind(&app.db, self.user).await? != Some(NamespaceKind::User) {
             let detail = format!(
                 "the user `{}`, in whose name `{}` is followed, does not exist",
                 self.user,
@@ -88,23 +88,25 @@ impl Follower<'_> {
                 .hint(format!("`hub-server user add {}`", self.user))
                 .into());
         }
-        drop(tx);
         let place = followed::place(&app.db, upstream.name()).await?;
         let old = clock::now() - place.checked_at > COMPARED_EVERY.as_micros() as i64;
-        let reached = self.catch_up(place, done).await?;
+        let mut same = BTreeSet::new();
+        let reached = self.catch_up(place, &mut same, done).await?;
         if compare || old {
-            let mut names: BTreeSet<AdapterId> =
-                mirrored::of_upstream(&app.db, upstream.name()).await?.into_iter().collect();
+            let here = mirrored::of_upstream(&app.db, upstream.name()).await?;
+            let mut names: BTreeSet<AdapterId> = here.into_iter().filter(|id| !same.contains(id)).collect();
             let mut since = 0;
             loop {
                 let page = upstream.changes(since).await?;
-                names.extend(page.items.into_iter().map(|change| change.name));
+                let items = page.items.into_iter();
+                let due = items.filter(|change| change.serial > reached || !same.contains(&change.name));
+                names.extend(due.map(|change| change.name));
                 since = page.next;
                 if !page.more || since >= reached {
                     break;
                 }
             }
-            self.compare_all(names, done).await?;
+            self.compare_all(names, &mut same, done).await?;
             let mut tx = app.db.write().await?;
             followed::compared(&mut tx, upstream.name()).await?;
             tx.commit().await?;
@@ -112,8 +114,13 @@ impl Follower<'_> {
         Ok(())
     }
 
-    /// Takes page after page; where it ended.
-    async fn catch_up(&self, mut place: Place, done: &mut Followed) -> Result<u64, MirrorError> {
+    /// Takes page after page; where it ended. Everything in `same` is here as it was there by then.
+    async fn catch_up(
+        &self,
+        mut place: Place,
+        same: &mut BTreeSet<AdapterId>,
+        done: &mut Followed,
+    ) -> Result<u64, MirrorError> {
         let Self { app, upstream, .. } = *self;
         loop {
             let page = upstream.changes(place.serial).await?;
@@ -124,10 +131,11 @@ impl Follower<'_> {
                     upstream.name()
                 );
                 place.serial = 0;
+                same.clear();
                 continue;
             }
             let ChangesPage { registry, items, next, more } = page;
-            self.compare_all(items.into_iter().map(|change| change.name).collect(), done).await?;
+            self.compare_all(items.into_iter().map(|change| change.name).collect(), same, done).await?;
             if next != place.serial || place.registry != registry {
                 let mut tx = app.db.write().await?;
                 followed::reached(&mut tx, upstream.name(), &registry, next).await?;
@@ -140,25 +148,32 @@ impl Follower<'_> {
         }
     }
 
-    async fn compare_all(&self, names: BTreeSet<AdapterId>, done: &mut Followed) -> Result<(), MirrorError> {
+    /// Makes `names` here what they are there, and keeps in `same` those that are.
+    async fn compare_all(
+        &self,
+        names: BTreeSet<AdapterId>,
+        same: &mut BTreeSet<AdapterId>,
+        done: &mut Followed,
+    ) -> Result<(), MirrorError> {
         let upstream = self.upstream;
         for id in names.into_iter().filter(|id| upstream.config.namespaces.contains(&id.namespace)) {
             done.names += 1;
-            if let Err(error) = self.compare(&id).await {
-                // What this one is does not keep the others back; a registry that fails, here or there, does.
-                let reason = match error {
-                    MirrorError::Upstream(error @ UpstreamError::Unreachable { .. }) => {
-                        return Err(error.into());
-                    }
-                    MirrorError::Here(error) if error.problem.status >= 500 => {
-                        return Err(MirrorError::Here(error));
-                    }
-                    MirrorError::Upstream(error) => error.to_string(),
-                    MirrorError::Here(error) => error.problem.detail.clone(),
-                };
-                done.refused += 1;
-                tracing::warn!(mirror.url = upstream.name(), reason, "`{id}` is not taken: {reason}");
-            }
+            let Err(error) = self.compare(&id).await else {
+                same.insert(id);
+                continue;
+            };
+            // What this one is does not keep the others back; a registry that fails, here or there, does.
+            let reason = match error {
+                MirrorError::Upstream(error @ UpstreamError::Unreachable { .. }) => return Err(error.into()),
+                MirrorError::Here(error) if error.problem.status >= 500 => {
+                    return Err(MirrorError::Here(error));
+                }
+                MirrorError::Upstream(error) => error.to_string(),
+                MirrorError::Here(error) => error.problem.detail.clone(),
+            };
+            done.refused += 1;
+            tracing::warn!(mirror.url = upstream.name(), reason, "`{id}` is not taken: {reason}");
+            same.remove(&id);
         }
         Ok(())
     }
@@ -170,10 +185,7 @@ impl Follower<'_> {
         for _ in 0..MAX_MOVES {
             let permit = self.permit(&id);
             let known = mirrored::find(&app.db, &id).await?;
-            let etag = known.as_ref().map(|known| known.etag.as_str()).filter(|etag| !etag.is_empty());
-            let answer = upstream.index(&id, etag).await;
-            app.telemetry.mirrored("list", &answer);
-            let answer = match answer {
+            let answer = match fill::ask(app, upstream, &id, known.as_ref()).await {
                 Ok(answer) => answer,
                 Err(UpstreamError::Refused { .. }) => {
                     let reason = format!("`{}` does not show it any more", upstream.name());
@@ -231,18 +243,11 @@ impl Follower<'_> {
         &self,
         permit: &MirrorPermit,
         adapter: &VisibleAdapter,
-        digest: &hub_schemas::digest::Digest,
+        digest: &Digest,
     ) -> Result<(), MirrorError> {
         let Self { app, upstream, .. } = *self;
         let Some(listed) = mirrored::listed(&app.db, digest).await? else { return Ok(()) };
-        if listed.manifest.is_none() {
-            let work = || {
-                let (app, upstream, permit) = (app.clone(), Arc::clone(upstream), permit.clone());
-                fill::manifest(app, upstream, permit, adapter.clone(), *digest, listed)
-            };
-            landed(app.mirrors.manifests.join(*digest, work).await)?;
-        }
-        let kept = mirrored::listed(&app.db, digest).await?.and_then(|listed| listed.manifest);
+        let kept = manifest_of(app, upstream, permit, adapter, digest, listed).await?;
         let Some(text) = kept else { return Ok(()) };
         let manifest = Artifact::parse(text.as_bytes()).map_err(ApiError::internal)?;
         for file in manifest.files() {

@@ -29,7 +29,7 @@ use crate::{
         adapters::{VisibleAdapter, find_visible},
         blobs::{self, Blob},
         clock,
-        mirrored::{self, Known},
+        mirrored::{self, Known, Listed},
         versions::StoredManifest,
     },
     domain::{mirror::MirrorPermit, permissions::Viewer},
@@ -153,20 +153,36 @@ pub(crate) async fn manifest(
 ) -> ApiResult<Option<StoredManifest>> {
     let Some(listed) = mirrored::listed(&app.db, digest).await? else { return Ok(None) };
     let Some(adapter) = find_visible(&app.db, &listed.id, viewer).await? else { return Ok(None) };
-    let stored = |text: String| Some(StoredManifest { adapter: adapter.clone(), bytes: text.into_bytes() });
-    if let Some(text) = listed.manifest.clone() {
-        return Ok(stored(text));
+    if let Some(text) = listed.manifest {
+        return Ok(Some(StoredManifest { adapter, bytes: text.into_bytes() }));
     }
     let Some(upstream) = app.mirrors.of(&listed.id.namespace) else { return Ok(None) };
     let permit = app.mirrors.permit(app, viewer, &listed.id.namespace);
     let permit = permit.ok_or_else(|| not_filled(app, &format!("`{}@{}`", listed.id, listed.version)))?;
-    let id = listed.id.clone();
-    let (adapter_there, digest_there) = (adapter.clone(), *digest);
-    let work =
-        || fill::manifest(app.clone(), Arc::clone(upstream), permit, adapter_there, digest_there, listed);
-    landed(app.mirrors.manifests.join(*digest, work).await).map_err(told)?;
-    let found = mirrored::listed(&app.db, digest).await?.and_then(|listed| listed.manifest);
-    found.map_or_else(|| Err(ApiError::no_adapter(&id)), |text| Ok(stored(text)))
+    let found = manifest_of(app, upstream, &permit, &adapter, digest, listed).await.map_err(told)?;
+    let text = found.ok_or_else(|| ApiError::no_adapter(&adapter.id))?;
+    Ok(Some(StoredManifest { adapter, bytes: text.into_bytes() }))
+}
+
+/// The manifest of a version that a list names, fetched unless it is here; `None` where the list
+/// does not name it any more.
+async fn manifest_of(
+    app: &App,
+    upstream: &Arc<Upstream>,
+    permit: &MirrorPermit,
+    adapter: &VisibleAdapter,
+    digest: &Digest,
+    listed: Listed,
+) -> Result<Option<String>, MirrorError> {
+    if listed.manifest.is_some() {
+        return Ok(listed.manifest);
+    }
+    let work = || {
+        let (app, upstream, permit) = (app.clone(), Arc::clone(upstream), permit.clone());
+        fill::manifest(app, upstream, permit, adapter.clone(), *digest, listed)
+    };
+    landed(app.mirrors.manifests.join(*digest, work).await)?;
+    Ok(mirrored::listed(&app.db, digest).await?.and_then(|listed| listed.manifest))
 }
 
 /// A file that a manifest of a mirrored adapter lists.

@@ -17,7 +17,6 @@ use crate::{
     domain::{
         permissions::{Actor, ManageAccount, Resource, may},
         publisher::{self, Mismatch},
-        secret::TokenSecret,
     },
     error::{ApiError, ApiResult},
     oidc::{Identity, Issuers, KeyError, TokenError},
@@ -44,7 +43,6 @@ pub(crate) async fn run(app: &App, adapter: &AdapterId, token: &str) -> ApiResul
     };
     let actor = Actor::Account(user.clone());
     let permit = may(&actor, ManageAccount, &Resource::Account(user.clone()))?;
-    let secret = TokenSecret::generate(&mut rand::rng());
     let mut tx = app.db.write().await?;
     if !publishers::exchange(&mut tx, &identity.issuer, jti, identity.remember_until).await? {
         return Err(ApiError::unauthorized("the identity token was exchanged before")
@@ -57,9 +55,9 @@ pub(crate) async fn run(app: &App, adapter: &AdapterId, token: &str) -> ApiResul
         Event { actor: &actor, action: "publisher-exchange", subject: &subject, detail: &detail },
     )
     .await?;
-    let token = tokens::insert(&mut tx, &permit, user, info, &secret).await?;
+    let made = tokens::make(&mut tx, &permit, user, info).await?;
     tx.commit().await?;
-    Ok(CreatedToken { token, secret: secret.expose().to_owned() })
+    Ok(made)
 }
 
 /// The first publisher whose claims the token has. Whoever has the subject of one is told what

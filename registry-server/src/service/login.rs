@@ -18,11 +18,10 @@ use super::exchange::refused;
 use crate::{
     app::App,
     config::LoginConfig,
-    db::{WriteTx, identities, members, namespaces, publishers, reserved, tokens, users},
+    db::{WriteTx, identities, publishers, reserved, tokens, users},
     domain::{
         names,
         permissions::{Actor, Administer, Caller, CreateOrganisation, ManageAccount, Permit, Resource, may},
-        secret::TokenSecret,
         token,
     },
     error::{ApiError, ApiResult},
@@ -44,10 +43,9 @@ pub(crate) async fn run(app: &App, request: OidcLogIn) -> ApiResult<CreatedToken
         None => newcomer(&mut tx, login, &person).await?,
     };
     let permit = may(&Actor::Account(user.clone()), ManageAccount, &Resource::Account(user.clone()))?;
-    let secret = TokenSecret::generate(&mut rand::rng());
-    let token = tokens::insert(&mut tx, &permit, &user, info, &secret).await?;
+    let made = tokens::make(&mut tx, &permit, &user, info).await?;
     tx.commit().await?;
-    Ok(CreatedToken { token, secret: secret.expose().to_owned() })
+    Ok(made)
 }
 
 /// Lets whoever an identity token is about log in as the caller from now on.
@@ -134,11 +132,9 @@ async fn newcomer(tx: &mut WriteTx, login: &LoginConfig, person: &Identity) -> A
     // The settings of the operator make this user.
     let administering = may(&Actor::Operator, Administer, &Resource::Registry)?;
     let founding = may(&Actor::Operator, CreateOrganisation, &Resource::Registry)?;
-    if users::exists(tx, &name).await? || !namespaces::insert(tx, &founding, &name).await? {
+    if !users::found(tx, &administering, &founding, &name).await? {
         return Err(taken());
     }
-    users::insert(tx, &administering, &name).await?;
-    members::found(tx, &founding, &name, &name).await?;
     let permit = may(&Actor::Account(name.clone()), ManageAccount, &Resource::Account(name.clone()))?;
     if !identities::link(tx, &permit, &name, &person.issuer, &person.subject).await? {
         return Err(taken());

@@ -12,7 +12,6 @@ use crate::{
     db::tokens,
     domain::{
         permissions::{Actor, ManageAccount, Resource, may},
-        secret::TokenSecret,
         token,
     },
     error::{ApiError, ApiResult},
@@ -43,9 +42,8 @@ pub(crate) async fn log_in(
         return Err(passwords::wrong());
     }
     let permit = may(&Actor::Account(user.clone()), ManageAccount, &Resource::Account(user.clone()))?;
-    let secret = TokenSecret::generate(&mut rand::rng());
     let mut tx = app.db.write().await?;
-    let token = tokens::insert(&mut tx, &permit, &user, info, &secret).await?;
+    let made = tokens::make(&mut tx, &permit, &user, info).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(CreatedToken { token, secret: secret.expose().to_owned() })))
+    Ok((StatusCode::CREATED, Json(made)))
 }

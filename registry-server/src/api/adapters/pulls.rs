@@ -8,10 +8,10 @@ use hub_schemas::{
 use time::OffsetDateTime;
 
 use crate::{
-    api::visible,
+    api::{visible, within},
     app::App,
     db::pulls,
-    error::{ApiError, ApiResult},
+    error::ApiResult,
     extract::{AdapterPath, ApiPath, ApiQuery, Reader},
 };
 
@@ -30,11 +30,7 @@ pub(crate) async fn list(
     ApiQuery(query): ApiQuery<PullQuery>,
 ) -> ApiResult<Json<PullHistory>> {
     let adapter = visible(&app, &path.into(), &viewer).await?;
-    let days = query.days.unwrap_or(DEFAULT_PULL_DAYS);
-    if !(1..=MAX_PULL_DAYS).contains(&days) {
-        let detail = format!("`days` is {days}; it must lie between 1 and {MAX_PULL_DAYS}");
-        return Err(ApiError::bad_request(detail));
-    }
+    let days = within("days", query.days.unwrap_or(DEFAULT_PULL_DAYS), MAX_PULL_DAYS)?;
     let from = pulls::day_of(OffsetDateTime::now_utc()) - i64::from(days) + 1;
     let days = pulls::since(&app.db, &adapter, from).await?;
     Ok(Json(PullHistory { name: adapter.id, days }))

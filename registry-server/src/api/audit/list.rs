@@ -7,10 +7,11 @@ use hub_schemas::{
 };
 
 use crate::{
+    api::within,
     app::App,
     db::audit,
     domain::permissions::{Administer, Resource, may},
-    error::{ApiError, ApiResult},
+    error::ApiResult,
     extract::{ApiQuery, Authenticated},
 };
 
@@ -29,11 +30,7 @@ pub(crate) async fn list(
     ApiQuery(query): ApiQuery<AuditQuery>,
 ) -> ApiResult<Json<AuditPage>> {
     may(&(&caller).into(), Administer, &Resource::Registry)?;
-    let limit = query.limit.unwrap_or(DEFAULT_AUDIT_LIMIT);
-    if !(1..=MAX_AUDIT_LIMIT).contains(&limit) {
-        let detail = format!("`limit` is {limit}; it must lie between 1 and {MAX_AUDIT_LIMIT}");
-        return Err(ApiError::bad_request(detail));
-    }
+    let limit = within("limit", query.limit.unwrap_or(DEFAULT_AUDIT_LIMIT), MAX_AUDIT_LIMIT)?;
     let (after, actor) = (query.after.unwrap_or_default(), query.actor.unwrap_or_default());
     let items = audit::page(&app.db, &after, &actor, limit).await?;
     let full = items.len() == limit as usize;

@@ -10,6 +10,7 @@ use hub_schemas::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    api::within,
     app::App,
     db::{changes, identity},
     error::{ApiError, ApiResult},
@@ -33,11 +34,7 @@ pub(crate) async fn list(
     Reader(viewer): Reader,
     ApiQuery(query): ApiQuery<ChangesQuery>,
 ) -> ApiResult<Json<ChangesPage>> {
-    let limit = query.limit.unwrap_or(DEFAULT_CHANGES_LIMIT);
-    if !(1..=MAX_CHANGES_LIMIT).contains(&limit) {
-        let detail = format!("`limit` is {limit}; it must lie between 1 and {MAX_CHANGES_LIMIT}");
-        return Err(ApiError::bad_request(detail));
-    }
+    let limit = within("limit", query.limit.unwrap_or(DEFAULT_CHANGES_LIMIT), MAX_CHANGES_LIMIT)?;
     let wait = query.wait.unwrap_or_default();
     if wait > MAX_CHANGES_WAIT {
         let detail = format!("`wait` is {wait}; it must be at most {MAX_CHANGES_WAIT} seconds");

@@ -8,6 +8,7 @@ use hub_schemas::{
 };
 
 use crate::{
+    api::within,
     app::App,
     db::search::{self, Filters},
     domain::{cursor, words},
@@ -26,12 +27,7 @@ pub(crate) async fn run(
     Reader(viewer): Reader,
     ApiQuery(query): ApiQuery<SearchQuery>,
 ) -> ApiResult<Json<SearchPage>> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(ApiError::bad_request(format!(
-            "`limit` is {limit}; it must lie between 1 and {MAX_LIMIT}"
-        )));
-    }
+    let limit = within("limit", query.limit.unwrap_or(DEFAULT_LIMIT), MAX_LIMIT)?;
     // A page's cursor continues the same query, whatever the size of the pages.
     let same_query = SearchQuery { limit: None, cursor: None, ..query.clone() };
     let fingerprint = serde_json::to_string(&same_query).map_err(ApiError::internal)?;

@@ -11,7 +11,7 @@ use super::permit;
 use crate::{
     app::App,
     db::tokens,
-    domain::{secret::TokenSecret, token},
+    domain::token,
     error::{ApiError, ApiResult},
     extract::{ApiJson, Authenticated},
 };
@@ -33,9 +33,8 @@ pub(crate) async fn create(
     let permit = permit(&caller)?;
     let info =
         token::made_by(caller.token(), wanted, OffsetDateTime::now_utc()).map_err(ApiError::invalid_value)?;
-    let secret = TokenSecret::generate(&mut rand::rng());
     let mut tx = app.db.write().await?;
-    let token = tokens::insert(&mut tx, &permit, caller.user(), info, &secret).await?;
+    let made = tokens::make(&mut tx, &permit, caller.user(), info).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(CreatedToken { token, secret: secret.expose().to_owned() })))
+    Ok((StatusCode::CREATED, Json(made)))
 }

@@ -51,7 +51,7 @@ pub(crate) async fn address(
     };
     let key = Key::blob(&upload.digest, &upload.id);
     let object = Multipart { key: &key, id: &begun.id };
-    let before = uploads::part_names(&app.db, upload).await?.len();
+    let before = uploads::count_parts(&app.db, upload).await?;
     let expires_at = OffsetDateTime::now_utc() + ADDRESS_LASTS;
     let url = app.storage.part_url(object, before, ADDRESS_LASTS).await?;
     Ok((url.ok_or_else(impossible)?, expires_at))

@@ -33,7 +33,7 @@ pub(super) async fn append(
     let hasher = hasher(&begun)?;
     let key = Key::blob(&upload.digest, &upload.id);
     let object = Multipart { key: &key, id: &begun.id };
-    let before = uploads::part_names(&app.db, upload).await?.len();
+    let before = uploads::count_parts(&app.db, upload).await?;
     let appended = app.storage.append(object, before, hasher, length, body).await;
     let (parts, hasher) = appended.map_err(problem)?;
     let seen = if begun.hashed == NOT_HASHED { range.start } else { 0 };
