@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use certificate::{Certificate, certificate};
-pub use place::{bucket, flags, migrated};
+pub use place::{bucket, flags, flags_of, migrated};
 pub use process::{HubProcess, server_binary};
 pub use sample::{SampleAdapter, TINY_BERT, safetensors_bytes, tiny_base};
 pub use visitor::{Answer, Visitor};

@@ -101,13 +101,18 @@ impl Sender {
         }
     }
 
+    /// Sends a request, and says how messages call it.
+    async fn execute(&self, request: RequestBuilder) -> Result<(Response, Method, String), RegistryError> {
+        let request = request.build().map_err(|cause| RegistryError::Setup { cause })?;
+        let (method, url) = (request.method().clone(), http::display_url(request.url()));
+        let response = self.http.execute(request).await.map_err(|e| RegistryError::transport(&url, e))?;
+        Ok((response, method, url))
+    }
+
     /// Sends a request once. Anything but success and 304 is an error.
     pub(super) async fn send_once(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
-        let request = request.build().map_err(|cause| RegistryError::Setup { cause })?;
-        let url = http::display_url(request.url());
-        let method = request.method().clone();
         let started = Instant::now();
-        let response = self.http.execute(request).await.map_err(|e| RegistryError::transport(&url, e))?;
+        let (response, method, url) = self.execute(request).await?;
         self.answered.store(true, Ordering::Relaxed);
         let status = response.status();
         tracing::debug!(
@@ -123,9 +128,7 @@ impl Sender {
 
     /// Sends a request to somebody who is not the registry, and takes any answer.
     pub(super) async fn answer(&self, request: RequestBuilder) -> Result<Response, RegistryError> {
-        let request = request.build().map_err(|cause| RegistryError::Setup { cause })?;
-        let url = http::display_url(request.url());
-        self.http.execute(request).await.map_err(|e| RegistryError::transport(&url, e))
+        Ok(self.execute(request).await?.0)
     }
 
     /// Reads the JSON body of an answer.

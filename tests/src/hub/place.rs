@@ -32,6 +32,11 @@ pub async fn flags() -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = Config::embedded(folder.path());
     choose(&mut config).await;
+    flags_of(config)
+}
+
+/// The database and the storage of `config` as flags.
+pub fn flags_of(config: Config) -> Vec<String> {
     let mut flags = Vec::new();
     let mut flag = |name: &str, value: Option<String>| flags.extend(value.map(|v| format!("--{name}={v}")));
     flag("database-url", config.database_url);

@@ -5,10 +5,10 @@ use hub_schemas::{
     digest::Digest,
     problem::ProblemCode,
 };
-use hub_server::Location;
+use hub_server::{Location, config::Config};
 use hub_tests::{
     cli::Home,
-    hub::{Answer, HubProcess, SampleAdapter, TestHub, Visitor, bucket},
+    hub::{Answer, HubProcess, SampleAdapter, TestHub, Visitor, bucket, flags_of},
     services::seaweedfs::{KEYS, SeaweedFs},
     tap::Tap,
 };
@@ -173,14 +173,9 @@ async fn lies_about_what_was_sent_are_found_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_push_that_is_killed_goes_on_behind_the_parts_that_the_store_has() {
     let data = tempfile::tempdir().expect("a folder");
-    let Location::S3(place) = bucket(SeaweedFs::shared()) else { panic!("a bucket") };
-    let flags = [
-        format!("--storage-url=s3://{}/{}", place.bucket, place.prefix),
-        format!("--s3-endpoint={}", SeaweedFs::shared().endpoint()),
-        "--s3-region=us-east-1".to_owned(),
-        format!("--s3-access-key-id={}", KEYS.0),
-        format!("--s3-secret-access-key={}", KEYS.1),
-    ];
+    let mut config = Config::embedded(data.path());
+    config.storage = bucket(SeaweedFs::shared());
+    let flags = flags_of(config);
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let token = HubProcess::token_with(data.path(), &flags, "ada");
     let server = HubProcess::start_with(data.path(), &flags);

@@ -60,32 +60,25 @@ async fn chosen(
     args: &LoginArgs,
     client: &RegistryClient,
 ) -> anyhow::Result<LoginProvider> {
-    let mut known = client.login_providers().await?;
+    let known = client.login_providers().await?;
     let names = || known.iter().map(|one| format!("`{}`", one.issuer)).collect::<Vec<_>>().join(", ");
     let registry = context.registry_name();
-    let at = match &args.provider {
-        Some(wanted) => known.iter().position(|one| one.issuer == *wanted),
-        None if known.len() == 1 => Some(0),
-        None if known.is_empty() => {
-            return Err(UserError::new(format!("nobody logs in to {registry} with an identity provider"))
+    let Some(wanted) = &args.provider else {
+        return match known.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(UserError::new(format!("nobody logs in to {registry} with an identity provider"))
                 .hint("log in with a token, `hub login`, or a password, `hub login --user NAME`")
-                .into());
-        }
-        None => {
-            return Err(UserError::new(format!("{registry} has several identity providers: {}", names()))
+                .into()),
+            _ => Err(UserError::new(format!("{registry} has several identity providers: {}", names()))
                 .hint("choose one with `--provider URL`")
-                .into());
-        }
+                .into()),
+        };
     };
-    match at {
-        Some(at) => Ok(known.swap_remove(at)),
-        None => Err(UserError::new(format!(
-            "`{}` is no identity provider of {registry}",
-            args.provider.as_deref().unwrap_or_default()
-        ))
-        .hint(format!("it has: {}", names()))
-        .into()),
-    }
+    known.iter().find(|one| one.issuer == *wanted).cloned().ok_or_else(|| {
+        UserError::new(format!("`{wanted}` is no identity provider of {registry}"))
+            .hint(format!("it has: {}", names()))
+            .into()
+    })
 }
 
 async fn in_browser(

@@ -77,8 +77,7 @@ impl Browser {
             ("client_id", &self.provider.login.client_id),
             ("code_verifier", &self.verifier),
         ];
-        let (_, granted): (u16, Granted) =
-            self.provider.post(&self.provider.endpoints.token_endpoint, &fields).await?;
+        let granted: Granted = self.provider.post(&self.provider.endpoints.token_endpoint, &fields).await?;
         Ok(ProvenIdentity { token: self.provider.identity(granted)?, nonce: Some(self.nonce) })
     }
 

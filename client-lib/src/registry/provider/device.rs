@@ -56,7 +56,7 @@ impl Provider {
             url.ok_or_else(|| self.refused("it has no device flow; log in where there is a browser"))?;
         let scopes = self.login.scopes.join(" ");
         let fields = [("client_id", self.login.client_id.as_str()), ("scope", &scopes)];
-        match self.post(url, &fields).await?.1 {
+        match self.post(url, &fields).await? {
             Begun::Code(code) => Ok(DeviceLogin { provider: self.clone(), code }),
             Begun::Refused { error } => Err(self.refused(format!("it answers `{error}`"))),
         }
@@ -76,8 +76,7 @@ impl DeviceLogin {
         ];
         while Instant::now() < ends {
             tokio::time::sleep(wait).await;
-            let (_, granted): (u16, Granted) =
-                provider.post(&provider.endpoints.token_endpoint, &fields).await?;
+            let granted: Granted = provider.post(&provider.endpoints.token_endpoint, &fields).await?;
             match granted.error.as_deref() {
                 Some("authorization_pending") => {}
                 Some("slow_down") => wait += SLOWER_BY,

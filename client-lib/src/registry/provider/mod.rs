@@ -104,13 +104,13 @@ impl Provider {
         &self,
         url: &Url,
         fields: &[(&str, &str)],
-    ) -> Result<(u16, T), RegistryError> {
+    ) -> Result<T, RegistryError> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = (self.client.sender.elsewhere(Method::POST, url.clone()))
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
             .body(body);
-        document(&self.client, &self.login.issuer, request).await
+        document(&self.client, &self.login.issuer, request).await.map(|(_, found)| found)
     }
 
     fn refused(&self, reason: impl Into<String>) -> RegistryError {
