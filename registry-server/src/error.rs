@@ -149,6 +149,11 @@ impl ApiError {
         Self { cause: Some(cause.to_string().into()), ..Self::new(code, detail) }
     }
 
+    /// What the log is told.
+    pub(crate) fn reason(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.problem.detail)
+    }
+
     fn storage_full(cause: impl Display) -> Self {
         Self::with_cause(ProblemCode::StorageFull, "the registry has no room left for this", cause).hint(
             "nothing was lost: free space on the registry and push again, it continues where it stopped",

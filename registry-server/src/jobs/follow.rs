@@ -16,15 +16,8 @@ impl Job for FollowRegistries {
     const EVERY: Option<Duration> = Some(Duration::from_secs(10));
 
     async fn run(self, app: &App) -> Result<(), JobError> {
-        match mirror::follow_all(app, false).await {
-            Ok(_) => {}
-            // Told by whoever asked; it is asked again in some seconds, whatever happened before.
-            Err(error) if error.problem.status == 503 => {}
-            Err(error) => {
-                let reason = error.cause.as_deref().unwrap_or(&error.problem.detail);
-                tracing::warn!(reason, "Could not take the changes of another registry: {reason}");
-            }
-        }
+        // It said why it failed, and is asked again in some seconds, whatever happened before.
+        drop(mirror::follow_all(app, false).await);
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use hub_schemas::{
     name::{AdapterId, Namespace},
 };
 
-use super::{MirrorError, Upstream, UpstreamError, fill, landed, manifest_of};
+use super::{MirrorError, Upstream, UpstreamError, fill, landed, manifest_of, told};
 use crate::{
     app::App,
     db::{
@@ -50,13 +50,9 @@ pub(crate) async fn follow_all(app: &App, compare: bool) -> Result<Followed, Api
     for upstream in app.mirrors.all() {
         let Some(user) = &upstream.config.replicate_as else { continue };
         let follower = Follower { app, upstream, user };
-        match follower.follow(compare, &mut done).await {
-            Ok(()) => {}
-            Err(MirrorError::Here(error)) => failed = Some(error),
-            Err(MirrorError::Upstream(error)) => {
-                tracing::warn!(mirror.url = upstream.name(), %error, "Could not follow: {error}");
-                failed = Some(super::not_there(&error));
-            }
+        if let Err(error) = follower.follow(compare, &mut done).await {
+            tracing::warn!(mirror.url = upstream.name(), %error, "Could not follow: {error}");
+            failed = Some(told(error));
         }
     }
     failed.map_or(Ok(done), Err)
@@ -158,22 +154,18 @@ impl Follower<'_> {
         let upstream = self.upstream;
         for id in names.into_iter().filter(|id| upstream.config.namespaces.contains(&id.namespace)) {
             done.names += 1;
-            let Err(error) = self.compare(&id).await else {
-                same.insert(id);
-                continue;
-            };
-            // What this one is does not keep the others back; a registry that fails, here or there, does.
-            let reason = match error {
-                MirrorError::Upstream(error @ UpstreamError::Unreachable { .. }) => return Err(error.into()),
-                MirrorError::Here(error) if error.problem.status >= 500 => {
-                    return Err(MirrorError::Here(error));
+            match self.compare(&id).await {
+                Ok(()) => {
+                    same.insert(id);
                 }
-                MirrorError::Upstream(error) => error.to_string(),
-                MirrorError::Here(error) => error.problem.detail.clone(),
-            };
-            done.refused += 1;
-            tracing::warn!(mirror.url = upstream.name(), reason, "`{id}` is not taken: {reason}");
-            same.remove(&id);
+                Err(error) if error.is_failure() => return Err(error),
+                // What this one is does not keep the others back.
+                Err(error) => {
+                    done.refused += 1;
+                    tracing::warn!(mirror.url = upstream.name(), reason = %error, "`{id}` is not taken: {error}");
+                    same.remove(&id);
+                }
+            }
         }
         Ok(())
     }
@@ -226,14 +218,10 @@ impl Follower<'_> {
         let mut refused = None;
         for VersionEntry { digest, .. } in mirrored::unfetched(&app.db, adapter).await? {
             match self.fetch_version(permit, adapter, &digest).await {
+                Ok(()) => {}
+                Err(error) if error.is_failure() => return Err(error),
                 // One version that can't be taken keeps no other back.
-                Err(MirrorError::Here(error)) if error.problem.status < 500 => {
-                    refused = Some(MirrorError::Here(error));
-                }
-                Err(MirrorError::Upstream(error @ UpstreamError::Wrong { .. })) => {
-                    refused = Some(error.into());
-                }
-                other => other?,
+                Err(error) => refused = Some(error),
             }
         }
         refused.map_or(Ok(()), Err)

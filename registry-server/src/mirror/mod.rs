@@ -48,12 +48,25 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const ASK_AGAIN_SECONDS: u64 = 2;
 
 /// Why something could not be fetched.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
 enum MirrorError {
     /// The other registry.
+    #[error("{0}")]
     Upstream(UpstreamError),
     /// This one, or its rules.
+    #[error("{}", .0.reason())]
     Here(ApiError),
+}
+
+impl MirrorError {
+    /// Whether a registry fails, the other or this one, and not what it was asked for: then nothing
+    /// else comes from there either.
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Upstream(error) => matches!(error, UpstreamError::Unreachable { .. }),
+            Self::Here(error) => error.problem.status >= 500,
+        }
+    }
 }
 
 impl<E: Into<ApiError>> From<E> for MirrorError {
