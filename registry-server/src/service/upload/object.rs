@@ -77,29 +77,36 @@ pub(super) async fn settle(app: &App, upload: &Upload, begun: &Begun) -> ApiResu
         return Err(other_digest(upload, &found));
     }
     let parts = uploads::part_names(&app.db, upload).await?.into_iter().map(Part).collect::<Vec<_>>();
-    let settled = match app.storage.complete(object, &parts).await {
-        Ok(()) => Ok(Some(key.clone())),
-        // Confirmed before, by a server that was killed or by another request.
-        Err(StorageError::NotFound(_)) => match app.storage.size(&key).await {
-            Ok(size) if size == upload.size || !seen => Ok(Some(key.clone())),
-            Ok(_) | Err(StorageError::NotFound(_)) => {
+    match app.storage.complete(object, &parts).await {
+        Ok(()) => {}
+        Err(StorageError::NotFound(_)) => {
+            if !is_confirmed(app, upload, &key, seen).await? {
                 start_again(app, upload, object).await?;
-                Ok(None)
+                return Ok(None);
             }
-            Err(error) => Err(error.into()),
-        },
+        }
         Err(StorageError::OtherParts(_)) => {
             start_again(app, upload, object).await?;
             let detail = "two requests sent different bytes of this file at the same time";
-            Err(ApiError::new(ProblemCode::DigestMismatch, detail)
-                .hint("the upload starts again from byte 0: send the file again"))
+            return Err(ApiError::new(ProblemCode::DigestMismatch, detail)
+                .hint("the upload starts again from byte 0: send the file again"));
         }
-        Err(error) => Err(error.into()),
-    };
-    if let (Ok(Some(key)), false) = (&settled, seen) {
-        direct::verify(app, upload, key).await?;
+        Err(error) => return Err(error.into()),
     }
-    settled
+    if !seen {
+        direct::verify(app, upload, &key).await?;
+    }
+    Ok(Some(key))
+}
+
+/// Whether the object was confirmed before, by a server that was killed or by another request.
+async fn is_confirmed(app: &App, upload: &Upload, key: &Key, seen: bool) -> ApiResult<bool> {
+    match app.storage.size(key).await {
+        // What was not seen here is read whole anyway.
+        Ok(size) => Ok(size == upload.size || !seen),
+        Err(StorageError::NotFound(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn start_again(app: &App, upload: &Upload, object: Multipart<'_>) -> ApiResult<()> {
