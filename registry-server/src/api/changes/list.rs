@@ -44,11 +44,17 @@ pub(crate) async fn list(
         return Err(ApiError::bad_request(format!("`since` is {}, which is no serial", query.since)));
     }
     let until = Instant::now() + Duration::from_secs(wait.into());
+    let mut looked = query.since;
     loop {
         // Read first: everything up to it is committed, so the page misses nothing.
         let last = changes::last(&app.db).await?;
-        let items = changes::page(&app.db, &viewer, query.since, last, limit).await?;
+        let items = if last > looked {
+            changes::page(&app.db, &viewer, query.since, last, limit).await?
+        } else {
+            Vec::new()
+        };
         if items.is_empty() && last >= query.since && Instant::now() < until {
+            looked = last;
             sleep(LOOK_EVERY).await;
             continue;
         }
