@@ -48,6 +48,11 @@ pub struct LoginConfig {
 impl LoginSettings {
     /// Checks every provider. A token that CI jobs exchange must never log a person in.
     pub(super) fn resolve(all: &[Self], issuers: &[IssuerConfig]) -> Result<Vec<LoginConfig>, ConfigError> {
+        if let Some(nameless) = all.iter().find(|login| login.client_id.is_empty()) {
+            let detail =
+                format!("the provider `{}` has no `client_id`; give the one it knows `hub` by", nameless.url);
+            return Err(ConfigError::Issuer(detail));
+        }
         let named: Vec<IssuerSettings> = all.iter().map(Self::issuer).collect();
         let checked = IssuerSettings::resolve(&named)?;
         let both = checked.iter().find(|one| {
@@ -135,6 +140,13 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_without_a_client_is_told_so_in_its_own_words() {
+        let refused = LoginSettings::resolve(&[login(|settings| settings.client_id.clear())], &[]);
+        let refused = refused.expect_err("no client").to_string();
+        assert!(refused.contains("`client_id`") && !refused.contains("audience"), "{refused}");
+    }
+
+    #[test]
     fn what_is_left_out_is_careful() {
         let found = LoginSettings::resolve(&[login(|_| {})], &[]).expect("a provider");
         assert_eq!((found[0].create_users, found[0].token_days), (false, 30));
@@ -143,7 +155,6 @@ mod tests {
             ("preferred_username", "openid profile".to_owned())
         );
         for wrong in [
-            login(|settings| settings.client_id.clear()),
             login(|settings| settings.url = "http://id.example.org".to_owned()),
             login(|settings| settings.token_days = Some(0)),
             login(|settings| settings.token_days = Some(1000)),
