@@ -27,6 +27,8 @@ mod doctor;
 mod faults;
 #[path = "registry/following.rs"]
 mod following;
+#[path = "registry/full_disk.rs"]
+mod full_disk;
 #[path = "registry/garbage.rs"]
 mod garbage;
 #[path = "registry/index.rs"]

@@ -3,7 +3,7 @@
 use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    Any, AnyPool, Transaction,
+    Any, AnyPool, Connection as _, Transaction,
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::Migrator,
 };
@@ -92,6 +92,12 @@ impl Db {
         let pool = AnyPoolOptions::new()
             .max_connections(size)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // SQLite ends a transaction itself when the disk is full or fails. sqlx, whose rollback then
+            // fails, takes the connection for one within a transaction, and nothing could begin on it.
+            .before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if backend == Backend::Sqlite {
@@ -276,6 +282,47 @@ mod tests {
         db.migrate().await.expect("migrates");
         db.require_current().await.expect("is current");
         assert!(odd.join("registry.sqlite").is_file());
+    }
+
+    /// Gives the database no more pages than it has, or as many as it wants.
+    async fn limit(db: &Db, pages: u32) {
+        let mut all = Vec::new();
+        for _ in 0..SQLITE_CONNECTIONS {
+            let mut connection = db.read().acquire().await.expect("a connection");
+            let sql = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+            sqlx::query(sql).execute(&mut *connection).await.expect("limits");
+            all.push(connection);
+        }
+    }
+
+    async fn namespaces(db: &Db) -> i64 {
+        let (count,) =
+            sqlx::query_as("SELECT COUNT(*) FROM namespaces").fetch_one(db.read()).await.expect("counts");
+        count
+    }
+
+    #[tokio::test]
+    async fn a_full_database_says_so_changes_nothing_and_loses_no_connection() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&Db::embedded_url(folder.path())).await.expect("opens");
+        db.migrate().await.expect("migrates");
+        limit(&db, 1).await;
+        let before = namespaces(&db).await;
+        let mut tx = db.write().await.expect("begins");
+        let full = loop {
+            let sql = "INSERT INTO namespaces (name, created_at) VALUES ('n' || hex(randomblob(500)), 0)";
+            if let Err(error) = sqlx::query(sql).execute(tx.connection()).await {
+                break crate::error::ApiError::from(error);
+            }
+        };
+        assert_eq!(full.problem.status, 507, "{full:?}");
+        drop(tx);
+        limit(&db, u32::MAX).await;
+        assert_eq!(namespaces(&db).await, before);
+        let mut all = Vec::new();
+        for _ in 0..SQLITE_CONNECTIONS {
+            all.push(db.snapshot().await.expect("begins on every connection"));
+        }
     }
 
     #[tokio::test]

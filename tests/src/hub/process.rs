@@ -73,13 +73,19 @@ impl HubProcess {
         Self { child, address }
     }
 
-    /// Serves `data` where no file can grow beyond `kib` KiB: as good as a full disk,
-    /// for one file at a time.
-    pub fn start_on_full_disk(data: &Path, kib: u32) -> Self {
-        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
+    /// Serves `data` on a disk that [`limit_files`](Self::limit_files) fills: it lives on when it may not write.
+    pub fn start_on_small_disk(data: &Path) -> Self {
         let mut shell = Command::new("bash");
-        shell.args(["-c", &script, "bash"]).arg(server_binary()).arg("--data").arg(data);
+        shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"]).arg(server_binary()).arg("--data").arg(data);
         Self::spawn(shell, data, &[])
+    }
+
+    /// Lets no file grow beyond so many bytes: as good as a full disk, for one file at a time. `None` makes room again.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let mut program = Command::new("prlimit");
+        let done = program.arg(format!("--pid={}", self.id())).arg(format!("--fsize={limit}:")).status();
+        assert!(done.expect("`prlimit` of util-linux runs").success(), "the limit is set");
     }
 
     /// Runs an operator's verb on `data`, such as `["user", "add", "ada"]`.

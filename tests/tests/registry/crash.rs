@@ -1,6 +1,6 @@
 //! The real program, killed in the middle: what was acknowledged is there.
 
-use hub_schemas::{api::UploadStatus, digest::Digest, problem::ProblemCode};
+use hub_schemas::{api::UploadStatus, digest::Digest};
 use hub_tests::hub::{HubProcess, SampleAdapter};
 
 #[tokio::test]
@@ -81,28 +81,4 @@ async fn asked_to_stop_the_server_finishes_what_it_does_and_exits_with_0() {
     let answer = in_flight.await.expect("no panic").expect("an answer");
     assert_eq!(answer.status(), 202, "the request in flight was finished");
     assert_eq!(stopped.await.expect("no panic"), Some(0));
-}
-
-#[tokio::test]
-async fn a_full_disk_is_a_clear_error_that_loses_nothing() {
-    let data = tempfile::tempdir().expect("a folder");
-    let token = HubProcess::token(data.path(), "ada");
-    let bytes: Vec<u8> = (0..3 << 20).map(|i| (i % 251) as u8).collect();
-    let (total, cut) = (bytes.len() as u64, 1 << 20);
-
-    let server = HubProcess::start_on_full_disk(data.path(), 1500);
-    let ada = server.visitor(&token);
-    let status: UploadStatus = ada.start_upload("ada/x", Digest::of(&bytes), total).await.expect_ok();
-    let first = ada.append(&status.id, 0, &bytes[..cut], total).await;
-    assert_eq!(first.status, 202);
-    let full = ada.append(&status.id, cut as u64, &bytes[cut..], total).await;
-    assert_eq!((full.status.as_u16(), full.code()), (507, ProblemCode::StorageFull));
-    let now: UploadStatus = ada.get(&format!("uploads/{}", status.id)).await.expect_ok();
-    assert_eq!(now.received, cut as u64, "what was acknowledged stays");
-    assert_eq!(server.terminate(), Some(0));
-
-    let server = HubProcess::start(data.path());
-    let ada = ada.at(server.url());
-    let rest = ada.append(&status.id, cut as u64, &bytes[cut..], total).await;
-    assert_eq!((rest.status.as_u16(), rest.json()["complete"].as_bool()), (202, Some(true)));
 }
