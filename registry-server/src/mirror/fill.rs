@@ -9,13 +9,13 @@ use hub_schemas::{
     problem::ProblemCode,
 };
 
-use super::{Landed, MirrorError, Upstream, UpstreamError, download, upstream::IndexAnswer};
+use super::{Landed, MirrorError, Upstream, UpstreamError, download, is_fresh, upstream::IndexAnswer};
 use crate::{
     app::App,
     db::{
         adapters::VisibleAdapter,
         blobs, listings,
-        mirrored::{self, Known, Listed},
+        mirrored::{self, Known},
         new_id,
     },
     domain::{
@@ -45,14 +45,12 @@ pub(super) async fn ask(
     answer
 }
 
-/// Brings a version list here.
-pub(super) async fn list(
-    app: App,
-    upstream: Arc<Upstream>,
-    permit: MirrorPermit,
-    id: AdapterId,
-    known: Option<Known>,
-) -> Landed {
+/// Brings a version list here, unless somebody else did it just now.
+pub(super) async fn list(app: App, upstream: Arc<Upstream>, permit: MirrorPermit, id: AdapterId) -> Landed {
+    let known = mirrored::find(&app.db, &id).await?;
+    if known.as_ref().is_some_and(|known| is_fresh(&upstream, known)) {
+        return Ok(());
+    }
     let answer = ask(&app, &upstream, &id, known.as_ref()).await?;
     if let Some((document, _)) = &answer.changed
         && document.name != id
@@ -109,15 +107,18 @@ pub(super) async fn take_list(
     Ok(adapter)
 }
 
-/// Asks for a manifest that a version list names.
+/// Asks for a manifest that a version list names, unless it is here by now.
 pub(super) async fn manifest(
     app: App,
     upstream: Arc<Upstream>,
     permit: MirrorPermit,
     adapter: VisibleAdapter,
     digest: Digest,
-    listed: Listed,
 ) -> Landed {
+    let Some(listed) = mirrored::listed(&app.db, &digest).await? else { return Ok(()) };
+    if listed.manifest.is_some() {
+        return Ok(());
+    }
     let answer = upstream.manifest(&digest).await;
     app.telemetry.mirrored("manifest", &answer);
     let bytes = answer?;
@@ -144,7 +145,7 @@ pub(super) async fn manifest(
     complete(&app, &permit, &adapter).await
 }
 
-/// Asks for a file that a manifest lists.
+/// Asks for a file that a manifest lists, unless it is here by now.
 pub(super) async fn file(
     app: App,
     upstream: Arc<Upstream>,
@@ -152,6 +153,9 @@ pub(super) async fn file(
     adapter: VisibleAdapter,
     file: FileEntry,
 ) -> Landed {
+    if blobs::find(&app.db, &file.digest).await?.is_some() {
+        return Ok(());
+    }
     let transfer = new_id();
     let mut tx = app.db.write().await?;
     mirrored::begin_transfer(&mut tx, &transfer).await?;

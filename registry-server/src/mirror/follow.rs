@@ -20,7 +20,7 @@ use crate::{
     app::App,
     db::{
         adapters::VisibleAdapter,
-        blobs, clock,
+        clock,
         followed::{self, Place},
         mirrored, namespaces,
     },
@@ -234,18 +234,15 @@ impl Follower<'_> {
         digest: &Digest,
     ) -> Result<(), MirrorError> {
         let Self { app, upstream, .. } = *self;
-        let Some(listed) = mirrored::listed(&app.db, digest).await? else { return Ok(()) };
-        let kept = manifest_of(app, upstream, permit, adapter, digest, listed).await?;
-        let Some(text) = kept else { return Ok(()) };
+        let found = manifest_of(app, upstream, permit, adapter, digest).await?;
+        let Some(text) = found else { return Ok(()) };
         let manifest = Artifact::parse(text.as_bytes()).map_err(ApiError::internal)?;
         for file in manifest.files() {
-            if blobs::find(&app.db, &file.digest).await?.is_none() {
-                let work = || {
-                    let (app, upstream, permit) = (app.clone(), Arc::clone(upstream), permit.clone());
-                    fill::file(app, upstream, permit, adapter.clone(), file.clone())
-                };
-                landed(app.mirrors.files.join(file.digest, work).await)?;
-            }
+            let work = || {
+                let (app, upstream, permit) = (app.clone(), Arc::clone(upstream), permit.clone());
+                fill::file(app, upstream, permit, adapter.clone(), file.clone())
+            };
+            landed(app.mirrors.files.join(file.digest, work).await)?;
         }
         fill::complete(app, permit, adapter).await
     }

@@ -29,7 +29,7 @@ use crate::{
         adapters::{VisibleAdapter, find_visible},
         blobs::{self, Blob},
         clock,
-        mirrored::{self, Known, Listed},
+        mirrored::{self, Known},
         versions::StoredManifest,
     },
     domain::{mirror::MirrorPermit, permissions::Viewer},
@@ -138,12 +138,12 @@ impl Mirrors {
 pub(crate) async fn refresh(app: &App, viewer: &Viewer, id: &AdapterId) -> ApiResult<Option<Seen>> {
     let Some(upstream) = app.mirrors.of(&id.namespace) else { return Ok(None) };
     let known = mirrored::find(&app.db, id).await?;
-    if known.as_ref().is_some_and(|known| age(known) < upstream.config.fresh) {
+    if known.as_ref().is_some_and(|known| is_fresh(upstream, known)) {
         return Ok(Some(Seen { stale: None }));
     }
     let old = |known: &Option<Known>| known.as_ref().map(|known| Seen { stale: Some(age(known)) });
     let Some(permit) = app.mirrors.permit(app, viewer, &id.namespace) else { return Ok(old(&known)) };
-    let work = || fill::list(app.clone(), Arc::clone(upstream), permit, id.clone(), known.clone());
+    let work = || fill::list(app.clone(), Arc::clone(upstream), permit, id.clone());
     match landed(app.mirrors.lists.join(id.clone(), work).await) {
         Ok(()) => Ok(Some(Seen { stale: None })),
         Err(MirrorError::Here(error)) => Err(error),
@@ -172,7 +172,7 @@ pub(crate) async fn manifest(
     let Some(upstream) = app.mirrors.of(&listed.id.namespace) else { return Ok(None) };
     let permit = app.mirrors.permit(app, viewer, &listed.id.namespace);
     let permit = permit.ok_or_else(|| not_filled(app, &format!("`{}@{}`", listed.id, listed.version)))?;
-    let found = manifest_of(app, upstream, &permit, &adapter, digest, listed).await.map_err(told)?;
+    let found = manifest_of(app, upstream, &permit, &adapter, digest).await.map_err(told)?;
     let text = found.ok_or_else(|| ApiError::no_adapter(&adapter.id))?;
     Ok(Some(StoredManifest { adapter, bytes: text.into_bytes() }))
 }
@@ -185,14 +185,10 @@ async fn manifest_of(
     permit: &MirrorPermit,
     adapter: &VisibleAdapter,
     digest: &Digest,
-    listed: Listed,
 ) -> Result<Option<String>, MirrorError> {
-    if listed.manifest.is_some() {
-        return Ok(listed.manifest);
-    }
     let work = || {
         let (app, upstream, permit) = (app.clone(), Arc::clone(upstream), permit.clone());
-        fill::manifest(app, upstream, permit, adapter.clone(), *digest, listed)
+        fill::manifest(app, upstream, permit, adapter.clone(), *digest)
     };
     landed(app.mirrors.manifests.join(*digest, work).await)?;
     Ok(mirrored::listed(&app.db, digest).await?.and_then(|listed| listed.manifest))
@@ -222,6 +218,11 @@ pub(crate) async fn blob(
     };
     landed(done).map_err(told)?;
     Ok(blobs::find(&app.db, digest).await?)
+}
+
+/// Whether a version list need not be asked for again.
+fn is_fresh(upstream: &Upstream, known: &Known) -> bool {
+    age(known) < upstream.config.fresh
 }
 
 fn age(known: &Known) -> Duration {
