@@ -1,6 +1,6 @@
 //! What every request shares.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use hub_schemas::name::Namespace;
 
@@ -15,9 +15,13 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// The registry without its HTTP face. Cheap to clone.
+/// The registry without its HTTP face. One pointer: every layer around every request holds a clone.
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] points to.
+#[derive(Debug)]
+pub struct Parts {
     pub(crate) db: Db,
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
@@ -28,11 +32,18 @@ pub struct App {
     pub(crate) issuers: Issuers,
     pub(crate) logins: Logins,
     pub(crate) telemetry: Telemetry,
-    pub(crate) pulls: Arc<PullCounter>,
-    pub(crate) limiter: Arc<Limiter>,
-    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) pulls: PullCounter,
+    pub(crate) limiter: Limiter,
+    pub(crate) passwords: Passwords,
     /// Webhooks may lead inside the network, and need no TLS.
     pub(crate) webhooks_anywhere: bool,
+}
+
+impl Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// Why the registry can't start.
@@ -113,7 +124,7 @@ impl App {
                 return Err(StartError::MirroredNamespace(namespace.clone()));
             }
         }
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             mirrors,
             issuers,
             logins,
@@ -124,11 +135,11 @@ impl App {
             redirect_from: config.redirect_from,
             garbage_delay: config.garbage_delay,
             telemetry: Telemetry::new(),
-            pulls: Arc::new(PullCounter::new(config.data.join("pulls"))),
-            limiter: Arc::new(Limiter::new(config.rates)),
-            passwords: Arc::default(),
+            pulls: PullCounter::new(config.data.join("pulls")),
+            limiter: Limiter::new(config.rates),
+            passwords: Passwords::default(),
             webhooks_anywhere: config.webhooks_anywhere,
-        })
+        })))
     }
 
     /// Brings the schema of any database up to this version.

@@ -1,6 +1,6 @@
 //! The table of contents of the HTTP interface.
 
-use axum::{Json, Router, middleware::from_fn, middleware::from_fn_with_state, routing::get};
+use axum::{Router, middleware::from_fn, middleware::from_fn_with_state, routing::get};
 use hub_schemas::problem::ProblemCode;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -82,10 +82,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 /// The service: routes, documentation, and what happens around every request.
 pub fn router(app: App) -> Router {
-    let (router, document) = routes().split_for_parts();
-    let document = openapi::completed(document);
+    let router: Router<App> = routes().into();
     router
-        .route("/api/openapi.json", get(async move || Json(document)))
+        .route("/api/openapi.json", get(openapi::read))
         .fallback(async || ApiError::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             ApiError::new(ProblemCode::MethodNotAllowed, "this path does not take this method")

@@ -19,11 +19,9 @@ pub(crate) async fn mirrored(
 ) -> Response {
     let namespace = parameters.iter().flatten().find(|(name, _)| *name == "namespace");
     let namespace = namespace.and_then(|(_, text)| text.parse::<Namespace>().ok());
-    match namespace.filter(|_| !request.method().is_safe()) {
-        Some(namespace) => match app.mirrors.refuse_changes(&namespace) {
-            Ok(()) => next.run(request).await,
-            Err(refusal) => refusal.into_response(),
-        },
+    let changed = namespace.filter(|_| !request.method().is_safe());
+    match changed.and_then(|namespace| app.mirrors.refuse_changes(&namespace).err()) {
+        Some(refusal) => refusal.into_response(),
         None => next.run(request).await,
     }
 }

@@ -2,6 +2,13 @@
 
 mod answers;
 
+use std::sync::OnceLock;
+
+use axum::{
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
 use hub_schemas::manifest::{Artifact, BaseManifest, Manifest};
 use utoipa::{
     OpenApi,
@@ -10,6 +17,8 @@ use utoipa::{
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
+
+use crate::error::{ApiError, ApiResult};
 
 /// What no handler says.
 #[derive(OpenApi)]
@@ -51,13 +60,22 @@ pub(crate) fn base() -> openapi::OpenApi {
     document
 }
 
-/// The whole document.
+/// The whole document, with what every route may answer.
 pub fn document() -> openapi::OpenApi {
-    completed(crate::router::routes().into_openapi())
-}
-
-/// The document with what every route may answer.
-pub(crate) fn completed(mut document: openapi::OpenApi) -> openapi::OpenApi {
+    let mut document = crate::router::routes().into_openapi();
     answers::complete(&mut document);
     document
+}
+
+/// `GET /api/openapi.json`. Made when it is asked for first and kept as text: as a value it takes more memory than
+/// two hundred downloads.
+pub(crate) async fn read() -> ApiResult<Response> {
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    let text = if let Some(text) = TEXT.get() {
+        text.clone()
+    } else {
+        let text = serde_json::to_vec(&document()).map_err(ApiError::internal)?;
+        TEXT.get_or_init(|| text.into()).clone()
+    };
+    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }

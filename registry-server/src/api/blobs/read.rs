@@ -68,7 +68,8 @@ pub(crate) async fn read(
     let digest = path.digest;
     let blob = match blobs::find_in(&app.db, &adapter, &digest).await? {
         Some(blob) => Some(blob),
-        None => mirror::blob(&app, &viewer, &adapter, &digest).await?,
+        // On the heap: else every request is as large as the few that come here.
+        None => Box::pin(mirror::blob(&app, &viewer, &adapter, &digest)).await?,
     };
     let blob = blob.ok_or_else(|| {
         ApiError::not_found(format!("`{}` has no file with the digest `{digest}`", adapter.id))
