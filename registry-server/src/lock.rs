@@ -14,14 +14,14 @@ use crate::{app::StartError, config::Config};
 /// Held for as long as the server runs; nothing to hold where the database is a server.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 impl FolderLock {
     /// Takes the data folder of an embedded database.
     pub(crate) fn take(config: &Config) -> Result<Self, StartError> {
         if config.database_url.is_some() {
-            return Ok(Self { _file: None });
+            return Ok(Self { file: None });
         }
         let refuse =
             |e: std::io::Error| StartError::Data { path: config.data.clone(), reason: e.to_string() };
@@ -34,7 +34,7 @@ impl FolderLock {
             Ok(()) => {
                 file.set_len(0).map_err(refuse)?;
                 write!(file, "{}", std::process::id()).map_err(refuse)?;
-                Ok(Self { _file: Some(file) })
+                Ok(Self { file: Some(file) })
             }
             Err(TryLockError::WouldBlock) => {
                 let mut process = String::new();
@@ -43,6 +43,15 @@ impl FolderLock {
                 Err(StartError::Locked { path: config.data.clone(), process })
             }
             Err(TryLockError::Error(error)) => Err(refuse(error)),
+        }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing it is not enough where this process is just starting another one, which has a copy for a moment.
+        if let Some(file) = &self.file {
+            drop(file.unlock());
         }
     }
 }
