@@ -22,10 +22,11 @@ const BUCKET: &str = "hub-tests";
 /// Its one account.
 pub const KEYS: (&str, &str) = ("hubkey", "hubsecret");
 
-/// `$1` program, `$2` folder, `$3` to `$6` ports. Each has another one for gRPC.
+/// `$1` program, `$2` folder, `$3` to `$6` ports. Each has another one for gRPC. Volumes are made as they are
+/// needed; all of them hold 3 GiB, so that the largest blob of the tests (`HUB_TEST_BLOB_MIB=2048`) has room.
 const SCRIPT: &str = r#"
 "$1" server -dir="$2" -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false \
-  -master.volumeSizeLimitMB=64 -volume.max=20 -master.port="$3" -volume.port="$4" -filer.port="$5" \
+  -master.volumeSizeLimitMB=64 -volume.max=48 -master.port="$3" -volume.port="$4" -filer.port="$5" \
   -filer.localSocket="$2/filer.sock" -s3.localSocket="$2/s3.sock" \
   -s3 -s3.port="$6" -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$2/s3.json" &
 server=$!
