@@ -137,6 +137,7 @@ impl Home {
             (folder.replace('.', r"\."), "[HOME]"),
             (r"http://127\.0\.0\.1:\d+".to_owned(), "[REGISTRY]"),
             (r"127\.0\.0\.1-\d+-[0-9a-f]{8}".to_owned(), "[REGISTRY-KEY]"),
+            (r"\b[0-9a-f]{32}\b".to_owned(), "[ID]"),
             (r"sha256:[0-9a-f]{64}".to_owned(), "[DIGEST]"),
             (r"\b[0-9a-f]{12}\b".to_owned(), "[12-DIGITS]"),
             (r"\d+(\.\d+)? (ms|s)\b".to_owned(), "[TIME]"),

@@ -66,9 +66,16 @@ impl TestHub {
 
     /// Stops the registry, finishing requests in flight, and starts it again on the same
     /// data, at another port.
-    pub async fn restart(mut self) -> Self {
+    pub async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    /// The same with changed settings.
+    pub async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         self.stop().await;
-        Self::open(self.config.clone(), Arc::clone(&self.folder)).await
+        let mut config = self.config.clone();
+        change(&mut config);
+        Self::open(config, Arc::clone(&self.folder)).await
     }
 
     /// Stops the registry, finishing requests in flight.

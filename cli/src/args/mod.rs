@@ -23,6 +23,7 @@ pub(crate) mod extract;
 #[cfg(feature = "stitch")]
 pub(crate) mod forward;
 mod global;
+mod identity;
 mod login;
 #[cfg(feature = "stitch")]
 pub(crate) mod made;
@@ -57,6 +58,7 @@ pub(crate) use config::{ConfigArgs, ConfigVerb};
 pub(crate) use convert::ConvertArgs;
 pub(crate) use delete::DeleteArgs;
 pub(crate) use global::{Color, Format, GlobalArgs};
+pub(crate) use identity::{IdentityArgs, IdentityVerb};
 pub(crate) use login::{LoginArgs, LogoutArgs, PasswordArgs};
 pub(crate) use org::{OrgArgs, OrgVerb};
 pub(crate) use publisher::{PublisherArgs, PublisherVerb};
@@ -127,6 +129,8 @@ pub(crate) enum Command {
     Team(TeamArgs),
     /// Make, list, revoke or exchange tokens
     Token(TokenArgs),
+    /// List or remove the identities that log in as you
+    Identity(IdentityArgs),
     /// Trust programs elsewhere with publishing an adapter
     Publisher(PublisherArgs),
     /// Send the events of a namespace somewhere

@@ -20,6 +20,7 @@ mod explain;
 mod extract;
 #[cfg(feature = "stitch")]
 mod forward;
+mod identity;
 mod info;
 #[cfg(feature = "stitch")]
 mod lines;
@@ -79,6 +80,7 @@ pub(crate) fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Org(args) => org::run(context, &args),
         Command::Team(args) => team::run(context, &args),
         Command::Token(args) => token::run(context, args),
+        Command::Identity(args) => identity::run(context, &args),
         Command::Publisher(args) => publisher::run(context, args),
         Command::Webhook(args) => webhook::run(context, &args),
         Command::Retention(args) => retention::run(context, &args),

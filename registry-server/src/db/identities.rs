@@ -1,14 +1,30 @@
 //! `identities`: who of an identity provider is which user.
 
 use hub_schemas::{api::LinkedIdentity, name::Namespace};
+use sqlx::FromRow;
 
 use super::{
     Db, WriteTx,
     audit::{self, Event},
     clock::{from_micros, now},
-    new_id, parse,
+    namespaces, new_id, parse,
 };
 use crate::domain::permissions::{ManageAccount, Permit};
+
+#[derive(Debug, FromRow)]
+struct Row {
+    id: String,
+    issuer: String,
+    subject: String,
+    created_at: i64,
+}
+
+impl Row {
+    fn into_linked(self) -> LinkedIdentity {
+        let Self { id, issuer, subject, created_at } = self;
+        LinkedIdentity { id, issuer, subject, linked_at: from_micros(created_at) }
+    }
+}
 
 /// The user whom somebody is here.
 pub(crate) async fn user_of(
@@ -75,12 +91,22 @@ pub(crate) async fn unlink(
     Ok(true)
 }
 
+/// Who logs in as a user, oldest first.
+const OF_USER: &str =
+    "SELECT id, issuer, subject, created_at FROM identities WHERE user_name = $1 ORDER BY id";
+
 /// Who logs in as `user`, oldest first.
 pub(crate) async fn of_user(db: &Db, user: &Namespace) -> Result<Vec<LinkedIdentity>, sqlx::Error> {
-    let sql = "SELECT id, issuer, subject, created_at FROM identities WHERE user_name = $1 ORDER BY id";
-    let rows: Vec<(String, String, String, i64)> =
-        sqlx::query_as(sql).bind(user.as_str()).fetch_all(db.read()).await?;
-    let identity =
-        |(id, issuer, subject, at)| LinkedIdentity { id, issuer, subject, linked_at: from_micros(at) };
-    Ok(rows.into_iter().map(identity).collect())
+    let rows: Vec<Row> = sqlx::query_as(OF_USER).bind(user.as_str()).fetch_all(db.read()).await?;
+    Ok(rows.into_iter().map(Row::into_linked).collect())
+}
+
+/// The same, which nobody who also asks so changes until the transaction ends.
+pub(crate) async fn of_user_locked(
+    tx: &mut WriteTx,
+    user: &Namespace,
+) -> Result<Vec<LinkedIdentity>, sqlx::Error> {
+    namespaces::lock(tx, user).await?;
+    let rows: Vec<Row> = sqlx::query_as(OF_USER).bind(user.as_str()).fetch_all(tx.connection()).await?;
+    Ok(rows.into_iter().map(Row::into_linked).collect())
 }

@@ -1,7 +1,7 @@
 //! What a new token may be.
 
 use hub_schemas::{
-    api::{CreateToken, MAX_TOKEN_NAME, MAX_TOKEN_NAMES, TokenInfo},
+    api::{CreateToken, MAX_TOKEN_NAME, MAX_TOKEN_NAMES, TokenEntry, TokenInfo},
     token::Scope,
 };
 use time::OffsetDateTime;
@@ -91,6 +91,11 @@ pub fn sets_first_password(by: &TokenInfo) -> Result<(), TokenError> {
 /// The same for letting somebody of an identity provider log in as its user.
 pub fn may_link(by: &TokenInfo) -> Result<(), TokenError> {
     if is_as_good_as_the_user(by) { Ok(()) } else { Err(TokenError::NoLink(by.name.clone())) }
+}
+
+/// Whether whoever has this token needs no other way in, now and later.
+pub fn stands_for_the_user(token: &TokenEntry) -> bool {
+    token.revoked_at.is_none() && is_as_good_as_the_user(&token.info)
 }
 
 fn is_as_good_as_the_user(token: &TokenInfo) -> bool {

@@ -6,7 +6,7 @@
 //! of their own, under a name that nobody has.
 
 use hub_schemas::{
-    api::{CreateToken, CreatedToken, OidcLogIn},
+    api::{CreateToken, CreatedToken, LinkedIdentity, OidcLogIn},
     digest::Digest,
     name::Namespace,
     problem::ProblemCode,
@@ -18,7 +18,7 @@ use super::exchange::refused;
 use crate::{
     app::App,
     config::LoginConfig,
-    db::{WriteTx, identities, publishers, reserved, tokens, users},
+    db::{WriteTx, identities, passwords, publishers, reserved, tokens, users},
     domain::{
         names,
         permissions::{Actor, Administer, Caller, CreateOrganisation, ManageAccount, Permit, Resource, may},
@@ -75,7 +75,39 @@ pub(crate) async fn link(
     Ok(tx.commit().await?)
 }
 
-const UNLINK_HINT: &str = "that user unlinks it first (`DELETE /api/v1/identities/{id}`), or an operator of the registry does: `hub-server user unlink NAME`";
+/// Lets an identity log in as the caller no more, unless nothing else would in the long run.
+pub(crate) async fn unlink(
+    app: &App,
+    caller: &Caller,
+    permit: &Permit<ManageAccount>,
+    id: &str,
+) -> ApiResult<()> {
+    let user = caller.user();
+    let stays = passwords::hash_of(&app.db, user).await?.is_some()
+        || tokens::of_user(&app.db, user).await?.iter().any(token::stands_for_the_user);
+    let mut tx = app.db.write().await?;
+    let linked = identities::of_user_locked(&mut tx, user).await?;
+    let Some(gone) = linked.iter().find(|one| one.id == id) else {
+        let id: String = id.chars().take(80).collect();
+        return Err(ApiError::not_found(format!("nobody with the id `{id}` logs in as you"))
+            .hint("`hub identity list` shows them"));
+    };
+    // One whose provider has left the settings lets nobody in, so it neither stays nor is missed.
+    let lets_in = |one: &LinkedIdentity| app.logins.issuers.has(&one.issuer);
+    if lets_in(gone) && !stays && !linked.iter().any(|one| one.id != id && lets_in(one)) {
+        let detail = format!(
+            "`{}` of `{}` is your last way to log in: there is no other identity, no password, and no token \
+             that has every scope and does not expire",
+            gone.subject, gone.issuer
+        );
+        return Err(ApiError::new(ProblemCode::Conflict, detail).hint(LAST_HINT));
+    }
+    identities::unlink(&mut tx, permit, user, id).await?;
+    Ok(tx.commit().await?)
+}
+
+const UNLINK_HINT: &str = "that user removes it first (`hub identity list`, `hub identity remove ID`), or an operator of the registry does: `hub-server user unlink NAME`";
+const LAST_HINT: &str = "an operator of the registry gives you another one (`hub-server user password NAME`, `hub-server user link NAME --issuer URL --subject SUB`), or removes it all the same: `hub-server user unlink NAME`";
 const LINK_HINT: &str = "an operator of the registry links an identity too: `hub-server user link NAME --issuer URL --subject SUB`";
 
 /// Whom a token is about, if it holds and is for `hub` at this provider.

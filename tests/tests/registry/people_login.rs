@@ -5,12 +5,17 @@ use std::{
     process::Child,
 };
 
+use futures_util::future::join_all;
 use hub_schemas::{
     api::{CreatedToken, LinkedIdentity, WhoAmI},
     token::Scope,
 };
-use hub_server::config::{IssuerConfig, LoginConfig};
+use hub_server::{
+    admin,
+    config::{IssuerConfig, LoginConfig},
+};
 use hub_tests::{
+    assert_said,
     cli::{Home, Said},
     hub::{Answer, TestHub, Visitor},
     issuer::Issuer,
@@ -18,10 +23,9 @@ use hub_tests::{
 };
 use serde_json::{Value, json};
 
-/// A registry that takes the word of a new provider.
-async fn registry(create_users: bool) -> (TestHub, Issuer) {
-    let provider = Issuer::start().await;
-    let login = LoginConfig {
+/// The settings by which a registry takes the word of a provider.
+fn taken(provider: &Issuer, create_users: bool) -> LoginConfig {
+    LoginConfig {
         issuer: IssuerConfig {
             issuer: provider.url().to_owned(),
             url: provider.url().parse().expect("an address"),
@@ -32,7 +36,13 @@ async fn registry(create_users: bool) -> (TestHub, Issuer) {
         create_users,
         name_claim: "preferred_username".to_owned(),
         token_days: 30,
-    };
+    }
+}
+
+/// A registry that takes the word of a new provider.
+async fn registry(create_users: bool) -> (TestHub, Issuer) {
+    let provider = Issuer::start().await;
+    let login = taken(&provider, create_users);
     (TestHub::start_with(|config| config.logins = vec![login]).await, provider)
 }
 
@@ -208,4 +218,122 @@ async fn an_identity_token_is_taken_once_and_only_for_this_login() {
     assert_eq!(hub.anonymous().post("oidc/login", &body).await.status, 201);
     let body = json!({"identity": provider.identity(None), "nonce": "mine", "token": token});
     assert_eq!(hub.anonymous().post("oidc/login", &body).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_sees_who_logs_in_as_them_and_removes_one() {
+    let (hub, provider) = registry(false).await;
+    let (ada, bob) = (hub.user("ada").await, hub.user("bob").await);
+    let (home, theirs) =
+        (Home::logged_in(&hub.url(), ada.token()).await, Home::logged_in(&hub.url(), bob.token()).await);
+    assert_said!(home, home.hub(&["identity", "list"]).await, @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    ");
+    provider.person("ada-at-work", json!({}));
+    assert_eq!(ada.post("identities", &json!({"identity": provider.identity(None)})).await.status, 204);
+    assert_said!(home, home.hub(&["identity", "list"]).await, @r"
+    exit: 0
+    --- stdout
+    ID                                PROVIDER                SUBJECT      SINCE
+    [ID]  [REGISTRY]  ada-at-work  YYYY-MM-DD
+    --- stderr
+    ");
+    let listed = home.hub(&["identity", "list", "--format", "json"]).await.expect_code(0).json();
+    assert_eq!(
+        (&listed[0]["issuer"], &listed[0]["subject"]),
+        (&json!(provider.url()), &json!("ada-at-work"))
+    );
+    let id = listed[0]["id"].as_str().expect("an id");
+    // Nobody else sees it, or takes it away; to them it is as what there is not.
+    assert_eq!(theirs.hub(&["identity", "list", "--format", "json"]).await.expect_code(0).json(), json!([]));
+    let said = theirs.hub(&["identity", "remove", id]).await;
+    assert_said!(theirs, said, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: the registry says: nobody with the id `[ID]` logs in as you (404 not-found, request [ID])
+
+    hint: `hub identity list` shows them
+    ");
+    let said = theirs.hub(&["identity", "remove", "none"]).await.expect_code(1);
+    assert!(said.stderr.contains("nobody with the id `none` logs in as you"), "{said}");
+    assert_said!(home, home.hub(&["identity", "remove", id, "--offline"]).await, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: this needs the registry, and no request is made offline
+
+    hint: leave out `--offline`
+    ");
+    // What it got stays; a new login is nobody's.
+    let made: CreatedToken = log_in(&hub, &provider.identity(None)).await.expect_ok();
+    assert_said!(home, home.hub(&["identity", "remove", id]).await, @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    removed the identity `[ID]`; the tokens that it got go on working
+    ");
+    assert_eq!(hub.visitor(&made.secret).get("whoami").await.status, 200);
+    assert_eq!(log_in(&hub, &provider.identity(None)).await.status, 403);
+    home.hub(&["identity", "remove", id]).await.expect_code(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_way_to_log_in_is_not_removed() {
+    let (hub, provider) = registry(true).await;
+    let name = "grace".parse().expect("a name");
+    provider.person("person-1", json!({"preferred_username": "grace"}));
+    let made: CreatedToken = log_in(&hub, &provider.identity(None)).await.expect_ok();
+    let grace = hub.visitor(&made.secret);
+    let home = Home::logged_in(&hub.url(), grace.token()).await;
+    let ids = async || {
+        let linked: Vec<LinkedIdentity> = grace.get("identities").await.expect_ok();
+        linked.into_iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    let first = ids().await.remove(0);
+    assert_said!(home, home.hub(&["identity", "remove", &first]).await, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: the registry says: `person-1` of `[REGISTRY]` is your last way to log in: there is no other identity, no password, and no token that has every scope and does not expire (409 conflict, request [ID])
+
+    hint: an operator of the registry gives you another one (`hub-server user password NAME`, `hub-server user link NAME --issuer URL --subject SUB`), or removes it all the same: `hub-server user unlink NAME`
+    ");
+    // Neither does a token that ends or may do less let her in for good.
+    hub.token("grace", &Scope::ALL, Some("30d")).await;
+    hub.token("grace", &[Scope::Read, Scope::Admin], None).await;
+    assert_eq!(grace.delete(&format!("identities/{first}")).await.status, 409);
+    // Of two, both asked for at once, one stays.
+    admin::link_identity(hub.app(), &name, provider.url(), "person-2").await.expect("links");
+    let removals = ids().await.into_iter().map(async |id| grace.delete(&format!("identities/{id}")).await);
+    let mut statuses: Vec<_> = join_all(removals).await.iter().map(|answer| answer.status.as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 409]);
+    // With a password, or a token that stands for her, none needs to.
+    let last = ids().await.remove(0);
+    admin::set_password(hub.app(), &name, Some("correct horse battery")).await.expect("sets it");
+    assert_eq!(grace.delete(&format!("identities/{last}")).await.status, 204);
+    assert_eq!(ids().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_identity_of_a_provider_that_is_gone_is_no_way_to_log_in() {
+    let (here, gone) = (Issuer::start().await, Issuer::start().await);
+    let hub =
+        TestHub::start_with(|config| config.logins = vec![taken(&here, true), taken(&gone, true)]).await;
+    let name = "grace".parse().expect("a name");
+    here.person("person-1", json!({"preferred_username": "grace"}));
+    let made: CreatedToken = log_in(&hub, &here.identity(None)).await.expect_ok();
+    admin::link_identity(hub.app(), &name, gone.url(), "person-1").await.expect("links");
+    let hub = hub.restart_with(|config| config.logins.truncate(1)).await;
+    let grace = hub.visitor(&made.secret);
+    let linked: Vec<LinkedIdentity> = grace.get("identities").await.expect_ok();
+    let id = |provider: &Issuer| {
+        let identity = linked.iter().find(|one| one.issuer == provider.url()).expect("linked");
+        format!("identities/{}", identity.id)
+    };
+    assert_eq!(grace.delete(&id(&here)).await.status, 409);
+    assert_eq!(grace.delete(&id(&gone)).await.status, 204);
 }

@@ -7,7 +7,7 @@
 mod browser;
 mod device;
 
-use hub_schemas::api::{CreatedToken, LinkIdentity, LoginProvider, OidcLogIn};
+use hub_schemas::api::{CreatedToken, LinkIdentity, LinkedIdentity, LoginProvider, OidcLogIn};
 use rand::Rng as _;
 use reqwest::Method;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -72,6 +72,16 @@ impl RegistryClient {
     /// Lets whoever an identity token is about log in as the caller. Sent once.
     pub async fn link_identity(&self, link: &LinkIdentity) -> Result<(), RegistryError> {
         self.sender.send_once(self.api(Method::POST, &["identities"]).json(link)).await.map(drop)
+    }
+
+    /// Who logs in as the caller by the word of an identity provider.
+    pub async fn identities(&self) -> Result<Vec<LinkedIdentity>, RegistryError> {
+        self.sender.fetch("list of identities", || self.api(Method::GET, &["identities"])).await
+    }
+
+    /// Lets an identity log in as the caller no more.
+    pub async fn unlink_identity(&self, id: &str) -> Result<(), RegistryError> {
+        self.sender.send(|| self.api(Method::DELETE, &["identities", id])).await.map(drop)
     }
 
     /// Asks a provider where its parts are.

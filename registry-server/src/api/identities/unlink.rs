@@ -6,9 +6,9 @@ use hub_schemas::problem::Problem;
 use crate::{
     api::tokens::permit,
     app::App,
-    db::identities,
-    error::{ApiError, ApiResult},
+    error::ApiResult,
     extract::{ApiPath, Authenticated, IdentityPath},
+    service::login,
 };
 
 /// Lets an identity log in as the caller no more. Tokens that it got go on working.
@@ -18,6 +18,7 @@ use crate::{
     responses(
         (status = 204), (status = 401, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "Nothing else would let the caller log in in the long run"),
     ),
 )]
 pub(crate) async fn unlink(
@@ -26,11 +27,6 @@ pub(crate) async fn unlink(
     ApiPath(IdentityPath { id }): ApiPath<IdentityPath>,
 ) -> ApiResult<StatusCode> {
     let permit = permit(&caller)?;
-    let mut tx = app.db.write().await?;
-    if !identities::unlink(&mut tx, &permit, caller.user(), &id).await? {
-        return Err(ApiError::not_found("nobody with this id logs in as you")
-            .hint("`GET /api/v1/identities` shows them"));
-    }
-    tx.commit().await?;
+    login::unlink(&app, &caller, &permit, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
