@@ -4,7 +4,8 @@
 //! give is there already.
 //!
 //! `cargo bench -p hub-cli --bench engine -- train DIR lora 32 64 12 exact` does two steps more than it is told
-//! and prints those after them, with the most memory that the process had, as JSON.
+//! and prints those after them, with the most memory that the process had, as JSON. One more word names a device: with
+//! `cuda`, in a build with that feature, the memory is the GPU's. On a language model a step learns every next token.
 #![expect(clippy::print_stdout, reason = "numbers for whoever runs it")]
 
 use std::{
@@ -18,12 +19,11 @@ use std::{
 
 use hub_client::{
     Device, Tensor,
-    backbones::{Backbone, Compute},
+    backbones::{Backbone, Compute, DeviceChoice, HeadInputs},
     checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter},
     composition::Composition,
     model::{Batch, Mode, Passed, StitchedModel},
-    ops::Arithmetic,
-    tasks::cross_entropy,
+    ops::{Arithmetic, cross_entropy_rows},
     training::adamw::{AdamW, AdamWConfig, Gradients},
 };
 use hub_schemas::{
@@ -46,6 +46,7 @@ const FIRST_WORD: usize = 1000;
 
 struct Case {
     what: String,
+    compute: Compute,
     backbone: Arc<Backbone>,
     base: BaseFolder,
     method: Option<Method>,
@@ -56,11 +57,13 @@ struct Case {
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let [what, base, method, rows, length, repeats, arithmetic] = arguments.as_slice() else {
+    let [what, base, method, rows, length, repeats, arithmetic, device @ ..] = arguments.as_slice() else {
         return Err(
-            "give: train|above|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16".into()
+            "give: train|above|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]"
+                .into(),
         );
     };
+    let device: DeviceChoice = device.first().map_or("cpu", String::as_str).parse()?;
     let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Exact };
     let base = BaseFolder::open(Path::new(base))?;
     let layers = base.config().shape.num_layers;
@@ -74,9 +77,14 @@ fn main() -> Outcome<()> {
         (Some(method), "above") => method.in_layers(&upper, &base.config().shape),
         (method, _) => method,
     };
+    let compute = match device {
+        DeviceChoice::Cpu => Compute { device: Device::Cpu, arithmetic },
+        device => Compute::open(device, arithmetic)?,
+    };
     let case = Case {
         what: what.clone(),
-        backbone: Arc::new(Backbone::load_for(&base, &Compute { device: Device::Cpu, arithmetic })?),
+        backbone: Arc::new(Backbone::load_for(&base, &compute)?),
+        compute,
         base,
         method,
         rows: rows.parse()?,
@@ -84,7 +92,14 @@ fn main() -> Outcome<()> {
         repeats: repeats.parse()?,
     };
     let times = case.times()?;
-    println!("{}", json!({ "milliseconds": times[WARM_UP..], "peak_mb": peak_megabytes()? }));
+    let memory = match case.compute.memory_taken() {
+        Some(bytes) => bytes as f64 / 1e6,
+        None => peak_megabytes()?,
+    };
+    println!(
+        "{}",
+        json!({ "milliseconds": times[WARM_UP..], "peak_mb": memory, "device": case.compute.title() })
+    );
     Ok(())
 }
 
@@ -99,8 +114,8 @@ impl Case {
                 let state = model.pass(&batch, blocks)?;
                 self.steps(&Batch { passed: Some(Passed { state, blocks }), ..batch })
             }
-            "infer" => passes(&self.model(0)?, &batch, self.repeats),
-            "mixed" => passes(&self.mixed()?, &batch, self.repeats),
+            "infer" => self.passes(&self.model(0)?, &batch),
+            "mixed" => self.passes(&self.mixed()?, &batch),
             other => Err(format!("`{other}` is not measured").into()),
         }
     }
@@ -108,9 +123,16 @@ impl Case {
     fn batch(&self) -> Outcome<Batch> {
         let count = self.rows * self.length;
         let ids: Vec<u32> = (0..count).map(|i| (FIRST_WORD + i * 7919 % 20_011) as u32).collect();
-        let input_ids = Tensor::from_vec(ids, (self.rows, self.length), &Device::Cpu)?;
+        let input_ids = Tensor::from_vec(ids, (self.rows, self.length), &self.compute.device)?;
+        if self.is_decoder() {
+            return Ok(Batch::unpadded(input_ids)?);
+        }
         let token_type_ids = Some(input_ids.zeros_like()?);
         Ok(Batch { token_type_ids, ..Batch::unpadded(input_ids)? })
+    }
+
+    fn is_decoder(&self) -> bool {
+        self.base.config().architecture.is_decoder()
     }
 
     fn head() -> Head {
@@ -120,23 +142,60 @@ impl Case {
     fn model(&self, seed: u64) -> Outcome<StitchedModel> {
         Ok(match &self.method {
             None => StitchedModel::plain(self.backbone.clone())?,
+            Some(method) if self.is_decoder() => {
+                StitchedModel::fresh(self.backbone.clone(), method, None, seed)?.under_head_of_base()?
+            }
             Some(method) => StitchedModel::fresh(self.backbone.clone(), method, Some(&Self::head()), seed)?,
         })
     }
 
+    /// A class for every row; on a language model the next token of every token but the last.
+    fn lesson(&self, batch: &Batch) -> Outcome<(Batch, Vec<u32>)> {
+        if !self.is_decoder() {
+            return Ok((batch.clone(), (0..self.rows as u32).map(|row| row % 2).collect()));
+        }
+        let ids = batch.input_ids.to_vec2::<u32>()?;
+        let labels = ids.iter().flat_map(|row| row[1..].to_vec()).collect();
+        let asked: Vec<u32> =
+            (0..(self.rows * self.length) as u32).filter(|at| (at + 1) % self.length as u32 != 0).collect();
+        let positions = Some(Tensor::new(asked, &self.compute.device)?);
+        Ok((
+            Batch { head_inputs: HeadInputs { positions, ..HeadInputs::default() }, ..batch.clone() },
+            labels,
+        ))
+    }
+
     fn steps(&self, batch: &Batch) -> Outcome<Vec<f64>> {
         let model = self.model(0)?;
-        let labels: Vec<u32> = (0..self.rows as u32).map(|row| row % 2).collect();
-        let labels = Tensor::new(labels, &Device::Cpu)?;
+        let (batch, labels) = self.lesson(batch)?;
         let mut optimiser = AdamW::new(AdamWConfig::default());
         let mut step = |number: usize| {
-            let output = model.forward(batch, Mode::Train { seed: 0, step: number as u64 })?;
-            let loss = cross_entropy(output.logits().ok_or("no head")?, &labels)?;
+            let output = model.forward(&batch, Mode::Train { seed: 0, step: number as u64 })?;
+            let scores = output.logits().ok_or("no head")?;
+            let classes = *scores.dims().last().ok_or("no scores")?;
+            let scores = scores.reshape(((), classes))?;
+            let loss = cross_entropy_rows(&scores, &labels)?.mean_all()?;
             let gradients = Gradients::collect(&loss.backward()?, model.parameters().iter())?;
             optimiser.step(model.parameters().iter(), &gradients, 1e-4)?;
             Outcome::Ok(())
         };
-        (0..WARM_UP + self.repeats).map(|number| time(|| step(number))).collect()
+        (0..WARM_UP + self.repeats).map(|number| self.time(|| step(number))).collect()
+    }
+
+    fn passes(&self, model: &StitchedModel, batch: &Batch) -> Outcome<Vec<f64>> {
+        let pass = || {
+            model.forward(batch, Mode::Eval)?;
+            Ok(())
+        };
+        (0..WARM_UP + self.repeats).map(|_| self.time(pass)).collect()
+    }
+
+    /// Milliseconds until the device has done the work.
+    fn time(&self, work: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
+        let start = Instant::now();
+        work()?;
+        self.compute.device.synchronize()?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
     }
 
     /// Every row with an adapter of its own.
@@ -169,20 +228,6 @@ impl Case {
         let composition: Composition = expression.parse()?;
         Ok(StitchedModel::compose(self.backbone.clone(), &named, &[], &composition)?)
     }
-}
-
-fn passes(model: &StitchedModel, batch: &Batch, repeats: usize) -> Outcome<Vec<f64>> {
-    let pass = || {
-        model.forward(batch, Mode::Eval)?;
-        Ok(())
-    };
-    (0..WARM_UP + repeats).map(|_| time(pass)).collect()
-}
-
-fn time(work: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
-    let start = Instant::now();
-    work()?;
-    Ok(start.elapsed().as_secs_f64() * 1e3)
 }
 
 /// The most memory that this process had resident, in MB of a million bytes.

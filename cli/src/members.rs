@@ -46,7 +46,7 @@ impl Context {
         let folder = AdapterFolder::open(&adapter.folder)?;
         let members = self.find_members(&folder, &args.members)?;
         let assembly = assembly(&folder, &members, args, None);
-        let predictor = Predictor::assemble(&found.folder, &assembly, &args.precision.compute())?;
+        let predictor = Predictor::assemble(&found.folder, &assembly, &args.compute.open()?)?;
         Ok((adapter, predictor))
     }
 
@@ -61,7 +61,7 @@ impl Context {
     ) -> anyhow::Result<Opened> {
         if text == NO_ADAPTER {
             let found = self.find_base(None, base, force)?;
-            let generator = Generator::assemble(&found.folder, None, &args.precision.compute())?;
+            let generator = Generator::assemble(&found.folder, None, &args.compute.open()?)?;
             return Ok(Opened::Answers(NO_ADAPTER.to_owned(), Box::new(generator)));
         }
         let adapter = self.find_adapter(text, base)?;
@@ -73,10 +73,10 @@ impl Context {
         let vision = self.find_vision(&folder, &members, args, force)?;
         let assembly = assembly(&folder, &members, args, vision);
         if writes(&folder, &found.folder)? {
-            let generator = Generator::assemble(&found.folder, Some(&assembly), &args.precision.compute())?;
+            let generator = Generator::assemble(&found.folder, Some(&assembly), &args.compute.open()?)?;
             return Ok(Opened::Answers(adapter.title, Box::new(generator)));
         }
-        let predictor = Predictor::assemble(&found.folder, &assembly, &args.precision.compute())?;
+        let predictor = Predictor::assemble(&found.folder, &assembly, &args.compute.open()?)?;
         Ok(Opened::Predicts(adapter.title, Box::new(predictor)))
     }
 

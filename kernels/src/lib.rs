@@ -2,6 +2,8 @@
 #![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
 
 pub mod bf16;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod few;
 pub mod mapped;
 #[cfg(test)]

@@ -1,6 +1,7 @@
-"""PyTorch's side of `tests/benches/engine`: the same case with peft or `adapters`, as their documents show it.
+"""PyTorch's side of `tests/benches/engine` and `tests/benches/gpu`: the same case with peft or `adapters`, as their
+documents show it.
 
-    torch_side.py train|above|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16
+    torch_side.py train|above|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]
 
 Two runs more than it is told, those after them printed with the most memory that the process had, as JSON.
 """
@@ -20,27 +21,39 @@ THREADS = 2
 
 def model(base, method, only_above):
     """A classifier on the frozen backbone with the adapter in it, or in the upper third of its layers."""
-    layers = transformers.AutoConfig.from_pretrained(base).num_hidden_layers
+    config = transformers.AutoConfig.from_pretrained(base)
+    layers = config.num_hidden_layers
     upper = list(range(layers - layers // 3, layers)) if only_above else list(range(layers))
     if method == "lora":
         import peft
-        plain = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=2)
-        config = peft.LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=["query", "value"],
-                                 layers_to_transform=upper)
-        return peft.get_peft_model(plain, config)
+        chosen = {"r": 8, "lora_alpha": 16, "layers_to_transform": upper}
+        if config.model_type == "llama":
+            return peft.get_peft_model(plain(base, config), peft.LoraConfig(
+                task_type="CAUSAL_LM", target_modules=["q_proj", "v_proj"], **chosen))
+        return peft.get_peft_model(plain(base, config), peft.LoraConfig(
+            task_type="SEQ_CLS", target_modules=["query", "value"], **chosen))
     if method == "pfeiffer":
         import adapters
-        plain = transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=2)
-        adapters.init(plain)
-        plain.add_adapter("a", config=adapters.SeqBnConfig(
+        net = plain(base, config)
+        adapters.init(net)
+        net.add_adapter("a", config=adapters.SeqBnConfig(
             reduction_factor=16, leave_out=[layer for layer in range(layers) if layer not in upper]))
-        plain.train_adapter("a")
-        return plain
+        net.train_adapter("a")
+        return net
     return transformers.AutoModel.from_pretrained(base)
 
 
-def batch(rows, length):
+def plain(base, config):
+    """What is adapted: a language model for every next token, else a classifier of two classes."""
+    if config.model_type == "llama":
+        return transformers.AutoModelForCausalLM.from_pretrained(base)
+    return transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=2)
+
+
+def batch(rows, length, is_decoder):
     ids = torch.tensor([FIRST_WORD + i * 7919 % 20_011 for i in range(rows * length)]).view(rows, length)
+    if is_decoder:
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
 
 
@@ -50,7 +63,8 @@ def steps(net, inputs, repeats, precision):
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     net.train()
-    labels = torch.arange(len(inputs["input_ids"])) % 2
+    ids = inputs["input_ids"]
+    labels = torch.arange(len(ids), device=ids.device) % 2 if "token_type_ids" in inputs else ids
     optimiser = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=1e-4)
 
     def step():
@@ -85,23 +99,42 @@ def mixed(net, rows):
 def timed(work):
     start = time.perf_counter()
     work()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     return 1e3 * (time.perf_counter() - start)
 
 
 def peak_megabytes():
+    if torch.cuda.is_initialized():
+        free, total = torch.cuda.mem_get_info()
+        return (total - free) / 1e6
     with open("/proc/self/status") as status:
         line = next(line for line in status if line.startswith("VmHWM:"))
     return float(line.split()[1]) * 1024 / 1e6
 
 
+def lower_frozen(net):
+    """Frozen weights in bf16, what is trained in single precision: as PEFT keeps a model that was loaded in bf16."""
+    for parameter in net.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.bfloat16)
+
+
 def main():
-    what, base, method, rows, length, repeats, arithmetic = sys.argv[1:]
+    what, base, method, rows, length, repeats, arithmetic, *device = sys.argv[1:]
+    device = device[0] if device else "cpu"
     torch.set_num_threads(THREADS)
     transformers.logging.set_verbosity_error()
-    net, inputs = model(base, method, what == "above"), batch(int(rows), int(length))
+    net = model(base, method, what == "above").to(device)
+    is_decoder = net.config.model_type == "llama"
+    inputs = {name: tensor.to(device) for name, tensor in batch(int(rows), int(length), is_decoder).items()}
+    if arithmetic == "bf16" and device == "cuda":
+        lower_frozen(net)
     if what in ("train", "above"):
-        autocast = lambda: torch.autocast("cpu", torch.bfloat16)
-        times = steps(net, inputs, int(repeats), autocast if arithmetic == "bf16" else contextlib.nullcontext)
+        # On a GPU a language model in bf16 needs none: PEFT casts for its adapters.
+        casts = arithmetic == "bf16" and not (is_decoder and device == "cuda")
+        autocast = lambda: torch.autocast(device, torch.bfloat16)
+        times = steps(net, inputs, int(repeats), autocast if casts else contextlib.nullcontext)
     else:
         more = mixed(net, int(rows)) if what == "mixed" else None
         if arithmetic == "bf16":

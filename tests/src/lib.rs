@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
 pub mod cli;
+mod device;
 pub mod golden;
 pub mod heads;
 pub mod hub;
@@ -14,4 +15,5 @@ pub mod tap;
 mod wait;
 pub mod words;
 
+pub use device::device;
 pub use wait::eventually;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
+#[path = "training/accumulate.rs"]
+mod accumulate;
 #[path = "training/audio.rs"]
 mod audio;
 #[path = "training/commands.rs"]
@@ -10,6 +12,8 @@ mod commands;
 mod describing;
 #[path = "training/determinism.rs"]
 mod determinism;
+#[path = "training/device.rs"]
+mod device;
 #[path = "training/explain.rs"]
 mod explain;
 #[path = "training/frozen.rs"]

@@ -4,7 +4,7 @@ use std::{convert::Infallible, path::PathBuf, str::FromStr};
 
 use clap::Args;
 
-use super::{precision::PrecisionArgs, stitch::Layers};
+use super::{compute::ComputeArgs, stitch::Layers};
 
 /// Arguments of `hub forward`.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub(crate) struct ForwardArgs {
     pub(crate) task_ids: Vec<String>,
     /// In what it is computed
     #[command(flatten)]
-    pub(crate) precision: PrecisionArgs,
+    pub(crate) compute: ComputeArgs,
     /// Tensors to read
     #[arg(long, value_name = "FILE")]
     pub(crate) inputs: PathBuf,

@@ -11,6 +11,8 @@ pub(crate) mod bake;
 mod bundle;
 #[cfg(feature = "stitch")]
 pub(crate) mod compose;
+#[cfg(feature = "stitch")]
+pub(crate) mod compute;
 mod config;
 mod convert;
 mod delete;
@@ -30,8 +32,6 @@ pub(crate) mod made;
 #[cfg(feature = "stitch")]
 pub(crate) mod merge;
 mod org;
-#[cfg(feature = "stitch")]
-pub(crate) mod precision;
 mod publisher;
 mod push;
 mod rename;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
 
-use super::{forward::NamedFolder, precision::PrecisionArgs};
+use super::{compute::ComputeArgs, forward::NamedFolder};
 
 /// Most layers that a range may name: more than any backbone has.
 const MAX_LAYERS: usize = 1_000;
@@ -32,7 +32,7 @@ pub(crate) struct StitchArgs {
     pub(crate) vision: Option<PathBuf>,
     /// In what it is computed
     #[command(flatten)]
-    pub(crate) precision: PrecisionArgs,
+    pub(crate) compute: ComputeArgs,
 }
 
 /// Numbers of layers, as in `0-4,7`.

@@ -13,7 +13,7 @@ use hub_schemas::{
     label::{Language, License, TaskId},
 };
 
-use super::{forward::NamedFolder, precision::PrecisionArgs};
+use super::{compute::ComputeArgs, forward::NamedFolder};
 
 /// Arguments of `hub train`.
 #[derive(Debug, Args)]
@@ -387,7 +387,7 @@ pub(crate) struct StackArgs {
 pub(crate) struct SteeringArgs {
     /// In what the backbone is computed
     #[command(flatten)]
-    pub(crate) precision: PrecisionArgs,
+    pub(crate) compute: ComputeArgs,
     /// Passes over the data [default: 3; 20 for last-layer]
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     pub(crate) epochs: Option<u64>,
@@ -397,6 +397,9 @@ pub(crate) struct SteeringArgs {
     /// Examples per step
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(crate) batch_size: usize,
+    /// Parts in which the examples of a step are computed, one after the other: less memory for the same gradient
+    #[arg(long, value_name = "PARTS", default_value_t = 1)]
+    pub(crate) accumulate: usize,
     /// Highest learning rate; the default depends on the method
     #[arg(long, value_name = "RATE")]
     pub(crate) lr: Option<f64>,

@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
     let fusions =
         args.fusion.iter().map(|folder| FusionFolder::open(folder)).collect::<Result<Vec<_>, _>>()?;
     let saved = saved_composition(args.compose.as_deref(), &named);
-    let compute = args.precision.compute();
+    let compute = args.compute.open()?;
     let mut batch = read_batch(&args.inputs, base.config(), &compute.device)?;
     let backbone = Arc::new(Backbone::load_for(&base, &compute).map_err(ModelError::from)?);
     let model = if let Some(saved) = saved {

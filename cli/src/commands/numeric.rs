@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use hub_client::{
+    backbones::DeviceError,
     checkpoint::CheckpointError,
     composition::ExpressionError,
     data::{ColumnOptions, DataError},
@@ -38,6 +39,9 @@ pub(super) fn hints(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
     }
     if let Some(error) = error.downcast_ref::<DataError>() {
         return Some(data_hint(error).map(str::to_owned).into_iter().collect());
+    }
+    if let Some(error) = error.downcast_ref::<DeviceError>() {
+        return Some(error.hint().map(str::to_owned).into_iter().collect());
     }
     if let Some(error) = error.downcast_ref::<MergeError>() {
         return Some(error.hint().into_iter().collect());

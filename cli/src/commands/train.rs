@@ -28,16 +28,20 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
     let stacked = args.stack.on.clone();
     let base = context.find_base(wanted.as_ref(), args.base.as_deref(), false)?;
     let dry_run = args.dry_run;
-    let device = args.steering.precision.compute().device;
+    let compute = args.steering.compute.open()?;
     let job = job::resolve(args, base.folder, members)?;
     let output = job.output.clone();
-    let prepared = job.prepare(&device)?;
+    let prepared = job.prepare(&compute.device)?;
     if dry_run {
         for notice in &prepared.notices {
             context.printer.status(&notice.to_string());
         }
         print_plan(context, &prepared)?;
         return Ok(Exit::Success);
+    }
+    // Without CUDA there is nothing to tell.
+    if cfg!(feature = "cuda") {
+        context.printer.status(&format!("computing on {}", compute.title()));
     }
     let started = std::time::Instant::now();
     let mut watcher = Watcher::new(&context.printer, context.interrupts.flag());

@@ -110,6 +110,7 @@ impl Block {
                 kv_heads: shape.kv_heads(),
                 scale: config.decoder.query_scalar.map(|scalar| 1.0 / scalar.sqrt()),
                 soft_cap: config.decoder.attention_soft_cap,
+                arithmetic: weights.arithmetic,
                 ..Attention::new(shape.num_heads)
             },
             widths: (shape.query_width(), shape.kv_width()),

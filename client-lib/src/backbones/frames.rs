@@ -28,7 +28,7 @@ impl Frames {
             let weight = weights.get(&format!("embeddings.{name}.weight"))?;
             let weight = weight.transpose(1, 2)?.flatten_from(1)?.contiguous()?;
             let layer = FrozenLinear::new(weight, Some(weights.get(&format!("embeddings.{name}.bias"))?))?;
-            Ok::<_, candle_core::Error>(layer.computing_in(weights.arithmetic))
+            layer.computing_in(weights.arithmetic)
         };
         Ok(Some(Self {
             grid,

@@ -28,7 +28,7 @@ impl Patches {
         let projection = FrozenLinear::new(projection, Some(weights.get("embeddings.patch.bias")?))?;
         Ok(Some(Self {
             grid,
-            projection: projection.computing_in(weights.arithmetic),
+            projection: projection.computing_in(weights.arithmetic)?,
             class: weights.get("embeddings.class")?,
             positions: weights.get("embeddings.grid")?,
         }))

@@ -127,16 +127,16 @@ impl<'a> Weights<'a> {
             return FrozenLinear::quantised(blocks, bias, self.dtype).map(Linear::frozen).map(Some);
         }
         let mapped = self.mapped(canonical).map(|weight| FrozenLinear::mapped(weight, bias)).transpose()?;
-        Ok(mapped.map(|layer| self.computing(layer)))
+        mapped.map(|layer| self.computing(layer)).transpose()
     }
 
     /// A linear layer of these tensors.
     pub(super) fn frozen(&self, weight: Tensor, bias: Option<Tensor>) -> Result<Linear> {
-        Ok(self.computing(FrozenLinear::new(weight, bias)?))
+        self.computing(FrozenLinear::new(weight, bias)?)
     }
 
-    fn computing(&self, layer: FrozenLinear) -> Linear {
-        Linear::frozen(layer.computing_in(self.arithmetic))
+    fn computing(&self, layer: FrozenLinear) -> Result<Linear> {
+        layer.computing_in(self.arithmetic).map(Linear::frozen)
     }
 }
 
@@ -150,5 +150,7 @@ pub(crate) fn tensor(data: &SlotData, device: &Device) -> Result<Tensor> {
         Dtype::U32 => DType::U32,
         other => candle_core::bail!("weights of type {other:?} can't be used"),
     };
+    // Nothing can't be copied onto a GPU.
+    let device = if data.bytes.is_empty() { &Device::Cpu } else { device };
     Tensor::from_raw_buffer(&data.bytes, dtype, &data.shape, device)
 }

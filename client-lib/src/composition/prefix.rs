@@ -148,9 +148,12 @@ fn pad_and_join(parts: &[KeysValues], padding: Padding) -> Result<KeysValues> {
     let longest = parts.iter().map(|p| p.mask.keys()).max().unwrap_or(0);
     let pad = |x: &Tensor| {
         let (rows, keys, width) = x.dims3()?;
+        if keys == longest {
+            return Ok(x.clone());
+        }
         let shape = (rows, longest - keys, width);
         let values = Tensor::full(padding.value(), shape, x.device())?.to_dtype(x.dtype())?;
-        if keys == longest { Ok(x.clone()) } else { Tensor::cat(&[&values, x], 1) }
+        Tensor::cat(&[&values, x], 1)
     };
     let keys = parts.iter().map(|p| pad(&p.keys)).collect::<Result<Vec<_>>>()?;
     let values = parts.iter().map(|p| pad(&p.values)).collect::<Result<Vec<_>>>()?;

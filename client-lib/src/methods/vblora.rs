@@ -55,7 +55,7 @@ impl Mixtures {
             }
             Self::Chosen(indices, shares) => {
                 let (rows, columns, first) = shares.dims3()?;
-                let one = Tensor::ones((rows, columns, 1), shares.dtype(), shares.device())?;
+                let one = Tensor::ones((rows, columns, 1), shares.dtype(), indices.device())?;
                 if first == 0 {
                     (indices.clone(), one)
                 } else {

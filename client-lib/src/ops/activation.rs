@@ -1,5 +1,7 @@
 //! Non-linearities with their derivatives.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use hub_schemas::method::Activation;
 use rayon::prelude::*;
@@ -106,7 +108,16 @@ impl CustomOp1 for Op {
         by_dtype!(storage_dtype(storage), "activation", forward(self.0, storage, layout))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::activation::forward(self.0, (storage, layout))
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::activation::backward(self.0, x, grad).map(Some);
+        }
         by_dtype!(grad.dtype(), "activation", backward(self.0, x, grad)).map(Some)
     }
 }

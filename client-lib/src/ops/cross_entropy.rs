@@ -3,6 +3,8 @@
 //! One kernel each way. With the vocabulary of a language model the intermediate results of the composition would be
 //! the largest tensors of a step.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -47,7 +49,16 @@ impl CustomOp1 for Op {
         by_dtype!(storage_dtype(storage), "cross-entropy", forward(self, storage, layout))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::cross_entropy::forward(&self.labels, (storage, layout))
+    }
+
     fn bwd(&self, scores: &Tensor, losses: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::cross_entropy::backward(&self.labels, scores, losses, grad).map(Some);
+        }
         by_dtype!(grad.dtype(), "cross-entropy", backward(self, scores, losses, grad)).map(Some)
     }
 }

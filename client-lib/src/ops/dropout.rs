@@ -23,6 +23,10 @@ pub fn dropout(x: &Tensor, p: f64, key: DropoutKey) -> Result<Tensor> {
     if p <= 0.0 {
         return Ok(x.clone());
     }
+    #[cfg(feature = "cuda")]
+    if super::is_fused(x) && x.device().is_cuda() {
+        return super::cuda::dropout::dropout(x, p, key);
+    }
     let mut seed = [0; 32];
     for (bytes, number) in seed.chunks_exact_mut(8).zip([key.seed, key.step, key.site, 0x6472_6f70]) {
         bytes.copy_from_slice(&number.to_le_bytes());

@@ -4,6 +4,8 @@
 //! What stands between them, four times as wide as a hidden state in most models, is neither kept nor needed in the
 //! backward: the weight is frozen.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 use hub_schemas::method::Activation;
 use rayon::prelude::*;
@@ -51,6 +53,16 @@ impl Op {
     }
 }
 
+impl Op {
+    fn gradients(&self, both: [&Tensor; 2], grad: &Tensor) -> Result<[Tensor; 2]> {
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::feed_forward::backward_gated(&self.layer, self.fused, both, grad);
+        }
+        by_dtype!(grad.dtype(), "gated-linear", backward_gated(self, both, grad))
+    }
+}
+
 impl CustomOp1 for Op {
     fn name(&self) -> &'static str {
         "activated-linear"
@@ -60,7 +72,16 @@ impl CustomOp1 for Op {
         by_dtype!(storage_dtype(storage), "activated-linear", forward(self, (storage, layout)))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::feed_forward::forward(&self.layer, self.fused, (storage, layout))
+    }
+
     fn bwd(&self, up: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::feed_forward::backward(&self.layer, self.fused, up, grad).map(Some);
+        }
         by_dtype!(grad.dtype(), "activated-linear", backward(self, up, grad)).map(Some)
     }
 }
@@ -80,6 +101,17 @@ impl CustomOp2 for Op {
         by_dtype!(storage_dtype(s1), "gated-linear", forward_gated(self, (s1, l1), (s2, l2)))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        super::cuda::feed_forward::forward_gated(&self.layer, self.fused, (s1, l1), (s2, l2))
+    }
+
     fn bwd(
         &self,
         gate: &Tensor,
@@ -87,8 +119,7 @@ impl CustomOp2 for Op {
         _y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [of_gate, of_up] =
-            by_dtype!(grad.dtype(), "gated-linear", backward_gated(self, [gate, up], grad))?;
+        let [of_gate, of_up] = self.gradients([gate, up], grad)?;
         Ok((gate.track_op().then_some(of_gate), up.track_op().then_some(of_up)))
     }
 }

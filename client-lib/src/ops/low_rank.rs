@@ -5,6 +5,8 @@
 //! output and the update, `[.., out]` each, besides the sum. The narrow product `A x` is computed again in the
 //! backward, from the input that other operations hold anyway.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::{
@@ -52,11 +54,11 @@ struct Op {
 
 /// The sizes of one call.
 #[derive(Clone, Copy)]
-struct Dims {
-    rows: usize,
-    inputs: usize,
-    outputs: usize,
-    rank: usize,
+pub(super) struct Dims {
+    pub(super) rows: usize,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) rank: usize,
 }
 
 impl Op {
@@ -91,6 +93,20 @@ impl CustomOp3 for Op {
         by_dtype!(storage_dtype(s1), "low-rank", forward(self, dims, (s1, l1), (s2, l2), (s3, l3)))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let dims = self.dims(l1.dims(), l2.dims(), l3.dims())?;
+        super::cuda::low_rank::forward(&self.layer, self.scaling, dims, [(s1, l1), (s2, l2), (s3, l3)])
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -100,6 +116,10 @@ impl CustomOp3 for Op {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let dims = self.dims(x.dims(), a.dims(), b.dims())?;
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::low_rank::backward(&self.layer, self.scaling, dims, [x, a, b], grad);
+        }
         by_dtype!(grad.dtype(), "low-rank", backward(self, dims, [x, a, b], grad))
     }
 }

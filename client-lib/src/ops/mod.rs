@@ -5,14 +5,16 @@
 //! graph. So the block stands on these instead: their backward computes the
 //! gradient of the input only, and each is checked against finite differences.
 //!
-//! On a CPU an operation is one fused kernel; on any other device it falls back to
-//! the composition of candle operations that is also its oracle in the tests.
+//! On a CPU an operation is one fused kernel, on a GPU few (`cuda`, single precision only); elsewhere it falls back
+//! to the composition of candle operations that is also its oracle in the tests.
 
 #![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
 
 mod activation;
 mod attention;
 mod cross_entropy;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod disentangled;
 mod dropout;
 mod element;
@@ -73,7 +75,11 @@ fn lanes<T: Element>(row: &[T], f: impl Fn(T) -> T) -> T {
 
 /// Whether the fused kernels apply.
 fn is_fused(x: &Tensor) -> bool {
-    matches!((x.device(), x.dtype()), (Device::Cpu, DType::F32 | DType::F64))
+    match (x.device(), x.dtype()) {
+        (Device::Cpu, DType::F32 | DType::F64) => true,
+        (Device::Cuda(_), DType::F32) => cfg!(feature = "cuda"),
+        _ => false,
+    }
 }
 
 /// Calls `use_slice` with the elements of a contiguous CPU tensor.

@@ -3,6 +3,8 @@
 //!
 //! One kernel: an RMS norm is a layer norm whose mean is taken to be zero.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -89,6 +91,31 @@ impl Norm {
         }
     }
 
+    pub(super) fn check_width(&self, shape: &Shape, len: usize, other: Option<usize>) -> Result<()> {
+        let h = self.gain.elem_count();
+        if shape.dims().last() != Some(&h) || other.is_some_and(|other| other != len) {
+            candle_core::bail!(
+                "layer-norm: width {h} expected, the tensor is {shape:?}, the residual has {other:?} elements"
+            );
+        }
+        Ok(())
+    }
+
+    /// What rows are multiplied with, and what is added to them.
+    #[cfg(feature = "cuda")]
+    pub(super) const fn affine(&self) -> [&Tensor; 2] {
+        [&self.gain, &self.bias]
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(super) fn sizes(&self) -> hub_kernels::cuda::NormSizes {
+        hub_kernels::cuda::NormSizes {
+            width: self.gain.elem_count(),
+            eps: self.eps,
+            centred: self.kind == NormKind::Layer,
+        }
+    }
+
     fn rms_with(&self, x: &Tensor, gain: &Tensor) -> Result<Tensor> {
         let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
         x.broadcast_div(&(mean + self.eps)?.sqrt()?)?.broadcast_mul(gain)
@@ -122,7 +149,16 @@ impl CustomOp1 for Op {
         by_dtype!(storage_dtype(storage), "layer-norm", forward(&self.0, (storage, layout), None))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::norm::forward(&self.0, (storage, layout), None)
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::norm::backward(&self.0, x, None, grad).map(Some);
+        }
         by_dtype!(grad.dtype(), "layer-norm", backward(&self.0, x, None, grad)).map(Some)
     }
 }
@@ -142,6 +178,17 @@ impl CustomOp2 for Op {
         by_dtype!(storage_dtype(s1), "add-layer-norm", forward(&self.0, (s1, l1), Some((s2, l2))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        super::cuda::norm::forward(&self.0, (s1, l1), Some((s2, l2)))
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -150,9 +197,19 @@ impl CustomOp2 for Op {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         // The sum passes its gradient to both sides unchanged.
-        let dx = by_dtype!(grad.dtype(), "add-layer-norm", backward(&self.0, x, Some(r), grad))?;
+        let dx = self.gradient_of_sum(x, r, grad)?;
         let of = |arg: &Tensor| arg.track_op().then(|| dx.clone());
         Ok((of(x), of(r)))
+    }
+}
+
+impl Op {
+    fn gradient_of_sum(&self, x: &Tensor, residual: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::norm::backward(&self.0, x, Some(residual), grad);
+        }
+        by_dtype!(grad.dtype(), "add-layer-norm", backward(&self.0, x, Some(residual), grad))
     }
 }
 
@@ -160,7 +217,7 @@ fn forward<T: Element>(norm: &Norm, x: Arg<'_>, residual: Option<Arg<'_>>) -> Re
     let shape = x.1.shape().clone();
     let xs = slice_of::<T>(x.0, x.1, "layer-norm")?;
     let rs = residual.map(|(s, l)| slice_of::<T>(s, l, "layer-norm")).transpose()?;
-    check_width(norm, &shape, xs.len(), rs.map(<[T]>::len))?;
+    norm.check_width(&shape, xs.len(), rs.map(<[T]>::len))?;
     let mut y = vec![T::zero(); xs.len()];
     with_affine::<T, _>(norm, |gamma, beta| {
         let h = gamma.len();
@@ -257,14 +314,4 @@ fn moments<T: Element>(row: &[T], norm: &Norm) -> (T, T) {
 
 fn with_affine<T: Element, R>(norm: &Norm, use_both: impl FnOnce(&[T], &[T]) -> Result<R>) -> Result<R> {
     with_slice::<T, _>(&norm.gain, |gamma| with_slice::<T, _>(&norm.bias, |beta| use_both(gamma, beta)))
-}
-
-fn check_width(norm: &Norm, shape: &Shape, len: usize, other: Option<usize>) -> Result<()> {
-    let h = norm.gain.elem_count();
-    if shape.dims().last() != Some(&h) || other.is_some_and(|other| other != len) {
-        candle_core::bail!(
-            "layer-norm: width {h} expected, the tensor is {shape:?}, the residual has {other:?} elements"
-        );
-    }
-    Ok(())
 }

@@ -8,6 +8,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -19,6 +21,9 @@ pub struct Rotary {
     cos: Arc<[f32]>,
     sin: Arc<[f32]>,
     half: usize,
+    /// The same on a GPU, from when they are first needed there.
+    #[cfg(feature = "cuda")]
+    elsewhere: Arc<std::sync::OnceLock<[Tensor; 2]>>,
 }
 
 impl Rotary {
@@ -28,18 +33,44 @@ impl Rotary {
     /// roundings, which grow with the position.
     pub fn new(frequencies: &[f32], positions: Range<usize>) -> Self {
         let angles = || positions.clone().flat_map(|at| frequencies.iter().map(move |&f| at as f32 * f));
+        Self::of(angles().map(f32::cos).collect(), angles().map(f32::sin).collect(), frequencies.len())
+    }
+
+    fn of(cos: Arc<[f32]>, sin: Arc<[f32]>, half: usize) -> Self {
         Self {
-            cos: angles().map(f32::cos).collect(),
-            sin: angles().map(f32::sin).collect(),
-            half: frequencies.len(),
+            cos,
+            sin,
+            half,
+            #[cfg(feature = "cuda")]
+            elsewhere: Arc::default(),
         }
+    }
+
+    /// Cosines and sines on a GPU, `[positions, d/2]` each.
+    #[cfg(feature = "cuda")]
+    pub(super) fn angles_on(&self, device: &candle_core::Device) -> Result<[&Tensor; 2]> {
+        let there = |values: &[f32]| Tensor::new(values, device);
+        let [cos, sin] = match self.elsewhere.get() {
+            Some(both) => both,
+            None => {
+                let both = [there(&self.cos)?, there(&self.sin)?];
+                self.elsewhere.get_or_init(|| both)
+            }
+        };
+        Ok([cos, sin])
+    }
+
+    /// Pairs of components of a head, and positions.
+    #[cfg(feature = "cuda")]
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.half, self.cos.len() / self.half.max(1))
     }
 
     /// The same with what is turned multiplied by `factor`.
     #[must_use]
     pub fn scaled(self, factor: f32) -> Self {
         let times = |values: &[f32]| values.iter().map(|value| value * factor).collect();
-        Self { cos: times(&self.cos), sin: times(&self.sin), half: self.half }
+        Self::of(times(&self.cos), times(&self.sin), self.half)
     }
 
     /// Turns `x [b, t, h·d]`; row `i` of the angles is for `x[:, i]`.
@@ -117,7 +148,16 @@ impl CustomOp1 for Op {
         by_dtype!(storage_dtype(storage), "rotary", forward(&self.rotary, storage, layout))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::rotary::forward(&self.rotary, (storage, layout))
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::rotary::backward(&self.rotary, grad).map(Some);
+        }
         by_dtype!(grad.dtype(), "rotary", backward(&self.rotary, x, grad)).map(Some)
     }
 }

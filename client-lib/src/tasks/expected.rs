@@ -64,6 +64,11 @@ pub trait Expected: fmt::Debug + Send + Sync {
         None
     }
 
+    /// How many losses the mean of a batch is taken over.
+    fn losses(&self, rows: &[usize], _mode: Mode) -> usize {
+        rows.len()
+    }
+
     /// The mean loss of a batch, a scalar with a gradient.
     fn loss(&self, prediction: &Prediction, rows: &[usize], mode: Mode) -> Result<Tensor, TaskError>;
 

@@ -146,6 +146,10 @@ impl Expected for Texts {
         Some(Altered { inputs, asked, decoder: Vec::new() })
     }
 
+    fn losses(&self, rows: &[usize], mode: Mode) -> usize {
+        rows.iter().map(|&row| self.choices(row, mode).len()).sum()
+    }
+
     fn loss(&self, prediction: &Prediction, rows: &[usize], mode: Mode) -> Result<Tensor, TaskError> {
         let scores = scores_of(prediction)?;
         let choices = rows.iter().flat_map(|&row| self.choices(row, mode));

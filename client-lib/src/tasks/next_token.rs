@@ -89,6 +89,10 @@ impl Expected for Answers {
         })
     }
 
+    fn losses(&self, rows: &[usize], _: Mode) -> usize {
+        rows.iter().map(|&row| self.rows[row].truth.len()).sum()
+    }
+
     fn loss(&self, prediction: &Prediction, rows: &[usize], _: Mode) -> Result<Tensor, TaskError> {
         let scores = self.scores_of(prediction)?;
         let truth: Vec<u32> = rows.iter().flat_map(|&row| self.rows[row].truth.iter().copied()).collect();

@@ -81,6 +81,10 @@ impl Tags {
 }
 
 impl Expected for Tags {
+    fn losses(&self, rows: &[usize], _: Mode) -> usize {
+        rows.iter().map(|&row| self.sentences[row].known().count()).sum()
+    }
+
     fn loss(&self, prediction: &Prediction, rows: &[usize], _: Mode) -> Result<Tensor, TaskError> {
         let (logits, prompt) = self.scores_of(prediction, rows)?;
         let (_, length, labels) = logits.dims3()?;

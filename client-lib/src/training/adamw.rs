@@ -7,11 +7,14 @@
 //! Written over plain slices rather than tensors: an adapter is small, every
 //! result is the same on every run, and the moments can be saved for resuming.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use candle_core::{Tensor, Var, backprop::GradStore};
 
-use super::TrainingError;
+use super::{
+    TrainingError,
+    transfer::{from_device, to_device},
+};
 
 /// Constants of the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,13 +53,14 @@ impl Gradients {
         store: &GradStore,
         parameters: impl Iterator<Item = (&'p str, &'p Var)>,
     ) -> Result<Self, TrainingError> {
-        let mut gradients = BTreeMap::new();
+        let (mut slots, mut gradients) = (Vec::new(), Vec::new());
         for (slot, var) in parameters {
             let gradient =
                 store.get(var).ok_or_else(|| TrainingError::NoGradient { slot: slot.to_owned() })?;
-            gradients.insert(slot.to_owned(), gradient.flatten_all()?.to_vec1::<f32>()?);
+            slots.push(slot.to_owned());
+            gradients.push(gradient.clone());
         }
-        Ok(Self(gradients))
+        Ok(Self(slots.into_iter().zip(from_device(&gradients)?).collect()))
     }
 
     /// The gradient of one slot, row-major.
@@ -76,6 +80,18 @@ impl Gradients {
         parameters: impl Iterator<Item = (&'p str, &'p Var)>,
     ) -> Result<Self, TrainingError> {
         Self::collect(store, parameters.filter(|(_, var)| store.get(var).is_some()))
+    }
+
+    /// Adds what another part of the same step gives.
+    pub fn add(&mut self, other: Self) {
+        for (slot, gradient) in other.0 {
+            match self.0.entry(slot) {
+                Entry::Vacant(entry) => drop(entry.insert(gradient)),
+                Entry::Occupied(mut entry) => {
+                    entry.get_mut().iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
+                }
+            }
+        }
     }
 
     /// The Euclidean norm over all parameters together.
@@ -115,19 +131,21 @@ impl AdamW {
         rate: f64,
     ) -> Result<(), TrainingError> {
         self.steps += 1;
-        for (slot, var) in parameters {
-            let Some(gradient) = gradients.0.get(slot) else { continue };
-            let mut values = var.flatten_all()?.to_vec1::<f32>()?;
+        let used = parameters.filter_map(|(slot, var)| Some((slot, var, gradients.0.get(slot)?)));
+        let used: Vec<_> = used.collect();
+        let vars: Vec<&Var> = used.iter().map(|(_, var, _)| *var).collect();
+        let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+        let mut all = from_device(&tensors)?;
+        for ((slot, var, gradient), values) in used.into_iter().zip(&mut all) {
             let moments = self.moments.entry(slot.to_owned()).or_insert_with(|| Moments {
                 first: vec![0.0; values.len()],
                 second: vec![0.0; values.len()],
             });
             // Biases and the gains of norms are vectors; pulling them to zero is no regularisation.
             let decay = if var.rank() > 1 { self.config.weight_decay } else { 0.0 };
-            update(&self.config, self.steps, rate, decay, &mut values, moments, gradient);
-            var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?;
+            update(&self.config, self.steps, rate, decay, values, moments, gradient);
         }
-        Ok(())
+        Ok(to_device(&vars, all)?)
     }
 
     /// What has to be saved to go on later: `first.<slot>` and `second.<slot>`.

@@ -108,6 +108,22 @@ pub enum TrainingError {
         /// The learning rate of that step.
         rate: f64,
     },
+    /// A step without examples.
+    #[error("a step has no examples to learn from")]
+    NoRows,
+    /// A GPU has no room for a step.
+    #[error(
+        "the memory of the GPU is full: it has no room for {examples} examples at once{}",
+        room(*fits, *batch_size)
+    )]
+    DeviceFull {
+        /// How many were computed at once.
+        examples: usize,
+        /// How many of them there is room for.
+        fits: usize,
+        /// Examples of a step.
+        batch_size: usize,
+    },
     /// A trainable tensor that the loss does not depend on.
     #[error("no gradient reaches `{slot}`: an operation on the way cuts it off")]
     NoGradient {
@@ -194,6 +210,17 @@ impl From<GenerateError> for TrainingError {
     }
 }
 
+/// What there is room for, and how to make use of it.
+fn room(fits: usize, batch_size: usize) -> String {
+    match fits {
+        0 => ", and not for one of them".to_owned(),
+        _ => format!(
+            ", but for {fits}; `--accumulate {}` computes a step in parts that fit",
+            batch_size.div_ceil(fits)
+        ),
+    }
+}
+
 impl From<TaskError> for TrainingError {
     fn from(error: TaskError) -> Self {
         match error {
@@ -245,6 +272,9 @@ impl TrainingError {
             Self::Kept(_) => Some(
                 "make room on the disk of the output folder, or let them run in every step: `--keep-states 0`",
             ),
+            Self::DeviceFull { fits: 0, .. } => {
+                Some("shorten texts with `--max-length`, pass `--precision bf16`, or `--device cpu`")
+            }
             Self::State { .. } => Some("pass `--overwrite` to start again from nothing"),
             _ => None,
         }

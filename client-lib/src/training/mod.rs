@@ -39,6 +39,7 @@ mod session;
 mod stages;
 pub mod state;
 mod trainer;
+mod transfer;
 
 pub use error::TrainingError;
 pub use evaluate::evaluate;

@@ -22,6 +22,8 @@ pub struct HyperParameters {
     pub steps: Option<u64>,
     /// Examples per step.
     pub batch_size: usize,
+    /// Parts in which the examples of a step are computed, one after the other: their gradients are added.
+    pub accumulate: usize,
     /// Highest learning rate.
     pub learning_rate: f64,
     /// Share of the steps over which the learning rate rises.
@@ -109,6 +111,7 @@ impl HyperParameters {
             epochs: if *method == Method::LastLayer { LAST_LAYER_EPOCHS } else { 3 },
             steps: None,
             batch_size: 32,
+            accumulate: 1,
             learning_rate,
             warmup: 0.06,
             weight_decay: 0.01,
@@ -154,6 +157,9 @@ impl HyperParameters {
         }
         if !(1..=65536).contains(&self.batch_size) {
             return refuse("--batch-size", self.batch_size.to_string(), "from 1 to 65536");
+        }
+        if !(1..=self.batch_size).contains(&self.accumulate) {
+            return refuse("--accumulate", self.accumulate.to_string(), "from 1 to the size of a batch");
         }
         if !positive(self.learning_rate) {
             return refuse("--lr", self.learning_rate.to_string(), "a positive number");
@@ -203,6 +209,9 @@ impl HyperParameters {
         .collect();
         if self.adapter_drop {
             record.insert("adapter_drop".to_owned(), json!(true));
+        }
+        if self.accumulate > 1 {
+            record.insert("accumulate".to_owned(), json!(self.accumulate));
         }
         if self.arithmetic == Arithmetic::Bf16 {
             record.insert("precision".to_owned(), json!("bf16"));

@@ -44,6 +44,12 @@ pub struct Run<'a, L: Learner> {
     pub state_path: &'a Path,
 }
 
+/// Whether a GPU had no room left. What candle passes on has no type of its own for that.
+fn is_out_of_memory(error: &TrainingError) -> bool {
+    let error = error.to_string();
+    error.contains("CUDA_ERROR_OUT_OF_MEMORY") || error.contains("CUBLAS_STATUS_ALLOC_FAILED")
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -149,25 +155,13 @@ impl<L: Learner> Run<'_, L> {
         let rows = progress.batches.as_ref().map_or(&[][..], |(_, batches)| &batches[index]);
         let rate = schedule.at(step);
         let mode = Mode::Train { seed: self.options.seed, step };
-        let prediction = self.learner.predict(self.training, rows, mode)?;
-        let mut loss = self.training.expected.loss(&prediction, rows, mode)?;
-        let value = loss.to_scalar::<f32>()?;
-        // The history holds what validation can be compared with.
-        if let Some(penalty) = self.learner.penalty()? {
-            loss = (loss + penalty)?;
-        }
+        let (value, mut gradients) = self.gradients(rows, mode)?;
         let finite = |what, number: f64| {
             let error = TrainingError::NotFinite { what, step: step + 1, rate };
             if number.is_finite() { Ok(()) } else { Err(error) }
         };
         finite("loss", f64::from(value))?;
         let parameters = self.learner.parameters();
-        let store = loss.backward()?;
-        let mut gradients = if self.learner.leaves_out() {
-            Gradients::collect_used(&store, parameters.iter())?
-        } else {
-            Gradients::collect(&store, parameters.iter())?
-        };
         let norm = gradients.norm();
         finite("gradient", norm)?;
         gradients.clip(norm, self.options.clip_norm);
@@ -181,6 +175,72 @@ impl<L: Learner> Run<'_, L> {
         let (step, total, examples) = (progress.step, plan.total, rows.len());
         observer.on(&TrainingEvent::Step { step, total, loss: value, rate, examples });
         Ok(())
+    }
+
+    /// The mean loss of some rows and its gradient, computed in parts.
+    fn gradients(&self, rows: &[usize], mode: Mode) -> Result<(f32, Gradients), TrainingError> {
+        let size = rows.len().div_ceil(self.options.accumulate).max(1);
+        let parts = rows.chunks(size).enumerate().map(|(number, rows)| {
+            let mode = mode.of_part(number);
+            (rows, mode, self.training.expected.losses(rows, mode) as f64)
+        });
+        let parts: Vec<_> = parts.collect();
+        let losses: f64 = parts.iter().map(|(_, _, losses)| losses).sum();
+        let mut all: Option<(f32, Gradients)> = None;
+        for (rows, mode, own) in parts {
+            // A batch without anything to learn has a loss all the same.
+            let share = if losses > 0.0 { own / losses } else { 1.0 };
+            if share == 0.0 {
+                continue;
+            }
+            let (loss, gradients) =
+                self.part(rows, mode, share).map_err(|e| self.explained(e, rows, mode))?;
+            all = Some(match all {
+                None => (loss, gradients),
+                Some((sum, mut total)) => {
+                    total.add(gradients);
+                    (sum + loss, total)
+                }
+            });
+        }
+        all.ok_or(TrainingError::NoRows)
+    }
+
+    /// What a part gives to the loss of a step, and its gradient. The penalty is not in the loss: the history holds what
+    /// validation can be compared with.
+    fn part(&self, rows: &[usize], mode: Mode, share: f64) -> Result<(f32, Gradients), TrainingError> {
+        let prediction = self.learner.predict(self.training, rows, mode)?;
+        let mut loss = self.training.expected.loss(&prediction, rows, mode)?;
+        if share < 1.0 {
+            loss = (loss * share)?;
+        }
+        let value = loss.clone();
+        if let Some(penalty) = self.learner.penalty()? {
+            loss = (loss + (penalty * share)?)?;
+        }
+        let store = loss.backward()?;
+        let parameters = self.learner.parameters().iter();
+        let gradients = if self.learner.leaves_out() {
+            Gradients::collect_used(&store, parameters)?
+        } else {
+            Gradients::collect(&store, parameters)?
+        };
+        // Reading a number waits for the device, so it is read last.
+        Ok((value.to_scalar()?, gradients))
+    }
+
+    /// How many of `rows` there is room for, where there was none for all.
+    fn explained(&self, error: TrainingError, rows: &[usize], mode: Mode) -> TrainingError {
+        if !is_out_of_memory(&error) {
+            return error;
+        }
+        let has_room = |count: usize| self.part(&rows[..count], mode, 1.0).is_ok();
+        let (mut fits, mut fails) = (0, rows.len());
+        while fails - fits > 1 {
+            let middle = (fits + fails) / 2;
+            if has_room(middle) { fits = middle } else { fails = middle }
+        }
+        TrainingError::DeviceFull { examples: rows.len(), fits, batch_size: self.options.batch_size }
     }
 
     fn evaluate(

@@ -71,8 +71,9 @@ impl Case {
     fn run(&self, dtype: DType) -> Result<BTreeMap<String, Tensor>, Box<dyn std::error::Error>> {
         let inputs = root().join(&self.inputs);
         let base = BaseFolder::open_as(&root().join("bases").join(&self.base), view_of(&inputs)?)?;
-        let mut batch = read_batch(&inputs, base.config(), &Device::Cpu)?;
-        let backbone = Arc::new(Backbone::load_with(&base, dtype, &Device::Cpu)?);
+        let device = hub_tests::device();
+        let mut batch = read_batch(&inputs, base.config(), &device)?;
+        let backbone = Arc::new(Backbone::load_with(&base, dtype, &device)?);
         let folders = self
             .adapters
             .iter()
@@ -95,7 +96,8 @@ impl Case {
             batch.head_inputs.tasks = tasks.iter().map(number).collect();
         }
         let output = model.forward(&batch, Mode::Eval)?;
-        Ok(output.named()?.into_iter().collect())
+        let here = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_device(&Device::Cpu)?));
+        output.named()?.into_iter().map(here).collect()
     }
 
     /// Why this case fails, if it does.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::world::{Numbers, Watcher, World, files, train, train_watched};
 
 /// A tiny language model whose answers end with `w3`.
-fn world(fixture: &str) -> World {
+pub(super) fn world(fixture: &str) -> World {
     let world = World::new();
     let settings = json!({"eos_token_id": 3, "decoder_start_token_id": 2});
     write_base_of_words(&world.path("base"), fixture, &settings);
@@ -237,7 +237,7 @@ fn a_plan_counts_the_adapter_alone() {
     assert_eq!((&plan["trainable"]["head"], &plan["task"]), (&json!(0), &json!("causal-lm")));
 }
 
-fn job(world: &World, method: Method, output: &str) -> TrainingJob {
+pub(super) fn job(world: &World, method: Method, output: &str) -> TrainingJob {
     let options =
         HyperParameters { steps: Some(20), evaluate_every: Some(6), ..HyperParameters::defaults(&method) };
     TrainingJob {

@@ -46,7 +46,7 @@ impl Transform for Reflections {
         let lengths = self.directions.sqr()?.sum_keepdim(0)?.sqrt()?;
         let units = self.directions.broadcast_div(&lengths)?;
         // The last one stands next to the input.
-        let step = |x, index| reflected(&x, &units.narrow(D::Minus1, index, 1)?);
+        let step = |x, index| reflected(&x, &units.narrow(D::Minus1, index, 1)?.contiguous()?);
         at.linear.forward(&(0..units.dim(1)?).rev().try_fold(at.x.clone(), step)?)
     }
 }

@@ -1,24 +1,60 @@
 //! Which keys a query may attend to.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use candle_core::{Result, Tensor};
+
+/// What is added to scores of hidden keys where an infinite number would be no number in the end.
+pub(super) const HIDDEN: f64 = -1e30;
 
 /// Which keys each row of a batch may attend to: what is added to the scores.
 #[derive(Debug, Clone)]
 pub struct KeyMask {
     /// `[b, s]`, row-major: 0 for a visible key, −∞ for a hidden one.
-    bias: Arc<[f32]>,
+    bias: Bias,
     pub(super) batch: usize,
     pub(super) keys: usize,
     /// How many queries at the start see every key.
-    pub(super) free_queries: usize,
+    pub(in crate::ops) free_queries: usize,
     /// Whether a query sees only the keys up to its own, and all that were put in front.
-    pub(super) causal: bool,
+    pub(in crate::ops) causal: bool,
     /// How far from itself a query sees, where not everywhere.
-    pub(super) reach: Option<usize>,
+    pub(in crate::ops) reach: Option<usize>,
     /// Keys at the start that every query sees, however far it is from them.
-    in_front: usize,
+    pub(in crate::ops) in_front: usize,
+}
+
+/// What is added to scores, shared by the masks that only look at it differently.
+#[derive(Debug, Clone)]
+struct Bias {
+    values: Arc<[f32]>,
+    /// The same on a GPU, from when it is first needed there.
+    #[cfg(feature = "cuda")]
+    elsewhere: Arc<std::sync::OnceLock<Tensor>>,
+}
+
+impl<V: Into<Arc<[f32]>>> From<V> for Bias {
+    fn from(values: V) -> Self {
+        Self {
+            values: values.into(),
+            #[cfg(feature = "cuda")]
+            elsewhere: Arc::default(),
+        }
+    }
+}
+
+impl FromIterator<f32> for Bias {
+    fn from_iter<I: IntoIterator<Item = f32>>(values: I) -> Self {
+        values.into_iter().collect::<Arc<[f32]>>().into()
+    }
+}
+
+impl Deref for Bias {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.values
+    }
 }
 
 impl KeyMask {
@@ -159,6 +195,22 @@ impl KeyMask {
         Ok(Self { bias, batch: masks.iter().map(|m| m.batch).sum(), ..*first })
     }
 
+    /// What is added to scores, `[b·s]`, on a GPU.
+    #[cfg(feature = "cuda")]
+    pub(in crate::ops) fn on(&self, device: &candle_core::Device) -> Result<Tensor> {
+        if let Some(there) = self.bias.elsewhere.get() {
+            return Ok(there.clone());
+        }
+        let there = Tensor::new(&*self.bias, device)?;
+        Ok(self.bias.elsewhere.get_or_init(|| there).clone())
+    }
+
+    /// Whether a query of any row of the batch sees a key, as far as padding goes.
+    #[cfg(feature = "cuda")]
+    pub(in crate::ops) fn shows_all_rows_something(&self) -> bool {
+        (0..self.batch).all(|row| self.row(row).iter().any(|&b| b > f32::NEG_INFINITY))
+    }
+
     /// Number of keys.
     pub fn keys(&self) -> usize {
         self.keys
@@ -187,8 +239,8 @@ impl KeyMask {
                 };
                 bias.into_iter().enumerate().map(move |(key, b)| match (free, key < limit) {
                     (true, _) => 0.0,
-                    (false, true) => b.max(-1e30),
-                    (false, false) => -1e30,
+                    (false, true) => b.max(HIDDEN as f32),
+                    (false, false) => HIDDEN as f32,
                 })
             })
         };

@@ -10,11 +10,13 @@
 mod mask;
 mod softmax;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{
-    Arg, by_dtype,
+    Arg, Arithmetic, by_dtype,
     element::Element,
     frozen_linear::storage_dtype,
     is_fused,
@@ -36,12 +38,14 @@ pub struct Attention {
     pub scale: Option<f64>,
     /// The bound `c` of scores, where there is one.
     pub soft_cap: Option<f64>,
+    /// What its products are computed in on a GPU; on a CPU they are exact.
+    pub arithmetic: Arithmetic,
 }
 
 impl Attention {
     /// As many heads of keys and values as of queries.
     pub const fn new(heads: usize) -> Self {
-        Self { heads, kv_heads: heads, scale: None, soft_cap: None }
+        Self { heads, kv_heads: heads, scale: None, soft_cap: None, arithmetic: Arithmetic::Exact }
     }
 
     /// What scores of heads of this width are multiplied with.
@@ -61,10 +65,17 @@ impl Attention {
         mask: &KeyMask,
         bias: Option<&Tensor>,
     ) -> Result<Tensor> {
-        if !is_fused(q) {
+        // A bound is what few models have: not worth a kernel on a GPU.
+        if !is_fused(q) || self.soft_cap.is_some() && q.device().is_cuda() {
             return self.composed([q, k, v], mask, bias);
         }
-        let op = Op { attention: self, mask: mask.clone(), bias: bias.map(Tensor::contiguous).transpose()? };
+        let op = Op {
+            attention: self,
+            mask: mask.clone(),
+            bias: bias.map(Tensor::contiguous).transpose()?,
+            #[cfg(feature = "cuda")]
+            logs: std::sync::OnceLock::new(),
+        };
         q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
     }
 
@@ -95,29 +106,40 @@ impl Attention {
             Some(bias) => scores.broadcast_add(&bias.detach())?,
             None => scores,
         };
-        let scores = scores.broadcast_add(&mask.additive(t, &scores)?)?;
+        let hidden = mask.additive(t, &scores)?;
+        let scores = scores.broadcast_add(&hidden)?;
         let exps = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
         let p = exps.broadcast_div(&exps.sum_keepdim(D::Minus1)?)?;
+        let p = if mask.causal {
+            // A query that sees no key gets nothing.
+            let sees = hidden.max_keepdim(D::Minus1)?.gt(mask::HIDDEN / 2.0)?;
+            p.broadcast_mul(&sees.to_dtype(p.dtype())?)?
+        } else {
+            p
+        };
         p.matmul(&shared(v)?)?.transpose(1, 2)?.reshape((b, t, width))
     }
 }
 
-struct Op {
-    attention: Attention,
-    mask: KeyMask,
+pub(super) struct Op {
+    pub(super) attention: Attention,
+    pub(super) mask: KeyMask,
     /// `[h, t, s]`, contiguous.
-    bias: Option<Tensor>,
+    pub(super) bias: Option<Tensor>,
+    /// What the backward reads of the forward, where a kernel leaves something.
+    #[cfg(feature = "cuda")]
+    pub(super) logs: std::sync::OnceLock<Tensor>,
 }
 
 /// The sizes of one call.
 #[derive(Clone, Copy)]
-struct Dims {
-    batch: usize,
-    queries: usize,
-    keys: usize,
-    heads: usize,
-    kv_heads: usize,
-    head: usize,
+pub(super) struct Dims {
+    pub(super) batch: usize,
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    pub(super) heads: usize,
+    pub(super) kv_heads: usize,
+    pub(super) head: usize,
     scale: f64,
     soft_cap: Option<f64>,
 }
@@ -147,12 +169,12 @@ impl Dims {
         Ok(Self { batch, queries, keys, heads, kv_heads, head, scale, soft_cap })
     }
 
-    fn width(self) -> usize {
+    pub(super) fn width(self) -> usize {
         self.heads * self.head
     }
 
     /// Query heads that share a head of keys.
-    fn group(self) -> usize {
+    pub(super) fn group(self) -> usize {
         self.heads / self.kv_heads
     }
 
@@ -170,7 +192,7 @@ impl Dims {
     }
 
     /// How many scores a head has in a row of the batch.
-    fn square(self) -> usize {
+    pub(super) fn square(self) -> usize {
         self.queries * self.keys
     }
 
@@ -181,6 +203,11 @@ impl Dims {
 
     fn scale<T: Element>(self) -> T {
         T::constant(self.scale)
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(super) fn scale_single(self) -> f32 {
+        self.scale as f32
     }
 }
 
@@ -205,33 +232,64 @@ impl CustomOp3 for Op {
         by_dtype!(storage_dtype(s1), "attention", forward(self, dims, (s1, l1), (s2, l2), (s3, l3)))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let dims = Dims::new(self.attention, l1.dims(), l2.dims(), &self.mask)?;
+        super::cuda::attention::forward(self, dims, [(s1, l1), (s2, l2), (s3, l3)])
+    }
+
     fn bwd(
         &self,
         q: &Tensor,
         k: &Tensor,
         v: &Tensor,
-        _o: &Tensor,
+        o: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let dims = Dims::new(self.attention, q.dims(), k.dims(), &self.mask)?;
-        let [dq, dk, dv] = by_dtype!(grad.dtype(), "attention", backward(self, dims, [q, k, v], grad))?;
+        let [dq, dk, dv] = self.gradients(dims, [q, k, v, o], grad)?;
         let of = |arg: &Tensor, grad| arg.track_op().then_some(grad);
         Ok((of(q, dq), of(k, dk), of(v, dv)))
     }
 }
 
 impl Op {
+    fn gradients(&self, d: Dims, [q, k, v, o]: [&Tensor; 4], grad: &Tensor) -> Result<[Tensor; 3]> {
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::attention::backward(self, d, [q, k, v, o], grad);
+        }
+        let _ = o;
+        by_dtype!(grad.dtype(), "attention", backward(self, d, [q, k, v], grad))
+    }
+
+    /// Refuses a bias of another size than the scores.
+    pub(super) fn check_bias(&self, d: Dims) -> Result<()> {
+        let expected = [d.heads, d.queries, d.keys];
+        match &self.bias {
+            Some(bias) if bias.dims() != expected => {
+                candle_core::bail!("attention: a bias {:?} on scores {expected:?}", bias.dims())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Calls `use_bias` with what is added to the scores of all rows, where there is something.
     fn with_bias<T: Element, R>(
         &self,
         d: Dims,
         use_bias: impl FnOnce(Option<&[T]>) -> Result<R>,
     ) -> Result<R> {
+        self.check_bias(d)?;
         let Some(bias) = &self.bias else { return use_bias(None) };
-        let expected = [d.heads, d.queries, d.keys];
-        if bias.dims() != expected {
-            candle_core::bail!("attention: a bias {:?} on scores {expected:?}", bias.dims());
-        }
         with_slice::<T, _>(bias, |bias| use_bias(Some(bias)))
     }
 

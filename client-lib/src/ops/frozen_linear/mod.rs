@@ -9,6 +9,8 @@ mod weight;
 
 use std::sync::Arc;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 use hub_kernels::{
     Side,
@@ -49,14 +51,25 @@ impl FrozenLinear {
         Ok(Self { weight: Weight::Dense(weight, Arc::default()), bias })
     }
 
-    /// The same layer with its products in `arithmetic`; quantised weights stay as they are.
-    #[must_use]
-    pub fn computing_in(self, arithmetic: Arithmetic) -> Self {
+    /// The same layer with its products in `arithmetic`; quantised weights stay as they are. On a GPU a weight lies in
+    /// the precision of its products.
+    pub fn computing_in(self, arithmetic: Arithmetic) -> Result<Self> {
         let weight = match self.weight {
-            Weight::Dense(weight, _) => Weight::Dense(weight, Arc::new(Packs::new(arithmetic))),
+            Weight::Dense(weight, _) => {
+                Weight::Dense(weight.lying_for(arithmetic)?, Arc::new(Packs::new(arithmetic)))
+            }
             blocks @ Weight::Blocks(..) => blocks,
         };
-        Self { weight, ..self }
+        Ok(Self { weight, ..self })
+    }
+
+    /// The weight as it lies on a GPU.
+    #[cfg(feature = "cuda")]
+    pub(super) fn resident(&self) -> Result<&Tensor> {
+        match &self.weight {
+            Weight::Dense(Numbers::Tensor(weight), _) => Ok(weight),
+            _ => candle_core::bail!("frozen-linear: the weight does not lie on the GPU"),
+        }
     }
 
     /// A layer whose weight stays in its file.
@@ -121,7 +134,16 @@ impl CustomOp1 for Op {
         by_dtype!(storage_dtype(storage), "frozen-linear", forward(&self.0, storage, layout))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        super::cuda::frozen_linear::forward(&self.0, (storage, layout))
+    }
+
     fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return super::cuda::frozen_linear::backward(&self.0, x, grad).map(Some);
+        }
         by_dtype!(grad.dtype(), "frozen-linear", backward(&self.0, x, grad)).map(Some)
     }
 }

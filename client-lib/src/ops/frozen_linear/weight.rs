@@ -44,7 +44,7 @@ impl Weight {
     /// Some rows by number, `[n, in]`.
     pub(super) fn rows(&self, numbers: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Dense(Numbers::Tensor(weight), _) => weight.index_select(numbers, 0),
+            Self::Dense(Numbers::Tensor(weight), _) => restored(weight.index_select(numbers, 0)?),
             Self::Dense(Numbers::Mapped(mapped), _) => {
                 let (all, columns) = (mapped.singles(), mapped.dims.1);
                 copied(numbers, mapped.dims, |row, out| out.copy_from_slice(&all[row * columns..][..columns]))
@@ -73,6 +73,11 @@ fn copied(
     Tensor::from_vec(all, (numbers.len(), columns), &Device::Cpu)
 }
 
+/// What lies in bf16 as single-precision numbers.
+fn restored(numbers: Tensor) -> Result<Tensor> {
+    if numbers.dtype() == DType::BF16 { numbers.to_dtype(DType::F32) } else { Ok(numbers) }
+}
+
 /// A matrix whose numbers can be read.
 #[derive(Debug, Clone)]
 pub(super) enum Numbers {
@@ -88,10 +93,25 @@ impl Numbers {
         }
     }
 
+    /// In single precision at least.
     pub(super) fn tensor(&self) -> Result<Tensor> {
         match self {
-            Self::Tensor(tensor) => Ok(tensor.clone()),
+            Self::Tensor(tensor) => restored(tensor.clone()),
             Self::Mapped(mapped) => mapped.tensor(),
+        }
+    }
+
+    /// The same, rounded where it lies on a GPU and its products are in bf16.
+    pub(super) fn lying_for(self, arithmetic: Arithmetic) -> Result<Self> {
+        match self {
+            Self::Tensor(tensor)
+                if tensor.device().is_cuda()
+                    && tensor.dtype() == DType::F32
+                    && arithmetic == Arithmetic::Bf16 =>
+            {
+                tensor.to_dtype(DType::BF16).map(Self::Tensor)
+            }
+            other => Ok(other),
         }
     }
 

@@ -1,0 +1,137 @@
+//! Matrix products by cuBLAS: operands in single precision or bf16, sums and results in single precision.
+
+use std::ffi::c_void;
+
+use candle_core::cuda_backend::cudarc::{
+    cublas::{result::gemm_strided_batched_ex, sys},
+    driver::{DevicePtr as _, DevicePtrMut as _},
+};
+
+use super::*;
+
+/// One side of a product: matrices of `rows × columns` as they are stored, row by row, each behind the other.
+#[derive(Debug)]
+pub struct Factor<'a, T> {
+    /// All matrices.
+    pub data: &'a CudaView<'a, T>,
+    /// Whether the transpose is meant.
+    pub transposed: bool,
+}
+
+/// A batch of products `scale · a · b`, with `a` of `m × k` and `b` of `k × n`.
+#[derive(Debug, Clone, Copy)]
+pub struct Product {
+    /// How many.
+    pub batch: usize,
+    /// Rows of a result.
+    pub m: usize,
+    /// Columns of a result.
+    pub n: usize,
+    /// What is summed over.
+    pub k: usize,
+    /// A factor of the result.
+    pub scale: f32,
+}
+
+impl<'a, T> Factor<'a, T> {
+    /// The matrix as it is stored.
+    pub const fn new(data: &'a CudaView<'a, T>) -> Self {
+        Self { data, transposed: false }
+    }
+
+    /// The transpose of what is stored.
+    pub const fn transposed(data: &'a CudaView<'a, T>) -> Self {
+        Self { data, transposed: true }
+    }
+}
+
+impl Product {
+    /// One product.
+    pub const fn one(m: usize, n: usize, k: usize) -> Self {
+        Self { batch: 1, m, n, k, scale: 1.0 }
+    }
+}
+
+/// The products, `batch × m × n`.
+pub fn multiply<T: Number>(
+    device: &CudaDevice,
+    of: Product,
+    a: &Factor<'_, T>,
+    b: &Factor<'_, T>,
+) -> Result<CudaSlice<f32>> {
+    let mut out = room(device, of.batch * of.m * of.n)?;
+    queue(device, of, (a, b), &mut out, 0.0)?;
+    Ok(out)
+}
+
+/// Adds the products to `out`, `batch × m × n`.
+pub fn multiply_add<T: Number>(
+    device: &CudaDevice,
+    of: Product,
+    a: &Factor<'_, T>,
+    b: &Factor<'_, T>,
+    out: &mut CudaSlice<f32>,
+) -> Result<()> {
+    queue(device, of, (a, b), out, 1.0)
+}
+
+/// `out = scale · a · b + beta · out`
+fn queue<T: Number>(
+    device: &CudaDevice,
+    of: Product,
+    (a, b): (&Factor<'_, T>, &Factor<'_, T>),
+    out: &mut CudaSlice<f32>,
+    beta: f32,
+) -> Result<()> {
+    let Product { batch, m, n, k, scale } = of;
+    check("product", &[a.data.len()], batch * m * k)?;
+    check("product", &[b.data.len()], batch * k * n)?;
+    check("product", &[out.len()], batch * m * n)?;
+    if out.len() == 0 {
+        return Ok(());
+    }
+    if k == 0 {
+        candle_core::bail!("product: a sum over nothing");
+    }
+    let stream = device.cuda_stream();
+    let blas = device.cublas_handle();
+    let op = |transposed| match transposed {
+        true => sys::cublasOperation_t::CUBLAS_OP_T,
+        false => sys::cublasOperation_t::CUBLAS_OP_N,
+    };
+    let (of_a, of_b) = (int(if a.transposed { m } else { k })?, int(if b.transposed { k } else { n })?);
+    let (at_a, _reading_a) = a.data.device_ptr(&stream);
+    let (at_b, _reading_b) = b.data.device_ptr(&stream);
+    let (at_out, _writing) = out.device_ptr_mut(&stream);
+    // cuBLAS goes by columns: it is asked for the transpose, b before a.
+    // SAFETY: the three slices have the lengths that the sizes ask for, as was checked; they stay alive and, by the
+    // guards, unused by other streams until the call is queued; the scalars are read before it returns.
+    unsafe {
+        gemm_strided_batched_ex(
+            *blas.handle(),
+            op(b.transposed),
+            op(a.transposed),
+            int(n)?,
+            int(m)?,
+            int(k)?,
+            (&raw const scale).cast::<c_void>(),
+            at_b as *const c_void,
+            T::BLAS,
+            of_b,
+            (k * n) as i64,
+            at_a as *const c_void,
+            T::BLAS,
+            of_a,
+            (m * k) as i64,
+            (&raw const beta).cast::<c_void>(),
+            at_out as *mut c_void,
+            <f32 as Number>::BLAS,
+            int(n)?,
+            (m * n) as i64,
+            int(batch)?,
+            sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+            sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT_TENSOR_OP,
+        )
+    }
+    .w()
+}

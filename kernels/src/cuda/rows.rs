@@ -1,0 +1,75 @@
+//! Copies of rows: into another precision or another order.
+
+use super::*;
+
+fn source(device: &CudaDevice, name: &str) -> Result<CudaFunction> {
+    kernel(device, "rows", ptx::ROWS, name)
+}
+
+/// Every number rounded to bf16.
+pub fn to_bf16(device: &CudaDevice, x: &CudaView<'_, f32>) -> Result<CudaSlice<bf16>> {
+    let mut y = room(device, x.len())?;
+    let n = x.len() as i64;
+    launch!(device, source(device, "to_bf16")?, elements(x.len().div_ceil(4)), x, &mut y, &n);
+    Ok(y)
+}
+
+/// `rows` times `bias`, one after the other.
+pub fn fill_rows(device: &CudaDevice, bias: &CudaView<'_, f32>, rows: usize) -> Result<CudaSlice<f32>> {
+    let mut y = room(device, rows * bias.len())?;
+    let width = int(bias.len())?;
+    if y.len() > 0 {
+        launch!(device, source(device, "fill_rows")?, blocks(rows, bias.len())?, bias, &mut y, &width);
+    }
+    Ok(y)
+}
+
+/// Everything one after the other.
+pub fn concatenate(device: &CudaDevice, parts: &[CudaSlice<f32>]) -> Result<CudaSlice<f32>> {
+    let mut all = room(device, parts.iter().map(CudaSlice::len).sum())?;
+    let mut at = 0;
+    for part in parts {
+        device.memcpy_dtod(part, &mut all.slice_mut(at..at + part.len()))?;
+        at += part.len();
+    }
+    Ok(all)
+}
+
+/// `[b, t, h·d]` to `[b, h, t, d]`.
+pub fn split_heads<T: Number>(
+    device: &CudaDevice,
+    x: &CudaView<'_, f32>,
+    (t, h, d): (usize, usize, usize),
+) -> Result<CudaSlice<T>> {
+    let mut y = room::<T>(device, x.len())?;
+    let (tokens, [t, h, d]) = heads(x, (t, h, d))?;
+    if x.len() > 0 {
+        let name = format!("split_{}", T::NAME);
+        let launch = blocks(tokens, x.len() / tokens)?;
+        launch!(device, source(device, &name)?, launch, x, &mut y, &t, &h, &d);
+    }
+    Ok(y)
+}
+
+/// `[b, h, t, d]` to `[b, t, h·d]`.
+pub fn join_heads(
+    device: &CudaDevice,
+    x: &CudaView<'_, f32>,
+    (t, h, d): (usize, usize, usize),
+) -> Result<CudaSlice<f32>> {
+    let mut y = room(device, x.len())?;
+    let (tokens, [t, h, d]) = heads(x, (t, h, d))?;
+    if x.len() > 0 {
+        let launch = blocks(tokens, x.len() / tokens)?;
+        launch!(device, source(device, "join")?, launch, x, &mut y, &t, &h, &d);
+    }
+    Ok(y)
+}
+
+/// How many tokens there are in all rows, and the sizes as kernels take them.
+fn heads(x: &CudaView<'_, f32>, (t, h, d): (usize, usize, usize)) -> Result<(usize, [i32; 3])> {
+    let row = t * h * d;
+    check("heads", &[x.len()], x.len() / row.max(1) * row)?;
+    int(h * d)?;
+    Ok((x.len() / (h * d).max(1), [int(t)?, int(h)?, int(d)?]))
+}

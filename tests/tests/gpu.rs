@@ -1,0 +1,11 @@
+//! The same numbers on a GPU: every method of the Python libraries, every operation, every step.
+//!
+//! `HUB_TEST_DEVICE=cuda cargo test --release --package hub-tests --features cuda --test gpu`
+#![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
+
+#[path = "parity/methods.rs"]
+mod methods;
+#[path = "gpu/ops.rs"]
+mod ops;
+#[path = "gpu/steps.rs"]
+mod steps;

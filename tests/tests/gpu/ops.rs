@@ -1,0 +1,235 @@
+//! Every operation with kernels of its own, in single precision on the GPU, beside the CPU in double precision: what it
+//! gives, and the gradient of everything that it is given.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use hub_client::ops::{
+    self, Arithmetic, Attention, DropoutKey, FrozenLinear, KeyMask, LowRank, Norm, Rotary, cross_entropy_rows,
+};
+use hub_schemas::method::Activation;
+use hub_tests::device;
+
+/// The largest difference, relative to the largest number.
+const BAR: f64 = 2e-6;
+
+/// Numbers around zero that follow no pattern.
+fn numbers(shape: &[usize], seed: u64) -> Vec<f64> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64 * 4.0 - 2.0
+    };
+    (0..shape.iter().product()).map(|_| next()).collect()
+}
+
+/// The output of `run` on inputs of these shapes, then the gradients of its weighed sum.
+fn outcome(
+    shapes: &[&[usize]],
+    (device, dtype): (&Device, DType),
+    run: &dyn Fn(&[Tensor]) -> Result<Tensor>,
+) -> Result<Vec<Vec<f64>>> {
+    let input = |(seed, shape): (usize, &&[usize])| {
+        Var::from_tensor(&Tensor::from_vec(numbers(shape, seed as u64), *shape, device)?.to_dtype(dtype)?)
+    };
+    let vars = shapes.iter().enumerate().map(input).collect::<Result<Vec<_>>>()?;
+    let inputs: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+    let y = run(&inputs)?;
+    let weights = Tensor::from_vec(numbers(y.dims(), 77), y.dims(), device)?.to_dtype(dtype)?;
+    let store = (&y * weights)?.sum_all()?.backward()?;
+    let flat = |x: &Tensor| x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1();
+    let gradients = vars.iter().map(|var| flat(store.get(var).expect("a gradient")));
+    std::iter::once(flat(&y)).chain(gradients).collect()
+}
+
+fn check(name: &str, shapes: &[&[usize]], bar: f64, run: &dyn Fn(&[Tensor]) -> Result<Tensor>) {
+    let here = outcome(shapes, (&Device::Cpu, DType::F64), run).expect(name);
+    let there = outcome(shapes, (&device(), DType::F32), run).expect(name);
+    for (which, (here, there)) in here.iter().zip(&there).enumerate() {
+        let largest = here.iter().fold(1e-6_f64, |largest, x| largest.max(x.abs()));
+        let apart = here.iter().zip(there).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert_eq!(here.len(), there.len(), "{name}: number {which}");
+        assert!(apart <= bar * largest, "{name}: number {which} is {:e} apart", apart / largest);
+        println!("{name}: number {which}: {:.1e}", apart / largest);
+    }
+}
+
+/// A frozen tensor where and as `like` is.
+fn frozen(shape: &[usize], seed: u64, like: &Tensor) -> Result<Tensor> {
+    Tensor::from_vec(numbers(shape, seed), shape, like.device())?.to_dtype(like.dtype())
+}
+
+#[test]
+fn frozen_linear_layers_with_and_without_a_bias() {
+    for has_bias in [false, true] {
+        check("frozen-linear", &[&[2, 5, 24]], BAR, &|x| {
+            let bias = has_bias.then(|| frozen(&[40], 3, &x[0])).transpose()?;
+            FrozenLinear::new(frozen(&[40, 24], 2, &x[0])?, bias)?.forward(&x[0])
+        });
+    }
+}
+
+#[test]
+fn norms_of_rows_short_and_long_with_and_without_a_residual() {
+    for width in [7, 384, 4096] {
+        let norms: [fn(&Tensor, &Tensor) -> Result<Norm>; 3] = [
+            |gain, bias| Norm::new(gain, bias, 1e-5),
+            |gain, _| Norm::rms(gain, 1e-6),
+            |gain, _| Norm::rms_from_one(gain, 1e-6),
+        ];
+        for norm in norms {
+            let of = |like: &Tensor| norm(&frozen(&[width], 5, like)?, &frozen(&[width], 6, like)?);
+            check("norm", &[&[3, 4, width]], 4.0 * BAR, &|x| of(&x[0])?.forward(&x[0]));
+            check("sum-norm", &[&[3, 4, width], &[3, 4, width]], 4.0 * BAR, &|x| {
+                of(&x[0])?.forward_sum(&x[0], &x[1])
+            });
+        }
+    }
+}
+
+#[test]
+fn activations_alone_before_a_layer_and_as_a_gate() {
+    let all = [
+        Activation::Relu,
+        Activation::Gelu,
+        Activation::GeluNew,
+        Activation::Swish,
+        Activation::Tanh,
+        Activation::Sigmoid,
+        Activation::LeakyRelu,
+        Activation::QuickGelu,
+        Activation::Mish,
+    ];
+    for activation in all {
+        let name = format!("{activation:?}");
+        check(&name, &[&[3, 1000]], BAR, &|x| ops::activate(&x[0], activation));
+        let layer = |x: &Tensor| FrozenLinear::new(frozen(&[12, 40], 2, x)?, Some(frozen(&[12], 3, x)?));
+        check(&name, &[&[5, 40]], BAR, &|x| ops::activated(&layer(&x[0])?, &x[0], activation));
+        check(&name, &[&[5, 40], &[5, 40]], BAR, &|x| ops::gated(&layer(&x[0])?, &x[0], &x[1], activation));
+    }
+}
+
+#[test]
+fn updates_of_low_rank() {
+    for rank in [1, 4, 6, 8, 16] {
+        check("low-rank", &[&[2, 99, 24], &[rank, 24], &[140, rank]], 4.0 * BAR, &|x| {
+            let layer = FrozenLinear::new(frozen(&[140, 24], 2, &x[0])?, Some(frozen(&[140], 3, &x[0])?))?;
+            LowRank { a: &x[1], b: &x[2], scaling: 0.5 }.forward(&layer, &x[0])
+        });
+    }
+}
+
+#[test]
+fn rotary_positions() {
+    let frequencies: Vec<f32> = (0..8).map(|i| 0.1_f32.powi(i)).collect();
+    check("rotary", &[&[2, 6, 48]], BAR, &|x| Rotary::new(&frequencies, 3..9).forward(&x[0]));
+}
+
+#[test]
+fn the_cross_entropy_of_few_and_of_many_classes() {
+    for classes in [2, 77, 30_000] {
+        let labels: Vec<u32> = (0..5).map(|row| (row * 7919) % classes as u32).collect();
+        check("cross-entropy", &[&[5, classes]], BAR, &|x| cross_entropy_rows(&x[0], &labels));
+    }
+}
+
+#[test]
+fn attention_under_every_mask() {
+    let padding = |device: &Device| {
+        let mask = Tensor::new(&[[1u32, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0], [0; 7]], device)?;
+        KeyMask::new(&mask)
+    };
+    type Change = fn(KeyMask) -> KeyMask;
+    let masks: [(&str, Change); 7] = [
+        ("padding", |mask| mask),
+        ("causal", |mask| mask.with_causality(true)),
+        ("free queries", |mask| mask.with_free_queries(2)),
+        ("reach", |mask| mask.with_reach(Some(1))),
+        ("causal reach", |mask| mask.with_causality(true).with_reach(Some(2))),
+        ("score in front", |mask| mask.with_score_in_front(2, 0.7)),
+        ("keys in front", |mask| mask.rows(0, 3).with_causality(true)),
+    ];
+    for (name, change) in masks {
+        for kv_heads in [4, 2, 1] {
+            let attention = Attention { kv_heads, ..Attention::new(4) };
+            let of_keys: &[usize] = &[3, 7, kv_heads * 8];
+            check(name, &[&[3, 7, 32], of_keys, of_keys], 4.0 * BAR, &|x| {
+                attention.forward(&x[0], &x[1], &x[2], &change(padding(x[0].device())?))
+            });
+        }
+    }
+    // Fewer queries than keys, as when words follow words, and a number for every distance.
+    check("cached", &[&[1, 2, 32], &[1, 9, 16], &[1, 9, 16]], 4.0 * BAR, &|x| {
+        let mask = KeyMask::all_visible(1, 9).with_causality(true);
+        let bias = frozen(&[4, 2, 9], 9, &x[0])?;
+        let attention = Attention { kv_heads: 2, ..Attention::new(4) };
+        attention.forward_with_bias([&x[0], &x[1], &x[2]], &mask, Some(&bias))
+    });
+    check("bounded", &[&[1, 3, 32], &[1, 3, 32], &[1, 3, 32]], 4.0 * BAR, &|x| {
+        let attention = Attention { soft_cap: Some(1.5), ..Attention::new(4) };
+        attention.forward(&x[0], &x[1], &x[2], &KeyMask::all_visible(1, 3))
+    });
+}
+
+#[test]
+fn attention_in_bf16_is_near_whatever_its_width_and_length() {
+    let half = |kv_heads| Attention { kv_heads, arithmetic: Arithmetic::Bf16, ..Attention::new(4) };
+    for width in [32, 64, 128] {
+        for (queries, keys, kv_heads) in [(7, 7, 4), (70, 70, 2), (130, 130, 1), (3, 150, 2), (200, 200, 4)] {
+            let masks: [fn(KeyMask) -> KeyMask; 4] = [
+                |mask| mask,
+                |mask| mask.with_causality(true),
+                |mask| mask.with_free_queries(2),
+                |mask| mask.with_causality(true).with_free_queries(2),
+            ];
+            for mask in masks {
+                let (of_queries, of_keys) = ([2, queries, 4 * width], [2, keys, kv_heads * width]);
+                let name = format!("flash {width}: {queries} × {keys}, {kv_heads} heads of keys");
+                check(&name, &[&of_queries, &of_keys, &of_keys], 2e-2, &|x| {
+                    // The second row has padding behind a third of its keys.
+                    let shown = (0..2 * keys).map(|at| u32::from(at < keys || at - keys <= keys / 3));
+                    let shown = Tensor::from_vec(shown.collect::<Vec<_>>(), (2, keys), x[0].device())?;
+                    let mask = mask(KeyMask::new(&shown)?);
+                    // Scores as wide as those of a model.
+                    half(kv_heads).forward(&(&x[0] * 0.5)?, &x[1], &x[2], &mask)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn scores_of_more_rows_than_there_is_room_for_are_computed_in_parts() {
+    // 3 rows of 4 heads and 4096 × 4096 scores: more than are computed at a time.
+    let shape: &[usize] = &[3, 4096, 32];
+    let run = |x: &[Tensor]| {
+        Attention::new(4).forward(&x[0], &x[1], &x[2], &KeyMask::all_visible(3, 4096).with_causality(true))
+    };
+    let all = outcome(&[shape, shape, shape], (&device(), DType::F32), &run).expect("computes");
+    // The last row alone is the last row of all.
+    let last = |x: &[Tensor]| {
+        let x: Vec<Tensor> = x.iter().map(|x| x.narrow(0, 2, 1)?.contiguous()).collect::<Result<_>>()?;
+        Attention::new(4).forward(&x[0], &x[1], &x[2], &KeyMask::all_visible(1, 4096).with_causality(true))
+    };
+    let alone = outcome(&[shape, shape, shape], (&device(), DType::F32), &last).expect("computes");
+    let row = 4096 * 32;
+    let apart = all[0][2 * row..].iter().zip(&alone[0]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(apart < 1e-5, "{apart:e}");
+}
+
+#[test]
+fn dropout_keeps_its_share_and_repeats_itself() {
+    let key = DropoutKey { seed: 7, step: 3, site: 11 };
+    let ones = Tensor::ones(1_000_001, DType::F32, &device()).expect("ones");
+    let drop = |key| -> Vec<f32> { ops::dropout(&ones, 0.3, key).and_then(|y| y.to_vec1()).expect("drops") };
+    let first = drop(key);
+    let kept = first.iter().filter(|&&x| x > 0.0).count() as f64 / first.len() as f64;
+    assert!((kept - 0.7).abs() < 2e-3, "{kept}");
+    assert!(first.iter().all(|&x| x == 0.0 || (x - 1.0 / 0.7).abs() < 1e-6));
+    assert_eq!(first, drop(key));
+    assert_ne!(first, drop(DropoutKey { step: 4, ..key }));
+    assert_ne!(first, drop(DropoutKey { site: 12, ..key }));
+    // The gradient passes where the number passed.
+    let var = Var::from_tensor(&ones).expect("a variable");
+    let store = ops::dropout(&var, 0.3, key).and_then(|y| y.sum_all()?.backward()).expect("backward");
+    let gradient: Vec<f32> = store.get(&var).expect("a gradient").to_vec1().expect("numbers");
+    assert_eq!(gradient, first);
+}

@@ -1,0 +1,17 @@
+//! Where a model is computed.
+
+use super::world::World;
+
+#[test]
+fn a_build_for_cpus_says_that_it_has_no_gpu() {
+    let world = World::new();
+    let train = ["train", "--base", "tiny-bert", "--data", "reviews.csv", "--steps", "2", "-o", "out"];
+    let said = |device: &str| {
+        let (code, _, stderr) = world.run(&[&train[..], &["--device", device]].concat());
+        format!("{code}\n{stderr}")
+    };
+    insta::assert_snapshot!(said("cuda:1"), @r"");
+    insta::assert_snapshot!(said("gpu"), @r"");
+    world.succeed(&[&train[..], &["--device", "auto"]].concat());
+    world.succeed(&["run", "./out", "--base", "tiny-bert", "--device", "cpu", "a great film"]);
+}
