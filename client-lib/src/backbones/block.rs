@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     architectures::{NormOrder, TransformerConfig},
-    ops::{self, Attention, KeyMask, Norm, Rotary, activate},
+    ops::{self, Attention, FeedForward, KeyMask, Norm, Rotary, activate},
 };
 
 /// A block, its norms behind the residual sums or in front of the sub-layers.
@@ -148,6 +148,9 @@ impl Block {
 
     /// `W_down φ(W_up x)`, or `W_down (φ(W_gate x) ⊙ W_up x)` (Shazeer 2020).
     fn feed_forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+        if let Some(whole) = self.unchanged_feed_forward(pass) {
+            return whole.forward(x);
+        }
         let (gate, up) = self.widened(x, pass)?;
         let activation = self.activation;
         let down = Module::Linear { layer: self.index, site: LinearSite::FfnDown };
@@ -160,6 +163,21 @@ impl Block {
                 self.linear(LinearSite::FfnDown, &(activate(gate, activation)? * up)?, pass)
             }
         }
+    }
+
+    /// The layers of the feed-forward network where nothing changes any of them.
+    fn unchanged_feed_forward(&self, pass: &Pass<'_>) -> Option<FeedForward<'_>> {
+        let frozen = |site: LinearSite| {
+            let module = Module::Linear { layer: self.index, site };
+            let layer = self.linears[site as usize].as_ref()?.only_frozen()?;
+            (!pass.hooks.changes(module)).then_some(layer)
+        };
+        let gate = match &self.linears[LinearSite::FfnGate as usize] {
+            Some(_) => Some(frozen(LinearSite::FfnGate)?),
+            None => None,
+        };
+        let (up, down) = (frozen(LinearSite::FfnUp)?, frozen(LinearSite::FfnDown)?);
+        Some(FeedForward { gate, up, down, activation: self.activation })
     }
 
     /// `W_gate x`, where there is a gate, and `W_up x`: equally many rows.

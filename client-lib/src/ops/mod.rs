@@ -32,7 +32,7 @@ pub(crate) use cross_entropy::composed as composed_cross_entropy;
 pub use cross_entropy::cross_entropy_rows;
 pub use disentangled::{PositionScores, RelativePositions, disentangled};
 pub use dropout::{DropoutKey, dropout};
-pub use feed_forward::{activated, gated};
+pub use feed_forward::{FeedForward, activated, gated};
 pub use frozen_linear::{Arithmetic, FrozenLinear, MappedMatrix};
 pub use inverse::inverse;
 pub use low_rank::LowRank;

@@ -317,6 +317,37 @@ fn fused_layers_equal_their_composition_and_their_gradients_finite_differences()
 }
 
 #[test]
+fn a_whole_feed_forward_network_equals_its_layers_and_its_gradients_finite_differences() {
+    let first = |seed, dtype| {
+        FrozenLinear::new(random(&[7, 5], seed, dtype), Some(random(&[7], seed + 1, dtype))).expect("a layer")
+    };
+    let network = |gate: bool, activation, x: &Tensor| {
+        let [gate_layer, up] = [80, 82].map(|seed| first(seed, x.dtype()));
+        let (gate, down) = (gate.then_some(&gate_layer), &second(x.dtype()));
+        let network = FeedForward { gate, up: &up, down, activation };
+        Ok::<_, candle_core::Error>((network.forward(x)?, network.composed(x)?))
+    };
+    for activation in ACTIVATIONS {
+        for gate in [false, true] {
+            for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-5)] {
+                let (whole, composed) =
+                    network(gate, activation, &random(&[2, 3, 5], 84, dtype)).expect("both");
+                assert!(difference(&whole, &composed) < tolerance, "{activation} {dtype:?} {gate}");
+            }
+            check_gradient(
+                &[random(&[2, 3, 5], 85, DType::F64)],
+                |t| Ok(network(gate, activation, &t[0])?.0),
+            );
+        }
+    }
+    let (short, long) = (first(86, DType::F32), second(DType::F32));
+    let wrong = FeedForward { gate: None, up: &long, down: &short, activation: Activation::Gelu };
+    let error =
+        wrong.forward(&random(&[1, 7], 1, DType::F32)).expect_err("6 inner numbers, 5 read").to_string();
+    assert!(error.contains("feed-forward"), "{error}");
+}
+
+#[test]
 fn an_update_of_another_shape_is_an_error_with_the_shapes() {
     let (a, b) = (random(&[3, 6], 1, DType::F32), random(&[6, 3], 2, DType::F32));
     let x = random(&[2, 7], 3, DType::F32);

@@ -237,7 +237,7 @@ impl<L: Learner> Run<'_, L> {
         let has_room = |count: usize| self.part(&rows[..count], mode, 1.0).is_ok();
         let (mut fits, mut fails) = (0, rows.len());
         while fails - fits > 1 {
-            let middle = (fits + fails) / 2;
+            let middle = usize::midpoint(fits, fails);
             if has_room(middle) { fits = middle } else { fails = middle }
         }
         TrainingError::DeviceFull { examples: rows.len(), fits, batch_size: self.options.batch_size }

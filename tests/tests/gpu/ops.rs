@@ -3,7 +3,8 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use hub_client::ops::{
-    self, Arithmetic, Attention, DropoutKey, FrozenLinear, KeyMask, LowRank, Norm, Rotary, cross_entropy_rows,
+    self, Arithmetic, Attention, DropoutKey, FeedForward, FrozenLinear, KeyMask, LowRank, Norm, Rotary,
+    cross_entropy_rows,
 };
 use hub_schemas::method::Activation;
 use hub_tests::device;
@@ -104,6 +105,20 @@ fn activations_alone_before_a_layer_and_as_a_gate() {
         let layer = |x: &Tensor| FrozenLinear::new(frozen(&[12, 40], 2, x)?, Some(frozen(&[12], 3, x)?));
         check(&name, &[&[5, 40]], BAR, &|x| ops::activated(&layer(&x[0])?, &x[0], activation));
         check(&name, &[&[5, 40], &[5, 40]], BAR, &|x| ops::gated(&layer(&x[0])?, &x[0], &x[1], activation));
+    }
+}
+
+#[test]
+fn whole_feed_forward_networks() {
+    for has_gate in [false, true] {
+        check("network", &[&[2, 5, 24]], 2.0 * BAR, &|x| {
+            let layer = |shape: &[usize], seed| {
+                FrozenLinear::new(frozen(shape, seed, &x[0])?, Some(frozen(&shape[..1], seed + 1, &x[0])?))
+            };
+            let (gate, up, down) = (layer(&[40, 24], 2)?, layer(&[40, 24], 4)?, layer(&[24, 40], 6)?);
+            let gate = has_gate.then_some(&gate);
+            FeedForward { gate, up: &up, down: &down, activation: Activation::Gelu }.forward(&x[0])
+        });
     }
 }
 

@@ -70,14 +70,43 @@ pub(super) fn input_gradient(
     }
 }
 
+/// Adds `∂y W` of every row to `dx`.
+pub(super) fn add_input_gradient(
+    layer: &FrozenLinear,
+    grad: &View<'_, f32>,
+    dx: &mut Slice<f32>,
+    device: &CudaDevice,
+) -> Result<()> {
+    match is_half(layer)? {
+        true => add_gradient_of::<bf16>(layer, &cuda::to_bf16(device, grad)?.as_view(), dx, device),
+        false => add_gradient_of::<f32>(layer, grad, dx, device),
+    }
+}
+
 fn gradient_of<T: Number + CudaDType>(
     layer: &FrozenLinear,
     grad: &View<'_, T>,
     device: &CudaDevice,
 ) -> Result<Slice<f32>> {
-    let (out, inputs) = layer.dims()?;
-    let of = Product::one(grad.len() / out.max(1), inputs, out);
+    let of = gradient_sizes(layer, grad.len())?;
     with_weight::<T, _>(layer, |weight| cuda::multiply(device, of, &Factor::new(grad), &Factor::new(weight)))
+}
+
+fn add_gradient_of<T: Number + CudaDType>(
+    layer: &FrozenLinear,
+    grad: &View<'_, T>,
+    dx: &mut Slice<f32>,
+    device: &CudaDevice,
+) -> Result<()> {
+    let of = gradient_sizes(layer, grad.len())?;
+    with_weight::<T, _>(layer, |weight| {
+        cuda::multiply_add(device, of, &Factor::new(grad), &Factor::new(weight), dx)
+    })
+}
+
+fn gradient_sizes(layer: &FrozenLinear, elements: usize) -> Result<Product> {
+    let (out, inputs) = layer.dims()?;
+    Ok(Product::one(elements / out.max(1), inputs, out))
 }
 
 /// Calls `use_weight` with the numbers of the weight, `[out, in]`.

@@ -10,7 +10,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
-use super::{
+use super::super::{
     Arg, activate,
     activation::{CHUNK, Fused, mapped, scale_all, scale_by_derivative},
     by_dtype,
@@ -57,7 +57,7 @@ impl Op {
     fn gradients(&self, both: [&Tensor; 2], grad: &Tensor) -> Result<[Tensor; 2]> {
         #[cfg(feature = "cuda")]
         if grad.device().is_cuda() {
-            return super::cuda::feed_forward::backward_gated(&self.layer, self.fused, both, grad);
+            return crate::ops::cuda::feed_forward::backward_gated(&self.layer, self.fused, both, grad);
         }
         by_dtype!(grad.dtype(), "gated-linear", backward_gated(self, both, grad))
     }
@@ -74,13 +74,13 @@ impl CustomOp1 for Op {
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        super::cuda::feed_forward::forward(&self.layer, self.fused, (storage, layout))
+        crate::ops::cuda::feed_forward::forward(&self.layer, self.fused, (storage, layout))
     }
 
     fn bwd(&self, up: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         #[cfg(feature = "cuda")]
         if grad.device().is_cuda() {
-            return super::cuda::feed_forward::backward(&self.layer, self.fused, up, grad).map(Some);
+            return crate::ops::cuda::feed_forward::backward(&self.layer, self.fused, up, grad).map(Some);
         }
         by_dtype!(grad.dtype(), "activated-linear", backward(self, up, grad)).map(Some)
     }
@@ -109,7 +109,7 @@ impl CustomOp2 for Op {
         s2: &CudaStorage,
         l2: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        super::cuda::feed_forward::forward_gated(&self.layer, self.fused, (s1, l1), (s2, l2))
+        crate::ops::cuda::feed_forward::forward_gated(&self.layer, self.fused, (s1, l1), (s2, l2))
     }
 
     fn bwd(
@@ -145,29 +145,37 @@ fn forward_gated<T: Element>(op: &Op, gate: Arg<'_>, up: Arg<'_>) -> Result<(Cpu
     op.product(&inner, up.1.dims().to_vec())
 }
 
-/// With `∂i = ∂y W`: `∂g = ∂i ⊙ u ⊙ φ′(g)`, `∂u = ∂i ⊙ φ(g)`.
 fn backward_gated<T: Element>(op: &Op, [gate, up]: [&Tensor; 2], grad: &Tensor) -> Result<[Tensor; 2]> {
     let mut of_gate = with_slice::<T, _>(grad, |g| input_gradient(&op.layer, g))?;
-    let of_up = with_slice::<T, _>(gate, |gate| {
-        with_slice::<T, _>(up, |up| {
-            let mut of_up = mapped(op.fused, gate);
-            let chunks = of_gate.par_chunks_mut(CHUNK).zip(of_up.par_chunks_mut(CHUNK));
-            chunks.zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK))).for_each(
-                |((of_gate, of_up), (gate, up))| {
-                    times(of_up, of_gate);
-                    times(of_gate, up);
-                    scale_by_derivative(op.fused, gate, of_gate);
-                },
-            );
-            Ok(of_up)
-        })
-    })?;
+    let of_up = gate_gradients(op.fused, [gate, up], &mut of_gate)?;
     let tensor = |values| Tensor::from_vec(values, up.shape(), up.device());
     Ok([tensor(of_gate)?, tensor(of_up)?])
 }
 
+/// With `∂i`, the gradient of `φ(g) ⊙ u`: `∂g = ∂i ⊙ u ⊙ φ′(g)`, which takes its place, and `∂u = ∂i ⊙ φ(g)`.
+pub(super) fn gate_gradients<T: Element>(
+    fused: Fused,
+    [gate, up]: [&Tensor; 2],
+    inner: &mut [T],
+) -> Result<Vec<T>> {
+    with_slice::<T, _>(gate, |gate| {
+        with_slice::<T, _>(up, |up| {
+            let mut of_up = mapped(fused, gate);
+            let chunks = inner.par_chunks_mut(CHUNK).zip(of_up.par_chunks_mut(CHUNK));
+            chunks.zip(gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK))).for_each(
+                |((of_gate, of_up), (gate, up))| {
+                    times(of_up, of_gate);
+                    times(of_gate, up);
+                    scale_by_derivative(fused, gate, of_gate);
+                },
+            );
+            Ok(of_up)
+        })
+    })
+}
+
 /// Every element of `x` times its factor.
-fn times<T: Element>(x: &mut [T], factors: &[T]) {
+pub(super) fn times<T: Element>(x: &mut [T], factors: &[T]) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || x.iter_mut().zip(factors).for_each(|(x, &factor)| *x *= factor),
