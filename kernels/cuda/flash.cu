@@ -60,21 +60,29 @@ __device__ __forceinline__ unsigned pack(float low, float high) {
   return *reinterpret_cast<const unsigned *>(&both);
 }
 
-// c += a bᵀ: 16 rows of `a` and N rows of `b`, both of D elements.
-template <int D, int N> __device__ void rows_by_rows(float (&c)[N / 8][4], const half_t *a, const half_t *b) {
+// 16 rows of D elements as left operands.
+template <int D> struct Rows {
+  unsigned of[D / 16][4];
+  __device__ explicit Rows(const half_t *a) {
+    const int lane = threadIdx.x & 31;
+    const half_t *at = a + ((lane & 7) + ((lane >> 3) & 1) * 8) * PITCH<D> + (lane >> 4) * 8;
+#pragma unroll
+    for (int k = 0; k < D; k += 16) fragments(of[k / 16], at + k);
+  }
+};
+
+// c += a bᵀ: 16 rows `a` and N rows of `b`, both of D elements.
+template <int D, int N> __device__ void rows_by_rows(float (&c)[N / 8][4], const Rows<D> &a, const half_t *b) {
   const int lane = threadIdx.x & 31;
-  const half_t *a_at = a + ((lane & 7) + ((lane >> 3) & 1) * 8) * PITCH<D> + (lane >> 4) * 8;
   const half_t *b_at = b + ((lane & 7) + (lane >> 4) * 8) * PITCH<D> + ((lane >> 3) & 1) * 8;
 #pragma unroll
   for (int k = 0; k < D; k += 16) {
-    unsigned of_a[4];
-    fragments(of_a, a_at + k);
 #pragma unroll
     for (int n = 0; n < N; n += 16) {
       unsigned of_b[4];
       fragments(of_b, b_at + n * PITCH<D> + k);
-      multiply(c[n / 8], of_a, of_b[0], of_b[1]);
-      multiply(c[n / 8 + 1], of_a, of_b[2], of_b[3]);
+      multiply(c[n / 8], a.of[k / 16], of_b[0], of_b[1]);
+      multiply(c[n / 8 + 1], a.of[k / 16], of_b[2], of_b[3]);
     }
   }
 }
@@ -138,6 +146,11 @@ __device__ int last_key(const Mask &mask, int first, const Sizes &z) {
   return mask.causal && first >= mask.free_queries ? query_of(mask, min(first + ROWS, z.t) - 1, z.t, z.s).limit : z.s;
 }
 
+// Whether all queries of a block from `first` on see all of so many keys from `at` on, with nothing added.
+__device__ bool sees_all(const Mask &mask, int first, int at, int count, const Sizes &z) {
+  return !mask.hides && at + count <= z.s && (!mask.causal || at + count <= query_of(mask, first, z.t, z.s).limit);
+}
+
 // The output, and of every row the logarithm of its sum of exponentials; infinite where nothing is seen.
 template <int D, int N>
 __device__ void forward(const half_t *q, const half_t *k, const half_t *v, float *o, float *logs, const Mask mask,
@@ -151,20 +164,26 @@ __device__ void forward(const half_t *q, const half_t *k, const half_t *v, float
   const Query queries[2] = {query_of(mask, first + place.row, z.t, z.s), query_of(mask, first + place.row + 8, z.t, z.s)};
   float sums[D / 8][4] = {}, most[2] = {-INFINITY, -INFINITY}, total[2] = {};
   const int keys = last_key(mask, first, z);
+  __syncthreads();
+  const Rows<D> own(qs + (threadIdx.x >> 5) * 16 * PITCH<D>);
   for (int at = 0; at < keys; at += N) {
     __syncthreads();
     load<D, N>(ks, k + of_keys, at, z.s);
     load<D, N>(vs, v + of_keys, at, z.s);
     __syncthreads();
     float p[N / 8][4] = {};
-    rows_by_rows<D, N>(p, qs + (threadIdx.x >> 5) * 16 * PITCH<D>, ks);
+    rows_by_rows<D, N>(p, own, ks);
     float tile_most[2] = {-INFINITY, -INFINITY};
+    const bool all = sees_all(mask, first, at, N, z);
 #pragma unroll
     for (int j = 0; j < N / 8; j++) {
 #pragma unroll
       for (int e = 0; e < 4; e++) {
-        const int key = at + 8 * j + place.column + (e & 1);
-        p[j][e] = key < z.s ? p[j][e] * z.scale + queries[e >> 1].add(mask, key, bias[key]) : -INFINITY;
+        p[j][e] *= z.scale;
+        if (!all) {
+          const int key = at + 8 * j + place.column + (e & 1);
+          p[j][e] = key < z.s ? p[j][e] + queries[e >> 1].add(mask, key, bias[key]) : -INFINITY;
+        }
         tile_most[e >> 1] = fmaxf(tile_most[e >> 1], p[j][e]);
       }
     }
@@ -234,21 +253,24 @@ __device__ void query_gradient(const half_t *q, const half_t *k, const half_t *v
     delta[half] = row < z.t ? deltas[(size_t)blockIdx.y * z.t + row] : 0.0f;
   }
   float sums[D / 8][4] = {};
-  const int own = (threadIdx.x >> 5) * 16 * PITCH<D>, keys = last_key(mask, first, z);
+  const int keys = last_key(mask, first, z), warp = (threadIdx.x >> 5) * 16 * PITCH<D>;
+  __syncthreads();
+  const Rows<D> own(qs + warp), own_gradient(gs + warp);
   for (int at = 0; at < keys; at += N) {
     __syncthreads();
     load<D, N>(ks, k + of_keys, at, z.s);
     load<D, N>(vs, v + of_keys, at, z.s);
     __syncthreads();
     float p[N / 8][4] = {}, dp[N / 8][4] = {};
-    rows_by_rows<D, N>(p, qs + own, ks);
-    rows_by_rows<D, N>(dp, gs + own, vs);
+    rows_by_rows<D, N>(p, own, ks);
+    rows_by_rows<D, N>(dp, own_gradient, vs);
+    const bool all = sees_all(mask, first, at, N, z);
 #pragma unroll
     for (int j = 0; j < N / 8; j++) {
 #pragma unroll
       for (int e = 0; e < 4; e++) {
         const int key = at + 8 * j + place.column + (e & 1), half = e >> 1;
-        const float add = key < z.s ? queries[half].add(mask, key, bias[key]) : -INFINITY;
+        const float add = all ? 0.0f : key < z.s ? queries[half].add(mask, key, bias[key]) : -INFINITY;
         p[j][e] = probability(p[j][e], add, log[half], z) * (dp[j][e] - delta[half]);
       }
     }
@@ -264,7 +286,7 @@ __device__ void key_gradients(const half_t *q, const half_t *k, const half_t *v,
   __shared__ __align__(16) half_t ks[ROWS * PITCH<D>], vs[ROWS * PITCH<D>], qs[N * PITCH<D>], gs[N * PITCH<D>];
   __shared__ float log[N], delta[N];
   const int first = blockIdx.x * ROWS, head = blockIdx.y % z.kv_heads, batch = blockIdx.y / z.kv_heads;
-  const int group = z.heads / z.kv_heads, own = (threadIdx.x >> 5) * 16 * PITCH<D>;
+  const int group = z.heads / z.kv_heads, warp = (threadIdx.x >> 5) * 16 * PITCH<D>;
   const size_t of_keys = (size_t)blockIdx.y * z.s * D;
   const Place place;
   load<D, ROWS>(ks, k + of_keys, first, z.s);
@@ -291,14 +313,16 @@ __device__ void key_gradients(const half_t *q, const half_t *k, const half_t *v,
       }
       __syncthreads();
       float p[N / 8][4] = {}, dp[N / 8][4] = {};
-      rows_by_rows<D, N>(p, ks + own, qs);
-      rows_by_rows<D, N>(dp, vs + own, gs);
+      rows_by_rows<D, N>(p, Rows<D>(ks + warp), qs);
+      rows_by_rows<D, N>(dp, Rows<D>(vs + warp), gs);
+      const bool all = sees_all(mask, at, first, ROWS, z);
 #pragma unroll
       for (int j = 0; j < N / 8; j++) {
 #pragma unroll
         for (int e = 0; e < 4; e++) {
           const int query = 8 * j + place.column + (e & 1), half = e >> 1;
-          const float add = keys[half] < z.s
+          const float add = all ? 0.0f
+                            : keys[half] < z.s
                                 ? query_of(mask, at + query, z.t, z.s).add(mask, keys[half], bias[half])
                                 : -INFINITY;
           p[j][e] = probability(p[j][e], add, log[query], z);
@@ -326,9 +350,9 @@ extern "C" __global__ void flash_deltas(const float *o, const float *go, float *
   if (lane == 0) deltas[(batch * heads + head) * t + token] = sum;
 }
 
-#define MASK const float *bias, int free_queries, int causal
+#define MASK const float *bias, int hides, int free_queries, int causal
 #define SIZES int t, int s, int heads, int kv_heads, float scale
-#define OF_MASK (Mask{bias, free_queries, causal, -1, 0})
+#define OF_MASK (Mask{bias, hides, free_queries, causal, -1, 0})
 #define OF_SIZES (Sizes{t, s, heads, kv_heads, scale})
 
 #define KERNELS(D, N, M)                                                                                                \

@@ -4,6 +4,8 @@
 struct Mask {
   // [b, s]: what is added to the scores of a batch row; -inf hides.
   const float *bias;
+  // Whether that is anything but zero.
+  int hides;
   // Queries at the start that see everything.
   int free_queries;
   // Whether later keys are hidden.

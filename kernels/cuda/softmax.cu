@@ -43,12 +43,12 @@ __device__ void softmax(const float *scores, const float *distances, int has_dis
 extern "C" __global__ void softmax_f32(const float *scores, const float *distances, int has_distances, float *p,
                                        const float *bias, int free_queries, int causal, int reach, int in_front,
                                        long long rows, int t, int h, int s) {
-  softmax(scores, distances, has_distances, p, Mask{bias, free_queries, causal, reach, in_front}, rows, t, h, s);
+  softmax(scores, distances, has_distances, p, Mask{bias, 1, free_queries, causal, reach, in_front}, rows, t, h, s);
 }
 extern "C" __global__ void softmax_bf16(const float *scores, const float *distances, int has_distances, __nv_bfloat16 *p,
                                         const float *bias, int free_queries, int causal, int reach, int in_front,
                                         long long rows, int t, int h, int s) {
-  softmax(scores, distances, has_distances, p, Mask{bias, free_queries, causal, reach, in_front}, rows, t, h, s);
+  softmax(scores, distances, has_distances, p, Mask{bias, 1, free_queries, causal, reach, in_front}, rows, t, h, s);
 }
 
 // ds = p (dp - sum(dp p)) of every row.

@@ -93,7 +93,7 @@ pub fn flash(device: &CudaDevice, sizes: FlashSizes, inputs: FlashInputs<'_>) ->
         return Ok(Attended { output, logs });
     }
     let FlashInputs { q, k, v, mask } = inputs;
-    let (free, causal) = (int(mask.free_queries)?, i32::from(mask.causal));
+    let (hides, free, causal) = (i32::from(mask.hides), int(mask.free_queries)?, i32::from(mask.causal));
     let (t, s, h, g) = (int(sizes.queries)?, int(sizes.keys)?, int(sizes.heads)?, int(sizes.kv_heads)?);
     launch!(
         device,
@@ -105,6 +105,7 @@ pub fn flash(device: &CudaDevice, sizes: FlashSizes, inputs: FlashInputs<'_>) ->
         &mut output,
         &mut logs,
         mask.bias,
+        &hides,
         &free,
         &causal,
         &t,
@@ -135,7 +136,7 @@ pub fn flash_backward(
         return Ok([dq, dk, dv]);
     }
     let FlashInputs { q, k, v, mask } = inputs;
-    let (free, causal) = (int(mask.free_queries)?, i32::from(mask.causal));
+    let (hides, free, causal) = (i32::from(mask.hides), int(mask.free_queries)?, i32::from(mask.causal));
     let (t, s, h, g) = (int(sizes.queries)?, int(sizes.keys)?, int(sizes.heads)?, int(sizes.kv_heads)?);
     let (d, n) = (int(sizes.head)?, rows as i64);
     let mut deltas = room::<f32>(device, rows)?;
@@ -163,6 +164,7 @@ pub fn flash_backward(
         &deltas,
         &mut dq,
         mask.bias,
+        &hides,
         &free,
         &causal,
         &t,
@@ -184,6 +186,7 @@ pub fn flash_backward(
         &mut dk,
         &mut dv,
         mask.bias,
+        &hides,
         &free,
         &causal,
         &t,

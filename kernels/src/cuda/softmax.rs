@@ -7,6 +7,8 @@ use super::*;
 pub struct Mask<'a> {
     /// `[b, s]`: what is added to the scores of a row of the batch; −∞ hides a key.
     pub bias: &'a CudaView<'a, f32>,
+    /// Whether that is anything but zero.
+    pub hides: bool,
     /// Queries at the start that see everything.
     pub free_queries: usize,
     /// Whether later keys are hidden; the last key is the last query's.

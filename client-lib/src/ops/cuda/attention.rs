@@ -52,6 +52,7 @@ pub(in crate::ops) fn backward(
 fn seen<'a>(mask: &KeyMask, bias: &'a View<'a, f32>) -> Mask<'a> {
     Mask {
         bias,
+        hides: mask.hides_any(),
         free_queries: mask.free_queries,
         causal: mask.causal,
         reach: mask.reach,
