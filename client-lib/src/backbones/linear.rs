@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::ops::{self, FrozenLinear};
+use crate::ops::{self, Arithmetic, FrozenLinear};
 
 /// A linear layer whose weight or bias may be replaced by trained copies.
 #[derive(Debug, Clone)]
@@ -29,6 +29,11 @@ impl Linear {
         let frozen = Self::frozen(FrozenLinear::new(weight.detach(), bias.map(Tensor::detach))?);
         let trained = |tensor: &Tensor| tensor.is_variable().then(|| tensor.clone());
         Ok(Self { weight: trained(weight), bias: bias.and_then(trained), ..frozen })
+    }
+
+    /// The same layer with its products in `arithmetic` where it is frozen.
+    pub(crate) fn computing_in(self, arithmetic: Arithmetic) -> Result<Self> {
+        Ok(Self { frozen: self.frozen.computing_in(arithmetic)?, ..self })
     }
 
     /// Whether its weight is the table of word embeddings: what changes that changes it too.

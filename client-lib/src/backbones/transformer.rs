@@ -69,6 +69,7 @@ pub struct Backbone {
     pub(super) head: Option<BaseHead>,
     pub(super) ties_embeddings: bool,
     pub(super) dtype: DType,
+    pub(super) arithmetic: Arithmetic,
     pub(super) device: Device,
 }
 
@@ -90,7 +91,7 @@ impl Backbone {
     }
 
     fn read(weights: &Weights<'_>) -> Result<Self> {
-        let Weights { folder, dtype, device, .. } = *weights;
+        let Weights { folder, dtype, arithmetic, device, .. } = *weights;
         let config = folder.config().clone();
         let blocks = (0..config.shape.num_layers).map(|i| Block::load(i, &config, weights));
         let pooler = match (weights.optional("pooler.weight")?, weights.optional("pooler.bias")?) {
@@ -128,6 +129,7 @@ impl Backbone {
             layer_weights: layer_sum::load(&config, weights)?,
             config,
             dtype,
+            arithmetic,
             device: device.clone(),
         })
     }
@@ -145,6 +147,11 @@ impl Backbone {
     /// Precision of the weights and of everything computed.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// What products with frozen weights are computed in.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
     }
 
     /// Where the weights lie.

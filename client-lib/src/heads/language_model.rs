@@ -10,7 +10,7 @@ use hub_schemas::{backbone::Module, head::LanguageModelHead, layout::DECODER, me
 use super::{Features, HeadInput, Tensors, part};
 use crate::{
     backbones::Linear,
-    ops::{activate, linear, trainable_norm},
+    ops::{Arithmetic, activate, linear, trainable_norm},
 };
 
 /// A loaded language modelling head.
@@ -63,6 +63,15 @@ impl LanguageModel {
             decoder,
             bias: config.bias.then(|| part(tensors, "decoder.bias")).transpose()?,
         })
+    }
+
+    /// The same with the product with its table in `arithmetic`: for most tokens the largest of all.
+    pub(super) fn computing_in(self, arithmetic: Arithmetic) -> Result<Self> {
+        let decoder = match self.decoder {
+            Decoder::Frozen(table) => Decoder::Frozen(table.computing_in(arithmetic)?),
+            trained @ Decoder::Trained(_) => trained,
+        };
+        Ok(Self { decoder, ..self })
     }
 
     /// Scores `[b, t, vocabulary]`, bounded where the backbone's are. The inverse of an invertible adapter stands before the table.

@@ -52,6 +52,7 @@ impl LoadedHead {
     pub fn of_base(backbone: &Backbone) -> Result<Option<Self>, HeadLoadError> {
         let Some(base) = backbone.head() else { return Ok(None) };
         let head = PredictionHead::build(&base.head, &base.tensors, tied_table(&base.head, backbone))?;
+        let head = head.computing_in(backbone.arithmetic())?;
         // In `transformers`' own classes of decoders, and of speech, `adapters` leaves the inverse out.
         let architecture = backbone.config().architecture;
         let inverts = !architecture.is_decoder() && !architecture.reads_audio();

@@ -30,6 +30,7 @@ use hub_schemas::{head::Head, layout::Slot};
 use crate::{
     backbones::{Backbone, Batch, Hooks, Linear, Mode},
     init::Initialiser,
+    ops::Arithmetic,
 };
 
 pub use classification::Classification;
@@ -115,6 +116,14 @@ impl PredictionHead {
             }
             Head::Embedding(config) => Self::Embedding(Embedding::new(config)),
         })
+    }
+
+    /// The same with the products of a language model's frozen table in `arithmetic`.
+    pub(crate) fn computing_in(self, arithmetic: Arithmetic) -> Result<Self> {
+        match self {
+            Self::LanguageModel(head) => head.computing_in(arithmetic).map(Self::LanguageModel),
+            other => Ok(other),
+        }
     }
 
     /// Predictions from the last hidden state.
