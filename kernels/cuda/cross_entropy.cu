@@ -11,7 +11,7 @@ extern "C" __global__ void cross_entropy(const float *scores, const unsigned *la
       sum *= expf(most - z);
       most = z;
     }
-    sum += expf(z - most);
+    if (!(z == -INFINITY)) sum += expf(z - most);
   }
   const float all = block_max(most);
   sum = block_sum(sum == 0.0f ? 0.0f : sum * expf(most - all));

@@ -19,10 +19,13 @@ __device__ __forceinline__ Four philox(Four counter, unsigned key_a, unsigned ke
 
 // Elements whose number is below `threshold` become zero, the others are multiplied by `keep`.
 extern "C" __global__ void dropout(const float *x, float *y, long long n, unsigned threshold, float keep, unsigned long long seed,
-                                   unsigned step, unsigned site) {
+                                   unsigned step, unsigned long long site) {
   const long long quarters = (n + 3) / 4;
   for (long long i = first(); i < quarters; i += stride()) {
-    const Four drawn = philox(Four{(unsigned)i, (unsigned)(i >> 32), step, site}, (unsigned)seed, (unsigned)(seed >> 32));
+    // Two places differ in the counter, or in both halves of the key at once.
+    const unsigned salt = (unsigned)(site >> 32) * 0x85EBCA6Bu;
+    const Four drawn = philox(Four{(unsigned)i, (unsigned)(i >> 32), step, (unsigned)site}, (unsigned)seed ^ salt,
+                              (unsigned)(seed >> 32) ^ (unsigned)(site >> 32));
     const unsigned numbers[4] = {drawn.a, drawn.b, drawn.c, drawn.d};
     for (int j = 0; j < 4 && 4 * i + j < n; j++) y[4 * i + j] = numbers[j] < threshold ? 0.0f : x[4 * i + j] * keep;
   }

@@ -30,7 +30,7 @@ template <bool BACK, typename T> __device__ void exchange(const float *x, T *y, 
   const int token = blockIdx.x % t, row = blockIdx.x / t;
   const size_t together = (size_t)blockIdx.x * h * d, apart = ((size_t)row * h * t + token) * d;
   const size_t head_pitch = (size_t)t * d;
-  if (d % 4 == 0) {
+  if (d % 4 == 0 && (reinterpret_cast<size_t>(x) & 15) == 0) {
     for (int i = 4 * threadIdx.x; i < h * d; i += 4 * blockDim.x) {
       const int head = i / d;
       const size_t there = apart + head * head_pitch + (i - head * d);

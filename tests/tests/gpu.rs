@@ -9,3 +9,10 @@ mod methods;
 mod ops;
 #[path = "gpu/steps.rs"]
 mod steps;
+
+/// The GPU that `HUB_TEST_DEVICE` names: without one these tests would compare the CPU with itself.
+fn device() -> candle_core::Device {
+    let device = hub_tests::device();
+    assert!(device.is_cuda(), "name a GPU, as in `HUB_TEST_DEVICE=cuda`");
+    device
+}

@@ -397,7 +397,8 @@ pub(crate) struct SteeringArgs {
     /// Examples per step
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(crate) batch_size: usize,
-    /// Parts in which the examples of a step are computed, one after the other: less memory for the same gradient
+    /// Parts in which the examples of a step are computed, one after the other: less memory for the same gradient, but
+    /// for dropout
     #[arg(long, value_name = "PARTS", default_value_t = 1)]
     pub(crate) accumulate: usize,
     /// Highest learning rate; the default depends on the method

@@ -30,6 +30,10 @@ pub(super) fn columns(args: &ColumnArgs) -> ColumnOptions {
 
 /// Hints for the error types of the numeric rooms; `None` for a type that is none of theirs.
 pub(super) fn hints(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
+    if error.to_string().contains("CUDA_ERROR_OUT_OF_MEMORY") {
+        let hint = "the memory of the GPU is full: pass `--precision bf16`, a smaller `--max-length`, or `--device cpu`";
+        return Some(vec![hint.to_owned()]);
+    }
     if let Some(error) = error.downcast_ref::<TrainingError>() {
         let data = match error {
             TrainingError::Data(data) => data_hint(data),

@@ -39,18 +39,6 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The same for one of several parts of a step: every part has masks of its own, the first those of a whole step.
-    #[must_use]
-    pub(crate) fn of_part(self, number: usize) -> Self {
-        match self {
-            Self::Eval => self,
-            Self::Train { seed, step } => Self::Train {
-                seed: seed.wrapping_add((number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
-                step,
-            },
-        }
-    }
-
     /// `x` with dropout in training, unchanged otherwise. `site` names the place in the model.
     pub(crate) fn dropout(self, x: &Tensor, p: f64, site: u64) -> Result<Tensor> {
         match self {

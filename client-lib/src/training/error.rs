@@ -113,8 +113,8 @@ pub enum TrainingError {
     NoRows,
     /// A GPU has no room for a step.
     #[error(
-        "the memory of the GPU is full: it has no room for {examples} examples at once{}",
-        room(*fits, *batch_size)
+        "the memory of the GPU is full: it has no room for {}",
+        room(*examples, *fits, *batch_size)
     )]
     DeviceFull {
         /// How many were computed at once.
@@ -211,11 +211,11 @@ impl From<GenerateError> for TrainingError {
 }
 
 /// What there is room for, and how to make use of it.
-fn room(fits: usize, batch_size: usize) -> String {
+fn room(examples: usize, fits: usize, batch_size: usize) -> String {
     match fits {
-        0 => ", and not for one of them".to_owned(),
+        0 => "one example".to_owned(),
         _ => format!(
-            ", but for {fits}; `--accumulate {}` computes a step in parts that fit",
+            "{examples} examples at once, but for {fits}; `--accumulate {}` computes a step in parts that fit",
             batch_size.div_ceil(fits)
         ),
     }

@@ -373,6 +373,10 @@ impl PreparedJob {
     pub(super) fn identity(&self) -> Map<String, Value> {
         let plan = self.job.options.plan(self.training.set.rows());
         let mut identity: Map<String, Value> = self.job.options.record(&plan).into_iter().collect();
+        // Another device rounds differently.
+        if !self.backbone.device().is_cpu() {
+            identity.insert("device".to_owned(), json!("cuda"));
+        }
         identity.insert("seed".to_owned(), json!(self.job.options.seed));
         identity.insert("base model".to_owned(), json!(self.base.weights_digest));
         identity.insert("data".to_owned(), json!(self.sources()));

@@ -22,7 +22,8 @@ pub struct HyperParameters {
     pub steps: Option<u64>,
     /// Examples per step.
     pub batch_size: usize,
-    /// Parts in which the examples of a step are computed, one after the other: their gradients are added.
+    /// Parts in which the examples of a step are computed, one after the other: their gradients are added. Each part
+    /// draws the same dropout masks.
     pub accumulate: usize,
     /// Highest learning rate.
     pub learning_rate: f64,
@@ -182,6 +183,11 @@ impl HyperParameters {
         let per_epoch = examples.div_ceil(self.batch_size).max(1) as u64;
         let total = self.steps.unwrap_or(per_epoch * self.epochs);
         Plan { per_epoch, total, between: self.evaluate_every.unwrap_or_else(|| per_epoch.div_ceil(2)) }
+    }
+
+    /// How many examples are computed at once.
+    pub fn at_once(&self) -> usize {
+        self.batch_size.div_ceil(self.accumulate).max(1)
     }
 
     /// What makes a checkpoint the best: the loss where nobody has decided.

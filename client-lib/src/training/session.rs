@@ -160,6 +160,9 @@ impl PreparedJob {
     fn recipe(&self) -> TrainingRecipe {
         let plan = self.job.options.plan(self.training.set.rows());
         let mut hyper_parameters = self.job.options.record(&plan);
+        if !self.backbone.device().is_cpu() {
+            hyper_parameters.insert("device".to_owned(), json!("cuda"));
+        }
         if self.job.validation.is_none() {
             hyper_parameters.insert("validation_share".to_owned(), json!(self.job.options.validation_share));
         }

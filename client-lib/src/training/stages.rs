@@ -155,7 +155,7 @@ impl PreparedJob {
     ) -> Result<Staged<Trained>, TrainingError> {
         let measured = |trained| {
             let test = self.test.as_ref();
-            let test = test.map(|test| measure(whole, &test.set, self.job.options.batch_size, |_| {}));
+            let test = test.map(|test| measure(whole, &test.set, self.job.options.at_once(), |_| {}));
             Ok(Trained { test: test.transpose()?.map(|measured| measured.scores), ..trained })
         };
         match trained {

@@ -180,16 +180,13 @@ impl<L: Learner> Run<'_, L> {
     /// The mean loss of some rows and its gradient, computed in parts.
     fn gradients(&self, rows: &[usize], mode: Mode) -> Result<(f32, Gradients), TrainingError> {
         let size = rows.len().div_ceil(self.options.accumulate).max(1);
-        let parts = rows.chunks(size).enumerate().map(|(number, rows)| {
-            let mode = mode.of_part(number);
-            (rows, mode, self.training.expected.losses(rows, mode) as f64)
-        });
+        let parts = rows.chunks(size).map(|rows| (rows, self.training.expected.losses(rows, mode) as f64));
         let parts: Vec<_> = parts.collect();
-        let losses: f64 = parts.iter().map(|(_, _, losses)| losses).sum();
+        let (losses, count): (f64, _) = (parts.iter().map(|(_, losses)| losses).sum(), parts.len() as f64);
         let mut all: Option<(f32, Gradients)> = None;
-        for (rows, mode, own) in parts {
+        for (rows, own) in parts {
             // A batch without anything to learn has a loss all the same.
-            let share = if losses > 0.0 { own / losses } else { 1.0 };
+            let share = if losses > 0.0 { own / losses } else { 1.0 / count };
             if share == 0.0 {
                 continue;
             }
@@ -248,7 +245,8 @@ impl<L: Learner> Run<'_, L> {
         progress: &mut Progress,
         observer: &mut dyn TrainingObserver,
     ) -> Result<(), TrainingError> {
-        let measured = measure(self.learner, self.validation, self.options.batch_size, |_| {})?;
+        let at_once = self.options.at_once();
+        let measured = measure(self.learner, self.validation, at_once, |_| {})?;
         let step = progress.step;
         if !measured.loss.is_finite() {
             let rate = self.options.learning_rate;

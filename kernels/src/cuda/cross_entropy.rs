@@ -6,14 +6,27 @@ fn source(device: &CudaDevice, name: &str) -> Result<CudaFunction> {
     kernel(device, "cross_entropy", ptx::CROSS_ENTROPY, name)
 }
 
-/// The losses `[n]` of scores `[n, classes]`; every label is a class.
+/// Labels on the GPU, each of them a class.
+#[derive(Debug)]
+pub struct Labels(CudaSlice<u32>, usize);
+
+impl Labels {
+    /// Refuses what is no class: a kernel would read outside a row.
+    pub fn new(device: &CudaDevice, labels: &[u32], classes: usize) -> Result<Self> {
+        if let Some(label) = labels.iter().find(|&&label| label as usize >= classes) {
+            candle_core::bail!("cross-entropy: {label} is none of {classes} classes");
+        }
+        Ok(Self(device.cuda_stream().clone_htod(labels).w()?, classes))
+    }
+}
+
+/// The losses `[n]` of scores `[n, classes]`.
 pub fn cross_entropy(
     device: &CudaDevice,
-    classes: usize,
     scores: &CudaView<'_, f32>,
-    labels: &CudaView<'_, u32>,
+    Labels(labels, classes): &Labels,
 ) -> Result<CudaSlice<f32>> {
-    let rows = labels.len();
+    let (rows, classes) = (labels.len(), *classes);
     check("cross-entropy", &[scores.len()], rows * classes)?;
     let mut losses = room(device, rows)?;
     let width = int(classes)?;
@@ -34,12 +47,11 @@ pub fn cross_entropy(
 /// The gradient of the scores for the `losses` that [`cross_entropy`] gives, and their gradient.
 pub fn cross_entropy_backward(
     device: &CudaDevice,
-    classes: usize,
     scores: &CudaView<'_, f32>,
-    labels: &CudaView<'_, u32>,
+    Labels(labels, classes): &Labels,
     [losses, gradient]: [&CudaView<'_, f32>; 2],
 ) -> Result<CudaSlice<f32>> {
-    let rows = labels.len();
+    let (rows, classes) = (labels.len(), *classes);
     check("cross-entropy", &[scores.len()], rows * classes)?;
     check("cross-entropy", &[losses.len(), gradient.len()], rows)?;
     let mut dx = room(device, scores.len())?;

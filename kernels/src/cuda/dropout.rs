@@ -17,7 +17,7 @@ pub struct Site {
 pub fn dropout(device: &CudaDevice, p: f64, at: Site, x: &CudaView<'_, f32>) -> Result<CudaSlice<f32>> {
     let mut y = room(device, x.len())?;
     let (n, threshold, keep) = (x.len() as i64, (p * f64::from(u32::MAX)) as u32, (1.0 / (1.0 - p)) as f32);
-    let (step, site) = (at.step as u32, at.site as u32);
+    let (step, site) = (at.step as u32, at.site);
     let quarters = x.len().div_ceil(4);
     launch!(
         device,

@@ -35,7 +35,7 @@ use half::bf16;
 
 pub use activation::{Function, gated, gated_backward, map, map_backward};
 pub use candle_core::cuda_backend::cudarc::driver::{CudaSlice as Slice, CudaView as View};
-pub use cross_entropy::{cross_entropy, cross_entropy_backward};
+pub use cross_entropy::{Labels, cross_entropy, cross_entropy_backward};
 pub use device::{Memory, memory, name, open};
 pub use dropout::{Site, dropout};
 pub use flash::{Attended, FlashInputs, FlashSizes, flash, flash_backward};

@@ -16,7 +16,8 @@ use hub_schemas::{
     head::{ClassificationHead, Head},
     method::{BottleneckConfig, Ia3Config, LoraConfig, Method, PrefixConfig},
 };
-use hub_tests::device;
+
+use super::device;
 
 fn methods(layers: usize) -> Vec<Method> {
     vec![

@@ -67,7 +67,7 @@ impl FrozenLinear {
     #[cfg(feature = "cuda")]
     pub(super) fn resident(&self) -> Result<&Tensor> {
         match &self.weight {
-            Weight::Dense(Numbers::Tensor(weight), _) => Ok(weight),
+            Weight::Dense(Numbers::Tensor(weight) | Numbers::Rounded { there: weight, .. }, _) => Ok(weight),
             _ => candle_core::bail!("frozen-linear: the weight does not lie on the GPU"),
         }
     }

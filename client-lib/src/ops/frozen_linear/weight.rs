@@ -44,7 +44,10 @@ impl Weight {
     /// Some rows by number, `[n, in]`.
     pub(super) fn rows(&self, numbers: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Dense(Numbers::Tensor(weight), _) => restored(weight.index_select(numbers, 0)?),
+            Self::Dense(Numbers::Tensor(weight), _) => weight.index_select(numbers, 0),
+            Self::Dense(Numbers::Rounded { there, .. }, _) => {
+                there.index_select(numbers, 0)?.to_dtype(DType::F32)
+            }
             Self::Dense(Numbers::Mapped(mapped), _) => {
                 let (all, columns) = (mapped.singles(), mapped.dims.1);
                 copied(numbers, mapped.dims, |row, out| out.copy_from_slice(&all[row * columns..][..columns]))
@@ -73,22 +76,23 @@ fn copied(
     Tensor::from_vec(all, (numbers.len(), columns), &Device::Cpu)
 }
 
-/// What lies in bf16 as single-precision numbers.
-fn restored(numbers: Tensor) -> Result<Tensor> {
-    if numbers.dtype() == DType::BF16 { numbers.to_dtype(DType::F32) } else { Ok(numbers) }
-}
-
 /// A matrix whose numbers can be read.
 #[derive(Debug, Clone)]
 pub(super) enum Numbers {
     Tensor(Tensor),
+    /// Rounded to bf16 on a GPU. Where that changed anything, what was rounded is on the CPU: what is trained starts
+    /// from it, and norms of the weight are its.
+    Rounded {
+        there: Tensor,
+        exact: Option<Tensor>,
+    },
     Mapped(Arc<MappedMatrix>),
 }
 
 impl Numbers {
     pub(super) fn dims(&self) -> Result<(usize, usize)> {
         match self {
-            Self::Tensor(tensor) => tensor.dims2(),
+            Self::Tensor(tensor) | Self::Rounded { there: tensor, .. } => tensor.dims2(),
             Self::Mapped(mapped) => Ok(mapped.dims),
         }
     }
@@ -96,7 +100,9 @@ impl Numbers {
     /// In single precision at least.
     pub(super) fn tensor(&self) -> Result<Tensor> {
         match self {
-            Self::Tensor(tensor) => restored(tensor.clone()),
+            Self::Tensor(tensor) => Ok(tensor.clone()),
+            Self::Rounded { there, exact: Some(exact) } => exact.to_device(there.device()),
+            Self::Rounded { there, exact: None } => there.to_dtype(DType::F32),
             Self::Mapped(mapped) => mapped.tensor(),
         }
     }
@@ -107,9 +113,14 @@ impl Numbers {
             Self::Tensor(tensor)
                 if tensor.device().is_cuda()
                     && tensor.dtype() == DType::F32
+                    && tensor.elem_count() > 0
                     && arithmetic == Arithmetic::Bf16 =>
             {
-                tensor.to_dtype(DType::BF16).map(Self::Tensor)
+                let there = tensor.to_dtype(DType::BF16)?;
+                let lost = (there.to_dtype(DType::F32)? - &tensor)?.abs()?.flatten_all()?.max(0)?;
+                // Most language models are stored in bf16.
+                let exact = (lost.to_scalar::<f32>()? != 0.0).then(|| tensor.to_device(&Device::Cpu));
+                Ok(Self::Rounded { there, exact: exact.transpose()? })
             }
             other => Ok(other),
         }
@@ -119,6 +130,7 @@ impl Numbers {
     pub(super) fn with_slice<T: Element, R>(&self, take: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
         match self {
             Self::Tensor(tensor) => with_slice(tensor, take),
+            Self::Rounded { .. } => candle_core::bail!("the weight lies on a GPU, its input does not"),
             Self::Mapped(mapped) => match T::of_single(mapped.singles()) {
                 Some(numbers) => take(numbers),
                 None => candle_core::bail!("the weight is in single precision, its input is {:?}", T::DTYPE),
