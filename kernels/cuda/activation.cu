@@ -12,37 +12,37 @@ __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-
 
 __device__ __forceinline__ float value(int f, float x) {
   switch (f) {
-    case RELU: return x > 0.0f ? x : 0.0f;
-    case GELU: return 0.5f * x * (1.0f + erff(x * SQRT_HALF));
-    case GELU_NEW: return 0.5f * x * (1.0f + tanhf(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)));
-    case SWISH: return x * sigmoid(x);
-    case TANH: return tanhf(x);
-    case SIGMOID: return sigmoid(x);
-    default: return x > 0.0f ? x : 0.01f * x;
+  case RELU: return x > 0.0f ? x : 0.0f;
+  case GELU: return 0.5f * x * (1.0f + erff(x * SQRT_HALF));
+  case GELU_NEW: return 0.5f * x * (1.0f + tanhf(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)));
+  case SWISH: return x * sigmoid(x);
+  case TANH: return tanhf(x);
+  case SIGMOID: return sigmoid(x);
+  default: return x > 0.0f ? x : 0.01f * x;
   }
 }
 
 __device__ __forceinline__ float derivative(int f, float x) {
   switch (f) {
-    case RELU: return x > 0.0f ? 1.0f : 0.0f;
-    case GELU: return 0.5f * (1.0f + erff(x * SQRT_HALF)) + x * expf(-0.5f * x * x) * 0.39894228040143267794f;
-    case GELU_NEW: {
-      const float t = tanhf(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
-      return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * SQRT_2_OVER_PI * (1.0f + 3.0f * CUBIC * x * x);
-    }
-    case SWISH: {
-      const float s = sigmoid(x);
-      return s * (1.0f + x * (1.0f - s));
-    }
-    case TANH: {
-      const float t = tanhf(x);
-      return 1.0f - t * t;
-    }
-    case SIGMOID: {
-      const float s = sigmoid(x);
-      return s * (1.0f - s);
-    }
-    default: return x > 0.0f ? 1.0f : 0.01f;
+  case RELU: return x > 0.0f ? 1.0f : 0.0f;
+  case GELU: return 0.5f * (1.0f + erff(x * SQRT_HALF)) + x * expf(-0.5f * x * x) * 0.39894228040143267794f;
+  case GELU_NEW: {
+    const float t = tanhf(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+    return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * SQRT_2_OVER_PI * (1.0f + 3.0f * CUBIC * x * x);
+  }
+  case SWISH: {
+    const float s = sigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
+  }
+  case TANH: {
+    const float t = tanhf(x);
+    return 1.0f - t * t;
+  }
+  case SIGMOID: {
+    const float s = sigmoid(x);
+    return s * (1.0f - s);
+  }
+  default: return x > 0.0f ? 1.0f : 0.01f;
   }
 }
 

@@ -18,8 +18,8 @@ __device__ __forceinline__ Four philox(Four counter, unsigned key_a, unsigned ke
 }
 
 // Elements whose number is below `threshold` become zero, the others are multiplied by `keep`.
-extern "C" __global__ void dropout(const float *x, float *y, long long n, unsigned threshold, float keep, unsigned long long seed,
-                                   unsigned step, unsigned long long site) {
+extern "C" __global__ void dropout(const float *x, float *y, long long n, unsigned threshold, float keep,
+                                   unsigned long long seed, unsigned step, unsigned long long site) {
   const long long quarters = (n + 3) / 4;
   for (long long i = first(); i < quarters; i += stride()) {
     // Two places differ in the counter, or in both halves of the key at once.

@@ -1,9 +1,9 @@
 // Attention in bf16 whose scores never leave the chip (Dao, "FlashAttention-2", 2023), and its backward.
 //
-// Queries, keys and values are [b, heads, tokens, D] in bf16; what is given and its gradients are [b, tokens, heads D] in
-// single precision, as are all sums. A block of four warps holds 64 rows, 16 a warp, and walks over the other side in
-// tiles. Nothing is added by several blocks, so that every run gives the same. Consecutive query heads share a head of
-// keys.
+// Queries, keys and values are [b, heads, tokens, D] in bf16; what is given and its gradients are [b, tokens, heads D]
+// in single precision, as are all sums. A block of four warps holds 64 rows, 16 a warp, and walks over the other side
+// in tiles. Nothing is added by several blocks, so that every run gives the same. Consecutive query heads share a head
+// of keys.
 #include "common.cuh"
 #include "mask.cuh"
 
@@ -88,7 +88,8 @@ template <int D, int N> __device__ void rows_by_rows(float (&c)[N / 8][4], const
 }
 
 // c += p b: p of 16 x N in registers as `rows_by_rows` leaves it, N rows of `b`, each of D elements.
-template <int D, int N> __device__ void registers_by_rows(float (&c)[D / 8][4], const float (&p)[N / 8][4], const half_t *b) {
+template <int D, int N>
+__device__ void registers_by_rows(float (&c)[D / 8][4], const float (&p)[N / 8][4], const half_t *b) {
   const int lane = threadIdx.x & 31;
   const half_t *b_at = b + ((lane & 7) + ((lane >> 3) & 1) * 8) * PITCH<D> + (lane >> 4) * 8;
 #pragma unroll
@@ -126,8 +127,9 @@ __device__ __forceinline__ float row_max(float x) {
   return fmaxf(x, __shfl_xor_sync(0xffffffff, x, 2));
 }
 
-template <int D> __device__ void write_rows(float *to, const float (&c)[D / 8][4], float factor, int first, int rows, int heads,
-                                            int head) {
+template <int D>
+__device__ void write_rows(float *to, const float (&c)[D / 8][4], float factor, int first, int rows, int heads,
+                           int head) {
   const Place place;
 #pragma unroll
   for (int j = 0; j < D / 8; j++) {
@@ -161,7 +163,8 @@ __device__ void forward(const half_t *q, const half_t *k, const half_t *v, float
   const float *bias = mask.bias + (size_t)batch * z.s;
   const Place place;
   load<D, ROWS>(qs, q + (size_t)blockIdx.y * z.t * D, first, z.t);
-  const Query queries[2] = {query_of(mask, first + place.row, z.t, z.s), query_of(mask, first + place.row + 8, z.t, z.s)};
+  const Query queries[2] = {query_of(mask, first + place.row, z.t, z.s),
+                            query_of(mask, first + place.row + 8, z.t, z.s)};
   float sums[D / 8][4] = {}, most[2] = {-INFINITY, -INFINITY}, total[2] = {};
   const int keys = last_key(mask, first, z);
   __syncthreads();
@@ -221,7 +224,8 @@ __device__ void forward(const half_t *q, const half_t *k, const half_t *v, float
       sums[j][2 * half + 1] *= inverse;
     }
     const int row = first + place.row + 8 * half;
-    if (place.column == 0 && row < z.t) logs[(size_t)blockIdx.y * z.t + row] = all > 0.0f ? most[half] + logf(all) : INFINITY;
+    if (place.column == 0 && row < z.t)
+      logs[(size_t)blockIdx.y * z.t + row] = all > 0.0f ? most[half] + logf(all) : INFINITY;
   }
   write_rows<D>(o + (size_t)batch * z.t * z.heads * D, sums, 1.0f, first, z.t, z.heads, head);
 }
@@ -321,10 +325,9 @@ __device__ void key_gradients(const half_t *q, const half_t *k, const half_t *v,
 #pragma unroll
         for (int e = 0; e < 4; e++) {
           const int query = 8 * j + place.column + (e & 1), half = e >> 1;
-          const float add = all ? 0.0f
-                            : keys[half] < z.s
-                                ? query_of(mask, at + query, z.t, z.s).add(mask, keys[half], bias[half])
-                                : -INFINITY;
+          const float add = all                ? 0.0f
+                            : keys[half] < z.s ? query_of(mask, at + query, z.t, z.s).add(mask, keys[half], bias[half])
+                                               : -INFINITY;
           p[j][e] = probability(p[j][e], add, log[query], z);
           dp[j][e] = p[j][e] * (dp[j][e] - delta[query]);
         }
@@ -339,7 +342,8 @@ __device__ void key_gradients(const half_t *q, const half_t *k, const half_t *v,
 }
 
 // delta = sum(do o) of every row: a warp for each of [b, t, heads], written as [b, heads, t].
-extern "C" __global__ void flash_deltas(const float *o, const float *go, float *deltas, long long rows, int t, int heads, int d) {
+extern "C" __global__ void flash_deltas(const float *o, const float *go, float *deltas, long long rows, int t,
+                                        int heads, int d) {
   const int lane = threadIdx.x & 31;
   const long long row = (blockIdx.x * (long long)blockDim.x + threadIdx.x) >> 5;
   if (row >= rows) return;
@@ -355,20 +359,20 @@ extern "C" __global__ void flash_deltas(const float *o, const float *go, float *
 #define OF_MASK (Mask{bias, hides, free_queries, causal, -1, 0})
 #define OF_SIZES (Sizes{t, s, heads, kv_heads, scale})
 
-#define KERNELS(D, N, M)                                                                                                \
-  extern "C" __global__ void __launch_bounds__(THREADS) flash_forward_##D(                                              \
-      const half_t *q, const half_t *k, const half_t *v, float *o, float *logs, MASK, SIZES) {                          \
-    forward<D, N>(q, k, v, o, logs, OF_MASK, OF_SIZES);                                                                 \
-  }                                                                                                                     \
-  extern "C" __global__ void __launch_bounds__(THREADS) flash_queries_##D(                                              \
-      const half_t *q, const half_t *k, const half_t *v, const half_t *go, const float *logs, const float *deltas,      \
-      float *dq, MASK, SIZES) {                                                                                         \
-    query_gradient<D, M>(q, k, v, go, logs, deltas, dq, OF_MASK, OF_SIZES);                                             \
-  }                                                                                                                     \
-  extern "C" __global__ void __launch_bounds__(THREADS) flash_keys_##D(                                                 \
-      const half_t *q, const half_t *k, const half_t *v, const half_t *go, const float *logs, const float *deltas,      \
-      float *dk, float *dv, MASK, SIZES) {                                                                              \
-    key_gradients<D, M>(q, k, v, go, logs, deltas, dk, dv, OF_MASK, OF_SIZES);                                          \
+#define KERNELS(D, N, M)                                                                                               \
+  extern "C" __global__ void __launch_bounds__(THREADS)                                                                \
+      flash_forward_##D(const half_t *q, const half_t *k, const half_t *v, float *o, float *logs, MASK, SIZES) {       \
+    forward<D, N>(q, k, v, o, logs, OF_MASK, OF_SIZES);                                                                \
+  }                                                                                                                    \
+  extern "C" __global__ void __launch_bounds__(THREADS)                                                                \
+      flash_queries_##D(const half_t *q, const half_t *k, const half_t *v, const half_t *go, const float *logs,        \
+                        const float *deltas, float *dq, MASK, SIZES) {                                                 \
+    query_gradient<D, M>(q, k, v, go, logs, deltas, dq, OF_MASK, OF_SIZES);                                            \
+  }                                                                                                                    \
+  extern "C" __global__ void __launch_bounds__(THREADS)                                                                \
+      flash_keys_##D(const half_t *q, const half_t *k, const half_t *v, const half_t *go, const float *logs,           \
+                     const float *deltas, float *dk, float *dv, MASK, SIZES) {                                         \
+    key_gradients<D, M>(q, k, v, go, logs, deltas, dk, dv, OF_MASK, OF_SIZES);                                         \
   }
 
 KERNELS(32, 64, 64)

@@ -4,8 +4,8 @@
 
 constexpr int THREADS = 128;
 
-// n [rows, R] = scale x w: x is [rows, width], w is [R, width], or [width, R] where it lies on its side. A warp computes
-// ROWS rows, so that what it reads of w serves all of them.
+// n [rows, R] = scale x w: x is [rows, width], w is [R, width], or [width, R] where it lies on its side. A warp
+// computes ROWS rows, so that what it reads of w serves all of them.
 template <int R, bool SIDE>
 __device__ void narrow(const float *x, const float *w, float *n, int rows, int width, float scale) {
   constexpr int ROWS = 4;
@@ -85,7 +85,8 @@ template <int R> __device__ void outer(const float *n, const float *x, float *pa
 
 // The sum of parts [chunks, R width], always in the same order, as [R, width], or [width, R] where it is to lie on its
 // side.
-extern "C" __global__ void sum_parts(const float *parts, float *y, int chunks, int ranks, int width, float scale, int side) {
+extern "C" __global__ void sum_parts(const float *parts, float *y, int chunks, int ranks, int width, float scale,
+                                     int side) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= ranks * width) return;
   float sum = 0.0f;
@@ -94,22 +95,22 @@ extern "C" __global__ void sum_parts(const float *parts, float *y, int chunks, i
   y[side ? (size_t)c * ranks + r : i] = scale * sum;
 }
 
-#define ONE(R, NAME, SIDE)                                                                                                 \
-  extern "C" __global__ void __launch_bounds__(THREADS) narrow##NAME##_##R(const float *x, const float *w, float *n, int rows, \
-                                                                           int width, float scale) {                      \
-    narrow<R, SIDE>(x, w, n, rows, width, scale);                                                                          \
-  }                                                                                                                        \
-  extern "C" __global__ void __launch_bounds__(THREADS) widen##NAME##_##R(const float *n, const float *w, float *y, int rows,  \
-                                                                          int width, float scale) {                       \
-    widen<R, SIDE>(n, w, y, rows, width, scale);                                                                           \
+#define ONE(R, NAME, SIDE)                                                                                             \
+  extern "C" __global__ void __launch_bounds__(THREADS)                                                                \
+      narrow##NAME##_##R(const float *x, const float *w, float *n, int rows, int width, float scale) {                 \
+    narrow<R, SIDE>(x, w, n, rows, width, scale);                                                                      \
+  }                                                                                                                    \
+  extern "C" __global__ void __launch_bounds__(THREADS)                                                                \
+      widen##NAME##_##R(const float *n, const float *w, float *y, int rows, int width, float scale) {                  \
+    widen<R, SIDE>(n, w, y, rows, width, scale);                                                                       \
   }
 
-#define KERNELS(R)                                                                                                         \
-  ONE(R, , false)                                                                                                          \
-  ONE(R, _side, true)                                                                                                      \
-  extern "C" __global__ void __launch_bounds__(THREADS) outer_##R(const float *n, const float *x, float *parts, int rows,  \
-                                                                  int width) {                                            \
-    outer<R>(n, x, parts, rows, width);                                                                                    \
+#define KERNELS(R)                                                                                                     \
+  ONE(R, , false)                                                                                                      \
+  ONE(R, _side, true)                                                                                                  \
+  extern "C" __global__ void __launch_bounds__(THREADS)                                                                \
+      outer_##R(const float *n, const float *x, float *parts, int rows, int width) {                                   \
+    outer<R>(n, x, parts, rows, width);                                                                                \
   }
 
 KERNELS(4)

@@ -25,7 +25,8 @@ __device__ __forceinline__ void put(__nv_bfloat16 *to, float4 four) {
   *reinterpret_cast<uint2 *>(to) = *reinterpret_cast<uint2 *>(both);
 }
 
-// [b, t, h d] to [b, h, t, d], or back: a block for each of the b t tokens. Where d is a multiple of four, four at once.
+// [b, t, h d] to [b, h, t, d], or back: a block for each of the b t tokens. Where d is a multiple of four, four at
+// once.
 template <bool BACK, typename T> __device__ void exchange(const float *x, T *y, int t, int h, int d) {
   const int token = blockIdx.x % t, row = blockIdx.x / t;
   const size_t together = (size_t)blockIdx.x * h * d, apart = ((size_t)row * h * t + token) * d;

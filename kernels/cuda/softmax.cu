@@ -4,8 +4,8 @@
 #include "mask.cuh"
 
 template <typename T>
-__device__ void softmax(const float *scores, const float *distances, int has_distances, T *p, Mask mask, long long rows, int t,
-                        int h, int s) {
+__device__ void softmax(const float *scores, const float *distances, int has_distances, T *p, Mask mask, long long rows,
+                        int t, int h, int s) {
   const int lane = threadIdx.x & 31;
   const long long row = (blockIdx.x * (long long)blockDim.x + threadIdx.x) >> 5;
   if (row >= rows) return;
@@ -45,9 +45,9 @@ extern "C" __global__ void softmax_f32(const float *scores, const float *distanc
                                        long long rows, int t, int h, int s) {
   softmax(scores, distances, has_distances, p, Mask{bias, 1, free_queries, causal, reach, in_front}, rows, t, h, s);
 }
-extern "C" __global__ void softmax_bf16(const float *scores, const float *distances, int has_distances, __nv_bfloat16 *p,
-                                        const float *bias, int free_queries, int causal, int reach, int in_front,
-                                        long long rows, int t, int h, int s) {
+extern "C" __global__ void softmax_bf16(const float *scores, const float *distances, int has_distances,
+                                        __nv_bfloat16 *p, const float *bias, int free_queries, int causal, int reach,
+                                        int in_front, long long rows, int t, int h, int s) {
   softmax(scores, distances, has_distances, p, Mask{bias, 1, free_queries, causal, reach, in_front}, rows, t, h, s);
 }
 
@@ -67,6 +67,7 @@ template <typename T> __device__ void gradient(const T *p, const float *dp, T *d
 extern "C" __global__ void gradient_f32(const float *p, const float *dp, float *ds, long long rows, int s) {
   gradient(p, dp, ds, rows, s);
 }
-extern "C" __global__ void gradient_bf16(const __nv_bfloat16 *p, const float *dp, __nv_bfloat16 *ds, long long rows, int s) {
+extern "C" __global__ void gradient_bf16(const __nv_bfloat16 *p, const float *dp, __nv_bfloat16 *ds, long long rows,
+                                         int s) {
   gradient(p, dp, ds, rows, s);
 }

@@ -75,11 +75,8 @@ fn lanes<T: Element>(row: &[T], f: impl Fn(T) -> T) -> T {
 
 /// Whether the fused kernels apply.
 fn is_fused(x: &Tensor) -> bool {
-    match (x.device(), x.dtype()) {
-        (Device::Cpu, DType::F32 | DType::F64) => true,
-        (Device::Cuda(_), DType::F32) => cfg!(feature = "cuda"),
-        _ => false,
-    }
+    let has_loops = matches!((x.device(), x.dtype()), (Device::Cpu, DType::F32 | DType::F64));
+    has_loops || cfg!(feature = "cuda") && x.device().is_cuda() && x.dtype() == DType::F32
 }
 
 /// Calls `use_slice` with the elements of a contiguous CPU tensor.

@@ -50,12 +50,11 @@ impl Rotary {
     #[cfg(feature = "cuda")]
     pub(super) fn angles_on(&self, device: &candle_core::Device) -> Result<[&Tensor; 2]> {
         let there = |values: &[f32]| Tensor::new(values, device);
-        let [cos, sin] = match self.elsewhere.get() {
-            Some(both) => both,
-            None => {
-                let both = [there(&self.cos)?, there(&self.sin)?];
-                self.elsewhere.get_or_init(|| both)
-            }
+        let [cos, sin] = if let Some(both) = self.elsewhere.get() {
+            both
+        } else {
+            let both = [there(&self.cos)?, there(&self.sin)?];
+            self.elsewhere.get_or_init(|| both)
         };
         Ok([cos, sin])
     }

@@ -30,17 +30,15 @@ pub fn cross_entropy(
     check("cross-entropy", &[scores.len()], rows * classes)?;
     let mut losses = room(device, rows)?;
     let width = int(classes)?;
-    if rows > 0 {
-        launch!(
-            device,
-            source(device, "cross_entropy")?,
-            blocks(rows, classes)?,
-            scores,
-            labels,
-            &mut losses,
-            &width
-        );
-    }
+    launch!(
+        device,
+        source(device, "cross_entropy")?,
+        blocks(rows, classes)?,
+        scores,
+        labels,
+        &mut losses,
+        &width
+    );
     Ok(losses)
 }
 
@@ -56,18 +54,16 @@ pub fn cross_entropy_backward(
     check("cross-entropy", &[losses.len(), gradient.len()], rows)?;
     let mut dx = room(device, scores.len())?;
     let width = int(classes)?;
-    if rows > 0 {
-        launch!(
-            device,
-            source(device, "cross_entropy_backward")?,
-            blocks(rows, classes)?,
-            scores,
-            labels,
-            losses,
-            gradient,
-            &mut dx,
-            &width
-        );
-    }
+    launch!(
+        device,
+        source(device, "cross_entropy_backward")?,
+        blocks(rows, classes)?,
+        scores,
+        labels,
+        losses,
+        gradient,
+        &mut dx,
+        &width
+    );
     Ok(dx)
 }

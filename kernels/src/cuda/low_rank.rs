@@ -117,9 +117,10 @@ pub fn outer(
     check("low-rank", &[x.len()], rows * width)?;
     if !has_kernels(rank) {
         let of = |m, n| Product { scale, ..Product::one(m, n, rows) };
-        return match on_its_side {
-            true => multiply(device, of(width, rank), &Factor::transposed(x), &Factor::new(n)),
-            false => multiply(device, of(rank, width), &Factor::transposed(n), &Factor::new(x)),
+        return if on_its_side {
+            multiply(device, of(width, rank), &Factor::transposed(x), &Factor::new(n))
+        } else {
+            multiply(device, of(rank, width), &Factor::transposed(n), &Factor::new(x))
         };
     }
     let chunks = rows.div_ceil(SUMMED);

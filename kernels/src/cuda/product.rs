@@ -87,17 +87,13 @@ fn queue<T: Number>(
     check("product", &[a.data.len()], batch * m * k)?;
     check("product", &[b.data.len()], batch * k * n)?;
     check("product", &[out.len()], batch * m * n)?;
-    if out.len() == 0 {
-        return Ok(());
-    }
     if k == 0 {
         candle_core::bail!("product: a sum over nothing");
     }
     let stream = device.cuda_stream();
     let blas = device.cublas_handle();
-    let op = |transposed| match transposed {
-        true => sys::cublasOperation_t::CUBLAS_OP_T,
-        false => sys::cublasOperation_t::CUBLAS_OP_N,
+    let op = |transposed| {
+        if transposed { sys::cublasOperation_t::CUBLAS_OP_T } else { sys::cublasOperation_t::CUBLAS_OP_N }
     };
     let (of_a, of_b) = (int(if a.transposed { m } else { k })?, int(if b.transposed { k } else { n })?);
     let (at_a, _reading_a) = a.data.device_ptr(&stream);

@@ -29,20 +29,18 @@ pub fn rotate(
     int(width)?;
     let direction = if by.back { -1.0_f32 } else { 1.0 };
     let (heads, half, positions) = (int(by.heads)?, int(by.half)?, int(by.positions)?);
-    if x.len() > 0 {
-        launch!(
-            device,
-            kernel(device, "rotary", ptx::ROTARY, "rotary")?,
-            blocks(x.len() / width, width / 2)?,
-            x,
-            cos,
-            sin,
-            &mut y,
-            &heads,
-            &half,
-            &positions,
-            &direction
-        );
-    }
+    launch!(
+        device,
+        kernel(device, "rotary", ptx::ROTARY, "rotary")?,
+        blocks(x.len() / width, width / 2)?,
+        x,
+        cos,
+        sin,
+        &mut y,
+        &heads,
+        &half,
+        &positions,
+        &direction
+    );
     Ok(y)
 }

@@ -18,9 +18,7 @@ pub fn to_bf16(device: &CudaDevice, x: &CudaView<'_, f32>) -> Result<CudaSlice<b
 pub fn fill_rows(device: &CudaDevice, bias: &CudaView<'_, f32>, rows: usize) -> Result<CudaSlice<f32>> {
     let mut y = room(device, rows * bias.len())?;
     let width = int(bias.len())?;
-    if y.len() > 0 {
-        launch!(device, source(device, "fill_rows")?, blocks(rows, bias.len())?, bias, &mut y, &width);
-    }
+    launch!(device, source(device, "fill_rows")?, blocks(rows, bias.len())?, bias, &mut y, &width);
     Ok(y)
 }
 
@@ -43,11 +41,9 @@ pub fn split_heads<T: Number>(
 ) -> Result<CudaSlice<T>> {
     let mut y = room::<T>(device, x.len())?;
     let (tokens, [t, h, d]) = heads(x, (t, h, d))?;
-    if x.len() > 0 {
-        let name = format!("split_{}", T::NAME);
-        let launch = blocks(tokens, x.len() / tokens)?;
-        launch!(device, source(device, &name)?, launch, x, &mut y, &t, &h, &d);
-    }
+    let name = format!("split_{}", T::NAME);
+    let launch = blocks(tokens, x.len() / tokens)?;
+    launch!(device, source(device, &name)?, launch, x, &mut y, &t, &h, &d);
     Ok(y)
 }
 
@@ -59,10 +55,8 @@ pub fn join_heads(
 ) -> Result<CudaSlice<f32>> {
     let mut y = room(device, x.len())?;
     let (tokens, [t, h, d]) = heads(x, (t, h, d))?;
-    if x.len() > 0 {
-        let launch = blocks(tokens, x.len() / tokens)?;
-        launch!(device, source(device, "join")?, launch, x, &mut y, &t, &h, &d);
-    }
+    let launch = blocks(tokens, x.len() / tokens)?;
+    launch!(device, source(device, "join")?, launch, x, &mut y, &t, &h, &d);
     Ok(y)
 }
 

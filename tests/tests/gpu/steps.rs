@@ -35,8 +35,11 @@ fn methods(layers: usize) -> Vec<Method> {
     ]
 }
 
-/// The loss, and all gradients by slot.
-fn step(base: &str, number: usize, compute: (DType, &Compute)) -> Result<(f64, Vec<(String, Vec<f64>)>)> {
+/// Gradients by slot.
+type Gradients = Vec<(String, Vec<f64>)>;
+
+/// The loss, and all gradients.
+fn step(base: &str, number: usize, compute: (DType, &Compute)) -> Result<(f64, Gradients)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/methods");
     let inputs =
         root.join("inputs").join(if base == "llama" { "decoder.safetensors" } else { "bert.safetensors" });
@@ -89,9 +92,8 @@ fn losses_and_gradients_are_those_of_the_cpu() {
                     (found - loss).abs() <= bar * loss.abs().max(1.0),
                     "{base} {number}: {found} and {loss}"
                 );
-                let norm = |all: &[(String, Vec<f64>)]| {
-                    all.iter().flat_map(|(_, g)| g).map(|g| g * g).sum::<f64>().sqrt()
-                };
+                let norm =
+                    |all: &Gradients| all.iter().flat_map(|(_, g)| g).map(|g| g * g).sum::<f64>().sqrt();
                 let apart: f64 = gradients
                     .iter()
                     .zip(&there)
@@ -99,10 +101,6 @@ fn losses_and_gradients_are_those_of_the_cpu() {
                     .map(|(a, b)| (a - b) * (a - b))
                     .sum();
                 let relative = apart.sqrt() / norm(&gradients).max(1e-12);
-                println!(
-                    "{base} {number} {arithmetic:?}: loss {:.1e}, gradient {relative:.1e} apart",
-                    (found - loss).abs()
-                );
                 // A gradient passes twice as many products as a loss.
                 assert!(
                     relative <= 3.0 * bar,

@@ -18,9 +18,10 @@ pub(in crate::ops) fn forward_whole(op: &Op, x: Arg<'_>) -> Result<(CudaStorage,
     let x = view(x, "feed-forward")?;
     let up = product(&op.up, &x, device)?;
     let gate = op.gate.as_ref().map(|gate| product(gate, &x, device)).transpose()?;
-    let y = match is_half(&op.down)? {
-        true => second::<bf16>(op, gate.as_ref(), &up, device)?,
-        false => second::<f32>(op, gate.as_ref(), &up, device)?,
+    let y = if is_half(&op.down)? {
+        second::<bf16>(op, gate.as_ref(), &up, device)?
+    } else {
+        second::<f32>(op, gate.as_ref(), &up, device)?
     };
     if op.keeps {
         let kept = |numbers| tensor(numbers, device, inner.clone());
@@ -49,7 +50,7 @@ pub(in crate::ops) fn backward_whole(op: &Op, x: &Tensor, grad: &Tensor) -> Resu
     let f = op.fused.function();
     let middle = with_views([grad], |device, [grad]| input_gradient(&op.down, grad, device))?;
     let middle = middle.as_view();
-    let dx = match (op.inner()?, &op.gate) {
+    match (op.inner()?, &op.gate) {
         ((Some(gate), up), Some(layer)) => with_views([gate, up], |device, both| {
             let [of_gate, of_up] = cuda::gated_backward(device, f, both, &middle)?;
             let mut dx = input_gradient(&op.up, &of_up.as_view(), device)?;
@@ -60,17 +61,17 @@ pub(in crate::ops) fn backward_whole(op: &Op, x: &Tensor, grad: &Tensor) -> Resu
             let of_up = cuda::map_backward(device, f, up, &middle)?;
             Ok(tensor(input_gradient(&op.up, &of_up.as_view(), device)?, device, x.shape()))
         }),
-    };
-    dx
+    }
 }
 
 pub(in crate::ops) fn forward(layer: &FrozenLinear, f: Fused, up: Arg<'_>) -> Result<(CudaStorage, Shape)> {
     let (device, f) = (&up.0.device, f.function());
     let shape = outer(layer, up.1.dims())?;
     let up = view(up, "activated-linear")?;
-    let y = match is_half(layer)? {
-        true => product_of::<bf16>(layer, &cuda::map(device, f, &up)?.as_view(), device)?,
-        false => product_of::<f32>(layer, &cuda::map(device, f, &up)?.as_view(), device)?,
+    let y = if is_half(layer)? {
+        product_of::<bf16>(layer, &cuda::map(device, f, &up)?.as_view(), device)?
+    } else {
+        product_of::<f32>(layer, &cuda::map(device, f, &up)?.as_view(), device)?
     };
     Ok(finished(y, device, shape))
 }
@@ -92,9 +93,10 @@ pub(in crate::ops) fn forward_gated(
     let (device, f): (&CudaDevice, _) = (&up.0.device, f.function());
     let shape = outer(layer, up.1.dims())?;
     let (gate, up) = (view(gate, "gated-linear")?, view(up, "gated-linear")?);
-    let y = match is_half(layer)? {
-        true => product_of::<bf16>(layer, &cuda::gated(device, f, &gate, &up)?.as_view(), device)?,
-        false => product_of::<f32>(layer, &cuda::gated(device, f, &gate, &up)?.as_view(), device)?,
+    let y = if is_half(layer)? {
+        product_of::<bf16>(layer, &cuda::gated(device, f, &gate, &up)?.as_view(), device)?
+    } else {
+        product_of::<f32>(layer, &cuda::gated(device, f, &gate, &up)?.as_view(), device)?
     };
     Ok(finished(y, device, shape))
 }

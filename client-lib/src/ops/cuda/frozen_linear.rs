@@ -33,9 +33,10 @@ pub(super) fn is_half(layer: &FrozenLinear) -> Result<bool> {
 
 /// `W x + b` of every row.
 pub(super) fn product(layer: &FrozenLinear, x: &View<'_, f32>, device: &CudaDevice) -> Result<Slice<f32>> {
-    match is_half(layer)? {
-        true => product_of::<bf16>(layer, &cuda::to_bf16(device, x)?.as_view(), device),
-        false => product_of::<f32>(layer, x, device),
+    if is_half(layer)? {
+        product_of::<bf16>(layer, &cuda::to_bf16(device, x)?.as_view(), device)
+    } else {
+        product_of::<f32>(layer, x, device)
     }
 }
 
@@ -64,9 +65,10 @@ pub(super) fn input_gradient(
     grad: &View<'_, f32>,
     device: &CudaDevice,
 ) -> Result<Slice<f32>> {
-    match is_half(layer)? {
-        true => gradient_of::<bf16>(layer, &cuda::to_bf16(device, grad)?.as_view(), device),
-        false => gradient_of::<f32>(layer, grad, device),
+    if is_half(layer)? {
+        gradient_of::<bf16>(layer, &cuda::to_bf16(device, grad)?.as_view(), device)
+    } else {
+        gradient_of::<f32>(layer, grad, device)
     }
 }
 
@@ -77,9 +79,10 @@ pub(super) fn add_input_gradient(
     dx: &mut Slice<f32>,
     device: &CudaDevice,
 ) -> Result<()> {
-    match is_half(layer)? {
-        true => add_gradient_of::<bf16>(layer, &cuda::to_bf16(device, grad)?.as_view(), dx, device),
-        false => add_gradient_of::<f32>(layer, grad, dx, device),
+    if is_half(layer)? {
+        add_gradient_of::<bf16>(layer, &cuda::to_bf16(device, grad)?.as_view(), dx, device)
+    } else {
+        add_gradient_of::<f32>(layer, grad, dx, device)
     }
 }
 

@@ -13,7 +13,7 @@ pub(in crate::ops) fn forward(
 ) -> Result<(CudaStorage, Shape)> {
     let (own, device) = (view(x, "layer-norm")?, &x.0.device);
     let residual = residual.map(|residual| view(residual, "layer-norm")).transpose()?;
-    norm.check_width(x.1.shape(), own.len(), residual.as_ref().map(|r| r.len()))?;
+    norm.check_width(x.1.shape(), own.len(), residual.as_ref().map(cuda::View::len))?;
     let y = with_views(norm.affine(), |device, affine| {
         cuda::norm(device, norm.sizes(), &own, residual.as_ref(), affine)
     })?;
