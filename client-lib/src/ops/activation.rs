@@ -53,7 +53,7 @@ impl Fused {
     }
 }
 
-/// The same in candle's operations: the fallback off the CPU, the oracle in tests.
+/// The same in candle's operations: the fallback where there is no kernel, the oracle in tests.
 pub(super) fn composed(x: &Tensor, activation: Activation) -> Result<Tensor> {
     match activation {
         Activation::Relu => x.relu(),

@@ -39,7 +39,7 @@ impl LowRank<'_> {
         x.contiguous()?.apply_op3(&self.a.contiguous()?, &self.b.contiguous()?, op)
     }
 
-    /// The same in candle's operations: the fallback off the CPU, the oracle in tests.
+    /// The same in candle's operations: the fallback where there is no kernel, the oracle in tests.
     pub(super) fn composed(self, layer: &FrozenLinear, x: &Tensor) -> Result<Tensor> {
         // The factor on the narrow side: r columns instead of `out`.
         let narrow = (linear(x, self.a, None)? * self.scaling)?;

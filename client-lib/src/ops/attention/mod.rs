@@ -79,7 +79,7 @@ impl Attention {
         q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
     }
 
-    /// The same in candle's operations: the fallback off the CPU, the oracle in tests.
+    /// The same in candle's operations: the fallback where there is no kernel, the oracle in tests.
     pub(super) fn composed(
         self,
         [q, k, v]: [&Tensor; 3],
