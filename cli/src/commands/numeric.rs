@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use hub_client::{
-    backbones::DeviceError,
+    backbones::{DeviceError, is_out_of_memory},
     checkpoint::CheckpointError,
     composition::ExpressionError,
     data::{ColumnOptions, DataError},
@@ -30,7 +30,7 @@ pub(super) fn columns(args: &ColumnArgs) -> ColumnOptions {
 
 /// Hints for the error types of the numeric rooms; `None` for a type that is none of theirs.
 pub(super) fn hints(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
-    if error.to_string().contains("CUDA_ERROR_OUT_OF_MEMORY") {
+    if is_out_of_memory(&error.to_string()) {
         let hint = "the memory of the GPU is full: pass `--precision bf16`, a smaller `--max-length`, or `--device cpu`";
         return Some(vec![hint.to_owned()]);
     }

@@ -132,6 +132,11 @@ impl Compute {
     }
 }
 
+/// Whether an error says that a GPU had no room left. What candle passes on has no type of its own for that.
+pub fn is_out_of_memory(error: &str) -> bool {
+    error.contains("CUDA_ERROR_OUT_OF_MEMORY") || error.contains("CUBLAS_STATUS_ALLOC_FAILED")
+}
+
 #[cfg(feature = "cuda")]
 fn gpu(number: usize) -> Result<Device, DeviceError> {
     let failed = |error: &dyn fmt::Display| DeviceError::Failed {

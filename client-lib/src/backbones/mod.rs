@@ -29,7 +29,7 @@ mod weights;
 pub use base_head::BaseHead;
 pub use batch::{Batch, Passed};
 pub(crate) use batch::{mask_of, padded};
-pub use compute::{Compute, DeviceChoice, DeviceError};
+pub use compute::{Compute, DeviceChoice, DeviceError, is_out_of_memory};
 pub use decoder::DecoderInputs;
 pub use head_inputs::HeadInputs;
 pub(crate) use hooks::repeat_rows;

@@ -23,7 +23,7 @@ use super::{
     schedule::Schedule,
     state::RunState,
 };
-use crate::backbones::Mode;
+use crate::backbones::{Mode, is_out_of_memory};
 
 /// Everything a run depends on.
 #[derive(Debug)]
@@ -42,12 +42,6 @@ pub struct Run<'a, L: Learner> {
     pub identity: Map<String, Value>,
     /// Where it is saved.
     pub state_path: &'a Path,
-}
-
-/// Whether a GPU had no room left. What candle passes on has no type of its own for that.
-fn is_out_of_memory(error: &TrainingError) -> bool {
-    let error = error.to_string();
-    error.contains("CUDA_ERROR_OUT_OF_MEMORY") || error.contains("CUBLAS_STATUS_ALLOC_FAILED")
 }
 
 /// How a run ended.
@@ -180,13 +174,9 @@ impl<L: Learner> Run<'_, L> {
     /// The mean loss of some rows and its gradient, computed in parts.
     fn gradients(&self, rows: &[usize], mode: Mode) -> Result<(f32, Gradients), TrainingError> {
         let size = rows.len().div_ceil(self.options.accumulate).max(1);
-        let parts = rows.chunks(size).map(|rows| (rows, self.training.expected.losses(rows, mode) as f64));
-        let parts: Vec<_> = parts.collect();
-        let (losses, count): (f64, _) = (parts.iter().map(|(_, losses)| losses).sum(), parts.len() as f64);
+        let parts: Vec<&[usize]> = rows.chunks(size).collect();
         let mut all: Option<(f32, Gradients)> = None;
-        for (rows, own) in parts {
-            // A batch without anything to learn has a loss all the same.
-            let share = if losses > 0.0 { own / losses } else { 1.0 / count };
+        for (&rows, share) in parts.iter().zip(self.shares(&parts, mode)) {
             if share == 0.0 {
                 continue;
             }
@@ -201,6 +191,19 @@ impl<L: Learner> Run<'_, L> {
             });
         }
         all.ok_or(TrainingError::NoRows)
+    }
+
+    /// How much each part of a step counts.
+    fn shares(&self, parts: &[&[usize]], mode: Mode) -> Vec<f64> {
+        if parts.len() == 1 {
+            return vec![1.0];
+        }
+        let losses = parts.iter().map(|rows| self.training.expected.losses(rows, mode) as f64);
+        let losses: Vec<f64> = losses.collect();
+        let all: f64 = losses.iter().sum();
+        // A batch without anything to learn has a loss all the same.
+        let share = |own| if all > 0.0 { own / all } else { 1.0 / parts.len() as f64 };
+        losses.into_iter().map(share).collect()
     }
 
     /// What a part gives to the loss of a step, and its gradient. The penalty is not in the loss: the history holds what
@@ -228,7 +231,7 @@ impl<L: Learner> Run<'_, L> {
 
     /// How many of `rows` there is room for, where there was none for all.
     fn explained(&self, error: TrainingError, rows: &[usize], mode: Mode) -> TrainingError {
-        if !is_out_of_memory(&error) {
+        if !is_out_of_memory(&error.to_string()) {
             return error;
         }
         let has_room = |count: usize| self.part(&rows[..count], mode, 1.0).is_ok();

@@ -49,9 +49,9 @@ const ROWS: usize = 64;
 const BLOCK: u32 = 128;
 
 impl FlashSizes {
-    /// Whether there are kernels for heads of this width.
+    /// Whether there are kernels for heads of this width, and a launch has room for so many of them.
     pub const fn has_kernels(self) -> bool {
-        matches!(self.head, 32 | 64 | 128)
+        matches!(self.head, 32 | 64 | 128) && self.batch * self.heads <= MOST_LAYERS
     }
 
     const fn of_queries(self) -> usize {
@@ -73,10 +73,7 @@ impl FlashSizes {
 
     /// A launch of a block for every tile of `tokens` of every head.
     fn tiles(self, tokens: usize, heads: usize) -> Result<LaunchConfig> {
-        let rows = u32::try_from(self.batch * heads).ok().filter(|&rows| rows <= 65_535);
-        let Some(rows) = rows else { candle_core::bail!("attention: more than 65535 heads in a batch") };
-        let grid_dim = (grid(tokens.div_ceil(ROWS))?, rows, 1);
-        Ok(LaunchConfig { grid_dim, block_dim: (BLOCK, 1, 1), shared_mem_bytes: 0 })
+        Ok(config((grid(tokens.div_ceil(ROWS))?, layers(self.batch * heads)?), BLOCK))
     }
 
     fn source(self, device: &CudaDevice, what: &str) -> Result<CudaFunction> {

@@ -52,11 +52,7 @@ fn source(device: &CudaDevice, name: &str) -> Result<CudaFunction> {
 
 /// A launch of a thread for every column of every chunk of rows.
 fn columns(width: usize, chunks: usize) -> Result<LaunchConfig> {
-    let Some(chunks) = u32::try_from(chunks).ok().filter(|&chunks| chunks <= 65_535) else {
-        candle_core::bail!("low-rank: {chunks} chunks of rows are more than a launch can have");
-    };
-    let grid_dim = (grid(width.div_ceil(BLOCK as usize))?, chunks, 1);
-    Ok(LaunchConfig { grid_dim, block_dim: (BLOCK, 1, 1), shared_mem_bytes: 0 })
+    Ok(config((grid(width.div_ceil(BLOCK as usize))?, layers(chunks)?), BLOCK))
 }
 
 /// `scale · x wᵀ`: `[rows, width]` to `[rows, rank]`.
@@ -71,12 +67,8 @@ pub fn narrow(device: &CudaDevice, x: &CudaView<'_, f32>, w: Thin<'_>, scale: f3
     }
     let mut n = room(device, rows * w.rank)?;
     let (count, wide) = (int(rows)?, int(width)?);
-    let config = LaunchConfig {
-        grid_dim: (grid(rows.div_ceil(NARROWED))?, 1, 1),
-        block_dim: (BLOCK, 1, 1),
-        shared_mem_bytes: 0,
-    };
-    launch!(device, w.source(device, "narrow")?, config, x, w.data, &mut n, &count, &wide, &scale);
+    let tiles = config((grid(rows.div_ceil(NARROWED))?, 1), BLOCK);
+    launch!(device, w.source(device, "narrow")?, tiles, x, w.data, &mut n, &count, &wide, &scale);
     Ok(n)
 }
 
@@ -98,8 +90,8 @@ pub fn widen_add(
         return multiply_add(device, of, &Factor::new(n), &w.upright(), y);
     }
     let (count, wide) = (int(rows)?, int(width)?);
-    let config = columns(width, rows.div_ceil(WIDENED))?;
-    launch!(device, w.source(device, "widen")?, config, n, w.data, y, &count, &wide, &scale);
+    let tiles = columns(width, rows.div_ceil(WIDENED))?;
+    launch!(device, w.source(device, "widen")?, tiles, n, w.data, y, &count, &wide, &scale);
     Ok(())
 }
 
@@ -127,19 +119,15 @@ pub fn outer(
     let mut parts = room::<f32>(device, chunks * rank * width)?;
     let mut y = room(device, rank * width)?;
     let (count, wide) = (int(rows)?, int(width)?);
-    let config = columns(width, chunks)?;
-    launch!(device, source(device, &format!("outer_{rank}"))?, config, n, x, &mut parts, &count, &wide);
+    let tiles = columns(width, chunks)?;
+    launch!(device, source(device, &format!("outer_{rank}"))?, tiles, n, x, &mut parts, &count, &wide);
     let (chunks, ranks, side) = (int(chunks)?, int(rank)?, i32::from(on_its_side));
     int(rank * width)?;
-    let config = LaunchConfig {
-        grid_dim: (grid((rank * width).div_ceil(THREADS as usize))?, 1, 1),
-        block_dim: (THREADS, 1, 1),
-        shared_mem_bytes: 0,
-    };
+    let each = config((grid((rank * width).div_ceil(THREADS as usize))?, 1), THREADS);
     launch!(
         device,
         source(device, "sum_parts")?,
-        config,
+        each,
         &parts,
         &mut y,
         &chunks,

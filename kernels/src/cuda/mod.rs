@@ -28,7 +28,10 @@ use candle_core::{
     CudaDevice, Result,
     cuda_backend::{
         DeviceId, WrapErr as _,
-        cudarc::driver::{CudaFunction, CudaSlice, CudaView, DeviceRepr, LaunchConfig},
+        cudarc::{
+            cublas::sys::cudaDataType,
+            driver::{CudaFunction, CudaSlice, CudaView, DeviceRepr, LaunchConfig},
+        },
     },
 };
 use half::bf16;
@@ -57,19 +60,17 @@ pub trait Number: DeviceRepr + Copy + 'static {
     /// How the names of kernels on it end.
     const NAME: &str;
     /// What cuBLAS calls it.
-    const BLAS: candle_core::cuda_backend::cudarc::cublas::sys::cudaDataType;
+    const BLAS: cudaDataType;
 }
 
 impl Number for f32 {
     const NAME: &str = "f32";
-    const BLAS: candle_core::cuda_backend::cudarc::cublas::sys::cudaDataType =
-        candle_core::cuda_backend::cudarc::cublas::sys::cudaDataType::CUDA_R_32F;
+    const BLAS: cudaDataType = cudaDataType::CUDA_R_32F;
 }
 
 impl Number for bf16 {
     const NAME: &str = "bf16";
-    const BLAS: candle_core::cuda_backend::cudarc::cublas::sys::cudaDataType =
-        candle_core::cuda_backend::cudarc::cublas::sys::cudaDataType::CUDA_R_16BF;
+    const BLAS: cudaDataType = cudaDataType::CUDA_R_16BF;
 }
 
 /// Threads of a block whose work is one element each.
@@ -105,20 +106,19 @@ fn room<T: DeviceRepr>(device: &CudaDevice, len: usize) -> Result<CudaSlice<T>> 
 /// A launch of a thread for every element.
 fn elements(n: usize) -> LaunchConfig {
     let blocks = u32::try_from(n.div_ceil(THREADS as usize)).unwrap_or(MOST_BLOCKS).clamp(1, MOST_BLOCKS);
-    LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
+    config((blocks, 1), THREADS)
 }
 
 /// A launch of a block for every row of `width` elements.
 fn blocks(rows: usize, width: usize) -> Result<LaunchConfig> {
     let threads = (width.div_ceil(4).next_multiple_of(32) as u32).clamp(32, 1024);
-    Ok(LaunchConfig { grid_dim: (grid(rows)?, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes: 0 })
+    Ok(config((grid(rows)?, 1), threads))
 }
 
 /// A launch of a warp for every row.
 fn warps(rows: usize) -> Result<LaunchConfig> {
     const WARP: usize = 32;
-    let blocks = grid(rows.div_ceil(THREADS as usize / WARP))?;
-    Ok(LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 })
+    Ok(config((grid(rows.div_ceil(THREADS as usize / WARP))?, 1), THREADS))
 }
 
 /// A number of blocks, as far as a grid has room for them.
@@ -127,6 +127,24 @@ fn grid(blocks: usize) -> Result<u32> {
         Ok(blocks) => Ok(blocks as u32),
         Err(_) => candle_core::bail!("{blocks} blocks are more than a launch can have"),
     }
+}
+
+/// Blocks that a grid has room for in its second dimension.
+const MOST_LAYERS: usize = 65_535;
+
+/// A number of blocks in the second dimension of a grid.
+fn layers(blocks: usize) -> Result<u32> {
+    if blocks > MOST_LAYERS {
+        candle_core::bail!(
+            "{blocks} layers of blocks are more than a launch can have: at most {MOST_LAYERS}"
+        );
+    }
+    grid(blocks)
+}
+
+/// So many blocks, each of so many threads.
+fn config((x, y): (u32, u32), threads: u32) -> LaunchConfig {
+    LaunchConfig { grid_dim: (x, y, 1), block_dim: (threads, 1, 1), shared_mem_bytes: 0 }
 }
 
 /// A size as kernels take it.

@@ -14,9 +14,6 @@ use crate::ops::{
     attention::{Dims, Op},
 };
 
-/// Heads of a batch that the kernels which keep scores on the chip take at once.
-const MOST_HEADS: usize = 65_535;
-
 /// Scores that are computed at a time: half a gigabyte.
 const AT_ONCE: usize = 1 << 27;
 
@@ -67,11 +64,7 @@ fn seen<'a>(mask: &KeyMask, bias: &'a View<'a, f32>) -> Mask<'a> {
 /// and every query sees something, or nothing gives nothing.
 fn is_flash(op: &Op, d: Dims) -> bool {
     let sees = op.mask.causal || op.mask.shows_all_rows_something();
-    sizes(d).has_kernels()
-        && d.batch * d.heads <= MOST_HEADS
-        && op.bias.is_none()
-        && op.mask.reach.is_none()
-        && sees
+    sizes(d).has_kernels() && op.bias.is_none() && op.mask.reach.is_none() && sees
 }
 
 fn sizes(d: Dims) -> FlashSizes {

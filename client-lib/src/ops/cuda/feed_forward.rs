@@ -1,8 +1,8 @@
 //! Feed-forward networks, whole and their second half.
 
-use candle_core::{CudaDevice, CudaStorage, Result, Shape, Tensor, cuda_backend::CudaDType};
+use candle_core::{CudaDevice, CudaStorage, Result, Shape, Tensor};
 use half::bf16;
-use hub_kernels::cuda::{self, Number, Slice};
+use hub_kernels::cuda::{self, Number, Slice, View};
 
 use super::{
     Arg, finished,
@@ -18,11 +18,8 @@ pub(in crate::ops) fn forward_whole(op: &Op, x: Arg<'_>) -> Result<(CudaStorage,
     let x = view(x, "feed-forward")?;
     let up = product(&op.up, &x, device)?;
     let gate = op.gate.as_ref().map(|gate| product(gate, &x, device)).transpose()?;
-    let y = if is_half(&op.down)? {
-        second::<bf16>(op, gate.as_ref(), &up, device)?
-    } else {
-        second::<f32>(op, gate.as_ref(), &up, device)?
-    };
+    let views = (gate.as_ref().map(Slice::as_view), up.as_view());
+    let y = second(&op.down, op.fused, (views.0.as_ref(), &views.1), device)?;
     if op.keeps {
         let kept = |numbers| tensor(numbers, device, inner.clone());
         let all = (gate.map(kept), kept(up));
@@ -31,19 +28,30 @@ pub(in crate::ops) fn forward_whole(op: &Op, x: Arg<'_>) -> Result<(CudaStorage,
     Ok(finished(y, device, shape))
 }
 
-/// The second layer of a network, on what the first ones give.
-fn second<T: Number + CudaDType>(
-    op: &Op,
-    gate: Option<&Slice<f32>>,
-    up: &Slice<f32>,
+/// `W φ(u)`, or `W (φ(g) ⊙ u)` with a gate, what stands between in the precision of the weight.
+fn second(
+    layer: &FrozenLinear,
+    f: Fused,
+    inner: (Option<&View<'_, f32>>, &View<'_, f32>),
     device: &CudaDevice,
 ) -> Result<Slice<f32>> {
-    let (f, up) = (op.fused.function(), up.as_view());
-    let middle = match gate {
-        Some(gate) => cuda::gated::<T>(device, f, &gate.as_view(), &up)?,
-        None => cuda::map::<T>(device, f, &up)?,
-    };
-    product_of::<T>(&op.down, &middle.as_view(), device)
+    if is_half(layer)? {
+        product_of::<bf16>(layer, &middle(f, inner, device)?.as_view(), device)
+    } else {
+        product_of::<f32>(layer, &middle(f, inner, device)?.as_view(), device)
+    }
+}
+
+/// `φ(u)`, or `φ(g) ⊙ u`.
+fn middle<T: Number>(
+    f: Fused,
+    (gate, up): (Option<&View<'_, f32>>, &View<'_, f32>),
+    device: &CudaDevice,
+) -> Result<Slice<T>> {
+    match gate {
+        Some(gate) => cuda::gated(device, f.function(), gate, up),
+        None => cuda::map(device, f.function(), up),
+    }
 }
 
 pub(in crate::ops) fn backward_whole(op: &Op, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
@@ -65,14 +73,8 @@ pub(in crate::ops) fn backward_whole(op: &Op, x: &Tensor, grad: &Tensor) -> Resu
 }
 
 pub(in crate::ops) fn forward(layer: &FrozenLinear, f: Fused, up: Arg<'_>) -> Result<(CudaStorage, Shape)> {
-    let (device, f) = (&up.0.device, f.function());
-    let shape = outer(layer, up.1.dims())?;
-    let up = view(up, "activated-linear")?;
-    let y = if is_half(layer)? {
-        product_of::<bf16>(layer, &cuda::map(device, f, &up)?.as_view(), device)?
-    } else {
-        product_of::<f32>(layer, &cuda::map(device, f, &up)?.as_view(), device)?
-    };
+    let (device, shape) = (&up.0.device, outer(layer, up.1.dims())?);
+    let y = second(layer, f, (None, &view(up, "activated-linear")?), device)?;
     Ok(finished(y, device, shape))
 }
 
@@ -90,14 +92,9 @@ pub(in crate::ops) fn forward_gated(
     gate: Arg<'_>,
     up: Arg<'_>,
 ) -> Result<(CudaStorage, Shape)> {
-    let (device, f): (&CudaDevice, _) = (&up.0.device, f.function());
-    let shape = outer(layer, up.1.dims())?;
+    let (device, shape) = (&up.0.device, outer(layer, up.1.dims())?);
     let (gate, up) = (view(gate, "gated-linear")?, view(up, "gated-linear")?);
-    let y = if is_half(layer)? {
-        product_of::<bf16>(layer, &cuda::gated(device, f, &gate, &up)?.as_view(), device)?
-    } else {
-        product_of::<f32>(layer, &cuda::gated(device, f, &gate, &up)?.as_view(), device)?
-    };
+    let y = second(layer, f, (Some(&gate), &up), device)?;
     Ok(finished(y, device, shape))
 }
 

@@ -12,7 +12,6 @@ use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
 use super::super::{
-    activate,
     activation::{CHUNK, Fused, mapped, scale_all},
     by_dtype,
     element::Element,
@@ -57,8 +56,7 @@ impl FeedForward<'_> {
         let up = self.up.forward(x)?;
         match self.gate {
             Some(gate) => gated(self.down, &gate.forward(x)?, &up, self.activation),
-            None if Fused::of(self.activation).is_some() => activated(self.down, &up, self.activation),
-            None => self.down.forward(&activate(&up, self.activation)?),
+            None => activated(self.down, &up, self.activation),
         }
     }
 }
@@ -76,14 +74,10 @@ pub(in crate::ops) struct Op {
 
 impl Op {
     fn check(&self) -> Result<()> {
-        let ((inner, inputs), (_, read)) = (self.up.dims()?, self.down.dims()?);
-        let gate = self.gate.as_ref().map_or(Ok((inner, inputs)), FrozenLinear::dims)?;
-        if read != inner || gate != (inner, inputs) {
-            candle_core::bail!(
-                "feed-forward: layers of {:?}, {:?} and {gate:?}",
-                self.up.dims(),
-                self.down.dims()
-            );
+        let (up, down) = (self.up.dims()?, self.down.dims()?);
+        let gate = self.gate.as_ref().map_or(Ok(up), FrozenLinear::dims)?;
+        if down.1 != up.0 || gate != up {
+            candle_core::bail!("feed-forward: layers of {up:?}, {down:?} and a gate of {gate:?}");
         }
         Ok(())
     }
