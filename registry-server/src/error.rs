@@ -138,6 +138,12 @@ impl ApiError {
         Self::new(ProblemCode::TooManyRequests, detail).retry_after(wait.max(1))
     }
 
+    /// The database is away.
+    fn without_database(cause: sqlx::Error) -> Self {
+        Self::with_cause(ProblemCode::Unavailable, "the registry's database does not answer", cause)
+            .hint("nothing was lost: try again in a moment")
+    }
+
     /// A failure that is the server's; the client learns nothing but the request id.
     pub(crate) fn internal(cause: impl Display) -> Self {
         Self::with_cause(ProblemCode::Internal, "the registry could not answer this request", cause)
@@ -175,13 +181,18 @@ impl IntoResponse for ApiError {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
-        // SQLITE_FULL is 13, PostgreSQL's disk_full 53100.
+        // SQLITE_FULL is 13, PostgreSQL's disk_full 53100; its class 08 are broken connections, 57P01 to 57P03
+        // those of a server that stops or starts.
         let code = error.as_database_error().and_then(|e| e.code().map(std::borrow::Cow::into_owned));
         match (&error, code.as_deref()) {
             (_, Some("13" | "53100")) => Self::storage_full(error),
             (sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed, _) => {
                 Self::with_cause(ProblemCode::Unavailable, "the registry is overloaded or stopping", error)
                     .hint("try again in a moment")
+            }
+            (sqlx::Error::Io(_), _) => Self::without_database(error),
+            (_, Some(code)) if code.starts_with("08") || code.starts_with("57P0") => {
+                Self::without_database(error)
             }
             _ => Self::internal(error),
         }

@@ -51,6 +51,8 @@ mod object_storage;
 mod openapi;
 #[path = "registry/operation.rs"]
 mod operation;
+#[path = "registry/outages.rs"]
+mod outages;
 #[path = "registry/passwords.rs"]
 mod passwords;
 #[path = "registry/people.rs"]
