@@ -21,6 +21,7 @@ impl Storage {
             prefix: object_store::path::Path::default(),
             write_size: LOCAL_WRITE,
             root: Some(root.to_owned()),
+            relay: None,
             multipart: None,
             signer: None,
         })

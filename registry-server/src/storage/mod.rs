@@ -15,6 +15,7 @@ mod key;
 mod local;
 mod multipart;
 mod read;
+mod relay;
 mod s3;
 mod write;
 
@@ -27,6 +28,7 @@ use object_store::{
     GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
     PutPayload, multipart::MultipartStore, signer::Signer,
 };
+use relay::Relay;
 use time::OffsetDateTime;
 
 pub(crate) use error::{PutError, StorageError};
@@ -49,6 +51,8 @@ pub(crate) struct Storage {
     write_size: usize,
     /// Half-written files lie here; a store across a network shows none.
     root: Option<std::path::PathBuf>,
+    /// How downloads share the connections to a store across a network.
+    relay: Option<Relay>,
     multipart: Option<Arc<dyn MultipartStore>>,
     signer: Option<Arc<dyn Signer>>,
 }
@@ -91,6 +95,7 @@ impl Storage {
             prefix: object_store::path::Path::default(),
             write_size: REMOTE_WRITE,
             root: None,
+            relay: Some(Relay::default()),
             multipart: Some(store),
             signer: None,
         }
@@ -102,6 +107,9 @@ impl Storage {
         key: &Key,
         range: Option<Range<u64>>,
     ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
+        if let Some(relay) = &self.relay {
+            return relay.get(&self.store, self.at(key), range).await;
+        }
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let found = self.store.get_opts(&self.at(key), options).await?;
         Ok(match found.payload {

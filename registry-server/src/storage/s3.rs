@@ -8,7 +8,7 @@ use object_store::{
     aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut},
 };
 
-use super::{REMOTE_WRITE, Storage, StorageError};
+use super::{REMOTE_WRITE, Storage, StorageError, relay::Relay};
 
 /// A store in the same data centre answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,6 +88,7 @@ pub(super) fn open(settings: &S3Settings) -> Result<Storage, StorageError> {
         prefix: settings.prefix.as_str().into(),
         write_size: REMOTE_WRITE,
         root: None,
+        relay: Some(Relay::default()),
         multipart: Some(Arc::clone(&store) as _),
         signer: Some(store),
     })

@@ -199,6 +199,8 @@ async fn seaweedfs_conforms() {
     let storage = seaweedfs();
     conforms(&storage).await;
     puts_together(&storage).await;
+    // As when many others are being read.
+    conforms(&Storage { relay: Some(Relay::new(0)), ..storage }).await;
 }
 
 #[tokio::test]

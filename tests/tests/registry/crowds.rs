@@ -13,10 +13,10 @@ const PULLS: usize = 1000;
 /// What a server may hold, whatever passes through it.
 #[cfg(target_os = "linux")]
 const MAX_RESIDENT_KIB: u64 = 100 << 10;
-/// What a pull may hold besides when its bytes come from S3 through the server: the buffers of a
-/// second connection.
+/// What a pull may hold besides when its bytes come from S3 through the server: the piece that its
+/// client has not taken, and a part of the connections that all of them share.
 #[cfg(target_os = "linux")]
-const MAX_RELAYED_KIB: u64 = 160;
+const MAX_RELAYED_KIB: u64 = 96;
 /// The part of a file that one request carries.
 const CHUNK: u64 = 8 << 20;
 /// The large file in a run of continuous integration; `HUB_TEST_BLOB_MIB=2048` is two gibibytes.
