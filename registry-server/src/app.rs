@@ -10,7 +10,7 @@ use crate::{
     domain::publish::Limits,
     mirror::Mirrors,
     oidc::{Issuers, Logins},
-    service::{Limiter, PullCounter, identity, passwords::Passwords},
+    service::{ClockWatch, Limiter, PullCounter, identity, passwords::Passwords},
     storage::Storage,
     telemetry::Telemetry,
 };
@@ -35,6 +35,7 @@ pub struct Parts {
     pub(crate) pulls: PullCounter,
     pub(crate) limiter: Limiter,
     pub(crate) passwords: Passwords,
+    pub(crate) clock: ClockWatch,
     /// Webhooks may lead inside the network, and need no TLS.
     pub(crate) webhooks_anywhere: bool,
 }
@@ -138,6 +139,7 @@ impl App {
             pulls: PullCounter::new(config.data.join("pulls")),
             limiter: Limiter::new(config.rates),
             passwords: Passwords::default(),
+            clock: ClockWatch::default(),
             webhooks_anywhere: config.webhooks_anywhere,
         })))
     }

@@ -6,6 +6,7 @@
 //! real safetensors.
 
 mod certificate;
+mod clock;
 mod place;
 mod process;
 mod sample;
@@ -24,6 +25,7 @@ use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use certificate::{Certificate, certificate};
+pub use clock::FakeClock;
 pub use place::{bucket, flags, flags_of, migrated};
 pub use process::{HubProcess, server_binary};
 pub use sample::{SampleAdapter, TINY_BERT, safetensors_bytes, tiny_base};

@@ -11,6 +11,8 @@ mod blobs;
 mod changes;
 #[path = "registry/chaos.rs"]
 mod chaos;
+#[path = "registry/clock.rs"]
+mod clock;
 #[path = "registry/crash.rs"]
 mod crash;
 #[path = "registry/crowds.rs"]
@@ -81,6 +83,8 @@ mod replicas;
 mod resolve;
 #[path = "registry/retention.rs"]
 mod retention;
+#[path = "registry/rude_clients.rs"]
+mod rude_clients;
 #[path = "registry/schemathesis.rs"]
 mod schemathesis;
 #[path = "registry/search.rs"]

@@ -108,6 +108,14 @@ pub(crate) async fn renew(db: &Db, held: &Held, lease: Duration) -> Result<bool,
     Ok(done.rows_affected() > 0)
 }
 
+/// Lets jobs that are put off beyond a date, or held so long, be taken `now`; how many.
+pub(crate) async fn bring_back(tx: &mut WriteTx, beyond: i64, now: i64) -> Result<u64, sqlx::Error> {
+    let sql = "UPDATE jobs SET run_at = $1, lease = NULL, leased_until = NULL
+               WHERE run_at > $2 OR leased_until > $2";
+    let done = sqlx::query(sql).bind(now).bind(beyond).execute(tx.connection()).await?;
+    Ok(done.rows_affected())
+}
+
 /// What becomes of a job that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {

@@ -38,3 +38,10 @@ pub(crate) async fn settle(tx: &mut WriteTx, review: &Review) -> Result<Option<K
         .await?;
     Ok(gone)
 }
+
+/// Queues reviews anew that were queued after a date; how many.
+pub(crate) async fn bring_back(tx: &mut WriteTx, beyond: i64, now: i64) -> Result<u64, sqlx::Error> {
+    let sql = "UPDATE blob_reviews SET queued_at = $1 WHERE queued_at > $2";
+    let done = sqlx::query(sql).bind(now).bind(beyond).execute(tx.connection()).await?;
+    Ok(done.rows_affected())
+}

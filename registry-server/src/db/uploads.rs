@@ -335,6 +335,13 @@ pub(crate) async fn stale(db: &Db, before: i64) -> Result<Vec<Upload>, sqlx::Err
     rows.into_iter().map(Row::into_upload).collect()
 }
 
+/// Lets uploads that were touched after a date be touched `now`; how many.
+pub(crate) async fn bring_back(tx: &mut WriteTx, beyond: i64, now: i64) -> Result<u64, sqlx::Error> {
+    let sql = "UPDATE uploads SET updated_at = $1 WHERE updated_at > $2";
+    let done = sqlx::query(sql).bind(now).bind(beyond).execute(tx.connection()).await?;
+    Ok(done.rows_affected())
+}
+
 /// Forgets the finished uploads to `adapter` whose blobs its versions list by now.
 pub(crate) async fn delete_published(
     tx: &mut WriteTx,

@@ -17,6 +17,7 @@ pub mod rate;
 pub mod resolve;
 pub mod retention;
 pub mod secret;
+pub mod steadiness;
 pub mod token;
 pub mod webhook;
 pub mod weights;

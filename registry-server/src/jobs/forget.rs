@@ -21,6 +21,7 @@ pub(crate) struct ForgetTokens {}
 impl Job for ForgetTokens {
     const KIND: &'static str = "forget-tokens";
     const EVERY: Option<Duration> = Some(Duration::from_hours(1));
+    const BY_AGE: bool = true;
 
     async fn run(self, app: &App) -> Result<(), JobError> {
         let before = clock::micros(OffsetDateTime::now_utc() - KEEP);

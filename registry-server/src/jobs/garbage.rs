@@ -30,6 +30,7 @@ pub(crate) struct CollectGarbage {}
 impl Job for CollectGarbage {
     const KIND: &'static str = "collect-garbage";
     const EVERY: Option<Duration> = Some(Duration::from_mins(10));
+    const BY_AGE: bool = true;
 
     async fn run(self, app: &App) -> Result<(), JobError> {
         let blobs = review(app, app.garbage_delay).await?;

@@ -42,6 +42,8 @@ pub(crate) trait Job: Serialize + DeserializeOwned + Send + 'static {
     const ATTEMPTS: i64 = 18;
     /// It is done again after this time, for ever.
     const EVERY: Option<Duration> = None;
+    /// It removes what is old enough, so it waits while the clock can't be believed.
+    const BY_AGE: bool = false;
 
     /// Does it.
     fn run(self, app: &App) -> impl Future<Output = Result<(), JobError>> + Send;
@@ -84,12 +86,13 @@ struct Kind {
     name: &'static str,
     attempts: i64,
     every: Option<Duration>,
+    by_age: bool,
     run: fn(App, String) -> Work,
 }
 
 impl Kind {
     const fn of<J: Job>() -> Self {
-        Self { name: J::KIND, attempts: J::ATTEMPTS, every: J::EVERY, run: start::<J> }
+        Self { name: J::KIND, attempts: J::ATTEMPTS, every: J::EVERY, by_age: J::BY_AGE, run: start::<J> }
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct RetireVersions {}
 impl Job for RetireVersions {
     const KIND: &'static str = "retire-versions";
     const EVERY: Option<Duration> = Some(Duration::from_hours(1));
+    const BY_AGE: bool = true;
 
     async fn run(self, app: &App) -> Result<(), JobError> {
         for (namespace, rules) in retention::all(&app.db).await? {

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use ::time::OffsetDateTime;
 use tokio::{sync::watch, task::JoinSet, time};
 
 use super::{JobError, KINDS, Kind, backoff};
 use crate::{
     app::App,
-    db::jobs::{self, Fate, Held},
+    db::{
+        clock,
+        jobs::{self, Fate, Held},
+        reviews, uploads,
+    },
 };
 
 /// Jobs that one process does at once. They wait for database and network, not for processors.
@@ -15,6 +20,10 @@ const AT_ONCE: usize = 4;
 /// How long a job is held without a sign of life.
 const LEASE: Duration = Duration::from_mins(1);
 const RENEW: Duration = Duration::from_secs(20);
+/// How often dates are looked at.
+const MEND: Duration = Duration::from_mins(1);
+/// Nothing is put off for longer than an hour; the other one is for clocks of replicas that differ.
+const FARTHEST: Duration = Duration::from_hours(2);
 /// How often an idle process looks.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -27,7 +36,38 @@ pub(crate) async fn run(app: App, stop: watch::Receiver<bool>) {
     for _ in 0..AT_ONCE {
         tasks.spawn(take_turns(app.clone(), stop.clone()));
     }
+    let mending = tokio::spawn(mend_dates(app));
     while tasks.join_next().await.is_some() {}
+    mending.abort();
+}
+
+/// Brings work back that a wrong clock put off for longer than anything is put off: else it would wait until then.
+async fn mend_dates(app: App) {
+    let mut ticks = time::interval(MEND);
+    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match bring_back(&app).await {
+            Ok(0) => {}
+            Ok(found) => {
+                tracing::warn!(rows.count = found, "Brought {found} dates back that a wrong clock wrote");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Could not look for dates that a wrong clock wrote: {error}");
+            }
+        }
+    }
+}
+
+async fn bring_back(app: &App) -> Result<u64, sqlx::Error> {
+    let now = clock::now();
+    let beyond = clock::micros(OffsetDateTime::now_utc() + FARTHEST);
+    let mut tx = app.db.write().await?;
+    let found = jobs::bring_back(&mut tx, beyond, now).await?
+        + reviews::bring_back(&mut tx, beyond, now).await?
+        + uploads::bring_back(&mut tx, beyond, now).await?;
+    tx.commit().await?;
+    Ok(found)
 }
 
 async fn queue_recurring(app: &App) -> Result<(), sqlx::Error> {
@@ -61,6 +101,8 @@ async fn take_turns(app: App, mut stop: watch::Receiver<bool>) {
 pub(super) async fn one(app: &App, held: &Held) -> Result<(), sqlx::Error> {
     let kind = KINDS.iter().find(|kind| kind.name == held.kind);
     let result = match kind {
+        // Done again soon, as all of these are.
+        Some(kind) if kind.by_age && !app.clock.is_steady() => Some(Ok(())),
         Some(kind) => work(app, kind, held).await,
         None => Some(Err(JobError::Unknown(held.kind.clone()))),
     };

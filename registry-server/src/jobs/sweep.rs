@@ -26,6 +26,7 @@ pub(crate) struct SweepUploads {}
 impl Job for SweepUploads {
     const KIND: &'static str = "sweep-uploads";
     const EVERY: Option<Duration> = Some(Duration::from_hours(1));
+    const BY_AGE: bool = true;
 
     async fn run(self, app: &App) -> Result<(), JobError> {
         let before = clock::micros(OffsetDateTime::now_utc() - KEEP);

@@ -1,13 +1,15 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use ::time::OffsetDateTime;
 use serde::Deserialize;
 
 use super::*;
 use crate::{
     config::Config,
     db::{
-        Db,
+        Db, clock,
         jobs::{Fate, Held},
+        reviews, uploads,
     },
     test_services::postgres::Postgres,
 };
@@ -97,6 +99,22 @@ async fn rules(db: &Db) {
     }
     let held = claim(db).await.expect("is there");
     assert_eq!((held.kind.as_str(), claim(db).await), ("again", None));
+
+    // What a clock that was a year ahead put off, or held, is taken once it is right.
+    let day = Duration::from_hours(24);
+    jobs::settle(db, &held, &Fate::Again(365 * day)).await.expect("settles");
+    queue(db, 1).await;
+    jobs::claim(db, 365 * day).await.expect("asks").expect("is there");
+    assert_eq!(claim(db).await, None);
+    let mut tx = db.write().await.expect("begins");
+    let (now, tomorrow) = (clock::now(), clock::micros(OffsetDateTime::now_utc() + day));
+    assert_eq!(jobs::bring_back(&mut tx, tomorrow, now).await.expect("asks"), 2);
+    assert_eq!(reviews::bring_back(&mut tx, tomorrow, now).await.expect("asks"), 0);
+    assert_eq!(uploads::bring_back(&mut tx, tomorrow, now).await.expect("asks"), 0);
+    tx.commit().await.expect("commits");
+    let mut kinds = [claim(db).await, claim(db).await].map(|held| held.expect("is back").kind);
+    kinds.sort();
+    assert_eq!(kinds, ["again", "nothing"]);
 }
 
 #[tokio::test]
@@ -138,7 +156,7 @@ async fn short_lived_tokens_are_forgotten_a_day_after_they_ended_and_others_stay
     let app = App::open(&Config::embedded(folder.path())).await.expect("opens");
     let ada = "ada".parse().expect("a name");
     crate::admin::add_user(&app, &ada).await.expect("a user");
-    let now = crate::db::clock::now();
+    let now = clock::now();
     let names = ["lab/*".parse().expect("a pattern")];
     for (name, made, ended) in [
         ("job of the day before", now - 30 * HOUR, now - 29 * HOUR),

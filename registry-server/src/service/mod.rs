@@ -10,10 +10,12 @@ mod pulls;
 mod rates;
 pub(crate) mod retention;
 pub(crate) mod room;
+mod steadiness;
 pub(crate) mod upload;
 
 pub(crate) use pulls::PullCounter;
 pub(crate) use rates::Limiter;
+pub(crate) use steadiness::ClockWatch;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Visitor;
+use super::{FakeClock, Visitor};
 
 /// Longer than any start takes on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,7 +36,22 @@ impl HubProcess {
 
     /// Serves `data` on a free port, with more flags.
     pub fn start_with(data: &Path, flags: &[&str]) -> Self {
-        Self::spawn(command(data), data, flags)
+        Self::spawn(command(data), data, flags, Stdio::null())
+    }
+
+    /// Serves `data` by another clock.
+    pub fn start_by(clock: &FakeClock, data: &Path) -> Self {
+        let mut program = command(data);
+        clock.wind(&mut program);
+        Self::spawn(program, data, &[], Stdio::null())
+    }
+
+    /// Serves `data` and writes its log to a file, with every statement that the database is asked.
+    pub fn start_telling_statements(data: &Path, log: &Path) -> Self {
+        let log = std::fs::File::create(log).expect("a file");
+        let mut program = command(data);
+        program.env("RUST_LOG", "error,sqlx::query=debug");
+        Self::spawn(program, data, &["--log-format", "json", "--run-jobs=false"], log.into())
     }
 
     /// Starts an operator's verb and does not wait for its end.
@@ -51,7 +66,7 @@ impl HubProcess {
         worker.expect("the worker starts")
     }
 
-    fn spawn(mut program: Command, data: &Path, flags: &[&str]) -> Self {
+    fn spawn(mut program: Command, data: &Path, flags: &[&str], log: Stdio) -> Self {
         let port_file = data.join(format!("port-{}", std::process::id()));
         drop(std::fs::remove_file(&port_file));
         let child = program
@@ -59,7 +74,7 @@ impl HubProcess {
             .arg(&port_file)
             .args(flags)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the server starts");
         let began = Instant::now();
@@ -77,7 +92,7 @@ impl HubProcess {
     pub fn start_on_small_disk(data: &Path) -> Self {
         let mut shell = Command::new("bash");
         shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"]).arg(server_binary()).arg("--data").arg(data);
-        Self::spawn(shell, data, &[])
+        Self::spawn(shell, data, &[], Stdio::null())
     }
 
     /// Lets no file grow beyond so many bytes: as good as a full disk, for one file at a time. `None` makes room again.

@@ -52,7 +52,7 @@ impl Postgres {
         let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
         let programs = versions.filter_map(Result::ok).map(|v| v.path().join("bin"));
         let programs = programs.filter(|p| p.join("initdb").is_file()).max();
-        let programs = programs.expect("PostgreSQL is not installed: run scripts/postgres");
+        let programs = programs.expect("PostgreSQL is not installed: run scripts/debian-packages");
         let folder = tempfile::tempdir().expect("a folder");
         let arguments = [text(&programs), text(folder.path())];
         let mut guard = Guard::start(SCRIPT, &arguments, &folder.path().join("log"));

@@ -1,13 +1,18 @@
 //! Private adapters: to everybody but members they do not exist, on any route.
 
+use std::{path::Path, time::Duration};
+
 use hub_schemas::{
     api::{Role, SearchPage},
     digest::Digest,
     problem::ProblemCode,
 };
-use hub_tests::hub::{Answer, SampleAdapter, TestHub, Visitor};
+use hub_tests::hub::{Answer, HubProcess, SampleAdapter, TestHub, Visitor};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// Longer than a line takes to the log.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// What a stranger can compare: status, headers and body, with names and ids made equal.
 fn visible(answer: &Answer, name: &str) -> String {
@@ -69,6 +74,62 @@ async fn a_private_adapter_and_one_that_does_not_exist_answer_alike_on_every_rou
         assert_eq!(hidden, absent);
     }
     assert_eq!(blind.get("adapters/eve/hidden").await.code(), ProblemCode::NotFound, "no scope `read`");
+}
+
+/// The statements that the database was asked so far.
+fn statements(log: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(log).expect("reads");
+    // The last line may be half there.
+    let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    // A long one is said twice, shortened and whole.
+    let statement = |entry: Value| {
+        let texts =
+            [&entry["db.statement"], &entry["summary"]].map(|text| text.as_str().unwrap_or_default().trim());
+        texts.into_iter().find(|text| !text.is_empty()).map(ToOwned::to_owned)
+    };
+    // A connection that is opened meanwhile is set up with these.
+    entries.filter_map(statement).filter(|text| !text.starts_with("PRAGMA")).collect()
+}
+
+/// The same when none follows: an answer does not wait for the log.
+async fn settled(log: &Path) -> Vec<String> {
+    let mut seen = statements(log);
+    loop {
+        tokio::time::sleep(QUIET).await;
+        let now = statements(log);
+        if now.len() == seen.len() {
+            return now;
+        }
+        seen = now;
+    }
+}
+
+/// A clock would tell of a private adapter if it were more work than one that does not exist.
+#[tokio::test]
+async fn a_private_adapter_is_as_much_work_for_the_database_as_one_that_does_not_exist() {
+    let data = tempfile::tempdir().expect("a folder");
+    let log = data.path().join("statements");
+    let tokens = ["eve", "mallory"].map(|user| HubProcess::token(data.path(), user));
+    let server = HubProcess::start_telling_statements(data.path(), &log);
+    let [eve, mallory] = tokens.map(|token| server.visitor(&token));
+    let secret = SampleAdapter::lora("eve/hidden", "1.0.0");
+    eve.publish_private(&secret).await;
+    let blob = Digest::of(secret.file("adapter_model.safetensors"));
+    for stranger in [&Visitor::new(server.url(), None), &mallory] {
+        let mut asked = Vec::new();
+        for (name, manifest) in [("hidden", secret.digest()), ("absent", Digest::of(b"nothing"))] {
+            let before = settled(&log).await.len();
+            everything(stranger, name, blob, manifest).await;
+            let mut statements = settled(&log).await.split_off(before);
+            // Connections have threads of their own, which write the log in no order.
+            statements.sort();
+            asked.push(statements);
+        }
+        let [hidden, absent] = &asked[..] else { panic!("two names") };
+        assert!(hidden.len() > 10, "{hidden:?}");
+        let first_other = hidden.iter().zip(absent).find(|(hidden, absent)| hidden != absent);
+        assert_eq!((first_other, hidden.len()), (None, absent.len()));
+    }
 }
 
 #[tokio::test]
