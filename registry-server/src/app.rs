@@ -26,6 +26,8 @@ pub struct Parts {
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
     pub(crate) read_only: bool,
+    /// How clients speak with this process.
+    pub(crate) scheme: &'static str,
     pub(crate) redirect_from: Option<u64>,
     pub(crate) garbage_delay: Duration,
     pub(crate) mirrors: Mirrors,
@@ -133,6 +135,7 @@ impl App {
             storage,
             limits: config.limits,
             read_only: config.read_only,
+            scheme: if config.tls.is_some() { "https" } else { "http" },
             redirect_from: config.redirect_from,
             garbage_delay: config.garbage_delay,
             telemetry: Telemetry::new(),

@@ -12,6 +12,7 @@ mod error;
 mod extract;
 mod jobs;
 mod lock;
+pub mod log;
 mod middleware;
 mod mirror;
 mod oidc;
@@ -27,6 +28,7 @@ mod telemetry;
 #[path = "../../tests/src/services/mod.rs"]
 mod test_services;
 mod tls;
+mod trace;
 mod worker;
 
 pub use app::{App, StartError};
@@ -37,4 +39,5 @@ pub use rebuild::{RebuildError, Rebuilt};
 pub use router::router;
 pub use serve::{ServeError, Server};
 pub use storage::{Location, LocationError, S3Settings};
+pub use trace::{ExportError, Exporter};
 pub use worker::Worker;

@@ -1,6 +1,6 @@
 //! `hub-server`: one binary, several roles.
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -11,14 +11,14 @@ use hub_schemas::{
     token::Scopes,
 };
 use hub_server::{
-    App, Server, StartError, Worker,
+    App, Exporter, Server, StartError, Worker,
     admin::{self, Format, Lifetime},
-    config::{Config, ConfigError, LogFormat, Settings, Sources},
+    config::{Config, ConfigError, Settings, Sources},
     doctor,
     domain::quota::Quota,
+    log,
 };
 use tokio::signal;
-use tracing_subscriber::EnvFilter;
 
 /// The Adapter Hub registry.
 #[derive(Debug, Parser)]
@@ -350,7 +350,11 @@ async fn start() -> ExitCode {
 
 async fn run(cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
     let (config, sources) = Config::explained(cli.settings, sources, cli.config.as_deref())?;
-    set_up_log(config.log_format);
+    let exporter = match (&cli.role, &config.otlp_endpoint) {
+        (Role::Serve | Role::Worker, Some(collector)) => Some(Exporter::start(collector)?),
+        _ => None,
+    };
+    log::set_up(config.log_format, exporter.is_some());
     match cli.role {
         Role::Config { format } => {
             admin::show_settings(&config, &sources, format)?;
@@ -362,12 +366,15 @@ async fn run(cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
         }
         Role::Serve => {
             let server = Server::bind(&config).await?;
-            server.run(asked_to_stop()?).await?;
+            let served = server.run(asked_to_stop()?).await;
+            stop_export(exporter).await;
+            served?;
             return Ok(ExitCode::SUCCESS);
         }
         Role::Worker => {
             let worker = Worker::open(&config).await?;
             worker.run(asked_to_stop()?).await;
+            stop_export(exporter).await;
             return Ok(ExitCode::SUCCESS);
         }
         Role::Migrate => {
@@ -464,17 +471,9 @@ fn asked_to_stop() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> 
     })
 }
 
-/// The log goes to standard error; `RUST_LOG` chooses what is in it.
-fn set_up_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,object_store=warn"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match format {
-        LogFormat::Text => log.with_target(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+async fn stop_export(exporter: Option<Exporter>) {
+    if let Some(exporter) = exporter {
+        exporter.stop().await;
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
 pub mod cli;
+pub mod collector;
 mod device;
 pub mod golden;
 pub mod heads;

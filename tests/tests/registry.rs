@@ -35,6 +35,10 @@ mod full_disk;
 mod garbage;
 #[path = "registry/index.rs"]
 mod index;
+#[path = "registry/killed_mirrors.rs"]
+mod killed_mirrors;
+#[path = "registry/killed_workers.rs"]
+mod killed_workers;
 #[path = "registry/lies.rs"]
 mod lies;
 #[path = "registry/limits.rs"]
@@ -95,6 +99,8 @@ mod settings;
 mod teams;
 #[path = "registry/tls.rs"]
 mod tls;
+#[path = "registry/tracing.rs"]
+mod tracing;
 #[path = "registry/uploads.rs"]
 mod uploads;
 #[path = "registry/webhooks.rs"]

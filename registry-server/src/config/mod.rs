@@ -33,6 +33,8 @@ pub use source::{Effective, Source, Sources};
 pub use store::StoreSettings;
 pub use tls::{TlsFiles, TlsSettings};
 
+use url::Url;
+
 use crate::{
     domain::{publish::Limits, rate::Rates},
     storage::{Location, LocationError},
@@ -99,6 +101,9 @@ pub enum ConfigError {
     /// An issuer of identity tokens.
     #[error("{0}")]
     Issuer(String),
+    /// A collector that does not speak HTTP, as the address has it.
+    #[error("`otlp_endpoint` begins with `{0}:`; it must begin with `http://` or `https://`")]
+    Collector(String),
     /// One of the two files that TLS takes.
     #[error("only one of the certificate and the key for TLS is set; set both, or neither for plain HTTP")]
     HalfOfTls,
@@ -159,6 +164,8 @@ pub struct Config {
     pub webhooks_anywhere: bool,
     /// How the log looks.
     pub log_format: LogFormat,
+    /// The collector to which traces are exported.
+    pub otlp_endpoint: Option<Url>,
 }
 
 impl Config {
@@ -197,6 +204,10 @@ impl Config {
     fn layered(settings: Settings) -> Result<Self, ConfigError> {
         let storage = settings.s3.clone().location(settings.storage_url.as_deref())?;
         let tls = settings.tls.clone().files()?;
+        let collector = settings.otlp_endpoint.as_ref().map(Url::scheme);
+        if let Some(other) = collector.filter(|scheme| !["http", "https"].contains(scheme)) {
+            return Err(ConfigError::Collector(other.to_owned()));
+        }
         let mirrors = MirrorSettings::resolve(&settings.mirrors)?;
         let issuers = IssuerSettings::resolve(&settings.issuers)?;
         let logins = LoginSettings::resolve(&settings.logins, &issuers)?;
@@ -224,6 +235,7 @@ impl Config {
             garbage_delay_seconds: Some(self.garbage_delay.as_secs()),
             read_only: Some(self.read_only),
             log_format: Some(self.log_format),
+            otlp_endpoint: self.otlp_endpoint.clone(),
             mirrors: self.mirrors.iter().map(MirrorSettings::from).collect(),
             issuers: self.issuers.iter().map(IssuerSettings::from).collect(),
             logins: self.logins.iter().map(LoginSettings::from).collect(),
@@ -259,6 +271,7 @@ impl Config {
             rates: settings.rates.resolve(),
             webhooks_anywhere: settings.webhooks_anywhere.unwrap_or_default(),
             log_format: settings.log_format.unwrap_or_default(),
+            otlp_endpoint: settings.otlp_endpoint,
         }
     }
 }

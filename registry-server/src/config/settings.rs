@@ -8,6 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::{
     ConfigError, IssuerSettings, LimitSettings, LoginSettings, MirrorSettings, RateSettings, StoreSettings,
@@ -68,6 +69,9 @@ pub struct Settings {
     /// How the log looks [default: text]
     #[arg(long, global = true, env = "HUB_SERVER_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// OpenTelemetry collector that `serve` and `worker` export traces to, as in `http://collector:4318`
+    #[arg(long, global = true, env = "HUB_SERVER_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    pub otlp_endpoint: Option<Url>,
     /// Other registries whose adapters are fetched when somebody asks for them.
     #[arg(skip)]
     pub mirrors: Vec<MirrorSettings>,
@@ -119,6 +123,7 @@ impl Settings {
             webhooks_anywhere: self.webhooks_anywhere.or(other.webhooks_anywhere),
             read_only: self.read_only.or(other.read_only),
             log_format: self.log_format.or(other.log_format),
+            otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             mirrors: if self.mirrors.is_empty() { other.mirrors } else { self.mirrors },
             issuers: if self.issuers.is_empty() { other.issuers } else { self.issuers },
             logins: if self.logins.is_empty() { other.logins } else { self.logins },

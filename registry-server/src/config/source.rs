@@ -109,7 +109,7 @@ fn hide(key: &str, value: Value) -> Value {
     match (key, &value) {
         (_, Value::Null) => value,
         ("s3.access_key_id" | "s3.secret_access_key", _) => HIDDEN.into(),
-        ("database_url", Value::String(text)) => without_password(text).into(),
+        ("database_url" | "otlp_endpoint", Value::String(text)) => without_password(text).into(),
         _ => value,
     }
 }

@@ -10,6 +10,7 @@ use sqlx::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::changes;
+use crate::trace::Span;
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -27,6 +28,16 @@ pub(crate) enum Backend {
     Sqlite,
     /// For teams.
     Postgres,
+}
+
+impl Backend {
+    /// Its name, as OpenTelemetry has it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgresql",
+        }
+    }
 }
 
 /// Why the database can't be used.
@@ -71,6 +82,7 @@ pub(crate) struct WriteTx {
     /// What its commit adds to the changes that others follow.
     changes: Vec<changes::Noted>,
     backend: Backend,
+    span: Span,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -193,15 +205,16 @@ impl Db {
     /// Begins a transaction that may write. SQLite takes its write lock at once:
     /// a transaction that reads first and writes later could not be retried.
     pub(crate) async fn write(&self) -> Result<WriteTx, sqlx::Error> {
+        let span = Span::transaction(self.backend.name());
         match self.backend {
             Backend::Sqlite => {
                 let turn = Arc::clone(&self.gate).acquire_owned().await.ok();
-                let tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-                Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, _turn: turn })
+                let tx = span.judged(self.pool.begin_with("BEGIN IMMEDIATE").await)?;
+                Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, span, _turn: turn })
             }
             Backend::Postgres => {
-                let tx = self.pool.begin().await?;
-                Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, _turn: None })
+                let tx = span.judged(self.pool.begin().await)?;
+                Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, span, _turn: None })
             }
         }
     }
@@ -212,8 +225,9 @@ impl Db {
             Backend::Sqlite => "BEGIN",
             Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
-        let tx = self.pool.begin_with(begin).await?;
-        Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, _turn: None })
+        let span = Span::transaction(self.backend.name());
+        let tx = span.judged(self.pool.begin_with(begin).await)?;
+        Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, span, _turn: None })
     }
 
     /// Whether the database answers.
@@ -256,7 +270,7 @@ impl WriteTx {
         if !self.changes.is_empty() {
             changes::write(&mut self.tx, &self.changes).await?;
         }
-        self.tx.commit().await
+        self.span.judged(self.tx.commit().await)
     }
 }
 

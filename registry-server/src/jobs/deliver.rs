@@ -17,6 +17,7 @@ use crate::{
         address::is_public,
         webhook::{Happening, parse_url, sign},
     },
+    trace::Span,
 };
 
 /// A receiver that takes longer does its work before it answers; it should not.
@@ -89,16 +90,19 @@ async fn send(url: &str, secret: &str, event: &Happening, anywhere: bool) -> Res
         .resolve_to_addrs(url.host_str().unwrap_or_default(), &addresses)
         .build()
         .map_err(|_| "the request can't be made".to_owned())?;
-    let answer = client
+    let span = Span::client("POST", &url);
+    let request = client
         .post(url)
         .header("content-type", "application/cloudevents+json")
         .header("user-agent", concat!("adapter-hub/", env!("CARGO_PKG_VERSION")))
         .header("webhook-id", &event.id)
         .header("webhook-timestamp", timestamp.to_string())
         .header("webhook-signature", signature)
-        .body(body)
-        .send()
-        .await;
+        .body(body);
+    let answer = span.judged(span.around(span.carried_by(request).send()).await);
+    if let Ok(answer) = &answer {
+        span.was_answered(answer.status());
+    }
     match answer {
         Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => Err(format!("answered {}", answer.status().as_u16())),

@@ -32,6 +32,7 @@ use crate::{
     app::App,
     db::{WriteTx, jobs},
     storage::StorageError,
+    trace,
 };
 
 /// Something to do later. Its fields are what it needs to know, kept as JSON.
@@ -54,8 +55,9 @@ pub(crate) trait Job: Serialize + DeserializeOwned + Send + 'static {
         Self: Sync,
     {
         async move {
-            let payload = serde_json::to_string(self).map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
-            jobs::insert(tx, Self::KIND, &payload, Duration::ZERO).await
+            let mut payload = serde_json::to_value(self).map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
+            trace::note_cause(&mut payload);
+            jobs::insert(tx, Self::KIND, &payload.to_string(), Duration::ZERO).await
         }
     }
 }
@@ -77,6 +79,20 @@ pub(crate) enum JobError {
     Unknown(String),
     #[error("it panicked: {0}")]
     Panicked(String),
+}
+
+impl JobError {
+    /// The error in a word, for traces.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "database",
+            Self::Storage(_) => "storage",
+            Self::Payload(_) => "payload",
+            Self::Delivery(_) => "delivery",
+            Self::Unknown(_) => "unknown-job",
+            Self::Panicked(_) => "panic",
+        }
+    }
 }
 
 type Work = Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>>;
@@ -111,6 +127,11 @@ const KINDS: [Kind; 8] = [
     Kind::of::<FollowRegistries>(),
     Kind::of::<ForgetTokens>(),
 ];
+
+/// The name of every kind.
+pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.name)
+}
 
 /// How long to wait after the n-th failure: two seconds, doubled, at most an hour.
 fn backoff(failures: i64) -> Duration {

@@ -13,6 +13,7 @@ use crate::{
         jobs::{self, Fate, Held},
         reviews, uploads,
     },
+    trace::Span,
 };
 
 /// Jobs that one process does at once. They wait for database and network, not for processors.
@@ -100,22 +101,33 @@ async fn take_turns(app: App, mut stop: watch::Receiver<bool>) {
 /// Does a job and settles it.
 pub(super) async fn one(app: &App, held: &Held) -> Result<(), sqlx::Error> {
     let kind = KINDS.iter().find(|kind| kind.name == held.kind);
+    let span = Span::job(&held.kind, &held.id, held.attempts, &held.payload);
     let result = match kind {
         // Done again soon, as all of these are.
         Some(kind) if kind.by_age && !app.clock.is_steady() => Some(Ok(())),
-        Some(kind) => work(app, kind, held).await,
+        Some(kind) => work(app, kind, held, &span).await,
         None => Some(Err(JobError::Unknown(held.kind.clone()))),
     };
     // Another process has it by now.
     let Some(result) = result else { return Ok(()) };
+    if let Err(error) = &result {
+        span.failed(error.kind());
+    }
     let fate = fate(kind, held, result);
-    let outcome = match &fate {
+    tell(app, held, &fate, &span);
+    span.around(jobs::settle(&app.db, held, &fate)).await
+}
+
+/// Counts a job that was tried, and logs one that failed.
+fn tell(app: &App, held: &Held, fate: &Fate, span: &Span) {
+    let _within = span.enter();
+    let outcome = match fate {
         Fate::Gone | Fate::Again(_) => "done",
         Fate::Retry(..) => "retried",
         Fate::Failed(_) => "failed",
     };
     app.telemetry.job(&held.kind, outcome);
-    if let Fate::Retry(_, error) | Fate::Failed(error) = &fate {
+    if let Fate::Retry(_, error) | Fate::Failed(error) = fate {
         tracing::warn!(
             job.kind = held.kind,
             job.id = held.id,
@@ -126,14 +138,13 @@ pub(super) async fn one(app: &App, held: &Held) -> Result<(), sqlx::Error> {
             held.attempts
         );
     }
-    jobs::settle(&app.db, held, &fate).await
 }
 
 /// Runs it while the lease is renewed; `None` when the lease was lost.
-async fn work(app: &App, kind: &Kind, held: &Held) -> Option<Result<(), JobError>> {
+async fn work(app: &App, kind: &Kind, held: &Held, span: &Span) -> Option<Result<(), JobError>> {
     // A task of its own: a panic ends the job and nothing else. Dropped, it stops.
     let mut task = JoinSet::new();
-    task.spawn((kind.run)(app.clone(), held.payload.clone()));
+    task.spawn(span.around((kind.run)(app.clone(), held.payload.clone())));
     let mut renewals = time::interval(RENEW);
     renewals.tick().await;
     loop {

@@ -12,6 +12,8 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 
+use crate::trace::here;
+
 /// What is under way, by what it brings.
 #[derive(Clone)]
 pub(super) struct Flights<K, T: Clone>(Arc<Mutex<UnderWay<K, T>>>);
@@ -32,11 +34,11 @@ impl<K: Clone + Eq + Hash + Send + 'static, T: Clone + Send + Sync + 'static> Fl
                 flight.clone()
             } else {
                 let (flights, landed, work) = (self.clone(), key.clone(), work());
-                let task = tokio::spawn(async move {
+                let task = tokio::spawn(here(async move {
                     // Removed on a panic too.
                     let _guard = Landing { flights, key: landed };
                     work.await
-                });
+                }));
                 let flight = task.map(Result::ok).boxed().shared();
                 under_way.insert(key, flight.clone());
                 flight

@@ -20,7 +20,7 @@ use reqwest::{
     redirect,
 };
 
-use crate::config::MirrorConfig;
+use crate::{config::MirrorConfig, trace::Span};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// No byte for so long means that none will come.
@@ -215,8 +215,12 @@ impl Upstream {
         if let Some(error) = self.resting() {
             return Err(error);
         }
-        let answer = match request.send().await {
-            Ok(response) => self.judged(response),
+        let span = Span::client("GET", &self.config.url);
+        let answer = match span.judged(span.around(span.carried_by(request).send()).await) {
+            Ok(response) => {
+                span.was_answered(response.status());
+                self.judged(response)
+            }
             Err(error) => Err(self.unreachable(told(&error))),
         };
         let failure = match &answer {

@@ -31,6 +31,8 @@ use object_store::{
 use relay::Relay;
 use time::OffsetDateTime;
 
+use crate::trace::Span;
+
 pub(crate) use error::{PutError, StorageError};
 pub(crate) use key::Key;
 pub(crate) use multipart::{MIN_PART, Multipart, Part};
@@ -108,7 +110,8 @@ impl Storage {
         range: Option<Range<u64>>,
     ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
         if let Some(relay) = &self.relay {
-            return relay.get(&self.store, self.at(key), range).await;
+            let span = self.span("GetObject");
+            return span.judged(span.around(relay.get(&self.store, self.at(key), range)).await);
         }
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let found = self.store.get_opts(&self.at(key), options).await?;
@@ -120,18 +123,24 @@ impl Storage {
 
     /// The first `len` bytes of an object that has as many.
     pub(crate) async fn head(&self, key: &Key, len: u64) -> Result<Bytes, StorageError> {
-        if len == 0 { Ok(Bytes::new()) } else { Ok(self.store.get_range(&self.at(key), 0..len).await?) }
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        let span = self.span("GetObject");
+        Ok(span.judged(self.store.get_range(&self.at(key), 0..len).await)?)
     }
 
     /// How many bytes an object has.
     pub(crate) async fn size(&self, key: &Key) -> Result<u64, StorageError> {
-        Ok(self.store.head(&self.at(key)).await?.size)
+        let span = self.span("HeadObject");
+        Ok(span.judged(self.store.head(&self.at(key)).await)?.size)
     }
 
     /// Writes a small object unless there is one under this key; `false` when there is.
     pub(crate) async fn create(&self, key: &Key, bytes: Bytes) -> Result<bool, StorageError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.put_opts(&self.at(key), PutPayload::from(bytes), options).await {
+        let span = self.span("PutObject");
+        match span.judged(self.store.put_opts(&self.at(key), PutPayload::from(bytes), options).await) {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -140,7 +149,8 @@ impl Storage {
 
     /// Removes an object; one that is not there is fine.
     pub(crate) async fn delete(&self, key: &Key) -> Result<(), StorageError> {
-        match self.store.delete(&self.at(key)).await {
+        let span = self.span("DeleteObject");
+        match span.judged(self.store.delete(&self.at(key)).await) {
             Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => Err(error.into()),
             _ => Ok(()),
         }
@@ -176,6 +186,11 @@ impl Storage {
         let Some(signer) = &self.signer else { return Ok(None) };
         let url = signer.signed_url(axum::http::Method::GET, &self.at(key), lasting).await?;
         Ok(Some(url.into()))
+    }
+
+    /// A request to the store. Local files are no requests.
+    fn span(&self, operation: &'static str) -> Span {
+        if self.relay.is_some() { Span::storage(operation) } else { Span::none() }
     }
 
     fn at(&self, key: &Key) -> object_store::path::Path {

@@ -39,7 +39,10 @@ impl Storage {
     /// Begins an object; `None` where the store has no such thing.
     pub(crate) async fn begin(&self, key: &Key) -> Result<Option<String>, StorageError> {
         match &self.multipart {
-            Some(store) => Ok(Some(store.create_multipart(&self.at(key)).await?)),
+            Some(store) => {
+                let span = self.span("CreateMultipartUpload");
+                Ok(Some(span.judged(store.create_multipart(&self.at(key)).await)?))
+            }
             None => Ok(None),
         }
     }
@@ -69,8 +72,9 @@ impl Storage {
                 break;
             }
             let id = object.id.to_owned();
-            let part =
-                store.put_part(&self.at(object.key), &id, number, piece).await.map_err(StorageError::from)?;
+            let span = self.span("UploadPart");
+            let part = span.judged(store.put_part(&self.at(object.key), &id, number, piece).await);
+            let part = part.map_err(StorageError::from)?;
             parts.push(Part(part.content_id));
             number += 1;
         }
@@ -101,11 +105,9 @@ impl Storage {
     /// Makes the parts an object.
     pub(crate) async fn complete(&self, object: Multipart<'_>, parts: &[Part]) -> Result<(), StorageError> {
         let parts = parts.iter().map(|part| PartId { content_id: part.0.clone() }).collect();
-        let done = self
-            .store_of_parts()?
-            .complete_multipart(&self.at(object.key), &object.id.to_owned(), parts)
-            .await;
-        match done {
+        let (store, span) = (self.store_of_parts()?, self.span("CompleteMultipartUpload"));
+        let done = store.complete_multipart(&self.at(object.key), &object.id.to_owned(), parts).await;
+        match span.judged(done) {
             Ok(_) => Ok(()),
             // Only the text of the answer names S3's own error code.
             Err(error) if error.to_string().contains("InvalidPart") => {

@@ -22,7 +22,8 @@ impl Storage {
             // All of it fits into one write: one request instead of three.
             let written = body.written();
             accept(&written).map_err(PutError::Body)?;
-            self.store.put(&self.at(key), first).await.map_err(StorageError::from)?;
+            let span = self.span("PutObject");
+            span.judged(self.store.put(&self.at(key), first).await).map_err(StorageError::from)?;
             return Ok(written);
         }
         let mut upload = self.store.put_multipart(&self.at(key)).await.map_err(StorageError::from)?;

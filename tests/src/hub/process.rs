@@ -54,6 +54,12 @@ impl HubProcess {
         Self::spawn(program, data, &["--log-format", "json", "--run-jobs=false"], log.into())
     }
 
+    /// Serves `data` and writes its log to a file, one JSON object a line.
+    pub fn start_with_log(data: &Path, flags: &[&str], log: &Path) -> Self {
+        let log = std::fs::File::create(log).expect("a file");
+        Self::spawn(command(data), data, &[&["--log-format", "json"], flags].concat(), log.into())
+    }
+
     /// Starts an operator's verb and does not wait for its end.
     pub fn verb(data: &Path, verb: &[&str]) -> Child {
         let child = command(data).args(verb).stdout(Stdio::null()).stderr(Stdio::null()).spawn();

@@ -1,8 +1,9 @@
 //! `kill -9` of everything, at moments that nobody chose: nothing that was acknowledged
 //! is lost, and nothing is half published.
 //!
-//! `HUB_TEST_KILLS=500 cargo test -p hub-tests --test registry faults` runs for longer;
-//! with the variables of the harness also on PostgreSQL and S3.
+//! `HUB_TEST_KILLS=500 cargo test -p hub-tests --test registry killed` runs for longer;
+//! with the variables of the harness also on PostgreSQL and S3. Workers and mirrors are
+//! killed in `killed_workers.rs` and `killed_mirrors.rs`.
 
 use std::{
     path::Path,
@@ -21,11 +22,22 @@ const KILLS: usize = 12;
 /// From before the first request to after the last answer of a push.
 const LONGEST_MS: u64 = 400;
 
+/// How often to kill.
+pub(crate) fn kills(otherwise: usize) -> usize {
+    std::env::var("HUB_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
+
 /// Numbers that differ from run to run; the failure message has the first.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    /// Dice, and what a failure message says of them.
+    pub(crate) fn new() -> (Self, u64) {
+        let seed: u64 = SystemTime::UNIX_EPOCH.elapsed().expect("a time").subsec_nanos().into();
+        (Self(seed | 1), seed)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -33,7 +45,7 @@ impl Dice {
     }
 }
 
-fn kill(child: &mut Child) {
+pub(crate) fn kill(child: &mut Child) {
     drop(child.kill());
     drop(child.wait());
 }
@@ -45,9 +57,7 @@ fn sample(number: usize) -> SampleAdapter {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_however_often_server_client_and_collector_are_killed() {
-    let kills = std::env::var("HUB_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
-    let seed: u64 = SystemTime::UNIX_EPOCH.elapsed().expect("a time").subsec_nanos().into();
-    let mut dice = Dice(seed | 1);
+    let (mut dice, seed) = Dice::new();
     let data = tempfile::tempdir().expect("a folder");
     let flags = flags().await;
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
@@ -59,7 +69,7 @@ async fn nothing_is_lost_however_often_server_client_and_collector_are_killed() 
         home.command(&["push", folder]).env("HUB_TOKEN", &token).spawn().expect("hub starts")
     };
     let (mut number, mut acknowledged) = (0, Vec::new());
-    for _ in 0..kills {
+    for _ in 0..kills(KILLS) {
         let sample = sample(number);
         let folder = home.write(&format!("push-{number}"), &sample);
         let folder = folder.to_str().expect("text");
@@ -97,11 +107,12 @@ async fn nothing_is_lost_however_often_server_client_and_collector_are_killed() 
 }
 
 /// Removes what nothing refers to, again and again.
-fn collector(data: &Path, flags: &[&str]) -> Child {
+pub(crate) fn collector(data: &Path, flags: &[&str]) -> Child {
     HubProcess::verb(data, &[&["gc", "--older-than=0"], flags].concat())
 }
 
-async fn is_whole(ada: &Visitor, sample: &SampleAdapter) {
+/// Every file of a version is what its manifest says.
+pub(crate) async fn is_whole(ada: &Visitor, sample: &SampleAdapter) {
     let answer = ada.get(&format!("manifests/{}", sample.digest())).await;
     let manifest = Manifest::parse(&answer.body).expect("the manifest");
     assert_eq!(manifest.name, sample.manifest.name);

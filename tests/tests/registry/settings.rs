@@ -32,6 +32,7 @@ async fn every_setting_says_where_it_comes_from_and_secrets_are_hidden() {
         ("HUB_SERVER_STORAGE_URL", "s3://team-adapters/hub"),
         ("HUB_SERVER_S3_ACCESS_KEY_ID", "s3cret"),
         ("HUB_SERVER_S3_SECRET_ACCESS_KEY", "s3cret"),
+        ("HUB_SERVER_OTLP_ENDPOINT", "https://hub:s3cret@collector:4318"),
     ];
     let arguments = ["config", "--config", "hub.toml", "--log-format", "json", "--format", "json"];
     let said = run(hub_server(folder.path(), &arguments, &environment)).await.expect_code(0);
@@ -46,6 +47,11 @@ async fn every_setting_says_where_it_comes_from_and_secrets_are_hidden() {
         ("database_url", json!("postgres://hub:hidden@db/hub"), "environment HUB_SERVER_DATABASE_URL"),
         ("s3.endpoint", json!("http://s3"), "file hub.toml"),
         ("s3.secret_access_key", json!("(hidden)"), "environment HUB_SERVER_S3_SECRET_ACCESS_KEY"),
+        (
+            "otlp_endpoint",
+            json!("https://hub:hidden@collector:4318/"),
+            "environment HUB_SERVER_OTLP_ENDPOINT",
+        ),
         ("tls.certificate", Value::Null, "default"),
     ] {
         let found = setting(&settings, key);
@@ -71,10 +77,13 @@ async fn a_misspelt_setting_is_refused_with_the_one_that_was_meant() {
         "listen = \"here\"\n",
         "listen = \n",
         "[tls]\nkey = \"key.pem\"\n",
+        "otlp_endpoint = \"collector:4318\"\n",
     ] {
         said += &refuse(text, &[]).await.to_string();
     }
     said += &refuse("", &[("HUB_SERVER_READONLY", "true")]).await.to_string();
+    let sampler = [("OTEL_TRACES_SAMPLER", "sometimes")];
+    said += &refuse("otlp_endpoint = \"http://collector:4318\"\n", &sampler).await.to_string();
     insta::assert_snapshot!("settings_refused", said);
     assert!(!folder.path().join(".data").exists(), "nothing was begun");
 }
