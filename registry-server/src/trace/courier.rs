@@ -71,9 +71,10 @@ impl Courier {
 impl HttpClient for Courier {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (parts, body) = request.into_parts();
-        let sending = self.client.post(self.collector.clone()).headers(parts.headers).body(body).send();
+        let request = self.client.post(self.collector.clone()).headers(parts.headers).body(body);
         let sent = self.runtime.spawn(async move {
-            let mut answer = sending.await?;
+            // Not before: its time limit needs the runtime.
+            let mut answer = request.send().await?;
             let mut seen = 0;
             while let Some(piece) = answer.chunk().await? {
                 seen += piece.len();
