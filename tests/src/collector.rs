@@ -1,6 +1,9 @@
 //! An OpenTelemetry collector for tests: takes what a server exports over OTLP/HTTP.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use axum::{
     Router,
@@ -88,7 +91,10 @@ impl Collector {
 
 /// An id as headers and logs write it.
 pub fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    id.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text takes all");
+        text
+    })
 }
 
 /// Attributes by name, sorted, numbers as text.

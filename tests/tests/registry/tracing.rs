@@ -14,7 +14,7 @@ use hub_tests::{
     eventually,
     hub::{HubProcess, SampleAdapter, Visitor},
 };
-use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
+use opentelemetry_proto::tonic::trace::v1::{Span, Status, span::SpanKind, status::StatusCode};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ async fn a_request_is_a_span_of_its_senders_trace_and_no_name_is_in_it() {
     let of_trace = collector.trace(TRACE);
     let read = named(&of_trace, "GET /api/v1/adapters/{namespace}/{name}");
     assert_eq!((hex(&read.parent_span_id).as_str(), read.kind()), (SENDER, SpanKind::Server));
-    assert_eq!(read.status.as_ref().map_or(StatusCode::Unset, |status| status.code()), StatusCode::Unset);
+    assert_eq!(read.status.as_ref().map_or(StatusCode::Unset, Status::code), StatusCode::Unset);
     let expected = [
         ("http.request.method", "GET"),
         ("http.response.status_code", "200"),
@@ -92,7 +92,7 @@ async fn a_request_is_a_span_of_its_senders_trace_and_no_name_is_in_it() {
     let publish = named(&of_trace, PUBLISH);
     assert!(of_trace.iter().any(|s| s.name == "transaction" && s.parent_span_id == publish.span_id));
     let broken = named(&spans, "GET /readyz");
-    assert_eq!(broken.status.as_ref().map(|status| status.code()), Some(StatusCode::Error));
+    assert_eq!(broken.status.as_ref().map(Status::code), Some(StatusCode::Error));
     assert_eq!(attribute(broken, "error.type").as_deref(), Some("503"));
     let nowhere = named(&spans, "GET");
     assert_eq!(attribute(nowhere, "http.response.status_code").as_deref(), Some("404"));
