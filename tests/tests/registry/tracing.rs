@@ -9,10 +9,12 @@ use std::{
 };
 
 use axum::{Router, http::HeaderMap, routing::post};
+use hub_server::config::Config;
 use hub_tests::{
     collector::{Collector, attribute, hex, texts},
     eventually,
-    hub::{HubProcess, SampleAdapter, Visitor},
+    hub::{HubProcess, SampleAdapter, Visitor, bucket, flags_of, migrated},
+    services::seaweedfs::SeaweedFs,
 };
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, span::SpanKind, status::StatusCode};
 use reqwest::Method;
@@ -166,6 +168,34 @@ async fn a_trace_goes_on_through_the_queue_to_a_webhook_and_through_a_mirror_to_
         spans.iter().filter(of_sender).find(|span| span.name == "GET /api/v1/index/{namespace}/{name}");
     let asked = below(here.expect("the mirror's own span"), "GET");
     below(&asked, "GET /api/v1/index/{namespace}/{name}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_goes_on_with_the_trace_of_the_request_that_queued_its_job() {
+    let (data, collector) = (tempfile::tempdir().expect("a folder"), Collector::start().await);
+    let mut config = Config::embedded(data.path());
+    config.database_url = Some(migrated().await);
+    config.storage = bucket(SeaweedFs::shared());
+    let mut place = flags_of(config);
+    let place_of_all: Vec<&str> = place.iter().map(String::as_str).collect();
+    let token = HubProcess::token_with(data.path(), &place_of_all, "ada");
+    place.push(format!("--otlp-endpoint={}", collector.url()));
+    let place: Vec<&str> = place.iter().map(String::as_str).collect();
+    let server = HubProcess::start_with(data.path(), &[&place[..], &["--run-jobs=false"]].concat());
+    let mut worker = HubProcess::worker(data.path(), &place);
+    publish(&server.visitor(&token), &SampleAdapter::lora("ada/x", "1.0.0"), "").await;
+    // The worker exports every five seconds, the server when it stops.
+    let of_trace = || collector.trace(TRACE);
+    let kept = async || of_trace().into_iter().find(|span| span.name == "keep-manifest");
+    let job = eventually("the worker exports its job", kept).await;
+    assert_eq!(server.terminate(), Some(0));
+    worker.kill().expect("it was running");
+    worker.wait().expect("it stopped");
+    let spans = of_trace();
+    assert_eq!(job.parent_span_id, named(&spans, PUBLISH).span_id);
+    let stored = spans.iter().find(|span| span.name == "S3/PutObject" && span.parent_span_id == job.span_id);
+    assert_eq!(stored.map(Span::kind), Some(SpanKind::Client));
+    assert!(spans.iter().any(|span| attribute(span, "db.system.name").as_deref() == Some("postgresql")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
