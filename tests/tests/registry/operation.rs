@@ -45,7 +45,24 @@ async fn metrics_count_requests_bytes_publishes_and_pulls() {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
     assert!(text.contains("hub_http_request_duration_seconds_bucket"), "{text}");
+    assert!(
+        text.contains("hub_jobs_waiting{kind=\"deliver-event\"} 0"),
+        "what is done does not wait: {text}"
+    );
     assert!(!text.contains("sentiment"), "no names in metrics");
+}
+
+#[tokio::test]
+async fn metrics_do_not_grow_with_methods_that_somebody_makes_up() {
+    let hub = TestHub::start().await;
+    let anyone = hub.anonymous();
+    for made_up in ["SPAM-1", "SPAM-2"] {
+        let method = Method::from_bytes(made_up.as_bytes()).expect("a method");
+        assert_eq!(Answer::of(anyone.request(method, "search")).await.status, 405);
+    }
+    let text = String::from_utf8(anyone.get("/metrics").await.body).expect("text");
+    let line = "hub_http_requests_total{method=\"_OTHER\",route=\"/api/v1/search\",status=\"405\"} 2";
+    assert!(text.contains(line) && !text.contains("SPAM"), "{text}");
 }
 
 #[tokio::test]
