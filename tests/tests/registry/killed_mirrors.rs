@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use hub_schemas::{api::UploadStatus, digest::Digest};
 use hub_tests::{
     cli::Home,
     hub::{HubProcess, SampleAdapter, TestHub, flags},
@@ -36,6 +37,10 @@ async fn a_mirror_serves_right_bytes_however_often_it_and_who_pulls_are_killed()
         let card = format!("# Number {number}\n").repeat(250_000);
         let sample =
             SampleAdapter::lora("ada/x", &format!("1.0.{number}")).with_file("README.md", card.as_bytes());
+        // In one piece: the harness would send it in hundreds.
+        let (digest, size) = (Digest::of(card.as_bytes()), card.len() as u64);
+        let upload: UploadStatus = ada.start_upload("ada/x", digest, size).await.expect_ok();
+        assert!(ada.append(&upload.id, 0, card.as_bytes(), size).await.status.is_success());
         ada.publish(&sample).await;
         let reference = format!("ada/x@1.0.{number}");
         let pull = |home: &Home| {
