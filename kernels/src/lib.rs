@@ -5,6 +5,7 @@ pub mod bf16;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod few;
+mod loops;
 pub mod mapped;
 #[cfg(test)]
 mod numbers;
@@ -12,4 +13,5 @@ mod panels;
 pub mod single;
 mod spread;
 
+pub use loops::vectorised;
 pub use panels::Side;

@@ -3,6 +3,7 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use hub_kernels::vectorised;
 use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
@@ -146,11 +147,6 @@ pub(super) fn mapped<T: Element>(f: Fused, x: &[T]) -> Vec<T> {
 /// Multiplies every element of `grad` by the derivative at its `x`, on all cores.
 pub(super) fn scale_all<T: Element>(f: Fused, x: &[T], grad: &mut [T]) {
     grad.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(g, x)| scale_by_derivative(f, x, g));
-}
-
-/// Runs a loop compiled for the widest vectors this CPU has.
-fn vectorised(work: impl FnOnce()) {
-    pulp::Arch::new().dispatch(work);
 }
 
 fn map<T: Element>(f: Fused, x: &[T], y: &mut [T]) {

@@ -6,10 +6,11 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
+use hub_kernels::vectorised;
 use rayon::prelude::*;
 
 use super::{
-    by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, slice_of, with_slice,
+    by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, largest, slice_of, with_slice,
 };
 
 /// The losses `[n]` of scores `[n, c]` against classes `labels`, one for each row.
@@ -92,16 +93,18 @@ fn backward<T: Element>(op: &Op, scores: &Tensor, losses: &Tensor, grad: &Tensor
 
 /// `log Σ_j exp z_j`, from the maximum on, so that no exponential overflows.
 fn log_sum<T: Element>(row: &[T]) -> T {
-    let max = row.iter().fold(T::neg_infinity(), |max, &z| if z > max { z } else { max });
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
-        || max + lanes(row, |z| (z - max).exp_fast()).ln(),
+        || {
+            let max = largest(row);
+            max + lanes(row, |z| (z - max).exp_fast()).ln()
+        },
     )
 }
 
 /// `exp(z − norm) · g`.
 fn share_into<T: Element>(out: &mut [T], row: &[T], norm: T, g: T) {
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             for (out, &z) in out.iter_mut().zip(row) {

@@ -73,6 +73,38 @@ fn lanes<T: Element>(row: &[T], f: impl Fn(T) -> T) -> T {
     sums.iter().fold(tail, |total, &sum| total + sum)
 }
 
+/// `Σ f(a, b, c)` of three rows, in as many partial sums.
+#[inline(always)]
+fn lanes3<T: Element>(a: &[T], b: &[T], c: &[T], f: impl Fn(T, T, T) -> T) -> T {
+    let mut sums = [T::zero(); 16];
+    let ([a, b, c], [a_tail, b_tail, c_tail]) = {
+        let split = [a, b, c].map(|row| row.as_chunks::<16>());
+        (split.map(|(chunks, _)| chunks), split.map(|(_, tail)| tail))
+    };
+    for ((a, b), c) in a.iter().zip(b).zip(c) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += f(a[lane], b[lane], c[lane]);
+        }
+    }
+    let tails = a_tail.iter().zip(b_tail).zip(c_tail);
+    let tail = tails.fold(T::zero(), |sum, ((&a, &b), &c)| sum + f(a, b, c));
+    sums.iter().fold(tail, |total, &sum| total + sum)
+}
+
+/// The largest number of a row.
+#[inline(always)]
+fn largest<T: Element>(row: &[T]) -> T {
+    let larger = |max: T, x: T| if x > max { x } else { max };
+    let (chunks, tail) = row.as_chunks::<16>();
+    let mut most = [T::neg_infinity(); 16];
+    for chunk in chunks {
+        for (max, &x) in most.iter_mut().zip(chunk) {
+            *max = larger(*max, x);
+        }
+    }
+    most.iter().chain(tail).fold(T::neg_infinity(), |max, &x| larger(max, x))
+}
+
 /// Whether the fused kernels apply.
 fn is_fused(x: &Tensor) -> bool {
     let has_loops = matches!((x.device(), x.dtype()), (Device::Cpu, DType::F32 | DType::F64));

@@ -6,10 +6,12 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
+use hub_kernels::vectorised;
 use rayon::prelude::*;
 
 use super::{
-    Arg, by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, slice_of, with_slice,
+    Arg, by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, lanes3, slice_of,
+    with_slice,
 };
 use crate::architectures::NormKind;
 
@@ -222,7 +224,7 @@ fn forward<T: Element>(norm: &Norm, x: Arg<'_>, residual: Option<Arg<'_>>) -> Re
     with_affine::<T, _>(norm, |gamma, beta| {
         let h = gamma.len();
         y.par_chunks_mut(h * ROWS).enumerate().for_each(|(block, y)| {
-            pulp::Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for (i, y) in y.chunks_exact_mut(h).enumerate() {
@@ -247,7 +249,7 @@ fn backward<T: Element>(norm: &Norm, x: &Tensor, residual: Option<&Tensor>, grad
     let mut kernel = |xs: &[T], rs: Option<&[T]>, gs: &[T], gamma: &[T]| {
         let h = gamma.len();
         dx.par_chunks_mut(h * ROWS).enumerate().for_each(|(block, dx)| {
-            pulp::Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for (i, dx) in dx.chunks_exact_mut(h).enumerate() {
@@ -281,15 +283,13 @@ fn backward<T: Element>(norm: &Norm, x: &Tensor, residual: Option<&Tensor>, grad
 fn gradient_row<T: Element>(row: &mut [T], grad: &[T], gamma: &[T], norm: &Norm) {
     let (mean, rstd) = moments(row, norm);
     let n = T::constant(row.len() as f64);
-    let (mut sum_g, mut sum_gx) = (T::zero(), T::zero());
-    for ((x, &g), &w) in row.iter_mut().zip(grad).zip(gamma) {
+    for x in row.iter_mut() {
         *x = (*x - mean) * rstd;
-        sum_g += g * w;
-        sum_gx += g * w * *x;
     }
     // Where no mean was subtracted, none has a gradient.
-    let mean_g = if norm.kind == NormKind::Layer { sum_g / n } else { T::zero() };
-    let mean_gx = sum_gx / n;
+    let is_centred = norm.kind == NormKind::Layer;
+    let mean_g = if is_centred { lanes3(row, grad, gamma, |_, g, w| g * w) / n } else { T::zero() };
+    let mean_gx = lanes3(row, grad, gamma, |x, g, w| g * w * x) / n;
     for ((x, &g), &w) in row.iter_mut().zip(grad).zip(gamma) {
         *x = (g * w - mean_g - *x * mean_gx) * rstd;
     }

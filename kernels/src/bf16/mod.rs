@@ -141,7 +141,7 @@ const fn round(x: f32) -> u32 {
 
 /// Rounds a row into pairs; behind an odd last input stands a zero.
 fn round_row(from: &[f32], to: &mut [Pair]) {
-    pulp::Arch::new().dispatch(
+    crate::vectorised(
         #[inline(always)]
         || {
             let (pairs, rest) = from.as_chunks::<2>();

@@ -6,7 +6,7 @@ use crate::panels::PANEL;
 /// `tile[r][o] = Σ_i x[r][i] · w[o][i]`; every row of `x` has as many pairs as there are columns.
 pub(super) fn tile<const R: usize>(x: [&[Pair]; R], columns: &[Column]) -> [[f32; PANEL]; R] {
     let mut sums = [[0.0; PANEL]; R];
-    pulp::Arch::new().dispatch(
+    crate::vectorised(
         #[inline(always)]
         || {
             for (at, column) in columns.iter().enumerate() {

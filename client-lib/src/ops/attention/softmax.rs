@@ -1,6 +1,8 @@
 //! Rows of scores as probabilities, and back.
 
-use super::super::element::Element;
+use hub_kernels::vectorised;
+
+use super::super::{element::Element, lanes, lanes3, largest};
 
 /// The same for a decoder, where a query that sees no key at all gets nothing: what
 /// PyTorch's attention gives for the padding on the left.
@@ -18,7 +20,7 @@ pub(super) fn softmax<T: Element>(row: &mut [T], bias: Option<&[f32]>) {
     if bias.is_some_and(|bias| bias.iter().all(|&b| b == f32::NEG_INFINITY)) {
         return row.fill(T::one() / T::constant(row.len() as f64));
     }
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             if let Some(bias) = bias {
@@ -26,11 +28,11 @@ pub(super) fn softmax<T: Element>(row: &mut [T], bias: Option<&[f32]>) {
                     *x += T::constant(f64::from(b));
                 }
             }
-            let max = row.iter().fold(T::neg_infinity(), |max, &x| if x > max { x } else { max });
+            let max = largest(row);
             for x in row.iter_mut() {
                 *x = (*x - max).exp_fast();
             }
-            let inverse = T::one() / row.iter().fold(T::zero(), |sum, &x| sum + x);
+            let inverse = T::one() / lanes(row, |x| x);
             for x in row.iter_mut() {
                 *x *= inverse;
             }
@@ -55,11 +57,11 @@ pub(super) fn soft_cap_gradient<T: Element>(ds: &mut [T], scores: &[T], cap: T) 
 
 /// `ds` holds ∂p and becomes ∂s, row by row.
 pub(super) fn softmax_gradient<T: Element>(ds: &mut [T], p: &[T], keys: usize) {
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             for (ds, p) in ds.chunks_exact_mut(keys).zip(p.chunks_exact(keys)) {
-                let dot = ds.iter().zip(p).fold(T::zero(), |sum, (&d, &p)| sum + d * p);
+                let dot = lanes3(ds, p, p, |d, p, _| d * p);
                 for (ds, &p) in ds.iter_mut().zip(p) {
                     *ds = p * (*ds - dot);
                 }

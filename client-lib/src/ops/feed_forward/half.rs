@@ -7,6 +7,7 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use hub_kernels::vectorised;
 use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
@@ -176,7 +177,7 @@ pub(super) fn gate_gradients<T: Element>(
 
 /// Every element of `x` times its factor.
 pub(super) fn times<T: Element>(x: &mut [T], factors: &[T]) {
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || x.iter_mut().zip(factors).for_each(|(x, &factor)| *x *= factor),
     );

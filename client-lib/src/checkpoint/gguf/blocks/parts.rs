@@ -3,6 +3,8 @@
 #![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
 
 use half::bf16;
+#[cfg(feature = "stitch")]
+use hub_kernels::vectorised;
 
 use super::BlockKind;
 
@@ -116,15 +118,9 @@ impl BlockKind {
     }
 }
 
-/// Runs a loop compiled for the widest vectors this CPU has.
-#[cfg(feature = "stitch")]
-fn vectorised(work: impl FnOnce()) {
-    pulp::Arch::new().dispatch(work);
-}
-
 /// Without numerics there is nothing that would wait for it.
 #[cfg(not(feature = "stitch"))]
-fn vectorised(work: impl FnOnce()) {
+fn vectorised(mut work: impl FnMut()) {
     work();
 }
 
