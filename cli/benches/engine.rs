@@ -23,7 +23,7 @@ use hub_client::{
     checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter},
     composition::Composition,
     model::{Batch, Mode, Passed, StitchedModel},
-    ops::{Arithmetic, cross_entropy_rows},
+    ops::{Arithmetic, FrozenLinear, cross_entropy_rows},
     training::adamw::{AdamW, AdamWConfig, Gradients},
 };
 use hub_schemas::{
@@ -34,7 +34,7 @@ use hub_schemas::{
 use serde_json::json;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: hub_kernels::memory::Allocator = hub_kernels::memory::Allocator;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -56,10 +56,11 @@ struct Case {
 }
 
 fn main() -> Outcome<()> {
+    hub_kernels::memory::keep();
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let [what, base, method, rows, length, repeats, arithmetic, device @ ..] = arguments.as_slice() else {
         return Err(
-            "give: train|above|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]"
+            "give: train|above|infer|mixed|product DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]"
                 .into(),
         );
     };
@@ -116,6 +117,7 @@ impl Case {
             }
             "infer" => self.passes(&self.model(0)?, &batch),
             "mixed" => self.passes(&self.mixed()?, &batch),
+            "product" => self.products(),
             other => Err(format!("`{other}` is not measured").into()),
         }
     }
@@ -188,6 +190,20 @@ impl Case {
             Ok(())
         };
         (0..WARM_UP + self.repeats).map(|_| self.time(pass)).collect()
+    }
+
+    /// The first product of a feed-forward network alone, for every token.
+    fn products(&self) -> Outcome<Vec<f64>> {
+        let shape = &self.base.config().shape;
+        let random = |rows, columns| Tensor::randn(0_f32, 1.0, (rows, columns), &self.compute.device);
+        let weight = random(shape.intermediate_size, shape.hidden_size)?;
+        let linear = FrozenLinear::new(weight, None)?.computing_in(self.compute.arithmetic)?;
+        let x = random(self.rows * self.length, shape.hidden_size)?;
+        let product = || {
+            linear.forward(&x)?;
+            Ok(())
+        };
+        (0..WARM_UP + self.repeats).map(|_| self.time(product)).collect()
     }
 
     /// Milliseconds until the device has done the work.

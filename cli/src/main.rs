@@ -32,9 +32,11 @@ use crate::{
 
 #[cfg(feature = "stitch")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: hub_kernels::memory::Allocator = hub_kernels::memory::Allocator;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "stitch")]
+    hub_kernels::memory::keep();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version go to standard output and are no failure.

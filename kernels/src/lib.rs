@@ -7,6 +7,8 @@ pub mod cuda;
 pub mod few;
 mod loops;
 pub mod mapped;
+#[cfg(feature = "allocator")]
+pub mod memory;
 #[cfg(test)]
 mod numbers;
 mod panels;

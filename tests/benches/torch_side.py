@@ -1,7 +1,7 @@
 """PyTorch's side of `tests/benches/engine` and `tests/benches/gpu`: the same case with peft or `adapters`, as their
 documents show it.
 
-    torch_side.py train|above|infer|mixed DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]
+    torch_side.py train|above|infer|mixed|product DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]
 
 Two runs more than it is told, those after them printed with the most memory that the process had, as JSON.
 """
@@ -96,6 +96,19 @@ def mixed(net, rows):
     return {"adapter_names": ["default"] + [f"a{row}" for row in range(1, rows)]}
 
 
+def products(config, tokens, repeats, arithmetic):
+    """The first product of a feed-forward network alone, for every token."""
+    dtype = torch.bfloat16 if arithmetic == "bf16" else torch.float32
+    weight = torch.randn(config.intermediate_size, config.hidden_size).to(dtype)
+    x = torch.randn(tokens, config.hidden_size).to(dtype)
+
+    def product():
+        with torch.inference_mode():
+            torch.nn.functional.linear(x, weight)
+
+    return [timed(product) for _ in range(WARM_UP + repeats)]
+
+
 def timed(work):
     start = time.perf_counter()
     work()
@@ -125,6 +138,11 @@ def main():
     device = device[0] if device else "cpu"
     torch.set_num_threads(THREADS)
     transformers.logging.set_verbosity_error()
+    if what == "product":
+        config = transformers.AutoConfig.from_pretrained(base)
+        times = products(config, int(rows) * int(length), int(repeats), arithmetic)
+        print(json.dumps({"milliseconds": times[WARM_UP:], "peak_mb": peak_megabytes()}))
+        return
     net = model(base, method, what == "above").to(device)
     is_decoder = net.config.model_type == "llama"
     inputs = {name: tensor.to(device) for name, tensor in batch(int(rows), int(length), is_decoder).items()}

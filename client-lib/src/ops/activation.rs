@@ -140,8 +140,17 @@ fn backward<T: Element>(f: Fused, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
 /// The function of every element, on all cores.
 pub(super) fn mapped<T: Element>(f: Fused, x: &[T]) -> Vec<T> {
     let mut y = vec![T::zero(); x.len()];
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| map(f, x, y));
+    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+        // A chunk stays in a cache from here to there.
+        y.copy_from_slice(x);
+        map(f, y);
+    });
     y
+}
+
+/// Every element becomes its function, on all cores.
+pub(super) fn map_all<T: Element>(f: Fused, x: &mut [T]) {
+    x.par_chunks_mut(CHUNK).for_each(|x| map(f, x));
 }
 
 /// Multiplies every element of `grad` by the derivative at its `x`, on all cores.
@@ -149,14 +158,14 @@ pub(super) fn scale_all<T: Element>(f: Fused, x: &[T], grad: &mut [T]) {
     grad.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(g, x)| scale_by_derivative(f, x, g));
 }
 
-fn map<T: Element>(f: Fused, x: &[T], y: &mut [T]) {
+fn map<T: Element>(f: Fused, x: &mut [T]) {
     macro_rules! each {
         ($value:expr) => {
             vectorised(
                 #[inline(always)]
                 || {
-                    for (y, &x) in y.iter_mut().zip(x) {
-                        *y = $value(x);
+                    for x in x.iter_mut() {
+                        *x = $value(*x);
                     }
                 },
             )

@@ -12,7 +12,7 @@ use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
 use super::super::{
-    activation::{CHUNK, Fused, mapped, scale_all},
+    activation::{CHUNK, Fused, map_all, mapped, scale_all},
     by_dtype,
     element::Element,
     frozen_linear::{FrozenLinear, finished, input_gradient, product, storage_dtype},
@@ -123,17 +123,30 @@ fn forward<T: Element>(op: &Op, storage: &CpuStorage, layout: &Layout) -> Result
     let rows = x.len() / inputs.max(1);
     let up = product(&op.up, x, rows)?;
     let gate = op.gate.as_ref().map(|gate| product(gate, x, rows)).transpose()?;
+    if !op.keeps {
+        let (mut middle, factors) = match gate {
+            Some(gate) => (gate, Some(up)),
+            None => (up, None),
+        };
+        map_all(op.fused, &mut middle);
+        times_all(&mut middle, factors.as_deref());
+        let y = product(&op.down, &middle, rows)?;
+        return Ok(finished(y, layout.dims().to_vec(), op.down.dims()?.0));
+    }
     let mut middle = mapped(op.fused, gate.as_ref().unwrap_or(&up));
-    if gate.is_some() {
-        middle.par_chunks_mut(CHUNK).zip(up.par_chunks(CHUNK)).for_each(|(middle, up)| times(middle, up));
-    }
+    times_all(&mut middle, gate.is_some().then_some(&*up));
     let y = product(&op.down, &middle, rows)?;
-    if op.keeps {
-        let tensor = |values| Tensor::from_vec(values, (rows, inner), &candle_core::Device::Cpu);
-        let kept = (gate.map(tensor).transpose()?, tensor(up)?);
-        op.kept.get_or_init(|| kept);
-    }
+    let tensor = |values| Tensor::from_vec(values, (rows, inner), &candle_core::Device::Cpu);
+    let kept = (gate.map(tensor).transpose()?, tensor(up)?);
+    op.kept.get_or_init(|| kept);
     Ok(finished(y, layout.dims().to_vec(), op.down.dims()?.0))
+}
+
+/// Every element of `x` times its factor, on all cores.
+fn times_all<T: Element>(x: &mut [T], factors: Option<&[T]>) {
+    if let Some(factors) = factors {
+        x.par_chunks_mut(CHUNK).zip(factors.par_chunks(CHUNK)).for_each(|(x, factors)| times(x, factors));
+    }
 }
 
 /// `∂x = ∂u V`, with a gate `∂x = ∂u V + ∂g G`.

@@ -16,6 +16,7 @@ use hub_kernels::{
     Side,
     few::{self, Dense},
 };
+use rayon::prelude::*;
 
 pub use self::weight::{Arithmetic, MappedMatrix};
 use self::weight::{Numbers, Packs, Weight};
@@ -34,6 +35,9 @@ pub struct FrozenLinear {
     weight: Weight,
     bias: Option<Tensor>,
 }
+
+/// Rows that a task fills with a bias.
+const ROWS: usize = 64;
 
 /// Numbers that are restored from blocks at a time: few enough to stay in a cache.
 const TILE: usize = 1 << 16;
@@ -182,7 +186,9 @@ pub(super) fn product<T: Element>(layer: &FrozenLinear, x: &[T], rows: usize) ->
     let accumulate = match &layer.bias {
         Some(bias) => {
             with_slice::<T, _>(bias, |b| {
-                y.chunks_exact_mut(out).for_each(|row| row.copy_from_slice(b));
+                y.par_chunks_mut(out * ROWS).for_each(|rows| {
+                    rows.chunks_exact_mut(out).for_each(|row| row.copy_from_slice(b));
+                });
                 Ok(())
             })?;
             true
