@@ -1,7 +1,7 @@
 //! Milliseconds of training steps and forward passes of one case: what `tests/benches/engine` runs beside PyTorch.
 //!
 //! `above` is a step with the adapter in the upper third of the layers, from the second epoch on: what the layers below
-//! give is there already.
+//! give is there already. `read` and `write` are a prompt and single tokens of a language model.
 //!
 //! `cargo bench -p hub-cli --bench engine -- train DIR lora 32 64 12 exact` does two steps more than it is told
 //! and prints those after them, with the most memory that the process had, as JSON. One more word names a device: with
@@ -22,6 +22,7 @@ use hub_client::{
     backbones::{Backbone, Compute, DeviceChoice, HeadInputs},
     checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter},
     composition::Composition,
+    generation::Cache,
     model::{Batch, Mode, Passed, StitchedModel},
     ops::{Arithmetic, FrozenLinear, cross_entropy_rows},
     training::adamw::{AdamW, AdamWConfig, Gradients},
@@ -60,7 +61,7 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let [what, base, method, rows, length, repeats, arithmetic, device @ ..] = arguments.as_slice() else {
         return Err(
-            "give: train|above|infer|mixed|product DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]"
+            "give: train|above|infer|mixed|read|write|product DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]"
                 .into(),
         );
     };
@@ -117,6 +118,8 @@ impl Case {
             }
             "infer" => self.passes(&self.model(0)?, &batch),
             "mixed" => self.passes(&self.mixed()?, &batch),
+            "read" => self.reads(),
+            "write" => self.writes(),
             "product" => self.products(),
             other => Err(format!("`{other}` is not measured").into()),
         }
@@ -190,6 +193,37 @@ impl Case {
             Ok(())
         };
         (0..WARM_UP + self.repeats).map(|_| self.time(pass)).collect()
+    }
+
+    /// What a language model is asked: as many tokens as a row has.
+    fn prompt(&self) -> Vec<u32> {
+        (0..self.length).map(|i| (FIRST_WORD + i * 7919 % 20_011) as u32).collect()
+    }
+
+    /// A prompt, up to the scores of the token behind it.
+    fn reads(&self) -> Outcome<Vec<f64>> {
+        let (model, prompt) = (self.model(0)?, self.prompt());
+        let read = || {
+            model.next_token_scores(&prompt, &Cache::default())?;
+            Ok(())
+        };
+        (0..WARM_UP + self.repeats).map(|_| self.time(read)).collect()
+    }
+
+    /// One token after the other behind a prompt, each the likeliest.
+    fn writes(&self) -> Outcome<Vec<f64>> {
+        let (model, cache) = (self.model(0)?, Cache::default());
+        let mut scores = model.next_token_scores(&self.prompt(), &cache)?;
+        let mut write = || {
+            let (token, _) = scores
+                .iter()
+                .enumerate()
+                .max_by(|(_, a), (_, b)| a.total_cmp(b))
+                .ok_or("a model without words")?;
+            scores = model.next_token_scores(&[token as u32], &cache)?;
+            Ok(())
+        };
+        (0..WARM_UP + self.repeats).map(|_| self.time(&mut write)).collect()
     }
 
     /// The first product of a feed-forward network alone, for every token.
