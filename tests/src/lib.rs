@@ -7,6 +7,7 @@ mod device;
 pub mod golden;
 pub mod heads;
 pub mod hub;
+pub mod hugging_face;
 pub mod interop;
 pub mod issuer;
 pub mod provider;

@@ -33,6 +33,8 @@ mod following;
 mod full_disk;
 #[path = "registry/garbage.rs"]
 mod garbage;
+#[path = "registry/huggingface.rs"]
+mod huggingface;
 #[path = "registry/index.rs"]
 mod index;
 #[path = "registry/killed_mirrors.rs"]

@@ -55,6 +55,25 @@ pub fn assemble_manifest(
     base: &BaseModel,
     facts: ManifestFacts,
 ) -> Result<Manifest, CheckpointError> {
+    assemble(folder, base, facts, || file_entries(&folder.path))
+}
+
+/// The same of files that were hashed before: of weights the folder needs no more than their headers.
+pub fn assemble_listed(
+    folder: &AdapterFolder,
+    base: &BaseModel,
+    facts: ManifestFacts,
+    files: Vec<FileEntry>,
+) -> Result<Manifest, CheckpointError> {
+    assemble(folder, base, facts, || Ok(files))
+}
+
+fn assemble(
+    folder: &AdapterFolder,
+    base: &BaseModel,
+    facts: ManifestFacts,
+    files: impl FnOnce() -> Result<Vec<FileEntry>, CheckpointError>,
+) -> Result<Manifest, CheckpointError> {
     folder.refuse_pickled(&base.shape)?;
     // Fails where the weights do not fit this backbone: better here than at the registry.
     folder.check_fit(&base.shape)?;
@@ -76,7 +95,7 @@ pub fn assemble_manifest(
         training: facts.training,
         origin: facts.origin,
         metrics: facts.metrics,
-        files: file_entries(&folder.path)?,
+        files: files()?,
         extra: Map::new(),
     };
     manifest

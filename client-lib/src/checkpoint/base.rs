@@ -19,6 +19,17 @@ const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const MAX_SHARDS: usize = 1024;
 
+/// A tensor as the digest of a backbone's weights takes it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestPart<'a> {
+    /// What is hashed in front of its bytes.
+    pub label: String,
+    /// The index of its file.
+    pub file: usize,
+    /// Its place there.
+    pub info: &'a TensorInfo,
+}
+
 /// A backbone's folder whose configuration and weight headers were read and checked.
 #[derive(Debug)]
 pub struct BaseFolder {
@@ -189,13 +200,22 @@ impl BaseFolder {
     /// checkpoint brings do not count; the pooler does when it is there.
     pub fn weights_digest(&self) -> Result<Digest, CheckpointError> {
         let mut hasher = DigestHasher::default();
-        for (canonical, (file, name)) in &self.places {
-            let info = &self.files[*file].header.tensors[name];
-            let dims: Vec<_> = info.shape.iter().map(ToString::to_string).collect();
-            hasher.update(format!("{canonical}\0{:?}\0{}\0", info.dtype, dims.join(",")).as_bytes());
-            self.files[*file].stream(info, |piece| hasher.update(piece))?;
+        for DigestPart { label, file, info } in self.digest_parts() {
+            hasher.update(label.as_bytes());
+            self.files[file].stream(info, |piece| hasher.update(piece))?;
         }
         Ok(hasher.finish())
+    }
+
+    /// What [`weights_digest`](Self::weights_digest) takes in, in its order: for whoever has the bytes of the
+    /// weights somewhere else. Not for quantised weights, whose bytes are not what is hashed.
+    pub fn digest_parts(&self) -> impl Iterator<Item = DigestPart<'_>> {
+        self.places.iter().map(|(canonical, (file, name))| {
+            let info = &self.files[*file].header.tensors[name];
+            let dims: Vec<_> = info.shape.iter().map(ToString::to_string).collect();
+            let label = format!("{canonical}\0{:?}\0{}\0", info.dtype, dims.join(","));
+            DigestPart { label, file: *file, info }
+        })
     }
 
     /// What a manifest states about this backbone.

@@ -28,9 +28,9 @@ mod weights;
 mod write;
 
 pub use adapters::FusionFolder;
-pub use assemble::{ManifestFacts, assemble_manifest, file_entries};
+pub use assemble::{ManifestFacts, assemble_listed, assemble_manifest, file_entries};
 pub use assemble_base::{AssembledBase, BaseFacts, assemble_base};
-pub use base::BaseFolder;
+pub use base::{BaseFolder, DigestPart};
 pub use card::model_card;
 pub use composition::{MEMBERS_FILE, note_members};
 pub use convert::convert;
@@ -42,5 +42,5 @@ pub(crate) use heads::base_head;
 pub use method_file::read_method;
 pub use pickle::PickleError;
 pub use publishable::{writable_format, write_publishable};
-pub use weights::{SlotData, TensorFile};
+pub use weights::{SlotData, TensorFile, pickled_name};
 pub use write::{AdapterToWrite, write_adapter};

@@ -24,10 +24,15 @@ const PICKLED: &[(&str, &str)] = &[
     ("adapter_model.safetensors", "adapter_model.bin"),
 ];
 
+/// What the pickled kind of a weights file is called, where the libraries wrote one.
+pub fn pickled_name(name: &str) -> Option<&'static str> {
+    PICKLED.iter().find(|(plain, _)| *plain == name).map(|(_, pickled)| *pickled)
+}
+
 /// The name under which `dir` holds the weights file that a layout calls `name`: its
 /// pickled kind where only that is there.
 pub(super) fn stored_name(dir: &Path, name: &'static str) -> &'static str {
-    let pickled = PICKLED.iter().find(|(plain, _)| *plain == name).map(|(_, pickled)| *pickled);
+    let pickled = pickled_name(name);
     let is_there = |name: &&str| dir.join(name).is_file();
     pickled.filter(|_| !is_there(&name)).filter(is_there).unwrap_or(name)
 }

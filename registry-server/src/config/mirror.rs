@@ -13,10 +13,23 @@ use crate::domain::mirror::LicenseRules;
 /// New versions are seen after this time at the latest, and one request in it goes upstream.
 const DEFAULT_FRESH_SECONDS: u64 = 60;
 
+/// What is mirrored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MirrorKind {
+    /// Another one of these registries.
+    #[default]
+    Hub,
+    /// A hub that speaks the protocol of Hugging Face's, whose repositories become versions.
+    HuggingFace,
+}
+
 /// One `[[mirrors]]` of the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MirrorSettings {
+    /// `hub` for another one of these registries, `huggingface` for a Hugging Face hub [default: hub].
+    pub kind: MirrorKind,
     /// Address of the other registry.
     pub url: String,
     /// The namespaces that are taken from it; there are no others.
@@ -37,6 +50,8 @@ pub struct MirrorSettings {
 /// A registry to mirror.
 #[derive(Debug, Clone)]
 pub struct MirrorConfig {
+    /// What it is.
+    pub kind: MirrorKind,
     /// Its address.
     pub url: Url,
     /// What is taken from it.
@@ -79,7 +94,15 @@ impl MirrorSettings {
             let detail = format!("the mirror of `{url}` names no `namespaces`; nothing else is ever fetched");
             return Err(ConfigError::Mirror(detail));
         }
+        if self.kind == MirrorKind::HuggingFace && self.replicate_as.is_some() {
+            let detail = format!(
+                "`{url}` can't be followed: a Hugging Face hub has no feed of changes; without `replicate_as` it is \
+                 asked when somebody asks for an adapter"
+            );
+            return Err(ConfigError::Mirror(detail));
+        }
         Ok(MirrorConfig {
+            kind: self.kind,
             url,
             namespaces: self.namespaces.clone(),
             token_file: self.token_file.clone(),
@@ -93,6 +116,7 @@ impl MirrorSettings {
 impl From<&MirrorConfig> for MirrorSettings {
     fn from(mirror: &MirrorConfig) -> Self {
         Self {
+            kind: mirror.kind,
             url: mirror.url.to_string(),
             namespaces: mirror.namespaces.clone(),
             token_file: mirror.token_file.clone(),

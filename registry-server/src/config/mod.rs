@@ -26,7 +26,7 @@ use std::{
 pub use issuer::{IssuerConfig, IssuerSettings};
 pub use limits::LimitSettings;
 pub use login::{LoginConfig, LoginSettings};
-pub use mirror::{MirrorConfig, MirrorSettings};
+pub use mirror::{MirrorConfig, MirrorKind, MirrorSettings};
 pub use rates::RateSettings;
 pub use settings::{LogFormat, Settings};
 pub use source::{Effective, Source, Sources};

@@ -18,6 +18,7 @@ pub(crate) mod jobs;
 pub(crate) mod listings;
 pub(crate) mod members;
 pub(crate) mod mirrored;
+pub(crate) mod mirrored_bases;
 pub(crate) mod namespaces;
 pub(crate) mod passwords;
 mod pool;

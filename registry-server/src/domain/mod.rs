@@ -4,6 +4,7 @@ pub mod address;
 pub mod content;
 pub mod cursor;
 pub mod deletion;
+pub mod huggingface;
 pub mod listing;
 pub mod mirror;
 pub mod names;

@@ -6,6 +6,7 @@ use hub_schemas::{api::BaseVersion, digest::Digest};
 use super::refresh;
 use crate::{
     app::App,
+    config::MirrorKind,
     db::{adapters::find_visible, mirrored},
     domain::permissions::Viewer,
     error::ApiResult,
@@ -18,7 +19,8 @@ const MAX_NAMES: usize = 5;
 /// users make this registry ask; what can't be asked has none.
 pub(crate) async fn bases(app: &App, viewer: &Viewer, weights: &Digest) -> ApiResult<Vec<BaseVersion>> {
     let mut found = Vec::new();
-    for upstream in app.mirrors.all() {
+    // A Hugging Face hub knows no digests of weights.
+    for upstream in app.mirrors.all().iter().filter(|upstream| upstream.config.kind == MirrorKind::Hub) {
         let namespaces = &upstream.config.namespaces;
         let Some(first) = namespaces.first() else { continue };
         if app.mirrors.permit(app, viewer, first).is_none() {

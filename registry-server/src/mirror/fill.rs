@@ -4,14 +4,21 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hub_schemas::{
     digest::Digest,
+    label::License,
     manifest::{Artifact, ArtifactKind, FileEntry},
     name::AdapterId,
     problem::ProblemCode,
 };
 
-use super::{Landed, MirrorError, Upstream, UpstreamError, download, is_fresh, upstream::IndexAnswer};
+use super::{
+    Landed, MirrorError, Upstream, UpstreamError,
+    download::{self, Pieces, Place},
+    huggingface, is_fresh,
+    upstream::IndexAnswer,
+};
 use crate::{
     app::App,
+    config::MirrorKind,
     db::{
         adapters::VisibleAdapter,
         blobs, listings,
@@ -50,6 +57,9 @@ pub(super) async fn list(app: App, upstream: Arc<Upstream>, permit: MirrorPermit
     let known = mirrored::find(&app.db, &id).await?;
     if known.as_ref().is_some_and(|known| is_fresh(&upstream, known)) {
         return Ok(());
+    }
+    if upstream.config.kind == MirrorKind::HuggingFace {
+        return huggingface::list(&app, &upstream, &permit, &id, known.as_ref()).await;
     }
     let answer = ask(&app, &upstream, &id, known.as_ref()).await?;
     if let Some((document, _)) = &answer.changed
@@ -116,7 +126,8 @@ pub(super) async fn manifest(
     digest: Digest,
 ) -> Landed {
     let Some(listed) = mirrored::listed(&app.db, &digest).await? else { return Ok(()) };
-    if listed.manifest.is_some() {
+    // That of a repository was made here, with its list.
+    if listed.manifest.is_some() || upstream.config.kind == MirrorKind::HuggingFace {
         return Ok(());
     }
     let answer = upstream.manifest(&digest).await;
@@ -126,16 +137,7 @@ pub(super) async fn manifest(
     let version = &listed.version;
     let manifest = publish::manifest_for(&bytes, &listed.stated, version)
         .map_err(|e| upstream.wrong(format!("a manifest of `{id}@{version}` that can't be taken: {e}")))?;
-    if !upstream.config.licenses.admit(manifest.license()) {
-        let detail = format!(
-            "`{id}@{version}` is under the licence `{}`, which this registry does not take from `{}`",
-            manifest.license(),
-            upstream.name()
-        );
-        return Err(ApiError::new(ProblemCode::Forbidden, detail)
-            .hint("ask the registry's operator to allow it for this mirror")
-            .into());
-    }
+    check_license(&upstream, &format!("`{id}@{version}`"), manifest.license())?;
     publish::check_limits(&manifest, &app.limits)?;
     publish::check_kind(&manifest, adapter.kind)?;
     let text = std::str::from_utf8(&bytes).map_err(|e| upstream.wrong(e))?;
@@ -143,6 +145,19 @@ pub(super) async fn manifest(
     mirrored::keep_manifest(&mut tx, &permit, &adapter, &digest, text).await?;
     tx.commit().await?;
     complete(&app, &permit, &adapter).await
+}
+
+/// Refuses what is under a licence that is not taken from there.
+pub(super) fn check_license(upstream: &Upstream, what: &str, license: &License) -> Result<(), ApiError> {
+    if upstream.config.licenses.admit(license) {
+        return Ok(());
+    }
+    let detail = format!(
+        "{what} is under the licence `{license}`, which this registry does not take from `{}`",
+        upstream.name()
+    );
+    Err(ApiError::new(ProblemCode::Forbidden, detail)
+        .hint("ask the registry's operator to allow it for this mirror"))
 }
 
 /// Asks for a file that a manifest lists, unless it is here by now.
@@ -153,6 +168,18 @@ pub(super) async fn file(
     adapter: VisibleAdapter,
     file: FileEntry,
 ) -> Landed {
+    let place = Place::Blob(adapter.id.clone(), file.digest);
+    keep(&app, &upstream, &file, || download::bytes(Arc::clone(&upstream), place.clone(), file.size)).await?;
+    complete(&app, &permit, &adapter).await
+}
+
+/// Makes a blob of what `pieces` gives, unless it is one by now.
+pub(super) async fn keep(
+    app: &App,
+    upstream: &Upstream,
+    file: &FileEntry,
+    pieces: impl Fn() -> Pieces + Send + Sync,
+) -> Landed {
     if blobs::find(&app.db, &file.digest).await?.is_some() {
         return Ok(());
     }
@@ -161,14 +188,7 @@ pub(super) async fn file(
     mirrored::begin_transfer(&mut tx, &transfer).await?;
     tx.commit().await?;
     let object = Key::blob(&file.digest, &transfer);
-    let mut fetched = Ok(());
-    for _ in 0..ATTEMPTS {
-        fetched = fetch(&app, &upstream, &adapter, &file, &object).await;
-        app.telemetry.mirrored("file", &fetched);
-        if !matches!(fetched, Err(MirrorError::Upstream(UpstreamError::Wrong { .. }))) {
-            break;
-        }
-    }
+    let fetched = fetch(app, upstream, file, &object, pieces).await;
     let mut tx = app.db.write().await?;
     if fetched.is_ok() && !blobs::insert(&mut tx, &file.digest, file.size, &object).await? {
         // Another process was faster.
@@ -176,25 +196,37 @@ pub(super) async fn file(
     }
     mirrored::end_transfer(&mut tx, &transfer).await?;
     tx.commit().await?;
-    fetched?;
-    complete(&app, &permit, &adapter).await
+    fetched
 }
 
-/// Stores the bytes of a file if they are the right ones, and of a kind that may be published.
-async fn fetch(
+/// Stores the bytes of a file under `object` if they are the right ones, and of a kind that may be published.
+pub(super) async fn fetch(
     app: &App,
-    upstream: &Arc<Upstream>,
-    adapter: &VisibleAdapter,
+    upstream: &Upstream,
     file: &FileEntry,
     object: &Key,
+    pieces: impl Fn() -> Pieces + Send + Sync,
 ) -> Landed {
-    let body = download::bytes(Arc::clone(upstream), adapter.id.clone(), file.digest, file.size);
+    let mut fetched = Ok(());
+    for _ in 0..ATTEMPTS {
+        fetched = store(app, upstream, file, object, pieces()).await;
+        app.telemetry.mirrored("file", &fetched);
+        if !matches!(fetched, Err(MirrorError::Upstream(UpstreamError::Wrong { .. }))) {
+            break;
+        }
+    }
+    fetched
+}
+
+async fn store(app: &App, upstream: &Upstream, file: &FileEntry, object: &Key, body: Pieces) -> Landed {
     let accept = |written: &Written| {
         if written.digest == file.digest {
             return Ok(());
         }
-        let found =
-            format!("{} bytes with the digest {} instead of {}", written.size, written.digest, file.digest);
+        let found = format!(
+            "`{}` of {} bytes with the digest {} instead of {}",
+            file.path, written.size, written.digest, file.digest
+        );
         Err(upstream.wrong(found))
     };
     match app.storage.put(object, body, accept).await {

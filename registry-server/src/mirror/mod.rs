@@ -1,4 +1,5 @@
-//! Adapters of other registries, fetched when somebody asks for them.
+//! Adapters of other registries, fetched when somebody asks for them. What there is to know of a registry of this
+//! kind stands in `fill`, of a Hugging Face hub in `huggingface`; everything else is the same for both.
 //!
 //! A version list is asked for again when it is older than the mirror's `fresh_seconds`;
 //! a manifest and its files once. Everything is checked against its digest before it is
@@ -12,6 +13,7 @@ mod download;
 mod fill;
 mod flights;
 mod follow;
+mod huggingface;
 mod upstream;
 
 use std::{sync::Arc, time::Duration};
@@ -40,7 +42,7 @@ pub(crate) use bases::bases;
 use flights::Flights;
 pub(crate) use follow::follow_all;
 pub(crate) use upstream::Upstream;
-use upstream::UpstreamError;
+use upstream::{Source, UpstreamError};
 
 /// A client that hears nothing for longer believes that the connection is dead.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -53,6 +55,9 @@ enum MirrorError {
     /// The other registry.
     #[error("{0}")]
     Upstream(UpstreamError),
+    /// What is there can't be taken.
+    #[error("{}", .0.reason())]
+    Unfit(ApiError),
     /// This one, or its rules.
     #[error("{}", .0.reason())]
     Here(ApiError),
@@ -64,6 +69,7 @@ impl MirrorError {
     fn is_failure(&self) -> bool {
         match self {
             Self::Upstream(error) => matches!(error, UpstreamError::Unreachable { .. }),
+            Self::Unfit(_) => false,
             Self::Here(error) => error.problem.status >= 500,
         }
     }
@@ -91,6 +97,8 @@ pub(crate) struct Mirrors {
     lists: Flights<AdapterId, Landed>,
     manifests: Flights<Digest, Landed>,
     files: Flights<Digest, Landed>,
+    /// Base models of Hugging Face hubs that are measured: where, what, and which part of it.
+    bases: Flights<(String, Source, &'static str), Landed>,
 }
 
 /// How a version list came about.
@@ -144,17 +152,23 @@ pub(crate) async fn refresh(app: &App, viewer: &Viewer, id: &AdapterId) -> ApiRe
     let old = |known: &Option<Known>| known.as_ref().map(|known| Seen { stale: Some(age(known)) });
     let Some(permit) = app.mirrors.permit(app, viewer, &id.namespace) else { return Ok(old(&known)) };
     let work = || fill::list(app.clone(), Arc::clone(upstream), permit, id.clone());
-    match landed(app.mirrors.lists.join(id.clone(), work).await) {
-        Ok(()) => Ok(Some(Seen { stale: None })),
-        Err(MirrorError::Here(error)) => Err(error),
-        Err(MirrorError::Upstream(error)) => {
-            tracing::warn!(mirror.url = upstream.name(), %error, "Could not ask for a version list: {error}");
-            match (old(&known), &error) {
-                (Some(seen), _) => Ok(Some(seen)),
-                (None, UpstreamError::Refused { .. }) => Ok(None),
-                (None, _) => Err(not_there(&error)),
-            }
-        }
+    let Ok(done) = tokio::time::timeout(LONGEST_WAIT, app.mirrors.lists.join(id.clone(), work)).await else {
+        // It goes on without whoever asked.
+        return old(&known).map_or_else(|| Err(on_its_way("the adapter")), |seen| Ok(Some(seen)));
+    };
+    let error = match landed(done) {
+        Ok(()) => return Ok(Some(Seen { stale: None })),
+        Err(MirrorError::Here(error)) => return Err(error),
+        Err(error) => error,
+    };
+    tracing::warn!(mirror.url = upstream.name(), %error, "Could not take `{id}` as it is there: {error}");
+    if let Some(seen) = old(&known) {
+        return Ok(Some(seen));
+    }
+    match error {
+        // Answered as what is private, so that nobody learns which it is.
+        MirrorError::Upstream(UpstreamError::Refused { .. }) => Ok(None),
+        error => Err(told(error)),
     }
 }
 
@@ -211,10 +225,7 @@ pub(crate) async fn blob(
     let adapter = adapter.clone();
     let work = || fill::file(app.clone(), Arc::clone(upstream), permit, adapter, file);
     let Ok(done) = tokio::time::timeout(LONGEST_WAIT, app.mirrors.files.join(*digest, work)).await else {
-        let detail = "the file is on its way from the registry that it is mirrored from";
-        return Err(ApiError::new(ProblemCode::Unavailable, detail)
-            .hint(format!("it is fetched on: try again in {ASK_AGAIN_SECONDS} seconds"))
-            .retry_after(ASK_AGAIN_SECONDS));
+        return Err(on_its_way("the file"));
     };
     landed(done).map_err(told)?;
     Ok(blobs::find(&app.db, digest).await?)
@@ -235,9 +246,16 @@ fn landed(outcome: Option<Landed>) -> Landed {
 
 fn told(error: MirrorError) -> ApiError {
     match error {
-        MirrorError::Here(error) => error,
+        MirrorError::Here(error) | MirrorError::Unfit(error) => error,
         MirrorError::Upstream(error) => not_there(&error),
     }
+}
+
+fn on_its_way(what: &str) -> ApiError {
+    let detail = format!("{what} is on its way from the registry that it is mirrored from");
+    ApiError::new(ProblemCode::Unavailable, detail)
+        .hint(format!("it is fetched on: try again in {ASK_AGAIN_SECONDS} seconds"))
+        .retry_after(ASK_AGAIN_SECONDS)
 }
 
 fn not_there(error: &UpstreamError) -> ApiError {

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use hub_server::{config::MirrorConfig, domain::mirror::LicenseRules};
+use hub_server::{
+    config::{MirrorConfig, MirrorKind},
+    domain::mirror::LicenseRules,
+};
 use hub_tests::{assert_said, cli::Home, hub::TestHub, interop::fixture};
 
 /// A copy of a folder with fixtures: pushing an adapter writes into its folder.
@@ -195,6 +198,7 @@ async fn a_mirror_brings_the_base_model_along_too() {
     let upstream = TestHub::start().await;
     with_base_and_adapter(&upstream).await;
     let config = MirrorConfig {
+        kind: MirrorKind::Hub,
         url: upstream.url().parse().expect("an address"),
         namespaces: vec!["ada".parse().expect("a name")],
         token_file: None,

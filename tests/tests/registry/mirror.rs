@@ -14,10 +14,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// The registry that mirrors, and somebody there.
-struct Mirror {
-    data: TempDir,
+pub(crate) struct Mirror {
+    pub(crate) data: TempDir,
     place: Vec<String>,
-    server: HubProcess,
+    pub(crate) server: HubProcess,
     token: String,
 }
 
@@ -28,10 +28,14 @@ impl Mirror {
     }
 
     async fn with(upstream: &str, settings: &str) -> Self {
+        Self::set_up(&format!("url = \"{upstream}\"\nnamespaces = [\"ada\"]\n{settings}\n")).await
+    }
+
+    /// Mirrors what these settings say.
+    pub(crate) async fn set_up(settings: &str) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let file = data.path().join("hub.toml");
-        let text = format!("[[mirrors]]\nurl = \"{upstream}\"\nnamespaces = [\"ada\"]\n{settings}\n");
-        fs::write(&file, text).expect("writes");
+        fs::write(&file, format!("[[mirrors]]\n{settings}")).expect("writes");
         let mut place = flags().await;
         place.push(format!("--config={}", file.display()));
         let token = HubProcess::token_with(data.path(), &strs(&place), "eve");
@@ -39,24 +43,24 @@ impl Mirror {
         Self { data, place, server, token }
     }
 
-    fn eve(&self) -> Visitor {
+    pub(crate) fn eve(&self) -> Visitor {
         self.server.visitor(&self.token)
     }
 
-    fn anyone(&self) -> Visitor {
+    pub(crate) fn anyone(&self) -> Visitor {
         Visitor::new(self.server.url(), None)
     }
 
-    async fn home(&self) -> Home {
+    pub(crate) async fn home(&self) -> Home {
         Home::logged_in(&self.server.url(), &self.token).await
     }
 
-    fn admin(&self, verb: &[&str]) -> Said {
+    pub(crate) fn admin(&self, verb: &[&str]) -> Said {
         Said::new(&HubProcess::admin(self.data.path(), &[verb, &strs(&self.place)].concat()))
     }
 
     /// Kills it and starts it again.
-    fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         let Self { data, place, server, token } = self;
         server.kill();
         let server = HubProcess::start_with(data.path(), &strs(&place));
@@ -162,7 +166,7 @@ async fn damaged_bytes_are_neither_stored_nor_served_and_cut_ones_are_continued(
 }
 
 /// Files below the folder of finished ones; none where they lie in a bucket.
-fn blobs(data: &Path) -> usize {
+pub(crate) fn blobs(data: &Path) -> usize {
     fn count(folder: &Path) -> usize {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()

@@ -1,4 +1,7 @@
-//! Asking another registry.
+//! Asking another registry: what all kinds of them have in common. What each is asked is in a file of its own.
+
+mod hub;
+mod huggingface;
 
 use std::{
     path::PathBuf,
@@ -8,19 +11,15 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt as _};
-use hub_schemas::{
-    api::{API_PREFIX, BaseVersions, ChangesPage, ChangesQuery, IndexDocument, MAX_CHANGES_LIMIT},
-    digest::Digest,
-    manifest::MAX_MANIFEST_BYTES,
-    name::AdapterId,
-};
-use reqwest::{
-    Client, Response, StatusCode, Url,
-    header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, RANGE},
-    redirect,
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
+
+use crate::{
+    config::{MirrorConfig, MirrorKind},
+    trace::Span,
 };
 
-use crate::{config::MirrorConfig, trace::Span};
+pub(super) use hub::IndexAnswer;
+pub(super) use huggingface::{Model, Source};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// No byte for so long means that none will come.
@@ -29,10 +28,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(20);
 const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Who did not answer is not asked again for so long: everybody who waits would wait as long.
 const REST: Duration = Duration::from_secs(5);
-/// An index of some ten thousand versions.
-const MAX_INDEX_BYTES: usize = 8 << 20;
-/// A page of as many changes as a page may have, and any other list.
-const MAX_CHANGES_BYTES: usize = 1 << 20;
+/// An index of some ten thousand versions, or a repository with as many files.
+const MAX_DOCUMENT_BYTES: usize = 8 << 20;
 /// A token is shorter.
 const MAX_TOKEN_BYTES: usize = 4096;
 
@@ -48,12 +45,14 @@ pub(super) enum UpstreamError {
         reason: String,
     },
     /// It does not have that, or does not show it to this registry.
-    #[error("`{url}` answers {status}")]
+    #[error("`{url}` answers {status}{}", code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
     Refused {
         /// Which one.
         url: String,
         /// Its answer.
         status: u16,
+        /// The word that a Hugging Face hub gives besides.
+        code: Option<String>,
     },
     /// What it gave is not what it should be.
     #[error("`{url}` sent something else than it should: {reason}")]
@@ -63,14 +62,6 @@ pub(super) enum UpstreamError {
         /// What is wrong.
         reason: String,
     },
-}
-
-/// A version list, perhaps under the name that the adapter has now, or that it has not changed.
-pub(super) struct IndexAnswer {
-    /// `None` when it has not changed.
-    pub(super) changed: Option<(IndexDocument, String)>,
-    /// Whether anybody may see it there.
-    pub(super) public: bool,
 }
 
 /// A registry that is mirrored.
@@ -100,98 +91,23 @@ impl Upstream {
         self.config.url.as_str().trim_end_matches('/')
     }
 
-    /// The versions of an adapter, unless they are those that `etag` names.
-    pub(super) async fn index(
-        &self,
-        id: &AdapterId,
-        etag: Option<&str>,
-    ) -> Result<IndexAnswer, UpstreamError> {
-        let mut request =
-            self.get(&["index", id.namespace.as_str(), id.name.as_str()])?.timeout(DOCUMENT_TIMEOUT);
-        if let Some(etag) = etag {
-            request = request.header(IF_NONE_MATCH, etag);
-        }
-        let response = self.send(request).await?;
-        let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let public = header(CACHE_CONTROL).split(',').any(|directive| directive.trim() == "public");
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(IndexAnswer { changed: None, public });
-        }
-        let etag = header(ETAG).to_owned();
-        let bytes = self.bounded(response, MAX_INDEX_BYTES).await?;
-        let document: IndexDocument = serde_json::from_slice(&bytes).map_err(|e| self.wrong(e))?;
-        Ok(IndexAnswer { changed: Some((document, etag)), public })
-    }
-
-    /// What changed after `since`.
-    pub(super) async fn changes(&self, since: u64) -> Result<ChangesPage, UpstreamError> {
-        let query = ChangesQuery { since, limit: Some(MAX_CHANGES_LIMIT), wait: None };
-        let request = self.get(&["changes"])?.query(&query).timeout(DOCUMENT_TIMEOUT);
-        let bytes = self.bounded(self.send(request).await?, MAX_CHANGES_BYTES).await?;
-        let page: ChangesPage = serde_json::from_slice(&bytes).map_err(|e| self.wrong(e))?;
-        // Asking for the same page for ever would look like following.
-        if page.more && page.next <= since {
-            return Err(self.wrong(format!("changes after {since} that lead back to {}", page.next)));
-        }
-        Ok(page)
-    }
-
-    /// The base models with these weights.
-    pub(super) async fn bases(&self, weights: &Digest) -> Result<BaseVersions, UpstreamError> {
-        let request = self.get(&["bases", &weights.to_string()])?.timeout(DOCUMENT_TIMEOUT);
-        let bytes = self.bounded(self.send(request).await?, MAX_CHANGES_BYTES).await?;
-        serde_json::from_slice(&bytes).map_err(|e| self.wrong(e))
-    }
-
-    /// The bytes of a manifest, which have this digest.
-    pub(super) async fn manifest(&self, digest: &Digest) -> Result<Bytes, UpstreamError> {
-        let request = self.get(&["manifests", &digest.to_string()])?.timeout(DOCUMENT_TIMEOUT);
-        let bytes = self.bounded(self.send(request).await?, MAX_MANIFEST_BYTES).await?;
-        let found = Digest::of(&bytes);
-        if found == *digest {
-            Ok(bytes)
-        } else {
-            Err(self.wrong(format!("a manifest with the digest {found} instead of {digest}")))
-        }
-    }
-
-    /// The bytes of a file from `start` on, not checked yet.
-    pub(super) async fn blob(
-        &self,
-        id: &AdapterId,
-        digest: &Digest,
-        start: u64,
-    ) -> Result<impl Stream<Item = Result<Bytes, UpstreamError>> + Send + use<>, UpstreamError> {
-        let path = ["adapters", id.namespace.as_str(), id.name.as_str(), "blobs", &digest.to_string()];
-        let mut request = self.get(&path)?;
-        if start > 0 {
-            request = request.header(RANGE, format!("bytes={start}-"));
-        }
-        let response = self.send(request).await?;
-        if (start > 0) != (response.status() == StatusCode::PARTIAL_CONTENT) {
-            return Err(self.wrong(format!("{} to a request for byte {start}", response.status())));
-        }
-        let url = self.name().to_owned();
-        let failed = move |e| UpstreamError::Unreachable { url: url.clone(), reason: told(&e) };
-        Ok(response.bytes_stream().map_err(failed))
-    }
-
     /// Whether it lives and takes the token.
     pub(crate) async fn probe(&self) -> Result<(), String> {
-        let request = self.get(&["search"]).map_err(|e| e.to_string())?.timeout(DOCUMENT_TIMEOUT);
-        self.send(request.query(&[("limit", "1")])).await.map(drop).map_err(|e| e.to_string())
+        let asked = match self.config.kind {
+            MirrorKind::Hub => self.probe_hub().await,
+            MirrorKind::HuggingFace => self.probe_hugging_face().await,
+        };
+        asked.map_err(|e| e.to_string())
     }
 
     pub(super) fn wrong(&self, reason: impl std::fmt::Display) -> UpstreamError {
         UpstreamError::Wrong { url: self.name().to_owned(), reason: reason.to_string() }
     }
 
-    fn get(&self, segments: &[&str]) -> Result<reqwest::RequestBuilder, UpstreamError> {
+    fn get<'a>(&self, segments: impl Iterator<Item = &'a str>) -> Result<RequestBuilder, UpstreamError> {
         let mut url: Url = self.config.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty()
-                .extend(API_PREFIX.split('/').filter(|part| !part.is_empty()))
-                .extend(segments);
+            path.pop_if_empty().extend(segments);
         }
         let request = self.client.get(url);
         Ok(match &self.config.token_file {
@@ -211,7 +127,7 @@ impl Upstream {
         }
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, UpstreamError> {
+    async fn send(&self, request: RequestBuilder) -> Result<Response, UpstreamError> {
         if let Some(error) = self.resting() {
             return Err(error);
         }
@@ -233,11 +149,17 @@ impl Upstream {
 
     fn judged(&self, response: Response) -> Result<Response, UpstreamError> {
         let status = response.status();
+        let (code, refuses_token) = match self.config.kind {
+            MirrorKind::Hub => (None, true),
+            MirrorKind::HuggingFace => huggingface::said(response.headers()),
+        };
         match status.as_u16() {
             200 | 206 | 304 => Ok(response),
-            401 => Err(self.unreachable("it does not take this registry's token (401)".to_owned())),
+            401 if refuses_token => {
+                Err(self.unreachable("it does not take this registry's token (401)".to_owned()))
+            }
             408 | 425 | 429 | 500.. => Err(self.unreachable(format!("it answers {status}"))),
-            status => Err(UpstreamError::Refused { url: self.name().to_owned(), status }),
+            status => Err(UpstreamError::Refused { url: self.name().to_owned(), status, code }),
         }
     }
 
@@ -249,6 +171,13 @@ impl Upstream {
 
     fn unreachable(&self, reason: String) -> UpstreamError {
         UpstreamError::Unreachable { url: self.name().to_owned(), reason }
+    }
+
+    /// The body of an answer, not checked.
+    fn pieces(&self, response: Response) -> impl Stream<Item = Result<Bytes, UpstreamError>> + Send + use<> {
+        let url = self.name().to_owned();
+        let failed = move |e| UpstreamError::Unreachable { url: url.clone(), reason: told(&e) };
+        response.bytes_stream().map_err(failed)
     }
 
     async fn bounded(&self, mut response: Response, max: usize) -> Result<Bytes, UpstreamError> {
