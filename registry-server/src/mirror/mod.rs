@@ -217,10 +217,14 @@ pub(crate) async fn blob(
 ) -> ApiResult<Option<Blob>> {
     let Some(upstream) = app.mirrors.of(&adapter.id.namespace) else { return Ok(None) };
     let Some(file) = mirrored::file(&app.db, adapter, digest).await? else { return Ok(None) };
+    let permit = app.mirrors.permit(app, viewer, &adapter.id.namespace);
     if let Some(blob) = blobs::find(&app.db, digest).await? {
+        // Nothing keeps it until its version is complete, and whoever fetched the last file may have been killed before.
+        if let Some(permit) = permit {
+            fill::complete(app, &permit, adapter).await.map_err(told)?;
+        }
         return Ok(Some(blob));
     }
-    let permit = app.mirrors.permit(app, viewer, &adapter.id.namespace);
     let permit = permit.ok_or_else(|| not_filled(app, &format!("`{}` of `{}`", file.path, adapter.id)))?;
     let adapter = adapter.clone();
     let work = || fill::file(app.clone(), Arc::clone(upstream), permit, adapter, file);

@@ -72,10 +72,14 @@ async fn a_mirror_serves_right_bytes_however_often_it_and_who_pulls_are_killed()
         }
         samples.push(sample);
     }
-    // With nothing left to ask.
+    // What whoever pulls had from before was not asked for again, and may have been removed meanwhile: now it is.
+    let eve = mirror.visitor(&token);
+    for sample in &samples {
+        is_whole(&eve, sample).await;
+    }
+    // From now on everything is here, with nobody left to ask.
     drop(upstream);
     assert!(collector(data.path(), &place).wait().expect("it ends").success(), "seed {seed}");
-    let eve = mirror.visitor(&token);
     for sample in &samples {
         is_whole(&eve, sample).await;
     }
