@@ -12,6 +12,7 @@ pub mod interop;
 pub mod issuer;
 pub mod provider;
 pub mod proxy;
+pub mod receiver;
 pub mod services;
 pub mod tap;
 mod wait;

@@ -59,21 +59,13 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 /// What a custom operation is given for each of its tensors.
 type Arg<'a> = (&'a candle_core::CpuStorage, &'a candle_core::Layout);
 
-/// `Σ f(x)` of a row. Several partial sums: one would be a chain the CPU waits for.
+/// `Σ f(x)` of a row.
 #[inline(always)]
 fn lanes<T: Element>(row: &[T], f: impl Fn(T) -> T) -> T {
-    let mut sums = [T::zero(); 16];
-    let chunks = row.chunks_exact(16);
-    let tail = chunks.remainder().iter().fold(T::zero(), |sum, &x| sum + f(x));
-    for chunk in chunks {
-        for (sum, &x) in sums.iter_mut().zip(chunk) {
-            *sum += f(x);
-        }
-    }
-    sums.iter().fold(tail, |total, &sum| total + sum)
+    lanes3(row, row, row, |x, _, _| f(x))
 }
 
-/// `Σ f(a, b, c)` of three rows, in as many partial sums.
+/// `Σ f(a, b, c)` of three rows. Several partial sums: one would be a chain the CPU waits for.
 #[inline(always)]
 fn lanes3<T: Element>(a: &[T], b: &[T], c: &[T], f: impl Fn(T, T, T) -> T) -> T {
     let mut sums = [T::zero(); 16];

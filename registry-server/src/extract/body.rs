@@ -7,7 +7,10 @@ use axum::{
 use hub_schemas::{manifest::MAX_MANIFEST_BYTES, problem::ProblemCode};
 use serde::de::DeserializeOwned;
 
-use crate::error::{ApiError, ApiResult};
+use crate::{
+    cause::causes,
+    error::{ApiError, ApiResult},
+};
 
 /// No request of this API but a manifest or a file comes near it.
 const MAX_JSON_BYTES: usize = 64 << 10;
@@ -44,12 +47,8 @@ async fn read(body: Body, limit: usize, what: &str) -> ApiResult<Bytes> {
         return Err(too_large());
     }
     to_bytes(body, limit).await.map_err(|e| {
-        let mut cause: Option<&dyn std::error::Error> = Some(&e);
-        while let Some(error) = cause {
-            if error.to_string().contains("length limit exceeded") {
-                return too_large();
-            }
-            cause = error.source();
+        if causes(&e).any(|cause| cause.to_string().contains("length limit exceeded")) {
+            return too_large();
         }
         ApiError::bad_request(format!("{what} did not arrive whole"))
     })

@@ -17,6 +17,7 @@ use crate::{
         address::is_public,
         webhook::{Happening, parse_url, sign},
     },
+    outgoing::choose_tls,
     trace::Span,
 };
 
@@ -79,8 +80,7 @@ async fn send(url: &str, secret: &str, event: &Happening, anywhere: bool) -> Res
     let body = event.body();
     let signature =
         sign(secret, &event.id, timestamp, &body).ok_or_else(|| "the secret is damaged".to_owned())?;
-    // Fails when another part of the process chose a provider before: then that one serves.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    choose_tls();
     // Just the addresses that were checked: a name may mean another one a moment later. And no
     // redirect, which could lead anywhere.
     let client = reqwest::Client::builder()

@@ -7,7 +7,7 @@ use reqwest::{Client, Url, redirect::Policy};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
-use crate::config::IssuerConfig;
+use crate::{config::IssuerConfig, outgoing::choose_tls};
 
 /// A key that was withdrawn is believed no longer than this.
 const FRESH: Duration = Duration::from_mins(10);
@@ -64,8 +64,7 @@ struct Discovered {
 
 impl Issuer {
     pub(super) fn new(config: IssuerConfig) -> Result<Self, reqwest::Error> {
-        // Fails when another part of the process chose a provider before: then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        choose_tls();
         let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).build()?;
         Ok(Self { config, client, known: Mutex::default() })
     }

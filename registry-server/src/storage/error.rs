@@ -2,6 +2,8 @@
 
 use std::{error::Error, io};
 
+use crate::cause::causes;
+
 /// Why an object could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
@@ -62,14 +64,7 @@ impl From<io::Error> for StorageError {
 /// Looks for the system's "no space" anywhere in the chain of causes.
 fn is_full(error: &(dyn Error + 'static)) -> bool {
     let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|e| kinds.contains(&e.kind())) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|e| kinds.contains(&e.kind())))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use object_store::{
 };
 
 use super::{REMOTE_WRITE, Storage, StorageError, relay::Relay};
+use crate::outgoing::choose_tls;
 
 /// A store in the same data centre answers at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,8 +81,7 @@ impl FromStr for Location {
 }
 
 pub(super) fn open(settings: &S3Settings) -> Result<Storage, StorageError> {
-    // Fails when another part of the process chose a provider before: then that one serves.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    choose_tls();
     let store = Arc::new(build(settings)?);
     Ok(Storage {
         store: Arc::clone(&store) as Arc<dyn ObjectStore>,

@@ -1,8 +1,6 @@
 //! Carries finished spans to the collector. One that is away is said once, until it is back.
 
 use std::{
-    error::Error,
-    iter::successors,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -14,6 +12,8 @@ use opentelemetry_http::{HttpClient, HttpError};
 use reqwest::{Client, redirect::Policy};
 use tokio::runtime::Handle;
 use url::Url;
+
+use crate::{cause::innermost, outgoing::choose_tls};
 
 /// The OTLP exporter's own.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,8 +34,7 @@ pub(super) struct Courier {
 impl Courier {
     /// To `collector`, with requests on this runtime.
     pub(super) fn new(collector: Url) -> Result<Self, reqwest::Error> {
-        // Fails when another part of the process chose a provider before: then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        choose_tls();
         // Keys may be in the headers: they are sent nowhere else.
         let client = Client::builder().redirect(Policy::none()).timeout(PATIENCE).build()?;
         Ok(Self { client, collector, runtime: Handle::current(), away: AtomicBool::new(false) })
@@ -87,6 +86,7 @@ impl HttpClient for Courier {
         let outcome = match sent.await? {
             Ok(status) if status.is_success() => Ok(status),
             Ok(status) => Err(format!("it answers {status}")),
+            // The outer ones repeat the address.
             Err(error) => Err(innermost(&error)),
         };
         self.tell(&outcome);
@@ -94,11 +94,4 @@ impl HttpClient for Courier {
         *answer.status_mut() = outcome?;
         Ok(answer)
     }
-}
-
-/// What the innermost cause says: the outer ones repeat the address.
-fn innermost(error: &reqwest::Error) -> String {
-    let first: &dyn Error = error;
-    let causes = successors(Some(first), |cause| (*cause).source());
-    causes.last().map(ToString::to_string).unwrap_or_default()
 }

@@ -93,21 +93,16 @@ fn traces_at(endpoint: &Url) -> Url {
 /// Who exports: what the variables say, and where they say nothing, what the program knows.
 fn resource() -> Resource {
     let given = Resource::builder().build();
-    let is_given = |key: &'static str| {
-        let found = given.get(&Key::from_static_str(key));
+    let is_given = |key: &Key| {
         // The SDK's word for a service that nobody named.
-        found.is_some_and(|value| !value.as_str().starts_with("unknown_service"))
+        given.get(key).is_some_and(|value| !value.as_str().starts_with("unknown_service"))
     };
     let known = [
         KeyValue::new("service.name", "hub-server"),
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
         KeyValue::new("service.instance.id", crate::db::new_id()),
     ];
-    let missing = known.into_iter().filter(|known| match known.key.as_str() {
-        "service.name" => !is_given("service.name"),
-        "service.version" => !is_given("service.version"),
-        _ => !is_given("service.instance.id"),
-    });
+    let missing = known.into_iter().filter(|known| !is_given(&known.key));
     Resource::builder().with_attributes(missing).build()
 }
 

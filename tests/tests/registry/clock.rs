@@ -42,12 +42,10 @@ async fn all_is_there(visitor: &Visitor, samples: &[SampleAdapter]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_and_work_goes_on_when_the_clock_jumps_ahead_and_back() {
     let data = tempfile::tempdir().expect("a folder");
-    HubProcess::admin(data.path(), &["user", "add", "ada"]);
-    let scopes = ["token", "create", "--user", "ada", "--scope", "read,publish,yank,admin"];
-    let token = String::from_utf8(HubProcess::admin(data.path(), &scopes).stdout).expect("text");
+    let token = HubProcess::owner_token(data.path(), &[], "ada");
     let clock = FakeClock::new();
     let server = HubProcess::start_by(&clock, data.path());
-    let ada = server.visitor(token.trim());
+    let ada = server.visitor(&token);
     done(&ada, 1).await;
 
     // A version that rules delete in a month, and a file that is half sent: neither is old.

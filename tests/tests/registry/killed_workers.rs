@@ -1,23 +1,17 @@
 //! `kill -9` of workers, beside servers on PostgreSQL and S3, at moments that nobody chose: every job is done in the
 //! end, every event arrives, and nothing is removed that somebody needs.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    process::Child,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, process::Child, time::Duration};
 
-use axum::{Router, body::Bytes, routing::post};
 use hub_server::config::Config;
 use hub_tests::{
     cli::Home,
     eventually,
     hub::{HubProcess, SampleAdapter, bucket, flags_of, migrated},
+    receiver::{Delivery, Receiver},
     services::seaweedfs::SeaweedFs,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{AnyConnection, Connection as _};
 
 use super::faults::{Dice, collector, is_whole, kill, kills};
@@ -45,22 +39,6 @@ impl Drop for Worker {
     }
 }
 
-/// A receiver of events, and what they were about.
-async fn receiver() -> (String, Arc<Mutex<BTreeSet<String>>>) {
-    let seen = Arc::<Mutex<BTreeSet<String>>>::default();
-    let kept = Arc::clone(&seen);
-    let receive = move |body: Bytes| {
-        let event: Value = serde_json::from_slice(&body).expect("JSON");
-        kept.lock().expect("no panic").insert(event["subject"].as_str().expect("text").to_owned());
-        std::future::ready(())
-    };
-    let app = Router::new().route("/hook", post(receive));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    (url, seen)
-}
-
 /// How many jobs are left that something caused, and how many were given up. Leases of whoever was killed end at
 /// once, as they would within a minute.
 async fn jobs(database: &mut AnyConnection) -> (i64, i64) {
@@ -83,13 +61,11 @@ async fn every_job_is_done_however_often_workers_are_killed() {
     let place: Vec<&str> = place.iter().map(String::as_str).collect();
     let both = [&place[..], &["--webhooks-anywhere=true"]].concat();
     let serve = || HubProcess::start_with(data.path(), &[&both[..], &["--run-jobs=false"]].concat());
-    HubProcess::admin(data.path(), &[&["user", "add", "ada"], &place[..]].concat());
-    let made = ["token", "create", "--user", "ada", "--scope", "read,publish,yank,admin"];
-    let token = HubProcess::admin(data.path(), &[&made, &place[..]].concat()).stdout;
-    let token = String::from_utf8(token).expect("text").trim().to_owned();
+    let token = HubProcess::owner_token(data.path(), &place, "ada");
     let mut server = serve();
-    let (hook, seen) = receiver().await;
-    let added = server.visitor(&token).post("namespaces/ada/webhooks", &json!({"url": hook})).await;
+    let receiver = Receiver::start().await;
+    let hook = json!({"url": receiver.url()});
+    let added = server.visitor(&token).post("namespaces/ada/webhooks", &hook).await;
     assert_eq!(added.status, 201);
     let mut workers: Vec<Worker> = (0..WORKERS).map(|_| Worker::start(data.path(), &both)).collect();
     let mut home = Home::new(&server.url());
@@ -139,9 +115,10 @@ async fn every_job_is_done_however_often_workers_are_killed() {
     })
     .await;
     eventually("every event arrives", async || {
-        let seen = seen.lock().expect("no panic");
+        let events: Vec<_> = receiver.deliveries().iter().map(Delivery::event).collect();
+        let seen: BTreeSet<_> = events.iter().filter_map(|event| event["subject"].as_str()).collect();
         let subject = |sample: &SampleAdapter| format!("ada/x@{}", sample.manifest.version);
-        samples.iter().all(|sample| seen.contains(&subject(sample))).then_some(())
+        samples.iter().all(|sample| seen.contains(subject(sample).as_str())).then_some(())
     })
     .await;
     assert!(collector(data.path(), &place).wait().expect("it ends").success(), "seed {seed}");

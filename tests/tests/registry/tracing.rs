@@ -1,19 +1,14 @@
 //! Traces: every request is a span of its sender's trace, with what it caused, and tells no names; a collector that is
 //! away is nobody's trouble.
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+use std::{fs, net::TcpListener};
 
-use axum::{Router, http::HeaderMap, routing::post};
 use hub_server::config::Config;
 use hub_tests::{
     collector::{Collector, attribute, hex, texts},
     eventually,
     hub::{HubProcess, SampleAdapter, Visitor, bucket, flags_of, migrated},
+    receiver::Receiver,
     services::seaweedfs::SeaweedFs,
 };
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, span::SpanKind, status::StatusCode};
@@ -26,13 +21,6 @@ const PUBLISH: &str = "PUT /api/v1/adapters/{namespace}/{name}/versions/{version
 
 fn traceparent() -> String {
     format!("00-{TRACE}-{SENDER}-01")
-}
-
-/// A token of `ada` that may do everything.
-fn token(data: &Path) -> String {
-    HubProcess::admin(data, &["user", "add", "ada"]);
-    let made = ["token", "create", "--user", "ada", "--scope", "read,publish,yank,admin"];
-    String::from_utf8(HubProcess::admin(data, &made).stdout).expect("text").trim().to_owned()
 }
 
 /// Publishes within the trace.
@@ -54,7 +42,7 @@ fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_a_span_of_its_senders_trace_and_no_name_is_in_it() {
     let (data, collector) = (tempfile::tempdir().expect("a folder"), Collector::start().await);
-    let token = token(data.path());
+    let token = HubProcess::owner_token(data.path(), &[], "ada");
     let server = HubProcess::start_with(data.path(), &["--otlp-endpoint", collector.url()]);
     let ada = server.visitor(&token);
     let sample = SampleAdapter::lora("ada/hidden-name", "1.0.0");
@@ -110,35 +98,19 @@ async fn a_request_is_a_span_of_its_senders_trace_and_no_name_is_in_it() {
     assert_eq!(of("service.version"), Some(env!("CARGO_PKG_VERSION")));
 }
 
-/// A receiver of events, and the headers of all that came.
-async fn receiver() -> (String, Arc<Mutex<Vec<HeaderMap>>>) {
-    let seen = Arc::<Mutex<Vec<HeaderMap>>>::default();
-    let kept = Arc::clone(&seen);
-    let receive = move |headers: HeaderMap| {
-        kept.lock().expect("no panic").push(headers);
-        std::future::ready(())
-    };
-    let app = Router::new().route("/hook", post(receive));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    (url, seen)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trace_goes_on_through_the_queue_to_a_webhook_and_through_a_mirror_to_the_other_registry() {
     let (data, collector) = (tempfile::tempdir().expect("a folder"), Collector::start().await);
-    let token = token(data.path());
+    let token = HubProcess::owner_token(data.path(), &[], "ada");
     let flags = ["--otlp-endpoint", collector.url(), "--webhooks-anywhere=true"];
     let server = HubProcess::start_with(data.path(), &flags);
     let ada = server.visitor(&token);
-    let (hook, seen) = receiver().await;
-    assert_eq!(ada.post("namespaces/ada/webhooks", &json!({"url": hook})).await.status, 201);
+    let receiver = Receiver::start().await;
+    assert_eq!(ada.post("namespaces/ada/webhooks", &json!({"url": receiver.url()})).await.status, 201);
     publish(&ada, &SampleAdapter::lora("ada/x", "1.0.0"), "").await;
-    let headers =
-        eventually("the event comes", async || seen.lock().expect("no panic").first().cloned()).await;
-    assert!(!headers.contains_key("tracestate"));
-    let carried = headers["traceparent"].to_str().expect("text").to_owned();
+    let event = receiver.wait(1).await.remove(0);
+    assert!(!event.headers.contains_key("tracestate"));
+    let carried = event.header("traceparent");
 
     let mirror = tempfile::tempdir().expect("a folder");
     let file = mirror.path().join("hub.toml");

@@ -123,22 +123,24 @@ fn forward<T: Element>(op: &Op, storage: &CpuStorage, layout: &Layout) -> Result
     let rows = x.len() / inputs.max(1);
     let up = product(&op.up, x, rows)?;
     let gate = op.gate.as_ref().map(|gate| product(gate, x, rows)).transpose()?;
-    if !op.keeps {
+    let middle = if op.keeps {
+        let mut middle = mapped(op.fused, gate.as_ref().unwrap_or(&up));
+        times_all(&mut middle, gate.is_some().then_some(&*up));
+        let tensor = |values| Tensor::from_vec(values, (rows, inner), &candle_core::Device::Cpu);
+        let kept = (gate.map(tensor).transpose()?, tensor(up)?);
+        op.kept.get_or_init(|| kept);
+        middle
+    } else {
+        // Nobody asks for them again: in place.
         let (mut middle, factors) = match gate {
             Some(gate) => (gate, Some(up)),
             None => (up, None),
         };
         map_all(op.fused, &mut middle);
         times_all(&mut middle, factors.as_deref());
-        let y = product(&op.down, &middle, rows)?;
-        return Ok(finished(y, layout.dims().to_vec(), op.down.dims()?.0));
-    }
-    let mut middle = mapped(op.fused, gate.as_ref().unwrap_or(&up));
-    times_all(&mut middle, gate.is_some().then_some(&*up));
+        middle
+    };
     let y = product(&op.down, &middle, rows)?;
-    let tensor = |values| Tensor::from_vec(values, (rows, inner), &candle_core::Device::Cpu);
-    let kept = (gate.map(tensor).transpose()?, tensor(up)?);
-    op.kept.get_or_init(|| kept);
     Ok(finished(y, layout.dims().to_vec(), op.down.dims()?.0))
 }
 

@@ -14,7 +14,9 @@ use futures_util::{Stream, TryStreamExt as _};
 use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 
 use crate::{
+    cause::innermost,
     config::{MirrorConfig, MirrorKind},
+    outgoing::choose_tls,
     trace::Span,
 };
 
@@ -75,8 +77,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(super) fn new(config: MirrorConfig) -> Result<Self, reqwest::Error> {
-        // Fails when another part of the process chose a provider before: then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        choose_tls();
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
@@ -137,7 +138,7 @@ impl Upstream {
                 span.was_answered(response.status());
                 self.judged(response)
             }
-            Err(error) => Err(self.unreachable(told(&error))),
+            Err(error) => Err(self.unreachable(innermost(&error))),
         };
         let failure = match &answer {
             Err(error @ UpstreamError::Unreachable { .. }) => Some((Instant::now(), error.clone())),
@@ -176,13 +177,13 @@ impl Upstream {
     /// The body of an answer, not checked.
     fn pieces(&self, response: Response) -> impl Stream<Item = Result<Bytes, UpstreamError>> + Send + use<> {
         let url = self.name().to_owned();
-        let failed = move |e| UpstreamError::Unreachable { url: url.clone(), reason: told(&e) };
+        let failed = move |e| UpstreamError::Unreachable { url: url.clone(), reason: innermost(&e) };
         response.bytes_stream().map_err(failed)
     }
 
     async fn bounded(&self, mut response: Response, max: usize) -> Result<Bytes, UpstreamError> {
         let mut bytes = BytesMut::new();
-        while let Some(piece) = response.chunk().await.map_err(|e| self.unreachable(told(&e)))? {
+        while let Some(piece) = response.chunk().await.map_err(|e| self.unreachable(innermost(&e)))? {
             if bytes.len() + piece.len() > max {
                 return Err(self.wrong(format!("more than {max} bytes")));
             }
@@ -190,13 +191,4 @@ impl Upstream {
         }
         Ok(bytes.freeze())
     }
-}
-
-/// What the innermost cause says: the outer ones repeat the address.
-fn told(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
