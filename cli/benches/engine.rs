@@ -20,13 +20,13 @@ use std::{
 use hub_client::{
     Device, Tensor,
     backbones::{Backbone, Compute, DeviceChoice, HeadInputs},
-    checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter},
     composition::Composition,
     generation::Cache,
     model::{Batch, Mode, Passed, StitchedModel},
     ops::{Arithmetic, FrozenLinear, cross_entropy_rows},
     training::adamw::{AdamW, AdamWConfig, Gradients},
 };
+use hub_formats::checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter};
 use hub_schemas::{
     head::{ClassificationHead, Head},
     layout::native_format,

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use hub_client::{
-    architectures::View,
     exchange::{BaseError, BaseSearch, Choice, FoundBase, How, Pulled, Resolver, pull},
     registry::RegistryClient,
 };
+use hub_formats::architectures::View;
 use hub_schemas::{
     Digest, Reference,
     api::BaseVersion,

@@ -109,7 +109,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<Vec<String>> {
         crate::settings::UnknownKey => |e| e.hints(),
         hub_client::bundle::BundleError => |e| e.hints(),
         hub_client::cache::CacheError => |e| e.hint().into_iter().collect(),
-        hub_client::checkpoint::CheckpointError => |e| e.hint().into_iter().collect(),
+        hub_formats::checkpoint::CheckpointError => |e| e.hint().into_iter().collect(),
         hub_client::exchange::BaseError => |e| e.hints(),
         hub_client::exchange::PullError => |e| e.hints(),
         hub_client::exchange::ResolveError => |e| e.hints(),

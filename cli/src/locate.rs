@@ -70,7 +70,8 @@ pub(crate) use stitched::FoundAdapter;
 /// What computing commands need besides.
 #[cfg(feature = "stitch")]
 mod stitched {
-    use hub_client::{checkpoint::AdapterFolder, exchange::BaseError, exchange::looks_like_path};
+    use hub_client::{exchange::BaseError, exchange::looks_like_path};
+    use hub_formats::checkpoint::AdapterFolder;
     use hub_schemas::{Manifest, manifest::BaseModel};
 
     use std::path::PathBuf;

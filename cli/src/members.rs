@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use hub_client::{
-    checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
     generation::{Generator, image_prompt},
     predict::{Assembly, Predictor},
     training::ON_TOP_OF,
 };
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, CheckpointError};
 use hub_schemas::{
     Digest, Reference, head::Head, layout::ModelClass, manifest::ArtifactKind, method::CompositionMember,
 };

@@ -7,9 +7,9 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
+use hub_formats::architectures::TransformerConfig;
 
 use crate::{
-    architectures::TransformerConfig,
     audio::{AudioProcessor, AudioProcessorError},
     backbones::Batch,
     images::{ImageProcessor, ImageProcessorError},

@@ -1,9 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-pub mod architectures;
 pub mod bundle;
 pub mod cache;
-pub mod checkpoint;
 pub mod exchange;
 pub mod files;
 pub mod registry;

@@ -12,6 +12,7 @@ mod tasks;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use candle_core::Tensor;
+use hub_formats::checkpoint::{AdapterFolder, CheckpointError, FusionFolder};
 use hub_schemas::{
     backbone::{Architecture, Module},
     head::Head,
@@ -27,7 +28,6 @@ pub use self::{
 pub use crate::backbones::{Batch, Mode, Passed};
 use crate::{
     backbones::{Backbone, Hidden},
-    checkpoint::{AdapterFolder, CheckpointError, FusionFolder},
     composition::{Composition, ExpressionError, LayerDrop, NamedFusion, Quirks, Stitch, StitchError},
     heads::{self, Features, HeadInput, HeadLoadError, LoadedHead, Prediction},
     init::Initialiser,

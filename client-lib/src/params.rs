@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use hub_formats::checkpoint::SlotData;
 use hub_schemas::layout::Slot;
 
-use crate::{checkpoint::SlotData, init::Initialiser, orthonormal::orthonormalise};
+use crate::{init::Initialiser, orthonormal::orthonormalise};
 
 /// The trainable tensors of a model, ordered by slot name.
 ///

@@ -6,11 +6,11 @@ use std::{
     sync::Arc,
 };
 
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, CheckpointError};
 use hub_schemas::head::Head;
 
 use crate::{
     backbones::{Backbone, Batch, Compute, Mode},
-    checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
     data::{Example, TaskKind},
     inputs::{Input, InputEncoder, InputError},
     model::{Attribution, ModelError, StitchedModel},

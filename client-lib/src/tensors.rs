@@ -7,11 +7,11 @@ use std::{
 };
 
 use candle_core::{DType, Device, Tensor};
+use hub_formats::architectures::{FrameGrid, PatchGrid, Positions, TransformerConfig, View};
 use hub_schemas::backbone::Architecture;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
-    architectures::{FrameGrid, PatchGrid, Positions, TransformerConfig, View},
     backbones::{DecoderInputs, HeadInputs},
     files::{Access, write_atomic},
     model::{Batch, Output},

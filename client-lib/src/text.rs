@@ -9,12 +9,10 @@ mod places;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use hub_formats::checkpoint::{gguf_at, gguf_tokenizer};
 use tokenizers::{EncodeInput, Tokenizer, TruncationParams};
 
-use crate::{
-    backbones::{Batch, HeadInputs, mask_of, padded},
-    checkpoint::{gguf_at, gguf_tokenizer},
-};
+use crate::backbones::{Batch, HeadInputs, mask_of, padded};
 
 pub use places::{Placed, WindowEncoder};
 

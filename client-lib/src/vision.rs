@@ -7,11 +7,11 @@ use std::{
 };
 
 use candle_core::DType;
+use hub_formats::checkpoint::{BaseFolder, CheckpointError};
 use hub_schemas::{backbone::Architecture, head::Pooling, manifest::BaseModel, method::ImagePrompt};
 
 use crate::{
     backbones::{Backbone, Compute, Mode, NoHooks},
-    checkpoint::{BaseFolder, CheckpointError},
     heads::{Features, pool},
     images::{ImageProcessor, ImageProcessorError},
 };

@@ -7,12 +7,8 @@
 
 use std::{fs, path::Path};
 
-use hub_client::{
-    bundle::import_bundle,
-    cache::Cache,
-    checkpoint::{BaseFolder, TensorFile, gguf_tokenizer},
-    registry::Silent,
-};
+use hub_client::{bundle::import_bundle, cache::Cache, registry::Silent};
+use hub_formats::checkpoint::{BaseFolder, TensorFile, gguf_tokenizer};
 use hub_schemas::{
     AdapterId, AdapterName, Digest, FilePath, Namespace, Reference, Version, VersionReq,
     label::{Language, License, TaskId},

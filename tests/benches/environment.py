@@ -15,9 +15,10 @@ def python(variable, name, pins):
         return os.environ[variable]
     folder = ROOT / ".data" / name
     found = folder / "bin/python"
-    if not (folder / "complete").is_file():
+    complete = folder / "complete"
+    if not complete.is_file() or complete.read_text() != pins.read_text():
         print(f"installing the libraries of {pins.relative_to(ROOT)}", file=sys.stderr)
         venv.create(folder, clear=True, with_pip=True)
         subprocess.run([found, "-m", "pip", "install", "--quiet", "-r", pins], check=True)
-        (folder / "complete").touch()
+        complete.write_text(pins.read_text())
     return str(found)

@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 import time
+from pathlib import Path
 
 import torch
 import transformers
@@ -21,7 +22,7 @@ THREADS = 2
 
 def model(base, method, only_above):
     """A classifier on the frozen backbone with the adapter in it, or in the upper third of its layers."""
-    config = transformers.AutoConfig.from_pretrained(base)
+    config = transformers.AutoConfig.from_pretrained(base, **file_in(base))
     layers = config.num_hidden_layers
     upper = list(range(layers - layers // 3, layers)) if only_above else list(range(layers))
     if method == "lora":
@@ -43,10 +44,16 @@ def model(base, method, only_above):
     return transformers.AutoModel.from_pretrained(base)
 
 
+def file_in(base):
+    """Which file of a folder is the model, where blocks are restored to single precision."""
+    quantised = next(Path(base).glob("*.gguf"), None)
+    return {"gguf_file": quantised.name} if quantised else {}
+
+
 def plain(base, config):
     """What is adapted: a language model for every next token, else a classifier of two classes."""
     if config.model_type == "llama":
-        return transformers.AutoModelForCausalLM.from_pretrained(base)
+        return transformers.AutoModelForCausalLM.from_pretrained(base, **file_in(base))
     return transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=2)
 
 

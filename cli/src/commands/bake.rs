@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use hub_client::{
-    checkpoint::{AdapterToWrite, BaseFolder, write_publishable},
-    merging::{BakeReport, BakedAdapter, Delta, LoraLayers, bake, lora_layers, unbake},
-};
+use hub_client::merging::{BakeReport, BakedAdapter, Delta, LoraLayers, bake, lora_layers, unbake};
+use hub_formats::checkpoint::{AdapterToWrite, BaseFolder, write_publishable};
 use hub_schemas::{Manifest, layout::Format, manifest::Semantics, method::Method};
 use serde_json::json;
 

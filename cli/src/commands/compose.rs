@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use hub_client::{
-    checkpoint::{
-        AdapterFolder, AdapterToWrite, BaseFolder, CheckpointError, FusionFolder, MEMBERS_FILE,
-        ManifestFacts, SlotData, assemble_manifest, model_card, note_members, write_adapter,
-    },
     composition::Composition,
     model::fused_sublayers,
     training::{dependencies, recorded},
+};
+use hub_formats::checkpoint::{
+    AdapterFolder, AdapterToWrite, BaseFolder, CheckpointError, FusionFolder, MEMBERS_FILE, ManifestFacts,
+    SlotData, assemble_manifest, model_card, note_members, write_adapter,
 };
 use hub_schemas::{
     Manifest,

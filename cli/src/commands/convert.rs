@@ -1,9 +1,7 @@
 //! `hub convert`: the same weights in another library's layout.
 
-use hub_client::{
-    checkpoint::{AdapterFolder, convert},
-    exchange::BaseSearch,
-};
+use hub_client::exchange::BaseSearch;
+use hub_formats::checkpoint::{AdapterFolder, convert};
 use serde::Serialize;
 
 use crate::{args::ConvertArgs, context::Context, failure::Exit, whole::write_folder};

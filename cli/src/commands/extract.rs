@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use hub_client::{
+use hub_client::merging::{
+    ExtractOptions, ExtractedHead, Extraction, extract, extract_head, linear_layers, lora_tensors,
+};
+use hub_formats::{
     architectures::View,
     checkpoint::{AdapterToWrite, BaseFolder, CheckpointError, writable_format, write_publishable},
-    merging::{
-        ExtractOptions, ExtractedHead, Extraction, extract, extract_head, linear_layers, lora_tensors,
-    },
 };
 use hub_schemas::{
     Manifest,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use hub_client::{
     backbones::Backbone,
-    checkpoint::{AdapterFolder, BaseFolder, FusionFolder},
     composition::Composition,
     model::{Mode, ModelError, StitchedModel},
     tensors::{TensorFileError, read_batch, view_of, write_output},
 };
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, FusionFolder};
 
 use crate::{
     args::forward::{ForwardArgs, NamedFolder},

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hub_client::checkpoint::{AdapterFolder, ManifestFacts};
+use hub_formats::checkpoint::{AdapterFolder, ManifestFacts};
 use hub_schemas::{
     Manifest,
     backbone::BackboneShape,

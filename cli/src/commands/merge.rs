@@ -1,9 +1,9 @@
 //! `hub merge`: one adapter of several.
 
-use hub_client::{
-    checkpoint::{AdapterToWrite, writable_format, write_publishable},
-    merging::{HeadRule, Member, MergeError, MergeKind, MergeOptions, MergedAdapter, merge_adapters},
+use hub_client::merging::{
+    HeadRule, Member, MergeError, MergeKind, MergeOptions, MergedAdapter, merge_adapters,
 };
+use hub_formats::checkpoint::{AdapterToWrite, writable_format, write_publishable};
 use hub_schemas::{
     Manifest,
     manifest::{BaseModel, Origin},

@@ -4,7 +4,6 @@ use std::error::Error;
 
 use hub_client::{
     backbones::{DeviceError, is_out_of_memory},
-    checkpoint::CheckpointError,
     composition::ExpressionError,
     data::{ColumnOptions, DataError},
     merging::MergeError,
@@ -13,6 +12,7 @@ use hub_client::{
     tensors::TensorFileError,
     training::TrainingError,
 };
+use hub_formats::checkpoint::CheckpointError;
 
 use crate::args::train::ColumnArgs;
 

@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use hub_formats::architectures::{FrameError, FrameGrid, Positions, TransformerConfig};
 
 use super::{AudioError, AudioSettings, AudioSettingsError, Spectrogram, Waveform};
-use crate::{
-    architectures::{FrameError, FrameGrid, Positions, TransformerConfig},
-    model::Batch,
-};
+use crate::model::Batch;
 
 /// Where a backbone says how its recordings are read.
 const FILE: &str = "preprocessor_config.json";

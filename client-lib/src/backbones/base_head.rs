@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor};
+use hub_formats::checkpoint::{BaseFolder, base_head};
 use hub_schemas::head::{Head, Pooling};
 
 use super::weights::Weights;
-use crate::checkpoint::{BaseFolder, base_head};
 
 /// The head of the `transformers` class that a checkpoint was saved from.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 //! behind an encoder, attention to what that gives stands between them.
 
 use candle_core::{D, Result, Tensor};
+use hub_formats::architectures::{NormOrder, TransformerConfig};
 use hub_schemas::{
     backbone::{LinearSite, Module, SubLayer},
     method::{Activation, PromptJoin},
@@ -16,10 +17,7 @@ use super::{
     relative::{Attended, Relative, RelativeBlock},
     weights::Weights,
 };
-use crate::{
-    architectures::{NormOrder, TransformerConfig},
-    ops::{self, Attention, FeedForward, KeyMask, Norm, Rotary, activate},
-};
+use crate::ops::{self, Attention, FeedForward, KeyMask, Norm, Rotary, activate};
 
 /// A block, its norms behind the residual sums or in front of the sub-layers.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! The decoder behind an encoder: its embeddings, its blocks, its norm (Vaswani et al. 2017).
 
 use candle_core::{Device, Result, Tensor};
+use hub_formats::architectures::TransformerConfig;
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
@@ -13,10 +14,7 @@ use super::{
     transformer::Encoded,
     weights::Weights,
 };
-use crate::{
-    architectures::TransformerConfig,
-    ops::{KeyMask, Norm},
-};
+use crate::ops::{KeyMask, Norm};
 
 /// What a decoder behind an encoder reads: the answer so far.
 #[derive(Debug, Clone)]

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 use candle_core::{Result, Tensor};
+use hub_formats::architectures::{DistanceBuckets, Positions, TransformerConfig};
 
 use super::weights::Weights;
-use crate::architectures::{DistanceBuckets, Positions, TransformerConfig};
 
 /// The table of a stack of blocks, which all of them share (Raffel et al. 2020).
 #[derive(Debug, Clone)]

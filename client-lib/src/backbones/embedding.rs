@@ -1,10 +1,10 @@
 //! From token ids, or from what is no text, to the first block's input.
 
 use candle_core::{DType, Result, Tensor};
+use hub_formats::architectures::Positions;
 use hub_schemas::backbone::{Module, Table};
 
 use super::{Backbone, Batch, Context, Hooks, Linear, hooks::EmbeddingInput, signal::SignalEmbedding};
-use crate::architectures::Positions;
 
 impl Backbone {
     pub(super) fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {

@@ -1,13 +1,11 @@
 //! From a spectrogram to tokens: two convolutions over time.
 
 use candle_core::{Result, Tensor};
+use hub_formats::architectures::{FrameGrid, Positions, TransformerConfig};
 use hub_schemas::method::Activation;
 
 use super::weights::Weights;
-use crate::{
-    architectures::{FrameGrid, Positions, TransformerConfig},
-    ops::{FrozenLinear, activate},
-};
+use crate::ops::{FrozenLinear, activate};
 
 /// The embedding block of Whisper's encoder (Radford et al. 2022): convolutions of width 3 with a GELU
 /// each, the second at every other frame, and positions that are stored.

@@ -15,6 +15,8 @@
 //! was given: whole repetitions of the batch, one for each of several adapters that
 //! run in parallel. The backbone repeats whatever else is in flight.
 
+use std::sync::Arc;
+
 use candle_core::{D, Result, Tensor};
 use hub_schemas::{
     backbone::{Module, SubLayer, Table},
@@ -68,6 +70,8 @@ pub struct Context {
     pub image: Option<Tensor>,
     /// Ids of the tokens of the blocks' input, u32 `[b, t]`, where it is made of tokens.
     pub ids: Option<Tensor>,
+    /// What the text began with, where the blocks read what comes behind it.
+    pub opening: Option<Arc<[u32]>>,
 }
 
 /// What `adapters` 1.3.0 puts in front of shorter prefixes, and what it adds to scores. Its mask
@@ -241,6 +245,11 @@ pub trait Hooks {
     /// replaces `norm(z + residual)`.
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
         at.join(&z)
+    }
+
+    /// What a text began with, where what comes behind it is read.
+    fn opening(&self) -> Option<Arc<[u32]>> {
+        None
     }
 
     /// Where choices are noted, when somebody asked.

@@ -5,9 +5,9 @@
 //! final norm (`WhisperForAudioClassification` of `transformers`). The weights are the checkpoint's own, and frozen.
 
 use candle_core::{Result, Tensor};
+use hub_formats::architectures::{LAYER_WEIGHTS, TransformerConfig};
 
 use super::{hooks::repeat_rows, weights::Weights};
-use crate::architectures::{LAYER_WEIGHTS, TransformerConfig};
 
 /// The softmax of the checkpoint's weights, `[layers + 1]`; all alike where it does not hold any, as a fresh class has
 /// them. `None` where nothing is weighed.

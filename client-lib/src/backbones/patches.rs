@@ -1,12 +1,10 @@
 //! From pixels to tokens: the patches of an image behind a class token.
 
 use candle_core::{DType, Device, Result, Tensor};
+use hub_formats::architectures::{PatchGrid, Positions, TransformerConfig};
 
 use super::weights::Weights;
-use crate::{
-    architectures::{PatchGrid, Positions, TransformerConfig},
-    ops::FrozenLinear,
-};
+use crate::ops::FrozenLinear;
 
 /// The embedding block of a vision transformer (Dosovitskiy et al. 2021).
 #[derive(Debug, Clone)]

@@ -1,13 +1,11 @@
 //! Relative positions of disentangled attention: their table, and what a block makes of it.
 
 use candle_core::{DType, Result, Tensor};
+use hub_formats::architectures::{Disentangled, TransformerConfig};
 use hub_schemas::backbone::{LinearSite, Module};
 
 use super::{Context, Hooks, Linear, block::Pass, weights::Weights};
-use crate::{
-    architectures::{Disentangled, TransformerConfig},
-    ops::{KeyMask, Norm, PositionScores, RelativePositions, disentangled},
-};
+use crate::ops::{KeyMask, Norm, PositionScores, RelativePositions, disentangled};
 
 /// The table of relative positions, `[rows, h]`, and its norm.
 #[derive(Debug, Clone)]

@@ -1,9 +1,9 @@
 //! What a backbone reads that is no text, and what makes tokens of it.
 
 use candle_core::{Result, Tensor};
+use hub_formats::architectures::TransformerConfig;
 
 use super::{frames::Frames, patches::Patches, weights::Weights};
-use crate::architectures::TransformerConfig;
 
 /// What a backbone reads that is no text; its batch holds as many tokens as this makes.
 #[derive(Debug, Clone)]

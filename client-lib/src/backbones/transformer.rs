@@ -1,6 +1,10 @@
 //! Embeddings, blocks and pooler: the whole backbone.
 
 use candle_core::{DType, Device, Result, Tensor};
+use hub_formats::{
+    architectures::{Positions, Rope, TransformerConfig},
+    checkpoint::{BaseFolder, CheckpointError},
+};
 use hub_schemas::backbone::{Module, Table};
 
 use super::{
@@ -15,11 +19,7 @@ use super::{
     signal::SignalEmbedding,
     weights::Weights,
 };
-use crate::{
-    architectures::{Positions, Rope, TransformerConfig},
-    checkpoint::{BaseFolder, CheckpointError},
-    ops::{Arithmetic, KeyMask, Norm, Rotary, activate},
-};
+use crate::ops::{Arithmetic, KeyMask, Norm, Rotary, activate};
 
 /// What the blocks give.
 #[derive(Debug, Clone)]
@@ -295,7 +295,8 @@ impl Backbone {
         let rows = attention_mask.dim(0)?;
         let (trace, image) = (hooks.trace().cloned(), batch.image.clone());
         let ids = batch.signal.is_none().then(|| batch.input_ids.clone());
-        let mut context = Context { trace, image, ids, ..self.context(attention_mask, rows, mode) };
+        let opening = hooks.opening();
+        let mut context = Context { trace, image, ids, opening, ..self.context(attention_mask, rows, mode) };
         let (mut x, passed) = match &batch.passed {
             Some(passed) => (passed.state.clone(), passed.blocks),
             None => (self.enter(batch, hooks, &mut context)?, 0),
@@ -389,8 +390,8 @@ impl Backbone {
         let value = self.config.padding_id as f32;
         let (prefix, padding) = (0.0, 1.0);
         let library_padding = LibraryPadding { value, prefix, padding };
-        let (trace, image, ids) = (None, None, None);
-        Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace, image, ids }
+        let (trace, image, ids, opening) = (None, None, None, None);
+        Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace, image, ids, opening }
     }
 
     /// Which keys each query sees.

@@ -3,15 +3,15 @@
 use std::{fs::File, sync::Arc};
 
 use candle_core::{DType, Device, Result, Tensor};
+use hub_formats::{
+    architectures::{NormKind, TransformerConfig},
+    checkpoint::{BaseFolder, Blocks, SlotData, TensorFile},
+};
 use hub_kernels::mapped::Mapped;
 use hub_schemas::{backbone::Module, layout::Dtype};
 
 use super::Linear;
-use crate::{
-    architectures::{NormKind, TransformerConfig},
-    checkpoint::{BaseFolder, Blocks, SlotData, TensorFile},
-    ops::{Arithmetic, FrozenLinear, MappedMatrix, Norm},
-};
+use crate::ops::{Arithmetic, FrozenLinear, MappedMatrix, Norm};
 
 /// Reads tensors of a backbone folder onto a device.
 pub(super) struct Weights<'a> {

@@ -2,9 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use hub_formats::checkpoint::CheckpointError;
 use hub_schemas::{AdapterId, Digest, Version, manifest::ManifestError};
 
-use crate::{cache::CacheError, checkpoint::CheckpointError};
+use crate::cache::CacheError;
 
 /// Why a bundle could not be written or was refused. After a refusal nothing of it is kept.
 #[derive(Debug, thiserror::Error)]

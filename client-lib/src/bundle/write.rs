@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hub_formats::checkpoint::read_bounded;
 use hub_schemas::{
     Digest, DigestHasher, canonical,
     manifest::{Artifact, MANIFEST_FILE, MAX_MANIFEST_BYTES},
@@ -14,7 +15,7 @@ use hub_schemas::{
 use tar::{EntryType, Header};
 
 use super::{BUNDLE_VERSION, BundleError, BundleIndex, BundledVersion, format::Member};
-use crate::{cache::Entry, checkpoint::read_bounded, files::sync_folder};
+use crate::{cache::Entry, files::sync_folder};
 
 /// Writes `entries`, those that others need first, into a new file at `target`; says how many bytes
 /// it has. Every file is hashed on its way out. The file is there whole or not at all.

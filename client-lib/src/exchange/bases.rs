@@ -5,17 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hub_formats::{
+    architectures::View,
+    checkpoint::{BaseFolder, gguf_at},
+};
 use hub_schemas::{
     AdapterId, Digest, Version,
     manifest::{BaseManifest, BaseModel},
 };
 
 use super::{BaseError, FolderDigests};
-use crate::{
-    architectures::View,
-    cache::{Cache, Entry},
-    checkpoint::{BaseFolder, gguf_at},
-};
+use crate::cache::{Cache, Entry};
 
 /// A backbone on this machine.
 #[derive(Debug)]

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use hub_formats::checkpoint::CheckpointError;
 use hub_schemas::{
     AdapterId, Digest, Reference, Version, VersionReq,
     manifest::{ArtifactKind, BaseModel, ManifestError},
 };
 
-use crate::{cache::CacheError, checkpoint::CheckpointError, registry::RegistryError};
+use crate::{cache::CacheError, registry::RegistryError};
 
 /// Why no version could be chosen.
 #[derive(Debug, thiserror::Error)]

@@ -11,14 +11,14 @@ use std::{
     time::SystemTime,
 };
 
+use hub_formats::{
+    architectures::View,
+    checkpoint::{BaseFolder, CheckpointError},
+};
 use hub_schemas::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    architectures::View,
-    checkpoint::{BaseFolder, CheckpointError},
-    files::{Access, write_atomic},
-};
+use crate::files::{Access, write_atomic};
 
 const FILE: &str = "backbones.json";
 
@@ -79,7 +79,7 @@ impl FolderDigests {
 fn fingerprint(base: &BaseFolder) -> Option<Vec<(String, u64, u64)>> {
     let config = base.path().join("config.json");
     let config = (!base.is_quantised()).then_some(config.as_path());
-    let paths = base.files().iter().map(crate::checkpoint::TensorFile::path);
+    let paths = base.files().iter().map(hub_formats::checkpoint::TensorFile::path);
     paths
         .chain(config)
         .map(|path| {

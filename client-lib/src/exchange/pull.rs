@@ -3,6 +3,10 @@
 use std::{future::ready, path::Path, pin::pin, sync::OnceLock};
 
 use futures_util::{StreamExt as _, stream};
+use hub_formats::{
+    architectures::View,
+    checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
+};
 use hub_schemas::{
     AdapterId, Digest,
     manifest::{Artifact, ArtifactKind, FileEntry},
@@ -10,9 +14,7 @@ use hub_schemas::{
 
 use super::{Choice, PullError};
 use crate::{
-    architectures::View,
     cache::{Cache, CacheError, Entry},
-    checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
     registry::{Blob, Purpose, RegistryClient},
 };
 

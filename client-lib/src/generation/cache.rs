@@ -5,7 +5,11 @@
 //! The backbone knows nothing of it: the cache stands between backbone and adapters as hooks of
 //! their own, so that every method that looks at one token at a time works with it as it is.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+    sync::Arc,
+};
 
 use candle_core::{Result, Tensor};
 use hub_schemas::backbone::{Module, SubLayer};
@@ -20,6 +24,7 @@ pub struct Cache {
     layers: RefCell<BTreeMap<usize, (Tensor, Tensor)>>,
     encoded: Option<Encoded>,
     image: Option<Tensor>,
+    opening: OnceCell<Arc<[u32]>>,
 }
 
 impl Cache {
@@ -41,6 +46,13 @@ impl Cache {
     /// What an encoder gave, where one stands in front.
     pub fn encoded(&self) -> Option<&Encoded> {
         self.encoded.as_ref()
+    }
+
+    /// What was read first, where this is not it: what a text goes on from, the same for every row. `ids` are read now.
+    pub(crate) fn opening(&self, ids: &[u32]) -> Option<Arc<[u32]>> {
+        let is_first = self.opening.get().is_none();
+        let opening = self.opening.get_or_init(|| ids.into());
+        (!is_first).then(|| Arc::clone(opening))
     }
 
     /// Goes on with these rows of what was read, each as often as it is named.
@@ -65,11 +77,13 @@ pub(crate) struct Cached<'a> {
     inner: &'a dyn Hooks,
     cache: &'a Cache,
     past: usize,
+    opening: Option<Arc<[u32]>>,
 }
 
 impl<'a> Cached<'a> {
-    pub(crate) fn new(inner: &'a dyn Hooks, cache: &'a Cache) -> Self {
-        Self { inner, cache, past: cache.tokens() }
+    /// For a step that reads `ids` in its first row.
+    pub(crate) fn new(inner: &'a dyn Hooks, cache: &'a Cache, ids: &[u32]) -> Self {
+        Self { inner, cache, past: cache.tokens(), opening: cache.opening(ids) }
     }
 
     /// Learned tokens stand in front of the first tokens only.
@@ -96,6 +110,10 @@ impl Hooks for Cached<'_> {
     fn embeddings(&self, x: Tensor, context: &Context) -> Result<Tensor> {
         let tokens = x.dim(1)?;
         self.without_learned(self.inner.embeddings(x, context)?, tokens)
+    }
+
+    fn opening(&self) -> Option<Arc<[u32]>> {
+        self.opening.clone()
     }
 
     fn free_queries(&self, prompt_tokens: usize) -> usize {

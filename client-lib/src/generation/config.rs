@@ -3,10 +3,10 @@
 //!
 //! How tokens are drawn is not taken from there: an answer is the same every time unless somebody asks.
 
+use hub_formats::checkpoint::BaseFolder;
 use serde_json::{Map, Value};
 
 use super::{BeamOptions, Constraints, EarlyStopping, GenerateError, settings};
-use crate::checkpoint::BaseFolder;
 
 /// Where answers are described.
 pub(super) const FILE: &str = "generation_config.json";

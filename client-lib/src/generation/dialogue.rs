@@ -7,11 +7,10 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
+use hub_formats::checkpoint::BaseFolder;
+
 use super::{ChatError, ChatTemplate, GenerateError, GenerationConfig, Message, settings};
-use crate::{
-    checkpoint::BaseFolder,
-    text::{TextEncoder, TextError},
-};
+use crate::text::{TextEncoder, TextError};
 
 /// Why a text can't be written down for a model.
 #[derive(Debug, thiserror::Error)]

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
+use hub_formats::checkpoint::CheckpointError;
+
 use super::{DialogueError, SpeechError};
-use crate::{
-    audio::AudioProcessorError, checkpoint::CheckpointError, model::ModelError, text::TextError,
-    vision::VisionError,
-};
+use crate::{audio::AudioProcessorError, model::ModelError, text::TextError, vision::VisionError};
 
 /// Why no text can be generated.
 #[derive(Debug, thiserror::Error)]

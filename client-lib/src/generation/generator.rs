@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use candle_core::Tensor;
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder};
 use hub_schemas::{
     head::Head,
     method::{ImagePrompt, Method},
@@ -14,7 +15,6 @@ use super::{
 };
 use crate::{
     backbones::{Backbone, Batch, Compute},
-    checkpoint::{AdapterFolder, BaseFolder},
     data::DESCRIBE,
     inputs::InputEncoder,
     methods::whole_sequence,

@@ -2,13 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use hub_formats::checkpoint::{BaseFolder, gguf_chat_template};
 use serde_json::{Map, Value};
 
 use super::{ChatTemplate, DialogueError, GenerateError};
-use crate::{
-    checkpoint::{BaseFolder, gguf_chat_template},
-    text::TextEncoder,
-};
+use crate::text::TextEncoder;
 
 /// No settings are larger than this, in bytes: tokenizers list every special token.
 const MAX_FILE: u64 = 1 << 26;

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
+use hub_formats::checkpoint::BaseFolder;
+
 use super::{
     Cache, GenerateError, GenerationOptions, Generator, SpeechOptions, SpeechPrompt, config::FILE, settings,
 };
-use crate::{
-    audio::AudioProcessor, backbones::Batch, checkpoint::BaseFolder, generation::Generated,
-    model::StitchedModel,
-};
+use crate::{audio::AudioProcessor, backbones::Batch, generation::Generated, model::StitchedModel};
 
 /// What was said.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

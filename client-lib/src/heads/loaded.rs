@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
     backbone::Module,
     head::{Head, LanguageModelHead, Pooling},
@@ -9,10 +10,7 @@ use hub_schemas::{
 };
 
 use super::{HeadInput, Prediction, PredictionHead, Tensors, language_model};
-use crate::{
-    backbones::{Backbone, Linear},
-    checkpoint::AdapterFolder,
-};
+use crate::backbones::{Backbone, Linear};
 
 /// Why a head can't stand on a backbone.
 #[derive(Debug, thiserror::Error)]

@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use hub_formats::architectures::{GridError, PatchGrid, Positions, TransformerConfig};
 
 use super::{ImageError, ImageSettings, Pixels, SettingsError, resample, transform};
-use crate::{
-    architectures::{GridError, PatchGrid, Positions, TransformerConfig},
-    model::Batch,
-};
+use crate::model::Batch;
 
 /// Where a backbone says how its images are made.
 const FILE: &str = "preprocessor_config.json";

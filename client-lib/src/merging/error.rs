@@ -2,10 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use hub_formats::checkpoint::CheckpointError;
 use hub_schemas::layout::Dtype;
 
 use super::MergeKind;
-use crate::checkpoint::CheckpointError;
 
 /// Why adapters can't be merged, extracted or baked.
 #[derive(Debug, thiserror::Error)]

@@ -14,6 +14,10 @@ use std::{
     path::Path,
 };
 
+use hub_formats::{
+    architectures::BackboneTensor,
+    checkpoint::{BaseFolder, SlotData, base_head},
+};
 use hub_schemas::{
     backbone::{Module, Targets},
     head::Head,
@@ -22,11 +26,7 @@ use rayon::prelude::*;
 use safetensors::{SafeTensorError, tensor::TensorView};
 
 use super::{Factors, LoraLayers, Matrix, MergeError, Svd, numbers::to_doubles};
-use crate::{
-    architectures::BackboneTensor,
-    checkpoint::{BaseFolder, SlotData, base_head},
-    files::{Access, write_atomic},
-};
+use crate::files::{Access, write_atomic};
 
 /// What to extract.
 #[derive(Debug, Clone, PartialEq, Eq)]

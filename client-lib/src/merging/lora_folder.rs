@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use hub_formats::checkpoint::SlotData;
 use hub_schemas::{
     backbone::{BackboneShape, Module},
     method::{LoraConfig, LoraPattern, Method},
 };
 
 use super::{Factors, LoraLayers, Matrix, MergeError, numbers::to_doubles};
-use crate::checkpoint::SlotData;
 
 /// A LoRA ready to be written: its configuration and its tensors by slot.
 #[derive(Debug, Clone, PartialEq)]

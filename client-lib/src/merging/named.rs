@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use hub_formats::checkpoint::SlotData;
 use hub_schemas::layout::Dtype;
 
 use super::{MergeError, numbers, sum::weighted_sum, weights::checked_weights};
-use crate::checkpoint::SlotData;
 
 /// `Σ wᵢ Φᵢ` of adapters that have the same tensors, `(tensors by name, weight)`
 /// each; with `normalise` the weights are scaled to a sum of one first. Computed in

@@ -1,10 +1,10 @@
 //! Tensors as doubles and back.
 
 use half::{bf16, f16};
+use hub_formats::checkpoint::SlotData;
 use hub_schemas::layout::Dtype;
 
 use super::MergeError;
-use crate::checkpoint::SlotData;
 
 /// The elements as doubles, exactly. `name` is for the error.
 pub(super) fn to_doubles(tensor: &SlotData, name: &str) -> Result<Vec<f64>, MergeError> {

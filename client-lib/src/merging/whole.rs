@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hub_formats::checkpoint::{AdapterFolder, SlotData};
 use hub_schemas::{
     backbone::BackboneShape, head::Head, layout::method_slots, manifest::Semantics, method::Method,
 };
@@ -10,7 +11,6 @@ use super::{
     LoraLayers, MergeError, MergeKind, MergeOptions, Normalise, average_tensors, lora_layers, lora_tensors,
     merge_lora_adapters,
 };
-use crate::checkpoint::{AdapterFolder, SlotData};
 
 /// What the slots of every head begin with.
 const HEAD: &str = "head.";

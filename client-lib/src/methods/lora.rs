@@ -105,6 +105,11 @@ impl Lora {
         if self.invocation.is_empty() {
             return Ok(delta);
         }
+        // Whoever goes on with a text was called by what it began with, or by nobody.
+        if let Some(opening) = &context.opening {
+            let is_called = called_from(opening, &self.invocation).is_some();
+            return if is_called { Ok(delta) } else { delta.zeros_like() };
+        }
         let Some(ids) = &context.ids else {
             candle_core::bail!("a LoRA that tokens call needs the ids of the tokens");
         };

@@ -57,9 +57,6 @@ pub fn whole_sequence(method: &Method) -> Option<&'static str> {
         Method::Reft(_) => Some("ReFT changes the first and the last tokens of a sequence"),
         Method::Bottleneck(config) if config.use_gating => Some("its gates average over the sequence"),
         Method::Lora(config) if config.use_gating => Some("its gates average over the sequence"),
-        Method::Lora(config) if !config.invocation_tokens.is_empty() => {
-            Some("it acts from where it is called on, which is found in the whole text")
-        }
         Method::Ia3(config) if config.use_gating => Some("its gates average over the sequence"),
         Method::Vera(config) if config.use_gating => Some("its gates average over the sequence"),
         Method::Prefix(config) if config.use_gating => Some("its gates average over the sequence"),

@@ -1,5 +1,6 @@
 //! What keeps an adapter off a backbone.
 
+use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, Module},
     layout::{Format, Place},
@@ -9,7 +10,6 @@ use hub_schemas::{
 use super::ModelError;
 use crate::{
     backbones::Backbone,
-    checkpoint::AdapterFolder,
     composition::{Composition, StitchError},
     heads::LoadedHead,
 };

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use candle_core::{DType, Tensor};
+use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
     backbone::{BackboneShape, SubLayer},
     head::Head,
@@ -14,7 +15,6 @@ use hub_schemas::{
 use super::{Composition, ModelError, NamedFusion, Regulariser, StitchedModel, checks, members};
 use crate::{
     backbones::Backbone,
-    checkpoint::AdapterFolder,
     composition::{ExpressionError, Fusion, Stitch},
     heads::{self, LoadedHead},
     init::Initialiser,

@@ -29,7 +29,7 @@ impl StitchedModel {
         let shape = (rows.len(), rows.first().map_or(0, |row| row.len()));
         let ids = Tensor::from_vec(rows.concat(), shape, device)?;
         let batch = Batch { image: cache.image().cloned(), ..Batch::unpadded(ids)? };
-        let hooks = Cached::new(&self.stitch, cache);
+        let hooks = Cached::new(&self.stitch, cache, rows.first().copied().unwrap_or_default());
         let Hidden { state, .. } = match cache.encoded() {
             Some(encoded) => {
                 let inputs = DecoderInputs::unpadded(batch.input_ids.clone())?;

@@ -1,6 +1,7 @@
 //! What an imported adapter computes in its own library and would not compute here. It is refused
 //! rather than run as something else.
 
+use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
     backbone::{Architecture, Module, Table},
     head::{Head, Pooling},
@@ -9,7 +10,7 @@ use hub_schemas::{
 };
 
 use super::ModelError;
-use crate::{backbones::Backbone, checkpoint::AdapterFolder};
+use crate::backbones::Backbone;
 
 /// Refuses a member that would compute something else than in the library that wrote it.
 pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use candle_core::{DType, Tensor};
+use hub_formats::checkpoint::{AdapterFolder, FusionFolder, SlotData};
 use hub_schemas::{
     backbone::{BackboneShape, SubLayer},
     manifest::{CompositionRules, GatingMean},
@@ -12,7 +13,6 @@ use hub_schemas::{
 use super::{ModelError, checks, imported};
 use crate::{
     backbones::{Backbone, tensor},
-    checkpoint::{AdapterFolder, FusionFolder, SlotData},
     composition::{Composition, Fusion, Member, NamedFusion, Quirks, Semantics, Stitch},
     heads::LoadedHead,
     methods::{self, Adapter, GateMean},

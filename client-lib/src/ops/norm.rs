@@ -6,6 +6,7 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
+use hub_formats::architectures::NormKind;
 use hub_kernels::vectorised;
 use rayon::prelude::*;
 
@@ -13,7 +14,6 @@ use super::{
     Arg, by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, lanes3, slice_of,
     with_slice,
 };
-use crate::architectures::NormKind;
 
 /// Rows per task.
 const ROWS: usize = 32;

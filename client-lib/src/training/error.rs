@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use hub_formats::checkpoint::CheckpointError;
 use hub_schemas::{Digest, backbone::Architecture, label::LabelError};
 
 use crate::{
-    checkpoint::CheckpointError,
     data::{DataError, TaskKind},
     generation::GenerateError,
     inputs::InputError,

@@ -3,6 +3,7 @@
 
 use std::{collections::HashSet, path::PathBuf};
 
+use hub_formats::checkpoint::{AdapterFolder, CheckpointError};
 use hub_schemas::{
     backbone::BackboneShape,
     manifest::{BaseModel, Dependency},
@@ -12,11 +13,7 @@ use hub_schemas::{
 use serde_json::Map;
 
 use super::TrainingError;
-use crate::{
-    checkpoint::{AdapterFolder, CheckpointError},
-    composition::Composition,
-    model::fused_sublayers,
-};
+use crate::{composition::Composition, model::fused_sublayers};
 
 /// The hyper-parameter that states what an adapter was trained on top of.
 pub const ON_TOP_OF: &str = "on_top_of";

@@ -1,5 +1,6 @@
 //! Which head is trained.
 
+use hub_formats::architectures::TransformerConfig;
 use hub_schemas::{
     backbone::Architecture,
     head::{
@@ -11,7 +12,7 @@ use hub_schemas::{
 };
 
 use super::TrainingError;
-use crate::{architectures::TransformerConfig, data::TaskKind};
+use crate::data::TaskKind;
 
 /// What a person says about the head; what is left open follows from method and backbone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use candle_core::Device;
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, CheckpointError};
 use hub_schemas::{
     AdapterId, Version,
     backbone::Architecture,
@@ -26,7 +27,6 @@ use super::{
 };
 use crate::{
     backbones::{Backbone, Compute},
-    checkpoint::{AdapterFolder, BaseFolder, CheckpointError},
     data::{ColumnOptions, ColumnRef, DataFile, Example, IMAGES, Notice, TaskKind, split},
     generation::Dialogue,
     inputs::{Input, InputEncoder},

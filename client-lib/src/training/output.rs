@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hub_formats::checkpoint::MEMBERS_FILE;
 use hub_schemas::{
     layout::{
         ADAPTER_CONFIG, ADAPTERS_WEIGHTS, FUSION_CONFIG, FUSION_WEIGHTS, HEAD_CONFIG, HEAD_WEIGHTS,
@@ -17,7 +18,7 @@ use hub_schemas::{
 };
 
 use super::{TrainingError, log::LOG_FILE, state::STATE_FILE};
-use crate::{checkpoint::MEMBERS_FILE, files::sync_folder};
+use crate::files::sync_folder;
 
 /// File name of the training report.
 pub const REPORT_FILE: &str = "report.html";

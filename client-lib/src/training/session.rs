@@ -6,6 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hub_formats::checkpoint::{
+    AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, assemble_manifest,
+    model_card, note_members, write_adapter,
+};
 use hub_schemas::{
     Digest, Manifest,
     layout::{HeadTask, ModelClass},
@@ -23,10 +27,6 @@ use super::{
     output::{CARD_FILE, Existing, Output, REPORT_FILE},
     report::Report,
     stages::Trained,
-};
-use crate::checkpoint::{
-    AdapterFolder, AdapterToWrite, CheckpointError, MEMBERS_FILE, ManifestFacts, assemble_manifest,
-    model_card, note_members, write_adapter,
 };
 use crate::{data::TaskKind, methods::finished, params::slot_data};
 

@@ -23,7 +23,7 @@ pub struct BaseModel {
     #[serde(flatten)]
     pub shape: BackboneShape,
     /// Digest of its weights, independent of file container and key prefixes
-    /// (`hub_client::checkpoint::base` computes it).
+    /// (`hub_formats::checkpoint::base` computes it).
     pub weights_digest: Digest,
     /// Fields of later versions.
     #[serde(flatten)]

@@ -5,12 +5,12 @@ use std::{path::Path, sync::Arc};
 use candle_core::{DType, Device, Result, Tensor};
 use hub_client::{
     backbones::{Backbone, Compute},
-    checkpoint::BaseFolder,
     model::{Mode, StitchedModel},
     ops::Arithmetic,
     tasks::cross_entropy,
     tensors::{read_batch, view_of},
 };
+use hub_formats::checkpoint::BaseFolder;
 use hub_schemas::{
     backbone::{LinearSite, Targets},
     head::{ClassificationHead, Head},

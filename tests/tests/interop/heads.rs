@@ -1,7 +1,7 @@
 //! Every prediction head through the real `hub forward`, and ours through the real libraries.
 
 use anyhow::{Context as _, Result};
-use hub_client::checkpoint::{AdapterFolder, BaseFolder, convert};
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, convert};
 use hub_schemas::layout::{Format, HEAD_CONFIG, HEAD_WEIGHTS};
 use hub_tests::{
     heads::{Case, Doubles},

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use hub_client::checkpoint::{AdapterFolder, BaseFolder, convert};
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, convert};
 use hub_schemas::layout::Format;
 use hub_tests::interop::{ensure_same, fixture, hub, hub_forward, python_forward, read, succeed};
 

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use candle_core::{DType, Device};
 use hub_client::{
     backbones::Backbone,
-    checkpoint::{
-        AdapterFolder, AdapterToWrite, BaseFolder, CheckpointError, SlotData, convert, write_adapter,
-    },
     model::{Mode, StitchedModel},
+};
+use hub_formats::checkpoint::{
+    AdapterFolder, AdapterToWrite, BaseFolder, CheckpointError, SlotData, convert, write_adapter,
 };
 use hub_schemas::{
     backbone::{Architecture, LinearSite, Targets},
@@ -182,7 +182,7 @@ fn writing_twice_gives_the_same_bytes() {
     let read = |name: &str| {
         let dir = tiny.dir.path().join(name);
         write(&tiny, &dir, Format::Adapters, &method, &head);
-        hub_client::checkpoint::file_entries(&dir).expect("lists")
+        hub_formats::checkpoint::file_entries(&dir).expect("lists")
     };
     assert_eq!(read("first"), read("second"));
 }

@@ -6,10 +6,10 @@ use std::{path::Path, sync::Arc};
 use candle_core::{DType, Device, Tensor, Var};
 use hub_client::{
     backbones::{Backbone, Batch},
-    checkpoint::BaseFolder,
     model::{Mode, StitchedModel},
     tensors::read_batch,
 };
+use hub_formats::checkpoint::BaseFolder;
 use hub_schemas::{
     backbone::{LinearSite, Targets},
     head::{ClassificationHead, Head},

@@ -5,10 +5,10 @@ use std::{path::Path, sync::Arc};
 use candle_core::{DType, Device};
 use hub_client::{
     backbones::Backbone,
-    checkpoint::{AdapterFolder, BaseFolder, FusionFolder},
     composition::Composition,
     model::{Mode, Output, StitchedModel},
 };
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, FusionFolder};
 use hub_tests::golden::{Golden, max_difference};
 use tempfile::TempDir;
 

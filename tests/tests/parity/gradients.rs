@@ -6,10 +6,10 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor, Var};
 use hub_client::{
     backbones::{Backbone, Batch, HeadInputs},
-    checkpoint::BaseFolder,
     heads::tied_table,
     model::{Mode, StitchedModel},
 };
+use hub_formats::checkpoint::BaseFolder;
 use hub_schemas::{
     backbone::{LinearSite, Targets},
     head::{

@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result};
 use candle_core::{DType, Device};
 use hub_client::{
     backbones::{Backbone, Compute},
-    checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, convert, write_adapter},
     heads::HeadLoadError,
     model::{Mode, ModelError, Output, StitchedModel},
     predict::Predictor,
     tensors::read_batch,
 };
+use hub_formats::checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, convert, write_adapter};
 use hub_schemas::{
     head::{EmbeddingHead, Head, Pooling},
     layout::{Format, HEAD_CONFIG},

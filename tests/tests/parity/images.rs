@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use candle_core::Device;
-use hub_client::{architectures::TransformerConfig, images::ImageProcessor};
+use hub_client::images::ImageProcessor;
+use hub_formats::architectures::TransformerConfig;
 use serde_json::json;
 
 fn fixtures() -> PathBuf {

@@ -11,11 +11,11 @@ use std::{
 use candle_core::{DType, Device, Tensor};
 use hub_client::{
     backbones::Backbone,
-    checkpoint::{AdapterFolder, BaseFolder, FusionFolder},
     composition::Composition,
     model::{Mode, StitchedModel},
     tensors::{read_batch, view_of},
 };
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, FusionFolder};
 use serde::Deserialize;
 
 /// The largest difference that counts as equal, in double and in single precision.

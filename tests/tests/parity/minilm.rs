@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
-use hub_client::{
-    backbones::{Backbone, Batch, Mode, NoHooks},
-    checkpoint::BaseFolder,
-};
+use hub_client::backbones::{Backbone, Batch, Mode, NoHooks};
+use hub_formats::checkpoint::BaseFolder;
 use hub_tests::golden::max_difference;
 
 /// `scripts/fetch` puts the pinned checkpoint there.

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 use candle_core::{DType, Device, Tensor};
 use hub_client::{
     backbones::{Backbone, Batch, Mode, NoHooks, Passed},
-    checkpoint::BaseFolder,
     tensors::read_batch,
 };
+use hub_formats::checkpoint::BaseFolder;
 use serde_json::Value;
 
 /// One input of every base, but for a decoder's beside a recording: that belongs to another view of the base.

@@ -13,9 +13,9 @@ use candle_core::{
 };
 use hub_client::{
     backbones::{Backbone, Batch, HeadInputs},
-    checkpoint::BaseFolder,
     model::{Mode, StitchedModel},
 };
+use hub_formats::checkpoint::BaseFolder;
 use hub_schemas::{
     backbone::{LinearSite, Targets},
     method::{Dora, LoraConfig, Method},

@@ -5,7 +5,6 @@ use std::{fmt::Write as _, path::Path, sync::Arc};
 use candle_core::{DType, Device, Tensor, Var, safetensors::load};
 use hub_client::{
     backbones::Backbone,
-    checkpoint::{AdapterFolder, BaseFolder},
     data::{ColumnOptions, DataFile},
     generation::Dialogue,
     inputs::InputEncoder,
@@ -13,6 +12,7 @@ use hub_client::{
     tasks::{Origin, Task},
     training::{ExampleSet, Learner, WholeModel, measure},
 };
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder};
 use hub_schemas::{
     backbone::{LinearSite, Targets},
     layout::prompt_join,

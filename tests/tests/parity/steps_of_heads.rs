@@ -5,13 +5,13 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor, Var, safetensors::load};
 use hub_client::{
     backbones::Backbone,
-    checkpoint::{AdapterFolder, BaseFolder},
     data::{Answer, Example},
     inputs::{Input, InputEncoder},
     model::{Mode, StitchedModel},
     tasks::{Origin, Task},
     training::{ExampleSet, Learner, WholeModel, measure},
 };
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder};
 use hub_tests::golden::fixtures;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use futures_util::future::join_all;
-use hub_client::checkpoint::BaseFolder;
+use hub_formats::checkpoint::BaseFolder;
 use hub_schemas::{Digest, Manifest, problem::ProblemCode};
 use hub_tests::{
     cli::{Home, Said},

@@ -1,6 +1,7 @@
 //! The same data, backbone, options and seed give the same bytes.
 
-use hub_client::{checkpoint::AdapterFolder, training::REPORT_FILE};
+use hub_client::training::REPORT_FILE;
+use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::method::{BottleneckConfig, LoraConfig, Method};
 
 use super::world::{World, files, train};

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeSet, fs};
 
-use hub_client::{
-    checkpoint::BaseFolder,
-    training::{Existing, LOG_FILE, TrainingEvent, TrainingJob, TrainingObserver},
-};
+use hub_client::training::{Existing, LOG_FILE, TrainingEvent, TrainingJob, TrainingObserver};
+use hub_formats::checkpoint::BaseFolder;
 use hub_schemas::method::{BottleneckConfig, HadamardConfig, LoraConfig, Method, ReftConfig};
 use serde_json::Value;
 

@@ -84,7 +84,7 @@ fn an_interrupted_fusion_goes_on_to_the_same_bytes() {
     let world = members();
     let members: Vec<FrozenMember> =
         ["a", "b"].map(|name| FrozenMember { name: None, folder: world.path(name) }).to_vec();
-    let shape = hub_client::checkpoint::BaseFolder::open(&world.base()).expect("a backbone").config().shape;
+    let shape = hub_formats::checkpoint::BaseFolder::open(&world.base()).expect("a backbone").config().shape;
     let job = |output: &str, existing| {
         let method =
             Method::Composition(fuse_members(&members, &shape, FusionConfig::dynamic()).expect("fits"));

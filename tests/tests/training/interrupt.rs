@@ -2,9 +2,9 @@
 
 use hub_client::{
     Device,
-    checkpoint::BaseFolder,
     training::{Existing, TrainingError, Unobserved},
 };
+use hub_formats::checkpoint::BaseFolder;
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, Targets},
     method::{

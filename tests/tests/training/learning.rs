@@ -3,13 +3,13 @@
 use hub_client::{
     Device,
     backbones::Compute,
-    checkpoint::{AdapterFolder, BaseFolder},
     data::{ColumnOptions, DataFile, Example},
     metrics::Metric,
     predict::Predictor,
     tasks::{LabelPrediction, Predicted},
     training::{HyperParameters, TrainingError, Unobserved, evaluate},
 };
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder};
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, LinearSite, Targets},
     method::{

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hub_client::checkpoint::AdapterFolder;
+use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
     Digest,
     backbone::Architecture,
@@ -34,7 +34,7 @@ pub(super) fn read(context: &Context, path: &Path) -> anyhow::Result<Option<Answ
     let folder = AdapterFolder::open(path)?;
     if folder.manifest.is_some() {
         let bytes =
-            hub_client::checkpoint::read_bounded(&path.join(MANIFEST_FILE), MAX_MANIFEST_BYTES as u64)?;
+            hub_formats::checkpoint::read_bounded(&path.join(MANIFEST_FILE), MAX_MANIFEST_BYTES as u64)?;
         let manifest = Artifact::parse(&bytes)?;
         return Ok(Some(Answer {
             chosen: Some(Chosen { digest: Digest::of(&bytes), manifest }),

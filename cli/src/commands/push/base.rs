@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hub_client::checkpoint::{AssembledBase, BaseFacts, BaseFolder, assemble_base};
+use hub_formats::checkpoint::{AssembledBase, BaseFacts, BaseFolder, assemble_base};
 use hub_schemas::{
     AdapterId, Version,
     api::WhoAmI,

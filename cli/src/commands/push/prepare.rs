@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use hub_client::{
-    checkpoint::{
-        AdapterFolder, CheckpointError, ManifestFacts, assemble_manifest, file_entries, model_card,
-        read_bounded,
-    },
     exchange::BaseSearch,
     files::{Access, write_atomic},
+};
+use hub_formats::checkpoint::{
+    AdapterFolder, CheckpointError, ManifestFacts, assemble_manifest, file_entries, model_card, read_bounded,
 };
 use hub_schemas::{
     AdapterId, AdapterName, Manifest, Namespace, Version,

@@ -5,10 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hub_client::{
-    checkpoint::{BaseFolder, read_method},
-    training::{Existing, Facts, FrozenMember, HeadChoice, HyperParameters, TrainingJob, fuse},
-};
+use hub_client::training::{Existing, Facts, FrozenMember, HeadChoice, HyperParameters, TrainingJob, fuse};
+use hub_formats::checkpoint::{BaseFolder, read_method};
 use hub_schemas::{
     AdapterId,
     backbone::{BackboneShape, Module},

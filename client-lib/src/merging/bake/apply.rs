@@ -1,12 +1,11 @@
 //! One weight with its update.
 
+use hub_formats::checkpoint::SlotData;
+
 use super::Delta;
-use crate::{
-    checkpoint::SlotData,
-    merging::{
-        MergeError,
-        numbers::{from_doubles, to_doubles},
-    },
+use crate::merging::{
+    MergeError,
+    numbers::{from_doubles, to_doubles},
 };
 
 /// `W + ΔW` in the type of `W`: added in double precision and rounded once.

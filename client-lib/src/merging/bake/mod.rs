@@ -21,6 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hub_formats::checkpoint::{BaseFolder, SlotData, TensorFile};
 use hub_schemas::layout::TensorInfo;
 
 pub use delta::{Delta, Deltas};
@@ -34,7 +35,6 @@ use self::{
     rewrite::{Exchange, io_error, rewrite},
 };
 use super::MergeError;
-use crate::checkpoint::{BaseFolder, SlotData, TensorFile};
 
 /// What was baked.
 #[derive(Debug, Clone, PartialEq, Eq)]

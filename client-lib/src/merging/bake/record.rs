@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hub_formats::checkpoint::read_bounded;
 use hub_schemas::{
     Digest,
     layout::{Dtype, TensorInfo},
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::rewrite::io_error;
-use crate::{checkpoint::read_bounded, merging::MergeError};
+use crate::merging::MergeError;
 
 /// The folder of both files.
 pub(super) const FOLDER: &str = "bake";

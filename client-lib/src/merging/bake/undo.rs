@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hub_formats::checkpoint::{BaseFolder, TensorFile};
+
 use super::{
     beside::copy_beside,
     claim,
@@ -13,10 +15,7 @@ use super::{
     rewrite::{Exchange, rewrite},
     weight_names,
 };
-use crate::{
-    checkpoint::{BaseFolder, TensorFile},
-    merging::MergeError,
-};
+use crate::merging::MergeError;
 
 /// What was taken out.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hub_formats::checkpoint::{BaseFolder, SlotData, TensorFile};
 use hub_schemas::{Digest, layout::Dtype};
 use safetensors::tensor::TensorView;
 
@@ -13,7 +14,6 @@ use super::{
     super::{BakedAdapter, Delta, Deltas, Factors, Matrix, MergeError, bake, numbers, unbake},
     noise,
 };
-use crate::checkpoint::{BaseFolder, SlotData, TensorFile};
 
 /// A folder of the interop fixtures: 16 dimensions, 2 layers.
 pub(super) fn tiny(name: &str) -> PathBuf {

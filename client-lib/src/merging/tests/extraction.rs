@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hub_formats::checkpoint::{BaseFolder, TensorFile};
 use hub_schemas::backbone::{Architecture, LinearSite, Module, Targets};
 
 use super::{
@@ -12,7 +13,6 @@ use super::{
     baking::{base, tiny, with_tensors},
     delta, distance, noise,
 };
-use crate::checkpoint::{BaseFolder, TensorFile};
 
 fn options(rank: usize) -> ExtractOptions {
     ExtractOptions {

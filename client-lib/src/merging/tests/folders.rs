@@ -1,5 +1,6 @@
 //! Adapters in folders as factors, and back.
 
+use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::method::{Dora, LoraConfig, Method, UnionConfig};
 
 use super::{
@@ -7,7 +8,6 @@ use super::{
     baking::{base, tiny},
     delta, distance, noise,
 };
-use crate::checkpoint::AdapterFolder;
 
 fn of_shape(outputs: usize, inputs: usize, rank: usize, scaling: f64, seed: u64) -> Factors {
     Factors::new(noise(rank, inputs, seed), noise(outputs, rank, seed + 50), scaling).expect("factors")

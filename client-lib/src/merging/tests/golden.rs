@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use hub_formats::checkpoint::SlotData;
 use hub_schemas::layout::Dtype;
 use serde_json::Value;
 
@@ -12,7 +13,6 @@ use super::{
     },
     delta, distance,
 };
-use crate::checkpoint::SlotData;
 
 /// The file is in double precision; nothing here is badly conditioned.
 const TOLERANCE: f64 = 1e-12;

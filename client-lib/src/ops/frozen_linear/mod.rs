@@ -12,6 +12,7 @@ use std::sync::Arc;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use hub_formats::checkpoint::Blocks;
 use hub_kernels::{
     Side,
     few::{self, Dense},
@@ -27,7 +28,6 @@ use super::{
     matrix::{Matrix, Threads, multiply},
     slice_of, with_slice,
 };
-use crate::checkpoint::Blocks;
 
 /// Frozen `W [out, in]` and `b [out]`.
 #[derive(Debug, Clone)]

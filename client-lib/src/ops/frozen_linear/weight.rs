@@ -6,10 +6,10 @@ use std::{
 };
 
 use candle_core::{DType, Device, Result, Tensor};
+use hub_formats::checkpoint::Blocks;
 use hub_kernels::{Side, bf16, mapped::Mapped, single};
 
 use super::super::{element::Element, with_slice};
-use crate::checkpoint::Blocks;
 
 /// Rows up to which a product with a packed weight is faster than one that packs it.
 const FEW_ROWS: usize = 256;

@@ -1,6 +1,6 @@
 //! Which files of a repository an adapter is made of.
 
-use hub_client::checkpoint::pickled_name;
+use hub_formats::checkpoint::pickled_name;
 use hub_schemas::{
     digest::Digest,
     layout::{

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use futures_util::TryStreamExt as _;
-use hub_client::{
+use hub_formats::{
     architectures::View,
     checkpoint::{AdapterFolder, BaseFolder, DigestPart},
 };

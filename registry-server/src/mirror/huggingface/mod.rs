@@ -15,7 +15,7 @@ mod sketch;
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
-use hub_client::checkpoint::{AdapterFolder, CheckpointError, ManifestFacts, assemble_listed};
+use hub_formats::checkpoint::{AdapterFolder, CheckpointError, ManifestFacts, assemble_listed};
 use hub_schemas::{
     api::{BaseSummary, VersionEntry},
     digest::Digest,

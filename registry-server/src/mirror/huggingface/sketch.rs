@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use hub_client::checkpoint::CheckpointError;
+use hub_formats::checkpoint::CheckpointError;
 use hub_schemas::{layout::header_len, manifest::MediaType};
 use serde_json::{Map, Value};
 use tempfile::TempDir;

@@ -42,7 +42,7 @@ pub use patches::{GridError, PatchGrid};
 pub use seq2seq_parts::{DistanceBuckets, Seq2SeqParts};
 use tensors::tensor;
 pub use view::View;
-pub(crate) use whisper::LAYER_WEIGHTS;
+pub use whisper::LAYER_WEIGHTS;
 
 /// What a norm computes: the bias is part of the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl TransformerConfig {
 
     /// What most encoders are; each architecture states what it has otherwise: post-norm blocks with
     /// learned positions, biases everywhere and an exact GELU.
-    pub(crate) fn usual(architecture: Architecture, shape: BackboneShape) -> Self {
+    pub fn usual(architecture: Architecture, shape: BackboneShape) -> Self {
         Self {
             architecture,
             shape,

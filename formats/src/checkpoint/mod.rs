@@ -1,9 +1,7 @@
 //! Folders on disk: backbones and adapters in the formats of their ecosystems.
 //!
-//! Everything here is bounded parsing of foreign bytes, and free of candle:
-//! pushing and pulling need it as much as stitching does. Tensors are addressed
-//! by slot (see `hub_schemas::layout`); only this room knows what they are called
-//! on disk.
+//! Tensors are addressed by slot (see `hub_schemas::layout`); only this room knows
+//! what they are called on disk.
 
 mod adapters;
 mod adapters_config;
@@ -37,8 +35,7 @@ pub use convert::convert;
 pub use error::CheckpointError;
 pub use folder::{AdapterFolder, read_bounded};
 pub use gguf::{BlockKind, Blocks, GgufError, gguf_at, gguf_chat_template, gguf_tokenizer};
-#[cfg(feature = "stitch")]
-pub(crate) use heads::base_head;
+pub use heads::{FoundHead, base_head};
 pub use method_file::read_method;
 pub use pickle::PickleError;
 pub use publishable::{writable_format, write_publishable};

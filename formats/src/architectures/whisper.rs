@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The name of what layers weigh, in a checkpoint beside the encoder.
-pub(crate) const LAYER_WEIGHTS: &str = "layer_weights";
+pub const LAYER_WEIGHTS: &str = "layer_weights";
 
 pub(super) fn config(json: &Map<String, Value>, view: View) -> Result<TransformerConfig, ConfigError> {
     // A matter of the classifier, which the encoder alone has.

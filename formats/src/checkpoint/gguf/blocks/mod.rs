@@ -5,7 +5,7 @@
 //! or sixteen such blocks together and store their scales in 6 or 8 bits. The layouts are those of
 //! `ggml` (`ggml-common.h`, `ggml-quants.c`).
 
-#[cfg(feature = "stitch")]
+#[cfg(feature = "products")]
 mod dots;
 mod kind;
 mod parts;

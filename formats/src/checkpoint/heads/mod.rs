@@ -2,7 +2,6 @@
 //! heads that are part of a `transformers` model class, in base checkpoints, beside
 //! PEFT adapters and in `adapters` folders (`base.rs`, `model_class.rs`).
 
-#[cfg(feature = "stitch")]
 mod base;
 mod flexible;
 mod model_class;
@@ -24,8 +23,7 @@ use super::{
     folder::{Parsed, read_json},
 };
 
-#[cfg(feature = "stitch")]
-pub(crate) use base::base_head;
+pub use base::{FoundHead, base_head};
 pub(super) use flexible::{render, render_for_images};
 pub(super) use model_class::peft_head;
 

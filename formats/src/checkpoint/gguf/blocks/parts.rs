@@ -3,7 +3,7 @@
 #![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
 
 use half::bf16;
-#[cfg(feature = "stitch")]
+#[cfg(feature = "products")]
 use hub_kernels::vectorised;
 
 use super::BlockKind;
@@ -119,7 +119,7 @@ impl BlockKind {
 }
 
 /// Without numerics there is nothing that would wait for it.
-#[cfg(not(feature = "stitch"))]
+#[cfg(not(feature = "products"))]
 fn vectorised(mut work: impl FnMut()) {
     work();
 }

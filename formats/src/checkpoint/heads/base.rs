@@ -10,17 +10,20 @@ use super::labels;
 use crate::checkpoint::BaseFolder;
 
 /// The head of a base checkpoint, and where its tensors lie.
-pub(crate) struct FoundHead {
-    pub(crate) head: Head,
-    pub(crate) labels: Vec<String>,
+#[derive(Debug)]
+pub struct FoundHead {
+    /// What it computes.
+    pub head: Head,
+    /// Names of its outputs.
+    pub labels: Vec<String>,
     /// Slot and name of each tensor.
-    pub(crate) names: Vec<(String, String)>,
+    pub names: Vec<(String, String)>,
     /// Whether the output table is the word embedding.
-    pub(crate) is_tied: bool,
+    pub is_tied: bool,
 }
 
 /// The head of the class that `config.json` names, when the checkpoint holds every tensor of it.
-pub(crate) fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
+pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     let class = folder.model_class()?;
     let config = folder.config();
     let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
