@@ -1,6 +1,6 @@
 //! Milliseconds of training steps and forward passes of one case: what `tests/benches/engine` runs beside PyTorch.
 //!
-//! `above` is a step with the adapter in the upper third of the layers, from the second epoch on: what the layers below
+//! `checkpointed` is a step that computes blocks twice instead of keeping what is inside of them, `above` one with the adapter in the upper third of the layers, from the second epoch on: what the layers below
 //! give is there already. `read` and `write` are a prompt and single tokens of a language model.
 //!
 //! `cargo bench -p hub-cli --bench engine -- train DIR lora 32 64 12 exact` does two steps more than it is told
@@ -61,7 +61,7 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let [what, base, method, rows, length, repeats, arithmetic, device @ ..] = arguments.as_slice() else {
         return Err(
-            "give: train|above|infer|mixed|read|write|product DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]"
+            "give: train|checkpointed|above|infer|mixed|read|write|product DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]"
                 .into(),
         );
     };
@@ -109,7 +109,7 @@ impl Case {
     fn times(&self) -> Outcome<Vec<f64>> {
         let batch = self.batch()?;
         match self.what.as_str() {
-            "train" => self.steps(&batch),
+            "train" | "checkpointed" => self.steps(&batch),
             "above" => {
                 let model = self.model(0)?;
                 let blocks = model.frozen_blocks();
@@ -175,12 +175,28 @@ impl Case {
         let (batch, labels) = self.lesson(batch)?;
         let mut optimiser = AdamW::new(AdamWConfig::default());
         let mut step = |number: usize| {
-            let output = model.forward(&batch, Mode::Train { seed: 0, step: number as u64 })?;
+            let mode = Mode::Train { seed: 0, step: number as u64 };
+            let (output, cut) = match self.what.as_str() {
+                "checkpointed" => {
+                    let (output, cut) = model.forward_in_pieces(batch.clone(), mode)?;
+                    (output, Some(cut))
+                }
+                _ => (model.forward(&batch, mode)?, None),
+            };
             let scores = output.logits().ok_or("no head")?;
             let classes = *scores.dims().last().ok_or("no scores")?;
             let scores = scores.reshape(((), classes))?;
             let loss = cross_entropy_rows(&scores, &labels)?.mean_all()?;
-            let gradients = Gradients::collect(&loss.backward()?, model.parameters().iter())?;
+            let collect = |store: &_| Gradients::collect_used(store, model.parameters().iter());
+            let store = loss.backward()?;
+            let mut gradients = collect(&store)?;
+            if let Some(cut) = cut {
+                cut.backward(&store, |store| {
+                    gradients.add(collect(store)?);
+                    Outcome::Ok(())
+                })?;
+            }
+            gradients.check_complete(model.parameters().iter())?;
             optimiser.step(model.parameters().iter(), &gradients, 1e-4)?;
             Outcome::Ok(())
         };

@@ -6,6 +6,7 @@ mod fuse;
 mod generate;
 mod imported;
 mod members;
+mod pieces;
 mod regulariser;
 mod tasks;
 
@@ -24,6 +25,7 @@ use self::regulariser::Regulariser;
 pub use self::{
     explain::{Attribution, Chooser},
     fuse::fused_sublayers,
+    pieces::Cut,
 };
 pub use crate::backbones::{Batch, Mode, Passed};
 use crate::{
@@ -358,8 +360,19 @@ impl StitchedModel {
     }
 
     fn run(&self, stitch: &Stitch, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
-        let Hidden { state, attention_mask, encoder_state, layer_sum } =
-            self.backbone.forward(batch, stitch, mode)?;
+        let hidden = self.backbone.forward(batch, stitch, mode)?;
+        self.predict(stitch, batch, hidden, mode)
+    }
+
+    /// What the heads make of what the blocks gave.
+    fn predict(
+        &self,
+        stitch: &Stitch,
+        batch: &Batch,
+        hidden: Hidden,
+        mode: Mode,
+    ) -> candle_core::Result<Output> {
+        let Hidden { state, attention_mask, encoder_state, layer_sum } = hidden;
         let features = Features {
             backbone: &self.backbone,
             hooks: stitch,

@@ -1,7 +1,7 @@
 """PyTorch's side of `tests/benches/engine` and `tests/benches/gpu`: the same case with peft or `adapters`, as their
 documents show it.
 
-    torch_side.py train|above|infer|mixed|product DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]
+    torch_side.py train|checkpointed|above|infer|mixed|product DIR lora|pfeiffer|none ROWS LENGTH REPEATS exact|bf16 [cuda]
 
 Two runs more than it is told, those after them printed with the most memory that the process had, as JSON.
 """
@@ -64,12 +64,14 @@ def batch(rows, length, is_decoder):
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
 
 
-def steps(net, inputs, repeats, precision):
+def steps(net, inputs, repeats, precision, checkpointed):
     # No dropout, on neither side.
     for module in net.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     net.train()
+    if checkpointed:
+        net.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     ids = inputs["input_ids"]
     labels = torch.arange(len(ids), device=ids.device) % 2 if "token_type_ids" in inputs else ids
     optimiser = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=1e-4)
@@ -155,11 +157,12 @@ def main():
     inputs = {name: tensor.to(device) for name, tensor in batch(int(rows), int(length), is_decoder).items()}
     if arithmetic == "bf16" and device == "cuda":
         lower_frozen(net)
-    if what in ("train", "above"):
+    if what in ("train", "checkpointed", "above"):
         # On a GPU a language model in bf16 needs none: PEFT casts for its adapters.
         casts = arithmetic == "bf16" and not (is_decoder and device == "cuda")
         autocast = lambda: torch.autocast(device, torch.bfloat16)
-        times = steps(net, inputs, int(repeats), autocast if casts else contextlib.nullcontext)
+        times = steps(net, inputs, int(repeats), autocast if casts else contextlib.nullcontext,
+                      what == "checkpointed")
     else:
         more = mixed(net, int(rows)) if what == "mixed" else None
         if arithmetic == "bf16":

@@ -6,6 +6,8 @@
 mod accumulate;
 #[path = "training/audio.rs"]
 mod audio;
+#[path = "training/checkpointing.rs"]
+mod checkpointing;
 #[path = "training/commands.rs"]
 mod commands;
 #[path = "training/describing.rs"]

@@ -401,6 +401,10 @@ pub(crate) struct SteeringArgs {
     /// for dropout
     #[arg(long, value_name = "PARTS", default_value_t = 1)]
     pub(crate) accumulate: usize,
+    /// Keep only what goes from layer to layer, and compute the rest a second time for the backward: a fraction of the
+    /// memory for a third more time, the same result
+    #[arg(long)]
+    pub(crate) gradient_checkpointing: bool,
     /// Highest learning rate; the default depends on the method
     #[arg(long, value_name = "RATE")]
     pub(crate) lr: Option<f64>,

@@ -19,6 +19,7 @@ mod hooks;
 mod layer_sum;
 mod linear;
 mod patches;
+mod pieces;
 mod relative;
 mod replicated;
 mod signal;
@@ -38,6 +39,7 @@ pub use hooks::{
     LibraryPadding, LinearInput, Mode, NoHooks, SubLayerInput,
 };
 pub use linear::Linear;
+pub use pieces::Pieces;
 pub use signal::Signal;
 pub use trace::{Noted, Trace};
 pub(crate) use transformer::mean_of_tokens;

@@ -15,6 +15,7 @@ use super::{
     distances::Distances,
     hooks::repeat_rows,
     layer_sum::{self, LayerSum},
+    pieces::Between,
     relative::RelativeTable,
     signal::SignalEmbedding,
     weights::Weights,
@@ -227,6 +228,11 @@ impl Backbone {
         if let Some(decoder) = &self.decoder {
             return self.run_decoder(decoder, &self.decoder_inputs(batch)?, &encoded, (hooks, mode));
         }
+        self.hidden(batch, encoded)
+    }
+
+    /// What is behind the blocks where no decoder is.
+    pub(super) fn hidden(&self, batch: &Batch, encoded: Encoded) -> Result<Hidden> {
         if batch.decoder.is_some() {
             candle_core::bail!("{} backbones without a decoder read one input", self.config.architecture);
         }
@@ -237,9 +243,20 @@ impl Backbone {
 
     /// Runs embeddings and blocks in front of a decoder, or all there are.
     pub fn encode(&self, batch: &Batch, hooks: &dyn Hooks, mode: Mode) -> Result<Encoded> {
+        let between = Between::whole(LayerSum::new(self.layer_weights.as_ref()));
+        Ok(self.encode_between(batch, (hooks, mode), between)?.0)
+    }
+
+    /// The same, and what was kept between the blocks.
+    pub(super) fn encode_between(
+        &self,
+        batch: &Batch,
+        (hooks, mode): (&dyn Hooks, Mode),
+        mut between: Between<'_>,
+    ) -> Result<(Encoded, Option<Vec<Tensor>>)> {
         let blocks = self.applied_blocks();
-        let mut sum = LayerSum::new(self.layer_weights.as_ref());
-        let (mut x, context) = self.run_blocks(batch, (hooks, mode), &blocks, &mut sum)?;
+        let (mut x, context) = self.run_blocks(batch, (hooks, mode), &blocks, &mut between)?;
+        let Between { mut sum, cuts } = between;
         if let Some(norm) = &self.final_norm {
             x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
         }
@@ -251,7 +268,8 @@ impl Backbone {
                 candle_core::bail!("a prompt has no place in {} backbones", self.config.architecture);
             }
         }
-        Ok(Encoded { state: x, layer_sum: sum.finish(), context, projected: Projected::default() })
+        let layer_sum = sum.finish();
+        Ok((Encoded { state: x, layer_sum, context, projected: Projected::default() }, cuts))
     }
 
     /// What the first `blocks` give, `[b, t, h]`, without dropout: what [`Batch::passed`] goes on from.
@@ -260,7 +278,8 @@ impl Backbone {
         let Some(first) = all.get(..blocks) else {
             candle_core::bail!("{blocks} blocks can't be passed; there are {}", all.len());
         };
-        Ok(self.run_blocks(batch, (hooks, Mode::Eval), first, &mut LayerSum::new(None))?.0)
+        let mut between = Between::whole(LayerSum::new(None));
+        Ok(self.run_blocks(batch, (hooks, Mode::Eval), first, &mut between)?.0)
     }
 
     /// Blocks in the order in which they run; one that layers share stands there for each of them.
@@ -284,12 +303,12 @@ impl Backbone {
     }
 
     /// Runs embeddings and these blocks, without those that were passed.
-    fn run_blocks(
+    pub(super) fn run_blocks(
         &self,
         batch: &Batch,
         (hooks, mode): (&dyn Hooks, Mode),
         blocks: &[usize],
-        sum: &mut LayerSum<'_>,
+        between: &mut Between<'_>,
     ) -> Result<(Tensor, Context)> {
         let attention_mask = batch.attention_mask.clone();
         let rows = attention_mask.dim(0)?;
@@ -298,7 +317,11 @@ impl Backbone {
         let opening = hooks.opening();
         let mut context = Context { trace, image, ids, opening, ..self.context(attention_mask, rows, mode) };
         let (mut x, passed) = match &batch.passed {
-            Some(passed) => (passed.state.clone(), passed.blocks),
+            Some(passed) => {
+                // What stands in front of the first block may have put tokens in.
+                context.lengthen(passed.state.dim(1)?.saturating_sub(batch.attention_mask.dim(1)?))?;
+                (passed.state.clone(), passed.blocks)
+            }
             None => (self.enter(batch, hooks, &mut context)?, 0),
         };
         let mask = self.key_mask(hooks, &context)?;
@@ -324,8 +347,8 @@ impl Backbone {
         for &index in blocks.iter().skip(passed) {
             let block = &self.blocks[index];
             let rows = x.dim(0)?;
-            sum.add(&x)?;
-            x = match &local {
+            between.sum.add(&x)?;
+            let given = match &local {
                 Some((local, near, mask)) if local.holds(index) => {
                     block.forward(&x, &mask.repeat(rows)?, &Pass { rotary: Some(near), ..pass })?
                 }
@@ -335,6 +358,7 @@ impl Backbone {
                     block.forward(&x, &mask.repeat(rows)?, &pass)?
                 }
             };
+            x = between.cut(given)?;
         }
         Ok((x, context))
     }

@@ -53,14 +53,21 @@ impl Gradients {
         store: &GradStore,
         parameters: impl Iterator<Item = (&'p str, &'p Var)>,
     ) -> Result<Self, TrainingError> {
-        let (mut slots, mut gradients) = (Vec::new(), Vec::new());
-        for (slot, var) in parameters {
-            let gradient =
-                store.get(var).ok_or_else(|| TrainingError::NoGradient { slot: slot.to_owned() })?;
-            slots.push(slot.to_owned());
-            gradients.push(gradient.clone());
+        let parameters: Vec<_> = parameters.collect();
+        let gradients = Self::collect_used(store, parameters.iter().copied())?;
+        gradients.check_complete(parameters.into_iter())?;
+        Ok(gradients)
+    }
+
+    /// Refuses when a parameter has none.
+    pub fn check_complete<'p>(
+        &self,
+        mut parameters: impl Iterator<Item = (&'p str, &'p Var)>,
+    ) -> Result<(), TrainingError> {
+        match parameters.find(|(slot, _)| !self.0.contains_key(*slot)) {
+            Some((slot, _)) => Err(TrainingError::NoGradient { slot: slot.to_owned() }),
+            None => Ok(()),
         }
-        Ok(Self(slots.into_iter().zip(from_device(&gradients)?).collect()))
     }
 
     /// The gradient of one slot, row-major.
@@ -79,7 +86,9 @@ impl Gradients {
         store: &GradStore,
         parameters: impl Iterator<Item = (&'p str, &'p Var)>,
     ) -> Result<Self, TrainingError> {
-        Self::collect(store, parameters.filter(|(_, var)| store.get(var).is_some()))
+        let used = parameters.filter_map(|(slot, var)| Some((slot.to_owned(), store.get(var)?.clone())));
+        let (slots, gradients): (Vec<String>, Vec<Tensor>) = used.unzip();
+        Ok(Self(slots.into_iter().zip(from_device(&gradients)?).collect()))
     }
 
     /// Adds what another part of the same step gives.

@@ -17,6 +17,6 @@ pub fn evaluate(
     let origin = Origin { file: &file.name, folder: &file.folder };
     let set = ExampleSet::from(task.encode(origin, &file.examples, encoder)?);
     let rows = set.rows();
-    let learner = WholeModel { model, encoder };
+    let learner = WholeModel::new(model, encoder);
     measure(&learner, &set, batch_size, |done| progress(done, rows))
 }

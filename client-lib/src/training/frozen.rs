@@ -20,6 +20,7 @@ use crate::{
     backbones::{Batch, Mode, Passed},
     heads::Prediction,
     inputs::Input,
+    model::Cut,
     params::Parameters,
 };
 
@@ -63,7 +64,7 @@ impl<'a> AboveFrozen<'a> {
         folder: &Path,
         mut progress: impl FnMut(usize) -> bool,
     ) -> Result<Option<ExampleSet<KeptInputs<'a>>>, TrainingError> {
-        let WholeModel { model, encoder } = self.whole;
+        let WholeModel { model, encoder, .. } = self.whole;
         let width = model.backbone().config().shape.hidden_size;
         let mut states = KeptStates::reserve(&set.lengths, width, folder).map_err(TrainingError::Kept)?;
         let mut done = 0;
@@ -106,6 +107,21 @@ impl<'a> Learner for AboveFrozen<'a> {
         rows: &[usize],
         mode: Mode,
     ) -> Result<Prediction, TrainingError> {
+        self.whole.run(&self.batch(set, rows)?, mode)
+    }
+
+    fn predict_in_step(
+        &self,
+        set: &ExampleSet<KeptInputs<'a>>,
+        rows: &[usize],
+        mode: Mode,
+    ) -> Result<(Prediction, Option<Cut<'_>>), TrainingError> {
+        self.whole.step(self.batch(set, rows)?, mode)
+    }
+}
+
+impl AboveFrozen<'_> {
+    fn batch(&self, set: &ExampleSet<KeptInputs<'_>>, rows: &[usize]) -> Result<Batch, TrainingError> {
         let KeptInputs { inputs, states } = &set.inputs;
         let backbone = self.whole.model.backbone();
         let (numbers, tokens) = states.batch(rows).map_err(TrainingError::Kept)?;
@@ -113,7 +129,6 @@ impl<'a> Learner for AboveFrozen<'a> {
         let state = Tensor::from_vec(numbers, shape, backbone.device())?;
         let inputs: Vec<&Input> = rows.iter().map(|&row| &inputs[row]).collect();
         let batch = self.whole.encoder.passed(&inputs, backbone.device())?;
-        let batch = Batch { passed: Some(Passed { state, blocks: self.blocks }), ..batch };
-        self.whole.model.forward(&batch, mode)?.prediction.ok_or(TrainingError::NoHead)
+        Ok(Batch { passed: Some(Passed { state, blocks: self.blocks }), ..batch })
     }
 }

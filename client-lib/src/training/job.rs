@@ -163,6 +163,13 @@ impl TrainingJob {
         task.check_method(&self.method)?;
         self.options.selection = Some(self.selection(&task)?);
         check_base(&folder, task.kind())?;
+        if self.options.recompute && (config.shape.decoder_layers.is_some() || config.encoder.weighs_layers) {
+            return Err(TrainingError::Option {
+                name: "--gradient-checkpointing",
+                value: "set".to_owned(),
+                rule: "left out where a decoder stands behind an encoder, or a head reads every layer",
+            });
+        }
         if task.kind().writes() {
             task = task.with_dialogue(Dialogue::open(&folder)?);
         }

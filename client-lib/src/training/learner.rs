@@ -9,10 +9,10 @@ use candle_core::Tensor;
 
 use super::TrainingError;
 use crate::{
-    backbones::Mode,
+    backbones::{Batch, Mode},
     heads::Prediction,
     inputs::{Input, InputEncoder},
-    model::StitchedModel,
+    model::{Cut, StitchedModel},
     params::Parameters,
     tasks::{Encoded, Expected},
 };
@@ -42,6 +42,16 @@ pub trait Learner {
         rows: &[usize],
         mode: Mode,
     ) -> Result<Prediction, TrainingError>;
+
+    /// The same in a step of training, and what is left of its backward beyond what the prediction's own graph has.
+    fn predict_in_step(
+        &self,
+        set: &ExampleSet<Self::Inputs>,
+        rows: &[usize],
+        mode: Mode,
+    ) -> Result<(Prediction, Option<Cut<'_>>), TrainingError> {
+        Ok((self.predict(set, rows, mode)?, None))
+    }
 }
 
 /// Examples as rows that can be put into batches.
@@ -76,6 +86,45 @@ pub struct WholeModel<'a> {
     pub model: &'a StitchedModel,
     /// Builds its batches.
     pub encoder: &'a InputEncoder,
+    /// Whether a step computes blocks twice instead of keeping what is inside of them.
+    pub recomputes: bool,
+}
+
+impl<'a> WholeModel<'a> {
+    /// A model that keeps what a step needs.
+    pub fn new(model: &'a StitchedModel, encoder: &'a InputEncoder) -> Self {
+        Self { model, encoder, recomputes: false }
+    }
+
+    fn batch(
+        &self,
+        set: &ExampleSet<Vec<Input>>,
+        rows: &[usize],
+        mode: Mode,
+    ) -> Result<Batch, TrainingError> {
+        let device = self.model.backbone().device();
+        if let Some(altered) = set.expected.altered(rows, mode) {
+            return Ok(altered.batch(self.encoder, device)?);
+        }
+        let rows: Vec<&Input> = rows.iter().map(|&row| &set.inputs[row]).collect();
+        Ok(self.encoder.batch(&rows, device)?)
+    }
+
+    pub(super) fn run(&self, batch: &Batch, mode: Mode) -> Result<Prediction, TrainingError> {
+        self.model.forward(batch, mode)?.prediction.ok_or(TrainingError::NoHead)
+    }
+
+    pub(super) fn step(
+        &self,
+        batch: Batch,
+        mode: Mode,
+    ) -> Result<(Prediction, Option<Cut<'a>>), TrainingError> {
+        if !self.recomputes {
+            return Ok((self.run(&batch, mode)?, None));
+        }
+        let (output, cut) = self.model.forward_in_pieces(batch, mode)?;
+        Ok((output.prediction.ok_or(TrainingError::NoHead)?, Some(cut)))
+    }
 }
 
 impl Learner for WholeModel<'_> {
@@ -99,13 +148,15 @@ impl Learner for WholeModel<'_> {
         rows: &[usize],
         mode: Mode,
     ) -> Result<Prediction, TrainingError> {
-        let device = self.model.backbone().device();
-        let batch = if let Some(altered) = set.expected.altered(rows, mode) {
-            altered.batch(self.encoder, device)?
-        } else {
-            let rows: Vec<&Input> = rows.iter().map(|&row| &set.inputs[row]).collect();
-            self.encoder.batch(&rows, device)?
-        };
-        self.model.forward(&batch, mode)?.prediction.ok_or(TrainingError::NoHead)
+        self.run(&self.batch(set, rows, mode)?, mode)
+    }
+
+    fn predict_in_step(
+        &self,
+        set: &ExampleSet<Vec<Input>>,
+        rows: &[usize],
+        mode: Mode,
+    ) -> Result<(Prediction, Option<Cut<'_>>), TrainingError> {
+        self.step(self.batch(set, rows, mode)?, mode)
     }
 }

@@ -52,6 +52,9 @@ pub struct HyperParameters {
     pub arithmetic: Arithmetic,
     /// Bytes of what frozen blocks give that are kept between epochs at most; with 0 they run in every step.
     pub keep_states: u64,
+    /// Whether a step keeps what goes from block to block alone and computes what is inside of them a second time for
+    /// the backward.
+    pub recompute: bool,
 }
 
 /// What is kept of frozen blocks where nobody says otherwise: 4 GB.
@@ -126,6 +129,7 @@ impl HyperParameters {
             adapter_drop: false,
             arithmetic: Arithmetic::Exact,
             keep_states: KEEP_STATES,
+            recompute: false,
         }
     }
 

@@ -88,7 +88,8 @@ impl PreparedJob {
         (stage, output): (Stage<'_>, &Output),
         observer: &mut dyn TrainingObserver,
     ) -> Result<Staged<Trained>, TrainingError> {
-        let whole = WholeModel { model, encoder: &self.encoder };
+        let whole =
+            WholeModel { recomputes: stage.options.recompute, ..WholeModel::new(model, &self.encoder) };
         let blocks = model.frozen_blocks();
         let (sets, options) = ([&self.training.set, &self.validation.set], stage.options);
         let plan = options.plan(self.training.set.rows());
@@ -144,7 +145,7 @@ impl PreparedJob {
         let mut read = |set| features(model, &self.encoder, set, stage.options.batch_size, observer);
         let (training, validation) = (read(&self.training.set)?, read(&self.validation.set)?);
         let trained = stage.train(&HeadOnly { model }, &training, &validation, observer)?;
-        self.tested(&WholeModel { model, encoder: &self.encoder }, trained)
+        self.tested(&WholeModel::new(model, &self.encoder), trained)
     }
 
     /// The same with the measurement on the test examples, which decided nothing.

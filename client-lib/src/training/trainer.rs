@@ -209,7 +209,7 @@ impl<L: Learner> Run<'_, L> {
     /// What a part gives to the loss of a step, and its gradient. The penalty is not in the loss: the history holds what
     /// validation can be compared with.
     fn part(&self, rows: &[usize], mode: Mode, share: f64) -> Result<(f32, Gradients), TrainingError> {
-        let prediction = self.learner.predict(self.training, rows, mode)?;
+        let (prediction, cut) = self.learner.predict_in_step(self.training, rows, mode)?;
         let mut loss = self.training.expected.loss(&prediction, rows, mode)?;
         if share < 1.0 {
             loss = (loss * share)?;
@@ -219,12 +219,17 @@ impl<L: Learner> Run<'_, L> {
             loss = (loss + (penalty * share)?)?;
         }
         let store = loss.backward()?;
-        let parameters = self.learner.parameters().iter();
-        let gradients = if self.learner.leaves_out() {
-            Gradients::collect_used(&store, parameters)?
-        } else {
-            Gradients::collect(&store, parameters)?
-        };
+        let parameters = || self.learner.parameters().iter();
+        let mut gradients = Gradients::collect_used(&store, parameters())?;
+        if let Some(cut) = cut {
+            cut.backward(&store, |store| {
+                gradients.add(Gradients::collect_used(store, parameters())?);
+                Ok::<_, TrainingError>(())
+            })?;
+        }
+        if !self.learner.leaves_out() {
+            gradients.check_complete(parameters())?;
+        }
         // Reading a number waits for the device, so it is read last.
         Ok((value.to_scalar()?, gradients))
     }

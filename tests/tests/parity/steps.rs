@@ -74,7 +74,7 @@ impl Lesson {
     }
 
     fn loss(&self, model: &StitchedModel, mode: Mode) -> Tensor {
-        let learner = WholeModel { model, encoder: &self.encoder };
+        let learner = WholeModel::new(model, &self.encoder);
         let rows: Vec<usize> = (0..self.set.rows()).collect();
         let prediction = learner.predict(&self.set, &rows, mode).expect("predicts");
         self.set.expected.loss(&prediction, &rows, mode).expect("a loss")
@@ -201,7 +201,7 @@ fn a_batch_weighs_every_token_alike_and_measures_what_it_learns() {
     let lesson = Lesson::new("llama");
     let lora = LoraConfig::on(2, 4.0, Targets::everywhere(&[LinearSite::Query], 2));
     let model = lesson.model(&Method::Lora(lora));
-    let learner = WholeModel { model: &model, encoder: &lesson.encoder };
+    let learner = WholeModel::new(&model, &lesson.encoder);
     let together = measure(&learner, &lesson.set, 32, |_| {}).expect("measures");
     let apart = measure(&learner, &lesson.set, 1, |_| {}).expect("measures");
     let loss = value(&lesson.loss(&model, Mode::Eval));
@@ -222,7 +222,7 @@ fn a_text_is_learned_whole_and_falls_into_pieces_that_share_a_token() {
     assert_eq!(lesson.set.lengths, [23, 7]);
     let model =
         lesson.model(&Method::Lora(LoraConfig::on(2, 4.0, Targets::everywhere(&[LinearSite::Query], 2))));
-    let learner = WholeModel { model: &model, encoder: &lesson.encoder };
+    let learner = WholeModel::new(&model, &lesson.encoder);
     let scores = measure(&learner, &lesson.set, 2, |_| {}).expect("measures").scores;
     assert_eq!(scores.examples, 1);
 }

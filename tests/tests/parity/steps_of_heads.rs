@@ -76,7 +76,7 @@ impl Lesson {
     }
 
     fn loss_of(&self, rows: &[usize], mode: Mode) -> Tensor {
-        let learner = WholeModel { model: &self.model, encoder: &self.encoder };
+        let learner = WholeModel::new(&self.model, &self.encoder);
         let prediction = learner.predict(&self.set, rows, mode).expect("predicts");
         self.set.expected.loss(&prediction, rows, mode).expect("a loss")
     }
@@ -165,7 +165,7 @@ fn a_loss_does_not_depend_on_its_batch_and_is_what_is_measured() {
     let alone = (0..3).map(|row| value(&lesson.loss_of(&[row], Mode::Eval)) * counts[row]).sum::<f64>();
     let together = value(&lesson.loss(Mode::Eval));
     assert!((alone / counts.iter().sum::<f64>() - together).abs() < 1e-12);
-    let learner = WholeModel { model: &lesson.model, encoder: &lesson.encoder };
+    let learner = WholeModel::new(&lesson.model, &lesson.encoder);
     let measured = measure(&learner, &lesson.set, 2, |_| {}).expect("measured");
     assert!((f64::from(measured.loss) - together).abs() < 1e-5);
 }

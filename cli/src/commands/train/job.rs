@@ -134,6 +134,7 @@ fn options(args: &SteeringArgs, method: &Method) -> HyperParameters {
         evaluate_every: args.evaluate_every,
         doc_stride: args.doc_stride,
         selection: args.select,
+        recompute: args.gradient_checkpointing,
         keep_states: (args.keep_states * 1e9) as u64,
         ..defaults
     }

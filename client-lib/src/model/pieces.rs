@@ -1,0 +1,43 @@
+//! A step of training whose blocks are computed twice and not kept.
+
+use candle_core::{Result, backprop::GradStore};
+
+use super::{Batch, Mode, Output, StitchedModel};
+use crate::backbones::Pieces;
+
+/// What is left of a backward once it got to the last block.
+#[derive(Debug)]
+pub struct Cut<'a> {
+    model: &'a StitchedModel,
+    batch: Batch,
+    mode: Mode,
+    pieces: Pieces,
+}
+
+impl StitchedModel {
+    /// Whether a step can be cut between blocks.
+    pub fn has_pieces(&self) -> bool {
+        self.by_task.is_none() && self.backbone.has_pieces()
+    }
+
+    /// The same as [`forward`](Self::forward), without what is computed inside of the blocks: a backward of what is
+    /// given gets to the last block, and the rest is [`Cut::backward`].
+    pub fn forward_in_pieces(&self, batch: Batch, mode: Mode) -> Result<(Output, Cut<'_>)> {
+        let (hidden, pieces) = self.backbone.forward_in_pieces(&batch, &self.stitch, mode)?;
+        let output = self.predict(&self.stitch, &batch, hidden, mode)?;
+        Ok((output, Cut { model: self, batch, mode, pieces }))
+    }
+}
+
+impl Cut<'_> {
+    /// Gives `take` the gradients of the parameters in each block, those of the last first; a parameter that stands in
+    /// several has one in each. `behind` is what the backward gave so far.
+    pub fn backward<E: From<candle_core::Error>>(
+        &self,
+        behind: &GradStore,
+        take: impl FnMut(&GradStore) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let Self { model, batch, mode, pieces } = self;
+        model.backbone.backward((batch, pieces), (&model.stitch, *mode), behind, take)
+    }
+}
