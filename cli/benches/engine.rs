@@ -18,7 +18,7 @@ use std::{
 };
 
 use hub_client::{
-    Device, Tensor,
+    Tensor,
     backbones::{Backbone, Compute, DeviceChoice, HeadInputs},
     composition::Composition,
     generation::Cache,
@@ -79,10 +79,7 @@ fn main() -> Outcome<()> {
         (Some(method), "above") => method.in_layers(&upper, &base.config().shape),
         (method, _) => method,
     };
-    let compute = match device {
-        DeviceChoice::Cpu => Compute { device: Device::Cpu, arithmetic },
-        device => Compute::open(device, arithmetic)?,
-    };
+    let compute = Compute::open(device, arithmetic)?;
     let case = Case {
         what: what.clone(),
         backbone: Arc::new(Backbone::load_for(&base, &compute)?),

@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use candle_core::Tensor;
 use hub_formats::checkpoint::{AdapterFolder, CheckpointError, FusionFolder};
+use hub_kernels::awake;
 use hub_schemas::{
     backbone::{Architecture, Module},
     head::Head,
@@ -153,6 +154,9 @@ impl Output {
         Ok(named)
     }
 }
+
+/// Tokens of a pass, at most, in which waking threads is a part of the time that counts.
+const FEW_TOKENS: usize = 512;
 
 /// A backbone with adapters stitched in and a head on top.
 #[derive(Debug)]
@@ -353,10 +357,16 @@ impl StitchedModel {
 
     /// Runs backbone, adapters and head.
     pub fn forward(&self, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
-        match &self.by_task {
+        let pass = || match &self.by_task {
             None => self.run(&self.stitch, batch, mode),
             Some(composition) => self.forward_by_task(composition, batch, mode),
-        }
+        };
+        self.short_pass(batch.input_ids.elem_count(), pass)
+    }
+
+    /// A pass over so many tokens: of a few the operations are so short that threads had better wait for them awake.
+    fn short_pass<T>(&self, tokens: usize, pass: impl FnOnce() -> T) -> T {
+        if tokens <= FEW_TOKENS && self.backbone.device().is_cpu() { awake(pass) } else { pass() }
     }
 
     fn run(&self, stitch: &Stitch, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
 
+mod awake;
 pub mod bf16;
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -15,5 +16,6 @@ mod panels;
 pub mod single;
 mod spread;
 
+pub use awake::awake;
 pub use loops::vectorised;
 pub use panels::Side;

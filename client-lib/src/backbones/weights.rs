@@ -123,11 +123,11 @@ impl<'a> Weights<'a> {
 
     /// A linear layer on a matrix that is used as the file has it: in its blocks, or where it lies.
     fn stored(&self, canonical: &str, bias: Option<Tensor>) -> Result<Option<Linear>> {
-        if let Some(blocks) = self.blocks(canonical)? {
-            return FrozenLinear::quantised(blocks, bias, self.dtype).map(Linear::frozen).map(Some);
-        }
-        let mapped = self.mapped(canonical).map(|weight| FrozenLinear::mapped(weight, bias)).transpose()?;
-        mapped.map(|layer| self.computing(layer)).transpose()
+        let layer = match self.blocks(canonical)? {
+            Some(blocks) => Some(FrozenLinear::quantised(blocks, bias, self.dtype)?),
+            None => self.mapped(canonical).map(|weight| FrozenLinear::mapped(weight, bias)).transpose()?,
+        };
+        layer.map(|layer| self.computing(layer)).transpose()
     }
 
     /// A linear layer of these tensors.

@@ -25,6 +25,10 @@ impl StitchedModel {
 
     /// The same for several texts, each a row of what the cache has read, equally many tokens of each.
     pub fn next_scores(&self, rows: &[&[u32]], cache: &Cache) -> Result<Vec<Vec<f32>>> {
+        self.short_pass(rows.iter().map(|row| row.len()).sum(), || self.scores(rows, cache))
+    }
+
+    fn scores(&self, rows: &[&[u32]], cache: &Cache) -> Result<Vec<Vec<f32>>> {
         let device = self.backbone.device();
         let shape = (rows.len(), rows.first().map_or(0, |row| row.len()));
         let ids = Tensor::from_vec(rows.concat(), shape, device)?;

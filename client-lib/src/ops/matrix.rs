@@ -40,6 +40,19 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
+/// A matrix to write, rows `row_stride` apart, columns adjacent: perhaps some columns of a wider one.
+pub(super) struct Window<'a, T> {
+    data: &'a mut [T],
+    row_stride: usize,
+}
+
+impl<'a, T> Window<'a, T> {
+    /// From the first number on.
+    pub(super) fn new(data: &'a mut [T], row_stride: usize) -> Self {
+        Self { data, row_stride }
+    }
+}
+
 /// Who shares the work.
 #[derive(Clone, Copy)]
 pub(super) enum Threads {
@@ -59,12 +72,27 @@ pub(super) fn multiply<T: Element>(
     accumulate: bool,
     threads: Threads,
 ) {
-    assert_eq!(a.cols, b.rows, "inner dimensions");
     assert_eq!(out.len(), a.rows * b.cols, "size of the product");
+    multiply_into(Window::new(out, b.cols), a, b, scale, accumulate, threads);
+}
+
+/// The same into a window.
+pub(super) fn multiply_into<T: Element>(
+    out: Window<'_, T>,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    scale: T,
+    accumulate: bool,
+    threads: Threads,
+) {
+    let Window { data: out, row_stride } = out;
+    assert_eq!(a.cols, b.rows, "inner dimensions");
     assert!(a.extent() <= a.data.len() && b.extent() <= b.data.len(), "operands lie inside their slices");
-    if out.is_empty() {
+    if a.rows == 0 || b.cols == 0 {
         return;
     }
+    assert!(b.cols <= row_stride, "rows of the product do not overlap");
+    assert!((a.rows - 1) * row_stride + b.cols <= out.len(), "the product lies inside its slice");
     let parallelism = match threads {
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(0),
@@ -80,7 +108,7 @@ pub(super) fn multiply<T: Element>(
             a.cols,
             out.as_mut_ptr(),
             1,
-            b.cols as isize,
+            row_stride as isize,
             accumulate,
             a.data.as_ptr(),
             a.col_stride as isize,

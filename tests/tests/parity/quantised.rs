@@ -12,8 +12,9 @@ use candle_core::{
     },
 };
 use hub_client::{
-    backbones::{Backbone, Batch, HeadInputs},
+    backbones::{Backbone, Batch, Compute, HeadInputs},
     model::{Mode, StitchedModel},
+    ops::Arithmetic,
 };
 use hub_formats::checkpoint::BaseFolder;
 use hub_schemas::{
@@ -186,6 +187,24 @@ fn every_kind_of_blocks_computes_what_its_numbers_compute() {
             assert!(worst <= bar, "{kind:?} in {dtype:?}: off by {worst:e}");
         }
     }
+}
+
+#[test]
+fn in_bf16_a_file_computes_what_its_dense_copy_computes_in_bf16() {
+    let dir = TempDir::new().expect("a folder");
+    write(dir.path(), GgmlDType::Q4_1);
+    let run = |path: &str, arithmetic| {
+        let folder = BaseFolder::open(&dir.path().join(path)).expect("opens");
+        let compute = Compute { device: Device::Cpu, arithmetic };
+        let model = StitchedModel::plain(Arc::new(Backbone::load_for(&folder, &compute).expect("loads")));
+        model.expect("a model").forward(&batch(), Mode::Eval).expect("runs").last_hidden_state
+    };
+    let found = run("model.gguf", Arithmetic::Bf16);
+    let apart = difference(&found, &run("dense", Arithmetic::Bf16));
+    assert!(apart <= 1e-4, "off by {apart:e}");
+    // And that is rounded.
+    let rounded = difference(&found, &run("dense", Arithmetic::Exact));
+    assert!((1e-3..0.2).contains(&rounded), "{rounded:e} from single precision");
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //!
 //! `y = x Wᵀ + b`, backward `∂x = ∂y W` and nothing else: a third of the matrix
 //! products of candle's own backward are not done, and no weight gradient is kept. Because the weight
-//! never changes it is packed once for products with few rows. It may be quantised: then a few rows at a
-//! time are restored, for the forward and again for the backward.
+//! never changes it is packed once for products with few rows. It may be quantised: then a part of it at a
+//! time is restored, for the forward and again for the backward.
 
+mod restored;
 mod weight;
 
 use std::sync::Arc;
@@ -39,9 +40,6 @@ pub struct FrozenLinear {
 /// Rows that a task fills with a bias.
 const ROWS: usize = 64;
 
-/// Numbers that are restored from blocks at a time: few enough to stay in a cache.
-const TILE: usize = 1 << 16;
-
 impl FrozenLinear {
     /// Takes the tensors out of any graph they were part of.
     #[expect(
@@ -55,14 +53,14 @@ impl FrozenLinear {
         Ok(Self { weight: Weight::Dense(weight, Arc::default()), bias })
     }
 
-    /// The same layer with its products in `arithmetic`; quantised weights stay as they are. On a GPU a weight lies in
-    /// the precision of its products.
+    /// The same layer with its products in `arithmetic`; those of a few rows with quantised weights stay exact. On a GPU
+    /// a weight lies in the precision of its products.
     pub fn computing_in(self, arithmetic: Arithmetic) -> Result<Self> {
         let weight = match self.weight {
             Weight::Dense(weight, _) => {
                 Weight::Dense(weight.lying_for(arithmetic)?, Arc::new(Packs::new(arithmetic)))
             }
-            blocks @ Weight::Blocks(..) => blocks,
+            Weight::Blocks(blocks, dtype, _) => Weight::Blocks(blocks, dtype, arithmetic),
         };
         Ok(Self { weight, ..self })
     }
@@ -88,7 +86,7 @@ impl FrozenLinear {
     /// al. 2023).
     pub fn quantised(blocks: Blocks, bias: Option<Tensor>, dtype: DType) -> Result<Self> {
         let bias = checked(bias, blocks.dims().0)?;
-        Ok(Self { weight: Weight::Blocks(Arc::new(blocks), dtype), bias })
+        Ok(Self { weight: Weight::Blocks(Arc::new(blocks), dtype, Arithmetic::Exact), bias })
     }
 
     /// The weight, `[out, in]`; restored where it is quantised, copied where it lies in a file.
@@ -195,20 +193,13 @@ pub(super) fn product<T: Element>(layer: &FrozenLinear, x: &[T], rows: usize) ->
         }
         None => false,
     };
-    let x = Matrix::new(x, rows, inputs, inputs);
     match &layer.weight {
         Weight::Dense(weight, _) => weight.with_slice::<T, _>(|w| {
+            let x = Matrix::new(x, rows, inputs, inputs);
             multiply(&mut y, x, Matrix::new(w, out, inputs, inputs).t(), T::one(), accumulate, Threads::All);
             Ok(())
         })?,
-        Weight::Blocks(blocks, _) => for_tiles::<T>(blocks, |first, w| {
-            let tile = w.len() / inputs.max(1);
-            let mut part = vec![T::zero(); rows * tile];
-            multiply(&mut part, x, Matrix::new(w, tile, inputs, inputs).t(), T::one(), false, Threads::All);
-            for (y, part) in y.chunks_exact_mut(out).zip(part.chunks_exact(tile)) {
-                y[first..first + tile].iter_mut().zip(part).for_each(|(y, part)| *y += *part);
-            }
-        }),
+        Weight::Blocks(blocks, _, arithmetic) => restored::forward(blocks, *arithmetic, x, &mut y),
     }
     Ok(y)
 }
@@ -223,7 +214,7 @@ fn few_rows<T: Element>(layer: &FrozenLinear, x: &[T], y: &mut [T]) -> Result<bo
     let bias = layer.bias.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
     let bias = bias.as_deref();
     match &layer.weight {
-        Weight::Blocks(blocks, _) => few::multiply(&**blocks, x, inputs, bias, y),
+        Weight::Blocks(blocks, ..) => few::multiply(&**blocks, x, inputs, bias, y),
         Weight::Dense(_, packs) if packs.arithmetic != Arithmetic::Exact => return Ok(false),
         Weight::Dense(weight, _) => weight.with_slice::<f32, _>(|weight| {
             few::multiply(&Dense { weight, inputs }, x, inputs, bias, y);
@@ -259,29 +250,9 @@ pub(super) fn input_gradient<T: Element>(layer: &FrozenLinear, grad: &[T]) -> Re
             multiply(&mut dx, g, w, T::one(), false, Threads::All);
             Ok(())
         })?,
-        Weight::Blocks(blocks, _) => for_tiles::<T>(blocks, |first, w| {
-            let tile = w.len() / inputs.max(1);
-            let g = Matrix::new(&grad[first.min(grad.len())..], rows, tile, out);
-            multiply(&mut dx, g, Matrix::new(w, tile, inputs, inputs), T::one(), true, Threads::All);
-        }),
+        Weight::Blocks(blocks, _, arithmetic) => restored::backward(blocks, *arithmetic, grad, &mut dx),
     }
     Ok(dx)
-}
-
-/// Calls `take` with the number of a row and the restored numbers from there on, until all were
-/// restored once.
-fn for_tiles<T: Element>(blocks: &Blocks, mut take: impl FnMut(usize, &[T])) {
-    let (rows, columns) = blocks.dims();
-    let most = (TILE / columns.max(1)).max(1);
-    let mut single = vec![0.0; most * columns];
-    let mut tile = Vec::with_capacity(most * columns);
-    for first in (0..rows).step_by(most) {
-        let single = &mut single[..most.min(rows - first) * columns];
-        blocks.rows(first, single);
-        tile.clear();
-        tile.extend(single.iter().map(|&value| T::constant(f64::from(value))));
-        take(first, &tile);
-    }
 }
 
 /// The bias of a layer of `out` outputs, out of any graph.

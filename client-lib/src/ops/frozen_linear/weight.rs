@@ -18,8 +18,8 @@ const FEW_ROWS: usize = 256;
 #[derive(Debug, Clone)]
 pub(super) enum Weight {
     Dense(Numbers, Arc<Packs>),
-    /// And the precision that they are restored in.
-    Blocks(Arc<Blocks>, DType),
+    /// And the precision that they are restored in, and in which products of many rows are computed.
+    Blocks(Arc<Blocks>, DType, Arithmetic),
 }
 
 impl Weight {
@@ -27,7 +27,7 @@ impl Weight {
     pub(super) fn dims(&self) -> Result<(usize, usize)> {
         match self {
             Self::Dense(numbers, _) => numbers.dims(),
-            Self::Blocks(blocks, _) => Ok(blocks.dims()),
+            Self::Blocks(blocks, ..) => Ok(blocks.dims()),
         }
     }
 
@@ -35,7 +35,7 @@ impl Weight {
     pub(super) fn tensor(&self) -> Result<Tensor> {
         match self {
             Self::Dense(numbers, _) => numbers.tensor(),
-            Self::Blocks(blocks, dtype) => {
+            Self::Blocks(blocks, dtype, _) => {
                 Tensor::from_vec(blocks.to_vec(), blocks.dims(), &Device::Cpu)?.to_dtype(*dtype)
             }
         }
@@ -52,7 +52,7 @@ impl Weight {
                 let (all, columns) = (mapped.singles(), mapped.dims.1);
                 copied(numbers, mapped.dims, |row, out| out.copy_from_slice(&all[row * columns..][..columns]))
             }
-            Self::Blocks(blocks, dtype) => {
+            Self::Blocks(blocks, dtype, _) => {
                 copied(numbers, blocks.dims(), |row, out| blocks.rows(row, out))?.to_dtype(*dtype)
             }
         }

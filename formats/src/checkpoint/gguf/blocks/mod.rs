@@ -76,6 +76,12 @@ impl std::fmt::Debug for Blocks {
 }
 
 impl Blocks {
+    /// Rows of blocks one behind the other; `None` where there are more or fewer bytes.
+    pub fn new(kind: BlockKind, (rows, columns): (usize, usize), bytes: Vec<u8>) -> Option<Self> {
+        let is_whole = kind.bytes(&[columns as u64, rows as u64]) == Some(bytes.len() as u64);
+        is_whole.then_some(Self { kind, rows, columns, bytes })
+    }
+
     /// How they are stored.
     pub const fn kind(&self) -> BlockKind {
         self.kind
