@@ -174,16 +174,17 @@ def statements(first, last, postgres):
     yield "BEGIN;"
     yield from (f"INSERT INTO namespaces (name, created_at) VALUES ('team{i}', 0) ON CONFLICT DO NOTHING;" for i in range(min(997, last)))
     for row in rows(first, last):
+        words = f"{row['namespace']} {row['name'].replace('-', ' ')}"
+        in_order = "".join(f" {word}" for word in sorted(set(f"{words} {row['task']} {row['description']}".split())))
         yield (f"INSERT INTO adapters (id, namespace, name, visibility, pulls, created_at) VALUES ({text(row['id'])}, "
                f"{text(row['namespace'])}, {text(row['name'])}, 'public', {row['pulls']}, {row['at']});")
         yield ("INSERT INTO versions (id, adapter_id, version, digest, manifest, size, base_id, base_digest, architecture, method, "
                f"published_by, published_at) VALUES ({text('v' + row['id'])}, {text(row['id'])}, '1.0.0', {text(row['digest'])}, "
                f"{text(row['manifest'])}, 1000, 'tiny', {text(row['base'])}, 'bert', 'lora', 'ada', {row['at']});")
         yield ("INSERT INTO listings (adapter_id, version, digest, description, task, subtask, languages, license, base_id, base_digest, "
-               f"architecture, method, method_summary, size, published_at) VALUES ({text(row['id'])}, '1.0.0', {text(row['digest'])}, "
+               f"architecture, method, method_summary, size, published_at, words) VALUES ({text(row['id'])}, '1.0.0', {text(row['digest'])}, "
                f"{text(row['description'])}, {text(row['task'])}, '', ' en ', 'MIT', 'tiny', {text(row['base'])}, 'bert', 'lora', 'lora', "
-               f"1000, {row['at']});")
-        words = f"{row['namespace']} {row['name'].replace('-', ' ')}"
+               f"1000, {row['at']}, {text(in_order)});")
         if postgres:
             yield (f"INSERT INTO listing_words (adapter_id, document) VALUES ({text(row['id'])}, setweight(to_tsvector('simple', {text(words)}), 'A') "
                    f"|| setweight(to_tsvector('simple', {text(row['task'])}), 'B') || setweight(to_tsvector('simple', {text(row['description'])}), 'C'));")

@@ -158,14 +158,62 @@ impl TestHub {
 
     /// Makes everything that was published or yanked so many days older.
     pub async fn age_versions(&self, days: i64) {
+        let micros = days * 24 * 3600 * 1_000_000;
+        self.execute([format!(
+            "UPDATE versions SET published_at = published_at - {micros}, yanked_at = yanked_at - {micros}"
+        )])
+        .await;
+    }
+
+    /// Adds so many adapters that search finds as it finds `id`, which was pulled: the rows alone. Their
+    /// names end in `-1`, `-2` and so on, and each was pulled as often as the last digit says.
+    pub async fn add_copies(&self, id: &str, copies: u32) {
+        let (namespace, name) = id.split_once('/').expect("a full name");
+        let numbers =
+            format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {copies})");
+        let of = |columns: &str, table: &str| {
+            format!(
+                "SELECT a.id || '-' || n.i, {columns} FROM {table} JOIN adapters a ON a.id = t.adapter_id, n
+                 WHERE a.namespace = '{namespace}' AND a.name = '{name}'"
+            )
+        };
+        let listing = "version, digest, description, task, subtask, languages, license, base_id, base_digest,
+                       architecture, method, method_summary, size, published_at, words";
+        let words = if self.is_embedded() { "name, task, body" } else { "document" };
+        let prefixed = |columns: &str| {
+            columns.split(',').map(|c| format!("t.{}", c.trim())).collect::<Vec<_>>().join(", ")
+        };
+        let adapters = "namespace, name, visibility, internal_since, pulls, created_at, kind";
+        self.execute([
+            format!(
+                "{numbers} INSERT INTO adapters (id, {adapters}) SELECT a.id || '-' || n.i, a.namespace,
+                     a.name || '-' || n.i, a.visibility, a.internal_since, n.i % 10, a.created_at, a.kind
+                 FROM adapters a, n WHERE a.namespace = '{namespace}' AND a.name = '{name}'"
+            ),
+            format!(
+                "{numbers} INSERT INTO listings (adapter_id, {listing}) {}",
+                of(&prefixed(listing), "listings t")
+            ),
+            format!(
+                "{numbers} INSERT INTO listing_words (adapter_id, {words}) {}",
+                of(&prefixed(words), "listing_words t")
+            ),
+        ])
+        .await;
+    }
+
+    fn is_embedded(&self) -> bool {
+        self.config.database_url.is_none()
+    }
+
+    /// Executes statements behind the back of the registry.
+    async fn execute(&self, statements: impl IntoIterator<Item = String>) {
         let embedded = format!("sqlite:{}", self.config.data.join("registry.sqlite").display());
         let url = self.config.database_url.clone().unwrap_or(embedded);
         let mut database = sqlx::AnyConnection::connect(&url).await.expect("connects");
-        let micros = days * 24 * 3600 * 1_000_000;
-        let sql = format!(
-            "UPDATE versions SET published_at = published_at - {micros}, yanked_at = yanked_at - {micros}"
-        );
-        database.execute(sqlx::AssertSqlSafe(sql)).await.expect("ages");
+        for sql in statements {
+            database.execute(sqlx::AssertSqlSafe(sql)).await.expect("executes");
+        }
         database.close().await.expect("closes");
     }
 

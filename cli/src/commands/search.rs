@@ -52,7 +52,8 @@ pub(crate) fn run(context: &Context, args: SearchArgs) -> anyhow::Result<Exit> {
     }
     context.printer.table(&table)?;
     if let Some(next) = &page.next {
-        let (shown, total) = (page.items.len(), page.total);
+        let (shown, total) = (page.items.len(), units::grouped(page.total));
+        let total = if page.more { format!("more than {total}") } else { total };
         context.printer.hint(&format!("{shown} of {total} are shown; the next page: add `--cursor {next}`"));
     }
     Ok(Exit::Success)

@@ -31,6 +31,16 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A number with its digits in groups: `1,000`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let (head, groups) = digits.split_at(first);
+    let groups = groups.as_bytes().chunks(3).map(String::from_utf8_lossy);
+    let head = (!head.is_empty()).then(|| head.into());
+    head.into_iter().chain(groups).collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +52,6 @@ mod tests {
         let times = [7, 999, 1_000, 99_900, 250_000].map(|ms| duration(Duration::from_millis(ms)));
         assert_eq!(times, ["7 ms", "999 ms", "1.0 s", "99.9 s", "4 min 10 s"]);
         assert_eq!((count(1, "file"), count(2, "file")), ("1 file".into(), "2 files".into()));
+        assert_eq!([0, 999, 1_000, 12_345_678].map(grouped), ["0", "999", "1,000", "12,345,678"]);
     }
 }

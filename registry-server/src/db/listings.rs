@@ -176,11 +176,17 @@ pub(crate) async fn refresh(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Resul
     let summary =
         listing::summary(&adapter.id, &manifest, digest, from_micros(published_at), adapter.visibility)
             .map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-    insert(tx, adapter.key(), &summary).await?;
-    search::index(tx, adapter.key(), &Words::of(&adapter.id, &manifest)).await
+    let words = Words::of(&adapter.id, &manifest);
+    insert(tx, adapter.key(), &summary, &words).await?;
+    search::index(tx, adapter.key(), &words).await
 }
 
-async fn insert(tx: &mut WriteTx, adapter: &str, summary: &AdapterSummary) -> Result<(), sqlx::Error> {
+async fn insert(
+    tx: &mut WriteTx,
+    adapter: &str,
+    summary: &AdapterSummary,
+    words: &Words,
+) -> Result<(), sqlx::Error> {
     let metric = summary.metric.as_ref().map(serde_json::to_string).transpose();
     let metric = metric.map_err(|e| sqlx::Error::Encode(Box::new(e)))?;
     // A space on either side of every language lets a filter match whole tags.
@@ -188,8 +194,8 @@ async fn insert(tx: &mut WriteTx, adapter: &str, summary: &AdapterSummary) -> Re
         summary.languages.iter().fold(String::new(), |all, language| all + " " + language.as_str() + " ");
     let sql = "INSERT INTO listings (adapter_id, version, digest, description, task, subtask, languages,
                    license, base_id, base_digest, architecture, method, method_summary, metric, size,
-                   published_at, published_as)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+                   published_at, published_as, words)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
     sqlx::query(sql)
         .bind(adapter)
         .bind(summary.version.to_string())
@@ -208,6 +214,7 @@ async fn insert(tx: &mut WriteTx, adapter: &str, summary: &AdapterSummary) -> Re
         .bind(summary.size as i64)
         .bind(micros(summary.published_at))
         .bind(summary.published_as.as_ref().map(ToString::to_string))
+        .bind(words.in_order())
         .execute(tx.connection())
         .await?;
     Ok(())

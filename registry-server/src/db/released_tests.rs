@@ -4,7 +4,7 @@ use hub_schemas::{digest::Digest, name::AdapterId};
 
 use super::{Db, adapters, blobs, tombstones, uploads, versions};
 use crate::{
-    db::search::{self, Filters},
+    db::search::{self, Filters, Place},
     domain::permissions::Viewer,
     storage::Key,
     test_services::postgres::Postgres,
@@ -32,8 +32,12 @@ async fn check(db: &Db) {
     let parts = uploads::parts(db, &stale[0]).await.expect("lists");
     assert_eq!(parts, [Key::part("u1", 0, "x")]);
     let filters = Filters { words: Some(vec!["sentiment".to_owned()]), ..Filters::default() };
-    let (found, total) = search::page(db, &Viewer::anonymous(), &filters, 10, 0).await.expect("searches");
-    assert_eq!((found.len(), total), (1, 1));
+    let place = Place { offset: 0, limit: 10 };
+    let found = search::page(db, &Viewer::anonymous(), &filters, place).await.expect("searches");
+    assert_eq!((found.items.len(), found.total, found.more), (1, 1, false));
+    let (words,): (Option<String>,) =
+        sqlx::query_as("SELECT words FROM listings").fetch_one(db.read()).await.expect("reads");
+    assert_eq!(words.as_deref(), Some(" sentiment"));
 }
 
 async fn every_release(url: impl Fn() -> String) {

@@ -99,6 +99,11 @@ impl Words {
             body: words::document(body.into_iter().chain(labels.iter().map(String::as_str))),
         }
     }
+
+    /// All of them, as [`words::pattern`] finds them.
+    pub fn in_order(&self) -> String {
+        words::in_order([self.name.as_str(), &self.task, &self.body])
+    }
 }
 
 #[cfg(test)]

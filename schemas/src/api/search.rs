@@ -55,8 +55,11 @@ pub struct SearchQuery {
 pub struct SearchPage {
     /// The results.
     pub items: Vec<AdapterSummary>,
-    /// How many adapters match, on all pages.
+    /// How many adapters match, on all pages; they are counted up to 1,000.
     pub total: u64,
+    /// Whether more match than `total` says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// Opaque cursor of the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

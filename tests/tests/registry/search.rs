@@ -102,6 +102,51 @@ async fn pages_follow_each_other_without_gaps() {
     assert_eq!(foreign.code(), ProblemCode::InvalidValue);
 }
 
+/// The names on all pages of a query, which are `limit` long.
+async fn walk(visitor: &Visitor, query: &str, limit: usize) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page: SearchPage =
+            visitor.get(&format!("search?{query}&limit={limit}{cursor}")).await.expect_ok();
+        assert!(page.next.is_none() || page.items.len() == limit, "only the last page is short");
+        seen.extend(page.items.into_iter().map(|item| item.name.to_string()));
+        let Some(next) = page.next else { return seen };
+        cursor = format!("&cursor={next}");
+    }
+}
+
+fn pulls_of(name: &str) -> u32 {
+    name.rsplit_once('-').map_or(0, |(_, number)| number.parse::<u32>().expect("a number") % 10)
+}
+
+#[tokio::test]
+async fn more_than_a_thousand_results_come_by_pulls_and_are_counted_no_further() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    ada.publish(&named("ada/tone", "A classifier.")).await;
+    ada.publish_private(&named("ada/hidden", "A classifier.")).await;
+    hub.add_copies("ada/tone", 1_200).await;
+    hub.add_copies("ada/hidden", 700).await;
+    let anyone = hub.anonymous();
+    for query in ["q=classifier", "q=sent+class", "q=classifier&method=lora", "language=en"] {
+        let first = anyone.get(&format!("search?{query}")).await.json();
+        assert_eq!((&first["total"], &first["more"]), (&1_000.into(), &true.into()), "{query}");
+        let seen = walk(&anyone, query, 100).await;
+        let unique: std::collections::BTreeSet<_> = seen.iter().collect();
+        assert_eq!((seen.len(), unique.len()), (1_201, 1_201), "{query}");
+        assert!(seen.iter().all(|name| name.starts_with("ada/tone")), "{query}");
+        assert!(seen.is_sorted_by_key(|name| std::cmp::Reverse(pulls_of(name))), "{query}");
+    }
+    assert_eq!(walk(&ada, "q=classifier", 100).await.len(), 1_902);
+    // Seven hundred and one are few: counted to the end, for whoever may see them.
+    let page = ada.get("search?q=hidden").await.json();
+    assert_eq!((&page["total"], page.get("more")), (&701.into(), None));
+    assert_eq!(anyone.get("search?q=hidden").await.json()["total"], 0);
+    let page = anyone.get("search?q=classifier&method=bottleneck").await.json();
+    assert_eq!((&page["total"], page.get("more")), (&0.into(), None));
+}
+
 #[tokio::test]
 async fn no_query_can_break_the_search() {
     let (_hub, anyone) = library().await;

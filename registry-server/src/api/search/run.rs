@@ -10,13 +10,16 @@ use hub_schemas::{
 use crate::{
     api::within,
     app::App,
-    db::search::{self, Filters},
+    db::search::{self, Filters, Place},
     domain::{cursor, words},
     error::{ApiError, ApiResult},
     extract::{ApiQuery, Reader},
 };
 
-/// Finds adapters by words and filters, best first: relevance, then pulls, then recency.
+/// Finds adapters by words and filters, best first.
+///
+/// Up to a thousand results of words come by relevance, then pulls, then recency. More, or those of filters alone,
+/// come by pulls, and the newest adapter first among equals.
 #[utoipa::path(
     get, path = "/api/v1/search", tag = "discovery", security((), ("token" = [])),
     params(SearchQuery),
@@ -33,10 +36,10 @@ pub(crate) async fn run(
     let fingerprint = serde_json::to_string(&same_query).map_err(ApiError::internal)?;
     let offset = query.cursor.as_deref().map_or(Ok(0), |c| cursor::decode(&fingerprint, c))?;
     let filters = filters(query)?;
-    let (items, total) = search::page(&app.db, &viewer, &filters, limit, offset).await?;
-    let shown = offset + items.len() as u64;
-    let next = (shown < total && !items.is_empty()).then(|| cursor::encode(&fingerprint, shown));
-    Ok(Json(SearchPage { items, total, next }))
+    let found = search::page(&app.db, &viewer, &filters, Place { offset, limit }).await?;
+    let shown = offset + found.items.len() as u64;
+    let next = found.is_followed.then(|| cursor::encode(&fingerprint, shown));
+    Ok(Json(SearchPage { items: found.items, total: found.total, more: found.more, next }))
 }
 
 fn filters(query: SearchQuery) -> ApiResult<Filters> {

@@ -2,20 +2,38 @@
 
 use super::{conditions, listings, visible_to};
 
+/// What the index finds and the viewer may see. `CROSS JOIN` keeps SQLite to this order.
+macro_rules! found {
+    () => {
+        concat!(
+            " FROM listing_words w CROSS JOIN listings l CROSS JOIN adapters a
+             WHERE l.adapter_id = w.adapter_id AND a.id = l.adapter_id AND listing_words MATCH $8 AND ",
+            conditions!()
+        )
+    };
+}
+
+/// Up to $11, and how many of them have words like $12.
 pub(super) const COUNT: &str = concat!(
-    "SELECT COUNT(*) FROM listing_words w JOIN listings l ON l.adapter_id = w.adapter_id
-     JOIN adapters a ON a.id = l.adapter_id WHERE listing_words MATCH $8 AND ",
-    conditions!()
+    "SELECT COUNT(*), COUNT(plain) FROM (SELECT CASE WHEN l.words LIKE $12 THEN 1 END AS plain",
+    found!(),
+    " LIMIT $11)"
 );
 
-pub(super) const PAGE: &str = concat!(
+pub(super) const RELEVANT: &str = concat!(
     "SELECT ",
     listings::listing_columns!(),
-    " FROM listing_words w JOIN listings l ON l.adapter_id = w.adapter_id
-     JOIN adapters a ON a.id = l.adapter_id WHERE listing_words MATCH $8 AND ",
-    conditions!(),
+    found!(),
     " ORDER BY bm25(listing_words, 0.0, 8.0, 4.0, 1.0), a.pulls DESC, l.published_at DESC, a.namespace, a.name
      LIMIT $11 OFFSET $12"
+);
+
+/// Only those with words like $13, unless it is empty.
+pub(super) const POPULAR: &str = concat!(
+    "SELECT ",
+    listings::listing_columns!(),
+    found!(),
+    " AND ($13 = '' OR l.words LIKE $13) ORDER BY a.pulls DESC, a.id DESC LIMIT $11 OFFSET $12"
 );
 
 pub(super) const INDEX: &str =
