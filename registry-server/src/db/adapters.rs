@@ -8,7 +8,7 @@ use hub_schemas::{
 use sqlx::FromRow;
 
 use super::{
-    Db, WriteTx,
+    Backend, Db, WriteTx,
     audit::{self, Event},
     changes,
     clock::{from_micros, now},
@@ -95,6 +95,18 @@ macro_rules! seen_by {
     };
 }
 pub(super) use seen_by;
+
+/// Takes an adapter's row: until the transaction ends nobody else changes what it shows.
+pub(crate) async fn lock(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<(), sqlx::Error> {
+    // In SQLite the whole transaction has the only turn at writing.
+    if tx.backend() == Backend::Postgres {
+        sqlx::query("SELECT 1 FROM adapters WHERE id = $1 FOR UPDATE")
+            .bind(adapter.key())
+            .execute(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
 
 /// One row of every query that finds adapters.
 #[derive(Debug, FromRow)]
