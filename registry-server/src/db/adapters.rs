@@ -98,9 +98,10 @@ pub(super) use seen_by;
 
 /// Takes an adapter's row: until the transaction ends nobody else changes what it shows.
 pub(crate) async fn lock(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<(), sqlx::Error> {
-    // In SQLite the whole transaction has the only turn at writing.
+    // In SQLite the whole transaction has the only turn at writing. Rows that refer to the adapter may be written
+    // meanwhile, as they were by whoever waits for this: a stronger lock would wait for them, and they for it.
     if tx.backend() == Backend::Postgres {
-        sqlx::query("SELECT 1 FROM adapters WHERE id = $1 FOR UPDATE")
+        sqlx::query("SELECT 1 FROM adapters WHERE id = $1 FOR NO KEY UPDATE")
             .bind(adapter.key())
             .execute(tx.connection())
             .await?;

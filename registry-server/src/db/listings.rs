@@ -147,7 +147,8 @@ pub(crate) async fn matching(
 
 /// Makes the listing show what is now the newest version that is not yanked.
 pub(crate) async fn refresh(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<(), sqlx::Error> {
-    // Two at once would both remove what there was, and both write a listing.
+    // Two at once (publishes, or the last files of a mirrored version) would both remove what there was, and both
+    // write a listing.
     adapters::lock(tx, adapter).await?;
     let rows: Vec<(String,)> =
         sqlx::query_as("SELECT version FROM versions WHERE adapter_id = $1 AND yanked_at IS NULL")

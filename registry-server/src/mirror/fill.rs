@@ -20,7 +20,7 @@ use crate::{
     app::App,
     config::MirrorKind,
     db::{
-        adapters::{self, VisibleAdapter},
+        adapters::VisibleAdapter,
         blobs, listings,
         mirrored::{self, Known},
         new_id,
@@ -262,8 +262,6 @@ pub(super) async fn complete(app: &App, permit: &MirrorPermit, adapter: &Visible
             continue;
         }
         let mut tx = app.db.write().await?;
-        // Whoever brought another one of its last files may be here at the same time.
-        adapters::lock(&mut tx, adapter).await?;
         mirrored::complete(&mut tx, permit, adapter, &manifest, &text).await?;
         listings::refresh(&mut tx, adapter).await?;
         tx.commit().await?;
