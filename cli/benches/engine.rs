@@ -1,7 +1,7 @@
 //! Milliseconds of training steps and forward passes of one case: what `tests/benches/engine` runs beside PyTorch.
 //!
-//! `checkpointed` is a step that computes blocks twice instead of keeping what is inside of them, `above` one with the adapter in the upper third of the layers, from the second epoch on: what the layers below
-//! give is there already. `read` and `write` are a prompt and single tokens of a language model.
+//! `checkpointed` is a step that computes blocks twice instead of keeping what is inside of them, `above` one with the
+//! adapter in the upper third of the layers, from the second epoch on: what the layers below give is there already. `read` and `write` are a prompt and single tokens of a language model.
 //!
 //! `cargo bench -p hub-cli --bench engine -- train DIR lora 32 64 12 exact` does two steps more than it is told
 //! and prints those after them, with the most memory that the process had, as JSON. One more word names a device: with
@@ -184,15 +184,7 @@ impl Case {
             let classes = *scores.dims().last().ok_or("no scores")?;
             let scores = scores.reshape(((), classes))?;
             let loss = cross_entropy_rows(&scores, &labels)?.mean_all()?;
-            let collect = |store: &_| Gradients::collect_used(store, model.parameters().iter());
-            let store = loss.backward()?;
-            let mut gradients = collect(&store)?;
-            if let Some(cut) = cut {
-                cut.backward(&store, |store| {
-                    gradients.add(collect(store)?);
-                    Outcome::Ok(())
-                })?;
-            }
+            let gradients = Gradients::of_loss(&loss, cut.as_ref(), model.parameters())?;
             gradients.check_complete(model.parameters().iter())?;
             optimiser.step(model.parameters().iter(), &gradients, 1e-4)?;
             Outcome::Ok(())

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod cache;
+pub mod digits;
 pub mod exchange;
 pub mod files;
 pub mod registry;

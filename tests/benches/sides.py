@@ -7,6 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,23 @@ def measure(sides, case, rounds, precisions=("exact", "bf16"), device=(), enviro
                 peaks[side, precision] = max(found["peak_mb"], peaks.get((side, precision), 0))
                 name = found.get("device", name)
     return {key: (statistics.median(values), peaks[key]) for key, values in times.items()}, name
+
+
+def alone(home):
+    """The environment of somebody who has never used `hub`, with as many threads as everybody gets."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith("HUB_")}
+    return env | {"HOME": str(home), "HUB_OFFLINE": "1", "OMP_NUM_THREADS": THREADS, "RAYON_NUM_THREADS": THREADS}
+
+
+def starts(commands, home, rounds):
+    """Median seconds from starting each of the commands, by name, to its end, in turn."""
+    seconds = {name: [] for name in commands}
+    for _ in range(2 * rounds + 1):
+        for name, command in commands.items():
+            start = time.monotonic()
+            subprocess.run(list(map(str, command)), env=alone(home), check=True, capture_output=True)
+            seconds[name].append(time.monotonic() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def processor():

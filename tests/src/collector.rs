@@ -19,6 +19,8 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 
+use crate::serving::{listen, serve};
+
 /// A collector, and everything that came.
 #[derive(Debug)]
 pub struct Collector {
@@ -37,9 +39,8 @@ impl Collector {
             StatusCode::OK
         };
         let app = Router::new().route("/v1/traces", post(receive)).with_state(Arc::clone(&seen));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        let (listener, url) = listen().await;
+        serve(listener, app);
         Self { url, seen }
     }
 

@@ -19,6 +19,8 @@ use hub_schemas::Digest;
 use ring::digest;
 use serde_json::{Value, json};
 
+use crate::serving::{listen, serve};
+
 /// A file by its name.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
@@ -99,14 +101,10 @@ impl HuggingFace {
 
     /// An empty one.
     pub async fn start() -> Self {
-        let listen = async || tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let (hub, store) = (listen().await, listen().await);
-        let url = |listener: &tokio::net::TcpListener| {
-            format!("http://{}", listener.local_addr().expect("an address"))
-        };
+        let ((hub, url), (store, store_url)) = (listen().await, listen().await);
         let shared = Self(Arc::new(Shared {
-            url: url(&hub),
-            store: url(&store),
+            url,
+            store: store_url,
             repositories: Mutex::default(),
             objects: Mutex::default(),
             cut: Mutex::default(),
@@ -114,10 +112,8 @@ impl HuggingFace {
             trouble: Mutex::new(Trouble::None),
             token: Self::TOKEN,
         }));
-        let app = Router::new().fallback(answer).with_state(shared.clone());
-        tokio::spawn(async move { axum::serve(hub, app).await });
-        let app = Router::new().fallback(object).with_state(shared.clone());
-        tokio::spawn(async move { axum::serve(store, app).await });
+        serve(hub, Router::new().fallback(answer).with_state(shared.clone()));
+        serve(store, Router::new().fallback(object).with_state(shared.clone()));
         shared
     }
 

@@ -20,7 +20,10 @@ use ring::{
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::provider::{self, People};
+use crate::{
+    provider::{self, People},
+    serving::{listen, serve},
+};
 
 /// What the runner wants to see from a job.
 const JOB_TOKEN: &str = "the-job";
@@ -52,8 +55,7 @@ impl Issuer {
             made: AtomicU64::default(),
             people: People::default(),
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listens");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (listener, url) = listen().await;
         let issuer = Self { url, state };
         let app = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
@@ -63,7 +65,7 @@ impl Issuer {
             .route("/token", post(provider::token))
             .route("/device", post(provider::device))
             .with_state(issuer.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        serve(listener, app);
         issuer
     }
 

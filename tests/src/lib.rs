@@ -14,6 +14,7 @@ pub mod provider;
 pub mod proxy;
 pub mod receiver;
 pub mod services;
+mod serving;
 pub mod tap;
 mod wait;
 pub mod words;

@@ -14,7 +14,10 @@ use axum::{
 };
 use futures_util::{StreamExt as _, stream};
 
-use crate::eventually;
+use crate::{
+    eventually,
+    serving::{listen, serve},
+};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +61,9 @@ impl Proxy {
             fault: Arc::new(Mutex::new(Fault::None)),
             seen: Arc::default(),
         };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (listener, url) = listen().await;
         let router = Router::new().fallback(forward).with_state(state.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        serve(listener, router);
         Self { url, state }
     }
 

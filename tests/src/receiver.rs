@@ -13,7 +13,10 @@ use axum::{
 };
 use serde_json::Value;
 
-use crate::eventually;
+use crate::{
+    eventually,
+    serving::{listen, serve},
+};
 
 /// A receiver, and everything that came.
 #[derive(Debug)]
@@ -56,10 +59,9 @@ impl Receiver {
             if refused { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT }
         };
         let app = Router::new().route("/hook", post(receive)).with_state(Arc::clone(&seen));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { url, seen }
+        let (listener, url) = listen().await;
+        serve(listener, app);
+        Self { url: format!("{url}/hook"), seen }
     }
 
     /// Where events go.

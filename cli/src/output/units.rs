@@ -33,12 +33,7 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
 
 /// A number with its digits in groups: `1,000`.
 pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let first = digits.len() % 3;
-    let (head, groups) = digits.split_at(first);
-    let groups = groups.as_bytes().chunks(3).map(String::from_utf8_lossy);
-    let head = (!head.is_empty()).then(|| head.into());
-    head.into_iter().chain(groups).collect::<Vec<_>>().join(",")
+    hub_client::digits::grouped(number, ',')
 }
 
 #[cfg(test)]

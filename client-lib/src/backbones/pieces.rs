@@ -42,11 +42,6 @@ pub struct Pieces {
 }
 
 impl Backbone {
-    /// Whether a pass can be cut: a decoder behind an encoder, or a sum over all layers, reads more than the last block.
-    pub fn has_pieces(&self) -> bool {
-        self.decoder.is_none() && !self.weighs_layers()
-    }
-
     /// The same as [`forward`](Self::forward), and what [`backward`](Self::backward) needs: no gradient gets from what is
     /// given into the blocks by itself.
     pub fn forward_in_pieces(
@@ -55,7 +50,7 @@ impl Backbone {
         hooks: &dyn Hooks,
         mode: Mode,
     ) -> Result<(Hidden, Pieces)> {
-        if !self.has_pieces() {
+        if !self.config.is_chain() {
             candle_core::bail!("{} backbones of this kind run as a whole only", self.config.architecture);
         }
         let between = Between { sum: LayerSum::new(None), cuts: Some(Vec::new()) };

@@ -15,11 +15,6 @@ pub struct Cut<'a> {
 }
 
 impl StitchedModel {
-    /// Whether a step can be cut between blocks.
-    pub fn has_pieces(&self) -> bool {
-        self.by_task.is_none() && self.backbone.has_pieces()
-    }
-
     /// The same as [`forward`](Self::forward), without what is computed inside of the blocks: a backward of what is
     /// given gets to the last block, and the rest is [`Cut::backward`].
     pub fn forward_in_pieces(&self, batch: Batch, mode: Mode) -> Result<(Output, Cut<'_>)> {

@@ -15,6 +15,7 @@ use super::{
     TrainingError,
     transfer::{from_device, to_device},
 };
+use crate::{model::Cut, params::Parameters};
 
 /// Constants of the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,19 +48,25 @@ struct Moments {
 pub struct Gradients(BTreeMap<String, Vec<f32>>);
 
 impl Gradients {
-    /// Takes the gradient of every parameter. A parameter that none reaches is an
-    /// error: it would silently stay what it was.
-    pub fn collect<'p>(
-        store: &GradStore,
-        parameters: impl Iterator<Item = (&'p str, &'p Var)>,
+    /// The gradient of a loss, on through the blocks where the pass was cut. Parameters that the step has not used have
+    /// none; they, and what the optimiser remembers of them, stay as they are.
+    pub fn of_loss(
+        loss: &Tensor,
+        cut: Option<&Cut<'_>>,
+        parameters: &Parameters,
     ) -> Result<Self, TrainingError> {
-        let parameters: Vec<_> = parameters.collect();
-        let gradients = Self::collect_used(store, parameters.iter().copied())?;
-        gradients.check_complete(parameters.into_iter())?;
-        Ok(gradients)
+        let store = loss.backward()?;
+        let mut all = Self::collect(&store, parameters.iter())?;
+        if let Some(cut) = cut {
+            cut.backward(&store, |store| {
+                all.add(Self::collect(store, parameters.iter())?);
+                Ok::<_, TrainingError>(())
+            })?;
+        }
+        Ok(all)
     }
 
-    /// Refuses when a parameter has none.
+    /// Refuses when a parameter has none: it would silently stay what it was.
     pub fn check_complete<'p>(
         &self,
         mut parameters: impl Iterator<Item = (&'p str, &'p Var)>,
@@ -80,9 +87,7 @@ impl Gradients {
         Self(gradients)
     }
 
-    /// Takes the gradients of the parameters that the step has used. The others, and what the
-    /// optimiser remembers of them, stay as they are.
-    pub fn collect_used<'p>(
+    fn collect<'p>(
         store: &GradStore,
         parameters: impl Iterator<Item = (&'p str, &'p Var)>,
     ) -> Result<Self, TrainingError> {
@@ -288,8 +293,9 @@ mod tests {
         let (used, unused) =
             (Var::new(&[1.0_f32], &device).expect("a"), Var::new(&[1.0_f32], &device).expect("b"));
         let store = used.sqr().and_then(|y| y.sum_all()).and_then(|y| y.backward()).expect("gradients");
-        let refused =
-            Gradients::collect(&store, [("a", &used), ("b", &unused)].into_iter()).expect_err("unused");
+        let both = || [("a", &used), ("b", &unused)].into_iter();
+        let found = Gradients::collect(&store, both()).expect("gradients");
+        let refused = found.check_complete(both()).expect_err("unused");
         assert_eq!(refused.to_string(), "no gradient reaches `b`: an operation on the way cuts it off");
     }
 }

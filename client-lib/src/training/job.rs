@@ -163,7 +163,7 @@ impl TrainingJob {
         task.check_method(&self.method)?;
         self.options.selection = Some(self.selection(&task)?);
         check_base(&folder, task.kind())?;
-        if self.options.recompute && (config.shape.decoder_layers.is_some() || config.encoder.weighs_layers) {
+        if self.options.recompute && !config.is_chain() {
             return Err(TrainingError::Option {
                 name: "--gradient-checkpointing",
                 value: "set".to_owned(),

@@ -218,17 +218,10 @@ impl<L: Learner> Run<'_, L> {
         if let Some(penalty) = self.learner.penalty()? {
             loss = (loss + (penalty * share)?)?;
         }
-        let store = loss.backward()?;
-        let parameters = || self.learner.parameters().iter();
-        let mut gradients = Gradients::collect_used(&store, parameters())?;
-        if let Some(cut) = cut {
-            cut.backward(&store, |store| {
-                gradients.add(Gradients::collect_used(store, parameters())?);
-                Ok::<_, TrainingError>(())
-            })?;
-        }
+        let parameters = self.learner.parameters();
+        let gradients = Gradients::of_loss(&loss, cut.as_ref(), parameters)?;
         if !self.learner.leaves_out() {
-            gradients.check_complete(parameters())?;
+            gradients.check_complete(parameters.iter())?;
         }
         // Reading a number waits for the device, so it is read last.
         Ok((value.to_scalar()?, gradients))

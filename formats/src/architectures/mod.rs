@@ -209,6 +209,12 @@ impl TransformerConfig {
         }
     }
 
+    /// Whether what a block gives is read by the next one alone: not where a decoder stands behind an encoder, or a
+    /// classifier reads all layers.
+    pub fn is_chain(&self) -> bool {
+        self.shape.decoder_layers.is_none() && !self.encoder.weighs_layers
+    }
+
     /// Number of tokens that can be read.
     pub fn longest_input(&self) -> usize {
         match self.positions {

@@ -131,17 +131,17 @@ impl HubProcess {
 
     /// The same with more flags.
     pub fn token_with(data: &Path, flags: &[&str], user: &str) -> String {
-        Self::token_for(data, flags, &["--user", user])
+        Self::token_for(data, flags, user, &[])
     }
 
     /// A new token of `user`, who is made if need be, for all that one may do.
     pub fn owner_token(data: &Path, flags: &[&str], user: &str) -> String {
-        Self::token_for(data, flags, &["--user", user, "--scope", "read,publish,yank,admin"])
+        Self::token_for(data, flags, user, &["--scope", "read,publish,yank,admin"])
     }
 
-    fn token_for(data: &Path, flags: &[&str], whose: &[&str]) -> String {
-        Self::admin(data, &[&["user", "add", whose[1]], flags].concat());
-        let output = Self::admin(data, &[&["token", "create"], whose, flags].concat());
+    fn token_for(data: &Path, flags: &[&str], user: &str, scope: &[&str]) -> String {
+        Self::admin(data, &[&["user", "add", user], flags].concat());
+        let output = Self::admin(data, &[&["token", "create", "--user", user], scope, flags].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     }

@@ -10,7 +10,10 @@ use std::fmt::Write as _;
 use hub_schemas::manifest::{Metric, TrainingRecipe};
 
 use super::{history::History, observer::Preparation};
-use crate::metrics::{Confusion, LabelCounts, Metric as Measured, Scores};
+use crate::{
+    digits,
+    metrics::{Confusion, LabelCounts, Metric as Measured, Scores},
+};
 use chart::{Line, chart, smoothed};
 
 /// A matrix with more labels is not readable; the most frequent mistakes are.
@@ -226,16 +229,7 @@ impl Report<'_> {
 
 /// `12345` as `12 345`, with narrow spaces.
 fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let first = digits.len() % 3;
-    let mut text = digits[..first].to_owned();
-    for group in digits.as_bytes()[first..].chunks(3) {
-        if !text.is_empty() {
-            text.push('\u{202f}');
-        }
-        text.extend(group.iter().map(|&b| char::from(b)));
-    }
-    text
+    digits::grouped(number as u64, '\u{202f}')
 }
 
 /// Text that can't become markup.
