@@ -35,3 +35,5 @@ mod speech;
 mod steps;
 #[path = "parity/steps_of_heads.rs"]
 mod steps_of_heads;
+#[path = "parity/written.rs"]
+mod written;

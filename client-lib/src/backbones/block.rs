@@ -215,6 +215,7 @@ impl Block {
             x,
             projection: self.projection()?,
             attention: self.attention,
+            library_padding: pass.context.library_padding,
             context: pass.context,
         };
         let own_keys = self.relative.as_ref().map(|_| keys_values.keys.clone());
@@ -262,6 +263,8 @@ impl Block {
                 value: self.at(Sites::CROSS.value)?,
             },
             attention: self.attention,
+            // The mask of the encoder's tokens is extended.
+            library_padding: encoder.context.library_padding,
             context: pass.context,
         };
         let KeysValues { keys, values, mask, prompts } = pass.hooks.keys_values(&at, keys_values)?;

@@ -144,7 +144,7 @@ impl Backbone {
             ..self.context(inputs.attention_mask.clone(), batch, mode)
         };
         let mask = KeyMask::new(&context.attention_mask)?.with_causality(true);
-        context.library_padding = self.library_padding(&mask);
+        context.library_padding = self.library_padding_of_decoder(&mask, inputs.input_ids.dim(1)?);
         // Adapters in parallel have repeated the encoder's rows.
         x = repeat_rows(&x, encoded.state.dim(0)?.max(batch))?;
         let distances = decoder.distances.as_ref().map(|distances| distances.behind(offset));

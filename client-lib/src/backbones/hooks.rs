@@ -23,7 +23,7 @@ use hub_schemas::{
     method::PromptJoin,
 };
 
-use super::{Linear, Trace};
+use super::{LibraryPadding, Linear, Trace};
 use crate::ops::{Attention, DropoutKey, KeyMask, Norm, dropout};
 
 /// Whether dropout is on, and which masks it uses.
@@ -74,18 +74,6 @@ pub struct Context {
     pub opening: Option<Arc<[u32]>>,
 }
 
-/// What `adapters` 1.3.0 puts in front of shorter prefixes, and what it adds to scores. Its mask
-/// is made for one way of masking; in an architecture with another way ones are added to scores.
-#[derive(Debug, Clone, Copy)]
-pub struct LibraryPadding {
-    /// All components of the keys and values that pad: the backbone's padding id.
-    pub value: f32,
-    /// Added to the scores of a prefix.
-    pub prefix: f32,
-    /// Added to the scores of padding.
-    pub padding: f32,
-}
-
 /// A lookup in an embedding table.
 #[derive(Debug, Clone, Copy)]
 pub struct EmbeddingInput<'a> {
@@ -123,6 +111,8 @@ pub struct AttentionInput<'a> {
     pub projection: KeyValueProjection<'a>,
     /// How many heads.
     pub attention: Attention,
+    /// How one library pads prefixes here.
+    pub library_padding: LibraryPadding,
     /// The forward pass.
     pub context: &'a Context,
 }

@@ -17,6 +17,7 @@ mod frames;
 mod head_inputs;
 mod hooks;
 mod layer_sum;
+mod library_padding;
 mod linear;
 mod patches;
 mod pieces;
@@ -35,9 +36,10 @@ pub use decoder::DecoderInputs;
 pub use head_inputs::HeadInputs;
 pub(crate) use hooks::repeat_rows;
 pub use hooks::{
-    AttentionInput, Context, EmbeddingInput, GatedPrompt, Hooks, KeyValueProjection, KeysValues,
-    LibraryPadding, LinearInput, Mode, NoHooks, SubLayerInput,
+    AttentionInput, Context, EmbeddingInput, GatedPrompt, Hooks, KeyValueProjection, KeysValues, LinearInput,
+    Mode, NoHooks, SubLayerInput,
 };
+pub use library_padding::LibraryPadding;
 pub use linear::Linear;
 pub use pieces::Pieces;
 pub use signal::Signal;

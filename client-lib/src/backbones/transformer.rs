@@ -325,8 +325,11 @@ impl Backbone {
             None => (self.enter(batch, hooks, &mut context)?, 0),
         };
         let mask = self.key_mask(hooks, &context)?;
-        context.library_padding = self.library_padding(&mask);
         let (tokens, offset) = (x.dim(1)?, self.input_offset(hooks));
+        context.library_padding = match self.config.is_causal {
+            true => self.library_padding_of_decoder(&mask, tokens),
+            false => self.library_padding(&mask),
+        };
         let rotary = self.rotary(tokens, offset);
         let local = self.config.encoder.local.map(|local| {
             let near = self.turning(&local.rope, tokens, offset);
@@ -413,7 +416,7 @@ impl Backbone {
     pub(super) fn context(&self, attention_mask: Tensor, batch: usize, mode: Mode) -> Context {
         let value = self.config.padding_id as f32;
         let (prefix, padding) = (0.0, 1.0);
-        let library_padding = LibraryPadding { value, prefix, padding };
+        let library_padding = LibraryPadding { value, prefix, padding, from_first: false };
         let (trace, image, ids, opening) = (None, None, None, None);
         Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace, image, ids, opening }
     }
@@ -428,22 +431,6 @@ impl Backbone {
             }
             _ => Ok(mask),
         }
-    }
-
-    /// How `adapters` pads prefixes in this architecture.
-    pub(super) fn library_padding(&self, mask: &KeyMask) -> LibraryPadding {
-        let value = self.config.padding_id as f32;
-        let architecture = self.config.architecture;
-        let (prefix, padding) = match architecture.prompt_score() {
-            // Images and recordings come without a mask: padding is attended to as it is.
-            _ if architecture.reads_images() || architecture.reads_audio() => (0.0, 0.0),
-            // Masked by comparison and not by a sum.
-            _ if self.config.encoder.disentangled.is_some() => (0.0, f32::NEG_INFINITY),
-            0.0 => (0.0, 1.0),
-            score if mask.hides_any() => (score, 0.0),
-            _ => (0.0, 0.0),
-        };
-        LibraryPadding { value, prefix, padding }
     }
 
     /// The angles of `tokens` positions from `offset` on, where queries and keys are turned.

@@ -37,6 +37,14 @@ impl Padding {
         }
     }
 
+    /// The mask with a prefix in front as this library counts its keys.
+    fn counted(self, mask: KeyMask) -> KeyMask {
+        match self {
+            Self::Library(padding) if padding.from_first => mask.counted_from_first(),
+            Self::Library(_) | Self::Hidden => mask,
+        }
+    }
+
     /// What is added to the scores of prefixes.
     fn prefix(self) -> f32 {
         match self {
@@ -94,7 +102,7 @@ fn attach(
     let mut state = match adapter.prefix(&at)? {
         None => state,
         Some(PrefixStates { keys, values }) => KeysValues {
-            mask: in_front(&state.mask, adapter, (keys.dim(1)?, padding.prefix())),
+            mask: padding.counted(in_front(&state.mask, adapter, (keys.dim(1)?, padding.prefix()))),
             keys: Tensor::cat(&[&keys, &state.keys], 1)?,
             values: Tensor::cat(&[&values, &state.values], 1)?,
             prompts: state.prompts,

@@ -91,6 +91,8 @@ pub struct Quirks {
     pub free_prompts: bool,
     /// Segments are left out, as in PEFT's question answering.
     pub drops_segments: bool,
+    /// A decoder sees prefixes as far as the masks of `adapters` 1.3.0 show them.
+    pub masks_prefixes: bool,
 }
 
 /// Things with the names that expressions call them.
@@ -277,7 +279,8 @@ impl Hooks for Stitch {
             return Ok(keys_values);
         }
         let padding = match self.semantics {
-            Semantics::Library => Padding::Library(at.context.library_padding),
+            Semantics::Library if self.quirks.masks_prefixes => Padding::Library(at.library_padding),
+            Semantics::Library => Padding::Library(at.library_padding.that_shows_prefixes()),
             Semantics::Plain => Padding::Hidden,
         };
         prefix::compose(PrefixHook { adapters: self.adapters(), padding }, &self.root, at, keys_values)

@@ -149,7 +149,9 @@ impl Hooks for Cached<'_> {
         };
         layers.insert(at.layer, (keys.clone(), values.clone()));
         let mask = own.mask.behind(self.past);
-        self.inner.keys_values(at, KeysValues { keys, values, mask, prompts: own.prompts })
+        // A token that is written alone sees all of a prefix; so it does here when it is read again with others.
+        let at = AttentionInput { library_padding: at.library_padding.that_shows_prefixes(), ..*at };
+        self.inner.keys_values(&at, KeysValues { keys, values, mask, prompts: own.prompts })
     }
 
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {

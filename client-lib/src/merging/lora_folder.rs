@@ -75,6 +75,8 @@ fn plain_lora(method: &Method) -> Result<&LoraConfig, &'static str> {
         use_rslora: config.use_rslora,
         patterns: config.patterns.clone(),
         init: config.init,
+        // How a file has them; the factors are the same.
+        as_stored: config.as_stored.clone(),
         ..LoraConfig::on(config.r, config.lora_alpha, config.targets.clone())
     };
     if *config == understood {

@@ -7,7 +7,7 @@ use hub_formats::checkpoint::{AdapterFolder, FusionFolder, SlotData};
 use hub_schemas::{
     backbone::{BackboneShape, SubLayer},
     manifest::{CompositionRules, GatingMean},
-    method::{LoraConfig, Method, UnionConfig},
+    method::{LoraConfig, Method},
 };
 
 use super::{ModelError, checks, imported};
@@ -82,7 +82,7 @@ pub(super) fn load(
         checks::copies(composition, name, &folder.method, &shape)?;
         let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
         let mean = gate_mean(folder);
-        let adapter = methods::build(&as_run(folder), &shape, &tensors, mean, salt as u64)?;
+        let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
         members.push(Member { name: name.clone(), adapter });
         if let Some(head) = LoadedHead::of_folder(backbone, folder, &tensors)? {
             heads.insert(name.clone(), head);
@@ -110,15 +110,6 @@ pub(super) fn stack(
     let (mut members, _) = load(backbone, below, &composition)?;
     members.push(Member { name, adapter: top });
     Ok(Stitch::compose(&composition, members, Vec::new(), Semantics::Plain)?)
-}
-
-/// The method without the parts that its library leaves unread.
-fn as_run(folder: &AdapterFolder) -> Method {
-    if !folder.semantics().ignores_prefixes {
-        return folder.method.clone();
-    }
-    let is_read = |part: &&Method| !matches!(part, Method::Prefix(_));
-    Method::Union(UnionConfig { parts: folder.method.parts().iter().filter(is_read).cloned().collect() })
 }
 
 /// The fusions of several folders, over what the adapters have at their bottlenecks.
@@ -170,6 +161,7 @@ pub(super) fn quirks(named: &[(String, &AdapterFolder)]) -> Quirks {
     Quirks {
         free_prompts: named.iter().any(|(_, folder)| folder.semantics().prompts_see_padding),
         drops_segments: named.iter().any(|(_, folder)| folder.semantics().drops_segments),
+        masks_prefixes: named.iter().any(|(_, folder)| folder.semantics().masks_prefixes),
     }
 }
 

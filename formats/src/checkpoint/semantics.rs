@@ -31,13 +31,14 @@ impl AdapterFolder {
         let is_adapters = self.format == Format::Adapters;
         let has_prefix = self.method.parts().iter().any(|part| matches!(part, Method::Prefix(_)));
         let has_prompt = self.method.parts().iter().any(|part| matches!(part, Method::Prompt(_)));
+        // Since then masks have a row for every query, and hide by comparison in decoders.
+        let is_new = self.library >= Some((1, 3));
         Semantics {
             gating_mean: is_gated(&self.method).then_some(GatingMean::AllPositions),
             composition: is_adapters.then_some(CompositionRules::Adapters),
-            // Its attention masks have a row for every query since 1.3.
-            prompts_see_padding: is_adapters && has_prompt && self.library >= Some((1, 3)),
+            prompts_see_padding: is_adapters && has_prompt && is_new,
             drops_segments: self.drops_segments,
-            ignores_prefixes: is_adapters && has_prefix && self.architecture.is_decoder(),
+            masks_prefixes: is_adapters && has_prefix && is_new && self.architecture.masks_prefixes(),
             ..Semantics::default()
         }
     }

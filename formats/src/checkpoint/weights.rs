@@ -78,6 +78,16 @@ impl SlotData {
         Some(Self::of_positions(self.shape.clone(), &positions.collect::<Option<Vec<_>>>()?))
     }
 
+    /// A matrix with rows and columns exchanged; anything else as it is.
+    pub(super) fn transposed(&self) -> Self {
+        let &[rows, columns] = self.shape.as_slice() else { return self.clone() };
+        let size = self.bytes.len() / (rows * columns).max(1);
+        let element = |at: usize| &self.bytes[at * size..(at + 1) * size];
+        let places = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+        let bytes = places.flat_map(element).copied().collect();
+        Self { dtype: self.dtype, shape: vec![columns, rows], bytes }
+    }
+
     /// Packs 32-bit floats.
     pub fn from_f32(shape: Vec<usize>, values: &[f32]) -> Self {
         Self { dtype: Dtype::F32, shape, bytes: values.iter().flat_map(|v| v.to_le_bytes()).collect() }
@@ -222,7 +232,9 @@ impl TensorFile {
         let found =
             layout.tensors.iter().filter_map(|spec| Some((spec, self.header.tensors.get(&spec.disk)?)));
         let slot = |(spec, info): (&TensorSpec, &TensorInfo)| {
-            let data = SlotData { shape: spec.slot_shape.clone(), ..self.read(info)? };
+            let data = self.read(info)?;
+            let data = if spec.transposed { data.transposed() } else { data };
+            let data = SlotData { shape: spec.slot_shape.clone(), ..data };
             let no_positions =
                 || CheckpointError::NoPositions { path: self.path.clone(), tensor: spec.disk.clone() };
             let data = if spec.positions { data.with_positions().ok_or_else(no_positions)? } else { data };

@@ -73,12 +73,17 @@ fn write_weights(
     file: &WeightsFile,
     slots: &BTreeMap<String, SlotData>,
 ) -> Result<(), CheckpointError> {
+    let exchanged = file.tensors.iter().filter(|spec| spec.transposed);
+    let exchanged: BTreeMap<&str, SlotData> = exchanged
+        .filter_map(|spec| Some((spec.slot.as_str(), slots.get(&spec.slot)?.transposed())))
+        .collect();
     let view = |spec: &'_ TensorSpec| {
         let wrong = || CheckpointError::Slot { slot: spec.slot.clone(), expected: spec.slot_shape.clone() };
         let slot = slots.get(&spec.slot).filter(|s| s.shape == spec.slot_shape).ok_or_else(wrong)?;
         // PyTorch has no whole numbers without a sign in its files; the bits are the same.
         let dtype = if slot.dtype == Dtype::U32 { Dtype::I32 } else { slot.dtype };
-        TensorView::new(dtype, spec.shape.clone(), &slot.bytes).map_err(|_| wrong())
+        let bytes = exchanged.get(spec.slot.as_str()).map_or(&slot.bytes, |slot| &slot.bytes);
+        TensorView::new(dtype, spec.shape.clone(), bytes).map_err(|_| wrong())
     };
     let written = file.tensors.iter().filter(|spec| !spec.optional || slots.contains_key(&spec.slot));
     let views = written.map(|spec| Ok((spec.disk.clone(), view(spec)?)));

@@ -10,6 +10,17 @@ use super::{
     roberta, t5, vit, whisper,
 };
 
+/// How a decoder keeps a token from seeing what comes behind it, in the attention that transformers 4.57 takes by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CausalMask {
+    /// By what is added to scores.
+    Sum,
+    /// The same where there is padding; torch makes the mask where there is none.
+    SumWherePadded,
+    /// By comparison where there is padding or a window; torch makes the mask where there is neither.
+    Comparison,
+}
+
 /// A family of backbones that share one computation and one naming of tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -227,6 +238,20 @@ impl Architecture {
             Self::DistilBert => 1.0,
             _ => 0.0,
         }
+    }
+
+    /// How transformers masks a decoder's own tokens, which decides what becomes of prefixes of `adapters`.
+    pub const fn causal_mask(self) -> CausalMask {
+        match self {
+            Self::T5 => CausalMask::Sum,
+            Self::Bart => CausalMask::SumWherePadded,
+            _ => CausalMask::Comparison,
+        }
+    }
+
+    /// Whether `adapters` 1.3.0 loses prefixes in a mask that is not made of sums.
+    pub const fn masks_prefixes(self) -> bool {
+        self.is_decoder() || matches!(self, Self::Bart | Self::Whisper)
     }
 
     /// What `adapters` calls prefixes of the attention of a model's own tokens.

@@ -26,7 +26,7 @@ mod variant;
 mod vit;
 mod whisper;
 
-pub use architecture::{Architecture, UnknownArchitecture};
+pub use architecture::{Architecture, CausalMask, UnknownArchitecture};
 pub use module::{Module, ParseModuleError, Table};
 pub use shape::{BackboneShape, ShapeError};
 pub use site::{LinearSite, SubLayer, UnknownSite};

@@ -81,6 +81,8 @@ pub struct TensorSpec {
     pub slot_shape: Vec<usize>,
     /// Names under which the file may hold the same content again.
     pub aliases: Vec<String>,
+    /// Whether rows and columns are exchanged in the file; both have two dimensions then.
+    pub transposed: bool,
     /// Whether a file may lack it.
     pub optional: bool,
     /// Whether its elements are positions, which files keep as whole numbers of any width.
@@ -96,6 +98,7 @@ impl TensorSpec {
             slot: slot.name.clone(),
             slot_shape: slot.shape.clone(),
             aliases: Vec::new(),
+            transposed: false,
             optional: false,
             positions: slot.positions,
         }
@@ -104,6 +107,12 @@ impl TensorSpec {
     /// The same, stored in another shape.
     fn shaped(self, shape: &[usize]) -> Self {
         Self { shape: shape.to_vec(), ..self }
+    }
+
+    /// The same, stored with rows and columns exchanged.
+    fn transposed(self) -> Self {
+        let shape = self.shape.iter().rev().copied().collect();
+        Self { shape, transposed: true, ..self }
     }
 
     /// The same, under more names.

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     backbone::{Architecture, Module},
-    method::{Dora, MethodSpec as _, PromptGate, PromptJoin, PromptPlace, VeraScaling},
+    method::{Dora, PromptGate, PromptJoin, PromptPlace, VeraScaling},
 };
 
 /// What stands in front of every module path.
@@ -76,13 +76,6 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         }
         Method::LlamaAdapter(config) if config.join != join(config.gate, subject.architecture) => {
             refuse("adaption prompts that are added elsewhere than where PEFT adds them")
-        }
-        // A square one would be read as its transpose.
-        Method::Replace(config)
-            if subject.architecture.transposes_weights()
-                && config.slots(subject.shape).iter().any(is_linear_weight) =>
-        {
-            refuse("trained copies of weights that the checkpoint keeps transposed")
         }
         Method::Lora(config) if config.use_gating => refuse("a LoRA with a gate"),
         Method::Lora(config) if config.multi_task.is_some() => refuse("an MTL-LoRA"),
@@ -200,6 +193,9 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
     };
     let path = format!("{ROOT}{}", subject.architecture.path_in_model(module, subject.prefixed, variant));
     let spec = TensorSpec::new(format!("{path}.{}", module_part(module, &slot.part)), slot);
+    // A copy lies as what it was copied from.
+    let is_transposed = subject.architecture.transposes_weights() && is_linear_weight(slot);
+    let spec = if is_transposed { spec.transposed() } else { spec };
     match method {
         Method::Tokens(config) if config.beside => {
             TensorSpec::new(format!("{path}.token_adapter.trainable_tokens_delta"), slot)
@@ -207,6 +203,11 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
         // On its input a column, on its output a row.
         Method::Ia3(config) if config.inputs.contains(module) => spec.shaped(&[1, slot.len()]),
         Method::Ia3(_) => spec.shaped(&[slot.len(), 1]),
+        // The product of the factors is added to the weight as it is stored, which is the other way around.
+        Method::Lora(config) if config.as_stored.contains(module) => {
+            let factor = if slot.part == "lora_a" { "lora_B" } else { "lora_A" };
+            TensorSpec::new(format!("{path}.{factor}.weight"), slot).transposed()
+        }
         // Alone, copies of modules are what PEFT calls `LN_TUNING`.
         Method::Replace(_) if matches!(subject.method, Method::Replace(_)) => TensorSpec {
             disk: format!("{path}.ln_tuning_layers.{}", module_part(module, &slot.part)),

@@ -132,9 +132,10 @@ pub struct Semantics {
     /// Segments (`token_type_ids`) count as none, as PEFT's wrapper for question answering drops them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drops_segments: bool,
-    /// Its prefixes change nothing: `adapters` 1.3.0 saves those of decoders but does not read them.
+    /// A decoder sees its prefixes as far as the masks of `adapters` 1.3.0 show them: not at all beside padding, and
+    /// a token not all of them where torch makes the mask.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub ignores_prefixes: bool,
+    pub masks_prefixes: bool,
     /// Flags of later versions.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

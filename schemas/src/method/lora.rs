@@ -60,6 +60,11 @@ pub struct LoraConfig {
     /// them (Greenewald et al., "Activated LoRA", 2025). It acts everywhere where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub invocation_tokens: Vec<u32>,
+    /// Modules whose weight is stored with rows and columns exchanged (`[in, out]`, or a table's `[rows, h]`) and was
+    /// updated as it is stored, so that PEFT's file has `Bᵀ` where it has `A` for others (`target_parameters`).
+    #[serde(default, skip_serializing_if = "Targets::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub as_stored: Targets,
 }
 
 /// MTL-LoRA (Yang et al. 2024): `Σᵢ softmaxᵢ(w / τ) · Bᵢ Λ A x`, with `Λ = diag(λ)`.
@@ -127,6 +132,7 @@ impl LoraConfig {
             multi_task: None,
             layer_replication: Vec::new(),
             invocation_tokens: Vec::new(),
+            as_stored: Targets::default(),
         }
     }
 
@@ -157,6 +163,9 @@ impl LoraConfig {
             }
             layers += end - first;
         }
+        if !self.as_stored.is_empty() {
+            return self.validate_as_stored();
+        }
         if self.invocation_tokens.is_empty() {
             return Ok(());
         }
@@ -168,6 +177,24 @@ impl LoraConfig {
         }
         let expected = "a LoRA that is called has no other option, and stands inside the blocks";
         wrong("invocation_tokens", format!("{:?}", self.invocation_tokens), expected)
+    }
+
+    /// PEFT's `ParamWrapper` has plain factors alone.
+    fn validate_as_stored(&self) -> Result<(), MethodError> {
+        let plain = self.dora.is_none()
+            && !self.use_gating
+            && !self.lora_bias
+            && self.multi_task.is_none()
+            && self.fused.is_empty()
+            && self.invocation_tokens.is_empty();
+        if plain && self.as_stored.iter().all(|module| self.targets.contains(module)) {
+            return Ok(());
+        }
+        Err(MethodError::Field {
+            field: "as_stored",
+            found: format!("{:?}", Vec::<String>::from(self.as_stored.clone())),
+            expected: "they are among the targets, and have plain factors".to_owned(),
+        })
     }
 
     /// The pairs of factors at a module: how far into its outputs each stands, and how many

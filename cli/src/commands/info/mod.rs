@@ -225,8 +225,9 @@ fn semantics(semantics: &Semantics) -> Vec<&'static str> {
     if semantics.drops_segments {
         meanings.push("segments count as none, as in PEFT's question answering");
     }
-    if semantics.ignores_prefixes {
-        meanings.push("its prefixes change nothing: decoders of `adapters` do not read them");
+    if semantics.masks_prefixes {
+        meanings
+            .push("a decoder sees its prefixes as the masks of `adapters` 1.3 show them: not beside padding");
     }
     meanings
 }

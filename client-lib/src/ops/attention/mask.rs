@@ -18,6 +18,8 @@ pub struct KeyMask {
     pub(in crate::ops) free_queries: usize,
     /// Whether a query sees only the keys up to its own, and all that were put in front.
     pub(in crate::ops) causal: bool,
+    /// Whether the first key is the first query's, whatever was put in front, instead of the last the last's.
+    pub(in crate::ops) from_first: bool,
     /// How far from itself a query sees, where not everywhere.
     pub(in crate::ops) reach: Option<usize>,
     /// Keys at the start that every query sees, however far it is from them.
@@ -64,13 +66,31 @@ impl KeyMask {
         let mask = mask.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
         let bias = mask.flatten_all()?.to_vec1::<f32>()?.into_iter();
         let bias = bias.map(|m| if m == 0.0 { f32::NEG_INFINITY } else { 0.0 }).collect();
-        Ok(Self { bias, batch, keys, free_queries: 0, causal: false, reach: None, in_front: 0 })
+        Ok(Self {
+            bias,
+            batch,
+            keys,
+            free_queries: 0,
+            causal: false,
+            from_first: false,
+            reach: None,
+            in_front: 0,
+        })
     }
 
     /// A mask over `keys` keys of which all can be seen.
     pub fn all_visible(batch: usize, keys: usize) -> Self {
         let bias = vec![0.0; batch * keys].into();
-        Self { bias, batch, keys, free_queries: 0, causal: false, reach: None, in_front: 0 }
+        Self {
+            bias,
+            batch,
+            keys,
+            free_queries: 0,
+            causal: false,
+            from_first: false,
+            reach: None,
+            in_front: 0,
+        }
     }
 
     /// The same where the first `queries` queries see every key, padding included.
@@ -99,6 +119,13 @@ impl KeyMask {
     #[must_use]
     pub fn with_causality(self, causal: bool) -> Self {
         Self { causal, ..self }
+    }
+
+    /// The same where a causal query sees as many keys as there are queries up to it, those in front among them:
+    /// torch's `is_causal` on more keys than queries.
+    #[must_use]
+    pub fn counted_from_first(self) -> Self {
+        Self { from_first: true, ..self }
     }
 
     /// The same where a query sees only so far to both sides: the last key is the last query's.
@@ -137,7 +164,11 @@ impl KeyMask {
 
     /// How many keys query `query` of `queries` may see before padding is looked at.
     pub(super) fn limit(&self, query: usize, queries: usize) -> usize {
-        if self.causal { (query + 1 + self.keys).saturating_sub(queries).min(self.keys) } else { self.keys }
+        match (self.causal, self.from_first) {
+            (false, _) => self.keys,
+            (true, true) => (query + 1).min(self.keys),
+            (true, false) => (query + 1 + self.keys).saturating_sub(queries).min(self.keys),
+        }
     }
 
     /// The same mask for `rows` rows: whole repetitions of its own.
@@ -192,7 +223,8 @@ impl KeyMask {
             candle_core::bail!("masks over {} and over {} keys can't be joined", first.keys, other.keys);
         }
         let bias = masks.iter().flat_map(|m| m.bias.iter().copied()).collect();
-        Ok(Self { bias, batch: masks.iter().map(|m| m.batch).sum(), ..*first })
+        let from_first = masks.iter().any(|m| m.from_first);
+        Ok(Self { bias, batch: masks.iter().map(|m| m.batch).sum(), from_first, ..*first })
     }
 
     /// What is added to scores, `[b·s]`, on a GPU.

@@ -65,8 +65,9 @@ impl Attention {
         mask: &KeyMask,
         bias: Option<&Tensor>,
     ) -> Result<Tensor> {
-        // A bound is what few models have: not worth a kernel on a GPU.
-        if !is_fused(q) || self.soft_cap.is_some() && q.device().is_cuda() {
+        // What few models have is not worth a kernel on a GPU.
+        let is_rare = self.soft_cap.is_some() || mask.from_first;
+        if !is_fused(q) || is_rare && q.device().is_cuda() {
             return self.composed([q, k, v], mask, bias);
         }
         let op = Op {

@@ -29,6 +29,7 @@ pub(super) fn parse(
     let r = fields.count("r")?.unwrap_or(8);
     let lora_alpha = fields.number("lora_alpha")?.unwrap_or(8.0);
     let by_parameter = by_parameter(fields, file)?;
+    let is_exchanged = |module: &Module| is_exchanged(file.architecture, *module);
     let by_module = if by_parameter.is_empty() || names_modules(fields) {
         ModuleFilter::take(fields)?.matched(fields, file, Module::is_linear_or_table)?
     } else {
@@ -50,13 +51,20 @@ pub(super) fn parse(
         use_rslora: fields.bool_or("use_rslora", false)?,
         dora: fields.bool_or("use_dora", false)?.then_some(Dora::Scaled),
         lora_bias: fields.bool_or("lora_bias", false)?,
+        as_stored: by_parameter.iter().filter(is_exchanged).collect(),
         patterns,
         ..LoraConfig::on(r, lora_alpha, targets)
     }))
 }
 
-/// The linear layers whose weight `target_parameters` names. PEFT updates a parameter as it lies in its module, with
-/// the same factors; where that is no `[out, in]` of a linear layer they mean something else.
+/// Whether a weight is stored with rows and columns exchanged: a convolution of GPT-2's, a table.
+fn is_exchanged(architecture: Architecture, module: Module) -> bool {
+    let is_transposed = architecture.transposes_weights() && !module.is_in_head();
+    !module.is_linear() || is_transposed
+}
+
+/// The linear layers and tables whose weight `target_parameters` names. PEFT updates a parameter as it lies in its
+/// module.
 fn by_parameter(fields: &mut Fields, file: &File<'_>) -> Result<Targets, CheckpointError> {
     const FIELD: &str = "target_parameters";
     let names = fields.texts(FIELD)?.unwrap_or_default();
@@ -68,10 +76,9 @@ fn by_parameter(fields: &mut Fields, file: &File<'_>) -> Result<Targets, Checkpo
         names.iter().any(|name| parameter == *name || parameter.ends_with(&format!(".{name}")))
     };
     let meant: Targets = file.modules().into_iter().filter(is_meant).collect();
-    let is_linear = !file.architecture.transposes_weights() && meant.iter().all(Module::is_linear);
-    if meant.is_empty() || !is_linear {
+    if meant.is_empty() || !meant.iter().all(Module::is_linear_or_table) {
         let reason = format!(
-            "names parameters that are no weights of linear layers, [out, in]: {}; this version has no LoRA on others",
+            "names parameters that are no weights of linear layers or tables: {}; this version has no LoRA on others",
             names.join(", ")
         );
         return Err(fields.wrong(FIELD, reason));
@@ -182,14 +189,14 @@ fn find(patterns: &[(regex::Regex, f64)], path: &str) -> Option<f64> {
 pub(super) fn render(architecture: Architecture, config: &LoraConfig, shape: &BackboneShape) -> Value {
     let mut json = json!({
         "bias": "none",
-        "fan_in_fan_out": architecture.transposes_weights(),
+        "fan_in_fan_out": architecture.transposes_weights() && config.as_stored.is_empty(),
         "init_lora_weights": true,
         "lora_alpha": whole(config.lora_alpha),
         "lora_dropout": config.lora_dropout,
         "peft_type": "LORA",
         "r": config.r,
     });
-    render_targets(&mut json, architecture, &config.targets, shape);
+    render_modules(&mut json, architecture, config, shape);
     for (field, set) in [
         ("use_rslora", config.use_rslora),
         ("use_dora", config.dora.is_some()),
@@ -207,6 +214,22 @@ pub(super) fn render(architecture: Architecture, config: &LoraConfig, shape: &Ba
     }
     render_patterns(&mut json, architecture, &config.patterns, shape);
     json
+}
+
+/// Modules by their names, and weights that were updated as they are stored by theirs.
+fn render_modules(json: &mut Value, architecture: Architecture, config: &LoraConfig, shape: &BackboneShape) {
+    if config.as_stored.is_empty() {
+        return render_targets(json, architecture, &config.targets, shape);
+    }
+    let weight = |module| format!("{}.weight", architecture.module_path(module, shape.variant()));
+    json["target_parameters"] = json!(config.as_stored.iter().map(weight).collect::<Vec<_>>());
+    let named: Targets = config.targets.iter().filter(|module| !config.as_stored.contains(*module)).collect();
+    if named.is_empty() {
+        // Nothing there would make PEFT adapt its own choice besides.
+        json["target_modules"] = json!([]);
+    } else {
+        render_targets(json, architecture, &named, shape);
+    }
 }
 
 /// A key of a pattern that means one module.
