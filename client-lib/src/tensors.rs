@@ -26,6 +26,8 @@ const WORD_STARTS: &str = "word_starts";
 const TASK_IDS: &str = "task_ids";
 const PIXEL_VALUES: &str = "pixel_values";
 const INPUT_FEATURES: &str = "input_features";
+/// What another backbone saw of each row's image.
+pub const IMAGE_FEATURES: &str = "image_features";
 /// What backbones of recordings read.
 const OF_RECORDINGS: [&str; 2] = [INPUT_FEATURES, TASK_IDS];
 /// What they read with a decoder behind the encoder.
@@ -35,6 +37,9 @@ const OF_IMAGES: [&str; 2] = [PIXEL_VALUES, TASK_IDS];
 /// What backbones with a decoder behind an encoder read.
 const OF_TWO: [&str; 5] = [INPUT_IDS, ATTENTION_MASK, DECODER_INPUT_IDS, DECODER_ATTENTION_MASK, TASK_IDS];
 const KNOWN: [&str; 5] = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS, TASK_IDS];
+/// What decoders read alone, of which adapters may look at images.
+const OF_DECODERS: [&str; 6] =
+    [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS, TASK_IDS, IMAGE_FEATURES];
 /// More tasks than a composition can have members.
 const MAX_TASKS: usize = 1 << 16;
 
@@ -227,7 +232,12 @@ pub fn read_batch(
         return read_recordings(&inputs, config, grid, device);
     }
     let has_decoder = config.shape.decoder_layers.is_some();
-    inputs.refuse_others(config, if has_decoder { &OF_TWO } else { &KNOWN })?;
+    let known: &[&str] = match has_decoder {
+        true => &OF_TWO,
+        false if config.architecture.is_decoder() => &OF_DECODERS,
+        false => &KNOWN,
+    };
+    inputs.refuse_others(config, known)?;
     let (shape, ids) = inputs
         .numbers(INPUT_IDS, config.shape.vocab_size)?
         .ok_or_else(|| inputs.refuse(INPUT_IDS, "is missing".into()))?;
@@ -263,8 +273,23 @@ pub fn read_batch(
         signal: None,
         decoder: read_decoder(&inputs, config, rows, device)?,
         passed: None,
-        image: None,
+        image: read_seen(&inputs, rows, device)?,
     })
+}
+
+/// Reads `image_features`, `[batch, features]` in floating point; `None` where they are left out.
+fn read_seen(inputs: &Inputs<'_>, rows: usize, device: &Device) -> Result<Option<Tensor>, TensorFileError> {
+    let Ok(view) = inputs.file.tensor(IMAGE_FEATURES) else { return Ok(None) };
+    match (view.shape(), view.dtype()) {
+        (&[found, width], Dtype::F32) if found == rows && width > 0 => {
+            let values = inputs.floats(IMAGE_FEATURES, &view)?;
+            Ok(Some(Tensor::from_vec(values, (rows, width), device)?))
+        }
+        (shape, dtype) => {
+            let reason = format!("is {dtype:?} {shape:?}; it must be F32 [{rows}, features]");
+            Err(inputs.refuse(IMAGE_FEATURES, reason))
+        }
+    }
 }
 
 /// Reads `decoder_input_ids` and `decoder_attention_mask`; `None` where the first is left out.

@@ -14,6 +14,12 @@ impl std::fmt::Debug for Mapped {
     }
 }
 
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Mapped {
     /// Maps a whole file. While it is in use nobody may cut it off or write into it: programs that bring a newer file
     /// under its name put it in its place, and the old one stays as it was.

@@ -14,7 +14,8 @@ The inputs carry the argument names of Hugging Face models: `input_ids`, `attent
 `pixel_values` [batch, colours, height, width] in F32 for backbones of images or `input_features`
 [batch, filters, frames] of recordings, `decoder_input_ids` and `decoder_attention_mask` for a decoder behind the
 encoder (of Whisper the encoder alone runs without them), `word_starts` for dependency parsing, `task_ids` [batch]
-for `MultiTask`. The outputs are `last_hidden_state`, and `logits` where the
+for `MultiTask`, `image_features` [batch, features] in F32 for an adapter that reads images: of another backbone's last
+hidden state the first position, and behind it the mean of the others. The outputs are `last_hidden_state`, and `logits` where the
 adapter or the base checkpoint has a head, in single precision. Question answering adds
 `start_logits` and `end_logits`, an embedding `sentence_embedding`; dependency parsing gives
 `arc_preds` and `rel_preds` instead.")]

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use hub_client::{
     backbones::Backbone,
     composition::Composition,
-    model::{Mode, ModelError, StitchedModel},
-    tensors::{TensorFileError, read_batch, view_of, write_output},
+    model::{Batch, Mode, ModelError, StitchedModel},
+    tensors::{IMAGE_FEATURES, TensorFileError, read_batch, view_of, write_output},
 };
 use hub_formats::checkpoint::{AdapterFolder, BaseFolder, FusionFolder};
+use hub_schemas::method::Method;
 
 use crate::{
     args::forward::{ForwardArgs, NamedFolder},
@@ -29,6 +30,7 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
     let saved = saved_composition(args.compose.as_deref(), &named);
     let compute = args.compute.open()?;
     let mut batch = read_batch(&args.inputs, base.config(), &compute.device)?;
+    check_images(&batch, &named)?;
     let backbone = Arc::new(Backbone::load_for(&base, &compute).map_err(ModelError::from)?);
     let model = if let Some(saved) = saved {
         let others = args.adapters.iter().zip(&named).filter(|(_, (_, f))| f.path != saved.path);
@@ -56,6 +58,33 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
     };
     context.printer.done("wrote", &format!("{what} to `{}`", args.outputs.display()));
     Ok(Exit::Success)
+}
+
+/// Refuses images that nobody looks at, images of another width, and none where an adapter reads them.
+fn check_images(batch: &Batch, named: &[(String, AdapterFolder)]) -> anyhow::Result<()> {
+    let given = batch.image.as_ref().map(|image| image.dim(1)).transpose()?;
+    let parts =
+        named.iter().flat_map(|(name, folder)| folder.method.parts().into_iter().map(move |p| (name, p)));
+    let mut readers = parts.filter_map(|(name, part)| match part {
+        Method::LlamaAdapter(config) => config.image.as_ref().map(|image| (name, image)),
+        _ => None,
+    });
+    let wrong = match (given, readers.next()) {
+        (None, None) => return Ok(()),
+        (Some(_), None) => format!("no adapter reads the input `{IMAGE_FEATURES}`"),
+        (given, Some((name, image))) => {
+            let (width, base) = (image.features(), &image.base.id);
+            let found = match given {
+                Some(given) if given == width => return Ok(()),
+                Some(given) => format!("has {given}"),
+                None => "is missing".to_owned(),
+            };
+            format!(
+                "`{name}` reads images as `{base}` sees them: `{IMAGE_FEATURES}` [batch, {width}] {found}"
+            )
+        }
+    };
+    Err(UserError::new(wrong).into())
 }
 
 fn open(named: &NamedFolder) -> anyhow::Result<(String, AdapterFolder)> {

@@ -5,7 +5,7 @@ use std::{fs::File, sync::Arc};
 use candle_core::{DType, Device, Result, Tensor};
 use hub_formats::{
     architectures::{NormKind, TransformerConfig},
-    checkpoint::{BaseFolder, Blocks, SlotData, TensorFile},
+    checkpoint::{BaseFolder, Blocks, SharedBytes, SlotData, TensorFile},
 };
 use hub_kernels::mapped::Mapped;
 use hub_schemas::{backbone::Module, layout::Dtype};
@@ -33,7 +33,8 @@ impl<'a> Weights<'a> {
     ) -> Self {
         // What can't be mapped is read.
         let map = |file: &TensorFile| {
-            let is_read_there = file.is_plain() && dtype == DType::F32 && device.is_cpu();
+            let is_read_there =
+                device.is_cpu() && (file.is_quantised() || file.is_plain() && dtype == DType::F32);
             let file = is_read_there.then(|| File::open(file.path()).ok()).flatten()?;
             Mapped::new(&file).ok().map(Arc::new)
         };
@@ -43,9 +44,8 @@ impl<'a> Weights<'a> {
     /// The matrix with this canonical name where it lies in its file.
     fn mapped(&self, canonical: &str) -> Option<MappedMatrix> {
         let (file, info) = self.folder.tensor(canonical)?;
-        let (Some(map), &[rows, columns], Dtype::F32) = (&self.maps[file], &*info.shape, info.dtype) else {
-            return None;
-        };
+        let map = self.maps[file].as_ref().filter(|_| self.folder.files()[file].is_plain())?;
+        let (&[rows, columns], Dtype::F32) = (&*info.shape, info.dtype) else { return None };
         MappedMatrix::new(map.clone(), info.start..info.end, (rows, columns))
     }
 
@@ -71,7 +71,11 @@ impl<'a> Weights<'a> {
         let Some((file, info)) = self.folder.tensor(canonical).filter(|_| self.device.is_cpu()) else {
             return Ok(None);
         };
-        self.folder.files()[file].blocks(info).map_err(candle_core::Error::wrap)
+        let (map, file) = (self.maps[file].clone(), &self.folder.files()[file]);
+        match map.and_then(|map| file.blocks_in(&(map as SharedBytes), info)) {
+            Some(blocks) => Ok(Some(blocks)),
+            None => file.blocks(info).map_err(candle_core::Error::wrap),
+        }
     }
 
     /// A tensor outside the backbone by its name on disk.

@@ -7,10 +7,10 @@
 use candle_core::{DType, Result, Tensor};
 use hub_schemas::{backbone::Module, head::LanguageModelHead, layout::DECODER, method::Activation};
 
-use super::{Features, HeadInput, Tensors, part};
+use super::{Features, HeadInput, Prediction, Tensors, Words, part};
 use crate::{
-    backbones::Linear,
-    ops::{Arithmetic, activate, linear, trainable_norm},
+    backbones::{Linear, Mode},
+    ops::{Arithmetic, FrozenLinear, activate, linear, trainable_norm},
 };
 
 /// A loaded language modelling head.
@@ -75,7 +75,8 @@ impl LanguageModel {
     }
 
     /// Scores `[b, t, vocabulary]`, bounded where the backbone's are. The inverse of an invertible adapter stands before the table.
-    pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
+    /// In a step of training they are left to whoever needs the losses, where nothing else stands behind the products.
+    pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Prediction> {
         let Features { backbone, hooks, attention_mask, .. } = input.features;
         let eps = backbone.config().norm_eps;
         let chosen = input.batch.head_inputs.positions.as_ref();
@@ -103,6 +104,9 @@ impl LanguageModel {
             x = (x * scale)?;
         }
         x = (input.invert)(x)?;
+        if let Some(table) = self.alone(input) {
+            return Ok(Prediction::Words(Words { states: x, table }));
+        }
         let scores = match &self.decoder {
             Decoder::Frozen(table) => {
                 backbone.behind(Module::Output, &x, table, attention_mask, (hooks, input.mode))?
@@ -113,10 +117,23 @@ impl LanguageModel {
             Some(bias) => scores.broadcast_add(bias)?,
             None => scores,
         };
-        match input.features.backbone.config().decoder.logit_soft_cap {
-            Some(cap) => (scores / cap)?.tanh()? * cap,
-            None => Ok(scores),
-        }
+        let scores = match input.features.backbone.config().decoder.logit_soft_cap {
+            Some(cap) => ((scores / cap)?.tanh()? * cap)?,
+            None => scores,
+        };
+        Ok(Prediction::Scores(scores))
+    }
+
+    /// The table, where scores are products with it and nothing more, and only their losses are asked for.
+    fn alone(&self, input: &HeadInput<'_>) -> Option<FrozenLinear> {
+        let Features { backbone, hooks, state, .. } = input.features;
+        let Decoder::Frozen(table) = &self.decoder else { return None };
+        let is_alone = input.mode != Mode::Eval
+            && state.device().is_cpu()
+            && self.bias.is_none()
+            && backbone.config().decoder.logit_soft_cap.is_none()
+            && !hooks.changes(Module::Output);
+        table.only_frozen().filter(|_| is_alone).cloned()
     }
 }
 

@@ -40,7 +40,7 @@ pub use language_model::LanguageModel;
 pub use loaded::{HeadLoadError, LoadedHead, tied_table, trained_slots};
 pub use multiple_choice::MultipleChoice;
 pub(crate) use pooling::pool;
-pub use prediction::Prediction;
+pub use prediction::{Prediction, Words};
 pub use question_answering::QuestionAnswering;
 pub use tagging::Tagging;
 
@@ -134,7 +134,7 @@ impl PredictionHead {
             Self::MultipleChoice(head) => Prediction::Scores(head.forward(input)?),
             Self::QuestionAnswering(head) => Prediction::Span(head.forward(input)?),
             Self::DependencyParsing(head) => Prediction::Parse(head.forward(input)?),
-            Self::LanguageModel(head) => Prediction::Scores(head.forward(input)?),
+            Self::LanguageModel(head) => head.forward(input)?,
             Self::Embedding(head) => Prediction::Embedding(head.forward(input)?),
         })
     }

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::dependency_parsing::Parse;
+use crate::ops::{FrozenLinear, word_losses};
 
 /// The outputs of a head.
 #[derive(Debug, Clone)]
@@ -15,6 +16,28 @@ pub enum Prediction {
     Parse(Parse),
     /// One vector per sequence, `[b, h]`.
     Embedding(Tensor),
+    /// What the scores of a language model's words are made of, in a step of training.
+    Words(Words),
+}
+
+/// States `[b, t, h]` and the frozen table `[vocabulary, h]` that their scores are products with: a step of training
+/// needs the losses alone, and the scores would be its largest tensors.
+#[derive(Debug, Clone)]
+pub struct Words {
+    pub(super) states: Tensor,
+    pub(super) table: FrozenLinear,
+}
+
+impl Words {
+    /// The cross-entropies `[b·t]` against these words, one for each state.
+    pub fn losses(&self, words: &[u32]) -> Result<Tensor> {
+        word_losses(&self.states.flatten_to(1)?, &self.table, words)
+    }
+
+    /// The scores themselves, `[b, t, vocabulary]`.
+    pub fn scores(&self) -> Result<Tensor> {
+        self.table.forward(&self.states)
+    }
 }
 
 impl Prediction {
@@ -22,7 +45,7 @@ impl Prediction {
     pub fn logits(&self) -> Option<&Tensor> {
         match self {
             Self::Scores(tensor) | Self::Span(tensor) | Self::Embedding(tensor) => Some(tensor),
-            Self::Parse(_) => None,
+            Self::Parse(_) | Self::Words(_) => None,
         }
     }
 
@@ -32,6 +55,7 @@ impl Prediction {
         let logits = self.logits().map(|tensor| ("logits", tensor.clone()));
         let others = match self {
             Self::Scores(_) => Vec::new(),
+            Self::Words(words) => vec![("logits", words.scores()?)],
             Self::Span(tensor) => {
                 let end = |index: usize| tensor.narrow(2, index, 1)?.squeeze(2)?.contiguous();
                 vec![("start_logits", end(0)?), ("end_logits", end(1)?)]

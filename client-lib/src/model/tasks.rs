@@ -83,6 +83,7 @@ impl Output {
         let prediction = match self.prediction {
             None => None,
             Some(Prediction::Scores(x)) => Some(Prediction::Scores(take(&x)?)),
+            Some(Prediction::Words(words)) => Some(Prediction::Scores(take(&words.scores()?)?)),
             Some(Prediction::Span(x)) => Some(Prediction::Span(take(&x)?)),
             Some(Prediction::Embedding(x)) => Some(Prediction::Embedding(take(&x)?)),
             Some(Prediction::Parse(parse)) => Some(Prediction::Parse(Parse {

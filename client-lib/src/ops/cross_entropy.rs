@@ -92,7 +92,7 @@ fn backward<T: Element>(op: &Op, scores: &Tensor, losses: &Tensor, grad: &Tensor
 }
 
 /// `log Σ_j exp z_j`, from the maximum on, so that no exponential overflows.
-fn log_sum<T: Element>(row: &[T]) -> T {
+pub(super) fn log_sum<T: Element>(row: &[T]) -> T {
     vectorised(
         #[inline(always)]
         || {

@@ -25,6 +25,7 @@ mod low_rank;
 mod matrix;
 mod norm;
 mod rotary;
+mod word_losses;
 
 pub use activation::{activate, prelu};
 pub use attention::{Attention, KeyMask};
@@ -38,6 +39,7 @@ pub use inverse::inverse;
 pub use low_rank::LowRank;
 pub use norm::{Norm, trainable_norm};
 pub use rotary::Rotary;
+pub use word_losses::word_losses;
 
 use candle_core::{DType, Device, Result, Tensor};
 use element::Element;

@@ -151,10 +151,13 @@ impl Expected for Texts {
     }
 
     fn loss(&self, prediction: &Prediction, rows: &[usize], mode: Mode) -> Result<Tensor, TaskError> {
-        let scores = scores_of(prediction)?;
         let choices = rows.iter().flat_map(|&row| self.choices(row, mode));
         let truth: Vec<u32> = choices.map(|choice| choice.truth).collect();
-        Ok(cross_entropy_rows(&scores, &truth)?.mean_all()?)
+        let losses = match prediction {
+            Prediction::Words(words) => words.losses(&truth)?,
+            _ => cross_entropy_rows(&scores_of(prediction)?, &truth)?,
+        };
+        Ok(losses.mean_all()?)
     }
 
     fn read(&self, prediction: &Prediction, rows: &[usize]) -> Result<Vec<Reading>, TaskError> {

@@ -94,9 +94,12 @@ impl Expected for Answers {
     }
 
     fn loss(&self, prediction: &Prediction, rows: &[usize], _: Mode) -> Result<Tensor, TaskError> {
-        let scores = self.scores_of(prediction)?;
         let truth: Vec<u32> = rows.iter().flat_map(|&row| self.rows[row].truth.iter().copied()).collect();
-        Ok(cross_entropy_rows(&scores, &truth)?.mean_all()?)
+        let losses = match prediction {
+            Prediction::Words(words) => words.losses(&truth)?,
+            _ => cross_entropy_rows(&self.scores_of(prediction)?, &truth)?,
+        };
+        Ok(losses.mean_all()?)
     }
 
     fn read(&self, prediction: &Prediction, rows: &[usize]) -> Result<Vec<Reading>, TaskError> {

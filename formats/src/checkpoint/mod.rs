@@ -34,7 +34,7 @@ pub use composition::{MEMBERS_FILE, note_members};
 pub use convert::convert;
 pub use error::CheckpointError;
 pub use folder::{AdapterFolder, read_bounded};
-pub use gguf::{BlockKind, Blocks, GgufError, gguf_at, gguf_chat_template, gguf_tokenizer};
+pub use gguf::{BlockKind, Blocks, GgufError, SharedBytes, gguf_at, gguf_chat_template, gguf_tokenizer};
 pub use heads::{FoundHead, base_head};
 pub use method_file::read_method;
 pub use pickle::PickleError;

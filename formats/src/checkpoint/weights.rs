@@ -146,6 +146,17 @@ impl TensorFile {
         self.views.is_empty() && self.stored.is_empty() && !is_pickled(&self.path)
     }
 
+    /// Whether tensors lie in the file in blocks of a few bits.
+    pub fn is_quantised(&self) -> bool {
+        !self.stored.is_empty()
+    }
+
+    /// Quantised weights where `file`, all bytes of this one, has them: nothing is copied. `None` where they are not
+    /// quantised, or their rows stand in another order there.
+    pub fn blocks_in(&self, file: &gguf::SharedBytes, info: &TensorInfo) -> Option<gguf::Blocks> {
+        self.stored.get(&info.start)?.blocks_in(file, info.start..info.end)
+    }
+
     /// The weights as they lie in the file, where they are quantised.
     pub fn blocks(&self, info: &TensorInfo) -> Result<Option<gguf::Blocks>, CheckpointError> {
         let Some(stored) = self.stored.get(&info.start) else { return Ok(None) };

@@ -33,7 +33,7 @@ fn what_lies_transposed_in_a_file_of_peft_does_so_when_it_is_written_again() -> 
         ("peft-lora-gpt2-saved-square", "gpt2"),
     ] {
         let from = root.join("cases").join(case).join("adapter");
-        let base = BaseFolder::open(&root.join("bases").join(base))?;
+        let base = BaseFolder::open(&root.join("bases").join(base))?.model(None)?;
         let scratch = tempfile::tempdir()?;
         let to = scratch.path().join("written");
         convert(&AdapterFolder::open(&from)?, &base, Format::Peft, "written", &to)?;
@@ -41,7 +41,8 @@ fn what_lies_transposed_in_a_file_of_peft_does_so_when_it_is_written_again() -> 
         let [before, after] = [&from, &to].map(|folder| fs::read(folder.join("adapter_model.safetensors")));
         let (before, after) = (before?, after?);
         let (before, after) = (SafeTensors::deserialize(&before)?, SafeTensors::deserialize(&after)?);
-        let names = |file: &SafeTensors<'_>| file.names().into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+        let names =
+            |file: &SafeTensors<'_>| file.names().into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
         assert_eq!(names(&after), names(&before), "{case}");
         for name in before.names() {
             let (is, was) = (after.tensor(name)?, before.tensor(name)?);

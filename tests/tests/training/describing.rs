@@ -4,6 +4,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use hub_tests::words::write_base_of_words;
 use image::{Rgb, RgbImage};
+use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 
 use super::world::World;
@@ -112,4 +113,43 @@ fn who_can_not_see_is_told_so() {
     ");
     let wrong = refused(&[&run[..], &["--base", "base", "--vision", "tiny-bert"]].concat());
     assert!(wrong.contains("tiny-bert"), "{wrong}");
+}
+
+/// Inputs of `hub forward` about two pictures of which another backbone saw `width` numbers each.
+fn write_inputs(path: &Path, seen: Option<(usize, f32)>) {
+    let ids: Vec<u8> = [2_i64, 4, 5, 2, 6, 7].iter().flat_map(|id| id.to_le_bytes()).collect();
+    let seen = seen.map(|(width, value)| (width, value.to_le_bytes().repeat(2 * width)));
+    let ids = TensorView::new(Dtype::I64, vec![2, 3], &ids).expect("a view");
+    let seen = seen
+        .as_ref()
+        .map(|(width, bytes)| TensorView::new(Dtype::F32, vec![2, *width], bytes).expect("a view"));
+    let views = [("input_ids", ids)].into_iter().chain(seen.map(|view| ("image_features", view)));
+    fs::write(path, safetensors::serialize(views, None).expect("serialises")).expect("writes");
+}
+
+#[test]
+fn forward_reads_what_was_seen_of_pictures() {
+    let world = world();
+    world.succeed(&[&TRAIN[..13], &["--steps", "3", "--output", "out"]].concat());
+    let plain = ["forward", "--base", "base", "--inputs", "in.safetensors", "--outputs", "out.safetensors"];
+    let with = [&plain[..], &["--adapter", "eyes=./out"]].concat();
+    let states = |seen: Option<(usize, f32)>| {
+        write_inputs(&world.path("in.safetensors"), seen);
+        world.succeed(&with);
+        fs::read(world.path("out.safetensors")).expect("reads")
+    };
+    // The first position and the mean of the others, each 24 wide.
+    assert_ne!(states(Some((48, 0.5))), states(Some((48, -0.5))));
+    let refused = |arguments: &[&str], seen| {
+        write_inputs(&world.path("in.safetensors"), seen);
+        let (code, _, stderr) = world.run(arguments);
+        assert_eq!(code, 1, "{stderr}");
+        stderr.lines().find(|line| line.starts_with("error")).unwrap_or_default().to_owned()
+    };
+    let messages = [refused(&with, None), refused(&with, Some((47, 0.0))), refused(&plain, Some((48, 0.0)))];
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    error: `eyes` reads images as `eyes` sees them: `image_features` [batch, 48] is missing
+    error: `eyes` reads images as `eyes` sees them: `image_features` [batch, 48] has 47
+    error: no adapter reads the input `image_features`
+    ");
 }

@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 
 pub(super) use self::blocks::Stored;
 pub use self::{
-    blocks::{BlockKind, Blocks},
+    blocks::{BlockKind, Blocks, SharedBytes},
     error::GgufError,
 };
 use self::{header::Header, metadata::Metadata};

@@ -23,7 +23,7 @@ impl Rows for Blocks {
             return Dense { weight: &restored, inputs: self.columns }.dots(all, x, y);
         }
         let row = self.row_bytes();
-        let bytes = &self.bytes[rows.start * row..rows.end * row];
+        let bytes = &self.bytes.get()[rows.start * row..rows.end * row];
         let work = Dots { kind: self.kind, bytes, row, x, y };
         Arch::new().dispatch(work);
     }

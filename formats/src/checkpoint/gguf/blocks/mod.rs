@@ -5,12 +5,16 @@
 //! or sixteen such blocks together and store their scales in 6 or 8 bits. The layouts are those of
 //! `ggml` (`ggml-common.h`, `ggml-quants.c`).
 
+mod bytes;
 #[cfg(feature = "products")]
 mod dots;
 mod kind;
 mod parts;
 
-pub use self::kind::BlockKind;
+use std::ops::Range;
+
+use self::bytes::Bytes;
+pub use self::{bytes::SharedBytes, kind::BlockKind};
 use super::GgufError;
 
 /// How a tensor lies in its file.
@@ -40,10 +44,19 @@ impl Stored {
         Ok(Self { kind, rows, columns, turned_heads })
     }
 
+    /// The tensor where these bytes of `file` have it; `None` where its rows stand in another order there.
+    pub(in crate::checkpoint) fn blocks_in(&self, file: &SharedBytes, range: Range<u64>) -> Option<Blocks> {
+        let &Self { kind, rows, columns, turned_heads } = self;
+        let bytes = Bytes::of(file, range).filter(|_| turned_heads.is_none())?;
+        Some(Blocks { kind, rows, columns, bytes })
+    }
+
     /// The tensor's bytes with its rows in the order of `transformers`.
     pub(in crate::checkpoint) fn blocks(&self, bytes: Vec<u8>) -> Blocks {
         let &Self { kind, rows, columns, turned_heads } = self;
-        let Some(heads) = turned_heads else { return Blocks { kind, rows, columns, bytes } };
+        let Some(heads) = turned_heads else {
+            return Blocks { kind, rows, columns, bytes: Bytes::Own(bytes) };
+        };
         let (weights, size) = kind.sizes();
         let row = columns / weights * size;
         let half = rows / heads / 2;
@@ -56,7 +69,7 @@ impl Stored {
                 }
             }
         }
-        Blocks { kind, rows, columns, bytes: turned }
+        Blocks { kind, rows, columns, bytes: Bytes::Own(turned) }
     }
 }
 
@@ -66,7 +79,7 @@ pub struct Blocks {
     kind: BlockKind,
     rows: usize,
     columns: usize,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl std::fmt::Debug for Blocks {
@@ -79,7 +92,7 @@ impl Blocks {
     /// Rows of blocks one behind the other; `None` where there are more or fewer bytes.
     pub fn new(kind: BlockKind, (rows, columns): (usize, usize), bytes: Vec<u8>) -> Option<Self> {
         let is_whole = kind.bytes(&[columns as u64, rows as u64]) == Some(bytes.len() as u64);
-        is_whole.then_some(Self { kind, rows, columns, bytes })
+        is_whole.then_some(Self { kind, rows, columns, bytes: Bytes::Own(bytes) })
     }
 
     /// How they are stored.
@@ -101,7 +114,7 @@ impl Blocks {
     pub fn rows(&self, first: usize, out: &mut [f32]) {
         let row = self.row_bytes();
         let count = out.len() / self.columns.max(1);
-        self.kind.dequantise(&self.bytes[first * row..(first + count) * row], out);
+        self.kind.dequantise(&self.bytes.get()[first * row..(first + count) * row], out);
     }
 
     /// All numbers, row-major.
