@@ -232,10 +232,10 @@ pub fn read_batch(
         return read_recordings(&inputs, config, grid, device);
     }
     let has_decoder = config.shape.decoder_layers.is_some();
-    let known: &[&str] = match has_decoder {
-        true => &OF_TWO,
-        false if config.architecture.is_decoder() => &OF_DECODERS,
-        false => &KNOWN,
+    let known: &[&str] = match config.architecture {
+        _ if has_decoder => &OF_TWO,
+        architecture if architecture.is_decoder() => &OF_DECODERS,
+        _ => &KNOWN,
     };
     inputs.refuse_others(config, known)?;
     let (shape, ids) = inputs

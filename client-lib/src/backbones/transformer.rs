@@ -326,9 +326,10 @@ impl Backbone {
         };
         let mask = self.key_mask(hooks, &context)?;
         let (tokens, offset) = (x.dim(1)?, self.input_offset(hooks));
-        context.library_padding = match self.config.is_causal {
-            true => self.library_padding_of_decoder(&mask, tokens),
-            false => self.library_padding(&mask),
+        context.library_padding = if self.config.is_causal {
+            self.library_padding_of_decoder(&mask, tokens)
+        } else {
+            self.library_padding(&mask)
         };
         let rotary = self.rotary(tokens, offset);
         let local = self.config.encoder.local.map(|local| {
