@@ -22,6 +22,7 @@ use hub_client::{
     backbones::{Backbone, Compute, DeviceChoice, HeadInputs},
     composition::Composition,
     generation::Cache,
+    heads::Prediction,
     model::{Batch, Mode, Passed, StitchedModel},
     ops::{Arithmetic, FrozenLinear, cross_entropy_rows},
     training::adamw::{AdamW, AdamWConfig, Gradients},
@@ -180,10 +181,15 @@ impl Case {
                 }
                 _ => (model.forward(&batch, mode)?, None),
             };
-            let scores = output.logits().ok_or("no head")?;
-            let classes = *scores.dims().last().ok_or("no scores")?;
-            let scores = scores.reshape(((), classes))?;
-            let loss = cross_entropy_rows(&scores, &labels)?.mean_all()?;
+            let losses = match output.prediction.as_ref().ok_or("no head")? {
+                Prediction::Words(words) => words.losses(&labels)?,
+                prediction => {
+                    let scores = prediction.logits().ok_or("no scores")?;
+                    let classes = *scores.dims().last().ok_or("no classes")?;
+                    cross_entropy_rows(&scores.reshape(((), classes))?, &labels)?
+                }
+            };
+            let loss = losses.mean_all()?;
             let gradients = Gradients::of_loss(&loss, cut.as_ref(), model.parameters())?;
             gradients.check_complete(model.parameters().iter())?;
             optimiser.step(model.parameters().iter(), &gradients, 1e-4)?;

@@ -63,8 +63,7 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
 /// Refuses images that nobody looks at, images of another width, and none where an adapter reads them.
 fn check_images(batch: &Batch, named: &[(String, AdapterFolder)]) -> anyhow::Result<()> {
     let given = batch.image.as_ref().map(|image| image.dim(1)).transpose()?;
-    let parts =
-        named.iter().flat_map(|(name, folder)| folder.method.parts().into_iter().map(move |p| (name, p)));
+    let parts = named.iter().flat_map(|(name, folder)| folder.method.parts().iter().map(move |p| (name, p)));
     let mut readers = parts.filter_map(|(name, part)| match part {
         Method::LlamaAdapter(config) => config.image.as_ref().map(|image| (name, image)),
         _ => None,
