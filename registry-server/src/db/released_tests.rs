@@ -49,7 +49,7 @@ async fn every_release(url: impl Fn() -> String) {
             let statement = sqlx::AssertSqlSafe(statement.to_owned());
             sqlx::query(statement).execute(tx.connection()).await.expect("inserts");
         }
-        search::index_plain(&mut tx, "a1", "sentiment").await;
+        search::index_as_before(&mut tx, "a1", "sentiment").await;
         tx.commit().await.expect("commits");
         assert!(db.require_current().await.is_err(), "the schema has changed since");
         db.migrate().await.expect("migrates");

@@ -104,7 +104,7 @@ async fn page_within(
     Ok(Found { items, total, more, is_followed })
 }
 
-/// Makes an adapter findable by these words.
+/// Makes an adapter, which has a listing, findable by these words.
 pub(super) async fn index(tx: &mut WriteTx, adapter: &str, words: &Words) -> Result<(), sqlx::Error> {
     let sql = match tx.backend() {
         Backend::Sqlite => sqlite::INDEX,
@@ -120,20 +120,27 @@ pub(super) async fn index(tx: &mut WriteTx, adapter: &str, words: &Words) -> Res
     Ok(())
 }
 
-/// Makes an adapter unfindable.
+/// Makes an adapter unfindable, whose listing is still there.
 pub(super) async fn forget(tx: &mut WriteTx, adapter: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM listing_words WHERE adapter_id = $1")
-        .bind(adapter)
-        .execute(tx.connection())
-        .await?;
+    let sql = match tx.backend() {
+        Backend::Sqlite => sqlite::FORGET,
+        Backend::Postgres => postgres::FORGET,
+    };
+    sqlx::query(sql).bind(adapter).execute(tx.connection()).await?;
     Ok(())
 }
 
-/// Makes an adapter findable by its name, without a manifest.
+/// Makes an adapter findable by its name, as servers did before listings said where their words are.
 #[cfg(test)]
-pub(super) async fn index_plain(tx: &mut WriteTx, adapter: &str, name: &str) {
-    let words = Words { name: name.to_owned(), task: String::new(), body: String::new() };
-    index(tx, adapter, &words).await.expect("indexes");
+pub(super) async fn index_as_before(tx: &mut WriteTx, adapter: &str, name: &str) {
+    let sql = match tx.backend() {
+        Backend::Sqlite => "INSERT INTO listing_words (adapter_id, name, task, body) VALUES ($1, $2, '', '')",
+        Backend::Postgres => {
+            "INSERT INTO listing_words (adapter_id, document)
+             VALUES ($1, setweight(to_tsvector('simple', $2), 'A'))"
+        }
+    };
+    sqlx::query(sql).bind(adapter).bind(name).execute(tx.connection()).await.expect("indexes");
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub(super) const INDEX: &str = "INSERT INTO listing_words (adapter_id, document)
     setweight(to_tsvector('simple', $2), 'A') || setweight(to_tsvector('simple', $3), 'B')
     || setweight(to_tsvector('simple', $4), 'C'))";
 
+pub(super) const FORGET: &str = "DELETE FROM listing_words WHERE adapter_id = $1";
+
 /// Every word must occur, as the beginning of a word. No word at all matches nothing.
 pub(super) fn query(words: &[String]) -> String {
     words.iter().map(|word| format!("'{word}':*")).collect::<Vec<_>>().join(" & ")

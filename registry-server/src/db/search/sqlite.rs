@@ -7,7 +7,7 @@ macro_rules! found {
     () => {
         concat!(
             " FROM listing_words w CROSS JOIN listings l CROSS JOIN adapters a
-             WHERE l.adapter_id = w.adapter_id AND a.id = l.adapter_id AND listing_words MATCH $8 AND ",
+             WHERE l.document = w.rowid AND a.id = l.adapter_id AND listing_words MATCH $8 AND ",
             conditions!()
         )
     };
@@ -36,8 +36,12 @@ pub(super) const POPULAR: &str = concat!(
     " AND ($13 = '' OR l.words LIKE $13) ORDER BY a.pulls DESC, a.id DESC LIMIT $11 OFFSET $12"
 );
 
-pub(super) const INDEX: &str =
-    "INSERT INTO listing_words (adapter_id, name, task, body) VALUES ($1, $2, $3, $4)";
+/// The words of a listing are the row that it names: by any other column FTS5 finds a row by reading all.
+pub(super) const INDEX: &str = "INSERT INTO listing_words (rowid, adapter_id, name, task, body)
+    SELECT document, adapter_id, $2, $3, $4 FROM listings WHERE adapter_id = $1";
+
+pub(super) const FORGET: &str =
+    "DELETE FROM listing_words WHERE rowid = (SELECT document FROM listings WHERE adapter_id = $1)";
 
 /// Every word must occur, as the beginning of a word. No word at all matches nothing.
 pub(super) fn query(words: &[String]) -> String {

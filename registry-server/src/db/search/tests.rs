@@ -217,7 +217,8 @@ async fn what_only_the_index_finds_is_found_among_very_many_too() {
         sqlx::query("UPDATE listings SET words = NULL").execute(tx.connection()).await.expect("forgets");
         sqlx::query("DELETE FROM listing_words").execute(tx.connection()).await.expect("forgets");
         for (name, _) in sixteen() {
-            index_plain(&mut tx, &name, "tone").await;
+            let words = Words { name: "tone".to_owned(), task: String::new(), body: String::new() };
+            index(&mut tx, &name, &words).await.expect("indexes");
         }
         tx.commit().await.expect("commits");
         assert_eq!(walk(db, &for_words("tone"), 3).await, expected);
@@ -244,4 +245,48 @@ async fn rare_spellings_that_only_the_index_finds_never_repeat_a_result() {
             if db.backend() == Backend::Sqlite { 16 } else { 8 }
         );
     }
+}
+
+/// How many listings there are, how many of them have words, and how many words there are at all.
+async fn documents(db: &Db) -> (i64, i64, i64) {
+    let sql = "SELECT (SELECT COUNT(*) FROM listings), (SELECT COUNT(*) FROM listings l JOIN listing_words w
+                   ON w.rowid = l.document AND w.adapter_id = l.adapter_id),
+               (SELECT COUNT(*) FROM listing_words)";
+    sqlx::query_as(sql).fetch_one(db.read()).await.expect("counts")
+}
+
+#[tokio::test]
+async fn an_embedded_listing_says_where_its_words_are_whichever_release_wrote_it() {
+    let names: Vec<_> = sixteen().into_iter().map(|(name, _)| name).collect();
+    let samples: Vec<_> = names.iter().map(|name| public(name, 0, "tone")).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = filled(&Db::embedded_url(folder.path()), &samples).await;
+    assert_eq!(documents(&db).await, (16, 16, 16));
+    // The previous release writes some anew, the last one among them, as it always did.
+    for name in ["a03", "a15", "a07"] {
+        let mut tx = db.write().await.expect("begins");
+        for (sql, words) in [
+            ("DELETE FROM listing_words WHERE adapter_id = $1", false),
+            ("CREATE TEMPORARY TABLE kept AS SELECT * FROM listings WHERE adapter_id = $1", false),
+            ("DELETE FROM listings WHERE adapter_id = $1", false),
+            ("UPDATE kept SET document = NULL WHERE adapter_id = $1", false),
+            ("INSERT INTO listings SELECT * FROM kept WHERE adapter_id = $1", true),
+        ] {
+            sqlx::query(sql).bind(name).execute(tx.connection()).await.expect("writes");
+            if words {
+                index_as_before(&mut tx, name, "older").await;
+            }
+        }
+        sqlx::query("DROP TABLE kept").execute(tx.connection()).await.expect("drops");
+        tx.commit().await.expect("commits");
+    }
+    assert_eq!(documents(&db).await, (16, 16, 16));
+    assert_eq!(walk(&db, &for_words("older"), 10).await.len(), 3);
+    // This one forgets all of them, and nothing else.
+    let mut tx = db.write().await.expect("begins");
+    for name in &names[2..] {
+        forget(&mut tx, name).await.expect("forgets");
+    }
+    tx.commit().await.expect("commits");
+    assert_eq!(documents(&db).await, (16, 2, 2));
 }
