@@ -59,14 +59,13 @@ pub(crate) struct Found {
 struct Bounds {
     /// Up to so many results are counted, and ordered by relevance.
     counted: u64,
-    /// How many of the adapters that are pulled most are looked at for a page, first and then.
-    windows: [u64; 3],
+    /// How many of the adapters that are pulled most are looked at for a page.
+    window: u64,
 }
 
-/// A thousand results are read and ordered in a few milliseconds. A page of what one adapter in twenty has
-/// is among the first 500 adapters, of what one in two hundred has among the first 5,000, which take some
-/// ten milliseconds.
-const BOUNDS: Bounds = Bounds { counted: 1_000, windows: [500, 1_500, 5_000] };
+/// A thousand results are read and ordered in a few milliseconds. A page of what one adapter in two hundred
+/// has is among the first 5,000, which take some ten milliseconds; of what more have it is found sooner.
+const BOUNDS: Bounds = Bounds { counted: 1_000, window: 5_000 };
 
 /// The results at `place`.
 pub(crate) async fn page(
@@ -93,8 +92,8 @@ async fn page_within(
     let mut rows = if left == 0 {
         Vec::new()
     } else if more || filters.words.is_none() {
-        let windows = (plain == count).then_some(bounds.windows.as_slice());
-        popular::rows(db, &question, place, left, windows).await?
+        let window = (plain == count).then_some(bounds.window);
+        popular::rows(db, &question, place, left, window).await?
     } else {
         question.relevant(db, place).await?
     };

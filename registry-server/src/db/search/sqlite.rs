@@ -1,6 +1,6 @@
 //! SQLite: FTS5 with bm25; a word in the name counts eight times one in the body.
 
-use super::{conditions, listings, visible_to};
+use super::{conditions, listings, popular::most_pulled_of, visible_to};
 
 /// What the index finds and the viewer may see. `CROSS JOIN` keeps SQLite to this order.
 macro_rules! found {
@@ -36,6 +36,12 @@ pub(super) const POPULAR: &str = concat!(
     " AND ($13 = '' OR l.words LIKE $13) ORDER BY a.pulls DESC, a.id DESC LIMIT $11 OFFSET $12"
 );
 
+/// Looks at $13 adapters, down to the last of them. SQLite would read all of a subquery with a limit.
+pub(super) const AMONG_MOST_PULLED: &str = most_pulled_of!(
+    "adapters a WHERE (a.pulls, a.id) >= (SELECT pulls, id FROM (
+         SELECT pulls, id FROM adapters ORDER BY pulls DESC, id DESC LIMIT $13) ORDER BY pulls, id LIMIT 1) AND"
+);
+
 /// The words of a listing are the row that it names: by any other column FTS5 finds a row by reading all.
 pub(super) const INDEX: &str = "INSERT INTO listing_words (rowid, adapter_id, name, task, body)
     SELECT document, adapter_id, $2, $3, $4 FROM listings WHERE adapter_id = $1";
@@ -49,4 +55,9 @@ pub(super) fn query(words: &[String]) -> String {
         return "\"\"".to_owned();
     }
     words.iter().map(|word| format!("\"{word}\"*")).collect::<Vec<_>>().join(" AND ")
+}
+
+/// Matches only where `word` is one of the task.
+pub(super) fn of_task(query: &str, word: &str) -> String {
+    format!("{query} AND task : \"{word}\"")
 }

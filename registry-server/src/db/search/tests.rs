@@ -4,7 +4,7 @@ use super::*;
 use crate::{domain::words, test_services::postgres::Postgres};
 
 /// Few enough that some rows are very many.
-const SMALL: Bounds = Bounds { counted: 5, windows: [4, 4, 10] };
+const SMALL: Bounds = Bounds { counted: 5, window: 10 };
 
 /// One adapter as its rows have it.
 struct Sample<'a> {
@@ -116,7 +116,7 @@ async fn very_many_results_come_most_pulled_first_on_pages_without_gaps() {
         for filters in [for_words("tone"), for_words("of amb ton"), Filters::default()] {
             let first = at(db, &filters, 0, 2).await;
             assert_eq!((first.total, first.more, first.is_followed), (5, true, true));
-            // Across the ends of both windows, and of one page over all of them.
+            // Within the window, across its end, and one page over all of it.
             for limit in [1, 3, 4, 7, 16, 20] {
                 assert_eq!(walk(db, &filters, limit).await, expected, "{limit} a page of {filters:?}");
             }
@@ -244,6 +244,37 @@ async fn rare_spellings_that_only_the_index_finds_never_repeat_a_result() {
             walk(db, &for_words("töne"), 8).await.len(),
             if db.backend() == Backend::Sqlite { 16 } else { 8 }
         );
+    }
+}
+
+#[tokio::test]
+async fn a_task_beside_words_leaves_out_what_only_mentions_it() {
+    let mut samples = vec![
+        Sample { task: "named-entities", ..public("first", 1, "tone") },
+        Sample { task: "named-entities", ..public("tone", 0, "") },
+        Sample { task: "entities", ..public("named", 9, "a tone of named entities") },
+    ];
+    let found = ["tone", "first"];
+    // Few are ordered by relevance, of which the task is no part; very many by pulls.
+    let many: Vec<_> = (0..8).map(|i| format!("a{i}")).collect();
+    let (_folder, few) = both(&samples).await;
+    samples.extend(many.iter().map(|name| Sample { task: "named-entities", ..public(name, 5, "tone") }));
+    let (_other, very_many) = both(&samples).await;
+    let of = |task: &str| Filters { task: task.to_owned(), ..for_words("tone") };
+    for db in &few {
+        assert_eq!(names(&at(db, &of("named-entities"), 0, 10).await), found);
+    }
+    for db in &very_many {
+        let expected = ["a7", "a6", "a5", "a4", "a3", "a2", "a1", "a0", "first", "tone"];
+        assert_eq!(walk(db, &of("named-entities"), 3).await, expected);
+        assert_eq!(walk(db, &of("entities"), 3).await, ["named"]);
+    }
+    for db in few.iter().chain(&very_many) {
+        for no_task in ["named", "Entities", "named entities", "\"' OR :*", "x ".repeat(500).as_str()] {
+            assert_eq!(at(db, &of(no_task), 0, 10).await.total, 0, "{no_task}");
+        }
+        let without = Filters { words: Some(words::query("!!!")), ..of("named-entities") };
+        assert_eq!(at(db, &without, 0, 10).await.total, 0, "what has no word finds nothing");
     }
 }
 
