@@ -30,7 +30,7 @@ async fn check(db: &Db) {
     let stale = uploads::stale(db, i64::MAX).await.expect("lists");
     assert_eq!((stale.len(), stale[0].received, stale[0].complete), (1, 3, false));
     let parts = uploads::parts(db, &stale[0]).await.expect("lists");
-    assert_eq!(parts, [Key::part("u1", 0, "x")]);
+    assert_eq!(parts, [uploads::StoredPart { range: 0..3, object: Key::part("u1", 0, "x") }]);
     let filters = Filters { words: Some(vec!["sentiment".to_owned()]), ..Filters::default() };
     let place = Place { offset: 0, limit: 10 };
     let found = search::page(db, &Viewer::anonymous(), &filters, place).await.expect("searches");
