@@ -43,7 +43,7 @@ use crate::{
 /// Only this machine: a registry is opened to a network on purpose.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_DATA: &str = ".data";
-/// A chunk of 8 MiB takes this long at 3 Mbit/s.
+/// A chunk of 16 MiB takes this long at 5 Mbit/s.
 const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(25);
 /// Often enough for people, seldom enough to be one small transaction.
 const DEFAULT_FLUSH: Duration = Duration::from_secs(10);

@@ -16,6 +16,9 @@ use super::{
 };
 use crate::domain::permissions::{Administer, ChangeVisibility, Permit, Publish, Viewer};
 
+/// Adapters among which popular namespaces are looked for: several of each, read in a few milliseconds.
+const MOST_PULLED: i64 = 5_000;
+
 /// An adapter that the viewer may see. Reads of its parts demand this value.
 #[derive(Debug, Clone)]
 pub(crate) struct VisibleAdapter {
@@ -194,16 +197,23 @@ pub(crate) async fn every(tx: &mut WriteTx) -> Result<Vec<VisibleAdapter>, sqlx:
     rows.into_iter().map(Row::into_adapter).collect()
 }
 
-/// The namespaces of others with public adapters, those that are pulled most first.
+/// The namespaces of others among the public adapters that are pulled most, those that are pulled most first.
+/// What is pulled less than all of these is not popular, and reading every adapter would slow down publishing.
 pub(crate) async fn popular_namespaces(
     tx: &mut WriteTx,
     besides: &Namespace,
     limit: i64,
 ) -> Result<Vec<Namespace>, sqlx::Error> {
-    let sql = "SELECT namespace FROM adapters WHERE visibility = 'public' AND namespace <> $1
+    let sql = "SELECT namespace FROM
+                   (SELECT namespace, visibility, pulls FROM adapters ORDER BY pulls DESC, id DESC LIMIT $3) a
+               WHERE visibility = 'public' AND namespace <> $1
                GROUP BY namespace ORDER BY SUM(pulls) DESC, namespace LIMIT $2";
-    let rows: Vec<(String,)> =
-        sqlx::query_as(sql).bind(besides.as_str()).bind(limit).fetch_all(tx.connection()).await?;
+    let rows: Vec<(String,)> = sqlx::query_as(sql)
+        .bind(besides.as_str())
+        .bind(limit)
+        .bind(MOST_PULLED)
+        .fetch_all(tx.connection())
+        .await?;
     rows.iter().map(|(name,)| parse("adapters.namespace", name)).collect()
 }
 

@@ -34,6 +34,17 @@ pub(crate) struct Upload {
     pub(crate) complete: bool,
     /// What the store calls the object that it puts together, and how far it is hashed.
     pub(crate) multipart: Option<Begun>,
+    /// The suspended hash of the bytes in a file that grows, as [`grow`] was told.
+    pub(crate) hashed: Option<String>,
+}
+
+/// A part that is an object of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredPart {
+    /// Which bytes of the file count; there may be more behind them.
+    pub(crate) range: Range<u64>,
+    /// Where they lie.
+    pub(crate) object: Key,
 }
 
 /// An object that grows in the store itself.
@@ -80,6 +91,7 @@ impl Row {
             size: self.size as u64,
             received: self.received as u64,
             complete: self.completed_at.is_some(),
+            hashed: self.hashed.clone().filter(|_| self.multipart.is_none()),
             multipart: self.multipart.map(|id| Begun { id, hashed: self.hashed.unwrap_or_default() }),
         })
     }
@@ -168,6 +180,46 @@ pub(crate) async fn append(
     Ok(true)
 }
 
+/// Acknowledges what a part has grown to, and how far all of them are hashed; `false` when another request
+/// was faster. `before` is the end of what was acknowledged, which is where a new part starts.
+pub(crate) async fn grow(
+    tx: &mut WriteTx,
+    upload: &Upload,
+    before: u64,
+    part: &StoredPart,
+    hashed: Option<&str>,
+) -> Result<bool, sqlx::Error> {
+    let sql = "UPDATE uploads SET received = $1, hashed = $2, updated_at = $3
+               WHERE id = $4 AND received = $5 AND completed_at IS NULL AND multipart IS NULL";
+    let done = sqlx::query(sql)
+        .bind(part.range.end as i64)
+        .bind(hashed)
+        .bind(now())
+        .bind(upload.id.as_str())
+        .bind(before as i64)
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let object = part.object.to_string();
+    if part.range.start == before {
+        insert_part(tx, upload, before, part.range.end, &object).await?;
+        return Ok(true);
+    }
+    let sql = "UPDATE upload_parts SET end_at = $1
+               WHERE upload_id = $2 AND start_at = $3 AND end_at = $4 AND object = $5";
+    let done = sqlx::query(sql)
+        .bind(part.range.end as i64)
+        .bind(upload.id.as_str())
+        .bind(part.range.start as i64)
+        .bind(before as i64)
+        .bind(object)
+        .execute(tx.connection())
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// Remembers what the store calls the object of an upload without any byte yet;
 /// `false` when another request was faster.
 pub(crate) async fn begin(tx: &mut WriteTx, upload: &Upload, id: &str) -> Result<bool, sqlx::Error> {
@@ -224,9 +276,16 @@ async fn insert_part(
     Ok(())
 }
 
-/// The objects of the acknowledged parts, in order.
-pub(crate) async fn parts(db: &Db, upload: &Upload) -> Result<Vec<Key>, sqlx::Error> {
-    Ok(part_names(db, upload).await?.into_iter().map(Key::from).collect())
+/// The acknowledged parts that are objects of their own, in order.
+pub(crate) async fn parts(db: &Db, upload: &Upload) -> Result<Vec<StoredPart>, sqlx::Error> {
+    let sql = "SELECT start_at, end_at, object FROM upload_parts WHERE upload_id = $1 ORDER BY start_at";
+    let rows: Vec<(i64, i64, String)> =
+        sqlx::query_as(sql).bind(upload.id.as_str()).fetch_all(db.read()).await?;
+    let part = |(start, end, object): (i64, i64, String)| StoredPart {
+        range: start as u64..end as u64,
+        object: Key::from(object),
+    };
+    Ok(rows.into_iter().map(part).collect())
 }
 
 /// What the store calls the acknowledged parts, in order.
@@ -284,15 +343,23 @@ pub(crate) async fn reset_object(tx: &mut WriteTx, upload: &Upload, id: &str) ->
 
 /// Lets an upload whose `parts` turned out wrong start again from its first byte.
 /// Where another request did that before, what came since is left alone.
-pub(crate) async fn reset(tx: &mut WriteTx, upload: &Upload, parts: &[Key]) -> Result<(), sqlx::Error> {
+pub(crate) async fn reset(
+    tx: &mut WriteTx,
+    upload: &Upload,
+    parts: &[StoredPart],
+) -> Result<(), sqlx::Error> {
     let Some(first) = parts.first() else { return Ok(()) };
     let sql = "DELETE FROM upload_parts WHERE upload_id = $1 AND object = $2";
-    let done =
-        sqlx::query(sql).bind(upload.id.as_str()).bind(first.to_string()).execute(tx.connection()).await?;
+    let done = sqlx::query(sql)
+        .bind(upload.id.as_str())
+        .bind(first.object.to_string())
+        .execute(tx.connection())
+        .await?;
     if done.rows_affected() == 0 {
         return Ok(());
     }
-    let sql = "UPDATE uploads SET received = 0, updated_at = $1 WHERE id = $2 AND completed_at IS NULL";
+    let sql = "UPDATE uploads SET received = 0, hashed = NULL, updated_at = $1
+               WHERE id = $2 AND completed_at IS NULL";
     sqlx::query(sql).bind(now()).bind(upload.id.as_str()).execute(tx.connection()).await?;
     delete_parts(tx, &upload.id).await
 }

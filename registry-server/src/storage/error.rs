@@ -57,7 +57,11 @@ impl From<object_store::Error> for StorageError {
 
 impl From<io::Error> for StorageError {
     fn from(error: io::Error) -> Self {
-        if is_full(&error) { Self::Full(Box::new(error)) } else { Self::Other(Box::new(error)) }
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotFound(Box::new(error)),
+            _ if is_full(&error) => Self::Full(Box::new(error)),
+            _ => Self::Other(Box::new(error)),
+        }
     }
 }
 

@@ -3,14 +3,17 @@
 //! ```text
 //! blobs/sha256/ab/<64 hex digits>/<upload>  finished files, by content
 //! uploads/<upload>/<first byte>-<id>        acknowledged parts of unfinished ones
+//! uploads/<upload>/<first byte>-<id>.claim  whoever appends to a local one made this
 //! manifests/sha256/ab/<64 hex digits>       manifests of this registry's own versions
 //! ```
 //!
 //! An object appears under its key whole or not at all, and survives a power cut
 //! once the call that wrote it returned: local files are written beside their
-//! place, synced and renamed; S3 shows an object when its last part is confirmed.
+//! place, synced and renamed; S3 shows an object when its last part is confirmed. A
+//! local part may grow: what was acknowledged of it stays, and more may lie behind.
 
 mod error;
+mod growing;
 mod key;
 mod local;
 mod multipart;
@@ -34,6 +37,7 @@ use time::OffsetDateTime;
 use crate::trace::Span;
 
 pub(crate) use error::{PutError, StorageError};
+pub(crate) use growing::Growing;
 pub(crate) use key::Key;
 pub(crate) use multipart::{MIN_PART, Multipart, Part};
 pub use s3::{Location, LocationError, S3Settings};

@@ -110,11 +110,11 @@ async fn a_killed_push_is_continued_and_nothing_is_visible_before() {
     let ada = hub.user("ada").await;
     let proxy = Proxy::start(&hub.url()).await;
     let home = Home::logged_in(proxy.url(), ada.token()).await;
-    let folder = home.write("trained", &large(20 * MIB));
+    let folder = home.write("trained", &large(40 * MIB));
     let push = ["push", &folder.to_string_lossy()];
-    proxy.set(Fault::HangUploadAt(8 << 20));
+    proxy.set(Fault::HangUploadAt(16 << 20));
     let mut child = home.start(&push);
-    proxy.wait_for("bytes 8388608-").await;
+    proxy.wait_for("bytes 16777216-").await;
     child.kill().expect("was running");
     child.wait().expect("ended");
     let listed = hub.anonymous().get("search").await.json();
@@ -122,9 +122,9 @@ async fn a_killed_push_is_continued_and_nothing_is_visible_before() {
     proxy.set(Fault::None);
     proxy.take_requests();
     let said = home.hub(&push).await.expect_code(0);
-    assert!(said.stderr.contains("continuing upload of `vocabulary.txt` at 8.0 MiB of 20.0 MiB"), "{said}");
+    assert!(said.stderr.contains("continuing upload of `vocabulary.txt` at 16.0 MiB of 40.0 MiB"), "{said}");
     let requests = proxy.take_requests();
-    assert!(!requests.iter().any(|r| r.contains("bytes 0-8388607")), "{requests:?}");
+    assert!(!requests.iter().any(|r| r.contains("bytes 0-16777215")), "{requests:?}");
     Home::new(&hub.url()).hub(&["pull", "ada/sentiment"]).await.expect_code(0);
 }
 

@@ -64,7 +64,7 @@ async fn part(ada: &Visitor, upload: &str, at: usize, bytes: &[u8]) -> Answer {
 async fn hub_sends_large_files_to_the_store_itself_and_never_shows_it_the_token() {
     let (hub, tap) = on_s3().await;
     let ada = hub.user("ada").await;
-    let bytes = large(1, 20);
+    let bytes = large(1, 40);
     let sample = SampleAdapter::lora("ada/x", "1.0.0").with_file("notes.txt", &bytes);
     let home = Home::logged_in(&hub.url(), ada.token()).await;
     let folder = home.write("x", &sample);
@@ -82,7 +82,7 @@ async fn hub_sends_large_files_to_the_store_itself_and_never_shows_it_the_token(
 async fn where_the_store_is_not_reached_the_registry_takes_the_bytes() {
     let (hub, tap) = on_s3().await;
     let ada = hub.user("ada").await;
-    let bytes = large(2, 12);
+    let bytes = large(2, 24);
     let sample = SampleAdapter::lora("ada/x", "1.0.0").with_file("notes.txt", &bytes);
     let home = Home::logged_in(&hub.url(), ada.token()).await;
     let folder = home.write("x", &sample);

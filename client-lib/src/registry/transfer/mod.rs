@@ -14,8 +14,10 @@ use hub_schemas::{AdapterId, Digest, manifest::ArtifactKind};
 
 /// No byte for so long means that none will come: shorter trips over proxies that scan a file first.
 pub(super) const STALL_AFTER: Duration = Duration::from_secs(30);
-/// Bytes that are uploaded in one request, as the API prescribes.
-pub const CHUNK_BYTES: u64 = 8 << 20;
+/// Bytes that are uploaded in one request: most adapters are sent in one, which a registry on local files writes down
+/// once, and proxies that keep a request until it is whole do not keep much. Of a request that breaks off the registry
+/// keeps what came, on S3 nothing.
+pub const CHUNK_BYTES: u64 = 16 << 20;
 
 /// A file of an adapter.
 #[derive(Debug, Clone, Copy)]

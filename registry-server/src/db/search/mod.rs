@@ -59,14 +59,13 @@ pub(crate) struct Found {
 struct Bounds {
     /// Up to so many results are counted, and ordered by relevance.
     counted: u64,
-    /// How many of the adapters that are pulled most are looked at for a page, first and then.
-    windows: [u64; 3],
+    /// How many of the adapters that are pulled most are looked at for a page.
+    window: u64,
 }
 
-/// A thousand results are read and ordered in a few milliseconds. A page of what one adapter in twenty has
-/// is among the first 500 adapters, of what one in two hundred has among the first 5,000, which take some
-/// ten milliseconds.
-const BOUNDS: Bounds = Bounds { counted: 1_000, windows: [500, 1_500, 5_000] };
+/// A thousand results are read and ordered in a few milliseconds. A page of what one adapter in two hundred
+/// has is among the first 5,000, which take some ten milliseconds; of what more have it is found sooner.
+const BOUNDS: Bounds = Bounds { counted: 1_000, window: 5_000 };
 
 /// The results at `place`.
 pub(crate) async fn page(
@@ -93,8 +92,8 @@ async fn page_within(
     let mut rows = if left == 0 {
         Vec::new()
     } else if more || filters.words.is_none() {
-        let windows = (plain == count).then_some(bounds.windows.as_slice());
-        popular::rows(db, &question, place, left, windows).await?
+        let window = (plain == count).then_some(bounds.window);
+        popular::rows(db, &question, place, left, window).await?
     } else {
         question.relevant(db, place).await?
     };
@@ -104,7 +103,7 @@ async fn page_within(
     Ok(Found { items, total, more, is_followed })
 }
 
-/// Makes an adapter findable by these words.
+/// Makes an adapter, which has a listing, findable by these words.
 pub(super) async fn index(tx: &mut WriteTx, adapter: &str, words: &Words) -> Result<(), sqlx::Error> {
     let sql = match tx.backend() {
         Backend::Sqlite => sqlite::INDEX,
@@ -120,20 +119,27 @@ pub(super) async fn index(tx: &mut WriteTx, adapter: &str, words: &Words) -> Res
     Ok(())
 }
 
-/// Makes an adapter unfindable.
+/// Makes an adapter unfindable, whose listing is still there.
 pub(super) async fn forget(tx: &mut WriteTx, adapter: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM listing_words WHERE adapter_id = $1")
-        .bind(adapter)
-        .execute(tx.connection())
-        .await?;
+    let sql = match tx.backend() {
+        Backend::Sqlite => sqlite::FORGET,
+        Backend::Postgres => postgres::FORGET,
+    };
+    sqlx::query(sql).bind(adapter).execute(tx.connection()).await?;
     Ok(())
 }
 
-/// Makes an adapter findable by its name, without a manifest.
+/// Makes an adapter findable by its name, as servers did before listings said where their words are.
 #[cfg(test)]
-pub(super) async fn index_plain(tx: &mut WriteTx, adapter: &str, name: &str) {
-    let words = Words { name: name.to_owned(), task: String::new(), body: String::new() };
-    index(tx, adapter, &words).await.expect("indexes");
+pub(super) async fn index_as_before(tx: &mut WriteTx, adapter: &str, name: &str) {
+    let sql = match tx.backend() {
+        Backend::Sqlite => "INSERT INTO listing_words (adapter_id, name, task, body) VALUES ($1, $2, '', '')",
+        Backend::Postgres => {
+            "INSERT INTO listing_words (adapter_id, document)
+             VALUES ($1, setweight(to_tsvector('simple', $2), 'A'))"
+        }
+    };
+    sqlx::query(sql).bind(adapter).bind(name).execute(tx.connection()).await.expect("indexes");
 }
 
 #[cfg(test)]

@@ -10,20 +10,17 @@ use super::{
 };
 
 /// The results at `place` and the one behind them, of which `left` are there. How many of the most pulled
-/// adapters to look at first say `windows`, if `listings.words` has the words as the index has them.
+/// adapters to look at first says `window`, if `listings.words` has the words as the index has them.
 pub(super) async fn rows(
     db: &Db,
     question: &Question<'_>,
     place: Place,
     left: u64,
-    windows: Option<&[u64]>,
+    window: Option<u64>,
 ) -> Result<Vec<listings::Row>, sqlx::Error> {
     let wanted = left.min(u64::from(place.limit) + 1);
-    let Some(windows) = windows else { return question.among_all(db, place, Matching::Index).await };
-    for &window in windows {
-        if place.offset.saturating_add(wanted) > window {
-            continue;
-        }
+    let Some(window) = window else { return question.among_all(db, place, Matching::Index).await };
+    if place.offset.saturating_add(wanted) <= window {
         let rows = question.among(db, place, window).await?;
         if rows.len() as u64 >= wanted {
             return Ok(rows);
@@ -41,17 +38,24 @@ pub(super) const COUNT: &str = concat!(
     ") > 0 AND $8 = '' AND $12 = '' LIMIT $11) found"
 );
 
-/// Looks at $13 adapters. The listing of each is looked up for the same reason.
-pub(super) const AMONG_MOST_PULLED: &str = concat!(
-    "SELECT ",
-    listings::listing_columns!(),
-    " FROM (SELECT a.id FROM (SELECT * FROM adapters ORDER BY pulls DESC, id DESC LIMIT $13) a
-            WHERE (SELECT COUNT(*) FROM listings l WHERE l.adapter_id = a.id AND ($8 = '' OR l.words LIKE $8) AND ",
-    conditions!(),
-    ") > 0 ORDER BY a.pulls DESC, a.id DESC LIMIT $11 OFFSET $12) found
-     JOIN adapters a ON a.id = found.id JOIN listings l ON l.adapter_id = found.id
-     ORDER BY a.pulls DESC, a.id DESC"
-);
+/// A page of the adapters that `$from` gives from the most pulled one on, and no further than the page is full.
+/// The listing of each is looked up for the same reason.
+macro_rules! most_pulled_of {
+    ($from:literal) => {
+        concat!(
+            "SELECT ",
+            $crate::db::listings::listing_columns!(),
+            " FROM (SELECT a.id FROM ",
+            $from,
+            " (SELECT COUNT(*) FROM listings l WHERE l.adapter_id = a.id AND ($8 = '' OR l.words LIKE $8) AND ",
+            $crate::db::search::conditions!(),
+            ") > 0 ORDER BY a.pulls DESC, a.id DESC LIMIT $11 OFFSET $12) found
+             JOIN adapters a ON a.id = found.id JOIN listings l ON l.adapter_id = found.id
+             ORDER BY a.pulls DESC, a.id DESC"
+        )
+    };
+}
+pub(super) use most_pulled_of;
 
 /// Of any words, which $13 are: those with words are read from the full-text index.
 pub(super) const ALL: &str = concat!(

@@ -1,7 +1,7 @@
 //! PostgreSQL: a weighted tsvector with `ts_rank`. The `simple` configuration
 //! takes words as they are; they were split before.
 
-use super::{conditions, listings, visible_to};
+use super::{conditions, listings, popular::most_pulled_of, visible_to};
 
 /// What the index finds and the viewer may see.
 macro_rules! found {
@@ -41,11 +41,22 @@ pub(super) const POPULAR: &str = concat!(
     " AND ($13 = '' OR l.words LIKE $13) ORDER BY a.pulls DESC, a.id DESC LIMIT $11 OFFSET $12"
 );
 
+/// Looks at $13 adapters.
+pub(super) const AMONG_MOST_PULLED: &str =
+    most_pulled_of!("(SELECT * FROM adapters ORDER BY pulls DESC, id DESC LIMIT $13) a WHERE");
+
 pub(super) const INDEX: &str = "INSERT INTO listing_words (adapter_id, document) VALUES ($1,
     setweight(to_tsvector('simple', $2), 'A') || setweight(to_tsvector('simple', $3), 'B')
     || setweight(to_tsvector('simple', $4), 'C'))";
 
+pub(super) const FORGET: &str = "DELETE FROM listing_words WHERE adapter_id = $1";
+
 /// Every word must occur, as the beginning of a word. No word at all matches nothing.
 pub(super) fn query(words: &[String]) -> String {
     words.iter().map(|word| format!("'{word}':*")).collect::<Vec<_>>().join(" & ")
+}
+
+/// Matches only where `word` is one of the task.
+pub(super) fn of_task(query: &str, word: &str) -> String {
+    format!("{query} & '{word}':B")
 }

@@ -1,5 +1,6 @@
 //! A question as the statements of search take it, and what they share.
 
+use hub_schemas::label::TaskId;
 use sqlx::{Any, query::QueryAs};
 
 use super::{Backend, Db, Filters, Place, listings, popular, postgres, sqlite};
@@ -24,6 +25,9 @@ pub(super) struct Question<'a> {
     backend: Backend,
     /// The words as the full-text index takes them.
     indexed: String,
+    /// The same and the words of the task that is wanted: what is of another task need not be read then.
+    /// Relevance does not count them.
+    of_task: String,
     /// The words as a pattern for `listings.words`; empty where any will do.
     pattern: String,
 }
@@ -35,7 +39,12 @@ impl<'a> Question<'a> {
             (Some(words), Backend::Sqlite) => (sqlite::query(words), words::pattern(words)),
             (Some(words), Backend::Postgres) => (postgres::query(words), words::pattern(words)),
         };
-        Self { viewer, filters, backend, indexed, pattern }
+        let with = match backend {
+            Backend::Sqlite => sqlite::of_task,
+            Backend::Postgres => postgres::of_task,
+        };
+        let of_task = task_words(filters).iter().fold(indexed.clone(), |query, word| with(&query, word));
+        Self { viewer, filters, backend, indexed, of_task, pattern }
     }
 
     /// How many results there are, up to `most`, and how many of them have the words as `listings.words`
@@ -47,7 +56,7 @@ impl<'a> Question<'a> {
             (Some(_), Backend::Postgres) => postgres::COUNT,
         };
         let query =
-            self.bind(sqlx::query_as(sql), &self.indexed).bind(most as i64).bind(self.pattern.clone());
+            self.bind(sqlx::query_as(sql), &self.of_task).bind(most as i64).bind(self.pattern.clone());
         let (count, plain): (i64, i64) = query.fetch_one(db.read()).await?;
         Ok((count as u64, plain as u64))
     }
@@ -68,7 +77,11 @@ impl<'a> Question<'a> {
         place: Place,
         window: u64,
     ) -> Result<Vec<listings::Row>, sqlx::Error> {
-        let query = self.page(popular::AMONG_MOST_PULLED, &self.pattern, place);
+        let sql = match self.backend {
+            Backend::Sqlite => sqlite::AMONG_MOST_PULLED,
+            Backend::Postgres => postgres::AMONG_MOST_PULLED,
+        };
+        let query = self.page(sql, &self.pattern, place);
         query.bind(window as i64).fetch_all(db.read()).await
     }
 
@@ -88,7 +101,7 @@ impl<'a> Question<'a> {
             Matching::Index => String::new(),
             Matching::IndexAndListing => self.pattern.clone(),
         };
-        self.page(sql, &self.indexed, place).bind(pattern).fetch_all(db.read()).await
+        self.page(sql, &self.of_task, place).bind(pattern).fetch_all(db.read()).await
     }
 
     /// Binds the place too: $11 and $12.
@@ -125,6 +138,14 @@ impl<'a> Question<'a> {
             .bind(self.viewer.limited_token().to_owned())
             .bind(filters.kind.clone())
     }
+}
+
+/// The words of the task that is wanted, where there are words beside it. What is no task is none of a listing,
+/// and could have any number of words.
+fn task_words(filters: &Filters) -> Vec<String> {
+    let has_words = filters.words.as_ref().is_some_and(|words| !words.is_empty());
+    let task = filters.task.parse::<TaskId>().ok().filter(|_| has_words);
+    task.iter().flat_map(|task| words::split(task.as_str())).collect()
 }
 
 /// The conditions that all searches share, of the listing `l` and its adapter `a`.

@@ -4,7 +4,7 @@ use super::*;
 use crate::{domain::words, test_services::postgres::Postgres};
 
 /// Few enough that some rows are very many.
-const SMALL: Bounds = Bounds { counted: 5, windows: [4, 4, 10] };
+const SMALL: Bounds = Bounds { counted: 5, window: 10 };
 
 /// One adapter as its rows have it.
 struct Sample<'a> {
@@ -116,7 +116,7 @@ async fn very_many_results_come_most_pulled_first_on_pages_without_gaps() {
         for filters in [for_words("tone"), for_words("of amb ton"), Filters::default()] {
             let first = at(db, &filters, 0, 2).await;
             assert_eq!((first.total, first.more, first.is_followed), (5, true, true));
-            // Across the ends of both windows, and of one page over all of them.
+            // Within the window, across its end, and one page over all of it.
             for limit in [1, 3, 4, 7, 16, 20] {
                 assert_eq!(walk(db, &filters, limit).await, expected, "{limit} a page of {filters:?}");
             }
@@ -217,7 +217,8 @@ async fn what_only_the_index_finds_is_found_among_very_many_too() {
         sqlx::query("UPDATE listings SET words = NULL").execute(tx.connection()).await.expect("forgets");
         sqlx::query("DELETE FROM listing_words").execute(tx.connection()).await.expect("forgets");
         for (name, _) in sixteen() {
-            index_plain(&mut tx, &name, "tone").await;
+            let words = Words { name: "tone".to_owned(), task: String::new(), body: String::new() };
+            index(&mut tx, &name, &words).await.expect("indexes");
         }
         tx.commit().await.expect("commits");
         assert_eq!(walk(db, &for_words("tone"), 3).await, expected);
@@ -244,4 +245,79 @@ async fn rare_spellings_that_only_the_index_finds_never_repeat_a_result() {
             if db.backend() == Backend::Sqlite { 16 } else { 8 }
         );
     }
+}
+
+#[tokio::test]
+async fn a_task_beside_words_leaves_out_what_only_mentions_it() {
+    let mut samples = vec![
+        Sample { task: "named-entities", ..public("first", 1, "tone") },
+        Sample { task: "named-entities", ..public("tone", 0, "") },
+        Sample { task: "entities", ..public("named", 9, "a tone of named entities") },
+    ];
+    let found = ["tone", "first"];
+    // Few are ordered by relevance, of which the task is no part; very many by pulls.
+    let many: Vec<_> = (0..8).map(|i| format!("a{i}")).collect();
+    let (_folder, few) = both(&samples).await;
+    samples.extend(many.iter().map(|name| Sample { task: "named-entities", ..public(name, 5, "tone") }));
+    let (_other, very_many) = both(&samples).await;
+    let of = |task: &str| Filters { task: task.to_owned(), ..for_words("tone") };
+    for db in &few {
+        assert_eq!(names(&at(db, &of("named-entities"), 0, 10).await), found);
+    }
+    for db in &very_many {
+        let expected = ["a7", "a6", "a5", "a4", "a3", "a2", "a1", "a0", "first", "tone"];
+        assert_eq!(walk(db, &of("named-entities"), 3).await, expected);
+        assert_eq!(walk(db, &of("entities"), 3).await, ["named"]);
+    }
+    for db in few.iter().chain(&very_many) {
+        for no_task in ["named", "Entities", "named entities", "\"' OR :*", "x ".repeat(500).as_str()] {
+            assert_eq!(at(db, &of(no_task), 0, 10).await.total, 0, "{no_task}");
+        }
+        let without = Filters { words: Some(words::query("!!!")), ..of("named-entities") };
+        assert_eq!(at(db, &without, 0, 10).await.total, 0, "what has no word finds nothing");
+    }
+}
+
+/// How many listings there are, how many of them have words, and how many words there are at all.
+async fn documents(db: &Db) -> (i64, i64, i64) {
+    let sql = "SELECT (SELECT COUNT(*) FROM listings), (SELECT COUNT(*) FROM listings l JOIN listing_words w
+                   ON w.rowid = l.document AND w.adapter_id = l.adapter_id),
+               (SELECT COUNT(*) FROM listing_words)";
+    sqlx::query_as(sql).fetch_one(db.read()).await.expect("counts")
+}
+
+#[tokio::test]
+async fn an_embedded_listing_says_where_its_words_are_whichever_release_wrote_it() {
+    let names: Vec<_> = sixteen().into_iter().map(|(name, _)| name).collect();
+    let samples: Vec<_> = names.iter().map(|name| public(name, 0, "tone")).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = filled(&Db::embedded_url(folder.path()), &samples).await;
+    assert_eq!(documents(&db).await, (16, 16, 16));
+    // The previous release writes some anew, the last one among them, as it always did.
+    for name in ["a03", "a15", "a07"] {
+        let mut tx = db.write().await.expect("begins");
+        for (sql, words) in [
+            ("DELETE FROM listing_words WHERE adapter_id = $1", false),
+            ("CREATE TEMPORARY TABLE kept AS SELECT * FROM listings WHERE adapter_id = $1", false),
+            ("DELETE FROM listings WHERE adapter_id = $1", false),
+            ("UPDATE kept SET document = NULL WHERE adapter_id = $1", false),
+            ("INSERT INTO listings SELECT * FROM kept WHERE adapter_id = $1", true),
+        ] {
+            sqlx::query(sql).bind(name).execute(tx.connection()).await.expect("writes");
+            if words {
+                index_as_before(&mut tx, name, "older").await;
+            }
+        }
+        sqlx::query("DROP TABLE kept").execute(tx.connection()).await.expect("drops");
+        tx.commit().await.expect("commits");
+    }
+    assert_eq!(documents(&db).await, (16, 16, 16));
+    assert_eq!(walk(&db, &for_words("older"), 10).await.len(), 3);
+    // This one forgets all of them, and nothing else.
+    let mut tx = db.write().await.expect("begins");
+    for name in &names[2..] {
+        forget(&mut tx, name).await.expect("forgets");
+    }
+    tx.commit().await.expect("commits");
+    assert_eq!(documents(&db).await, (16, 2, 2));
 }

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     db::{
         new_id,
-        uploads::{self, Finished, Upload},
+        uploads::{self, Finished, StoredPart, Upload},
     },
     domain::permissions::Caller,
     error::{ApiError, ApiResult},
@@ -20,6 +20,7 @@ use crate::{
 };
 
 pub(crate) mod direct;
+mod growing;
 mod object;
 
 /// A sender that is silent for so long has gone; its connection is not kept.
@@ -50,6 +51,13 @@ pub(crate) async fn append(
     }
     let length = range.end - range.start;
     let body = Box::pin(bounded(body, length));
+    if app.storage.has_growing_files() && upload.multipart.is_none() {
+        return match growing::append(app, owner, upload, &range, body).await? {
+            Some(now) => settle(app, owner, now).await,
+            None => Err(offset_mismatch(&reload(app, owner, &upload.id).await?)),
+        };
+    }
+    let body = body.map(|piece| piece.map_err(ApiError::from));
     if range == (0..upload.size) && upload.multipart.is_none() {
         return whole(app, upload, body).await;
     }
@@ -115,7 +123,7 @@ pub(crate) async fn settle(app: &App, owner: &Caller, upload: Upload) -> ApiResu
     }
     let settled = match &upload.multipart {
         Some(begun) => object::settle(app, &upload, begun).await?,
-        None => join(app, &upload).await?,
+        None => of_parts(app, &upload).await?,
     };
     if let Some(object) = settled {
         return finish(app, &upload, &object).await;
@@ -129,14 +137,23 @@ pub(crate) async fn settle(app: &App, owner: &Caller, upload: Upload) -> ApiResu
     }
 }
 
-/// Joins parts that are objects of their own; `None` when they are gone.
-async fn join(app: &App, upload: &Upload) -> ApiResult<Option<Key>> {
+/// Makes one object of parts that are objects of their own; `None` when they are gone.
+async fn of_parts(app: &App, upload: &Upload) -> ApiResult<Option<Key>> {
     let parts = uploads::parts(&app.db, upload).await?;
+    match growing::settle(app, upload, &parts).await? {
+        None => join(app, upload, &parts).await,
+        object => Ok(object),
+    }
+}
+
+/// Joins parts that are objects of their own; `None` when they are gone.
+async fn join(app: &App, upload: &Upload, parts: &[StoredPart]) -> ApiResult<Option<Key>> {
     let storage = app.storage.clone();
-    let pieces = stream::iter(parts.clone())
-        .then(move |key| {
+    let pieces = stream::iter(parts.to_vec())
+        .then(move |StoredPart { range, object }| {
             let storage = storage.clone();
-            async move { storage.get(&key, None).await }
+            // What somebody else appended behind it, and was too late with, does not count.
+            async move { storage.get(&object, Some(0..range.end - range.start)).await }
         })
         .flat_map(|part| match part {
             Ok(pieces) => pieces.map(|piece| piece.map_err(Unsettled::Storage)).boxed(),
@@ -151,18 +168,24 @@ async fn join(app: &App, upload: &Upload) -> ApiResult<Option<Key>> {
     match app.storage.put(&object, Box::pin(pieces), accept).await {
         Ok(_) => Ok(Some(object)),
         Err(PutError::Body(Unsettled::OtherDigest(found))) => {
-            let mut tx = app.db.write().await?;
-            uploads::reset(&mut tx, upload, &parts).await?;
-            tx.commit().await?;
-            // Only these: the upload may have begun again by now.
-            for part in &parts {
-                app.storage.delete(part).await?;
-            }
+            begin_again(app, upload, parts).await?;
             Err(other_digest(upload, &found))
         }
         Err(PutError::Body(Unsettled::Moved | Unsettled::Storage(StorageError::NotFound(_)))) => Ok(None),
         Err(PutError::Body(Unsettled::Storage(error)) | PutError::Storage(error)) => Err(error.into()),
     }
+}
+
+/// Lets an upload whose `parts` turned out wrong start from its first byte.
+async fn begin_again(app: &App, upload: &Upload, parts: &[StoredPart]) -> ApiResult<()> {
+    let mut tx = app.db.write().await?;
+    uploads::reset(&mut tx, upload, parts).await?;
+    tx.commit().await?;
+    // Only these: the upload may have begun again by now.
+    for part in parts {
+        app.storage.delete(&part.object).await?;
+    }
+    Ok(())
 }
 
 /// Notes that the bytes at `object` are the whole file.
@@ -228,20 +251,36 @@ fn offset_mismatch(upload: &Upload) -> ApiError {
     ApiError::new(ProblemCode::OffsetMismatch, detail).hint("continue there")
 }
 
+/// Why a body can't be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// The connection broke, or nothing came for long.
+    CutOff,
+    /// It has more than these bytes, which were announced.
+    TooLong(u64),
+}
+
+impl From<Broken> for ApiError {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::CutOff => Self::bad_request("the body did not arrive whole").hint("send it again"),
+            Broken::TooLong(expected) => wrong_length(expected),
+        }
+    }
+}
+
 /// The body, cut off with an error where it has more bytes than announced or falls silent.
-fn bounded(body: Body, expected: u64) -> impl Stream<Item = ApiResult<Bytes>> {
+fn bounded(body: Body, expected: u64) -> impl Stream<Item = Result<Bytes, Broken>> {
     let state = (body.into_data_stream(), 0_u64);
     stream::try_unfold(state, move |(mut body, mut seen)| async move {
         let piece = match tokio::time::timeout(SILENCE, body.next()).await {
             Ok(None) => return Ok(None),
             Ok(Some(Ok(piece))) => piece,
-            Ok(Some(Err(_))) | Err(_) => {
-                return Err(ApiError::bad_request("the body did not arrive whole").hint("send it again"));
-            }
+            Ok(Some(Err(_))) | Err(_) => return Err(Broken::CutOff),
         };
         seen += piece.len() as u64;
         if seen > expected {
-            return Err(wrong_length(expected));
+            return Err(Broken::TooLong(expected));
         }
         Ok(Some((piece, (body, seen))))
     })

@@ -1,0 +1,325 @@
+//! A local file that requests append to, one after the other: the bytes of an upload are written once, and
+//! the file becomes the blob.
+//!
+//! Whoever appends holds a claim: a file beside it that only one can make, on a folder that several servers
+//! share too. It goes away behind the last write, whatever became of the request. That of a killed server
+//! stays, and nobody appends to that file any more: what follows goes into another one.
+//!
+//! While a piece is written and hashed, each on a thread of its own, the next one is received.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use hub_schemas::digest::DigestHasher;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::{Key, Storage, StorageError};
+
+/// Folders are removed when they are empty: one that was there a moment ago may be gone.
+const ATTEMPTS: u32 = 5;
+
+/// Something that a thread may have for a while.
+enum Turn<T> {
+    Here(T),
+    Away(JoinHandle<io::Result<T>>),
+    /// It failed there.
+    Gone,
+}
+
+impl<T: Send + 'static> Turn<T> {
+    async fn back(&mut self) -> Result<T, StorageError> {
+        match std::mem::replace(self, Self::Gone) {
+            Self::Here(thing) => Ok(thing),
+            Self::Away(work) => finished(work).await,
+            Self::Gone => Err(StorageError::Other("a file could not be written before".into())),
+        }
+    }
+
+    fn lend(&mut self, work: impl FnOnce() -> io::Result<T> + Send + 'static) {
+        *self = Self::Away(spawn_blocking(work));
+    }
+}
+
+/// The file that says that another one is appended to.
+struct Claim(PathBuf);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Where this fails, what follows goes into another file.
+        drop(fs::remove_file(&self.0));
+        if let Some(folder) = self.0.parent() {
+            drop(fs::remove_dir(folder));
+        }
+    }
+}
+
+/// A file that is open to be appended to. It is closed before the claim is gone.
+struct Open {
+    file: File,
+    path: PathBuf,
+    /// Nobody was told of it: it goes with the request.
+    is_passing: bool,
+    _claim: Claim,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.is_passing {
+            // What this leaves behind is found as an object without a row.
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// A claim on a file, which is not opened yet.
+pub(crate) struct Claimed {
+    root: PathBuf,
+    path: PathBuf,
+    claim: Claim,
+}
+
+/// A file that is appended to.
+pub(crate) struct Growing {
+    root: PathBuf,
+    open: Turn<Open>,
+    hasher: Turn<DigestHasher>,
+}
+
+impl Storage {
+    /// Whether parts are files that can grow.
+    pub(crate) const fn has_growing_files(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// Lets the caller alone append to `key`; `None` where somebody else does, or did when their server was
+    /// killed. What was acknowledged of it is looked up after this: it may have grown before.
+    pub(crate) async fn claim(&self, key: &Key) -> Result<Option<Claimed>, StorageError> {
+        let root = self.root_of_files()?.to_owned();
+        let path = root.join(key.to_string());
+        let marker = root.join(format!("{key}.claim"));
+        let claim = spawn_blocking(move || {
+            let mut attempt = 0;
+            loop {
+                fs::create_dir_all(marker.parent().unwrap_or(&marker))?;
+                attempt += 1;
+                match OpenOptions::new().write(true).create_new(true).open(&marker) {
+                    Ok(_) => return Ok(Some(Claim(marker))),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        Ok(finished(claim).await?.map(|claim| Claimed { root, path, claim }))
+    }
+
+    /// Gives a file of `size` bytes, which nobody appends to any more, another key.
+    pub(crate) async fn rename(&self, from: &Key, to: &Key, size: u64) -> Result<(), StorageError> {
+        let root = self.root_of_files()?.to_owned();
+        let (from, to) = (root.join(from.to_string()), root.join(to.to_string()));
+        let renamed = spawn_blocking(move || {
+            let found = fs::metadata(&from)?.len();
+            if found == size { put_in_place(&root, &from, &to).map(|()| found) } else { Ok(found) }
+        });
+        match finished(renamed).await? {
+            found if found == size => Ok(()),
+            found => Err(StorageError::OtherParts(format!("{found} bytes instead of {size}").into())),
+        }
+    }
+
+    fn root_of_files(&self) -> Result<&Path, StorageError> {
+        self.root.as_deref().ok_or_else(|| {
+            StorageError::Other("an upload was begun on a store of another kind than this one".into())
+        })
+    }
+}
+
+impl Claimed {
+    /// Makes the file. `hasher` has seen what lies before it, in other files.
+    pub(crate) async fn create(self, hasher: DigestHasher) -> Result<Growing, StorageError> {
+        let opened = self.open(|path| OpenOptions::new().write(true).create_new(true).open(path), true);
+        let (root, open) = opened.await?;
+        Ok(Growing { root, open: Turn::Here(open), hasher: Turn::Here(hasher) })
+    }
+
+    /// Opens the file behind its first `length` bytes, all that were acknowledged. `hasher` has seen them, and
+    /// what was acknowledged before them.
+    pub(crate) async fn continued(self, length: u64, hasher: DigestHasher) -> Result<Growing, StorageError> {
+        let opened = self.open(
+            move |path| {
+                let mut file = OpenOptions::new().write(true).open(path)?;
+                file.set_len(length)?;
+                file.seek(SeekFrom::Start(length))?;
+                Ok(file)
+            },
+            false,
+        );
+        let (root, open) = opened.await?;
+        Ok(Growing { root, open: Turn::Here(open), hasher: Turn::Here(hasher) })
+    }
+
+    async fn open(
+        self,
+        open: impl FnOnce(&Path) -> io::Result<File> + Send + 'static,
+        is_passing: bool,
+    ) -> Result<(PathBuf, Open), StorageError> {
+        let Self { root, path, claim } = self;
+        let opened = spawn_blocking(move || {
+            let file = open(&path)?;
+            Ok(Open { file, path, is_passing, _claim: claim })
+        });
+        Ok((root, finished(opened).await?))
+    }
+}
+
+impl Growing {
+    /// Appends `pieces`, once what came before is written.
+    pub(crate) async fn push(&mut self, pieces: Vec<Bytes>) -> Result<(), StorageError> {
+        let (mut hasher, mut open) = (self.hasher.back().await?, self.open.back().await?);
+        let hashed = pieces.clone();
+        self.hasher.lend(move || {
+            for piece in &hashed {
+                hasher.update(piece);
+            }
+            Ok(hasher)
+        });
+        self.open.lend(move || {
+            pieces.iter().try_for_each(|piece| open.file.write_all(piece))?;
+            Ok(open)
+        });
+        Ok(())
+    }
+
+    /// Makes everything up to here survive a power cut, and the file be found under its name; the hash of it.
+    pub(crate) async fn keep(&mut self) -> Result<DigestHasher, StorageError> {
+        let (mut open, root) = (self.open.back().await?, self.root.clone());
+        self.open.lend(move || {
+            open.file.sync_data()?;
+            if open.is_passing {
+                sync_folders(&open.path, &root)?;
+                open.is_passing = false;
+            }
+            Ok(open)
+        });
+        let (open, hasher) = (self.open.back().await?, self.hasher.back().await?);
+        self.open = Turn::Here(open);
+        self.hasher = Turn::Here(hasher.clone());
+        Ok(hasher)
+    }
+
+    /// The hash of everything up to here.
+    pub(crate) async fn hashed(&mut self) -> Result<DigestHasher, StorageError> {
+        let hasher = self.hasher.back().await?;
+        self.hasher = Turn::Here(hasher.clone());
+        Ok(hasher)
+    }
+
+    /// Makes the file, of which nobody was told, the object `key`.
+    pub(crate) async fn become_object(mut self, key: &Key) -> Result<(), StorageError> {
+        let open = self.open.back().await?;
+        let to = self.root.join(key.to_string());
+        finished(spawn_blocking(move || {
+            open.file.sync_data()?;
+            put_in_place(&self.root, &open.path, &to)
+        }))
+        .await
+    }
+}
+
+/// Gives a file another name, which survives a power cut.
+fn put_in_place(root: &Path, from: &Path, to: &Path) -> io::Result<()> {
+    let folder = to.parent().unwrap_or(root);
+    let mut attempt = 0;
+    loop {
+        let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(root).to_owned();
+        fs::create_dir_all(folder)?;
+        attempt += 1;
+        match fs::rename(from, to) {
+            Ok(()) => return sync_folders(to, &there),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS && from.exists() => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Makes the name of a file survive a power cut, and those of the folders around it below `there`.
+fn sync_folders(file: &Path, there: &Path) -> io::Result<()> {
+    let folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(there));
+    // Elsewhere than on Unix folders can't be opened, and need not be.
+    if cfg!(unix) { folders.map(File::open).try_for_each(|folder| folder?.sync_all()) } else { Ok(()) }
+}
+
+async fn finished<T>(work: JoinHandle<io::Result<T>>) -> Result<T, StorageError> {
+    Ok(work.await.map_err(io::Error::other)??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage() -> (tempfile::TempDir, Storage) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let storage = Storage::local(folder.path()).expect("a storage");
+        (folder, storage)
+    }
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let inside = |item: fs::DirEntry| {
+            let path = item.path();
+            if path.is_dir() { files(&path) } else { vec![path] }
+        };
+        fs::read_dir(folder).expect("lists").flatten().flat_map(inside).collect()
+    }
+
+    async fn claimed(storage: &Storage, key: &Key) -> Claimed {
+        storage.claim(key).await.expect("asks").expect("is free")
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time_appends_behind_what_was_acknowledged() {
+        let (folder, storage) = storage();
+        let (part, blob) = (Key::part("u", 0, "x"), Key::first_blob(&hub_schemas::digest::Digest::of(b"")));
+        let mut growing =
+            claimed(&storage, &part).await.create(DigestHasher::default()).await.expect("opens");
+        growing.push(vec![Bytes::from_static(b"one "), Bytes::from_static(b"two ")]).await.expect("writes");
+        let hasher = growing.keep().await.expect("keeps");
+        growing.push(vec![Bytes::from_static(b"nobody was told of this")]).await.expect("writes");
+        assert!(storage.claim(&part).await.expect("asks").is_none(), "somebody else appends");
+        // As when a connection breaks: the claim goes with the last write.
+        growing.hashed().await.expect("hashes");
+        drop(growing.open.back().await.expect("writes"));
+        drop(growing);
+        let mut growing = claimed(&storage, &part).await.continued(8, hasher).await.expect("opens");
+        growing.push(vec![Bytes::from_static(b"three")]).await.expect("writes");
+        let hasher = growing.keep().await.expect("keeps");
+        assert_eq!(hasher.finish(), hub_schemas::digest::Digest::of(b"one two three"));
+        drop(growing);
+        storage.rename(&part, &blob, 13).await.expect("renames");
+        assert_eq!(storage.head(&blob, 13).await.expect("reads").as_ref(), b"one two three");
+        assert_eq!(files(folder.path()).len(), 1);
+        let gone = claimed(&storage, &part).await.continued(8, DigestHasher::default()).await;
+        assert!(matches!(gone, Err(StorageError::NotFound(_))));
+    }
+
+    #[tokio::test]
+    async fn a_file_of_which_nobody_was_told_goes_with_its_request_unless_it_is_whole() {
+        let (folder, storage) = storage();
+        let (part, blob) = (Key::part("u", 0, "x"), Key::first_blob(&hub_schemas::digest::Digest::of(b"")));
+        let mut growing =
+            claimed(&storage, &part).await.create(DigestHasher::default()).await.expect("opens");
+        growing.push(vec![Bytes::from_static(b"half")]).await.expect("writes");
+        growing.open = Turn::Here(growing.open.back().await.expect("writes"));
+        drop(growing);
+        assert_eq!(files(folder.path()), Vec::<PathBuf>::new());
+        let mut growing =
+            claimed(&storage, &part).await.create(DigestHasher::default()).await.expect("opens");
+        growing.push(vec![Bytes::from_static(b"whole")]).await.expect("writes");
+        growing.become_object(&blob).await.expect("renames");
+        assert_eq!(files(folder.path()).len(), 1);
+        assert_eq!(storage.head(&blob, 5).await.expect("reads").as_ref(), b"whole");
+    }
+}
