@@ -346,6 +346,7 @@ impl StitchedModel {
             state: &state,
             layer_sum: layer_sum.as_ref(),
             attention_mask: &attention_mask,
+            ids: Some(&batch.input_ids),
         };
         let invert = |x| stitch.invert(x);
         let input = HeadInput { features, batch, mode, invert: &invert };
@@ -365,7 +366,8 @@ impl StitchedModel {
         let Some(head) = &self.head else { return Ok(None) };
         let Hidden { state, attention_mask, layer_sum, .. } =
             self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
-        head.layers().pool(&self.features(&state, layer_sum.as_ref(), &attention_mask))
+        let features = self.features(&state, layer_sum.as_ref(), &attention_mask);
+        head.layers().pool(&Features { ids: Some(&batch.input_ids), ..features })
     }
 
     /// Scores `[b, labels]` from what [`pooled`](Self::pooled) returned.
@@ -377,7 +379,7 @@ impl StitchedModel {
     }
 
     fn predict_groups(&self, input: &HeadInput<'_>) -> candle_core::Result<Vec<Option<Prediction>>> {
-        let Features { state, layer_sum, attention_mask, .. } = input.features;
+        let Features { state, layer_sum, attention_mask, ids, .. } = input.features;
         let alike = state.dim(0)? / self.groups.len().max(1);
         let mut start = 0;
         let mut predict = |(rows, head): &(Option<usize>, Option<LoadedHead>)| {
@@ -385,8 +387,13 @@ impl StitchedModel {
             let own = |x: &Tensor| x.narrow(0, start, rows)?.contiguous();
             let (state, attention_mask) = (own(state)?, own(attention_mask)?);
             let layer_sum = layer_sum.map(own).transpose()?;
+            // Adapters in parallel have all read the same rows.
+            let own_ids = ids.filter(|ids| ids.dims()[0] >= start + rows).map(own).transpose()?;
             start += rows;
-            let features = self.features(&state, layer_sum.as_ref(), &attention_mask);
+            let features = Features {
+                ids: own_ids.as_ref().or(ids),
+                ..self.features(&state, layer_sum.as_ref(), &attention_mask)
+            };
             head.as_ref().map(|head| head.forward(&HeadInput { features, ..*input })).transpose()
         };
         self.groups.iter().map(&mut predict).collect()
@@ -398,7 +405,8 @@ impl StitchedModel {
         layer_sum: Option<&'a Tensor>,
         attention_mask: &'a Tensor,
     ) -> Features<'a> {
-        Features { backbone: &self.backbone, hooks: &self.stitch, state, layer_sum, attention_mask }
+        let (backbone, hooks) = (&*self.backbone, &self.stitch);
+        Features { backbone, hooks, state, layer_sum, attention_mask, ids: None }
     }
 
     /// What training changes. Empty for a loaded model.

@@ -29,6 +29,8 @@ mod minilm;
 mod passed;
 #[path = "parity/quantised.rs"]
 mod quantised;
+#[path = "parity/setups.rs"]
+mod setups;
 #[path = "parity/speech.rs"]
 mod speech;
 #[path = "parity/steps.rs"]

@@ -23,7 +23,7 @@ pub(crate) struct ForwardArgs {
     /// Folder of the backbone
     #[arg(long, value_name = "DIR")]
     pub(crate) base: PathBuf,
-    /// Folder of an adapter, with the name that `--compose` calls it by; may be repeated
+    /// Folder of an adapter, with the name that `--compose` calls it by, or of a setup that `adapters` saved; may be repeated
     #[arg(long = "adapter", value_name = "[NAME=]DIR")]
     pub(crate) adapters: Vec<NamedFolder>,
     /// Folder of fusion weights; may be repeated

@@ -1,6 +1,6 @@
 //! `hub forward`: tensors in, tensors out, to compare with other programs.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use hub_client::{
     backbones::Backbone,
@@ -8,7 +8,7 @@ use hub_client::{
     model::{Batch, Mode, ModelError, StitchedModel},
     tensors::{IMAGE_FEATURES, TensorFileError, read_batch, view_of, write_output},
 };
-use hub_formats::checkpoint::{AdapterFolder, BaseFolder, FusionFolder};
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, FusionFolder, SetupFolder};
 use hub_schemas::method::Method;
 
 use crate::{
@@ -20,25 +20,27 @@ use crate::{
 /// Runs `hub forward`.
 pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit> {
     let base = BaseFolder::open_as(&args.base, view_of(&args.inputs)?)?;
-    let named = args.adapters.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
+    let (given, more_fusions, setup) = with_setups(&args.adapters)?;
+    let named = given.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
     for (_, folder) in &named {
         let wanted = folder.manifest.as_ref().map(|manifest| &manifest.base);
         context.find_base(wanted, Some(&args.base), args.force)?;
     }
-    let fusions =
-        args.fusion.iter().map(|folder| FusionFolder::open(folder)).collect::<Result<Vec<_>, _>>()?;
-    let saved = saved_composition(args.compose.as_deref(), &named);
+    let fusions = args.fusion.iter().chain(&more_fusions);
+    let fusions = fusions.map(|folder| FusionFolder::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    let expression = args.compose.clone().or(setup);
+    let saved = saved_composition(expression.as_deref(), &named);
     let compute = args.compute.open()?;
     let mut batch = read_batch(&args.inputs, base.config(), &compute.device)?;
     check_images(&batch, &named)?;
     let backbone = Arc::new(Backbone::load_for(&base, &compute).map_err(ModelError::from)?);
     let model = if let Some(saved) = saved {
-        let others = args.adapters.iter().zip(&named).filter(|(_, (_, f))| f.path != saved.path);
+        let others = given.iter().zip(&named).filter(|(_, (_, f))| f.path != saved.path);
         let others: Vec<NamedFolder> = others.map(|(given, _)| given.clone()).collect();
         let members = context.find_members(saved, &others)?;
         StitchedModel::load_composition(backbone, saved, &borrow(&members))?
     } else {
-        match composition(context, args.compose.as_deref(), &named)? {
+        match composition(context, expression.as_deref(), &named)? {
             None => StitchedModel::plain(backbone)?,
             Some(composition) => StitchedModel::compose(backbone, &borrow(&named), &fusions, &composition)?,
         }
@@ -58,6 +60,28 @@ pub(crate) fn run(context: &Context, args: &ForwardArgs) -> anyhow::Result<Exit>
     };
     context.printer.done("wrote", &format!("{what} to `{}`", args.outputs.display()));
     Ok(Exit::Success)
+}
+
+/// The folders that were given, with the members and fusions of a setup of `adapters` in its place, and what it says
+/// of how they work together.
+fn with_setups(given: &[NamedFolder]) -> anyhow::Result<(Vec<NamedFolder>, Vec<PathBuf>, Option<String>)> {
+    let (mut folders, mut fusions, mut expression) = (Vec::new(), Vec::new(), None);
+    for named in given {
+        let Some(setup) = SetupFolder::open(&named.folder)? else {
+            folders.push(named.clone());
+            continue;
+        };
+        if expression.is_some() {
+            return Err(UserError::new("two setups are given, and how they work together is not known")
+                .hint("give their members one by one, with `--compose`")
+                .into());
+        }
+        folders
+            .extend(setup.members.into_iter().map(|(name, folder)| NamedFolder { name: Some(name), folder }));
+        fusions.extend(setup.fusions);
+        expression = Some(setup.expression);
+    }
+    Ok((folders, fusions, expression))
 }
 
 /// Refuses images that nobody looks at, images of another width, and none where an adapter reads them.

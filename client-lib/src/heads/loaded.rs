@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hub_formats::checkpoint::AdapterFolder;
+use hub_formats::{architectures::TransformerConfig, checkpoint::AdapterFolder};
 use hub_schemas::{
     backbone::Module,
     head::{Head, LanguageModelHead, Pooling},
@@ -51,9 +51,7 @@ impl LoadedHead {
         let Some(base) = backbone.head() else { return Ok(None) };
         let head = PredictionHead::build(&base.head, &base.tensors, tied_table(&base.head, backbone))?;
         let head = head.computing_in(backbone.arithmetic())?;
-        // In `transformers`' own classes of decoders, and of speech, `adapters` leaves the inverse out.
-        let architecture = backbone.config().architecture;
-        let inverts = !architecture.is_decoder() && !architecture.reads_audio();
+        let inverts = inverts_in_class(backbone.config());
         Ok(Some(Self { config: base.head.clone(), labels: base.labels.clone(), head, inverts }))
     }
 
@@ -78,8 +76,7 @@ impl LoadedHead {
         }
         let config = &in_model_class(config, folder, backbone);
         let head = PredictionHead::build(config, tensors, tied)?;
-        // `transformers`' own classes with a decoder behind an encoder leave the inverse out.
-        let inverts = folder.head_class.is_none() || backbone.config().shape.decoder_layers.is_none();
+        let inverts = folder.head_class.is_none() || inverts_in_class(backbone.config());
         Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts }))
     }
 
@@ -122,6 +119,13 @@ impl LoadedHead {
         }
         self.head.forward(&HeadInput { invert: &Ok, ..*input })
     }
+}
+
+/// Whether `adapters` puts the inverse of an invertible adapter into `transformers`' own classes: it leaves it out of those
+/// of decoders, with an encoder or without, and of speech.
+fn inverts_in_class(config: &TransformerConfig) -> bool {
+    let architecture = config.architecture;
+    !architecture.is_decoder() && !architecture.reads_audio() && config.shape.decoder_layers.is_none()
 }
 
 /// The tensors of `head` that training changes on this backbone: not a table that is tied

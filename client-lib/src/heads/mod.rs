@@ -60,6 +60,9 @@ pub struct Features<'a> {
     pub layer_sum: Option<&'a Tensor>,
     /// 1 for tokens and 0 for padding, `[b, t]`.
     pub attention_mask: &'a Tensor,
+    /// What the backbone has read, of an encoder where there are two, u32 `[b, s]`: as many rows as the state has, or
+    /// as its whole repetitions have. None where heads read no ids.
+    pub ids: Option<&'a Tensor>,
 }
 
 /// What a head computes from.

@@ -13,17 +13,20 @@ pub struct QuestionAnswering {
     layers: LinearLayers,
     /// The head of a model class, whose layer an adapter may change.
     single: Option<Linear>,
+    scaled_as_words: bool,
 }
 
 impl QuestionAnswering {
     pub(super) fn new(config: &QuestionAnsweringHead, tensors: &Tensors) -> Result<Self> {
         let layers = LinearLayers::new(&config.stack(), tensors)?;
-        Ok(Self { single: layers.single()?, layers })
+        Ok(Self { single: layers.single()?, layers, scaled_as_words: config.scaled_as_words })
     }
 
     /// Scores `[b, t, 2]`: of the start, then of the end. Padding is not masked, as in both libraries.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
         let Features { backbone, hooks, attention_mask, state, .. } = input.features;
+        let scale = backbone.config().seq2seq.output_scale.filter(|_| self.scaled_as_words);
+        let state = &scale.map_or_else(|| Ok(state.clone()), |scale| state * scale)?;
         match &self.single {
             Some(layer) => {
                 let x = self.layers.dropped(state, input.mode)?;

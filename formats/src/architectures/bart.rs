@@ -49,6 +49,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
             start_token: Some(token_id(json, "decoder_start_token_id", shape.vocab_size)?.unwrap_or(2)),
             reads_input: true,
             output_scale: None,
+            end_token: Some(token_id(json, "eos_token_id", shape.vocab_size)?.unwrap_or(2)),
         },
         ..TransformerConfig::usual(Architecture::Bart, shape)
     })

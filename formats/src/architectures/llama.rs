@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ConfigError, DecoderParts, NormKind, NormOrder, Positions, Rope, RopeScaling, TransformerConfig, Window,
-    Yarn, count, flag, fraction, only, optional_count, optional_number, padding_id, shown, word,
+    Yarn, count, flag, fraction, names_padding, only, optional_count, optional_number, padding_id, shown,
+    word,
 };
 
 /// Mistral: LLaMA with other defaults, and with a window in every layer.
@@ -65,6 +66,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         attention_output_bias: flag(json, "attention_bias")?,
         ffn_bias: flag(json, "mlp_bias")?,
         padding_id: padding_id(json, 0),
+        names_padding: names_padding(json),
         norm_eps: fraction(json, "rms_norm_eps", 1e-6)?,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
         activation: word(json, "hidden_act", "silu").parse()?,

@@ -83,6 +83,8 @@ pub struct TransformerConfig {
     pub ffn_bias: bool,
     /// The token that fills shorter rows of a batch.
     pub padding_id: u32,
+    /// Whether the configuration names that token.
+    pub names_padding: bool,
     /// Added to the variance in every norm.
     pub norm_eps: f64,
     /// Between the feed-forward network's two projections.
@@ -183,6 +185,7 @@ impl TransformerConfig {
             embedding_scale: None,
             ffn_bias: true,
             padding_id: 0,
+            names_padding: true,
             norm_eps: 1e-12,
             activation: Activation::Gelu,
             attention_dropout: 0.1,
@@ -281,6 +284,11 @@ fn fraction(json: &Map<String, Value>, key: &'static str, usual: f64) -> Result<
 /// The token that fills shorter rows.
 fn padding_id(json: &Map<String, Value>, usual: u32) -> u32 {
     json.get("pad_token_id").and_then(Value::as_u64).map_or(usual, |id| id as u32)
+}
+
+/// Whether a configuration whose library has no usual one names the token that fills shorter rows.
+fn names_padding(json: &Map<String, Value>) -> bool {
+    json.get("pad_token_id").is_some_and(Value::is_number)
 }
 
 /// A word of a `config.json` that may be left out.

@@ -13,6 +13,8 @@ pub struct Seq2SeqParts {
     pub reads_input: bool,
     /// What the last hidden state is multiplied with before a language model's table.
     pub output_scale: Option<f64>,
+    /// The token that ends an input.
+    pub end_token: Option<u32>,
 }
 
 /// A learned number for every head and every distance of a key from its query, distances in buckets

@@ -61,6 +61,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
             start_token: token_id(json, "decoder_start_token_id", shape.vocab_size)?,
             reads_input: is_class(json, &READERS),
             output_scale: is_tied.then(|| (shape.hidden_size as f64).powf(-0.5)),
+            end_token: Some(token_id(json, "eos_token_id", shape.vocab_size)?.unwrap_or(1)),
         },
         ..TransformerConfig::usual(Architecture::T5, shape)
     })

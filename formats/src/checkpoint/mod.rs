@@ -22,6 +22,7 @@ mod peft;
 mod pickle;
 mod publishable;
 mod semantics;
+mod setup;
 mod weights;
 mod write;
 
@@ -39,5 +40,6 @@ pub use heads::{FoundHead, base_head};
 pub use method_file::read_method;
 pub use pickle::PickleError;
 pub use publishable::{writable_format, write_publishable};
+pub use setup::SetupFolder;
 pub use weights::{SlotData, TensorFile, pickled_name};
 pub use write::{AdapterToWrite, write_adapter};

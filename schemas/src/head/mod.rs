@@ -39,6 +39,11 @@ pub enum Pooling {
     Pooler,
     /// The last hidden state of the last token that is not padding.
     Last,
+    /// What `adapters` 1.3.0 takes for a decoder's last token: as many positions in as there are ids that are not the
+    /// backbone's padding token, and the last position, be it padding, where it has none.
+    LastCounted,
+    /// The decoder's last hidden state where the encoder's input has its last end of text: T5 and BART in `adapters`.
+    EndOfText,
     /// The mean over the tokens that are not padding. Neither Python library has this for a classifier.
     Mean,
     /// The first token's last hidden state beside the mean of all others, `[b, 2h]`: DINOv2's classifier.
@@ -53,7 +58,13 @@ impl Pooling {
     pub const fn widths(self) -> usize {
         match self {
             Self::FirstAndMean => 2,
-            Self::First | Self::Pooler | Self::Last | Self::Mean | Self::LayerMean => 1,
+            Self::First
+            | Self::Pooler
+            | Self::Last
+            | Self::LastCounted
+            | Self::EndOfText
+            | Self::Mean
+            | Self::LayerMean => 1,
         }
     }
 }
@@ -161,21 +172,6 @@ impl Head {
             | Self::CausalLm(_)
             | Self::Seq2SeqLm(_) => None,
         }
-    }
-
-    /// What reads the first token in an encoder reads the last in a decoder: the first sees
-    /// nothing there but itself.
-    #[must_use]
-    pub const fn on_last_token(mut self) -> Self {
-        if let Self::Classification(ClassificationHead { pooling, .. })
-        | Self::MultiLabelClassification(ClassificationHead { pooling, .. })
-        | Self::Regression(ClassificationHead { pooling, .. })
-        | Self::MultipleChoice(MultipleChoiceHead { pooling, .. }) = &mut self
-            && matches!(pooling, Pooling::First)
-        {
-            *pooling = Pooling::Last;
-        }
-        self
     }
 
     /// The same head of a sequence on another vector; any other head as it is.

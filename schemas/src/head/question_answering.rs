@@ -17,12 +17,16 @@ pub struct QuestionAnsweringHead {
     /// Probability of dropping an input element of each layer in training.
     #[serde(default)]
     pub dropout: f64,
+    /// Its input is multiplied with what T5 multiplies the states with before its words, where these are tied, as
+    /// `adapters` 1.3.0 does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scaled_as_words: bool,
 }
 
 impl QuestionAnsweringHead {
     /// The default of both libraries: a single layer.
     pub const fn single() -> Self {
-        Self { layers: 1, activation: Some(Activation::Tanh), dropout: 0.1 }
+        Self { layers: 1, activation: Some(Activation::Tanh), dropout: 0.1, scaled_as_words: false }
     }
 
     /// Its linear layers.

@@ -130,6 +130,7 @@ fn question_answering(fields: &mut Fields) -> Result<QuestionAnsweringHead, Chec
     // The library computes with nothing else: a start and an end.
     fields.only("num_labels", &json!(2))?;
     Ok(QuestionAnsweringHead {
+        scaled_as_words: false,
         layers: fields.count("layers")?.unwrap_or(1),
         activation: activation(fields, Some(Activation::Tanh))?,
         dropout: dropout(fields)?,

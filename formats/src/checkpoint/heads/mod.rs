@@ -10,7 +10,7 @@ use std::path::Path;
 
 use hub_schemas::{
     backbone::Architecture,
-    head::Head,
+    head::{Head, Pooling, QuestionAnsweringHead},
     layout::{Format, HEAD_CONFIG, ModelClass},
     method::Method,
 };
@@ -55,7 +55,7 @@ pub(super) fn parse(dir: &Path) -> Result<ParsedHead, CheckpointError> {
     let (head, labels, class) = if is_flexible {
         let config = outer.object("config")?.unwrap_or_default();
         let (head, labels) = flexible::parse(Fields::new(&path, config), outer.count("hidden_size")?)?;
-        let head = if common.architecture.is_decoder() { head.on_last_token() } else { head };
+        let head = as_on(common.architecture, head);
         (head, labels, None)
     } else {
         let (head, labels, class) = model_class::parse(dir, &mut outer)?;
@@ -71,6 +71,19 @@ pub(super) fn parse(dir: &Path) -> Result<ParsedHead, CheckpointError> {
         architecture: common.architecture,
         base_hint: common.base_hint,
     })
+}
+
+/// A flexible head as `adapters` 1.3.0 computes it on a backbone, which its configuration does not tell.
+fn as_on(architecture: Architecture, head: Head) -> Head {
+    match (head, architecture) {
+        (Head::QuestionAnswering(config), Architecture::T5) => {
+            Head::QuestionAnswering(QuestionAnsweringHead { scaled_as_words: true, ..config })
+        }
+        (head, _) if head.pooling() != Some(Pooling::First) => head,
+        (head, Architecture::T5 | Architecture::Bart) => head.with_pooling(Pooling::EndOfText),
+        (head, _) if architecture.is_decoder() => head.with_pooling(Pooling::LastCounted),
+        (head, _) => head,
+    }
 }
 
 /// A folder that holds only a head: the frozen backbone with a trained last layer.
@@ -115,11 +128,22 @@ pub(super) fn same_in_inference(format: Format, a: &Head, b: &Head) -> bool {
     let same_kind = a.kind() == b.kind() || (format == Format::Peft && on_sequences(a) && on_sequences(b));
     same_kind
         && a.num_labels() == b.num_labels()
-        && a.pooling() == b.pooling()
+        && same_token(format, a.pooling(), b.pooling())
+        && scales_words(a) == scales_words(b)
         && match (a.linear_stack(), b.linear_stack()) {
             (Some(a), Some(b)) => a.same_in_inference(&b),
             _ => matches!(a, Head::DependencyParsing(_)) || a == b,
         }
+}
+
+/// The library's word for a decoder's last token does not tell how it is found.
+fn same_token(format: Format, a: Option<Pooling>, b: Option<Pooling>) -> bool {
+    let is_last = |pooling| matches!(pooling, Some(Pooling::Last | Pooling::LastCounted));
+    a == b || format == Format::Adapters && is_last(a) && is_last(b)
+}
+
+fn scales_words(head: &Head) -> bool {
+    matches!(head, Head::QuestionAnswering(config) if config.scaled_as_words)
 }
 
 /// The names of a head's outputs: those of `label2id`, and the libraries' own for the rest.

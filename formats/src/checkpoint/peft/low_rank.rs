@@ -15,7 +15,7 @@ use super::{
 use crate::checkpoint::CheckpointError;
 
 /// Initialisations that change the base weights: the adapter is wrong on the plain base.
-const CHANGES_BASE: &[&str] = &["pissa", "olora", "corda", "loftq"];
+const CHANGES_BASE: &[&str] = &["pissa", "olora", "corda", "loftq", "lora_ga"];
 
 pub(super) fn parse(
     fields: &mut Fields,

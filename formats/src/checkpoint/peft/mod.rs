@@ -193,7 +193,7 @@ pub(super) fn parse(
     let file = File::new(&weights, base);
     let task_type = fields.text("task_type")?;
     // What they mean is in the file: copies of the backbone's own tensors.
-    fields.ignore(&["bias", "modules_to_save"]);
+    fields.ignore(&["bias"]);
     let method = match kind.as_str() {
         "BEFT" => elements::beft(&mut fields, &file)?,
         "C3A" => elements::c3a(&mut fields, &file)?,
@@ -234,6 +234,7 @@ pub(super) fn parse(
         }
     };
     fields.ignore(HARMLESS);
+    fields.ignore(&["modules_to_save"]);
     fields.finish()?;
     let method = with_copies(method, &file);
 

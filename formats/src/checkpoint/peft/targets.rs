@@ -63,6 +63,8 @@ impl ModuleFilter {
         let exclude = Pattern::take(fields, "exclude_modules")?;
         let layers = match fields.take("layers_to_transform") {
             None => None,
+            // No layer stands for all of them.
+            Some(Value::Array(items)) if items.is_empty() => None,
             Some(Value::Number(n)) => Some(vec![n.as_u64().unwrap_or(u64::MAX) as usize]),
             Some(Value::Array(items)) => {
                 Some(items.iter().map(|i| i.as_u64().unwrap_or(u64::MAX) as usize).collect())
@@ -109,7 +111,9 @@ impl ModuleFilter {
     ) -> Result<Targets, CheckpointError> {
         // `ensure_weight_tying` adapts the output layer with the embedding, without naming it.
         let is_tied = |module: Module| module == Module::Output && file.has_part(module, "lora_");
-        let named = |module: &Module| self.hits(file, *module) || is_tied(*module);
+        let saved = saved_modules(fields);
+        let is_saved = |module: Module| saved.iter().any(|name| lies_in(&file.path(module), name));
+        let named = |module: &Module| (self.hits(file, *module) && !is_saved(*module)) || is_tied(*module);
         let matched: Targets = file
             .modules()
             .into_iter()
@@ -124,6 +128,21 @@ impl ModuleFilter {
         }
         Ok(matched)
     }
+}
+
+/// The names of `modules_to_save`: what is trained as a whole is not adapted besides.
+fn saved_modules(fields: &Fields) -> Vec<String> {
+    let names = fields.peek("modules_to_save").and_then(Value::as_array);
+    names.into_iter().flatten().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+}
+
+/// Whether a module is called `name`, or lies in one that is.
+fn lies_in(path: &str, name: &str) -> bool {
+    let mut starts = path.match_indices(name).map(|(at, _)| at);
+    starts.any(|at| {
+        let (before, behind) = (&path[..at], &path[at + name.len()..]);
+        (before.is_empty() || before.ends_with('.')) && (behind.is_empty() || behind.starts_with('.'))
+    })
 }
 
 /// PEFT's `target_modules` for these modules: the shortest endings that match nothing else.

@@ -3,7 +3,10 @@
 //! The index counts modules, those without weights included.
 
 use super::{DECODER, Format, Head, Inexpressible, Slot, Subject, TensorSpec, head_slots, spec};
-use crate::head::{LanguageModelHead, LinearStack, Pooling};
+use crate::{
+    backbone::Architecture,
+    head::{LanguageModelHead, LinearStack, Pooling, QuestionAnsweringHead},
+};
 
 /// The tensors of `head` under the subject's name.
 pub(in crate::layout) fn weights(
@@ -15,11 +18,16 @@ pub(in crate::layout) fn weights(
         let what = "a `regression` head with several outputs".to_owned();
         return Err(Inexpressible { format: Format::Adapters, what });
     }
-    // One word for both: the first token in an encoder, the last in a decoder.
-    let other = if subject.architecture.is_decoder() { Pooling::First } else { Pooling::Last };
-    let other = [other, Pooling::FirstAndMean, Pooling::LayerMean];
-    if head.pooling().is_some_and(|own| other.contains(&own)) && !matches!(head, Head::Embedding(_)) {
+    let read = read_by_library(subject.architecture);
+    if head.pooling().is_some_and(|own| !read.contains(&own)) && !matches!(head, Head::Embedding(_)) {
         let what = format!("a `{}` head on another token than the library reads", head.kind());
+        return Err(Inexpressible { format: Format::Adapters, what });
+    }
+    let is_scaled = |config: &QuestionAnsweringHead| config.scaled_as_words;
+    if subject.architecture == Architecture::T5
+        && matches!(head, Head::QuestionAnswering(config) if !is_scaled(config))
+    {
+        let what = "a `question-answering` head on the states of a T5 as they are".to_owned();
         return Err(Inexpressible { format: Format::Adapters, what });
     }
     let slots = head_slots(head, subject.shape.hidden_size);
@@ -30,6 +38,18 @@ pub(in crate::layout) fn weights(
         TensorSpec { optional: slot.name == DECODER, ..spec }
     };
     Ok(slots.iter().map(tensor).collect())
+}
+
+/// What the library's one word for the token that a head reads means on a backbone, and what has words of its own. Where
+/// there is no padding the last token that is none is the last of those that are counted.
+fn read_by_library(architecture: Architecture) -> &'static [Pooling] {
+    match architecture {
+        Architecture::T5 | Architecture::Bart => &[Pooling::EndOfText, Pooling::Mean],
+        _ if architecture.is_decoder() => {
+            &[Pooling::Last, Pooling::LastCounted, Pooling::Pooler, Pooling::Mean]
+        }
+        _ => &[Pooling::First, Pooling::Pooler, Pooling::Mean],
+    }
 }
 
 /// `0.weight` to `1.weight`.
