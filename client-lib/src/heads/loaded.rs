@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use hub_formats::{architectures::TransformerConfig, checkpoint::AdapterFolder};
+use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
-    backbone::Module,
+    backbone::{Architecture, Module},
     head::{Head, LanguageModelHead, Pooling},
     layout::{DECODER, Format, ModelClass, Slot, head_slots},
 };
@@ -51,7 +51,7 @@ impl LoadedHead {
         let Some(base) = backbone.head() else { return Ok(None) };
         let head = PredictionHead::build(&base.head, &base.tensors, tied_table(&base.head, backbone))?;
         let head = head.computing_in(backbone.arithmetic())?;
-        let inverts = inverts_in_class(backbone.config());
+        let inverts = inverts_in_class(backbone.config().architecture);
         Ok(Some(Self { config: base.head.clone(), labels: base.labels.clone(), head, inverts }))
     }
 
@@ -76,7 +76,10 @@ impl LoadedHead {
         }
         let config = &in_model_class(config, folder, backbone);
         let head = PredictionHead::build(config, tensors, tied)?;
-        let inverts = folder.head_class.is_none() || inverts_in_class(backbone.config());
+        let own = backbone.config();
+        // Classes with a decoder behind an encoder that were saved with the adapter leave it out too.
+        let in_class = own.shape.decoder_layers.is_none() && inverts_in_class(own.architecture);
+        let inverts = folder.head_class.is_none() || in_class;
         Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts }))
     }
 
@@ -121,11 +124,13 @@ impl LoadedHead {
     }
 }
 
-/// Whether `adapters` puts the inverse of an invertible adapter into `transformers`' own classes: it leaves it out of those
-/// of decoders, with an encoder or without, and of speech.
-fn inverts_in_class(config: &TransformerConfig) -> bool {
-    let architecture = config.architecture;
-    !architecture.is_decoder() && !architecture.reads_audio() && config.shape.decoder_layers.is_none()
+/// Whether `adapters` puts the inverse of an invertible adapter into `transformers`' own classes: it leaves it out where it
+/// has decoders of its own, and of speech.
+const fn inverts_in_class(architecture: Architecture) -> bool {
+    !matches!(
+        architecture,
+        Architecture::Gpt2 | Architecture::Llama | Architecture::Mistral | Architecture::Whisper
+    )
 }
 
 /// The tensors of `head` that training changes on this backbone: not a table that is tied

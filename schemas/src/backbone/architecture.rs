@@ -298,12 +298,10 @@ impl Architecture {
         }
     }
 
-    /// What `adapters` means by `intermediate_lora` and `output_lora`: in LLaMA and Mistral its names are swapped.
+    /// What `adapters` means by `intermediate_lora` and `output_lora`: in its own LLaMA and Mistral the names are swapped.
     pub const fn adapters_ffn_sites(self) -> [LinearSite; 2] {
         match self {
-            Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma | Self::Gemma2 => {
-                [LinearSite::FfnDown, LinearSite::FfnUp]
-            }
+            Self::Llama | Self::Mistral => [LinearSite::FfnDown, LinearSite::FfnUp],
             _ => [LinearSite::FfnUp, LinearSite::FfnDown],
         }
     }

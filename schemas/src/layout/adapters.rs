@@ -27,7 +27,7 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
     } else if *subject.method != Method::LastLayer {
         let mut tensors = Vec::new();
         for part in subject.method.parts() {
-            expressible(part)?;
+            expressible(part, subject.architecture)?;
             for slot in part.slots(subject.shape) {
                 let orthogonal = matches!(part, Method::Reft(config) if config.orthogonality);
                 let stored = if orthogonal { parametrised(slot, subject) } else { vec![slot] };
@@ -76,7 +76,7 @@ pub fn fusion_file(
 }
 
 /// Refuses what the library has no words for.
-fn expressible(method: &Method) -> Result<(), Inexpressible> {
+fn expressible(method: &Method, architecture: Architecture) -> Result<(), Inexpressible> {
     let refuse = |what: &str| Err(Inexpressible { format: Format::Adapters, what: what.to_owned() });
     let is_own_site = |module: Module| {
         matches!(module, Module::Linear { site, .. }
@@ -84,6 +84,10 @@ fn expressible(method: &Method) -> Result<(), Inexpressible> {
     };
     let is_fused = |module| matches!(module, Module::Linear { site: LinearSite::QueryKeyValue, .. });
     match method {
+        // Its interface for Gemma 2 hangs them on the projections in front of the norms, and normalises as the last layer.
+        Method::Bottleneck(_) if architecture == Architecture::Gemma2 => {
+            refuse("a bottleneck where it stands here on Gemma 2, behind a sub-layer's norm")
+        }
         Method::Lora(config) => {
             if let Some(module) = config.targets.iter().find(|&m| !is_own_site(m)) {
                 return refuse(&format!("a LoRA on `{module}`"));

@@ -171,7 +171,10 @@ pub fn weights_files(format: Format, subject: &Subject<'_>) -> Result<Vec<Weight
 /// The format in which `hub train` writes a method on a backbone: PEFT where PEFT has it, our own where
 /// neither library does.
 pub fn native_format(method: &Method, architecture: Architecture) -> Format {
+    let is_bottleneck = |part: &Method| matches!(part, Method::Bottleneck(_));
     match method {
+        // `adapters` puts them elsewhere there.
+        _ if architecture == Architecture::Gemma2 && method.parts().iter().any(is_bottleneck) => Format::Hub,
         Method::Lora(config) if !config.use_gating && config.multi_task.is_none() => Format::Peft,
         Method::Ia3(config) if !config.use_gating => Format::Peft,
         Method::Vera(config) if config.scaling == VeraScaling::Diagonal => Format::Peft,
