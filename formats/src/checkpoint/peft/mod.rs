@@ -115,6 +115,13 @@ impl<'a> File<'a> {
         self.weights.header.tensors.keys().any(|name| name.starts_with(&start))
     }
 
+    /// Whether a module has any tensor but copies of its own.
+    fn has_more_than_copies(&self, module: Module) -> bool {
+        let start = format!("{ROOT}{}.", self.path(module));
+        let mut parts = self.weights.header.tensors.keys().filter_map(|name| name.strip_prefix(&start));
+        parts.any(|part| !matches!(part, "weight" | "bias"))
+    }
+
     /// Canonical names of the backbone's own tensors of which the file has trained copies.
     fn copies(&self) -> Vec<String> {
         let mut copies = Vec::new();

@@ -112,7 +112,10 @@ impl ModuleFilter {
         // `ensure_weight_tying` adapts the output layer with the embedding, without naming it.
         let is_tied = |module: Module| module == Module::Output && file.has_part(module, "lora_");
         let saved = saved_modules(fields);
-        let is_saved = |module: Module| saved.iter().any(|name| lies_in(&file.path(module), name));
+        // Files of older versions, and those whose biases alone are trained, have both.
+        let is_saved = |module: Module| {
+            saved.iter().any(|name| lies_in(&file.path(module), name)) && !file.has_more_than_copies(module)
+        };
         let named = |module: &Module| (self.hits(file, *module) && !is_saved(*module)) || is_tied(*module);
         let matched: Targets = file
             .modules()
