@@ -366,8 +366,8 @@ impl StitchedModel {
         let Some(head) = &self.head else { return Ok(None) };
         let Hidden { state, attention_mask, layer_sum, .. } =
             self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
-        let features = self.features(&state, layer_sum.as_ref(), &attention_mask);
-        head.layers().pool(&Features { ids: Some(&batch.input_ids), ..features })
+        let ids = Some(&batch.input_ids);
+        head.layers().pool(&self.features(&state, layer_sum.as_ref(), &attention_mask, ids))
     }
 
     /// Scores `[b, labels]` from what [`pooled`](Self::pooled) returned.
@@ -390,10 +390,8 @@ impl StitchedModel {
             // Adapters in parallel have all read the same rows.
             let own_ids = ids.filter(|ids| ids.dims()[0] >= start + rows).map(own).transpose()?;
             start += rows;
-            let features = Features {
-                ids: own_ids.as_ref().or(ids),
-                ..self.features(&state, layer_sum.as_ref(), &attention_mask)
-            };
+            let ids = own_ids.as_ref().or(ids);
+            let features = self.features(&state, layer_sum.as_ref(), &attention_mask, ids);
             head.as_ref().map(|head| head.forward(&HeadInput { features, ..*input })).transpose()
         };
         self.groups.iter().map(&mut predict).collect()
@@ -404,9 +402,9 @@ impl StitchedModel {
         state: &'a Tensor,
         layer_sum: Option<&'a Tensor>,
         attention_mask: &'a Tensor,
+        ids: Option<&'a Tensor>,
     ) -> Features<'a> {
-        let (backbone, hooks) = (&*self.backbone, &self.stitch);
-        Features { backbone, hooks, state, layer_sum, attention_mask, ids: None }
+        Features { backbone: &self.backbone, hooks: &self.stitch, state, layer_sum, attention_mask, ids }
     }
 
     /// What training changes. Empty for a loaded model.

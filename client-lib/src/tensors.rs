@@ -1,14 +1,12 @@
 //! Model inputs and outputs as safetensors files, by the argument names of
 //! Hugging Face models: the door through which other programs compare.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
+mod inputs;
+
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use hub_formats::architectures::{FrameGrid, PatchGrid, Positions, TransformerConfig, View};
-use hub_schemas::backbone::Architecture;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::{
@@ -16,6 +14,7 @@ use crate::{
     files::{Access, write_atomic},
     model::{Batch, Output},
 };
+use inputs::Inputs;
 
 const INPUT_IDS: &str = "input_ids";
 const ATTENTION_MASK: &str = "attention_mask";
@@ -40,8 +39,6 @@ const KNOWN: [&str; 5] = [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS
 /// What decoders read alone, of which adapters may look at images.
 const OF_DECODERS: [&str; 6] =
     [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, WORD_STARTS, TASK_IDS, IMAGE_FEATURES];
-/// More tasks than a composition can have members.
-const MAX_TASKS: usize = 1 << 16;
 
 /// A file of inputs that can't be used, or of outputs that can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -77,121 +74,6 @@ pub enum TensorFileError {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
-}
-
-/// A tensor's shape and its elements.
-type Numbers = (Vec<usize>, Vec<u32>);
-
-/// A file of inputs, and where it lies.
-struct Inputs<'a> {
-    path: &'a Path,
-    file: SafeTensors<'a>,
-}
-
-impl Inputs<'_> {
-    fn refuse(&self, name: &str, reason: String) -> TensorFileError {
-        TensorFileError::Input { path: self.path.to_owned(), name: name.to_owned(), reason }
-    }
-
-    /// Refuses tensors that the backbone does not read.
-    fn refuse_others(&self, config: &TransformerConfig, known: &[&str]) -> Result<(), TensorFileError> {
-        match self.file.names().into_iter().find(|name| !known.contains(name)) {
-            Some(other) => {
-                let reason = format!("is none that {} reads: {}", config.architecture, known.join(", "));
-                Err(self.refuse(other, reason))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Numbers in single precision, all of them finite.
-    fn floats(&self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, TensorFileError> {
-        let chunks = view.data().as_chunks::<4>().0;
-        let values: Vec<f32> = chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
-        match values.iter().find(|value| !value.is_finite()) {
-            Some(value) => Err(self.refuse(name, format!("holds {value}"))),
-            None => Ok(values),
-        }
-    }
-
-    /// Whole numbers below `limit`; `None` where the file has no such tensor.
-    fn numbers(&self, name: &str, limit: usize) -> Result<Option<Numbers>, TensorFileError> {
-        let Ok(view) = self.file.tensor(name) else { return Ok(None) };
-        let values =
-            whole_numbers(&view).ok_or_else(|| self.refuse(name, "does not hold whole numbers".into()))?;
-        if let Some(value) = values.iter().find(|value| !(0..limit as i64).contains(*value)) {
-            let reason = format!("holds {value}; it must lie between 0 and {}", limit - 1);
-            return Err(self.refuse(name, reason));
-        }
-        Ok(Some((view.shape().to_vec(), values.into_iter().map(|v| v as u32).collect())))
-    }
-
-    /// Whole numbers below `limit`, one for each token.
-    fn like_ids(
-        &self,
-        name: &str,
-        limit: usize,
-        shape: &[usize],
-    ) -> Result<Option<Vec<u32>>, TensorFileError> {
-        match self.numbers(name, limit)? {
-            Some((other, _)) if other != shape => {
-                Err(self.refuse(name, format!("has the shape {other:?}, `{INPUT_IDS}` has {shape:?}")))
-            }
-            found => Ok(found.map(|(_, values)| values)),
-        }
-    }
-
-    /// The tokens of words from where they start: `[rows, words]`, no start beyond the end of the tokens.
-    fn words(
-        &self,
-        rows: usize,
-        length: usize,
-        architecture: Architecture,
-    ) -> Result<Option<Vec<Vec<Range<usize>>>>, TensorFileError> {
-        let Some((shape, values)) = self.numbers(WORD_STARTS, length + 1)? else { return Ok(None) };
-        match *shape.as_slice() {
-            [found, 0] if found == rows => Ok(Some(vec![Vec::new(); rows])),
-            [found, words] if found == rows => {
-                let starts = values.chunks(words).map(|starts| words_of(starts, padding(architecture)));
-                let found = starts.collect::<Result<_, _>>();
-                found.map(Some).map_err(|reason| self.refuse(WORD_STARTS, reason))
-            }
-            _ => Err(self.refuse(
-                WORD_STARTS,
-                format!(
-                    "has the shape {shape:?}; it must be [{rows}, words], one row for each of `{INPUT_IDS}`"
-                ),
-            )),
-        }
-    }
-
-    /// The number of each row's task: `[rows]`.
-    fn tasks(&self, rows: usize) -> Result<Option<Vec<usize>>, TensorFileError> {
-        let Some((shape, values)) = self.numbers(TASK_IDS, MAX_TASKS)? else { return Ok(None) };
-        if shape != [rows] {
-            let reason = format!("has the shape {shape:?}; it must be [{rows}], one task for each row");
-            return Err(self.refuse(TASK_IDS, reason));
-        }
-        Ok(Some(values.into_iter().map(|task| task as usize).collect()))
-    }
-}
-
-/// What `adapters` takes for padding in `word_starts`: the padding token's id.
-const fn padding(architecture: Architecture) -> usize {
-    match architecture {
-        Architecture::Roberta | Architecture::XlmRoberta => 1,
-        _ => 0,
-    }
-}
-
-/// The words of a row, each from its start to the next one, so that the last start only ends the last word.
-fn words_of(starts: &[u32], padding: usize) -> Result<Vec<Range<usize>>, String> {
-    let starts: Vec<usize> = starts.iter().map(|&start| start as usize).filter(|&s| s != padding).collect();
-    let words = starts.windows(2).take_while(|pair| pair[1] > 0).map(|pair| match *pair {
-        [start, end] if start < end => Ok(start..end),
-        _ => Err(format!("has {} before {}; the starts of a row increase", pair[0], pair[1])),
-    });
-    words.collect()
 }
 
 /// The view of a checkpoint that inputs are for: with a decoder, where they have something for it.
@@ -377,31 +259,6 @@ fn read_recordings(
     let features = Tensor::from_vec(values, (rows, mels, frames), device)?;
     let decoder = read_decoder(inputs, config, rows, device)?;
     Ok(Batch { decoder, ..Batch::of_recordings(features, grid.positions)? }.with_tasks(inputs.tasks(rows)?))
-}
-
-/// The elements of a tensor whose values are whole, whatever their type is.
-fn whole_numbers(view: &TensorView<'_>) -> Option<Vec<i64>> {
-    let bytes = view.data();
-    let whole = |value: f64| (value.fract() == 0.0 && value.abs() < 1e15).then_some(value as i64);
-    macro_rules! elements {
-        ($type:ty, $width:literal, $convert:expr) => {
-            bytes
-                .as_chunks::<$width>()
-                .0
-                .iter()
-                .map(|chunk| $convert(<$type>::from_le_bytes(*chunk)))
-                .collect::<Option<Vec<i64>>>()
-        };
-    }
-    match view.dtype() {
-        Dtype::BOOL | Dtype::U8 => Some(bytes.iter().map(|&b| i64::from(b)).collect()),
-        Dtype::I32 => elements!(i32, 4, |v| Some(i64::from(v))),
-        Dtype::U32 => elements!(u32, 4, |v| Some(i64::from(v))),
-        Dtype::I64 => elements!(i64, 8, Some),
-        Dtype::F32 => elements!(f32, 4, |v| whole(f64::from(v))),
-        Dtype::F64 => elements!(f64, 8, whole),
-        _ => None,
-    }
 }
 
 /// Writes `last_hidden_state`, and what the head gives by its names, in single precision.

@@ -5,11 +5,11 @@ use std::{path::PathBuf, sync::Arc};
 use hub_client::{
     backbones::Backbone,
     composition::Composition,
+    generation::image_prompt,
     model::{Batch, Mode, ModelError, StitchedModel},
     tensors::{IMAGE_FEATURES, TensorFileError, read_batch, view_of, write_output},
 };
 use hub_formats::checkpoint::{AdapterFolder, BaseFolder, FusionFolder, SetupFolder};
-use hub_schemas::method::Method;
 
 use crate::{
     args::forward::{ForwardArgs, NamedFolder},
@@ -87,12 +87,8 @@ fn with_setups(given: &[NamedFolder]) -> anyhow::Result<(Vec<NamedFolder>, Vec<P
 /// Refuses images that nobody looks at, images of another width, and none where an adapter reads them.
 fn check_images(batch: &Batch, named: &[(String, AdapterFolder)]) -> anyhow::Result<()> {
     let given = batch.image.as_ref().map(|image| image.dim(1)).transpose()?;
-    let parts = named.iter().flat_map(|(name, folder)| folder.method.parts().iter().map(move |p| (name, p)));
-    let mut readers = parts.filter_map(|(name, part)| match part {
-        Method::LlamaAdapter(config) => config.image.as_ref().map(|image| (name, image)),
-        _ => None,
-    });
-    let wrong = match (given, readers.next()) {
+    let reader = named.iter().find_map(|(name, folder)| Some((name, image_prompt(&folder.method)?)));
+    let wrong = match (given, reader) {
         (None, None) => return Ok(()),
         (Some(_), None) => format!("no adapter reads the input `{IMAGE_FEATURES}`"),
         (given, Some((name, image))) => {

@@ -11,6 +11,7 @@ use crate::{
     heads::Prediction,
     inputs::{Input, InputEncoder},
     metrics::Scores,
+    ops::cross_entropy_rows,
 };
 
 /// What the model says of one row.
@@ -99,6 +100,19 @@ pub(super) fn of_rank<'p>(
     let logits = prediction.logits();
     let found = logits.map(|logits| logits.dims().to_vec()).unwrap_or_default();
     logits.filter(|logits| logits.rank() == rank).ok_or(TaskError::Output { kind, found, expected })
+}
+
+/// The mean cross-entropy of words against those that are right, `scores` being `[n, vocabulary]` where they were made.
+pub(super) fn word_loss(
+    prediction: &Prediction,
+    truth: &[u32],
+    scores: impl FnOnce() -> Result<Tensor, TaskError>,
+) -> Result<Tensor, TaskError> {
+    let losses = match prediction {
+        Prediction::Words(words) => words.losses(truth)?,
+        _ => cross_entropy_rows(&scores()?, truth)?,
+    };
+    Ok(losses.mean_all()?)
 }
 
 /// Cross-entropy of scores `[n, c]` against the class of every row.

@@ -8,7 +8,7 @@ use candle_core::Tensor;
 
 use super::{
     Expected, LabelShare, Predicted, Reading, TaskError, argmax,
-    expected::{Altered, of_rank},
+    expected::{Altered, of_rank, word_loss},
     log_softmax,
     next_token::of_tokens,
 };
@@ -18,7 +18,6 @@ use crate::{
     heads::Prediction,
     inputs::Input,
     metrics::Scores,
-    ops::cross_entropy_rows,
     random::{below, generator},
     text::{Placed, TextEncoder, Tokens},
 };
@@ -153,11 +152,7 @@ impl Expected for Texts {
     fn loss(&self, prediction: &Prediction, rows: &[usize], mode: Mode) -> Result<Tensor, TaskError> {
         let choices = rows.iter().flat_map(|&row| self.choices(row, mode));
         let truth: Vec<u32> = choices.map(|choice| choice.truth).collect();
-        let losses = match prediction {
-            Prediction::Words(words) => words.losses(&truth)?,
-            _ => cross_entropy_rows(&scores_of(prediction)?, &truth)?,
-        };
-        Ok(losses.mean_all()?)
+        word_loss(prediction, &truth, || scores_of(prediction))
     }
 
     fn read(&self, prediction: &Prediction, rows: &[usize]) -> Result<Vec<Reading>, TaskError> {

@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 
 use super::{
     Encoded, Expected, Predicted, Reading, TaskError, argmax,
-    expected::{Altered, of_rank},
+    expected::{Altered, of_rank, word_loss},
     log_softmax,
 };
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
     heads::Prediction,
     inputs::Input,
     metrics::{Metric, Scores},
-    ops::cross_entropy_rows,
     text::Tokens,
 };
 
@@ -95,11 +94,7 @@ impl Expected for Answers {
 
     fn loss(&self, prediction: &Prediction, rows: &[usize], _: Mode) -> Result<Tensor, TaskError> {
         let truth: Vec<u32> = rows.iter().flat_map(|&row| self.rows[row].truth.iter().copied()).collect();
-        let losses = match prediction {
-            Prediction::Words(words) => words.losses(&truth)?,
-            _ => cross_entropy_rows(&self.scores_of(prediction)?, &truth)?,
-        };
-        Ok(losses.mean_all()?)
+        word_loss(prediction, &truth, || self.scores_of(prediction))
     }
 
     fn read(&self, prediction: &Prediction, rows: &[usize]) -> Result<Vec<Reading>, TaskError> {

@@ -5,14 +5,13 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use hub_schemas::layout::FUSION_CONFIG;
 use serde::Deserialize;
 
 use super::{CheckpointError, folder::read_bounded};
 
 /// The file that says how the folders beside it work together.
 const SETUP: &str = "adapter_setup.json";
-/// What a fusion's folder has.
-const FUSION_CONFIG: &str = "adapter_fusion_config.json";
 /// Far more than the names of a composition take.
 const MAX_BYTES: u64 = 1 << 20;
 

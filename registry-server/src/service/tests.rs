@@ -179,6 +179,14 @@ async fn send(
     sent.map_err(|error| error.problem.code)
 }
 
+/// Announces `all` and sends its first four bytes: the upload, and the part that they are.
+async fn begun(scene: &Scene, all: &'static [u8]) -> (uploads::Upload, uploads::StoredPart) {
+    let upload = started(scene, all).await;
+    let upload = send(scene, &upload, all, 0..4).await.expect("appends");
+    let part = uploads::parts(&scene.app.db, &upload).await.expect("lists").remove(0);
+    (upload, part)
+}
+
 async fn objects(scene: &Scene, upload: &uploads::Upload) -> Vec<String> {
     let listed: Vec<_> = scene.app.storage.list(&Key::upload(&upload.id)).try_collect().await.expect("lists");
     listed.into_iter().map(|object| object.key.to_string()).collect()
@@ -230,9 +238,7 @@ async fn what_came_before_a_connection_broke_is_acknowledged() {
 async fn nobody_appends_to_a_file_that_a_killed_server_may_still_write_to() {
     let scene = scene().await;
     let all = b"one two three";
-    let upload = started(&scene, all).await;
-    let upload = send(&scene, &upload, all, 0..4).await.expect("appends");
-    let part = uploads::parts(&scene.app.db, &upload).await.expect("lists").remove(0);
+    let (upload, part) = begun(&scene, all).await;
     let claim = scene.app.storage.claim(&part.object).await.expect("asks").expect("is free");
     let mut other = claim.continued(4, hub_schemas::digest::DigestHasher::default()).await.expect("opens");
     let upload = send(&scene, &upload, all, 4..8).await.expect("appends");
@@ -252,9 +258,7 @@ async fn nobody_appends_to_a_file_that_a_killed_server_may_still_write_to() {
 async fn a_server_killed_between_the_name_and_the_row_of_a_blob_takes_the_last_step_again() {
     let scene = scene().await;
     let all = b"one two three";
-    let upload = started(&scene, all).await;
-    let upload = send(&scene, &upload, all, 0..4).await.expect("appends");
-    let part = uploads::parts(&scene.app.db, &upload).await.expect("lists").remove(0);
+    let (upload, part) = begun(&scene, all).await;
     // What a request does up to its last step.
     let claim = scene.app.storage.claim(&part.object).await.expect("asks").expect("is free");
     let (suspended, object) =

@@ -251,7 +251,8 @@ impl Architecture {
 
     /// Whether `adapters` 1.3.0 loses prefixes in a mask that is not made of sums.
     pub const fn masks_prefixes(self) -> bool {
-        self.is_decoder() || matches!(self, Self::Bart | Self::Whisper)
+        let has_decoder = self.is_decoder() || self.is_encoder_decoder();
+        has_decoder && !matches!(self.causal_mask(), CausalMask::Sum)
     }
 
     /// What `adapters` calls prefixes of the attention of a model's own tokens.

@@ -169,24 +169,22 @@ impl LoraConfig {
         if self.invocation_tokens.is_empty() {
             return Ok(());
         }
-        let plain =
-            self.dora.is_none() && !self.use_gating && self.multi_task.is_none() && self.fused.is_empty();
         let inside = self.targets.iter().all(|module| module.layer().is_some());
-        if plain && inside && self.layer_replication.is_empty() {
+        if self.has_plain_factors() && inside && self.layer_replication.is_empty() {
             return Ok(());
         }
         let expected = "a LoRA that is called has no other option, and stands inside the blocks";
         wrong("invocation_tokens", format!("{:?}", self.invocation_tokens), expected)
     }
 
+    /// Whether the update is `s · B A x` of one pair of factors, and nothing learned besides but perhaps a bias.
+    fn has_plain_factors(&self) -> bool {
+        self.dora.is_none() && !self.use_gating && self.multi_task.is_none() && self.fused.is_empty()
+    }
+
     /// PEFT's `ParamWrapper` has plain factors alone.
     fn validate_as_stored(&self) -> Result<(), MethodError> {
-        let plain = self.dora.is_none()
-            && !self.use_gating
-            && !self.lora_bias
-            && self.multi_task.is_none()
-            && self.fused.is_empty()
-            && self.invocation_tokens.is_empty();
+        let plain = self.has_plain_factors() && !self.lora_bias && self.invocation_tokens.is_empty();
         if plain && self.as_stored.iter().all(|module| self.targets.contains(module)) {
             return Ok(());
         }

@@ -66,21 +66,16 @@ impl KeyMask {
         let mask = mask.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
         let bias = mask.flatten_all()?.to_vec1::<f32>()?.into_iter();
         let bias = bias.map(|m| if m == 0.0 { f32::NEG_INFINITY } else { 0.0 }).collect();
-        Ok(Self {
-            bias,
-            batch,
-            keys,
-            free_queries: 0,
-            causal: false,
-            from_first: false,
-            reach: None,
-            in_front: 0,
-        })
+        Ok(Self::plain(bias, batch, keys))
     }
 
     /// A mask over `keys` keys of which all can be seen.
     pub fn all_visible(batch: usize, keys: usize) -> Self {
-        let bias = vec![0.0; batch * keys].into();
+        Self::plain(vec![0.0; batch * keys].into(), batch, keys)
+    }
+
+    /// A mask that hides nothing but what `bias` hides.
+    fn plain(bias: Bias, batch: usize, keys: usize) -> Self {
         Self {
             bias,
             batch,

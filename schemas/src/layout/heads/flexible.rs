@@ -5,7 +5,7 @@
 use super::{DECODER, Format, Head, Inexpressible, Slot, Subject, TensorSpec, head_slots, spec};
 use crate::{
     backbone::Architecture,
-    head::{LanguageModelHead, LinearStack, Pooling, QuestionAnsweringHead},
+    head::{LanguageModelHead, LinearStack, Pooling},
 };
 
 /// The tensors of `head` under the subject's name.
@@ -23,9 +23,8 @@ pub(in crate::layout) fn weights(
         let what = format!("a `{}` head on another token than the library reads", head.kind());
         return Err(Inexpressible { format: Format::Adapters, what });
     }
-    let is_scaled = |config: &QuestionAnsweringHead| config.scaled_as_words;
     if subject.architecture == Architecture::T5
-        && matches!(head, Head::QuestionAnswering(config) if !is_scaled(config))
+        && matches!(head, Head::QuestionAnswering(config) if !config.scaled_as_words)
     {
         let what = "a `question-answering` head on the states of a T5 as they are".to_owned();
         return Err(Inexpressible { format: Format::Adapters, what });
