@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{
     super::fields::Fields,
     File,
-    low_rank::key_regex,
     low_rank::pattern_key,
+    path_regex::PathRegex,
     targets::{ModuleFilter, every_target, render_targets},
 };
 use crate::checkpoint::CheckpointError;
@@ -40,7 +40,7 @@ fn block_patterns(
     let pattern = |(key, value): (String, Value)| {
         let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
         let size = size.ok_or_else(|| fields.wrong(FIELD, format!("gives `{key}` no size")))?;
-        let regex = key_regex(fields, FIELD, &format!(r"^(?:.*\.{key}$)"))?;
+        let regex = PathRegex::new(fields, FIELD, &format!(r"^(?:.*\.{key}$)"))?;
         Ok((key, regex, size))
     };
     let known = object.into_iter().map(pattern).collect::<Result<Vec<_>, CheckpointError>>()?;
@@ -50,7 +50,9 @@ fn block_patterns(
         let found = matched.or_else(|| known.iter().find(|(key, ..)| *key == path));
         found.map(|&(_, _, block_size)| BlockPattern { module, block_size })
     });
-    Ok(own.collect())
+    let own = own.collect();
+    known.iter().try_for_each(|(_, regex, _)| regex.check(fields, FIELD))?;
+    Ok(own)
 }
 
 pub(super) fn miss(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::fields::Fields,
     File,
+    path_regex::PathRegex,
     targets::{ModuleFilter, render_targets},
     whole,
 };
@@ -131,7 +132,10 @@ pub(super) fn patterns_of(
             lora_alpha: alpha.unwrap_or(lora_alpha),
         })
     });
-    Ok(own.collect())
+    let own = own.collect();
+    check(fields, "rank_pattern", &ranks)?;
+    check(fields, "alpha_pattern", &alphas)?;
+    Ok(own)
 }
 
 /// The targets for which `rank_pattern` says something, where it is all that differs between layers.
@@ -146,7 +150,9 @@ pub(super) fn rank_patterns_of(
         let rank = find(&ranks, &file.path(module))? as usize;
         (rank != r).then_some(RankPattern { module, r: rank })
     });
-    Ok(own.collect())
+    let own = own.collect();
+    check(fields, "rank_pattern", &ranks)?;
+    Ok(own)
 }
 
 fn check_initialisation(fields: &mut Fields) -> Result<(), CheckpointError> {
@@ -160,7 +166,7 @@ fn check_initialisation(fields: &mut Fields) -> Result<(), CheckpointError> {
 }
 
 /// A pattern object: endings of module paths, as regular expressions, to numbers.
-fn patterns(fields: &mut Fields, field: &str) -> Result<Vec<(regex::Regex, f64)>, CheckpointError> {
+fn patterns(fields: &mut Fields, field: &str) -> Result<Vec<(PathRegex, f64)>, CheckpointError> {
     let object = fields.object(field)?.unwrap_or_default();
     let pattern = |(key, value): (String, Value)| {
         let number = value.as_f64().filter(|n| *n > 0.0);
@@ -171,18 +177,17 @@ fn patterns(fields: &mut Fields, field: &str) -> Result<Vec<(regex::Regex, f64)>
             Some(rest) => format!("^(?:{rest})$"),
             None => format!(r"^(?:.*\.)?(?:{key})$"),
         };
-        Ok((key_regex(fields, field, &text)?, number))
+        Ok((PathRegex::new(fields, field, &text)?, number))
     };
     object.into_iter().map(pattern).collect()
 }
 
-/// What a key of a pattern object matches.
-pub(super) fn key_regex(fields: &Fields, field: &str, text: &str) -> Result<regex::Regex, CheckpointError> {
-    let regex = regex::RegexBuilder::new(text).size_limit(1 << 20).build();
-    regex.map_err(|e| fields.wrong(field, format!("has a key that can't be read: {e}")))
+/// Refuses keys that took too long.
+fn check(fields: &Fields, field: &str, patterns: &[(PathRegex, f64)]) -> Result<(), CheckpointError> {
+    patterns.iter().try_for_each(|(regex, _)| regex.check(fields, field))
 }
 
-fn find(patterns: &[(regex::Regex, f64)], path: &str) -> Option<f64> {
+fn find(patterns: &[(PathRegex, f64)], path: &str) -> Option<f64> {
     patterns.iter().find(|(regex, _)| regex.is_match(path)).map(|(_, number)| *number)
 }
 

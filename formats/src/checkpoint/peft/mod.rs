@@ -6,6 +6,7 @@ mod factors;
 mod low_rank;
 mod norms;
 mod orthogonal;
+mod path_regex;
 mod products;
 mod prompts;
 mod scaling;

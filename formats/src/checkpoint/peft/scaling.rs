@@ -18,7 +18,7 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
     let targets = ModuleFilter::linears(fields, file)?;
     let inputs: Targets = match ModuleFilter::take_names(fields, "feedforward_modules")? {
         None => Targets::default(),
-        Some(filter) => targets.iter().filter(|&m| filter.hits(file, m)).collect(),
+        Some(filter) => filter.among(fields, file, &targets)?,
     };
     let outputs = targets.iter().filter(|&module| !inputs.contains(module)).collect();
     Ok(Method::Ia3(Ia3Config { outputs, inputs, use_gating: false, alpha: 1.0, fused: Vec::new() }))

@@ -3,14 +3,63 @@
 use hub_schemas::backbone::{Architecture, BackboneShape, LinearSite, Module, Targets};
 use serde_json::Value;
 
-use super::{super::fields::Fields, File};
+use super::{super::fields::Fields, File, path_regex::PathRegex};
 use crate::checkpoint::CheckpointError;
 
 /// Which modules are adapted: PEFT's three fields.
 pub(super) struct ModuleFilter {
     include: Pattern,
     exclude: Option<Pattern>,
-    layers: Option<Vec<usize>>,
+    layers: Option<Layers>,
+}
+
+/// `layers_to_transform`, and how a path tells its layer.
+struct Layers {
+    numbers: Vec<usize>,
+    /// What precedes the number, in order, each with one group around the number; without any, the first number counts.
+    behind: Vec<regex::Regex>,
+}
+
+impl Layers {
+    fn take(fields: &mut Fields) -> Result<Option<Self>, CheckpointError> {
+        let number = |value: &Value| value.as_u64().unwrap_or(u64::MAX) as usize;
+        let numbers = match fields.take("layers_to_transform") {
+            None => None,
+            // No layer stands for all of them.
+            Some(Value::Array(items)) if items.is_empty() => None,
+            Some(one @ Value::Number(_)) => Some(vec![number(&one)]),
+            Some(Value::Array(items)) => Some(items.iter().map(number).collect()),
+            Some(_) => return Err(fields.wrong("layers_to_transform", "is neither a number nor a list")),
+        };
+        let behind = match fields.take("layers_pattern") {
+            None => Vec::new(),
+            Some(Value::String(text)) if text.is_empty() => Vec::new(),
+            Some(Value::String(text)) => vec![text],
+            Some(Value::Array(items)) => {
+                let texts = items.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect();
+                let texts: Option<Vec<String>> = texts;
+                texts.ok_or_else(|| {
+                    fields.wrong("layers_pattern", "is a list of something other than texts")
+                })?
+            }
+            Some(_) => return Err(fields.wrong("layers_pattern", "is neither a text nor a list")),
+        };
+        let Some(numbers) = numbers else { return Ok(None) };
+        let compile = |text: &String| {
+            let regex = regex::RegexBuilder::new(&format!(r"^(?:|.*?\.)(?:{text})\.(?P<idx>[0-9]+)\."))
+                .size_limit(1 << 20)
+                .build();
+            regex.map_err(|e| fields.wrong("layers_pattern", format!("can't be read: {e}")))
+        };
+        Ok(Some(Self { numbers, behind: behind.iter().map(compile).collect::<Result<_, _>>()? }))
+    }
+
+    /// Whether a module with this path, in the block of this number, is in one of the layers.
+    fn hold(&self, path: &str, number: Option<usize>) -> bool {
+        let told = |regex: &regex::Regex| regex.captures(path)?.name("idx")?.as_str().parse().ok();
+        let number = if self.behind.is_empty() { number } else { self.behind.iter().find_map(told) };
+        number.is_some_and(|number| self.numbers.contains(&number))
+    }
 }
 
 enum Pattern {
@@ -19,7 +68,7 @@ enum Pattern {
     /// Every linear layer but the output layer.
     AllLinear,
     /// A regular expression that must match the whole path.
-    Regex(regex::Regex),
+    Regex(PathRegex),
 }
 
 impl Pattern {
@@ -27,13 +76,9 @@ impl Pattern {
         match fields.take(field) {
             None => Ok(None),
             Some(Value::String(text)) if text == "all-linear" => Ok(Some(Self::AllLinear)),
-            Some(Value::String(text)) => regex::RegexBuilder::new(&format!("^(?:{text})$"))
-                .size_limit(1 << 20)
-                .build()
-                .map(|regex| Some(Self::Regex(regex)))
-                .map_err(|e| {
-                    fields.wrong(field, format!("is not a regular expression this version reads: {e}"))
-                }),
+            Some(Value::String(text)) => {
+                PathRegex::new(fields, field, &format!("^(?:{text})$")).map(|regex| Some(Self::Regex(regex)))
+            }
             Some(Value::Array(items)) => items
                 .into_iter()
                 .map(|item| item.as_str().map(ToOwned::to_owned))
@@ -53,25 +98,23 @@ impl Pattern {
             Self::Regex(regex) => regex.is_match(path),
         }
     }
+
+    /// Whether a path stands there as it is.
+    fn names_whole(&self, path: &str) -> bool {
+        matches!(self, Self::Names(names) if names.iter().any(|name| name == path))
+    }
+
+    fn check(&self, fields: &Fields, field: &str) -> Result<(), CheckpointError> {
+        if let Self::Regex(regex) = self { regex.check(fields, field) } else { Ok(()) }
+    }
 }
 
 impl ModuleFilter {
     pub(super) fn take(fields: &mut Fields) -> Result<Self, CheckpointError> {
-        fields.ignore(&["layers_pattern"]);
         let include = Pattern::take(fields, "target_modules")?
             .ok_or_else(|| fields.wrong("target_modules", "is missing; it names the adapted modules"))?;
         let exclude = Pattern::take(fields, "exclude_modules")?;
-        let layers = match fields.take("layers_to_transform") {
-            None => None,
-            // No layer stands for all of them.
-            Some(Value::Array(items)) if items.is_empty() => None,
-            Some(Value::Number(n)) => Some(vec![n.as_u64().unwrap_or(u64::MAX) as usize]),
-            Some(Value::Array(items)) => {
-                Some(items.iter().map(|i| i.as_u64().unwrap_or(u64::MAX) as usize).collect())
-            }
-            Some(_) => return Err(fields.wrong("layers_to_transform", "is neither a number nor a list")),
-        };
-        Ok(Self { include, exclude, layers })
+        Ok(Self { include, exclude, layers: Layers::take(fields)? })
     }
 
     /// A filter from one field of names alone; `None` when the field is absent.
@@ -82,18 +125,29 @@ impl ModuleFilter {
 
     /// Whether a module is named by its path in the model that was adapted.
     /// Blocks are counted as in the path: a decoder's behind an encoder from zero again.
-    pub(super) fn hits(&self, file: &File<'_>, module: Module) -> bool {
+    fn hits(&self, file: &File<'_>, module: Module) -> bool {
         let path = &file.path(module);
         let all_linear = matches!(self.include, Pattern::AllLinear);
         if all_linear && (!module.is_linear() || module == Module::Output) {
             return false;
         }
-        let layer_ok = match (&self.layers, file.number(module)) {
-            (None, _) => true,
-            (Some(layers), Some(layer)) => layers.contains(&layer),
-            (Some(_), None) => false,
-        };
-        layer_ok && self.include.matches(path) && !self.exclude.as_ref().is_some_and(|e| e.matches(path))
+        // What is named by its whole path is meant wherever it is.
+        let layer_ok =
+            |layers: &Layers| self.include.names_whole(path) || layers.hold(path, file.number(module));
+        self.layers.as_ref().is_none_or(layer_ok)
+            && self.include.matches(path)
+            && !self.exclude.as_ref().is_some_and(|e| e.matches(path))
+    }
+
+    /// Those of `targets` that are named in `feedforward_modules`.
+    pub(super) fn among(
+        &self,
+        fields: &Fields,
+        file: &File<'_>,
+        targets: &Targets,
+    ) -> Result<Targets, CheckpointError> {
+        let named = targets.iter().filter(|&module| self.hits(file, module)).collect();
+        self.include.check(fields, "feedforward_modules").map(|()| named)
     }
 
     /// The linear layers that are named.
@@ -124,6 +178,8 @@ impl ModuleFilter {
             .filter(named)
             .filter(|&module| module.layer().is_some() || file.mentions(module))
             .collect();
+        self.include.check(fields, "target_modules")?;
+        self.exclude.as_ref().map_or(Ok(()), |exclude| exclude.check(fields, "exclude_modules"))?;
         if matched.is_empty() {
             return Err(
                 fields.wrong("target_modules", "matches no module of the backbone that can be adapted")
