@@ -10,6 +10,7 @@ use super::{
     block::Pass,
     cross::Cross,
     distances::Distances,
+    embedding::scaled,
     hooks::repeat_rows,
     transformer::Encoded,
     weights::Weights,
@@ -43,6 +44,17 @@ impl DecoderInputs {
         let (rows, tokens) = ids.dims2()?;
         let start = Tensor::full(start, (rows, 1), ids.device())?;
         Self::unpadded(Tensor::cat(&[&start, &ids.narrow(1, 0, tokens.saturating_sub(1))?], 1)?)
+    }
+
+    /// `ids [b, t]` one token further back, behind the last one of each row that is no padding (mBART).
+    pub fn turned(ids: &Tensor, padding: u32) -> Result<Self> {
+        let (rows, tokens) = ids.dims2()?;
+        let all = ids.to_vec2::<u32>()?;
+        let counted = |row: &Vec<u32>| row.iter().filter(|&&id| id != padding).count();
+        let last = |row: &Vec<u32>| row.get(counted(row).saturating_sub(1)).copied().unwrap_or(padding);
+        let first: Vec<u32> = all.iter().map(last).collect();
+        let first = Tensor::from_vec(first, (rows, 1), ids.device())?;
+        Self::unpadded(Tensor::cat(&[&first, &ids.narrow(1, 0, tokens.saturating_sub(1))?], 1)?)
     }
 
     /// The rows that `order` names, u32 `[b]`.
@@ -99,6 +111,9 @@ impl Backbone {
             return Ok(inputs.clone());
         }
         let seq2seq = &self.config.seq2seq;
+        if seq2seq.reads_input && seq2seq.turns_input {
+            return DecoderInputs::turned(&batch.input_ids, self.config.padding_id);
+        }
         match seq2seq.start_token.filter(|_| seq2seq.reads_input) {
             Some(start) => DecoderInputs::shifted(&batch.input_ids, start),
             None => candle_core::bail!(
@@ -156,6 +171,7 @@ impl Backbone {
             relative: None,
             distances: distances.as_ref(),
             cross: Some(&cross),
+            last: self.blocks.last(),
         };
         for block in &self.blocks[self.config.shape.encoder_layers()..] {
             x = block.forward(&x, &mask.repeat(x.dim(0)?)?, &pass)?;
@@ -183,10 +199,7 @@ impl Backbone {
             );
         }
         let words = self.lookup((Table::Word, &self.word), &inputs.input_ids, hooks)?;
-        let mut x = match self.config.embedding_scale {
-            Some(scale) => (words * scale)?,
-            None => words,
-        };
+        let mut x = scaled(words, self.config.embedding_scale)?;
         if let Some(table) = &decoder.position {
             let positions = self.counted_positions(offset, tokens)?;
             x = x.broadcast_add(&self.lookup((Table::DecoderPosition, table), &positions, hooks)?)?;

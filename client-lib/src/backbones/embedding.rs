@@ -6,6 +6,11 @@ use hub_schemas::backbone::{Module, Table};
 
 use super::{Backbone, Batch, Context, Hooks, Linear, hooks::EmbeddingInput, signal::SignalEmbedding};
 
+/// `x` times `scale`, where there is one.
+pub(super) fn scaled(x: Tensor, scale: Option<f64>) -> Result<Tensor> {
+    scale.map_or(Ok(x.clone()), |scale| x * scale)
+}
+
 impl Backbone {
     pub(super) fn embed(&self, batch: &Batch, hooks: &dyn Hooks, context: &mut Context) -> Result<Tensor> {
         if let Some(embedding) = &self.signal {
@@ -15,6 +20,10 @@ impl Backbone {
             candle_core::bail!("{} backbones read texts and nothing else", self.config.architecture);
         }
         let words = self.lookup((Table::Word, &self.word), &batch.input_ids, hooks)?;
+        // A prompt in front of BART's words is not scaled with them; in front of Gemma's it is.
+        let early =
+            self.config.embedding_scale.filter(|_| !self.config.architecture.scales_adapted_embeddings());
+        let words = scaled(words, early)?;
         let before = words.dim(1)?;
         let words = hooks.words(words, context)?;
         let added = words.dim(1)? - before;
@@ -23,10 +32,7 @@ impl Backbone {
             candle_core::bail!("the input has {length} tokens; this backbone has {longest} positions");
         }
         context.lengthen(added)?;
-        let mut x = match self.config.embedding_scale {
-            Some(scale) => (words * scale)?,
-            None => words,
-        };
+        let mut x = words;
         if let Some(table) = &self.position {
             let positions = self.position_ids(batch, added, self.input_offset(hooks))?;
             x = x.broadcast_add(&self.lookup((Table::Position, table), &positions, hooks)?)?;

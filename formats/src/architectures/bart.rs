@@ -1,10 +1,11 @@
-//! BART (Lewis et al. 2020) as `transformers` stores it.
+//! BART (Lewis et al. 2020) and mBART (Liu et al. 2020) as `transformers` stores it.
 
 use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ConfigError, Positions, Seq2SeqParts, TransformerConfig, count, flag, fraction, only, padding_id,
+    ConfigError, NormOrder, Positions, Seq2SeqParts, TransformerConfig, count, flag, fraction, only,
+    padding_id,
     seq2seq_parts::{alike, token_id},
     word,
 };
@@ -12,11 +13,15 @@ use super::{
 /// Rows of a table of positions that no position has.
 const OFFSET: usize = 2;
 
-pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+pub(super) fn config(
+    json: &Map<String, Value>,
+    architecture: Architecture,
+) -> Result<TransformerConfig, ConfigError> {
+    let is_multilingual = architecture == Architecture::MBart;
     // Switches of the original implementation: the library's classes know one value of each.
     for (key, usual) in [
-        ("normalize_before", json!(false)),
-        ("add_final_layer_norm", json!(false)),
+        ("normalize_before", json!(is_multilingual)),
+        ("add_final_layer_norm", json!(is_multilingual)),
         ("normalize_embedding", json!(true)),
         ("static_position_embeddings", json!(false)),
         ("extra_pos_embeddings", json!(OFFSET)),
@@ -46,11 +51,14 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
         activation: word(json, "activation_function", "gelu").parse()?,
         seq2seq: Seq2SeqParts {
-            start_token: Some(token_id(json, "decoder_start_token_id", shape.vocab_size)?.unwrap_or(2)),
+            start_token: token_id(json, "decoder_start_token_id", shape.vocab_size)?
+                .or_else(|| (!is_multilingual).then_some(2)),
             reads_input: true,
+            turns_input: is_multilingual,
             output_scale: None,
             end_token: Some(token_id(json, "eos_token_id", shape.vocab_size)?.unwrap_or(2)),
         },
-        ..TransformerConfig::usual(Architecture::Bart, shape)
+        norm_order: if is_multilingual { NormOrder::Pre } else { NormOrder::Post },
+        ..TransformerConfig::usual(architecture, shape)
     })
 }

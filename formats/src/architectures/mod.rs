@@ -164,8 +164,8 @@ impl TransformerConfig {
             Architecture::Vit => vit::config(json),
             Architecture::Dinov2 => vit::dinov2(json),
             Architecture::Whisper => whisper::config(json, view),
-            Architecture::T5 => t5::config(json),
-            Architecture::Bart => bart::config(json),
+            other @ (Architecture::T5 | Architecture::Mt5) => t5::config(json, other),
+            other @ (Architecture::Bart | Architecture::MBart) => bart::config(json, other),
         }
     }
 

@@ -11,6 +11,8 @@ pub struct Seq2SeqParts {
     pub start_token: Option<u32>,
     /// Whether the decoder reads the input itself, one token further back, where it is given nothing else.
     pub reads_input: bool,
+    /// Whether it then reads the input's own last token first: the one that names its language.
+    pub turns_input: bool,
     /// What the last hidden state is multiplied with before a language model's table.
     pub output_scale: Option<f64>,
     /// The token that ends an input.

@@ -1,4 +1,4 @@
-//! T5 (Raffel et al. 2020), T5 v1.1 and Flan-T5 as `transformers` stores them: with a decoder, or the
+//! T5 (Raffel et al. 2020), T5 v1.1, Flan-T5 and mT5 (Xue et al. 2021) as `transformers` stores them: with a decoder, or the
 //! encoder alone.
 
 use hub_schemas::{
@@ -15,16 +15,30 @@ use super::{
 };
 
 /// Classes without a decoder.
-const ENCODERS: [&str; 2] = ["T5EncoderModel", "T5ForTokenClassification"];
+const ENCODERS: [&str; 4] =
+    ["T5EncoderModel", "T5ForTokenClassification", "MT5EncoderModel", "MT5ForTokenClassification"];
 /// Classes whose decoder reads the input where it is given nothing else.
-const READERS: [&str; 2] = ["T5ForSequenceClassification", "T5ForQuestionAnswering"];
+const READERS: [&str; 4] = [
+    "T5ForSequenceClassification",
+    "T5ForQuestionAnswering",
+    "MT5ForSequenceClassification",
+    "MT5ForQuestionAnswering",
+];
 
-pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
+pub(super) fn config(
+    json: &Map<String, Value>,
+    architecture: Architecture,
+) -> Result<TransformerConfig, ConfigError> {
+    // What the library's configuration classes take where `config.json` is silent.
+    let (usual_activation, usually_tied) = match architecture {
+        Architecture::Mt5 => ("gated-gelu", false),
+        _ => ("relu", true),
+    };
     let encoder = count(json, "num_layers")?;
     let is_encoder = is_class(json, &ENCODERS) || json.get("is_encoder_decoder") == Some(&Value::Bool(false));
     let decoder = optional_count(json, "num_decoder_layers")?.unwrap_or(encoder);
     let decoder_layers = (!is_encoder).then_some(decoder);
-    let (activation, has_ffn_gate) = feed_forward(json)?;
+    let (activation, has_ffn_gate) = feed_forward(json, usual_activation)?;
     let shape = BackboneShape {
         hidden_size: count(json, "d_model")?,
         num_layers: encoder.saturating_add(decoder_layers.unwrap_or(0)),
@@ -43,7 +57,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         ..shape
     };
     shape.validate()?;
-    let is_tied = json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(true);
+    let is_tied = json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(usually_tied);
     Ok(TransformerConfig {
         positions: Positions::Distances(buckets(json)?),
         norm_order: NormOrder::Pre,
@@ -60,16 +74,17 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         seq2seq: Seq2SeqParts {
             start_token: token_id(json, "decoder_start_token_id", shape.vocab_size)?,
             reads_input: is_class(json, &READERS),
+            turns_input: false,
             output_scale: is_tied.then(|| (shape.hidden_size as f64).powf(-0.5)),
             end_token: Some(token_id(json, "eos_token_id", shape.vocab_size)?.unwrap_or(1)),
         },
-        ..TransformerConfig::usual(Architecture::T5, shape)
+        ..TransformerConfig::usual(architecture, shape)
     })
 }
 
 /// Activation and gate: of `feed_forward_proj`, unless they are stated themselves.
-fn feed_forward(json: &Map<String, Value>) -> Result<(Activation, bool), ConfigError> {
-    let name = word(json, "feed_forward_proj", "relu");
+fn feed_forward(json: &Map<String, Value>, usual: &str) -> Result<(Activation, bool), ConfigError> {
+    let name = word(json, "feed_forward_proj", usual);
     let gated = name.strip_prefix("gated-");
     if gated.unwrap_or(name).contains('-') {
         return Err(ConfigError::Field {

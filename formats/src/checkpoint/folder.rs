@@ -194,7 +194,8 @@ impl AdapterFolder {
             architecture: self.architecture,
             shape,
             method: &self.method,
-            head: self.head.as_ref(),
+            // That of a model class is none of the library's own.
+            head: self.head.as_ref().filter(|_| self.head_class.is_none()),
             name: &self.name,
             prefixed: self.prefixed,
         };
@@ -202,12 +203,11 @@ impl AdapterFolder {
         if let (Some(class), Some(head)) = (self.head_class, &self.head) {
             // What begins with no name of the backbone's, `adapters` takes for the head too.
             let is_pool = |spec: &&TensorSpec| spec.disk.starts_with("prefix_tuning.");
+            let pools = files.iter().flat_map(|f| &f.tensors).filter(is_pool);
             let pools: Vec<TensorSpec> =
-                files.iter().flat_map(|f| &f.tensors).filter(is_pool).cloned().collect();
-            for file in files.iter_mut().filter(|file| file.path == HEAD_WEIGHTS) {
-                file.tensors = class.tensors(head, shape.hidden_size);
-                file.tensors.extend(pools.iter().map(|spec| TensorSpec { optional: true, ..spec.clone() }));
-            }
+                pools.map(|spec| TensorSpec { optional: true, ..spec.clone() }).collect();
+            let tensors = class.tensors(head, shape.hidden_size).into_iter().chain(pools).collect();
+            files.push(WeightsFile { path: HEAD_WEIGHTS, tensors });
         }
         for file in &mut files {
             file.path = stored_name(&self.path, file.path);

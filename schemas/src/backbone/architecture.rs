@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::{
     LinearSite, Module, SubLayer, Variant, albert, bart, bert, deberta_v2, distilbert, electra, gpt2, llama,
     modernbert,
-    names::{DecoderNames, Names},
+    names::{DecoderNames, Names, ON_THE_BLOCK},
     roberta, t5, vit, whisper,
 };
 
@@ -68,20 +68,25 @@ pub enum Architecture {
     /// T5 and Flan-T5 (`model_type: t5`): pre-norm encoder and decoder with RMS norms and a bias for
     /// every distance.
     T5,
+    /// mT5 (`model_type: mt5`): T5 v1.1 with another vocabulary.
+    Mt5,
     /// BART (`model_type: bart`): post-norm encoder and decoder with learned positions.
     Bart,
+    /// mBART (`model_type: mbart`): BART with the norms in front, and one more behind each stack.
+    #[serde(rename = "mbart")]
+    MBart,
 }
 
 /// Not an architecture this version knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `electra`, `distilbert`, `albert`, `deberta-v2`, `modernbert`, `vit`, `dinov2`, `whisper`, `t5` and `bart`"
+    "the architecture `{0}` is not supported; this version knows `bert`, `roberta`, `xlm-roberta`, `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`, `gemma`, `gemma2`, `electra`, `distilbert`, `albert`, `deberta-v2`, `modernbert`, `vit`, `dinov2`, `whisper`, `t5`, `mt5`, `bart` and `mbart`"
 )]
 pub struct UnknownArchitecture(pub String);
 
 impl Architecture {
     /// Every architecture this version knows.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Bert,
         Self::Roberta,
         Self::XlmRoberta,
@@ -100,7 +105,9 @@ impl Architecture {
         Self::Vit,
         Self::Dinov2,
         Self::T5,
+        Self::Mt5,
         Self::Bart,
+        Self::MBart,
         // Behind BART, whose names it shares: of architectures that explain a file equally well the first is meant.
         Self::Whisper,
     ];
@@ -127,7 +134,9 @@ impl Architecture {
             Self::Dinov2 => "dinov2",
             Self::Whisper => "whisper",
             Self::T5 => "t5",
+            Self::Mt5 => "mt5",
             Self::Bart => "bart",
+            Self::MBart => "mbart",
         }
     }
 
@@ -148,18 +157,19 @@ impl Architecture {
             Self::Dinov2 => vit::DINOV2,
             Self::Whisper if variant.decoder_from.is_some() => whisper::WHOLE,
             Self::Whisper => whisper::NAMES,
-            Self::T5 if variant.has_ffn_gate => t5::GATED,
-            Self::T5 => t5::NAMES,
+            Self::T5 | Self::Mt5 if variant.has_ffn_gate => t5::GATED,
+            Self::T5 | Self::Mt5 => t5::NAMES,
             Self::Bart => bart::NAMES,
+            Self::MBart => bart::MBART,
         }
     }
 
     /// What the modules of a decoder behind an encoder are called.
     const fn decoder_names(self, variant: Variant) -> Option<DecoderNames> {
         match self {
-            Self::T5 if variant.has_ffn_gate => Some(t5::GATED_DECODER),
-            Self::T5 => Some(t5::DECODER),
-            Self::Bart => Some(bart::DECODER),
+            Self::T5 | Self::Mt5 if variant.has_ffn_gate => Some(t5::GATED_DECODER),
+            Self::T5 | Self::Mt5 => Some(t5::DECODER),
+            Self::Bart | Self::MBart => Some(bart::DECODER),
             Self::Whisper => Some(whisper::DECODER),
             _ => None,
         }
@@ -175,7 +185,17 @@ impl Architecture {
 
     /// Whether it has a decoder behind its encoder, unless a checkpoint leaves that out or only the encoder is meant.
     pub const fn is_encoder_decoder(self) -> bool {
-        matches!(self, Self::T5 | Self::Bart | Self::Whisper)
+        self.has_distances() || self.is_bart() || matches!(self, Self::Whisper)
+    }
+
+    /// Whether it is T5 or one of its descendants: attention knows distances, not positions.
+    pub const fn has_distances(self) -> bool {
+        matches!(self, Self::T5 | Self::Mt5)
+    }
+
+    /// Whether it is BART or one of its descendants.
+    pub const fn is_bart(self) -> bool {
+        matches!(self, Self::Bart | Self::MBart)
     }
 
     /// Whether the encoder of a checkpoint with a decoder is a backbone of its own: one that predicts.
@@ -219,6 +239,11 @@ impl Architecture {
         matches!(self, Self::Whisper)
     }
 
+    /// Whether what stands behind the embeddings stands in front of their scale: `adapters` hangs it on the table.
+    pub const fn scales_adapted_embeddings(self) -> bool {
+        matches!(self, Self::Gemma | Self::Gemma2)
+    }
+
     /// Whether `adapters` gives an adapter behind the attention its input for the output, and the
     /// output for the residual.
     pub const fn swaps_attention_residual(self) -> bool {
@@ -243,8 +268,8 @@ impl Architecture {
     /// How transformers masks a decoder's own tokens, which decides what becomes of prefixes of `adapters`.
     pub const fn causal_mask(self) -> CausalMask {
         match self {
-            Self::T5 => CausalMask::Sum,
-            Self::Bart => CausalMask::SumWherePadded,
+            Self::T5 | Self::Mt5 => CausalMask::Sum,
+            Self::Bart | Self::MBart => CausalMask::SumWherePadded,
             _ => CausalMask::Comparison,
         }
     }
@@ -259,7 +284,7 @@ impl Architecture {
     /// Behind an encoder, of the decoder's.
     pub const fn prefix_location(self, variant: Variant) -> &'static str {
         match self {
-            Self::T5 | Self::Bart | Self::Whisper if variant.decoder_from.is_none() => "encoder_prefix",
+            _ if self.is_encoder_decoder() && variant.decoder_from.is_none() => "encoder_prefix",
             Self::DistilBert => "self",
             _ => "self_prefix",
         }
@@ -303,6 +328,7 @@ impl Architecture {
     pub const fn adapters_ffn_sites(self) -> [LinearSite; 2] {
         match self {
             Self::Llama | Self::Mistral => [LinearSite::FfnDown, LinearSite::FfnUp],
+            Self::ModernBert => [LinearSite::FfnGateUp, LinearSite::FfnDown],
             _ => [LinearSite::FfnUp, LinearSite::FfnDown],
         }
     }
@@ -421,6 +447,13 @@ impl Architecture {
         names.sublayer(layer, sublayer, cross)
     }
 
+    /// Where `adapters` puts what its plug-in interface hangs on the end of a sub-layer.
+    pub fn hooked_path(self, layer: usize, sublayer: SubLayer, variant: Variant) -> String {
+        let [attention, ffn] = ON_THE_BLOCK;
+        let at = if sublayer == SubLayer::Ffn { ffn } else { attention };
+        format!("{}.{at}", self.block_path(layer, variant))
+    }
+
     /// How the names of its classes begin in `transformers` and in `adapters`.
     pub const fn class_prefix(self) -> &'static str {
         match self {
@@ -443,7 +476,9 @@ impl Architecture {
             Self::Dinov2 => "Dinov2",
             Self::Whisper => "Whisper",
             Self::T5 => "T5",
+            Self::Mt5 => "MT5",
             Self::Bart => "Bart",
+            Self::MBart => "MBart",
         }
     }
 

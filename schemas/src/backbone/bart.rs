@@ -1,4 +1,4 @@
-//! BART's module paths, as `transformers` names them.
+//! BART's and mBART's module paths, as `transformers` names them.
 
 use super::{
     LinearSite, Module, SubLayer, Table,
@@ -14,6 +14,7 @@ pub(super) const NAMES: Names = Names {
     sublayers: ON_THE_BLOCK,
     part,
 };
+pub(super) const MBART: Names = Names { part: mbart_part, ..NAMES };
 pub(super) const DECODER: DecoderNames = DecoderNames {
     own: Names { blocks: "decoder.layers.", part: decoder_part, ..NAMES },
     cross_attention: "encoder_attn",
@@ -30,6 +31,14 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Output => "lm_head",
         inside => return block_part(inside),
     })
+}
+
+fn mbart_part(module: Module) -> Option<&'static str> {
+    match module {
+        Module::FinalNorm => Some("encoder.layer_norm"),
+        Module::DecoderFinalNorm => Some("decoder.layer_norm"),
+        other => part(other),
+    }
 }
 
 /// The path of a module inside a decoder's block, in BART and in Whisper.

@@ -1,13 +1,16 @@
 //! `ModernBERT`'s module paths, as `transformers` names them.
 
-use super::{LinearSite, Module, SubLayer, Table, names::Names};
+use super::{
+    LinearSite, Module, SubLayer, Table,
+    names::{Names, ON_THE_BLOCK},
+};
 
 pub(super) const NAMES: Names = Names {
     model_prefix: "model",
     blocks: "layers.",
     behind_number: "",
     attention: "attn",
-    sublayers: ["attn", "mlp"],
+    sublayers: ON_THE_BLOCK,
     part,
 };
 

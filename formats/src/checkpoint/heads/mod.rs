@@ -76,11 +76,13 @@ pub(super) fn parse(dir: &Path) -> Result<ParsedHead, CheckpointError> {
 /// A flexible head as `adapters` 1.3.0 computes it on a backbone, which its configuration does not tell.
 fn as_on(architecture: Architecture, head: Head) -> Head {
     match (head, architecture) {
-        (Head::QuestionAnswering(config), Architecture::T5) => {
+        (Head::QuestionAnswering(config), _) if architecture.has_distances() => {
             Head::QuestionAnswering(QuestionAnsweringHead { scaled_as_words: true, ..config })
         }
         (head, _) if head.pooling() != Some(Pooling::First) => head,
-        (head, Architecture::T5 | Architecture::Bart) => head.with_pooling(Pooling::EndOfText),
+        (head, _) if architecture.has_distances() || architecture.is_bart() => {
+            head.with_pooling(Pooling::EndOfText)
+        }
         (head, _) if architecture.is_decoder() => head.with_pooling(Pooling::LastCounted),
         (head, _) => head,
     }

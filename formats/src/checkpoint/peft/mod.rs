@@ -247,11 +247,12 @@ pub(super) fn parse(
     let method = with_copies(method, &file);
 
     // A file without module paths tells by its head what it was made for.
-    let candidates = if file.prefixed { vec![file.architecture] } else { Architecture::ALL.to_vec() };
+    let others = Architecture::ALL.into_iter().filter(|_| !file.prefixed);
+    let mut candidates = std::iter::once(file.architecture).chain(others);
     let head_of = |architecture| {
         heads::peft_head(&weights, architecture, task_type.as_deref()).map(|head| (architecture, head))
     };
-    let (architecture, head) = match candidates.into_iter().find_map(head_of) {
+    let (architecture, head) = match candidates.find_map(head_of) {
         Some((architecture, head)) => (architecture, Some(head)),
         None => (file.architecture, None),
     };
@@ -368,7 +369,7 @@ pub(super) fn render(
     let own = task.filter(|_| head.is_some());
     saved.extend(own.map(HeadTask::peft_modules).into_iter().flatten().map(ToString::to_string));
     let class = head.and_then(|head| Some((head, ModelClass::with_head(architecture, head)?)));
-    saved.extend(class.and_then(|(head, class)| class.peft_pooler(head)).map(ToOwned::to_owned));
+    saved.extend(class.and_then(|(head, class)| class.peft_module(head)).map(ToOwned::to_owned));
     json.insert("auto_mapping".into(), Value::Null);
     json.insert("base_model_name_or_path".into(), json!(base));
     json.insert("inference_mode".into(), json!(true));

@@ -23,7 +23,7 @@ pub(in crate::layout) fn weights(
         let what = format!("a `{}` head on another token than the library reads", head.kind());
         return Err(Inexpressible { format: Format::Adapters, what });
     }
-    if subject.architecture == Architecture::T5
+    if subject.architecture.has_distances()
         && matches!(head, Head::QuestionAnswering(config) if !config.scaled_as_words)
     {
         let what = "a `question-answering` head on the states of a T5 as they are".to_owned();
@@ -43,7 +43,7 @@ pub(in crate::layout) fn weights(
 /// there is no padding the last token that is none is the last of those that are counted.
 fn read_by_library(architecture: Architecture) -> &'static [Pooling] {
     match architecture {
-        Architecture::T5 | Architecture::Bart => &[Pooling::EndOfText, Pooling::Mean],
+        _ if architecture.has_distances() || architecture.is_bart() => &[Pooling::EndOfText, Pooling::Mean],
         _ if architecture.is_decoder() => {
             &[Pooling::Last, Pooling::LastCounted, Pooling::Pooler, Pooling::Mean]
         }

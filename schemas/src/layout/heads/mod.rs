@@ -96,7 +96,7 @@ pub(super) fn peft_tensors(head: &Head, subject: &Subject<'_>) -> Result<Vec<Ten
     };
     // Prompt learning does not wrap the model, so that a path has one part less.
     let is_prompt = matches!(subject.method, Method::Prompt(_) | Method::Prefix(_));
-    if !subject.prefixed && !is_prompt {
+    if !subject.prefixed && !is_prompt && class.holds_backbone() {
         return refuse("a head on the bare backbone".to_owned());
     }
     let root = if is_prompt { "base_model." } else { "base_model.model." };

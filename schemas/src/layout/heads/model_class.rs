@@ -147,9 +147,10 @@ impl ModelClass {
         matches!(self.task, HeadTask::CausalLm | HeadTask::Seq2SeqLm)
     }
 
-    /// Whether the backbone is a module of its own in it: the parts of T5's own class stand beside its head.
+    /// Whether the backbone is a module of its own in it: the parts of some of T5's own classes stand beside the head.
     pub const fn holds_backbone(self) -> bool {
-        !matches!((self.architecture, self.task), (Architecture::T5, HeadTask::Seq2SeqLm))
+        let is_beside = matches!(self.task, HeadTask::Seq2SeqLm | HeadTask::QuestionAnswering);
+        !(self.architecture.has_distances() && is_beside)
     }
 
     /// The head of this class in these sizes. `hidden_act` is the backbone's own
@@ -180,7 +181,7 @@ impl ModelClass {
                 Head::CausalLm(language_model(LanguageModelHead::causal(vocab_size, embedding_size)))
             }
             HeadTask::Seq2SeqLm => {
-                let bias = self.architecture == Architecture::Bart;
+                let bias = self.architecture.is_bart();
                 Head::Seq2SeqLm(LanguageModelHead::seq2seq(vocab_size, embedding_size, bias))
             }
         };
@@ -198,6 +199,7 @@ impl ModelClass {
                 | Architecture::Electra
                 | Architecture::Whisper,
             ) => "1.weight",
+            (HeadTask::SequenceClassification, _) if self.has_classification_head() => "1.weight",
             (HeadTask::MaskedLm | HeadTask::CausalLm | HeadTask::Seq2SeqLm, _) => "decoder.weight",
             _ => "0.weight",
         };
@@ -222,9 +224,12 @@ impl ModelClass {
         }
     }
 
-    /// The modules that PEFT saves for a head beside those of its task: the pooler of the class, where
-    /// the head has a copy of it, or its projection.
-    pub fn peft_pooler(self, head: &Head) -> Option<&'static str> {
+    /// The module that PEFT saves for a head beside those of its task: the pooler of the class, where
+    /// the head has a copy of it, its projection, or a head that the library knows by no name.
+    pub fn peft_module(self, head: &Head) -> Option<&'static str> {
+        if self.has_classification_head() {
+            return (self.task == HeadTask::SequenceClassification).then_some("classification_head");
+        }
         if self.architecture == Architecture::Whisper {
             return Some("projector");
         }
@@ -248,6 +253,9 @@ impl ModelClass {
                 ..ClassificationHead::flexible(num_labels)
             },
             Architecture::Roberta | Architecture::XlmRoberta => ClassificationHead::flexible(num_labels),
+            _ if self.has_classification_head() => {
+                ClassificationHead { pooling: Pooling::EndOfText, ..ClassificationHead::flexible(num_labels) }
+            }
             Architecture::Whisper => ClassificationHead::projected(num_labels, projection),
             Architecture::Vit => ClassificationHead::first(num_labels),
             Architecture::Dinov2 => ClassificationHead::first_and_mean(num_labels),
@@ -264,6 +272,11 @@ impl ModelClass {
             HeadTask::Seq2SeqLm => false,
             task => task.peft_task_type().is_some(),
         }
+    }
+
+    /// Whether its classifier is called `classification_head`.
+    const fn has_classification_head(self) -> bool {
+        self.architecture.has_distances() || self.architecture.is_bart()
     }
 
     /// Whether the language model is nothing but a table behind the last norm.
@@ -292,12 +305,12 @@ impl ModelClass {
             }
             Head::MultipleChoice(config) => config.layers == 1 && config.pooling == Pooling::Pooler,
             Head::Tagging(config) => config.layers == 1,
-            Head::QuestionAnswering(config) => config.layers == 1,
+            Head::QuestionAnswering(config) => config.layers == 1 && !config.scaled_as_words,
             Head::CausalLm(config) if self.is_decoder() => {
                 (config.layers, config.layer_norm, config.bias) == (1, false, false)
             }
             Head::Seq2SeqLm(config) => {
-                let bias = self.architecture == Architecture::Bart;
+                let bias = self.architecture.is_bart();
                 self.architecture.is_encoder_decoder()
                     && (config.layers, config.layer_norm, config.bias) == (1, false, bias)
             }
@@ -363,6 +376,12 @@ impl ModelClass {
                 _,
             ) => plain("classifier.out_proj"),
             (HeadTask::SequenceClassification, Architecture::Whisper, "0") => plain("projector"),
+            (HeadTask::SequenceClassification, _, "0") if self.has_classification_head() => {
+                plain("classification_head.dense")
+            }
+            (HeadTask::SequenceClassification, ..) if self.has_classification_head() => {
+                plain("classification_head.out_proj")
+            }
             _ => plain("classifier"),
         }
     }
