@@ -10,6 +10,8 @@ mod audio;
 mod checkpointing;
 #[path = "training/commands.rs"]
 mod commands;
+#[path = "training/counts.rs"]
+mod counts;
 #[path = "training/describing.rs"]
 mod describing;
 #[path = "training/determinism.rs"]

@@ -82,8 +82,7 @@ pub(super) fn method(
     let bottleneck = |config| Ok(Method::Bottleneck(config));
     match args.method {
         M::Pfeiffer => bottleneck(Bn::pfeiffer(factor(16.0))),
-        // The paper's sizes, of bottleneck and of coupling.
-        M::PfeifferInv => bottleneck(Bn::pfeiffer(factor(2.0)).invertible(2.0)),
+        M::PfeifferInv => bottleneck(Bn::pfeiffer(factor(16.0)).invertible(2.0)),
         M::Houlsby => bottleneck(Bn::houlsby(factor(16.0))),
         M::Parallel => bottleneck(Bn::parallel(factor(2.0))),
         M::ScaledParallel => bottleneck(Bn { scaling: Scaling::Learned, ..Bn::parallel(factor(2.0)) }),
