@@ -5,12 +5,12 @@ use candle_core::{D, Result, Tensor};
 use hub_formats::architectures::{NormOrder, TransformerConfig};
 use hub_schemas::{
     backbone::{LinearSite, Module, SubLayer},
-    method::{Activation, PromptJoin},
+    method::{Activation, HookedNorm, PromptJoin},
 };
 
 use super::{
     AttentionInput, Context, GatedPrompt, Hooks, KeyValueProjection, KeysValues, Linear, LinearInput,
-    SubLayerInput,
+    ProjectionInput, Stand, SubLayerInput,
     cross::Cross,
     distances::ScoreBias,
     hooks::repeat_rows,
@@ -57,6 +57,8 @@ pub(super) struct Pass<'a> {
     pub(super) distances: Option<&'a ScoreBias<'a>>,
     /// What an encoder gives, in a decoder behind it.
     pub(super) cross: Option<&'a Cross<'a>>,
+    /// The last block.
+    pub(super) last: Option<&'a Block>,
 }
 
 /// The linear layers of an attention.
@@ -129,18 +131,20 @@ impl Block {
 
     /// `x [b, t, h]` to `[b, t, h]`, or to several times as many rows.
     pub(super) fn forward(&self, x: &Tensor, mask: &KeyMask, pass: &Pass<'_>) -> Result<Tensor> {
-        let attended = self.attend(&self.enter(SubLayer::Attention, x, pass)?, mask, pass)?;
-        let x = self.leave(SubLayer::Attention, attended, x, pass)?;
+        let read = self.enter(SubLayer::Attention, x, pass)?;
+        let attended = self.attend(&read, mask, pass)?;
+        let x = self.leave(SubLayer::Attention, attended, [&read, x], pass)?;
         let x = match pass.cross {
             Some(encoder) => {
-                let attended =
-                    self.attend_to(encoder, &self.enter(SubLayer::CrossAttention, &x, pass)?, pass)?;
-                self.leave(SubLayer::CrossAttention, attended, &x, pass)?
+                let read = self.enter(SubLayer::CrossAttention, &x, pass)?;
+                let attended = self.attend_to(encoder, &read, pass)?;
+                self.leave(SubLayer::CrossAttention, attended, [&read, &x], pass)?
             }
             None => x,
         };
-        let z = self.feed_forward(&self.enter(SubLayer::Ffn, &x, pass)?, pass)?;
-        let x = self.leave(SubLayer::Ffn, z, &x, pass)?;
+        let read = self.enter(SubLayer::Ffn, &x, pass)?;
+        let z = self.feed_forward(&read, pass)?;
+        let x = self.leave(SubLayer::Ffn, z, [&read, &x], pass)?;
         pass.hooks.block(self.index, x, pass.context)
     }
 
@@ -373,6 +377,17 @@ impl Block {
         self.norm(sublayer).map(|norm| norm.with(hooks, &module.to_string()))
     }
 
+    /// One of the block's norms with the copies that the hooks have for it.
+    pub(super) fn norm_of(&self, norm: HookedNorm, hooks: &dyn Hooks) -> Option<Norm> {
+        let module = norm.module(self.index);
+        let own = match module {
+            Module::OutputNorm { sublayer, .. } => self.output_norms[sublayer as usize].as_ref(),
+            Module::Norm { sublayer, .. } => self.norm(sublayer),
+            _ => None,
+        };
+        own.map(|own| own.with(hooks, &module.to_string()))
+    }
+
     fn linear(&self, site: LinearSite, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
         let module = Module::Linear { layer: self.index, site };
         pass.hooks.linear(&LinearInput { module, x, linear: self.at(site)?, context: pass.context })
@@ -389,8 +404,17 @@ impl Block {
         }
     }
 
-    /// What follows a sub-layer's output `z`.
-    fn leave(&self, sublayer: SubLayer, z: Tensor, residual: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
+    /// What follows a sub-layer's output `z`; it read `input`, around it went `residual`.
+    fn leave(
+        &self,
+        sublayer: SubLayer,
+        z: Tensor,
+        [input, residual]: [&Tensor; 2],
+        pass: &Pass<'_>,
+    ) -> Result<Tensor> {
+        let (layer, context, last) = (self.index, pass.context, pass.last.unwrap_or(self));
+        let at = ProjectionInput { layer, sublayer, carried: residual, input, context, last };
+        let z = pass.hooks.projection(&at, z)?;
         let norm = match self.norm_order {
             NormOrder::Post => self.norm_with(sublayer, pass.hooks),
             NormOrder::Pre => None,
@@ -416,6 +440,7 @@ impl Block {
         let at = SubLayerInput {
             layer: self.index,
             sublayer,
+            stand: Stand::Behind,
             residual: &residual,
             norm: norm.as_ref(),
             context: pass.context,

@@ -8,6 +8,7 @@
 //! | `embeddings` | the normalised embeddings | the first block's input |
 //! | `linear` | a linear layer and its input | its output |
 //! | `keys_values` | attention keys, values and mask | the same, perhaps longer |
+//! | `projection` | the output of a sub-layer's last projection | what replaces it |
 //! | `sublayer` | a sub-layer's output, the residual and the norm | the normalised sum |
 //! | `block` | a block's output | the next block's input |
 //!
@@ -20,10 +21,10 @@ use std::sync::Arc;
 use candle_core::{D, Result, Tensor};
 use hub_schemas::{
     backbone::{Module, SubLayer, Table},
-    method::PromptJoin,
+    method::{HookedNorm, PromptJoin},
 };
 
-use super::{LibraryPadding, Linear, Trace};
+use super::{LibraryPadding, Linear, Trace, block::Block};
 use crate::ops::{Attention, DropoutKey, KeyMask, Norm, dropout};
 
 /// Whether dropout is on, and which masks it uses.
@@ -231,6 +232,11 @@ pub trait Hooks {
         Ok(keys_values)
     }
 
+    /// At the output `z [b, t, h]` of a sub-layer's last projection, before the block scales or normalises it.
+    fn projection(&self, _at: &ProjectionInput<'_>, z: Tensor) -> Result<Tensor> {
+        Ok(z)
+    }
+
     /// At a sub-layer's output `z [b, t, h]`, before residual and norm: returns what
     /// replaces `norm(z + residual)`.
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
@@ -253,6 +259,39 @@ pub trait Hooks {
     }
 }
 
+/// Where the output of a sub-layer's last projection stands and what there is besides.
+#[derive(Clone, Copy)]
+pub struct ProjectionInput<'a> {
+    /// Index of the block.
+    pub layer: usize,
+    /// Which sub-layer.
+    pub sublayer: SubLayer,
+    /// What the residual connection carries, `[b, t, h]`.
+    pub carried: &'a Tensor,
+    /// What the sub-layer read, `[b, t, h]`.
+    pub input: &'a Tensor,
+    /// The forward pass.
+    pub context: &'a Context,
+    /// The last block.
+    pub(super) last: &'a Block,
+}
+
+impl ProjectionInput<'_> {
+    /// A norm of the last block, with the copies that `hooks` have for it.
+    pub fn norm(&self, norm: HookedNorm, hooks: &dyn Hooks) -> Option<Norm> {
+        self.last.norm_of(norm, hooks)
+    }
+}
+
+/// Where an adapter at a sub-layer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stand {
+    /// Behind the sub-layer: it gives the sum with the residual, through the norm behind it.
+    Behind,
+    /// On the sub-layer's last projection: the block does all that comes behind it.
+    OnProjection,
+}
+
 /// Where a sub-layer's output stands and what there is besides.
 #[derive(Debug, Clone, Copy)]
 pub struct SubLayerInput<'a> {
@@ -260,6 +299,8 @@ pub struct SubLayerInput<'a> {
     pub layer: usize,
     /// Which sub-layer.
     pub sublayer: SubLayer,
+    /// Where in it.
+    pub stand: Stand,
     /// What the residual connection carries, `[b, t, h]`.
     pub residual: &'a Tensor,
     /// The block's own norm behind the residual sum; none where norms stand in front of
@@ -275,6 +316,14 @@ impl SubLayerInput<'_> {
         match self.norm {
             Some(norm) => norm.forward_sum(z, self.residual),
             None => z + self.residual,
+        }
+    }
+
+    /// What goes on from `z`: behind a sub-layer the sum, on a projection `z` itself.
+    pub fn finish(&self, z: &Tensor) -> Result<Tensor> {
+        match self.stand {
+            Stand::Behind => self.join(z),
+            Stand::OnProjection => Ok(z.clone()),
         }
     }
 }

@@ -37,7 +37,7 @@ pub use head_inputs::HeadInputs;
 pub(crate) use hooks::repeat_rows;
 pub use hooks::{
     AttentionInput, Context, EmbeddingInput, GatedPrompt, Hooks, KeyValueProjection, KeysValues, LinearInput,
-    Mode, NoHooks, SubLayerInput,
+    Mode, NoHooks, ProjectionInput, Stand, SubLayerInput,
 };
 pub use library_padding::LibraryPadding;
 pub use linear::Linear;

@@ -13,6 +13,7 @@ use super::{
     cross::Projected,
     decoder::Decoder,
     distances::Distances,
+    embedding::scaled,
     hooks::repeat_rows,
     layer_sum::{self, LayerSum},
     pieces::Between,
@@ -294,6 +295,9 @@ impl Backbone {
         let is_late = self.config.architecture.adapts_embeddings_late();
         let x = if is_late { embedded } else { hooks.embeddings(embedded, context)? };
         context.lengthen(x.dim(1)? - before)?;
+        let late =
+            self.config.embedding_scale.filter(|_| self.config.architecture.scales_adapted_embeddings());
+        let x = scaled(x, late)?;
         match &self.projection {
             Some(linear) => {
                 hooks.linear(&LinearInput { module: Module::EmbeddingProjection, x: &x, linear, context })
@@ -347,6 +351,7 @@ impl Backbone {
             relative: relative.as_ref(),
             distances: distances.as_ref(),
             cross: None,
+            last: self.blocks.last(),
         };
         for &index in blocks.iter().skip(passed) {
             let block = &self.blocks[index];

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
-use hub_schemas::backbone::Module;
+use hub_schemas::{
+    backbone::{Module, SubLayer},
+    method::{HookedAt, HookedResidual},
+};
 
 use super::{
     Composition, Fusion,
@@ -15,7 +18,8 @@ use super::{
 };
 use crate::{
     backbones::{
-        AttentionInput, Context, EmbeddingInput, Hooks, KeysValues, LinearInput, SubLayerInput, Trace,
+        AttentionInput, Context, EmbeddingInput, Hooks, KeysValues, LinearInput, ProjectionInput, Stand,
+        SubLayerInput, Trace, repeat_rows,
     },
     methods::Adapter,
 };
@@ -205,6 +209,23 @@ impl Stitch {
         LinearHook { adapters: self.adapters(), semantics: self.semantics }
     }
 
+    fn sublayer_hook(&self) -> SubLayerHook<'_> {
+        SubLayerHook { adapters: self.adapters(), fusions: &self.fusions.things, semantics: self.semantics }
+    }
+
+    /// How the members hang on the projection at this sub-layer's end: all of them in the same way.
+    fn hooked_at(&self, layer: usize, sublayer: SubLayer) -> Result<Option<HookedAt>> {
+        let own = |index: usize| self.adapters()[index].sublayer(layer, sublayer)?.hooked();
+        let mut all = self.root.leaves().into_iter().filter_map(own);
+        let Some(first) = all.next() else { return Ok(None) };
+        match all.find(|other| *other != first) {
+            None => Ok(Some(first)),
+            Some(other) => candle_core::bail!(
+                "adapters were made with different interfaces: in block {layer} one hangs on {first:?}, another on {other:?}"
+            ),
+        }
+    }
+
     fn skips(&self, layer: usize, context: &Context) -> bool {
         self.skip_layers.contains(&layer) || self.drops.is_some_and(|drops| drops.skips(layer, context.mode))
     }
@@ -286,16 +307,34 @@ impl Hooks for Stitch {
         prefix::compose(PrefixHook { adapters: self.adapters(), padding }, &self.root, at, keys_values)
     }
 
+    fn projection(&self, at: &ProjectionInput<'_>, z: Tensor) -> Result<Tensor> {
+        let Some(hooked) = self.hooked_at(at.layer, at.sublayer)? else { return Ok(z) };
+        if self.skips(at.layer, at.context) {
+            return Ok(z);
+        }
+        let residual = match hooked.residual {
+            HookedResidual::Carried => at.carried.clone(),
+            HookedResidual::Input => at.input.clone(),
+            HookedResidual::Nothing => z.zeros_like()?,
+        };
+        let residual = repeat_rows(&residual, z.dim(0)?)?;
+        let norm = hooked.norm.and_then(|norm| at.norm(norm, self));
+        let at = SubLayerInput {
+            layer: at.layer,
+            sublayer: at.sublayer,
+            stand: Stand::OnProjection,
+            residual: &residual,
+            norm: norm.as_ref(),
+            context: at.context,
+        };
+        self.sublayer_hook().forward(&self.root, &at, &z)
+    }
+
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {
         if self.skips(at.layer, at.context) {
             return at.join(&z);
         }
-        let hook = SubLayerHook {
-            adapters: self.adapters(),
-            fusions: &self.fusions.things,
-            semantics: self.semantics,
-        };
-        hook.forward(&self.root, at, &z)
+        self.sublayer_hook().forward(&self.root, at, &z)
     }
 
     fn block(&self, layer: usize, x: Tensor, context: &Context) -> Result<Tensor> {

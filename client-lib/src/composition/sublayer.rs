@@ -13,7 +13,7 @@ use super::{
     node::{Node, Semantics, split_rows},
 };
 use crate::{
-    backbones::{Noted, SubLayerInput, repeat_rows},
+    backbones::{Noted, Stand, SubLayerInput, repeat_rows},
     methods::{Adapter, Entry, SubLayerAdapter},
 };
 
@@ -60,10 +60,10 @@ impl State {
 }
 
 impl SubLayerHook<'_> {
-    /// What replaces `norm(z + residual)`.
+    /// What replaces `norm(z + residual)`, or on a projection `z`.
     pub(super) fn forward(&self, node: &Node, at: &SubLayerInput<'_>, z: &Tensor) -> Result<Tensor> {
         if !self.touches(node, at) {
-            return at.join(z);
+            return at.finish(z);
         }
         if let Some(rows) = self.rows(node) {
             return self.by_rows(rows, at, z);
@@ -80,7 +80,7 @@ impl SubLayerHook<'_> {
         let at = SubLayerInput { residual: &state.residual, ..*at };
         match state.last.and_then(|last| self.adapter(last, &at)) {
             Some(last) => last.leave(&at, &z, &state.hidden),
-            None => at.join(&z),
+            None => at.finish(&z),
         }
     }
 
@@ -108,11 +108,11 @@ impl SubLayerHook<'_> {
     }
 
     fn adapter(&self, index: usize, at: &SubLayerInput<'_>) -> Option<&dyn SubLayerAdapter> {
-        self.adapters[index].sublayer(at.layer, at.sublayer)
+        standing(self.adapters[index].as_ref(), at)
     }
 
     fn touches(&self, node: &Node, at: &SubLayerInput<'_>) -> bool {
-        node.any(self.adapters, &|adapter| adapter.sublayer(at.layer, at.sublayer).is_some())
+        node.any(self.adapters, &|adapter| standing(adapter, at).is_some())
     }
 
     /// The members that are present here, in order.
@@ -299,6 +299,12 @@ impl SubLayerHook<'_> {
         }
         Ok(State { hidden: mixed, up: done.last().and_then(|m| m.up.clone()), last: Some(last), ..entered })
     }
+}
+
+/// What an adapter has where `at` stands.
+fn standing<'a>(adapter: &'a dyn Adapter, at: &SubLayerInput<'_>) -> Option<&'a dyn SubLayerAdapter> {
+    let is_here = |own: &&dyn SubLayerAdapter| own.hooked().is_some() == (at.stand == Stand::OnProjection);
+    adapter.sublayer(at.layer, at.sublayer).filter(is_here)
 }
 
 fn split_tokens(x: &Tensor, sizes: &[usize]) -> Result<Vec<Tensor>> {

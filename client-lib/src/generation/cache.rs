@@ -15,7 +15,8 @@ use candle_core::{Result, Tensor};
 use hub_schemas::backbone::{Module, SubLayer};
 
 use crate::backbones::{
-    AttentionInput, Context, EmbeddingInput, Encoded, Hooks, KeysValues, LinearInput, SubLayerInput,
+    AttentionInput, Context, EmbeddingInput, Encoded, Hooks, KeysValues, LinearInput, ProjectionInput,
+    SubLayerInput,
 };
 
 /// Keys and values by layer, each `[b, s, g·d]`, positions turned in.
@@ -152,6 +153,10 @@ impl Hooks for Cached<'_> {
         // A token that is written alone sees all of a prefix; so it does here when it is read again with others.
         let at = AttentionInput { library_padding: at.library_padding.that_shows_prefixes(), ..*at };
         self.inner.keys_values(&at, KeysValues { keys, values, mask, prompts: own.prompts })
+    }
+
+    fn projection(&self, at: &ProjectionInput<'_>, z: Tensor) -> Result<Tensor> {
+        self.inner.projection(at, z)
     }
 
     fn sublayer(&self, at: &SubLayerInput<'_>, z: Tensor) -> Result<Tensor> {

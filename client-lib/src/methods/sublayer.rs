@@ -2,6 +2,7 @@
 //! put several of them between the first and the last.
 
 use candle_core::{Result, Tensor};
+use hub_schemas::method::HookedAt;
 
 use crate::backbones::SubLayerInput;
 
@@ -26,6 +27,12 @@ pub struct Exit {
 
 /// A bottleneck at one sub-layer.
 pub trait SubLayerAdapter: std::fmt::Debug {
+    /// What it has for a residual and for a norm where it hangs on the sub-layer's last projection; `None` where it
+    /// stands behind the sub-layer.
+    fn hooked(&self) -> Option<HookedAt> {
+        None
+    }
+
     /// From the sub-layer's output `z` to the adapter's input and inner residual.
     fn enter(&self, at: &SubLayerInput<'_>, z: &Tensor) -> Result<Entry>;
 

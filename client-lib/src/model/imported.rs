@@ -3,9 +3,10 @@
 
 use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
-    backbone::{Architecture, Module, Table},
+    backbone::{Architecture, LinearSite, Module, Table},
     head::{Head, Pooling},
     layout::{Format, Place},
+    manifest::CompositionRules,
     method::{Method, PrefixGroup, PromptPlace},
 };
 
@@ -32,10 +33,23 @@ pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), M
     } else if of_adapters && has(&|part| loses_distances(backbone, part)) {
         "in `adapters` the layers of a stack of T5 whose prefixes differ from the first one's lose their distances; \
          give every layer of the stack a prefix, or none"
+    } else if lost_bias(backbone, folder) {
+        "`adapters` drew a bias for the projection of queries, keys and values, which this base model has none for, and \
+         saved it nowhere; train it with `hub train`"
     } else {
         return Ok(());
     };
     Err(ModelError::Imported { folder: folder.path.clone(), reason })
+}
+
+/// Whether the library put a fresh bias, never saved, into a projection that has none: its wrapper of fused projections
+/// always has one (`LoRAMergedLinear.wrap` of 1.3.0), and its interface wraps them whatever the method.
+fn lost_bias(backbone: &Backbone, folder: &AdapterFolder) -> bool {
+    let config = backbone.config();
+    folder.semantics().composition == Some(CompositionRules::Adapters)
+        && folder.method != Method::LastLayer
+        && config.architecture == Architecture::ModernBert
+        && !config.has_bias(LinearSite::QueryKeyValue)
 }
 
 fn is_prompt_of_peft(part: &Method) -> bool {
@@ -53,7 +67,7 @@ fn loses_distances(backbone: &Backbone, part: &Method) -> bool {
         PrefixGroup::Cross => 0,
     };
     let mut groups = prefix.groups(&config.shape).into_iter();
-    config.architecture == Architecture::T5 && groups.any(|(group, layers)| layers.len() < stack(group))
+    config.architecture.has_distances() && groups.any(|(group, layers)| layers.len() < stack(group))
 }
 
 fn reads_last_token(folder: &AdapterFolder) -> bool {

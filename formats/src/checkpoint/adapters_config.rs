@@ -12,7 +12,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     CheckpointError, TensorFile,
-    adapters::{self, Reading},
+    adapters::{
+        self, Reading,
+        interface::{self, Plugged},
+    },
     composition::fusion_json,
     fields::Fields,
     folder::{KnownBase, Parsed},
@@ -21,7 +24,7 @@ use super::{
 };
 
 /// Version whose rules our files follow.
-const WRITTEN_AS: &str = "adapters.1.1.1";
+pub(super) const WRITTEN_AS: &str = "adapters.1.1.1";
 
 /// `base` is the backbone, where it is known.
 pub(super) fn parse(
@@ -38,7 +41,8 @@ pub(super) fn parse(
     let weights = TensorFile::open_renamed(&dir.join(stored_name(dir, ADAPTERS_WEIGHTS)))?;
     let shape = base.map(|(_, shape)| shape);
     let (num_layers, variant) = blocks(&weights, common.architecture, shape);
-    let mut method = common.reading(path, (num_layers, variant)).method(config)?;
+    let plugged = Plugged::open(dir, common.architecture, variant)?;
+    let mut method = common.reading(path, (num_layers, variant), &plugged).method(config)?;
     // The first generation wrote the invertible part into every configuration of a task
     // adapter, but only language adapters have its weights.
     if fields.text("type")?.as_deref() == Some("text_task")
@@ -107,9 +111,9 @@ impl Common {
         Some((parts.next()?, parts.next()?))
     }
 
-    fn reading<'a>(&'a self, path: &'a Path, blocks: (usize, Variant)) -> Reading<'a> {
+    fn reading<'a>(&'a self, path: &'a Path, blocks: (usize, Variant), plugged: &'a Plugged) -> Reading<'a> {
         let architecture = self.architecture;
-        Reading { path, version: self.version.as_deref(), blocks, architecture, in_union: false }
+        Reading { path, version: self.version.as_deref(), blocks, architecture, plugged, in_union: false }
     }
 }
 
@@ -150,6 +154,15 @@ impl Envelope<'_> {
     /// `adapter_config.json`; `None` for a method that has no adapter.
     pub(super) fn adapter(&self, method: &Method, num_layers: usize) -> Option<Value> {
         adapters::config(self.architecture, method, num_layers).map(|config| self.around(&config))
+    }
+
+    /// `adapter_interface.json`, where the library has to reach into the model through one.
+    pub(super) fn interface(&self, method: &Method, variant: Variant) -> Option<Value> {
+        let hooked = method.parts().iter().find_map(|part| match part {
+            Method::Bottleneck(config) => config.hooked,
+            _ => None,
+        });
+        hooked.map(|hooked| interface::render(self.architecture, variant, hooked))
     }
 
     /// `adapter_fusion_config.json`.

@@ -8,7 +8,12 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, adapters::Reading, fields::Fields, folder::read_json};
+use super::{
+    CheckpointError,
+    adapters::{Reading, interface::Plugged},
+    fields::Fields,
+    folder::read_json,
+};
 
 /// Whose defaults apply to what an `adapters` configuration leaves out.
 const READ_AS: &str = "adapters.1.3.0";
@@ -41,7 +46,9 @@ pub fn read_method(
         ours(path, &json)?
     } else {
         let blocks = (shape.num_layers, shape.variant());
-        Reading { path, version: Some(READ_AS), blocks, in_union: false, architecture }.method(json)?
+        let plugged = &Plugged::Nobody;
+        Reading { path, version: Some(READ_AS), blocks, in_union: false, architecture, plugged }
+            .method(json)?
     };
     method.validate(shape)?;
     Ok(method)

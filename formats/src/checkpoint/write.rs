@@ -14,7 +14,12 @@ use hub_schemas::{
 use safetensors::tensor::TensorView;
 use serde_json::Value;
 
-use super::{CheckpointError, SlotData, adapters::orthogonal, adapters_config::Envelope, hub, peft};
+use super::{
+    CheckpointError, SlotData,
+    adapters::{interface::INTERFACE, orthogonal},
+    adapters_config::Envelope,
+    hub, peft,
+};
 
 /// Everything that goes into a folder, the manifest and the card excepted.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +66,12 @@ pub fn write_adapter(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), Che
 
 /// Whether PEFT's names go through a model with a head to the backbone inside.
 fn is_prefixed(adapter: &AdapterToWrite<'_>) -> bool {
-    adapter.head.is_some() || adapter.class.is_some_and(ModelClass::holds_backbone)
+    match adapter.head {
+        Some(head) => {
+            ModelClass::with_head(adapter.base.architecture, head).is_none_or(ModelClass::holds_backbone)
+        }
+        None => adapter.class.is_some_and(ModelClass::holds_backbone),
+    }
 }
 
 fn is_orthogonal(method: &Method) -> bool {
@@ -141,6 +151,9 @@ fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), C
             }
             if let Some(json) = envelope.adapter(method, base.shape.num_layers) {
                 write_json(&dir.join(ADAPTER_CONFIG), &json)?;
+            }
+            if let Some(json) = envelope.interface(method, base.shape.variant()) {
+                write_json(&dir.join(INTERFACE), &json)?;
             }
             match adapter.head {
                 Some(head) => write_json(&dir.join(HEAD_CONFIG), &envelope.head(head, adapter.labels)),

@@ -9,7 +9,7 @@ use super::{
     TensorSpec, WeightsFile, heads,
 };
 use crate::{
-    backbone::{Architecture, LinearSite, Module, Variant},
+    backbone::{Architecture, LinearSite, Module, SubLayer, Variant},
     method::{BottleneckConfig, Dora, PrefixGroup, PromptPlace},
 };
 
@@ -22,7 +22,7 @@ pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, I
         files.extend(config.fusion.as_ref().map(|fusion| {
             let slots = fusion.config.slots(&fusion.places(subject.shape), subject.shape);
             let architecture = (subject.architecture, subject.shape.variant());
-            fusion_file(&slots, architecture, &fusion.name, subject.prefixed)
+            fusion_file(&slots, architecture, &fusion.name, (subject.prefixed, false))
         }));
     } else if *subject.method != Method::LastLayer {
         let mut tensors = Vec::new();
@@ -56,17 +56,28 @@ fn parametrised(slot: Slot, subject: &Subject<'_>) -> Vec<Slot> {
     vec![original, Slot::new(slot.place, &format!("{}.base", slot.part), &[h, h])]
 }
 
-/// The weights file of the fusion `name` with these slots.
+/// The module that holds what the library has at a sub-layer.
+fn module_of(
+    (layer, sublayer): (usize, SubLayer),
+    (architecture, variant): (Architecture, Variant),
+    is_hooked: bool,
+) -> String {
+    let path = if is_hooked { Architecture::hooked_path } else { Architecture::sublayer_path };
+    path(architecture, layer, sublayer, variant)
+}
+
+/// The weights file of the fusion `name` with these slots; `is_hooked` where its members hang on projections.
 pub fn fusion_file(
     slots: &[Slot],
-    (architecture, variant): (Architecture, Variant),
+    architecture: (Architecture, Variant),
     name: &str,
-    prefixed: bool,
+    (prefixed, is_hooked): (bool, bool),
 ) -> WeightsFile {
-    let prefix = if prefixed { format!("{}.", architecture.model_prefix(variant)) } else { String::new() };
+    let (family, variant) = architecture;
+    let prefix = if prefixed { format!("{}.", family.model_prefix(variant)) } else { String::new() };
     let spec = |slot: &Slot| {
         let at = match slot.place {
-            Place::SubLayer { layer, sublayer } => architecture.sublayer_path(layer, sublayer, variant),
+            Place::SubLayer { layer, sublayer } => module_of((layer, sublayer), architecture, is_hooked),
             other => other.to_string(),
         };
         let part = slot.part.trim_start_matches("fusion.");
@@ -84,9 +95,11 @@ fn expressible(method: &Method, architecture: Architecture) -> Result<(), Inexpr
     };
     let is_fused = |module| matches!(module, Module::Linear { site: LinearSite::QueryKeyValue, .. });
     match method {
-        // Its interface for Gemma 2 hangs them on the projections in front of the norms, and normalises as the last layer.
-        Method::Bottleneck(_) if architecture == Architecture::Gemma2 => {
-            refuse("a bottleneck where it stands here on Gemma 2, behind a sub-layer's norm")
+        Method::Bottleneck(_) if super::stands_elsewhere(method, architecture) => {
+            let what = format!(
+                "a bottleneck behind a sub-layer of {architecture}: it hangs them on the projections"
+            );
+            refuse(&what)
         }
         Method::Lora(config) => {
             if let Some(module) = config.targets.iter().find(|&m| !is_own_site(m)) {
@@ -161,7 +174,11 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
     let plain = |path: String| TensorSpec::new(format!("{prefix}{path}"), slot);
     match slot.place {
         Place::SubLayer { layer, sublayer } => {
-            let at = format!("{}.adapters.{name}", architecture.sublayer_path(layer, sublayer, variant));
+            let is_hooked = matches!(method, Method::Bottleneck(config) if config.hooked.is_some());
+            let at = format!(
+                "{}.adapters.{name}",
+                module_of((layer, sublayer), (architecture, variant), is_hooked)
+            );
             let (disk, alias) = bottleneck_part(method, &slot.part);
             let alias = alias.map(|alias| format!("{prefix}{at}.{alias}"));
             plain(format!("{at}.{disk}")).also(alias)

@@ -26,7 +26,7 @@ pub use slots::{Place, Slot, method_slots};
 use crate::{
     backbone::{Architecture, BackboneShape, SubLayer},
     head::Head,
-    method::{Method, PromptGate, PromptPlace, VeraScaling},
+    method::{Hooked, Method, PromptGate, PromptPlace, VeraScaling},
 };
 
 /// Whose file layout the weights have.
@@ -171,10 +171,8 @@ pub fn weights_files(format: Format, subject: &Subject<'_>) -> Result<Vec<Weight
 /// The format in which `hub train` writes a method on a backbone: PEFT where PEFT has it, our own where
 /// neither library does.
 pub fn native_format(method: &Method, architecture: Architecture) -> Format {
-    let is_bottleneck = |part: &Method| matches!(part, Method::Bottleneck(_));
     match method {
-        // `adapters` puts them elsewhere there.
-        _ if architecture == Architecture::Gemma2 && method.parts().iter().any(is_bottleneck) => Format::Hub,
+        _ if method.parts().iter().any(|part| stands_elsewhere(part, architecture)) => Format::Hub,
         Method::Lora(config) if !config.use_gating && config.multi_task.is_none() => Format::Peft,
         Method::Ia3(config) if !config.use_gating => Format::Peft,
         Method::Vera(config) if config.scaling == VeraScaling::Diagonal => Format::Peft,
@@ -209,6 +207,12 @@ pub fn native_format(method: &Method, architecture: Architecture) -> Format {
         Method::Replace(_) | Method::Hadamard(_) | Method::LlamaAdapter(_) => Format::Hub,
         _ => Format::Adapters,
     }
+}
+
+/// Whether it is a bottleneck behind the sub-layers of a model where `adapters` hangs them on the projections.
+fn stands_elsewhere(method: &Method, architecture: Architecture) -> bool {
+    matches!(method, Method::Bottleneck(config) if config.hooked.is_none())
+        && Hooked::of_library(architecture).is_some()
 }
 
 /// The files without which a folder in `format` is not an adapter.

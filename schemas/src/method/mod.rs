@@ -51,7 +51,8 @@ pub use adalora::{AdaLoraConfig, PrunedRank};
 pub use beft::BeftConfig;
 pub use boft::BoftConfig;
 pub use bottleneck::{
-    BottleneckConfig, InitScheme, InnerResidual, Invertible, PhmConfig, PhmInit, ReductionFactor, Scaling,
+    BottleneckConfig, Hooked, HookedAt, HookedNorm, HookedResidual, InitScheme, InnerResidual, Invertible,
+    PhmConfig, PhmInit, ReductionFactor, Scaling,
 };
 pub use c3a::{BlockPattern, C3aConfig};
 pub use composition::{ComposedFusion, CompositionConfig, CompositionMember};

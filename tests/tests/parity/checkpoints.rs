@@ -15,17 +15,20 @@ use hub_schemas::{
     head::{ClassificationHead, Head},
     layout::{Format, head_slots, method_slots, native_format},
     manifest::BaseModel,
-    method::{BottleneckConfig, HadamardConfig, HadamardPosition, LoraConfig, Method, ReplaceConfig},
+    method::{
+        BottleneckConfig, HadamardConfig, HadamardPosition, Hooked, HookedAt, HookedNorm, HookedResidual,
+        LoraConfig, Method, ReplaceConfig,
+    },
 };
 use hub_tests::golden::Golden;
 use tempfile::TempDir;
 
-struct Tiny {
-    dir: TempDir,
+pub(crate) struct Tiny {
+    pub(crate) dir: TempDir,
     base: BaseModel,
 }
 
-fn tiny() -> Tiny {
+pub(crate) fn tiny() -> Tiny {
     let dir = TempDir::new().expect("a folder");
     Golden::read().write_base(&dir.path().join("base"));
     let base = BaseFolder::open(&dir.path().join("base"))
@@ -44,7 +47,7 @@ fn slots(method: &Method, head: &Head, base: &BaseModel) -> BTreeMap<String, Slo
     slots.iter().map(fill).collect()
 }
 
-fn write(
+pub(crate) fn write(
     tiny: &Tiny,
     dir: &Path,
     format: Format,
@@ -84,12 +87,19 @@ fn every_method_is_read_back_as_it_was_written() {
     let every = LoraConfig::on(3, 6.0, Targets::everywhere(&Architecture::Bert.linear_sites(), 2));
     let one = Targets::in_layers(&[LinearSite::Query, LinearSite::Value], [1]);
     let one = LoraConfig { use_rslora: true, ..LoraConfig::on(2, 5.0, one) };
+    let at = |residual, norm| HookedAt { residual, norm };
+    let hooked = Hooked {
+        attention: at(HookedResidual::Carried, Some(HookedNorm::Ffn)),
+        ffn: at(HookedResidual::Nothing, None),
+    };
+    let hooked = BottleneckConfig { hooked: Some(hooked), ..BottleneckConfig::houlsby(4.0) };
     let cases = [
         (Method::Bottleneck(BottleneckConfig::pfeiffer(4.0)), &flexible),
         (
             Method::Bottleneck(BottleneckConfig { ln_before: true, ..BottleneckConfig::houlsby(8.0) }),
             &flexible,
         ),
+        (Method::Bottleneck(hooked), &flexible),
         (Method::Lora(LoraConfig::query_value(2, 4.0, 2)), &pooled),
         (Method::Lora(every), &pooled),
         (Method::Lora(one), &pooled),

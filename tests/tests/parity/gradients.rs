@@ -9,17 +9,23 @@ use hub_client::{
     heads::tied_table,
     model::{Mode, StitchedModel},
 };
-use hub_formats::checkpoint::BaseFolder;
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder};
 use hub_schemas::{
-    backbone::{LinearSite, Targets},
+    backbone::{LinearSite, SubLayer, Targets},
     head::{
         ClassificationHead, DependencyParsingHead, EmbeddingHead, Head, LanguageModelHead,
         MultipleChoiceHead, Pooling, QuestionAnsweringHead, TaggingHead,
     },
-    method::{LoraConfig, Method},
+    layout::Format,
+    method::{
+        BottleneckConfig, ComposedFusion, CompositionConfig, CompositionMember, FusionConfig, LoraConfig,
+        Method,
+    },
 };
 use hub_tests::golden::Golden;
 use tempfile::TempDir;
+
+use super::checkpoints::{tiny, write};
 
 const MODE: Mode = Mode::Train { seed: 3, step: 4 };
 
@@ -34,7 +40,10 @@ pub(crate) fn loss(model: &StitchedModel, golden: &Golden) -> candle_core::Resul
     for (_, tensor) in output.named()?.iter().skip(1) {
         sum = (sum + weighed(tensor)?)?;
     }
-    Ok(sum)
+    match model.regularisation()? {
+        Some(term) => sum + term,
+        None => Ok(sum),
+    }
 }
 
 /// The golden batch with what heads on words and on choices read.
@@ -56,7 +65,11 @@ pub(crate) fn fresh(method: &Method, head: Option<&Head>) -> StitchedModel {
     Golden::read().write_base(dir.path());
     let folder = BaseFolder::open(dir.path()).expect("the base opens");
     let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu).expect("the base loads"));
-    let model = StitchedModel::fresh(backbone, method, head, 7).expect("a model");
+    moved(StitchedModel::fresh(backbone, method, head, 7).expect("a model"))
+}
+
+/// The same model with every parameter moved away from its start.
+fn moved(model: StitchedModel) -> StitchedModel {
     for (index, (_, var)) in model.parameters().iter().enumerate() {
         let n = var.elem_count();
         let moves: Vec<f64> = (0..n).map(|i| 0.3 * (i as f64 * 0.7 + index as f64).sin()).collect();
@@ -74,33 +87,32 @@ fn check(method: &Method, head: Option<&Head>) {
 /// Compares a sample of the elements of every trainable tensor. `hold` is called after
 /// every move of an element of a slot, and may move others with it.
 pub(crate) fn check_holding(method: &Method, head: Option<&Head>, hold: &dyn Fn(&StitchedModel, &str)) {
+    check_model(&fresh(method, head), &method.summary(), hold);
+}
+
+/// The same of a model that is there already.
+fn check_model(model: &StitchedModel, name: &str, hold: &dyn Fn(&StitchedModel, &str)) {
     let golden = Golden::read();
-    let model = fresh(method, head);
-    let grads = loss(&model, &golden).and_then(|l| l.backward()).expect("backward");
+    let grads = loss(model, &golden).and_then(|l| l.backward()).expect("backward");
     for (slot, var) in model.parameters().iter() {
-        let grad = grads.get(var).unwrap_or_else(|| panic!("{}: `{slot}` has no gradient", method.summary()));
+        let grad = grads.get(var).unwrap_or_else(|| panic!("{name}: `{slot}` has no gradient"));
         let grad = grad.flatten_all().and_then(|g| g.to_vec1::<f64>()).expect("values");
         for element in [0, grad.len() / 3, grad.len() / 2, grad.len() - 1] {
             let before = model.parameters().snapshot().expect("a copy");
             let at = |delta: f64| {
                 move_element(var, element, delta);
-                hold(&model, slot);
-                let value = loss(&model, &golden).and_then(|l| l.to_scalar::<f64>()).expect("a loss");
+                hold(model, slot);
+                let value = loss(model, &golden).and_then(|l| l.to_scalar::<f64>()).expect("a loss");
                 model.parameters().restore(&before).expect("restores");
                 value
             };
             let eps = 1e-5;
             let numeric = (at(eps) - at(-eps)) / (2.0 * eps);
             let error = (numeric - grad[element]).abs() / (1.0 + numeric.abs());
-            assert!(
-                error < 1e-7,
-                "{} `{slot}`[{element}]: {} against {numeric}",
-                method.summary(),
-                grad[element]
-            );
+            assert!(error < 1e-7, "{name} `{slot}`[{element}]: {} against {numeric}", grad[element]);
         }
     }
-    assert!(model.parameters().count() > 0, "{} trains nothing", method.summary());
+    assert!(model.parameters().count() > 0, "{name} trains nothing");
 }
 
 fn move_element(var: &Var, element: usize, delta: f64) {
@@ -169,4 +181,38 @@ fn a_tied_output_table_is_no_parameter() {
     assert_eq!(slots, trained);
     let table = tied_table(&head, model.backbone()).expect("it is tied").weight().expect("numbers");
     assert_eq!(table.dims(), [20, 16]);
+}
+
+/// Over frozen members, with what pulls the values towards the identity (Pfeiffer et al. 2021).
+#[test]
+fn of_fusions() {
+    let tiny = tiny();
+    let head = Head::Classification(ClassificationHead::pooled(2));
+    let dirs = ["a", "b"].map(|name| (name.to_owned(), tiny.dir.path().join(name)));
+    for ((_, dir), factor) in dirs.iter().zip([4.0, 8.0]) {
+        write(&tiny, dir, Format::Adapters, &Method::Bottleneck(BottleneckConfig::pfeiffer(factor)), &head);
+    }
+    let folders = dirs.map(|(name, dir)| (name, AdapterFolder::open(&dir).expect("opens")));
+    let named: Vec<(String, &AdapterFolder)> = folders.iter().map(|(name, f)| (name.clone(), f)).collect();
+    let base = BaseFolder::open(&tiny.dir.path().join("base")).expect("the base opens");
+    let backbone = Arc::new(Backbone::load_with(&base, DType::F64, &Device::Cpu).expect("the base loads"));
+    let dynamic = FusionConfig { query_before_ln: true, ..FusionConfig::dynamic() };
+    for config in
+        [FusionConfig::dynamic(), dynamic, FusionConfig { temperature: true, ..FusionConfig::dynamic() }]
+    {
+        let fusion = ComposedFusion { name: "a,b".to_owned(), sublayers: vec![SubLayer::Ffn], config };
+        let member = |(name, folder): &(String, &AdapterFolder)| CompositionMember {
+            name: name.clone(),
+            digest: folder.content_digest().expect("a digest"),
+        };
+        let config = CompositionConfig {
+            expression: "Fuse(a, b)".to_owned(),
+            members: named.iter().map(member).collect(),
+            fusion: Some(fusion),
+        };
+        let model = StitchedModel::fresh_fusion(Arc::clone(&backbone), &config, &named, Some(&head), 7);
+        let model = moved(model.expect("a model"));
+        assert!(model.regularisation().expect("a term").is_some(), "nothing pulls the values");
+        check_model(&model, "a fusion", &|_, _| {});
+    }
 }

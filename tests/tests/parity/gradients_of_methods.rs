@@ -13,10 +13,11 @@ use hub_schemas::{
     method::{
         Activation, AdaLoraConfig, BeftConfig, BoftConfig, BottleneckConfig, C3aConfig, DeftConfig,
         DeftDecomposition, DeloraConfig, Dora, GloraConfig, GloraPath, GraloraConfig, HadamardConfig,
-        HadamardPosition, HiraConfig, HraConfig, Ia3Config, InnerResidual, LohaConfig, LokrConfig,
-        LoraConfig, LoraPattern, Method, MissConfig, MissForm, OftBlocks, OftConfig, PhmConfig, PrefixConfig,
-        PromptConfig, PromptPlace, RandLoraConfig, RankPattern, ReftConfig, ReplaceConfig, RoadConfig,
-        RoadVariant, Scaling, ShiraConfig, UnionConfig, VbLoraConfig, VeraConfig, VeraScaling,
+        HadamardPosition, HiraConfig, Hooked, HookedAt, HookedNorm, HookedResidual, HraConfig, Ia3Config,
+        InnerResidual, LohaConfig, LokrConfig, LoraConfig, LoraPattern, Method, MissConfig, MissForm,
+        MultiTaskLora, OftBlocks, OftConfig, PhmConfig, PrefixConfig, PromptConfig, PromptPlace,
+        RandLoraConfig, RankPattern, ReftConfig, ReplaceConfig, RoadConfig, RoadVariant, Scaling,
+        ShiraConfig, UnionConfig, VbLoraConfig, VeraConfig, VeraScaling,
     },
 };
 use hub_tests::golden::Golden;
@@ -69,6 +70,24 @@ fn of_bottlenecks() {
 }
 
 #[test]
+fn of_bottlenecks_on_projections() {
+    let at = |residual, norm| HookedAt { residual, norm };
+    let hooked = |attention, ffn| Some(Hooked { attention, ffn });
+    let around = Bn { original_ln_before: true, ..Bn::houlsby(4.0) };
+    let carried = at(HookedResidual::Carried, Some(HookedNorm::Ffn));
+    let inner = at(HookedResidual::Input, Some(HookedNorm::Attention));
+    check_all(
+        [
+            Bn { hooked: hooked(carried, inner), ..around.clone() },
+            Bn { hooked: hooked(at(HookedResidual::Nothing, None), carried), ..Bn::houlsby(4.0) },
+            Bn { hooked: hooked(carried, inner), ..Bn::parallel(4.0) },
+            Bn { hooked: hooked(inner, carried), residual_before_ln: InnerResidual::PostAdd, ..around },
+        ]
+        .map(Method::Bottleneck),
+    );
+}
+
+#[test]
 fn of_hypercomplex_bottlenecks() {
     let with = |phm| Bn { phm: Some(phm), ..Bn::compacter(2.0) };
     let standard = PhmConfig { phm_dim: 2, ..PhmConfig::default() };
@@ -88,10 +107,12 @@ fn of_low_rank_updates() {
     let outside = [Module::Embedding(Table::Word), Module::Embedding(Table::Position), Module::Pooler];
     let pattern =
         LoraPattern { module: Module::Linear { layer: 1, site: LinearSite::Key }, r: 3, lora_alpha: 1.0 };
+    let tasks = MultiTaskLora { up_projections: 3, sharpness: 0.5 };
     let configs = [
         every.clone(),
         LoraConfig { use_rslora: true, lora_bias: true, ..every.clone() },
         LoraConfig { use_gating: true, ..LoraConfig::query_value(2, 4.0, LAYERS) },
+        LoraConfig { multi_task: Some(tasks), ..LoraConfig::query_value(2, 4.0, LAYERS) },
         LoraConfig { patterns: vec![pattern], ..every },
         LoraConfig::on(2, 4.0, outside.into_iter().collect()),
     ];
@@ -360,6 +381,8 @@ fn of_prefixes_and_prompts() {
             .map(prompt)
             .map(Method::Prompt),
     );
+    // P-tuning: what a small network makes of a prompt (Liu et al. 2021).
+    check_all([Method::Prompt(PromptConfig { encoder_hidden_size: Some(5), ..prompt(PromptPlace::Words) })]);
 }
 
 #[test]

@@ -26,7 +26,8 @@ const ROUNDED_BY_PEFT: f64 = 1e-5;
 /// the scale of disentangled scores in single precision, whatever the model's.
 const ROUNDED_BY_TRANSFORMERS: f64 = 1e-5;
 /// How the bases begin where it does that.
-const ROUNDING: [&str; 8] = ["t5", "llama", "mistral", "qwen", "gemma", "modernbert", "deberta", "dinov2"];
+const ROUNDING: [&str; 9] =
+    ["t5", "mt5", "llama", "mistral", "qwen", "gemma", "modernbert", "deberta", "dinov2"];
 
 #[derive(Deserialize)]
 struct Cases {

@@ -200,6 +200,15 @@ fn of_method(fields: &mut Fields, manifest: &Manifest) {
     for meaning in semantics(&manifest.semantics) {
         fields.add("computes", meaning);
     }
+    if manifest
+        .method
+        .parts()
+        .iter()
+        .any(|part| matches!(part, Method::Bottleneck(config) if config.hooked.is_some()))
+    {
+        fields
+            .add("computes", "on the sub-layers' projections, as the interface of `adapters` hangs it there");
+    }
     if let Method::Composition(config) = &manifest.method {
         for member in &config.members {
             fields.add("member", format!("{} ({})", member.name, member.digest.short()));

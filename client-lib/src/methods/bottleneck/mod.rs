@@ -12,6 +12,9 @@
 //! 4. once per place: `LN(e + res)` with `original_ln_after`, else `e`; a parallel
 //!    adapter adds `z` first.
 //!
+//! One that hangs on the sub-layer's last projection leaves step 4 to the block, and has for `res` and `LN` what
+//! [`Hooked`](hub_schemas::method::Hooked) says.
+//!
 //! Equal to `adapters` 1.3.0; norms inside an adapter have ε = 1e-5.
 
 mod initial;

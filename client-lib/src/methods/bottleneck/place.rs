@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Result, Tensor};
 use hub_schemas::{
     backbone::SubLayer,
-    method::{Activation, BottleneckConfig, InnerResidual, Scaling},
+    method::{Activation, BottleneckConfig, HookedAt, InnerResidual, Scaling},
 };
 
 use super::{super::affine::Affine, projection::Projection};
@@ -26,6 +26,7 @@ const DEPTH: u64 = 1 << 16;
 #[derive(Debug)]
 pub(super) struct Place {
     config: BottleneckConfig,
+    hooked: Option<HookedAt>,
     down: Projection,
     up: Projection,
     scaling: Factor,
@@ -66,6 +67,7 @@ impl Place {
         let phm = config.phm.as_ref();
         Ok(Self {
             config: config.clone(),
+            hooked: config.hooked.and_then(|hooked| hooked.at(sublayer)),
             down: Projection::take(tensors, &at, "down", phm)?,
             up: Projection::take(tensors, &at, "up", phm)?,
             scaling,
@@ -118,6 +120,10 @@ impl Place {
 }
 
 impl SubLayerAdapter for Place {
+    fn hooked(&self) -> Option<HookedAt> {
+        self.hooked
+    }
+
     fn enter(&self, at: &SubLayerInput<'_>, z: &Tensor) -> Result<Entry> {
         let config = &self.config;
         if config.is_parallel {
@@ -151,6 +157,6 @@ impl SubLayerAdapter for Place {
 
     fn leave(&self, at: &SubLayerInput<'_>, z: &Tensor, output: &Tensor) -> Result<Tensor> {
         let output = if self.config.is_parallel { (output + z)? } else { output.clone() };
-        if self.config.original_ln_after { at.join(&output) } else { Ok(output) }
+        if self.config.original_ln_after { at.finish(&output) } else { Ok(output) }
     }
 }

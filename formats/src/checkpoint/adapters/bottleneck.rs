@@ -20,6 +20,10 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Bottlen
     let activation =
         fields.text("non_linearity")?.ok_or_else(|| fields.wrong("non_linearity", "is missing"))?;
     let phm = parse_phm(&mut fields)?;
+    let invertible = parse_invertible(&mut fields)?;
+    if invertible.is_some() {
+        reading.plugged.check_embeddings()?;
+    }
     let config = BottleneckConfig {
         mh_adapter,
         output_adapter,
@@ -43,8 +47,9 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<Bottlen
         dropout: fields.number("dropout")?.unwrap_or(0.0),
         stochastic_depth: fields.number("stochastic_depth")?.unwrap_or(0.0),
         leave_out: fields.counts("leave_out")?.unwrap_or_default(),
-        invertible: parse_invertible(&mut fields)?,
+        invertible,
         phm,
+        hooked: reading.plugged.hooked(reading.architecture)?,
     };
     fields.finish()?;
     Ok(config)

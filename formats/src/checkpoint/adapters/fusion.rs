@@ -6,7 +6,7 @@ use std::{
 };
 
 use hub_schemas::{
-    backbone::{Architecture, BackboneShape, SubLayer},
+    backbone::{Architecture, BackboneShape, SubLayer, Variant},
     layout::{self, FUSION_CONFIG, FUSION_WEIGHTS},
     method::FusionConfig,
 };
@@ -73,7 +73,16 @@ impl FusionFolder {
         let prefix = format!("{}.", self.architecture.model_prefix(shape.variant()));
         let prefixed = file.header.tensors.keys().any(|name| name.starts_with(&prefix));
         let slots = self.config.slots(places, shape);
-        let layout = layout::fusion_file(&slots, (self.architecture, shape.variant()), &self.name, prefixed);
+        // A custom interface hangs fusions elsewhere too, and leaves no file beside them.
+        let [own, hooked] = [Architecture::sublayer_path, Architecture::hooked_path];
+        let has = |path: fn(Architecture, usize, SubLayer, Variant) -> String| {
+            let paths = places.iter().map(|&(layer, at)| path(self.architecture, layer, at, shape.variant()));
+            let stems: Vec<String> = paths.map(|path| format!("{path}.adapter_fusion_layer.")).collect();
+            file.header.tensors.keys().any(|name| stems.iter().any(|stem| name.contains(stem)))
+        };
+        let is_hooked = !has(own) && has(hooked);
+        let kind = (self.architecture, shape.variant());
+        let layout = layout::fusion_file(&slots, kind, &self.name, (prefixed, is_hooked));
         layout
             .check(&file.header)
             .map_err(|source| CheckpointError::Misfit { folder: self.path.clone(), source })?;

@@ -98,6 +98,9 @@ fn parse_targets(
             sites.push(site);
         }
     }
+    if !sites.is_empty() {
+        reading.plugged.check_attention()?;
+    }
     let mut fused = Vec::new();
     if reading.architecture.has(Module::Linear { layer: 0, site: LinearSite::QueryKeyValue })
         && !sites.is_empty()
@@ -106,7 +109,7 @@ fn parse_targets(
         fused.sort_unstable();
         fused.dedup();
     }
-    let [intermediate, output] = reading.architecture.adapters_ffn_sites();
+    let [intermediate, output] = reading.plugged.ffn_sites(reading.architecture)?;
     if fields.bool_or("intermediate_lora", false)? {
         sites.push(intermediate);
     }

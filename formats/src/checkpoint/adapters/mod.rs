@@ -3,6 +3,7 @@
 
 mod bottleneck;
 mod fusion;
+pub(super) mod interface;
 mod low_rank;
 pub(super) mod orthogonal;
 mod prompts;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value, json};
 use super::{CheckpointError, fields::Fields};
 
 pub use fusion::FusionFolder;
+use interface::Plugged;
 
 /// What decides how a configuration is read, besides itself.
 pub(super) struct Reading<'a> {
@@ -32,6 +34,8 @@ pub(super) struct Reading<'a> {
     pub(super) in_union: bool,
     /// The model's architecture.
     pub(super) architecture: Architecture,
+    /// Through which of its modules the library reached into it.
+    pub(super) plugged: &'a Plugged,
 }
 
 impl Reading<'_> {

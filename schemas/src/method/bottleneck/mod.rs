@@ -8,6 +8,7 @@
 //! `BnConfig` in `adapters`.
 
 mod fields;
+mod hooked;
 mod phm;
 mod presets;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use fields::{InitScheme, InnerResidual, Invertible, ReductionFactor, Scaling};
+pub use hooked::{Hooked, HookedAt, HookedNorm, HookedResidual};
 pub use phm::{PhmConfig, PhmInit};
 
 use super::{Activation, MethodError, MethodSpec, spec};
@@ -86,6 +88,9 @@ pub struct BottleneckConfig {
     /// Hypercomplex projections (Compacter).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phm: Option<PhmConfig>,
+    /// The adapters hang on the projections at the sub-layers' ends, and not behind the sub-layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hooked: Option<Hooked>,
 }
 
 const fn yes() -> bool {
@@ -271,6 +276,9 @@ impl MethodSpec for BottleneckConfig {
                 found: "false, as `mh_adapter` is".to_owned(),
                 expected: "the adapter would be nowhere".to_owned(),
             });
+        }
+        if let Some(hooked) = &self.hooked {
+            hooked.validate(self)?;
         }
         if self.non_linearity == Activation::Prelu && (self.invertible.is_some() || self.phm.is_some()) {
             return Err(MethodError::Field {

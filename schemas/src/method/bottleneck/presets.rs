@@ -27,6 +27,7 @@ impl BottleneckConfig {
             leave_out: Vec::new(),
             invertible: None,
             phm: None,
+            hooked: None,
         }
     }
 
