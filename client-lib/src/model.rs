@@ -11,7 +11,7 @@ mod pieces;
 mod regulariser;
 mod tasks;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use candle_core::Tensor;
 use hub_formats::checkpoint::{AdapterFolder, CheckpointError, FusionFolder};
@@ -32,7 +32,7 @@ pub use self::{
 };
 pub use crate::backbones::{Batch, Mode, Passed};
 use crate::{
-    backbones::{Backbone, Hidden},
+    backbones::{Backbone, DecoderInputs, Hidden},
     composition::{Composition, ExpressionError, LayerDrop, NamedFusion, Quirks, Stitch, StitchError},
     heads::{self, Features, HeadInput, HeadLoadError, LoadedHead, Prediction},
     init::Initialiser,
@@ -251,7 +251,12 @@ impl StitchedModel {
         let fusions = members::load_fusions(&backbone, named, fusions)?;
         let (semantics, quirks) = (members::semantics(named), members::quirks(named));
         let stitch = Stitch::compose(composition, members, fusions, semantics)?.with_quirks(quirks);
-        let model = Self::arranged(backbone, stitch, composition, heads)?;
+        let is_of_base = heads.is_empty();
+        let mut model = Self::arranged(backbone, stitch, composition, heads)?;
+        let inverts = |folder: &AdapterFolder| folder.is_plugged() || is_of_base && folder.is_flexible();
+        if named.iter().any(|(_, folder)| inverts(folder)) {
+            model.head = model.head.map(LoadedHead::inverting);
+        }
         let heads: Vec<&LoadedHead> =
             model.head.iter().chain(model.groups.iter().filter_map(|(_, head)| head.as_ref())).collect();
         let shape = model.backbone.config().shape;
@@ -327,8 +332,26 @@ impl StitchedModel {
     }
 
     fn run(&self, stitch: &Stitch, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
-        let hidden = self.backbone.forward(batch, stitch, mode)?;
+        let hidden = self.backbone.forward(self.reading(batch)?.as_ref(), stitch, mode)?;
         self.predict(stitch, batch, hidden, mode)
+    }
+
+    /// The batch as the backbone reads it. Under heads that write nothing T5's decoder reads the input, one token further
+    /// back, where it is given nothing else, as in `adapters`.
+    fn reading<'b>(&self, batch: &'b Batch) -> candle_core::Result<Cow<'b, Batch>> {
+        let config = self.backbone.config();
+        let writes = |head: &LoadedHead| matches!(head.config(), Head::Seq2SeqLm(_));
+        let mut heads =
+            self.head.iter().chain(self.groups.iter().filter_map(|(_, head)| head.as_ref())).peekable();
+        let is_read = heads.peek().is_some() && !heads.any(writes);
+        let reads_alone = config.architecture.has_distances() && config.shape.decoder_layers.is_some();
+        match config.seq2seq.start_token.filter(|_| is_read && reads_alone && batch.decoder.is_none()) {
+            None => Ok(Cow::Borrowed(batch)),
+            Some(start) => {
+                let decoder = Some(DecoderInputs::shifted(&batch.input_ids, start)?);
+                Ok(Cow::Owned(Batch { decoder, ..batch.clone() }))
+            }
+        }
     }
 
     /// What the heads make of what the blocks gave.
@@ -365,7 +388,7 @@ impl StitchedModel {
     pub fn pooled(&self, batch: &Batch) -> candle_core::Result<Option<Tensor>> {
         let Some(head) = &self.head else { return Ok(None) };
         let Hidden { state, attention_mask, layer_sum, .. } =
-            self.backbone.forward(batch, &self.stitch, Mode::Eval)?;
+            self.backbone.forward(self.reading(batch)?.as_ref(), &self.stitch, Mode::Eval)?;
         let ids = Some(&batch.input_ids);
         head.layers().pool(&self.features(&state, layer_sum.as_ref(), &attention_mask, ids))
     }

@@ -141,7 +141,7 @@ pub fn read_batch(
     }
     let tensor = |values: Vec<u32>| Tensor::from_vec(values, (rows, length), device);
     let mask = inputs.like_ids(ATTENTION_MASK, 2, &shape)?.unwrap_or_else(|| vec![1; rows * length]);
-    let types = inputs.like_ids(TOKEN_TYPE_IDS, config.shape.token_types, &shape)?;
+    let types = inputs.segments(config, &shape)?;
     Ok(Batch {
         input_ids: tensor(ids)?,
         attention_mask: tensor(mask)?,

@@ -19,6 +19,8 @@ mod gradients_of_methods;
 mod heads;
 #[path = "parity/images.rs"]
 mod images;
+#[path = "parity/inputs.rs"]
+mod inputs;
 #[path = "parity/methods.rs"]
 mod methods;
 #[path = "parity/metrics.rs"]

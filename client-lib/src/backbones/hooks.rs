@@ -71,6 +71,8 @@ pub struct Context {
     pub image: Option<Tensor>,
     /// Ids of the tokens of the blocks' input, u32 `[b, t]`, where it is made of tokens.
     pub ids: Option<Tensor>,
+    /// The mask of what the encoder read, in a decoder behind it.
+    pub encoder_mask: Option<Tensor>,
     /// What the text began with, where the blocks read what comes behind it.
     pub opening: Option<Arc<[u32]>>,
 }

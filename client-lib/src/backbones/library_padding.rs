@@ -39,6 +39,8 @@ impl Backbone {
             _ if architecture.reads_images() || architecture.reads_audio() => (0.0, 0.0),
             // Masked by comparison and not by a sum.
             _ if self.config.encoder.disentangled.is_some() => (0.0, f32::NEG_INFINITY),
+            // What is no padding at all is no mask either: torch's attention gets none.
+            0.0 if architecture.drops_plain_masks() && !mask.hides_any() => (0.0, 0.0),
             0.0 => (0.0, 1.0),
             score if mask.hides_any() => (score, 0.0),
             _ => (0.0, 0.0),

@@ -376,7 +376,9 @@ impl Backbone {
     ///
     /// Some encoders take the mean over the tokens that are not padding for the first.
     pub fn pool(&self, state: &Tensor, mask: &Tensor, hooks: &dyn Hooks) -> Result<Option<Tensor>> {
-        let Some(pooler) = &self.pooler else { return Ok(None) };
+        if self.pooler.is_none() {
+            return Ok(None);
+        }
         let rows = state.dim(0)?;
         let first = if self.config.encoder.pools_mean {
             mean_of_tokens(state, mask)?.unsqueeze(1)?
@@ -384,10 +386,21 @@ impl Backbone {
             state.narrow(1, 0, 1)?.contiguous()?
         };
         let attention_mask = Tensor::ones((rows, 1), DType::U32, state.device())?;
-        let pooled = self.behind(Module::Pooler, &first, pooler, &attention_mask, (hooks, Mode::Eval))?;
-        let pooled = pooled.squeeze(1)?;
-        let pooled = activate(&pooled, self.config.encoder.pooler_activation)?;
-        self.pooler_norm.as_ref().map_or_else(|| Ok(pooled.clone()), |norm| norm.forward(&pooled)).map(Some)
+        self.through_pooler(&first, &attention_mask, (hooks, Mode::Eval))?.map(|x| x.squeeze(1)).transpose()
+    }
+
+    /// `norm(φ(W x + b))` of the pooler for every token of `x [b, t, h]`, without the norm where there is none; `None`
+    /// without a pooler.
+    pub fn through_pooler(
+        &self,
+        x: &Tensor,
+        mask: &Tensor,
+        at: (&dyn Hooks, Mode),
+    ) -> Result<Option<Tensor>> {
+        let Some(pooler) = &self.pooler else { return Ok(None) };
+        let x = self.behind(Module::Pooler, x, pooler, mask, at)?;
+        let x = activate(&x, self.config.encoder.pooler_activation)?;
+        self.pooler_norm.as_ref().map_or_else(|| Ok(x.clone()), |norm| norm.forward(&x)).map(Some)
     }
 
     /// A linear layer behind the blocks with what the hooks do there; `x [b, t, in]` to `[b, t, out]`,
@@ -423,8 +436,18 @@ impl Backbone {
         let value = self.config.padding_id as f32;
         let (prefix, padding) = (0.0, 1.0);
         let library_padding = LibraryPadding { value, prefix, padding, from_first: false };
-        let (trace, image, ids, opening) = (None, None, None, None);
-        Context { attention_mask, batch, prompt_tokens: 0, library_padding, mode, trace, image, ids, opening }
+        Context {
+            attention_mask,
+            batch,
+            prompt_tokens: 0,
+            library_padding,
+            mode,
+            trace: None,
+            image: None,
+            ids: None,
+            encoder_mask: None,
+            opening: None,
+        }
     }
 
     /// Which keys each query sees.

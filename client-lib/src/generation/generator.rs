@@ -284,10 +284,8 @@ pub fn image_prompt(method: &Method) -> Option<&ImagePrompt> {
 /// What the folder states; its greatest length where what is read and what is written are apart, since
 /// decoders state how much they can read at all.
 fn defaults(stated: GenerationConfig, start: Option<&[u32]>) -> GenerationOptions {
-    let own = start.and_then(|start| {
-        let whole = stated.max_length.map(|most| most.saturating_sub(start.len()));
-        stated.max_new_tokens.or(whole)
-    });
+    let whole = || start.and_then(|start| stated.max_length.map(|most| most.saturating_sub(start.len())));
+    let own = stated.max_new_tokens.or_else(whole);
     GenerationOptions {
         sampling: Sampling::default(),
         constraints: stated.constraints,

@@ -5,7 +5,13 @@
 //! with `h^(−1/2)` where the table is the word embedding.
 
 use candle_core::{DType, Result, Tensor};
-use hub_schemas::{backbone::Module, head::LanguageModelHead, layout::DECODER, method::Activation};
+use hub_formats::architectures::TransformerConfig;
+use hub_schemas::{
+    backbone::{Architecture, Module},
+    head::LanguageModelHead,
+    layout::DECODER,
+    method::Activation,
+};
 
 use super::{Features, HeadInput, Prediction, Tensors, Words, part};
 use crate::{
@@ -39,14 +45,17 @@ impl LanguageModel {
     /// `tied` is the word embedding where that is the table; one among `tensors` that says the same goes before it.
     pub(super) fn new(config: &LanguageModelHead, tensors: &Tensors, tied: Option<&Linear>) -> Result<Self> {
         let layer = |i: usize| {
-            let norm = |name: &str| part(tensors, &format!("{i}.norm.{name}"));
-            let norm =
-                config.layer_norm.then(|| Ok::<_, candle_core::Error>((norm("weight")?, norm("bias")?)));
+            // ModernBERT has these biases where its configuration says so.
+            let optional = |name: &str| tensors.get(&format!("head.{i}.{name}"));
+            let norm = || {
+                let weight = part(tensors, &format!("{i}.norm.weight"))?;
+                let bias =
+                    optional("norm.bias").map_or_else(|| weight.zeros_like(), |bias| Ok(bias.clone()))?;
+                Ok::<_, candle_core::Error>((weight, bias))
+            };
+            let norm = config.layer_norm.then(norm);
             Ok(Layer {
-                linear: Linear::of_head(
-                    &part(tensors, &format!("{i}.weight"))?,
-                    Some(&part(tensors, &format!("{i}.bias"))?),
-                )?,
+                linear: Linear::of_head(&part(tensors, &format!("{i}.weight"))?, optional("bias"))?,
                 norm: norm.transpose()?,
             })
         };
@@ -78,21 +87,20 @@ impl LanguageModel {
     /// In a step of training they are left to whoever needs the losses, where nothing else stands behind the products.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Prediction> {
         let Features { backbone, hooks, attention_mask, .. } = input.features;
-        let eps = backbone.config().norm_eps;
+        let eps = norm_eps(backbone.config());
         let chosen = input.batch.head_inputs.positions.as_ref();
         let (mut x, mask) = match chosen {
             Some(positions) => at_positions(input, positions)?,
             None => (input.features.state.clone(), attention_mask.clone()),
         };
         let attention_mask = &mask;
+        // ModernBERT's classes have one layer for this and for what others have a pooler for.
+        let transform = match backbone.config().architecture {
+            Architecture::ModernBert => Module::Pooler,
+            _ => Module::LmTransform,
+        };
         for layer in &self.layers {
-            x = backbone.behind(
-                Module::LmTransform,
-                &x,
-                &layer.linear,
-                attention_mask,
-                (hooks, input.mode),
-            )?;
+            x = backbone.behind(transform, &x, &layer.linear, attention_mask, (hooks, input.mode))?;
             if let Some(activation) = self.activation {
                 x = activate(&x, activation)?;
             }
@@ -134,6 +142,16 @@ impl LanguageModel {
             && backbone.config().decoder.logit_soft_cap.is_none()
             && !hooks.changes(Module::Output);
         table.only_frozen().filter(|_| is_alone).cloned()
+    }
+}
+
+/// The ε of a head's norms: `layer_norm_eps` of the configuration. Where that is called otherwise, only heads of `adapters`
+/// have norms, which then take 10⁻¹².
+fn norm_eps(config: &TransformerConfig) -> f64 {
+    use Architecture::{Albert, Bert, DebertaV2, Electra, ModernBert, Roberta, XlmRoberta};
+    match config.architecture {
+        Albert | Bert | DebertaV2 | Electra | ModernBert | Roberta | XlmRoberta => config.norm_eps,
+        _ => 1e-12,
     }
 }
 

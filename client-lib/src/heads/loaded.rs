@@ -90,6 +90,11 @@ impl LoadedHead {
         Ok(Self { config: config.clone(), labels: Vec::new(), head, inverts: true })
     }
 
+    /// The same with the inverse of an invertible adapter before a language model's table.
+    pub(crate) fn inverting(self) -> Self {
+        Self { inverts: true, ..self }
+    }
+
     /// What it computes.
     pub fn config(&self) -> &Head {
         &self.config
@@ -124,12 +129,16 @@ impl LoadedHead {
     }
 }
 
-/// Whether `adapters` puts the inverse of an invertible adapter into `transformers`' own classes: it leaves it out where it
-/// has decoders of its own, and of speech.
+/// Whether `adapters` puts the inverse of an invertible adapter into `transformers`' own classes: only through its plug-in
+/// interface, where it has no classes itself.
 const fn inverts_in_class(architecture: Architecture) -> bool {
-    !matches!(
+    matches!(
         architecture,
-        Architecture::Gpt2 | Architecture::Llama | Architecture::Mistral | Architecture::Whisper
+        Architecture::Gemma
+            | Architecture::Gemma2
+            | Architecture::ModernBert
+            | Architecture::Qwen2
+            | Architecture::Qwen3
     )
 }
 
@@ -160,6 +169,15 @@ fn in_model_class(config: &Head, folder: &AdapterFolder, backbone: &Backbone) ->
     match config {
         head if is_of_class && backbone.weighs_layers() && head.pooling() == Some(Pooling::Mean) => {
             head.clone().with_pooling(Pooling::LayerMean)
+        }
+        // `adapters` finds the base's own head before an adapter's, which then reads the first position.
+        head if backbone.config().architecture == Architecture::MBart
+            && folder.format == Format::Adapters
+            && folder.head_class.is_none()
+            && head.pooling() == Some(Pooling::EndOfText)
+            && backbone.head().is_some_and(|own| own.head.pooling() != Some(Pooling::EndOfText)) =>
+        {
+            head.clone().with_pooling(Pooling::First)
         }
         Head::MaskedLm(lm) if folder.head_class.is_some_and(ModelClass::uses_hidden_act) => {
             let activation = Some(backbone.config().activation);

@@ -182,6 +182,20 @@ fn part(tensors: &Tensors, name: &str) -> Result<Tensor> {
     }
 }
 
+/// The states `[b, t, h]` that a head on tokens reads.
+fn token_states(input: &HeadInput<'_>, behind_pooler: bool) -> Result<Tensor> {
+    let Features { backbone, hooks, attention_mask, state, .. } = input.features;
+    if !behind_pooler {
+        return Ok(state.clone());
+    }
+    match backbone.through_pooler(state, attention_mask, (hooks, input.mode))? {
+        Some(states) => Ok(states),
+        None => candle_core::bail!(
+            "the head reads what the pooler's layer makes of every token; the base model's checkpoint has no pooler"
+        ),
+    }
+}
+
 /// Names the place of a dropout in a head, apart from every place in an adapter.
 const fn site(index: usize) -> u64 {
     (1 << 63) | index as u64

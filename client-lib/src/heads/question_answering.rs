@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor};
 use hub_schemas::{backbone::Module, head::QuestionAnsweringHead};
 
-use super::{Features, HeadInput, Tensors, linear_layers::LinearLayers};
+use super::{Features, HeadInput, Tensors, linear_layers::LinearLayers, token_states};
 use crate::backbones::Linear;
 
 /// A loaded question answering head.
@@ -14,19 +14,22 @@ pub struct QuestionAnswering {
     /// The head of a model class, whose layer an adapter may change.
     single: Option<Linear>,
     scaled_as_words: bool,
+    behind_pooler: bool,
 }
 
 impl QuestionAnswering {
     pub(super) fn new(config: &QuestionAnsweringHead, tensors: &Tensors) -> Result<Self> {
         let layers = LinearLayers::new(&config.stack(), tensors)?;
-        Ok(Self { single: layers.single()?, layers, scaled_as_words: config.scaled_as_words })
+        let QuestionAnsweringHead { scaled_as_words, behind_pooler, .. } = *config;
+        Ok(Self { single: layers.single()?, layers, scaled_as_words, behind_pooler })
     }
 
     /// Scores `[b, t, 2]`: of the start, then of the end. Padding is not masked, as in both libraries.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
-        let Features { backbone, hooks, attention_mask, state, .. } = input.features;
+        let Features { backbone, hooks, attention_mask, .. } = input.features;
+        let state = token_states(input, self.behind_pooler)?;
         let scale = backbone.config().seq2seq.output_scale.filter(|_| self.scaled_as_words);
-        let state = &scale.map_or_else(|| Ok(state.clone()), |scale| state * scale)?;
+        let state = &scale.map_or_else(|| Ok(state.clone()), |scale| &state * scale)?;
         match &self.single {
             Some(layer) => {
                 let x = self.layers.dropped(state, input.mode)?;

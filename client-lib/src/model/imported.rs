@@ -5,7 +5,7 @@ use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
     backbone::{Architecture, LinearSite, Module, Table},
     head::{Head, Pooling},
-    layout::{Format, Place},
+    layout::{Format, HeadTask, Place},
     manifest::CompositionRules,
     method::{Method, PrefixGroup, PromptPlace},
 };
@@ -23,7 +23,7 @@ pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), M
         let slots = part.slots(&backbone.config().shape);
         slots.iter().any(|slot| slot.place == Place::Module(Module::Embedding(Table::Word)))
     };
-    let reason = if of_peft && backbone.config().shape.decoder_layers.is_some() && has(&adapts_words) {
+    let reason = if of_peft && backbone.config().architecture.is_encoder_decoder() && has(&adapts_words) {
         "PEFT changes the embedding `shared` only, which encoder and decoder do not read through; leave it out"
     } else if of_peft && is_decoder && reads_last_token(folder) && has(&is_prompt_of_peft) {
         "under PEFT's prompts `transformers` classifies by the last position, be it padding; train it with `hub train`"
@@ -33,6 +33,12 @@ pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), M
     } else if of_adapters && has(&|part| loses_distances(backbone, part)) {
         "in `adapters` the layers of a stack of T5 whose prefixes differ from the first one's lose their distances; \
          give every layer of the stack a prefix, or none"
+    } else if of_peft && lacks_head(backbone, folder) {
+        "PEFT wrapped a model with a head that neither the adapter's file nor the base model's checkpoint has; name the \
+         head's modules in `modules_to_save`"
+    } else if of_peft && has(&|part| matches!(part, Method::Tokens(_))) && loses_output_bias(backbone) {
+        "where the output table is the word embedding, PEFT's trained tokens leave out the bias behind it; adapt the \
+         embedding instead"
     } else if lost_bias(backbone, folder) {
         "`adapters` drew a bias for the projection of queries, keys and values, which this base model has none for, and \
          saved it nowhere; train it with `hub train`"
@@ -40,6 +46,28 @@ pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), M
         return Ok(());
     };
     Err(ModelError::Imported { folder: folder.path.clone(), reason })
+}
+
+/// Whether the head of the model that PEFT wrapped is lost: PEFT saves those of some classes by itself only.
+fn lacks_head(backbone: &Backbone, folder: &AdapterFolder) -> bool {
+    let own = backbone.head().map(|own| &own.head);
+    folder.head.is_none()
+        && match folder.wrapped_task() {
+            Some(HeadTask::SequenceClassification) => !matches!(
+                own,
+                Some(Head::Classification(_) | Head::MultiLabelClassification(_) | Head::Regression(_))
+            ),
+            Some(HeadTask::TokenClassification) => !matches!(own, Some(Head::Tagging(_))),
+            Some(HeadTask::QuestionAnswering) => !matches!(own, Some(Head::QuestionAnswering(_))),
+            _ => false,
+        }
+}
+
+/// Whether a language model's scores have a bias behind the table of words (`TrainableTokensLayer` of 0.21.2 computes
+/// `F.linear` of the table alone).
+fn loses_output_bias(backbone: &Backbone) -> bool {
+    let head = backbone.head().and_then(|own| own.head.language_model());
+    backbone.ties_embeddings() && head.is_some_and(|head| head.bias)
 }
 
 /// Whether the library put a fresh bias, never saved, into a projection that has none: its wrapper of fused projections

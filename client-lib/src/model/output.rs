@@ -38,13 +38,28 @@ impl Output {
             let own = prediction.named()?.into_iter();
             named.extend(own.map(|(name, tensor)| (format!("{name}.{group}"), tensor)));
         }
-        let all: Option<Vec<&Tensor>> = self.by_group.iter().map(|p| p.as_ref()?.logits()).collect();
-        match all.as_deref() {
-            Some(all @ [first, ..]) if all.iter().all(|t| t.dims()[1..] == first.dims()[1..]) => {
-                named.push(("logits".to_owned(), Tensor::cat(all, 0)?));
-            }
-            _ => {}
-        }
+        named.extend(self.joined()?);
         Ok(named)
+    }
+
+    /// What the heads of all groups give under the same name and in the same shape, one below the other.
+    fn joined(&self) -> candle_core::Result<Vec<(String, Tensor)>> {
+        let groups: Option<Vec<&Prediction>> = self.by_group.iter().map(Option::as_ref).collect();
+        let groups = groups.unwrap_or_default().into_iter().map(Prediction::named);
+        let groups = groups.collect::<candle_core::Result<Vec<_>>>()?;
+        let Some((first, others)) = groups.split_first() else { return Ok(Vec::new()) };
+        let mut joined = Vec::new();
+        for (name, own) in first {
+            let alike = |(other, tensor): &&(&'static str, Tensor)| {
+                other == name && tensor.dims().get(1..) == own.dims().get(1..)
+            };
+            let same: Option<Vec<&Tensor>> =
+                others.iter().map(|group| group.iter().find(alike).map(|(_, tensor)| tensor)).collect();
+            if let Some(same) = same {
+                let all: Vec<&Tensor> = std::iter::once(own).chain(same).collect();
+                joined.push(((*name).to_owned(), Tensor::cat(&all, 0)?));
+            }
+        }
+        Ok(joined)
     }
 }

@@ -6,10 +6,13 @@ use hub_formats::architectures::TransformerConfig;
 use hub_schemas::backbone::Architecture;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::{INPUT_IDS, TASK_IDS, TensorFileError, WORD_STARTS};
+use super::{INPUT_IDS, TASK_IDS, TOKEN_TYPE_IDS, TensorFileError, WORD_STARTS};
 
 /// More tasks than a composition can have members.
 const MAX_TASKS: usize = 1 << 16;
+
+/// More segments than a text has.
+const ANY_SEGMENT: usize = 1 << 16;
 
 /// A tensor's shape and its elements.
 pub(super) type Numbers = (Vec<usize>, Vec<u32>);
@@ -56,7 +59,7 @@ impl Inputs<'_> {
         let values =
             whole_numbers(&view).ok_or_else(|| self.refuse(name, "does not hold whole numbers".into()))?;
         if let Some(value) = values.iter().find(|value| !(0..limit as i64).contains(*value)) {
-            let reason = format!("holds {value}; it must lie between 0 and {}", limit - 1);
+            let reason = format!("holds {value}; it must lie between 0 and {}", limit.saturating_sub(1));
             return Err(self.refuse(name, reason));
         }
         Ok(Some((view.shape().to_vec(), values.into_iter().map(|v| v as u32).collect())))
@@ -74,6 +77,31 @@ impl Inputs<'_> {
                 Err(self.refuse(name, format!("has the shape {other:?}, `{INPUT_IDS}` has {shape:?}")))
             }
             found => Ok(found.map(|(_, values)| values)),
+        }
+    }
+
+    /// `token_type_ids`. Where the backbone has no segments, it has none of another one than the first; a DeBERTa without
+    /// segments takes all of them, and reads none.
+    pub(super) fn segments(
+        &self,
+        config: &TransformerConfig,
+        shape: &[usize],
+    ) -> Result<Option<Vec<u32>>, TensorFileError> {
+        match (config.shape.token_types, config.architecture) {
+            (0, Architecture::DebertaV2) => {
+                self.like_ids(TOKEN_TYPE_IDS, ANY_SEGMENT, shape)?;
+                Ok(None)
+            }
+            // Its library would add rows of the table of words.
+            (0, Architecture::Gpt2) if self.file.tensor(TOKEN_TYPE_IDS).is_ok() => {
+                Err(self
+                    .refuse(TOKEN_TYPE_IDS, "is not read by gpt2 backbones, which have no segments".into()))
+            }
+            (0, _) => {
+                self.like_ids(TOKEN_TYPE_IDS, 1, shape)?;
+                Ok(None)
+            }
+            (segments, _) => self.like_ids(TOKEN_TYPE_IDS, segments, shape),
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) fn config(
         ("static_position_embeddings", json!(false)),
         ("extra_pos_embeddings", json!(OFFSET)),
         ("is_encoder_decoder", json!(true)),
+        // Without it both stacks and the output have tables of their own.
+        ("tie_word_embeddings", json!(true)),
     ] {
         only(json, key, &usual)?;
     }

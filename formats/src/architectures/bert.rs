@@ -20,7 +20,7 @@ pub(super) fn config(
         ..BackboneShape::EMPTY
     };
     shape.validate()?;
-    let positions = json.get("position_embedding_type").and_then(Value::as_str).unwrap_or("absolute");
+    let positions = word(json, "position_embedding_type", "absolute");
     if positions != "absolute" {
         return Err(ConfigError::Field {
             key: "position_embedding_type",

@@ -98,7 +98,12 @@ fn rope(json: &Map<String, Value>, max_positions: usize) -> Result<Rope, ConfigE
             })?
         }
     };
-    let kind = parameters.and_then(|p| p.get("rope_type").or_else(|| p.get("type")));
+    // The older word goes before the newer one, as in `LlamaConfig`.
+    let kind = parameters.and_then(|p| p.get("type").or_else(|| p.get("rope_type")));
+    if kind.is_none() && json.get("rope_scaling").is_some_and(|scaling| !scaling.is_null()) {
+        let (key, found) = ("rope_scaling", shown(json.get("rope_scaling")));
+        return Err(ConfigError::Field { key, found, expected: "it must say of which `rope_type` it is" });
+    }
     let scaling = match kind.map(|kind| kind.as_str().unwrap_or_default()) {
         None | Some("default") => RopeScaling::None,
         Some("linear") => RopeScaling::Linear { factor: number("factor")? },

@@ -293,7 +293,8 @@ fn names_padding(json: &Map<String, Value>) -> bool {
 
 /// A word of a `config.json` that may be left out.
 fn word<'a>(json: &'a Map<String, Value>, key: &str, usual: &'a str) -> &'a str {
-    json.get(key).and_then(Value::as_str).unwrap_or(usual)
+    // What is no text is none of the words that anybody knows.
+    json.get(key).map_or(usual, |value| value.as_str().unwrap_or("(no text)"))
 }
 
 /// A positive integer of a `config.json` that may be left out.

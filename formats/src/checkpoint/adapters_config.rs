@@ -71,6 +71,7 @@ pub(super) fn parse(
         head_class,
         library,
         drops_segments: false,
+        is_flexible: common.is_flexible,
         task: None,
         prefixed,
         base_hint: common.base_hint,
@@ -83,7 +84,14 @@ pub(super) struct Common {
     pub(super) name: String,
     pub(super) architecture: Architecture,
     pub(super) base_hint: Option<String>,
+    /// Whether it was saved from a class with flexible heads.
+    is_flexible: bool,
     version: Option<String>,
+}
+
+/// Whether a class of the library has flexible heads.
+fn is_flexible(class: &str) -> bool {
+    class.ends_with("AdapterModel")
 }
 
 impl Common {
@@ -100,6 +108,7 @@ impl Common {
             name,
             architecture,
             base_hint: fields.text("model_name")?,
+            is_flexible: fields.peek("model_class").and_then(Value::as_str).is_some_and(is_flexible),
             version: fields.text("version")?,
         })
     }

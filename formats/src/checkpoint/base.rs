@@ -275,7 +275,8 @@ fn find_prefix(config: &TransformerConfig, files: &[TensorFile]) -> String {
     let prefix = config.architecture.model_prefix(config.shape.variant());
     let first = config.tensors().swap_remove(0).names;
     // An encoder beside a decoder stands in a model of the two.
-    let candidates = [format!("{prefix}."), format!("model.{prefix}.")];
+    // Decoders that answer questions stand under another name than those that write.
+    let candidates = [format!("{prefix}."), format!("model.{prefix}."), "transformer.".to_owned()];
     let holds = |name: &str| files.iter().any(|file| file.header.tensors.contains_key(name));
     let is_in_front = |prefix: &String| first.iter().any(|name| holds(&format!("{prefix}{name}")));
     candidates.into_iter().find(is_in_front).unwrap_or_default()

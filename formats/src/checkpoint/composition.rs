@@ -100,6 +100,7 @@ pub(super) fn parse(
         head_class: None,
         library: None,
         drops_segments: false,
+        is_flexible: false,
         task: None,
         prefixed: true,
         base_hint: None,

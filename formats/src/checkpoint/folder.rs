@@ -21,8 +21,10 @@ use hub_schemas::{
 use serde_json::{Map, Value};
 
 use super::{
-    CheckpointError, SlotData, TensorFile, adapters::orthogonal, adapters_config, composition, heads, hub,
-    peft, weights::stored_name,
+    CheckpointError, SlotData, TensorFile,
+    adapters::{interface::INTERFACE, orthogonal},
+    adapters_config, composition, heads, hub, peft,
+    weights::stored_name,
 };
 use crate::architectures::View;
 
@@ -51,6 +53,8 @@ pub struct AdapterFolder {
     pub(super) library: Option<(u64, u64)>,
     /// Whether the library drops segments.
     pub(super) drops_segments: bool,
+    /// Whether `adapters` saved it from a class with flexible heads.
+    is_flexible: bool,
     /// What PEFT says that the wrapped model is for.
     pub(super) task: Option<HeadTask>,
     /// Whether tensor names start at a model with a head.
@@ -76,6 +80,7 @@ pub(super) struct Parsed {
     pub(super) head_class: Option<ModelClass>,
     pub(super) library: Option<(u64, u64)>,
     pub(super) drops_segments: bool,
+    pub(super) is_flexible: bool,
     pub(super) task: Option<HeadTask>,
     pub(super) prefixed: bool,
     pub(super) base_hint: Option<String>,
@@ -120,7 +125,8 @@ impl AdapterFolder {
         architecture: Architecture,
         shape: &BackboneShape,
     ) -> Result<Self, CheckpointError> {
-        if self.manifest.is_some() || !self.architecture.is_encoder_decoder() {
+        // PEFT notes no architecture, and a file may be alike for several.
+        if self.manifest.is_some() || !self.architecture.is_encoder_decoder() && self.format != Format::Peft {
             return Ok(self.clone());
         }
         Ok(Self::parsed(&self.path, parse_configuration(&self.path, Some((architecture, shape)))?))
@@ -142,6 +148,21 @@ impl AdapterFolder {
         };
         let (_, variant) = peft::told_by(Architecture::Whisper, &weights);
         View::with_decoder(variant.decoder_from)
+    }
+
+    /// Whether `adapters` saved it from a class with flexible heads, which makes one of the head that the base model has.
+    pub const fn is_flexible(&self) -> bool {
+        self.is_flexible
+    }
+
+    /// Whether `adapters` reached into the model through an interface that lies beside the adapter.
+    pub fn is_plugged(&self) -> bool {
+        self.path.join(INTERFACE).is_file()
+    }
+
+    /// What PEFT says that the wrapped model is for.
+    pub const fn wrapped_task(&self) -> Option<HeadTask> {
+        self.task
     }
 
     /// The model class whose own language model's head it leaves as it is: where it brings no head, that which
@@ -178,6 +199,7 @@ impl AdapterFolder {
             head_class: parsed.head_class,
             library: parsed.library,
             drops_segments: parsed.drops_segments,
+            is_flexible: parsed.is_flexible,
             task: parsed.task,
             prefixed: parsed.prefixed,
             base_hint: parsed.base_hint,

@@ -29,6 +29,7 @@ pub(super) fn parse(dir: &Path) -> Result<Parsed, CheckpointError> {
         library: None,
         prefixed: false,
         drops_segments: false,
+        is_flexible: false,
         task: None,
         base_hint: Some(config.base_model),
         architecture: config.architecture,

@@ -265,6 +265,11 @@ impl Architecture {
         }
     }
 
+    /// Whether transformers gives an encoder's attention no mask where there is no padding.
+    pub const fn drops_plain_masks(self) -> bool {
+        matches!(self, Self::Bert | Self::Roberta | Self::XlmRoberta | Self::Albert) || self.is_bart()
+    }
+
     /// How transformers masks a decoder's own tokens, which decides what becomes of prefixes of `adapters`.
     pub const fn causal_mask(self) -> CausalMask {
         match self {
@@ -340,7 +345,7 @@ impl Architecture {
 
     /// Whether a language model's output table is the word embedding where `config.json` is silent.
     pub const fn ties_embeddings(self) -> bool {
-        !matches!(self, Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3)
+        !matches!(self, Self::Llama | Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Mt5)
     }
 
     /// Whether it reads the pixels of images and no tokens.

@@ -21,12 +21,21 @@ pub struct QuestionAnsweringHead {
     /// `adapters` 1.3.0 does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scaled_as_words: bool,
+    /// It reads every token as the layer and the norm of the pooler give it, as classes of ModernBERT do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind_pooler: bool,
 }
 
 impl QuestionAnsweringHead {
     /// The default of both libraries: a single layer.
     pub const fn single() -> Self {
-        Self { layers: 1, activation: Some(Activation::Tanh), dropout: 0.1, scaled_as_words: false }
+        Self {
+            layers: 1,
+            activation: Some(Activation::Tanh),
+            dropout: 0.1,
+            scaled_as_words: false,
+            behind_pooler: false,
+        }
     }
 
     /// Its linear layers.

@@ -19,12 +19,15 @@ pub struct TaggingHead {
     /// Probability of dropping an input element of each layer in training.
     #[serde(default)]
     pub dropout: f64,
+    /// It reads every token as the layer and the norm of the pooler give it, as classes of ModernBERT do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub behind_pooler: bool,
 }
 
 impl TaggingHead {
     /// The default of both libraries: a single layer.
     pub const fn single(num_labels: usize) -> Self {
-        Self { num_labels, layers: 1, activation: Some(Activation::Tanh), dropout: 0.1 }
+        Self { num_labels, layers: 1, activation: Some(Activation::Tanh), dropout: 0.1, behind_pooler: false }
     }
 
     /// Its linear layers.

@@ -83,16 +83,19 @@ fn parse_targets(
 ) -> Result<(Targets, Vec<LinearSite>), CheckpointError> {
     let leave_out = fields.counts("leave_out")?.unwrap_or_default();
     let attention = fields.bool_or("selfattn_lora", true)?;
+    let is_fused = reading.architecture.has(Module::Linear { layer: 0, site: LinearSite::QueryKeyValue });
     let mut sites = Vec::new();
     for matrix in fields.texts("attn_matrices")?.unwrap_or_else(|| vec!["q".into(), "v".into()]) {
         let site = match matrix.as_str() {
             "q" => LinearSite::Query,
             "k" => LinearSite::Key,
             "v" => LinearSite::Value,
-            other => {
+            // The library takes any word, and has layers for these three; of a fused one it counts them all.
+            other if is_fused => {
                 let reason = format!("names `{other}`; q, k and v are supported");
                 return Err(fields.wrong("attn_matrices", reason));
             }
+            _ => continue,
         };
         if attention {
             sites.push(site);
@@ -102,9 +105,7 @@ fn parse_targets(
         reading.plugged.check_attention()?;
     }
     let mut fused = Vec::new();
-    if reading.architecture.has(Module::Linear { layer: 0, site: LinearSite::QueryKeyValue })
-        && !sites.is_empty()
-    {
+    if is_fused && !sites.is_empty() {
         fused = std::mem::replace(&mut sites, vec![LinearSite::QueryKeyValue]);
         fused.sort_unstable();
         fused.dedup();

@@ -1,6 +1,7 @@
 //! The head that a base checkpoint brings: that of the class in its `config.json`.
 
 use hub_schemas::{
+    backbone::Architecture,
     head::Head,
     layout::{DECODER, HeadSizes, HeadTask},
 };
@@ -41,9 +42,14 @@ pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     };
     let (projection, weighs_layers) = (config.encoder.head_projection, config.encoder.weighs_layers);
     let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
-    let head = class.head(sizes, config.activation);
+    let activation = match config.architecture {
+        Architecture::ModernBert => config.encoder.pooler_activation,
+        _ => config.activation,
+    };
+    let head = class.head(sizes, activation);
     let head = as_trained(head, folder.problem_type());
     let is_tied = folder.ties_embeddings() && head.language_model().is_some();
+    let folder_has = |name: &str| folder.extra_tensor(name).is_some();
     let mut names = Vec::new();
     for spec in class.tensors(&head, hidden_size) {
         if is_tied && spec.slot == DECODER {
@@ -52,6 +58,10 @@ pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
         let fits = |name: &&String| {
             folder.extra_tensor(name).is_some_and(|(_, info)| info.shape == spec.shape && info.is_float())
         };
+        let is_optional = config.architecture == Architecture::ModernBert && is_inner_bias(&spec.slot);
+        if is_optional && !folder_has(&spec.disk) {
+            continue;
+        }
         let name = std::iter::once(&spec.disk).chain(&spec.aliases).find(fits)?.clone();
         names.push((spec.slot, name));
     }
@@ -59,6 +69,11 @@ pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     let label2id = named.map(|names| names.into_iter().zip((0_usize..).map(Value::from)).collect());
     let labels = labels(&head, label2id);
     Some(FoundHead { head, labels, names, is_tied })
+}
+
+/// Whether it is a bias in front of a language model's table: ModernBERT has them where its configuration says so.
+fn is_inner_bias(slot: &str) -> bool {
+    ["head.0.bias", "head.0.norm.bias"].contains(&slot)
 }
 
 /// `problem_type` of a `config.json`: the loss, which the class and the weights don't tell.

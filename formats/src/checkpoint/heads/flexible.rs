@@ -122,6 +122,7 @@ fn tagging(fields: &mut Fields) -> Result<TaggingHead, CheckpointError> {
         layers: fields.count("layers")?.unwrap_or(1),
         activation: activation(fields, Some(Activation::Tanh))?,
         dropout: dropout(fields)?,
+        behind_pooler: false,
     })
 }
 
@@ -131,6 +132,7 @@ fn question_answering(fields: &mut Fields) -> Result<QuestionAnsweringHead, Chec
     fields.only("num_labels", &json!(2))?;
     Ok(QuestionAnsweringHead {
         scaled_as_words: false,
+        behind_pooler: false,
         layers: fields.count("layers")?.unwrap_or(1),
         activation: activation(fields, Some(Activation::Tanh))?,
         dropout: dropout(fields)?,

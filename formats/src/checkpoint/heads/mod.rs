@@ -100,6 +100,7 @@ pub(super) fn parse_head_only(dir: &Path) -> Result<Parsed, CheckpointError> {
         head_class: parsed.class,
         library: None,
         drops_segments: false,
+        is_flexible: false,
         task: None,
         prefixed: true,
         base_hint: parsed.base_hint,
@@ -131,7 +132,7 @@ pub(super) fn same_in_inference(format: Format, a: &Head, b: &Head) -> bool {
     same_kind
         && a.num_labels() == b.num_labels()
         && same_token(format, a.pooling(), b.pooling())
-        && scales_words(a) == scales_words(b)
+        && read_as(a) == read_as(b)
         && match (a.linear_stack(), b.linear_stack()) {
             (Some(a), Some(b)) => a.same_in_inference(&b),
             _ => matches!(a, Head::DependencyParsing(_)) || a == b,
@@ -144,8 +145,13 @@ fn same_token(format: Format, a: Option<Pooling>, b: Option<Pooling>) -> bool {
     a == b || format == Format::Adapters && is_last(a) && is_last(b)
 }
 
-fn scales_words(head: &Head) -> bool {
-    matches!(head, Head::QuestionAnswering(config) if config.scaled_as_words)
+/// What a head on tokens makes of their states first: whether it scales them, and whether the pooler's layer does more.
+fn read_as(head: &Head) -> (bool, bool) {
+    match head {
+        Head::QuestionAnswering(config) => (config.scaled_as_words, config.behind_pooler),
+        Head::Tagging(config) => (false, config.behind_pooler),
+        _ => (false, false),
+    }
 }
 
 /// The names of a head's outputs: those of `label2id`, and the libraries' own for the rest.

@@ -73,10 +73,13 @@ impl<'a> File<'a> {
         let bare = || best(&mut all().filter(|&a| stacks(a, weights, base).0 > 0), false);
         // A prompt with a head: `score` stands on every decoder, and on nothing else.
         let decoder = || weights.header.tensors.contains_key("base_model.score.weight");
-        let head = || decoder().then_some(Architecture::Llama);
+        let known = base.map(|(known, _)| known);
+        let head =
+            || decoder().then_some(known.filter(|known| known.is_decoder()).unwrap_or(Architecture::Llama));
         // Rows of a table alone.
         let table = || best(&mut all(), false);
-        let architecture = prefixed.or_else(bare).or_else(head).or_else(table).unwrap_or(Architecture::Bert);
+        let architecture =
+            prefixed.or_else(bare).or_else(head).or_else(table).or(known).unwrap_or(Architecture::Bert);
         let (num_layers, variant) = stacks(architecture, weights, base);
         Self { weights, architecture, num_layers, variant, prefixed: prefixed.is_some() }
     }
@@ -265,6 +268,7 @@ pub(super) fn parse(
         library: None,
         // `PeftModelForQuestionAnswering.forward` takes them and does not pass them on.
         drops_segments: task_type.as_deref() == Some("QUESTION_ANS"),
+        is_flexible: false,
         task: HeadTask::ALL
             .into_iter()
             .find(|task| task.peft_task_type() == task_type.as_deref() && task_type.is_some()),

@@ -29,6 +29,15 @@ pub(in crate::layout) fn weights(
         let what = "a `question-answering` head on the states of a T5 as they are".to_owned();
         return Err(Inexpressible { format: Format::Adapters, what });
     }
+    let is_behind_pooler = match head {
+        Head::Tagging(config) => config.behind_pooler,
+        Head::QuestionAnswering(config) => config.behind_pooler,
+        _ => false,
+    };
+    if is_behind_pooler {
+        let what = format!("a `{}` head on what the pooler's layer gives", head.kind());
+        return Err(Inexpressible { format: Format::Adapters, what });
+    }
     let slots = head_slots(head, subject.shape.hidden_size);
     let at = |part: &str| format!("heads.{}.{}", subject.name, module(head, part));
     let tensor = |slot: &Slot| {

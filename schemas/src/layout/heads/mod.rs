@@ -103,6 +103,11 @@ pub(super) fn peft_tensors(head: &Head, subject: &Subject<'_>) -> Result<Vec<Ten
     let mut tensors = class.tensors(head, subject.shape.hidden_size);
     for tensor in &mut tensors {
         tensor.disk.insert_str(0, root);
+        // With `bias: all` PEFT writes the biases inside of its wrapper too.
+        if let Some(path) = tensor.disk.strip_suffix(".bias") {
+            let inner = ["modules_to_save", "original_module"].map(|part| format!("{path}.{part}.bias"));
+            tensor.aliases.extend(inner);
+        }
     }
     Ok(tensors)
 }

@@ -133,7 +133,11 @@ impl ModelClass {
     pub const fn uses_hidden_act(self) -> bool {
         matches!(
             self.architecture,
-            Architecture::Bert | Architecture::DistilBert | Architecture::Albert | Architecture::DebertaV2
+            Architecture::Bert
+                | Architecture::DistilBert
+                | Architecture::Albert
+                | Architecture::DebertaV2
+                | Architecture::ModernBert
         )
     }
 
@@ -168,8 +172,17 @@ impl ModelClass {
             HeadTask::SequenceClassification => {
                 Head::Classification(self.classification(outputs, projection))
             }
-            HeadTask::TokenClassification => Head::Tagging(TaggingHead::single(outputs)),
-            HeadTask::QuestionAnswering => Head::QuestionAnswering(QuestionAnsweringHead::single()),
+            HeadTask::TokenClassification => {
+                let behind_pooler = self.pools_every_token();
+                Head::Tagging(TaggingHead { behind_pooler, ..TaggingHead::single(outputs) })
+            }
+            HeadTask::QuestionAnswering => {
+                let behind_pooler = self.pools_every_token();
+                Head::QuestionAnswering(QuestionAnsweringHead {
+                    behind_pooler,
+                    ..QuestionAnsweringHead::single()
+                })
+            }
             HeadTask::MultipleChoice => Head::MultipleChoice(MultipleChoiceHead::pooled(outputs)),
             HeadTask::MaskedLm => {
                 Head::MaskedLm(language_model(LanguageModelHead::masked(vocab_size, embedding_size)))
@@ -274,6 +287,11 @@ impl ModelClass {
         }
     }
 
+    /// Whether its heads on tokens read each of them through the layer of the pooler.
+    const fn pools_every_token(self) -> bool {
+        matches!(self.architecture, Architecture::ModernBert)
+    }
+
     /// Whether its classifier is called `classification_head`.
     const fn has_classification_head(self) -> bool {
         self.architecture.has_distances() || self.architecture.is_bart()
@@ -304,8 +322,12 @@ impl ModelClass {
                 same(&own) || same(&with_pooler)
             }
             Head::MultipleChoice(config) => config.layers == 1 && config.pooling == Pooling::Pooler,
-            Head::Tagging(config) => config.layers == 1,
-            Head::QuestionAnswering(config) => config.layers == 1 && !config.scaled_as_words,
+            Head::Tagging(config) => config.layers == 1 && config.behind_pooler == self.pools_every_token(),
+            Head::QuestionAnswering(config) => {
+                config.layers == 1
+                    && !config.scaled_as_words
+                    && config.behind_pooler == self.pools_every_token()
+            }
             Head::CausalLm(config) if self.is_decoder() => {
                 (config.layers, config.layer_norm, config.bias) == (1, false, false)
             }
@@ -364,7 +386,7 @@ impl ModelClass {
                 plain("score")
             }
             (HeadTask::MaskedLm | HeadTask::CausalLm, ..) => language_model_names(self.architecture, part),
-            (HeadTask::QuestionAnswering, ..) => plain("qa_outputs"),
+            (HeadTask::QuestionAnswering, ..) if !self.pools_every_token() => plain("qa_outputs"),
             (
                 HeadTask::SequenceClassification,
                 Architecture::Roberta | Architecture::XlmRoberta | Architecture::Electra,
@@ -395,7 +417,7 @@ fn language_model_names(architecture: Architecture, part: &str) -> (String, Opti
             ("cls.predictions", "cls.predictions.transform", "LayerNorm")
         }
         Architecture::Albert => ("predictions", "predictions", "LayerNorm"),
-        Architecture::DistilBert | Architecture::Electra => {
+        Architecture::DistilBert | Architecture::Electra | Architecture::ModernBert => {
             return plain_language_model_names(architecture, part);
         }
         _ => ("lm_head", "lm_head", "layer_norm"),
@@ -413,6 +435,7 @@ fn language_model_names(architecture: Architecture, part: &str) -> (String, Opti
 fn plain_language_model_names(architecture: Architecture, part: &str) -> (String, Option<String>) {
     let [table, dense, norm] = match architecture {
         Architecture::DistilBert => ["vocab_projector", "vocab_transform", "vocab_layer_norm"],
+        Architecture::ModernBert => ["decoder", "head.dense", "head.norm"],
         _ => ["generator_lm_head", "generator_predictions.dense", "generator_predictions.LayerNorm"],
     };
     let (module, rest) = match part.split_once('.') {
