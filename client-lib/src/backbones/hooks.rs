@@ -73,6 +73,8 @@ pub struct Context {
     pub ids: Option<Tensor>,
     /// The mask of what the encoder read, in a decoder behind it.
     pub encoder_mask: Option<Tensor>,
+    /// How many positions there are at most at either end, where the mask here was made of an encoder's.
+    pub most_ends: Option<usize>,
     /// What the text began with, where the blocks read what comes behind it.
     pub opening: Option<Arc<[u32]>>,
 }

@@ -446,6 +446,7 @@ impl Backbone {
             image: None,
             ids: None,
             encoder_mask: None,
+            most_ends: None,
             opening: None,
         }
     }

@@ -345,8 +345,8 @@ impl Hooks for Stitch {
         // `adapters` finds the ends of a decoder's input in the mask of the encoder's.
         let changed = match &context.encoder_mask {
             Some(mask) if self.semantics == Semantics::Library => {
-                let attention_mask = ends_of_encoder(mask, &x)?;
-                adapter.block(layer, &x, &Context { attention_mask, ..context.clone() })?
+                let (attention_mask, most_ends) = (ends_of_encoder(mask, &x)?, Some(mask.dim(1)?));
+                adapter.block(layer, &x, &Context { attention_mask, most_ends, ..context.clone() })?
             }
             _ => adapter.block(layer, &x, context)?,
         };

@@ -109,7 +109,10 @@ impl Adapter for Reft {
         let Some(units) = self.layers.get(&layer) else { return Ok(None) };
         let (rows, positions, h) = x.dims3()?;
         let mask = repeat_rows(&context.attention_mask, rows)?;
-        let ends = Ends::new(&mask, self.config.prefix_positions, self.config.suffix_positions)?;
+        let most = context.most_ends.unwrap_or(positions);
+        let [prefix, suffix] =
+            [self.config.prefix_positions, self.config.suffix_positions].map(|ends| ends.min(most));
+        let ends = Ends::new(&mask, prefix, suffix)?;
         let mut state = x.clone();
         for (index, chosen) in [ends.first, ends.last].into_iter().enumerate() {
             let Some(unit) = units.get(index).or(units.first()) else { continue };
