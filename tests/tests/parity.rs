@@ -27,6 +27,8 @@ mod methods;
 mod metrics;
 #[path = "parity/minilm.rs"]
 mod minilm;
+#[path = "parity/padding.rs"]
+mod padding;
 #[path = "parity/passed.rs"]
 mod passed;
 #[path = "parity/quantised.rs"]
