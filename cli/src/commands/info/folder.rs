@@ -62,7 +62,7 @@ fn fields(found: &Unpublished<'_>) -> Fields {
     let mut fields = Fields::default();
     fields.add("method", found.method.summary());
     fields.add("format", found.format.to_string());
-    for meaning in semantics(&found.semantics) {
+    for meaning in semantics(&found.semantics, found.method) {
         fields.add("computes", meaning);
     }
     fields.add("architecture", found.architecture.to_string());

@@ -197,17 +197,8 @@ fn of_task(fields: &mut Fields, manifest: &Manifest) {
 fn of_method(fields: &mut Fields, manifest: &Manifest) {
     fields.add("method", manifest.method.summary());
     fields.add("format", manifest.format.to_string());
-    for meaning in semantics(&manifest.semantics) {
+    for meaning in semantics(&manifest.semantics, &manifest.method) {
         fields.add("computes", meaning);
-    }
-    if manifest
-        .method
-        .parts()
-        .iter()
-        .any(|part| matches!(part, Method::Bottleneck(config) if config.hooked.is_some()))
-    {
-        fields
-            .add("computes", "on the sub-layers' projections, as the interface of `adapters` hangs it there");
     }
     if let Method::Composition(config) = &manifest.method {
         for member in &config.members {
@@ -217,8 +208,12 @@ fn of_method(fields: &mut Fields, manifest: &Manifest) {
 }
 
 /// Where implementations of the method differ, what these weights mean.
-fn semantics(semantics: &Semantics) -> Vec<&'static str> {
+fn semantics(semantics: &Semantics, method: &Method) -> Vec<&'static str> {
     let mut meanings = Vec::new();
+    let is_hooked = |part: &Method| matches!(part, Method::Bottleneck(config) if config.hooked.is_some());
+    if method.parts().iter().any(is_hooked) {
+        meanings.push("on the sub-layers' projections, where the interface of `adapters` hangs it");
+    }
     meanings.extend(semantics.gating_mean.map(|mean| match mean {
         GatingMean::AllPositions => "gates average over padding too, as in `adapters`",
         GatingMean::Tokens => "gates average over tokens only",
