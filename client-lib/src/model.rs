@@ -8,10 +8,11 @@ mod imported;
 mod members;
 mod output;
 mod pieces;
+mod reading;
 mod regulariser;
 mod tasks;
 
-use std::{borrow::Cow, collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use candle_core::Tensor;
 use hub_formats::checkpoint::{AdapterFolder, CheckpointError, FusionFolder};
@@ -32,7 +33,7 @@ pub use self::{
 };
 pub use crate::backbones::{Batch, Mode, Passed};
 use crate::{
-    backbones::{Backbone, DecoderInputs, Hidden},
+    backbones::{Backbone, Hidden},
     composition::{Composition, ExpressionError, LayerDrop, NamedFusion, Quirks, Stitch, StitchError},
     heads::{self, Features, HeadInput, HeadLoadError, LoadedHead, Prediction},
     init::Initialiser,
@@ -334,24 +335,6 @@ impl StitchedModel {
     fn run(&self, stitch: &Stitch, batch: &Batch, mode: Mode) -> candle_core::Result<Output> {
         let hidden = self.backbone.forward(self.reading(batch)?.as_ref(), stitch, mode)?;
         self.predict(stitch, batch, hidden, mode)
-    }
-
-    /// The batch as the backbone reads it. Under heads that write nothing T5's decoder reads the input, one token further
-    /// back, where it is given nothing else, as in `adapters`.
-    fn reading<'b>(&self, batch: &'b Batch) -> candle_core::Result<Cow<'b, Batch>> {
-        let config = self.backbone.config();
-        let writes = |head: &LoadedHead| matches!(head.config(), Head::Seq2SeqLm(_));
-        let mut heads =
-            self.head.iter().chain(self.groups.iter().filter_map(|(_, head)| head.as_ref())).peekable();
-        let is_read = heads.peek().is_some() && !heads.any(writes);
-        let reads_alone = config.architecture.has_distances() && config.shape.decoder_layers.is_some();
-        match config.seq2seq.start_token.filter(|_| is_read && reads_alone && batch.decoder.is_none()) {
-            None => Ok(Cow::Borrowed(batch)),
-            Some(start) => {
-                let decoder = Some(DecoderInputs::shifted(&batch.input_ids, start)?);
-                Ok(Cow::Owned(Batch { decoder, ..batch.clone() }))
-            }
-        }
     }
 
     /// What the heads make of what the blocks gave.

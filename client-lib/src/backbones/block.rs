@@ -371,21 +371,24 @@ impl Block {
         self.norms[sublayer as usize].as_ref()
     }
 
-    /// The block's norm with the copies that the hooks have for it.
-    fn norm_with(&self, sublayer: SubLayer, hooks: &dyn Hooks) -> Option<Norm> {
-        let module = Module::Norm { layer: self.index, sublayer };
-        self.norm(sublayer).map(|norm| norm.with(hooks, &module.to_string()))
-    }
-
-    /// One of the block's norms with the copies that the hooks have for it.
-    pub(super) fn norm_of(&self, norm: HookedNorm, hooks: &dyn Hooks) -> Option<Norm> {
-        let module = norm.module(self.index);
+    /// The norm at a module of this block, with the copies that the hooks have for it.
+    fn norm_at(&self, module: Module, hooks: &dyn Hooks) -> Option<Norm> {
         let own = match module {
-            Module::OutputNorm { sublayer, .. } => self.output_norms[sublayer as usize].as_ref(),
             Module::Norm { sublayer, .. } => self.norm(sublayer),
+            Module::OutputNorm { sublayer, .. } => self.output_norms[sublayer as usize].as_ref(),
             _ => None,
         };
         own.map(|own| own.with(hooks, &module.to_string()))
+    }
+
+    /// The block's norm of a sub-layer.
+    fn norm_with(&self, sublayer: SubLayer, hooks: &dyn Hooks) -> Option<Norm> {
+        self.norm_at(Module::Norm { layer: self.index, sublayer }, hooks)
+    }
+
+    /// One of the norms that hooked adapters name.
+    pub(super) fn norm_of(&self, norm: HookedNorm, hooks: &dyn Hooks) -> Option<Norm> {
+        self.norm_at(norm.module(self.index), hooks)
     }
 
     fn linear(&self, site: LinearSite, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor> {
@@ -423,11 +426,8 @@ impl Block {
             Some(scale) => z.broadcast_mul(scale)?,
             None => z,
         };
-        let z = match &self.output_norms[sublayer as usize] {
-            Some(norm) => {
-                let module = Module::OutputNorm { layer: self.index, sublayer };
-                norm.with(pass.hooks, &module.to_string()).forward(&z)?
-            }
+        let z = match self.norm_at(Module::OutputNorm { layer: self.index, sublayer }, pass.hooks) {
+            Some(norm) => norm.forward(&z)?,
             None => z,
         };
         let residual = repeat_rows(residual, z.dim(0)?)?;

@@ -156,7 +156,7 @@ impl Backbone {
         let mut x = self.embed_decoder(decoder, inputs, hooks, offset)?;
         let mut context: Context = Context {
             trace: hooks.trace().cloned(),
-            encoder_mask: Some(encoded.context.attention_mask.clone()),
+            encoder_mask: hooks.ends_with_encoder().then(|| encoded.context.attention_mask.clone()),
             ..self.context(inputs.attention_mask.clone(), batch, mode)
         };
         let mask = KeyMask::new(&context.attention_mask)?.with_causality(true);

@@ -8,7 +8,10 @@ use super::{Backbone, Batch, Context, Hooks, Linear, hooks::EmbeddingInput, sign
 
 /// `x` times `scale`, where there is one.
 pub(super) fn scaled(x: Tensor, scale: Option<f64>) -> Result<Tensor> {
-    scale.map_or(Ok(x.clone()), |scale| x * scale)
+    match scale {
+        Some(scale) => x * scale,
+        None => Ok(x),
+    }
 }
 
 impl Backbone {

@@ -71,10 +71,8 @@ pub struct Context {
     pub image: Option<Tensor>,
     /// Ids of the tokens of the blocks' input, u32 `[b, t]`, where it is made of tokens.
     pub ids: Option<Tensor>,
-    /// The mask of what the encoder read, in a decoder behind it.
+    /// The mask `[b, s]` of what the encoder read, in a decoder whose input ends where that does.
     pub encoder_mask: Option<Tensor>,
-    /// How many positions there are at most at either end, where the mask here was made of an encoder's.
-    pub most_ends: Option<usize>,
     /// What the text began with, where the blocks read what comes behind it.
     pub opening: Option<Arc<[u32]>>,
 }
@@ -218,6 +216,11 @@ pub trait Hooks {
     /// How far the positions of the input are shifted by what stands in front of it.
     fn position_offset(&self) -> usize {
         0
+    }
+
+    /// Whether a decoder's input ends where the encoder's does, as `adapters` finds it.
+    fn ends_with_encoder(&self) -> bool {
+        false
     }
 
     /// Whether [`linear`](Self::linear) may give anything but the layer's own output. Where it does not, the layer's

@@ -21,6 +21,7 @@ mod library_padding;
 mod linear;
 mod patches;
 mod pieces;
+mod pooler;
 mod relative;
 mod replicated;
 mod signal;
@@ -42,8 +43,8 @@ pub use hooks::{
 pub use library_padding::LibraryPadding;
 pub use linear::Linear;
 pub use pieces::Pieces;
+pub(crate) use pooler::mean_of_tokens;
 pub use signal::Signal;
 pub use trace::{Noted, Trace};
-pub(crate) use transformer::mean_of_tokens;
 pub use transformer::{Backbone, Encoded, Hidden, OpenError};
 pub(crate) use weights::tensor;

@@ -1,4 +1,4 @@
-//! Embeddings, blocks and pooler: the whole backbone.
+//! Embeddings and blocks: the whole backbone.
 
 use candle_core::{DType, Device, Result, Tensor};
 use hub_formats::{
@@ -21,7 +21,7 @@ use super::{
     signal::SignalEmbedding,
     weights::Weights,
 };
-use crate::ops::{Arithmetic, KeyMask, Norm, Rotary, activate};
+use crate::ops::{Arithmetic, KeyMask, Norm, Rotary};
 
 /// What the blocks give.
 #[derive(Debug, Clone)]
@@ -372,37 +372,6 @@ impl Backbone {
         Ok((x, context))
     }
 
-    /// `φ(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.
-    ///
-    /// Some encoders take the mean over the tokens that are not padding for the first.
-    pub fn pool(&self, state: &Tensor, mask: &Tensor, hooks: &dyn Hooks) -> Result<Option<Tensor>> {
-        if self.pooler.is_none() {
-            return Ok(None);
-        }
-        let rows = state.dim(0)?;
-        let first = if self.config.encoder.pools_mean {
-            mean_of_tokens(state, mask)?.unsqueeze(1)?
-        } else {
-            state.narrow(1, 0, 1)?.contiguous()?
-        };
-        let attention_mask = Tensor::ones((rows, 1), DType::U32, state.device())?;
-        self.through_pooler(&first, &attention_mask, (hooks, Mode::Eval))?.map(|x| x.squeeze(1)).transpose()
-    }
-
-    /// `norm(φ(W x + b))` of the pooler for every token of `x [b, t, h]`, without the norm where there is none; `None`
-    /// without a pooler.
-    pub fn through_pooler(
-        &self,
-        x: &Tensor,
-        mask: &Tensor,
-        at: (&dyn Hooks, Mode),
-    ) -> Result<Option<Tensor>> {
-        let Some(pooler) = &self.pooler else { return Ok(None) };
-        let x = self.behind(Module::Pooler, x, pooler, mask, at)?;
-        let x = activate(&x, self.config.encoder.pooler_activation)?;
-        self.pooler_norm.as_ref().map_or_else(|| Ok(x.clone()), |norm| norm.forward(&x)).map(Some)
-    }
-
     /// A linear layer behind the blocks with what the hooks do there; `x [b, t, in]` to `[b, t, out]`,
     /// `mask` u32 `[b, t]`.
     pub fn behind(
@@ -420,11 +389,6 @@ impl Backbone {
     /// Whether a classifier reads a weighted sum of what all layers give.
     pub fn weighs_layers(&self) -> bool {
         self.layer_weights.is_some()
-    }
-
-    /// Whether there is a pooler.
-    pub fn has_pooler(&self) -> bool {
-        self.pooler.is_some()
     }
 
     /// How far the input's positions are shifted: in front of a decoder, what shifts them is the decoder's.
@@ -446,7 +410,6 @@ impl Backbone {
             image: None,
             ids: None,
             encoder_mask: None,
-            most_ends: None,
             opening: None,
         }
     }
@@ -480,13 +443,6 @@ impl Backbone {
         let frequencies = rope.frequencies(self.config.shape.head_width());
         Rotary::new(&frequencies, offset..offset + tokens).scaled(rope.attention_factor())
     }
-}
-
-/// Mean over the positions where the mask is 1 (Reimers & Gurevych 2019).
-pub(crate) fn mean_of_tokens(state: &Tensor, mask: &Tensor) -> Result<Tensor> {
-    let mask = mask.to_dtype(state.dtype())?.unsqueeze(2)?;
-    let sum = state.broadcast_mul(&mask)?.sum(1)?;
-    sum.broadcast_div(&mask.sum(1)?.maximum(1e-9)?)
 }
 
 /// Why a backbone can't be loaded.

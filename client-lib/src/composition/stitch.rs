@@ -1,6 +1,6 @@
 //! Adapters at the hook points of a backbone.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 use hub_schemas::{
@@ -284,6 +284,10 @@ impl Hooks for Stitch {
         if self.quirks.free_prompts { prompt_tokens } else { 0 }
     }
 
+    fn ends_with_encoder(&self) -> bool {
+        self.semantics == Semantics::Library
+    }
+
     fn changes(&self, module: Module) -> bool {
         self.linear_hook().touches(&self.root, module)
     }
@@ -341,30 +345,9 @@ impl Hooks for Stitch {
         if self.skips(layer, context) {
             return Ok(x);
         }
-        let Some(adapter) = self.first() else { return Ok(x) };
-        // `adapters` finds the ends of a decoder's input in the mask of the encoder's.
-        let changed = match &context.encoder_mask {
-            Some(mask) if self.semantics == Semantics::Library => {
-                let (attention_mask, most_ends) = (ends_of_encoder(mask, &x)?, Some(mask.dim(1)?));
-                adapter.block(layer, &x, &Context { attention_mask, most_ends, ..context.clone() })?
-            }
-            _ => adapter.block(layer, &x, context)?,
-        };
-        Ok(changed.unwrap_or(x))
-    }
-}
-
-/// The mask `[b, s]` of an encoder's input for the positions of a decoder's `x [b, t, h]`: cut, or filled with padding. Where it
-/// hides nothing and is longer, `x` has its own end, as in the library's Whisper, which masks nothing.
-fn ends_of_encoder(mask: &Tensor, x: &Tensor) -> Result<Tensor> {
-    let (own, (rows, tokens)) = (mask.dim(1)?, (x.dim(0)?, x.dim(1)?));
-    let mask = repeat_rows(mask, rows)?;
-    match own.cmp(&tokens) {
-        Ordering::Less => {
-            let padding = Tensor::zeros((rows, tokens - own), mask.dtype(), mask.device())?;
-            Tensor::cat(&[&mask, &padding], 1)
+        match self.first() {
+            Some(adapter) => Ok(adapter.block(layer, &x, context)?.unwrap_or(x)),
+            None => Ok(x),
         }
-        Ordering::Equal => Ok(mask),
-        Ordering::Greater => mask.narrow(1, 0, tokens)?.contiguous(),
     }
 }

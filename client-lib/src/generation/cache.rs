@@ -129,6 +129,10 @@ impl Hooks for Cached<'_> {
         self.inner.position_offset() + self.past
     }
 
+    fn ends_with_encoder(&self) -> bool {
+        self.inner.ends_with_encoder()
+    }
+
     fn changes(&self, module: Module) -> bool {
         self.inner.changes(module)
     }

@@ -2,10 +2,10 @@
 //! positions that are not padding.
 //!
 //! `Φ(h) = h + Rᵀ (f(W h + b) − R h)` with `R [r, h]`; DiReFT has no `− R h`. Where the
-//! ends overlap, the intervention at the end wins. Equal to `adapters` 1.3.0; its
-//! LoReFT stores `R` as a parametrisation, here it is the matrix itself.
+//! ends overlap, the intervention at the end wins. Equal to `adapters` 1.3.0, which finds the ends of
+//! a decoder's input in the mask of the encoder's; its LoReFT stores `R` as a parametrisation, here it is the matrix itself.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use candle_core::{Result, Tensor};
 use hub_schemas::{
@@ -108,10 +108,12 @@ impl Adapter for Reft {
     fn block(&self, layer: usize, x: &Tensor, context: &Context) -> Result<Option<Tensor>> {
         let Some(units) = self.layers.get(&layer) else { return Ok(None) };
         let (rows, positions, h) = x.dims3()?;
-        let mask = repeat_rows(&context.attention_mask, rows)?;
-        let most = context.most_ends.unwrap_or(positions);
+        let mask = context.encoder_mask.as_ref().unwrap_or(&context.attention_mask);
+        // At either end there are no more positions than the mask has.
+        let most = mask.dim(1)?;
         let [prefix, suffix] =
             [self.config.prefix_positions, self.config.suffix_positions].map(|ends| ends.min(most));
+        let mask = resized(&repeat_rows(mask, rows)?, positions)?;
         let ends = Ends::new(&mask, prefix, suffix)?;
         let mut state = x.clone();
         for (index, chosen) in [ends.first, ends.last].into_iter().enumerate() {
@@ -124,6 +126,19 @@ impl Adapter for Reft {
             state = chosen.broadcast_as((rows, positions, h))?.where_cond(&changed, &state)?;
         }
         Ok(Some(state))
+    }
+}
+
+/// A mask `[b, s]` for `positions` positions: cut, or filled with padding.
+fn resized(mask: &Tensor, positions: usize) -> Result<Tensor> {
+    let (rows, own) = mask.dims2()?;
+    match own.cmp(&positions) {
+        Ordering::Less => {
+            let padding = Tensor::zeros((rows, positions - own), mask.dtype(), mask.device())?;
+            Tensor::cat(&[mask, &padding], 1)
+        }
+        Ordering::Equal => Ok(mask.clone()),
+        Ordering::Greater => mask.narrow(1, 0, positions)?.contiguous(),
     }
 }
 

@@ -13,6 +13,7 @@ mod deberta_v2;
 mod distilbert;
 mod electra;
 mod gpt2;
+mod library;
 mod llama;
 mod modernbert;
 mod module;
@@ -26,7 +27,8 @@ mod variant;
 mod vit;
 mod whisper;
 
-pub use architecture::{Architecture, CausalMask, UnknownArchitecture};
+pub use architecture::{Architecture, UnknownArchitecture};
+pub use library::CausalMask;
 pub use module::{Module, ParseModuleError, Table};
 pub use shape::{BackboneShape, ShapeError};
 pub use site::{LinearSite, SubLayer, UnknownSite};

@@ -150,6 +150,15 @@ impl Head {
         matches!(self, Self::MultipleChoice(_) | Self::QuestionAnswering(_))
     }
 
+    /// Whether it reads every token as the layer and the norm of the pooler give it.
+    pub const fn is_behind_pooler(&self) -> bool {
+        match self {
+            Self::Tagging(head) => head.behind_pooler,
+            Self::QuestionAnswering(head) => head.behind_pooler,
+            _ => false,
+        }
+    }
+
     /// What the libraries call the outputs of a head whose user has not named them: `LABEL_0` and so on.
     pub fn default_labels(&self) -> Vec<String> {
         let named = if self.names_are_optional() { 0 } else { self.num_labels() };

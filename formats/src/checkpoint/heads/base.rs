@@ -49,7 +49,6 @@ pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     let head = class.head(sizes, activation);
     let head = as_trained(head, folder.problem_type());
     let is_tied = folder.ties_embeddings() && head.language_model().is_some();
-    let folder_has = |name: &str| folder.extra_tensor(name).is_some();
     let mut names = Vec::new();
     for spec in class.tensors(&head, hidden_size) {
         if is_tied && spec.slot == DECODER {
@@ -59,7 +58,7 @@ pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
             folder.extra_tensor(name).is_some_and(|(_, info)| info.shape == spec.shape && info.is_float())
         };
         let is_optional = config.architecture == Architecture::ModernBert && is_inner_bias(&spec.slot);
-        if is_optional && !folder_has(&spec.disk) {
+        if is_optional && folder.extra_tensor(&spec.disk).is_none() {
             continue;
         }
         let name = std::iter::once(&spec.disk).chain(&spec.aliases).find(fits)?.clone();

@@ -80,9 +80,7 @@ fn as_on(architecture: Architecture, head: Head) -> Head {
             Head::QuestionAnswering(QuestionAnsweringHead { scaled_as_words: true, ..config })
         }
         (head, _) if head.pooling() != Some(Pooling::First) => head,
-        (head, _) if architecture.has_distances() || architecture.is_bart() => {
-            head.with_pooling(Pooling::EndOfText)
-        }
+        (head, _) if architecture.classifies_ends_of_texts() => head.with_pooling(Pooling::EndOfText),
         (head, _) if architecture.is_decoder() => head.with_pooling(Pooling::LastCounted),
         (head, _) => head,
     }
@@ -132,7 +130,8 @@ pub(super) fn same_in_inference(format: Format, a: &Head, b: &Head) -> bool {
     same_kind
         && a.num_labels() == b.num_labels()
         && same_token(format, a.pooling(), b.pooling())
-        && read_as(a) == read_as(b)
+        && scales_words(a) == scales_words(b)
+        && a.is_behind_pooler() == b.is_behind_pooler()
         && match (a.linear_stack(), b.linear_stack()) {
             (Some(a), Some(b)) => a.same_in_inference(&b),
             _ => matches!(a, Head::DependencyParsing(_)) || a == b,
@@ -145,13 +144,8 @@ fn same_token(format: Format, a: Option<Pooling>, b: Option<Pooling>) -> bool {
     a == b || format == Format::Adapters && is_last(a) && is_last(b)
 }
 
-/// What a head on tokens makes of their states first: whether it scales them, and whether the pooler's layer does more.
-fn read_as(head: &Head) -> (bool, bool) {
-    match head {
-        Head::QuestionAnswering(config) => (config.scaled_as_words, config.behind_pooler),
-        Head::Tagging(config) => (false, config.behind_pooler),
-        _ => (false, false),
-    }
+fn scales_words(head: &Head) -> bool {
+    matches!(head, Head::QuestionAnswering(config) if config.scaled_as_words)
 }
 
 /// The names of a head's outputs: those of `label2id`, and the libraries' own for the rest.

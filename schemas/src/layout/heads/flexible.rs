@@ -29,12 +29,7 @@ pub(in crate::layout) fn weights(
         let what = "a `question-answering` head on the states of a T5 as they are".to_owned();
         return Err(Inexpressible { format: Format::Adapters, what });
     }
-    let is_behind_pooler = match head {
-        Head::Tagging(config) => config.behind_pooler,
-        Head::QuestionAnswering(config) => config.behind_pooler,
-        _ => false,
-    };
-    if is_behind_pooler {
+    if head.is_behind_pooler() {
         let what = format!("a `{}` head on what the pooler's layer gives", head.kind());
         return Err(Inexpressible { format: Format::Adapters, what });
     }
@@ -52,7 +47,7 @@ pub(in crate::layout) fn weights(
 /// there is no padding the last token that is none is the last of those that are counted.
 fn read_by_library(architecture: Architecture) -> &'static [Pooling] {
     match architecture {
-        _ if architecture.has_distances() || architecture.is_bart() => &[Pooling::EndOfText, Pooling::Mean],
+        _ if architecture.classifies_ends_of_texts() => &[Pooling::EndOfText, Pooling::Mean],
         _ if architecture.is_decoder() => {
             &[Pooling::Last, Pooling::LastCounted, Pooling::Pooler, Pooling::Mean]
         }

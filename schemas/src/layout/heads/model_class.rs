@@ -212,7 +212,9 @@ impl ModelClass {
                 | Architecture::Electra
                 | Architecture::Whisper,
             ) => "1.weight",
-            (HeadTask::SequenceClassification, _) if self.has_classification_head() => "1.weight",
+            (HeadTask::SequenceClassification, _) if self.architecture.classifies_ends_of_texts() => {
+                "1.weight"
+            }
             (HeadTask::MaskedLm | HeadTask::CausalLm | HeadTask::Seq2SeqLm, _) => "decoder.weight",
             _ => "0.weight",
         };
@@ -240,7 +242,7 @@ impl ModelClass {
     /// The module that PEFT saves for a head beside those of its task: the pooler of the class, where
     /// the head has a copy of it, its projection, or a head that the library knows by no name.
     pub fn peft_module(self, head: &Head) -> Option<&'static str> {
-        if self.has_classification_head() {
+        if self.architecture.classifies_ends_of_texts() {
             return (self.task == HeadTask::SequenceClassification).then_some("classification_head");
         }
         if self.architecture == Architecture::Whisper {
@@ -266,7 +268,7 @@ impl ModelClass {
                 ..ClassificationHead::flexible(num_labels)
             },
             Architecture::Roberta | Architecture::XlmRoberta => ClassificationHead::flexible(num_labels),
-            _ if self.has_classification_head() => {
+            _ if self.architecture.classifies_ends_of_texts() => {
                 ClassificationHead { pooling: Pooling::EndOfText, ..ClassificationHead::flexible(num_labels) }
             }
             Architecture::Whisper => ClassificationHead::projected(num_labels, projection),
@@ -290,11 +292,6 @@ impl ModelClass {
     /// Whether its heads on tokens read each of them through the layer of the pooler.
     const fn pools_every_token(self) -> bool {
         matches!(self.architecture, Architecture::ModernBert)
-    }
-
-    /// Whether its classifier is called `classification_head`.
-    const fn has_classification_head(self) -> bool {
-        self.architecture.has_distances() || self.architecture.is_bart()
     }
 
     /// Whether the language model is nothing but a table behind the last norm.
@@ -398,10 +395,10 @@ impl ModelClass {
                 _,
             ) => plain("classifier.out_proj"),
             (HeadTask::SequenceClassification, Architecture::Whisper, "0") => plain("projector"),
-            (HeadTask::SequenceClassification, _, "0") if self.has_classification_head() => {
+            (HeadTask::SequenceClassification, _, "0") if self.architecture.classifies_ends_of_texts() => {
                 plain("classification_head.dense")
             }
-            (HeadTask::SequenceClassification, ..) if self.has_classification_head() => {
+            (HeadTask::SequenceClassification, ..) if self.architecture.classifies_ends_of_texts() => {
                 plain("classification_head.out_proj")
             }
             _ => plain("classifier"),
