@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{GenerateError, GenerationOptions, Generator};
 use crate::{
     data::{Answer, Example, TaskKind},
-    metrics::{Metric, Scores, bleu, rouge_l, rouge_n},
+    metrics::{Metric, Rouge, Scores, bleu},
 };
 
 /// A prompt with what was written and what is right.
@@ -57,18 +57,16 @@ pub fn compare(
 
 /// ROUGE, the mean over the answers, and BLEU of all of them.
 pub fn closeness(compared: &[Compared]) -> Scores {
-    let mean = |score: &dyn Fn(&str, &str) -> f64| {
-        let sum: f64 = compared.iter().map(|pair| score(&pair.written, &pair.right)).sum();
-        sum / compared.len().max(1) as f64
-    };
+    let rouge: Vec<Rouge> = compared.iter().map(|pair| Rouge::of(&pair.written, &pair.right)).collect();
+    let mean = |score: fn(&Rouge) -> f64| rouge.iter().map(score).sum::<f64>() / rouge.len().max(1) as f64;
     let (written, right): (Vec<&str>, Vec<&str>) =
         compared.iter().map(|pair| (pair.written.as_str(), pair.right.as_str())).unzip();
     Scores {
         examples: compared.len() as u64,
         values: vec![
-            (Metric::Rouge1, mean(&|written, right| rouge_n(written, right, 1))),
-            (Metric::Rouge2, mean(&|written, right| rouge_n(written, right, 2))),
-            (Metric::RougeL, mean(&rouge_l)),
+            (Metric::Rouge1, mean(|rouge| rouge.one)),
+            (Metric::Rouge2, mean(|rouge| rouge.two)),
+            (Metric::RougeL, mean(|rouge| rouge.longest)),
             (Metric::Bleu, bleu(&written, &right)),
         ],
         ..Scores::default()

@@ -22,5 +22,5 @@ pub use correlation::{pearson, spearman};
 pub use counts::Counts;
 pub use entities::{Entity, are_entities, entities, entity_counts};
 pub use metric::{LabelCounts, Metric, Scores, UnknownMetric};
-pub use rouge::{rouge_l, rouge_n};
+pub use rouge::Rouge;
 pub use word_errors::WordErrors;

@@ -1,46 +1,35 @@
 //! ROUGE of a generated text against a right one (Lin, "ROUGE: A Package for Automatic Evaluation of Summaries",
 //! 2004), as `rouge-score` 0.1.2 computes it without stemming: F1 of n-grams, and of the longest common subsequence.
+//! Computed by `rougers`.
 
-use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use super::counts::Counts;
+use rougers::{RougeScorer, RougeType, Tokenizer};
 
-/// Lower case; words are runs of ASCII letters and digits.
-fn words(text: &str) -> Vec<String> {
-    let lower = text.to_lowercase();
-    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    lower.split(|c| !is_word(c)).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+/// F1 of the words, of the pairs of words, and of the longest common subsequence: each from 0 to 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Rouge {
+    /// Of words, each counted as often as it stands in both.
+    pub one: f64,
+    /// Of pairs of words.
+    pub two: f64,
+    /// Of the longest common subsequence of words.
+    pub longest: f64,
 }
 
-/// ROUGE-N: F1 of the n-grams of both, each counted as often as it stands in both. 0 where one side has none.
-pub fn rouge_n(prediction: &str, reference: &str, n: usize) -> f64 {
-    let (prediction, reference) = (words(prediction), words(reference));
-    let mut left: HashMap<&[String], u64> = HashMap::new();
-    for gram in reference.windows(n) {
-        *left.entry(gram).or_default() += 1;
-    }
-    let right = prediction.windows(n).filter(|gram| {
-        let count = left.get_mut(*gram).filter(|count| **count > 0);
-        count.map(|count| *count -= 1).is_some()
-    });
-    let right = right.count() as u64;
-    let grams = |words: &[String]| (words.len() + 1).saturating_sub(n) as u64;
-    Counts { right, guessed: grams(&prediction), support: grams(&reference) }.f1()
-}
+/// Three kinds of ROUGE. `None` can't occur: n-grams may have one word or two.
+static SCORER: LazyLock<Option<RougeScorer>> = LazyLock::new(|| {
+    let kinds = vec![RougeType::N(1), RougeType::N(2), RougeType::L];
+    RougeScorer::with_tokenizer(kinds, Tokenizer::new(false)).ok()
+});
 
-/// ROUGE-L: F1 of the longest common subsequence of words.
-pub fn rouge_l(prediction: &str, reference: &str) -> f64 {
-    let (prediction, reference) = (words(prediction), words(reference));
-    // lengths[j]: of the words so far and the first j of the reference.
-    let mut lengths = vec![0_u64; reference.len() + 1];
-    for word in &prediction {
-        let mut diagonal = 0;
-        for (j, other) in reference.iter().enumerate() {
-            let above = lengths[j + 1];
-            lengths[j + 1] = if word == other { diagonal + 1 } else { above.max(lengths[j]) };
-            diagonal = above;
-        }
+impl Rouge {
+    /// Of one text; 0 where one side has no word.
+    pub fn of(written: &str, right: &str) -> Self {
+        let Some(scores) = SCORER.as_ref().map(|scorer| scorer.score(right, written)) else {
+            return Self::default();
+        };
+        let f1 = |kind| scores.get(kind).unwrap_or_default().fmeasure;
+        Self { one: f1(RougeType::N(1)), two: f1(RougeType::N(2)), longest: f1(RougeType::L) }
     }
-    let right = lengths.last().copied().unwrap_or_default();
-    Counts { right, guessed: prediction.len() as u64, support: reference.len() as u64 }.f1()
 }

@@ -4,6 +4,7 @@
 use std::{iter::Sum, sync::LazyLock};
 
 use regex::Regex;
+use strsim::generic_levenshtein;
 
 /// What Unicode calls punctuation.
 static PUNCTUATION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\p{P}").ok());
@@ -22,7 +23,7 @@ impl WordErrors {
     pub fn of(written: &str, right: &str) -> Self {
         let (written, right) = (spaced(written), spaced(right));
         let (written, right) = (words(&written), words(&right));
-        Self { errors: distance(&written, &right), words: right.len() }
+        Self { errors: generic_levenshtein(&written, &right), words: right.len() }
     }
 
     /// The same of lower-cased words without punctuation.
@@ -64,18 +65,4 @@ fn spaced(text: &str) -> String {
 
 fn words(text: &str) -> Vec<&str> {
     text.split(' ').filter(|word| !word.is_empty()).collect()
-}
-
-/// The fewest replacements, omissions and additions between two lists.
-fn distance(a: &[&str], b: &[&str]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 use hub_client::metrics::{
-    Attached, Attachment, Confusion, Counts, WordErrors, answer_f1, bleu, entity_counts, exact_match,
-    pearson, rouge_l, rouge_n, spearman,
+    Attached, Attachment, Confusion, Counts, Rouge, WordErrors, answer_f1, bleu, entity_counts, exact_match,
+    pearson, spearman,
 };
 use hub_tests::golden::fixtures;
 use serde::Deserialize;
@@ -184,9 +184,10 @@ fn generated() -> Result<Generated> {
 #[test]
 fn rouge_of_a_written_text_is_that_of_rouge_score() -> Result<()> {
     for Pair { written, right, rouge1, rouge2, rouge_l: longest } in generated()?.pairs {
-        same(rouge_n(&written, &right, 1), rouge1, &written);
-        same(rouge_n(&written, &right, 2), rouge2, &written);
-        same(rouge_l(&written, &right), longest, &written);
+        let found = Rouge::of(&written, &right);
+        same(found.one, rouge1, &written);
+        same(found.two, rouge2, &written);
+        same(found.longest, longest, &written);
     }
     Ok(())
 }
