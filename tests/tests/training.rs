@@ -32,6 +32,9 @@ mod images;
 mod interrupt;
 #[path = "training/learning.rs"]
 mod learning;
+#[cfg(target_os = "linux")]
+#[path = "training/memory.rs"]
+mod memory;
 #[path = "training/precision.rs"]
 mod precision;
 #[path = "training/refusals.rs"]

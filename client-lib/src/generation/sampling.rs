@@ -31,26 +31,33 @@ impl Sampling {
 
     /// The next token from the scores of all.
     pub fn choose(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> u32 {
-        // The first of equals stays in front.
-        let better = |&a: &usize, &b: &usize| scores[b].total_cmp(&scores[a]).then(a.cmp(&b));
         if self.temperature <= 0.0 {
-            return (0..scores.len()).min_by(better).unwrap_or(0) as u32;
+            // The first of equals.
+            let better = |&a: &usize, &b: &usize| scores[a].total_cmp(&scores[b]).then(b.cmp(&a));
+            return (0..scores.len()).max_by(better).unwrap_or(0) as u32;
         }
+        let drawn = self.drawn(scores);
+        let mut rest = generator.random::<f64>();
+        let found = drawn.iter().find(|(_, probability)| {
+            rest -= probability;
+            rest < 0.0
+        });
+        found.or(drawn.last()).map_or(0, |&(token, _)| token)
+    }
+
+    /// The tokens that are drawn from with their probabilities, the most probable first; at a temperature above 0.
+    /// Tokens that are as probable as the last of `top_k` are among them.
+    pub fn drawn(&self, scores: &[f64]) -> Vec<(u32, f64)> {
         let mut ranked: Vec<usize> = (0..scores.len()).collect();
-        ranked.sort_unstable_by(better);
-        ranked.truncate(self.top_k.unwrap_or(usize::MAX).max(1));
+        ranked.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+        if let Some(&last) = self.top_k.and_then(|most| ranked.get(most.max(1) - 1)) {
+            ranked.truncate(ranked.partition_point(|&token| scores[token] >= scores[last]));
+        }
         let ranked_scores: Vec<f64> = ranked.iter().map(|&token| scores[token] / self.temperature).collect();
         let probabilities = softmax(&ranked_scores);
-        let kept = smallest_set(&probabilities, self.top_p);
-        let total: f64 = probabilities[..kept].iter().sum();
-        let mut rest = generator.random::<f64>() * total;
-        for (&token, probability) in ranked.iter().zip(&probabilities[..kept]) {
-            rest -= probability;
-            if rest < 0.0 {
-                return token as u32;
-            }
-        }
-        ranked[kept - 1] as u32
+        let kept = &probabilities[..smallest_set(&probabilities, self.top_p)];
+        let total: f64 = kept.iter().sum();
+        ranked.iter().zip(kept).map(|(&token, probability)| (token as u32, probability / total)).collect()
     }
 }
 
@@ -70,7 +77,7 @@ fn smallest_set(probabilities: &[f64], p: f64) -> usize {
         sum += probability;
         sum >= p
     });
-    enough.map_or(probabilities.len(), |last| last + 1).max(1)
+    enough.map_or(probabilities.len(), |last| last + 1)
 }
 
 #[cfg(test)]

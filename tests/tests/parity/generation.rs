@@ -6,14 +6,14 @@ use anyhow::{Context as _, Result};
 use candle_core::{DType, Device, Tensor};
 use hub_client::{
     backbones::{Backbone, Compute, DecoderInputs},
-    generation::{Cache, GenerationOptions, Generator},
+    generation::{Cache, GenerationOptions, Generator, Sampling},
     model::{Batch, Mode, StitchedModel},
     predict::Assembly,
     tasks::argmax,
 };
 use hub_formats::checkpoint::{AdapterFolder, BaseFolder};
 use hub_tests::words::write_base_of_words;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) fn fixtures(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
@@ -31,6 +31,17 @@ fn afresh(model: &StitchedModel, ids: &[u32]) -> Result<Vec<f32>> {
     let logits = output.logits().context("scores")?;
     let last = logits.dim(1)? - 1;
     Ok(logits.narrow(1, last, 1)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?)
+}
+
+/// The base `llama` with other angles for long texts.
+fn llama_with(scaling: &Value) -> Result<Arc<Backbone>> {
+    let folder = tempfile::tempdir()?;
+    let from = fixtures("methods/bases/llama");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(from.join("config.json"))?)?;
+    config["rope_scaling"] = scaling.clone();
+    std::fs::write(folder.path().join("config.json"), config.to_string())?;
+    std::fs::copy(from.join("model.safetensors"), folder.path().join("model.safetensors"))?;
+    Ok(Arc::new(Backbone::load_with(&BaseFolder::open(folder.path())?, DType::F64, &Device::Cpu)?))
 }
 
 /// Twelve tokens, each the best one; fails where the cache changes a score.
@@ -55,6 +66,12 @@ fn plain_decoders_write_the_same_with_and_without_what_they_have_kept() -> Resul
     let bases = ["gpt2", "llama", "llama-tied", "llama-yarn", "mistral", "qwen2", "qwen3", "gemma"];
     for base in bases.into_iter().chain(windows) {
         generate_both_ways(&StitchedModel::plain(backbone(base)?)?, base)?;
+    }
+    let linear = json!({"rope_type": "linear", "factor": 4.0});
+    let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16});
+    for (name, scaling) in [("linear", linear), ("llama3", llama3)] {
+        generate_both_ways(&StitchedModel::plain(llama_with(&scaling)?)?, name)?;
     }
     Ok(())
 }
@@ -89,16 +106,19 @@ fn adapters_write_the_same_with_and_without_what_was_kept() -> Result<()> {
 /// The same behind an encoder that has read the prompt. `hides` where the library's mask hides prefixes from a pass over
 /// several tokens, and not from those that are written: then all tokens are read anew instead.
 fn generate_both_ways_behind_an_encoder(model: &StitchedModel, name: &str, hides: bool) -> Result<()> {
-    let source = Tensor::new(&[[7_u32, 3, 12, 30, 5, 1]], &Device::Cpu)?;
-    let batch = Batch::unpadded(source)?;
-    let cache = model.read(&batch)?;
+    let batch = Batch::unpadded(Tensor::new(&[[7_u32, 3, 12, 30, 5, 1]], &Device::Cpu)?)?;
+    write_both_ways_behind(model, &batch, name, hides)
+}
+
+fn write_both_ways_behind(model: &StitchedModel, batch: &Batch, name: &str, hides: bool) -> Result<()> {
+    let cache = model.read(batch)?;
     let (mut ids, mut unread) = (vec![2_u32, 9, 4], 3);
     for _ in 0..10 {
         let cached = model.next_token_scores(&ids[ids.len() - unread..], &cache)?;
         let answer = Tensor::from_slice(&ids, (1, ids.len()), &Device::Cpu)?;
         let whole = Batch { decoder: Some(DecoderInputs::unpadded(answer)?), ..batch.clone() };
         let last = if hides {
-            model.next_token_scores(&ids, &model.read(&batch)?)?
+            model.next_token_scores(&ids, &model.read(batch)?)?
         } else {
             let logits = model.forward(&whole, Mode::Eval)?.logits().context("scores")?.clone();
             logits.narrow(1, ids.len() - 1, 1)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?
@@ -113,7 +133,7 @@ fn generate_both_ways_behind_an_encoder(model: &StitchedModel, name: &str, hides
 
 #[test]
 fn encoder_decoders_write_the_same_with_and_without_what_was_kept() -> Result<()> {
-    for base in ["t5", "t5-flan", "t5-silu", "bart", "bart-scaled"] {
+    for base in ["t5", "t5-flan", "t5-silu", "mt5", "bart", "bart-scaled", "mbart"] {
         generate_both_ways_behind_an_encoder(&StitchedModel::plain(backbone(base)?)?, base, false)?;
     }
     let cases = [
@@ -138,6 +158,48 @@ fn encoder_decoders_write_the_same_with_and_without_what_was_kept() -> Result<()
         let folder = AdapterFolder::open(&fixtures(&format!("methods/cases/{case}/adapter")))?;
         let hides = folder.semantics().masks_prefixes;
         generate_both_ways_behind_an_encoder(&StitchedModel::load(backbone(base)?, &folder)?, case, hides)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_recording_is_written_down_the_same_with_and_without_what_was_kept() -> Result<()> {
+    let folder = BaseFolder::open_whole(&fixtures("methods/bases/whisper"))?;
+    let number = |key: &str| folder.json()[key].as_u64().map(|value| value as usize).context("a number");
+    let (mels, positions) = (number("num_mel_bins")?, number("max_source_positions")?);
+    let backbone = Arc::new(Backbone::load_with(&folder, DType::F64, &Device::Cpu)?);
+    let wave = (0..mels * 2 * positions).map(|at| (0.37 * at as f64).sin());
+    let spectrogram = Tensor::from_iter(wave, &Device::Cpu)?.reshape((1, mels, 2 * positions))?;
+    let batch = || Batch::of_recordings(spectrogram.clone(), positions);
+    write_both_ways_behind(&StitchedModel::plain(backbone.clone())?, &batch()?, "whisper", false)?;
+    for case in ["peft-transcriber-dora", "peft-transcriber-ia3", "transcriber-seq", "transcriber-prefix"] {
+        let adapter = AdapterFolder::open(&fixtures(&format!("methods/cases/{case}/adapter")))?;
+        let hides = adapter.semantics().masks_prefixes;
+        write_both_ways_behind(&StitchedModel::load(backbone.clone(), &adapter)?, &batch()?, case, hides)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn tokens_are_drawn_from_what_transformers_leaves() -> Result<()> {
+    let golden: Value = serde_json::from_slice(&std::fs::read(fixtures("generation/sampling.json"))?)?;
+    for case in golden.as_array().context("cases")? {
+        let number = |key: &str| case[key].as_f64();
+        let sampling = Sampling {
+            temperature: number("temperature").context("a temperature")?,
+            top_k: case["top_k"].as_u64().map(|most| most as usize),
+            top_p: number("top_p").context("a share")?,
+            seed: 0,
+        };
+        let scores: Vec<f64> =
+            case["scores"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let found = sampling.drawn(&scores);
+        let expected = case["drawn"].as_object().context("probabilities")?;
+        assert_eq!(found.len(), expected.len(), "{sampling:?}");
+        for (token, probability) in found {
+            let apart = expected[&token.to_string()].as_f64().context("a probability")? - probability;
+            assert!(apart.abs() < 1e-12, "{sampling:?}: token {token} is {apart:e} off");
+        }
     }
     Ok(())
 }

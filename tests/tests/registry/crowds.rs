@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use futures_util::{StreamExt as _, future::join_all, stream};
 use hub_schemas::digest::Digest;
 use hub_tests::hub::{HubProcess, SampleAdapter, TestHub, Visitor, flags};
+#[cfg(target_os = "linux")]
+use hub_tests::memory::peak_kib;
 
 /// Publishers of one version.
 const PUBLISHERS: usize = 200;
@@ -49,14 +51,6 @@ async fn of_two_hundred_publishers_of_one_version_exactly_one_wins() {
     assert_eq!(ada.put_manifest(&samples[(won + 1) % PUBLISHERS]).await.status, 409);
 }
 
-/// The most memory that a process has held, in KiB; the system's word for it.
-#[cfg(target_os = "linux")]
-fn peak_kib(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("reads");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
-}
-
 /// A server through which everything goes, a user of it, and whether its storage is another one's: an address of
 /// the store would prove nothing about the server.
 async fn relaying(data: &Path) -> (HubProcess, Visitor, bool) {
@@ -84,7 +78,7 @@ async fn a_thousand_pulls_at_once_get_the_right_bytes_in_bounded_memory() {
     join_all(pulls).await;
     #[cfg(target_os = "linux")]
     {
-        let peak = peak_kib(server.id());
+        let peak = peak_kib(server.id()).expect("a peak");
         let each = if is_relayed { MAX_RELAYED_KIB } else { 0 };
         let max = MAX_RESIDENT_KIB + each * PULLS as u64;
         assert!(peak < max, "the server held {peak} KiB");
@@ -133,7 +127,7 @@ async fn a_file_of_gigabytes_passes_both_ways_in_little_memory() {
     assert_eq!(hasher.finish(), digest);
     #[cfg(target_os = "linux")]
     {
-        let peak = peak_kib(server.id());
+        let peak = peak_kib(server.id()).expect("a peak");
         assert!(peak < MAX_RESIDENT_KIB, "the server held {peak} KiB for {mib} MiB");
     }
 }
