@@ -31,7 +31,7 @@ pub(super) struct Block {
     activation: Activation,
     norm_order: NormOrder,
     /// Of the queries and of the keys of every head.
-    head_norms: Option<[Norm; 2]>,
+    head_norms: [Option<Norm>; 2],
     /// Whether adapters take the attention's input for its output, and the other way round.
     residual_first: bool,
     relative: Option<RelativeBlock>,
@@ -120,12 +120,10 @@ impl Block {
             relative: RelativeBlock::load(index, config, weights)?,
             norms: by_sublayer(norm)?,
             output_norms: by_sublayer(output_norm)?,
-            head_norms: if config.normalises_heads {
-                let own = |part: &str| weights.norm(&format!("layers.{index}.{part}"), config);
-                Some([own("q_norm")?, own("k_norm")?])
-            } else {
-                None
-            },
+            head_norms: [
+                weights.norm_of(Module::QueryNorm { layer: index }, config)?,
+                weights.norm_of(Module::KeyNorm { layer: index }, config)?,
+            ],
         })
     }
 
@@ -205,7 +203,7 @@ impl Block {
         // Any of the three may have been forked for adapters in parallel.
         let rows = [&queries, &keys, &values].map(|t| t.dims()[0]).into_iter().max().unwrap_or(0);
         let turn = |x: &Tensor| pass.rotary.map_or_else(|| Ok(x.clone()), |rotary| rotary.forward(x));
-        let [queries, keys] = self.normalise_heads([queries, keys])?;
+        let [queries, keys] = self.normalise_heads([queries, keys], pass.hooks)?;
         let queries = turn(&queries)?;
         let keys_values = KeysValues {
             keys: repeat_rows(&turn(&keys)?, rows)?,
@@ -311,14 +309,18 @@ impl Block {
     }
 
     /// Queries and keys with every head of theirs normalised, where the architecture does that.
-    fn normalise_heads(&self, [queries, keys]: [Tensor; 2]) -> Result<[Tensor; 2]> {
-        let Some([of_queries, of_keys]) = &self.head_norms else { return Ok([queries, keys]) };
-        let each = |x: &Tensor, heads: usize, norm: &Norm| {
+    fn normalise_heads(&self, [queries, keys]: [Tensor; 2], hooks: &dyn Hooks) -> Result<[Tensor; 2]> {
+        let layer = self.index;
+        let each = |x: Tensor, heads: usize, module: Module| {
+            let Some(norm) = self.norm_at(module, hooks) else { return Ok(x) };
             let (b, t, width) = x.dims3()?;
             norm.forward(&x.reshape((b, t, heads, width / heads))?)?.reshape((b, t, width))
         };
         let Attention { heads, kv_heads, .. } = self.attention;
-        Ok([each(&queries, heads, of_queries)?, each(&keys, kv_heads, of_keys)?])
+        Ok([
+            each(queries, heads, Module::QueryNorm { layer })?,
+            each(keys, kv_heads, Module::KeyNorm { layer })?,
+        ])
     }
 
     /// Queries, keys and values.
@@ -350,13 +352,7 @@ impl Block {
         Ok(match (module, part) {
             (Module::Linear { site, .. }, "weight") => Some(self.at(site)?.weight()?),
             (Module::Linear { site, .. }, "bias") => self.at(site)?.bias().cloned(),
-            (Module::Norm { sublayer, .. }, part) => {
-                self.norm(sublayer).and_then(|norm| norm.tensor(part)).cloned()
-            }
-            (Module::OutputNorm { sublayer, .. }, part) => {
-                self.output_norms[sublayer as usize].as_ref().and_then(|norm| norm.tensor(part)).cloned()
-            }
-            _ => None,
+            _ => self.own_norm(module).and_then(|norm| norm.tensor(part)).cloned(),
         })
     }
 
@@ -373,12 +369,18 @@ impl Block {
 
     /// The norm at a module of this block, with the copies that the hooks have for it.
     fn norm_at(&self, module: Module, hooks: &dyn Hooks) -> Option<Norm> {
-        let own = match module {
+        self.own_norm(module).map(|own| own.with(hooks, &module.to_string()))
+    }
+
+    /// The frozen norm at a module of this block.
+    fn own_norm(&self, module: Module) -> Option<&Norm> {
+        match module {
             Module::Norm { sublayer, .. } => self.norm(sublayer),
             Module::OutputNorm { sublayer, .. } => self.output_norms[sublayer as usize].as_ref(),
+            Module::QueryNorm { .. } => self.head_norms[0].as_ref(),
+            Module::KeyNorm { .. } => self.head_norms[1].as_ref(),
             _ => None,
-        };
-        own.map(|own| own.with(hooks, &module.to_string()))
+        }
     }
 
     /// The block's norm of a sub-layer.

@@ -74,7 +74,8 @@ impl Backbone {
         context: &Context,
     ) -> Result<Tensor> {
         let architecture = self.config.architecture;
-        let tokens = batch.signal.as_ref().map(|signal| embedding.forward(signal)).transpose()?.flatten();
+        let tokens =
+            batch.signal.as_ref().map(|signal| embedding.forward(signal, hooks)).transpose()?.flatten();
         let Some(tokens) = tokens else {
             candle_core::bail!("{architecture} backbones read {} and nothing else", architecture.inputs());
         };

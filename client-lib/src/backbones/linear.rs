@@ -1,7 +1,9 @@
 //! A linear layer of the backbone: frozen, or a trained copy of it.
 
 use candle_core::{Result, Tensor};
+use hub_schemas::backbone::Module;
 
+use super::Hooks;
 use crate::ops::{self, Arithmetic, FrozenLinear};
 
 /// A linear layer whose weight or bias may be replaced by trained copies.
@@ -45,6 +47,11 @@ impl Linear {
     #[must_use]
     pub fn replaced(&self, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Self {
         Self { weight: weight.cloned(), bias: bias.cloned(), ..self.clone() }
+    }
+
+    /// The same with the copy of its bias that the hooks have for a module.
+    pub(super) fn with_bias_of(&self, hooks: &dyn Hooks, module: Module) -> Self {
+        self.replaced(None, hooks.tensor(&format!("{module}.bias")))
     }
 
     /// The weight, `[out, in]`; restored where it is quantised.

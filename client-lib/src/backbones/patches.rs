@@ -3,15 +3,16 @@
 use candle_core::{DType, Device, Result, Tensor};
 use hub_formats::architectures::{PatchGrid, Positions, TransformerConfig};
 
-use super::weights::Weights;
-use crate::ops::FrozenLinear;
+use hub_schemas::backbone::Module;
+
+use super::{Hooks, Linear, weights::Weights};
 
 /// The embedding block of a vision transformer (Dosovitskiy et al. 2021).
 #[derive(Debug, Clone)]
 pub(super) struct Patches {
     grid: PatchGrid,
     /// The convolution whose stride is its width, as the matrix `[h, c·p·p]` that it is.
-    projection: FrozenLinear,
+    projection: Linear,
     /// `[1, 1, h]`
     class: Tensor,
     /// `[1, 1 + patches, h]`
@@ -23,17 +24,21 @@ impl Patches {
     pub(super) fn load(config: &TransformerConfig, weights: &Weights<'_>) -> Result<Option<Self>> {
         let Positions::Grid(grid) = config.positions else { return Ok(None) };
         let projection = weights.get("embeddings.patch.weight")?.flatten_from(1)?.contiguous()?;
-        let projection = FrozenLinear::new(projection, Some(weights.get("embeddings.patch.bias")?))?;
         Ok(Some(Self {
             grid,
-            projection: projection.computing_in(weights.arithmetic)?,
+            projection: weights.frozen(projection, Some(weights.get("embeddings.patch.bias")?))?,
             class: weights.get("embeddings.class")?,
             positions: weights.get("embeddings.grid")?,
         }))
     }
 
+    /// The frozen bias of its convolution.
+    pub(super) fn bias(&self, module: Module) -> Option<&Tensor> {
+        self.projection.bias().filter(|_| module == Module::Patches)
+    }
+
     /// `[b, c, height, width]` to `[b, 1 + patches, h]`.
-    pub(super) fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, pixels: &Tensor, hooks: &dyn Hooks) -> Result<Tensor> {
         let pixels = pixels.to_dtype(self.positions.dtype())?;
         let (b, c, height, width) = pixels.dims4()?;
         if c != self.grid.channels {
@@ -45,7 +50,8 @@ impl Patches {
         let cut = cut.reshape((b, c, rows, high, columns, wide))?.permute((0, 2, 4, 1, 3, 5))?;
         let cut = cut.contiguous()?.reshape((b, rows * columns, c * high * wide))?;
         let class = self.class.repeat((b, 1, 1))?;
-        let x = Tensor::cat(&[&class, &self.projection.forward(&cut)?], 1)?;
+        let projection = self.projection.with_bias_of(hooks, Module::Patches);
+        let x = Tensor::cat(&[&class, &projection.forward(&cut)?], 1)?;
         x.broadcast_add(&self.positions([rows, columns], height == width)?)
     }
 

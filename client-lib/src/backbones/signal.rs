@@ -2,8 +2,9 @@
 
 use candle_core::{Result, Tensor};
 use hub_formats::architectures::TransformerConfig;
+use hub_schemas::backbone::Module;
 
-use super::{frames::Frames, patches::Patches, weights::Weights};
+use super::{Hooks, frames::Frames, patches::Patches, weights::Weights};
 
 /// What a backbone reads that is no text; its batch holds as many tokens as this makes.
 #[derive(Debug, Clone)]
@@ -41,11 +42,21 @@ impl SignalEmbedding {
     }
 
     /// Tokens `[b, t, h]`; `None` where this is not what the backbone reads.
-    pub(super) fn forward(&self, signal: &Signal) -> Result<Option<Tensor>> {
+    pub(super) fn forward(&self, signal: &Signal, hooks: &dyn Hooks) -> Result<Option<Tensor>> {
         match (self, signal) {
-            (Self::Patches(patches), Signal::Pixels(pixels)) => patches.forward(pixels).map(Some),
-            (Self::Frames(frames), Signal::Spectrogram(features)) => frames.forward(features).map(Some),
+            (Self::Patches(patches), Signal::Pixels(pixels)) => patches.forward(pixels, hooks).map(Some),
+            (Self::Frames(frames), Signal::Spectrogram(features)) => {
+                frames.forward(features, hooks).map(Some)
+            }
             _ => Ok(None),
+        }
+    }
+
+    /// The frozen bias of one of its convolutions.
+    pub(super) fn bias(&self, module: Module) -> Option<&Tensor> {
+        match self {
+            Self::Patches(patches) => patches.bias(module),
+            Self::Frames(frames) => frames.bias(module),
         }
     }
 }

@@ -203,6 +203,9 @@ impl Backbone {
             Some((Module::EmbeddingProjection, "bias")) => {
                 self.projection.as_ref().and_then(Linear::bias).cloned()
             }
+            Some((module, "bias")) if module.is_convolution() => {
+                self.signal.as_ref().and_then(|signal| signal.bias(module)).cloned()
+            }
             Some((Module::FinalNorm, part)) => {
                 self.final_norm.as_ref().and_then(|norm| norm.tensor(part)).cloned()
             }

@@ -75,8 +75,6 @@ pub struct TransformerConfig {
     pub attention_bias: bool,
     /// Whether the attention's last layer has a bias.
     pub attention_output_bias: bool,
-    /// Whether the queries and keys of every head are normalised before they are turned.
-    pub normalises_heads: bool,
     /// What the word embeddings are multiplied with, learned tokens in front of them too.
     pub embedding_scale: Option<f64>,
     /// Whether the feed-forward network's linear layers have biases.
@@ -181,7 +179,6 @@ impl TransformerConfig {
             is_causal: false,
             attention_bias: true,
             attention_output_bias: true,
-            normalises_heads: false,
             embedding_scale: None,
             ffn_bias: true,
             padding_id: 0,

@@ -16,7 +16,7 @@ pub(super) fn qwen3(json: &Map<String, Value>) -> Result<TransformerConfig, Conf
     let mut json = json.clone();
     json.entry("head_dim").or_insert(json!(128));
     let config = common(&json)?;
-    Ok(TransformerConfig { architecture: Architecture::Qwen3, normalises_heads: true, ..config })
+    Ok(TransformerConfig { architecture: Architecture::Qwen3, ..config })
 }
 
 fn common(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {

@@ -4,22 +4,17 @@ use hub_schemas::backbone::{Architecture, Module, Table};
 
 use super::{BackboneTensor, NormKind, TransformerConfig, deberta_v2, t5, vit, whisper};
 
-/// Norms of the queries and keys of every head, where there are any.
-const HEAD_NORMS: [&str; 2] = ["q_norm", "k_norm"];
-
 /// Every tensor, in the order of computation but for what stands beside the modules.
 pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let is_there = |module: &Module| match module {
         Module::Embedding(Table::Position) => !config.encoder.lacks_positions,
-        module if module.is_in_head() => false,
+        // What makes tokens of a signal says `own_tensors` of the architecture.
+        module if module.is_in_head() || module.is_convolution() => false,
         Module::RelativeNorm => config.encoder.disentangled.is_some_and(|own| own.has_norm),
         _ => true,
     };
     let modules = config.shape.modules(config.architecture).into_iter().filter(is_there);
     let mut tensors: Vec<BackboneTensor> = modules.flat_map(|module| of_module(config, module)).collect();
-    if config.normalises_heads {
-        tensors.extend(head_norms(config));
-    }
     if config.architecture == Architecture::ModernBert {
         let h = config.shape.hidden_size;
         tensors.extend(["weight", "bias"].map(|part| BackboneTensor {
@@ -73,16 +68,6 @@ fn of_module(config: &TransformerConfig, module: Module) -> Vec<BackboneTensor> 
 fn older(mut tensor: BackboneTensor, path: &str, part: &str) -> BackboneTensor {
     tensor.names.push(format!("{path}.{part}"));
     tensor
-}
-
-fn head_norms(config: &TransformerConfig) -> impl Iterator<Item = BackboneTensor> {
-    (0..config.shape.num_layers).flat_map(|layer| {
-        let at = config.architecture.attention_path(layer, config.shape.variant());
-        HEAD_NORMS.map(|part| {
-            let canonical = format!("layers.{layer}.{part}.weight");
-            tensor(&canonical, &format!("{at}.{part}.weight"), &[config.shape.head_width()])
-        })
-    })
 }
 
 /// Whether norms have biases.

@@ -13,6 +13,7 @@ pub(super) const NAMES: Names = Names {
     sublayers: ON_THE_BLOCK,
     part,
 };
+pub(super) const QWEN3: Names = Names { part: qwen3, ..NAMES };
 pub(super) const GEMMA2: Names = Names { part: gemma2, ..NAMES };
 
 fn part(module: Module) -> Option<&'static str> {
@@ -33,6 +34,14 @@ fn part(module: Module) -> Option<&'static str> {
         Module::FinalNorm => "norm",
         Module::Output => "lm_head",
         _ => return None,
+    })
+}
+
+fn qwen3(module: Module) -> Option<&'static str> {
+    Some(match module {
+        Module::QueryNorm { .. } => "self_attn.q_norm",
+        Module::KeyNorm { .. } => "self_attn.k_norm",
+        other => return part(other),
     })
 }
 

@@ -46,6 +46,12 @@ pub enum Module {
     RelativeNorm,
     /// The layer that widens the embeddings, where their width is not the hidden size.
     EmbeddingProjection,
+    /// The convolution that makes tokens of an image's patches.
+    Patches,
+    /// The first convolution over the frames of a recording.
+    FirstConvolution,
+    /// The second one, which makes tokens.
+    SecondConvolution,
     /// A linear layer of a block.
     Linear {
         /// Index of the block.
@@ -66,6 +72,16 @@ pub enum Module {
         layer: usize,
         /// Which sub-layer's.
         sublayer: SubLayer,
+    },
+    /// The norm of every head's queries.
+    QueryNorm {
+        /// Index of the block.
+        layer: usize,
+    },
+    /// The norm of every head's keys.
+    KeyNorm {
+        /// Index of the block.
+        layer: usize,
     },
     /// The norm after the last block; in front of a decoder, after the encoder's last block.
     FinalNorm,
@@ -94,12 +110,17 @@ impl Module {
     /// The block it stands in.
     pub const fn layer(self) -> Option<usize> {
         match self {
-            Self::Linear { layer, .. } | Self::Norm { layer, .. } | Self::OutputNorm { layer, .. } => {
-                Some(layer)
-            }
+            Self::Linear { layer, .. }
+            | Self::Norm { layer, .. }
+            | Self::OutputNorm { layer, .. }
+            | Self::QueryNorm { layer }
+            | Self::KeyNorm { layer } => Some(layer),
             Self::Embedding(_)
             | Self::EmbeddingNorm
             | Self::EmbeddingProjection
+            | Self::Patches
+            | Self::FirstConvolution
+            | Self::SecondConvolution
             | Self::RelativeNorm
             | Self::FinalNorm
             | Self::DecoderEmbeddingNorm
@@ -114,6 +135,12 @@ impl Module {
     /// Whether it multiplies its input with a matrix.
     pub const fn is_linear(self) -> bool {
         matches!(self, Self::Linear { .. } | Self::EmbeddingProjection | Self::Pooler) || self.is_in_head()
+    }
+
+    /// Whether it makes the tokens of a signal. Of these only biases are trained: what shape their kernels have, no
+    /// backbone's shape tells.
+    pub const fn is_convolution(self) -> bool {
+        matches!(self, Self::Patches | Self::FirstConvolution | Self::SecondConvolution)
     }
 
     /// Whether its weight is a matrix: of a linear layer, or a table.
@@ -146,6 +173,8 @@ impl Module {
             self,
             Self::Norm { .. }
                 | Self::OutputNorm { .. }
+                | Self::QueryNorm { .. }
+                | Self::KeyNorm { .. }
                 | Self::EmbeddingNorm
                 | Self::RelativeNorm
                 | Self::FinalNorm
@@ -161,14 +190,17 @@ impl Module {
             Self::Linear { site, .. } => Self::Linear { layer, site },
             Self::Norm { sublayer, .. } => Self::Norm { layer, sublayer },
             Self::OutputNorm { sublayer, .. } => Self::OutputNorm { layer, sublayer },
+            Self::QueryNorm { .. } => Self::QueryNorm { layer },
+            Self::KeyNorm { .. } => Self::KeyNorm { layer },
             other => other,
         }
     }
 
-    /// Canonical names of its tensors: the weight, and the bias where modules of its kind have one.
+    /// Canonical names of its tensors that can be trained: the weight, and the bias where modules of its kind have one.
     pub fn tensors(self) -> Vec<String> {
         match self {
             Self::Embedding(_) => vec![self.to_string()],
+            module if module.is_convolution() => vec![format!("{self}.bias")],
             _ => vec![format!("{self}.weight"), format!("{self}.bias")],
         }
     }
@@ -184,10 +216,12 @@ impl Module {
         let mut modules: Vec<Self> = Table::ALL.into_iter().map(Self::Embedding).collect();
         modules.push(Self::EmbeddingNorm);
         modules.push(Self::EmbeddingProjection);
+        modules.extend([Self::Patches, Self::FirstConvolution, Self::SecondConvolution]);
         modules.push(Self::RelativeNorm);
         modules.push(Self::DecoderEmbeddingNorm);
         for layer in 0..num_layers {
             modules.extend(LinearSite::ALL.map(|site| Self::Linear { layer, site }));
+            modules.extend([Self::QueryNorm { layer }, Self::KeyNorm { layer }]);
             modules.extend(SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer }));
             modules.extend(SubLayer::ALL.map(|sublayer| Self::OutputNorm { layer, sublayer }));
         }
@@ -204,11 +238,16 @@ impl Module {
             Self::Embedding(table) => format!("embeddings.{}", table.as_str()),
             Self::EmbeddingNorm => "embeddings.norm".to_owned(),
             Self::EmbeddingProjection => "embeddings.projection".to_owned(),
+            Self::Patches => "embeddings.patch".to_owned(),
+            Self::FirstConvolution => "embeddings.conv1".to_owned(),
+            Self::SecondConvolution => "embeddings.conv2".to_owned(),
             Self::RelativeNorm => "relative.norm".to_owned(),
             Self::FinalNorm => "final_norm".to_owned(),
             Self::DecoderEmbeddingNorm => "decoder.embeddings.norm".to_owned(),
             Self::DecoderFinalNorm => "decoder.final_norm".to_owned(),
             Self::Linear { site, .. } => site.as_str().to_owned(),
+            Self::QueryNorm { .. } => "q_norm".to_owned(),
+            Self::KeyNorm { .. } => "k_norm".to_owned(),
             Self::Norm { sublayer, .. } => format!("{}.norm", sublayer.as_str()),
             Self::OutputNorm { sublayer, .. } => format!("{}.output_norm", sublayer.as_str()),
             Self::Pooler => "pooler".to_owned(),
@@ -248,6 +287,9 @@ impl FromStr for Module {
         let outside = [
             Self::EmbeddingNorm,
             Self::EmbeddingProjection,
+            Self::Patches,
+            Self::FirstConvolution,
+            Self::SecondConvolution,
             Self::RelativeNorm,
             Self::FinalNorm,
             Self::DecoderEmbeddingNorm,
@@ -267,7 +309,14 @@ impl FromStr for Module {
         let linears = LinearSite::ALL.map(|site| Self::Linear { layer, site });
         let norms = SubLayer::ALL.map(|sublayer| Self::Norm { layer, sublayer });
         let outputs = SubLayer::ALL.map(|sublayer| Self::OutputNorm { layer, sublayer });
-        linears.into_iter().chain(norms).chain(outputs).find(|m| m.kind() == kind).ok_or_else(wrong)
+        let of_heads = [Self::QueryNorm { layer }, Self::KeyNorm { layer }];
+        linears
+            .into_iter()
+            .chain(norms)
+            .chain(outputs)
+            .chain(of_heads)
+            .find(|m| m.kind() == kind)
+            .ok_or_else(wrong)
     }
 }
 

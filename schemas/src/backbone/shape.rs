@@ -201,7 +201,8 @@ impl BackboneShape {
         modules.filter(|&module| self.has(architecture, module)).collect()
     }
 
-    /// `(inputs, outputs)` of a module: of a table `(rows, width)`, of a norm its width twice.
+    /// `(inputs, outputs)` of a module: of a table `(rows, width)`, of a norm its width twice; of a convolution the
+    /// outputs alone are right.
     pub const fn module_dims(&self, module: Module) -> (usize, usize) {
         let (h, e) = (self.hidden_size, self.table_width());
         match module {
@@ -214,8 +215,12 @@ impl BackboneShape {
             Module::Output => (e, self.vocab_size),
             Module::QaOutputs => (h, 2),
             Module::LmTransform => (h, e),
+            Module::QueryNorm { .. } | Module::KeyNorm { .. } => (self.head_width(), self.head_width()),
             Module::Norm { .. }
             | Module::OutputNorm { .. }
+            | Module::Patches
+            | Module::FirstConvolution
+            | Module::SecondConvolution
             | Module::RelativeNorm
             | Module::FinalNorm
             | Module::DecoderFinalNorm

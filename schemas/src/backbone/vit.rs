@@ -14,8 +14,11 @@ pub(super) const VIT: Names = Names {
 };
 pub(super) const DINOV2: Names = Names { model_prefix: "dinov2", part: dinov2, ..VIT };
 
+const PATCHES: &str = "embeddings.patch_embeddings.projection";
+
 fn vit(module: Module) -> Option<&'static str> {
     Some(match module {
+        Module::Patches => PATCHES,
         Module::Linear { site, .. } => linear(site, ["intermediate.dense", "output.dense"])?,
         Module::Norm { sublayer: SubLayer::Attention, .. } => "layernorm_before",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "layernorm_after",
@@ -27,6 +30,7 @@ fn vit(module: Module) -> Option<&'static str> {
 
 fn dinov2(module: Module) -> Option<&'static str> {
     Some(match module {
+        Module::Patches => PATCHES,
         Module::Linear { site, .. } => linear(site, ["mlp.fc1", "mlp.fc2"])?,
         Module::Norm { sublayer: SubLayer::Attention, .. } => "norm1",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "norm2",

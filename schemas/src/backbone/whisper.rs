@@ -27,6 +27,8 @@ pub(super) const DECODER: DecoderNames = DecoderNames {
 
 fn part(module: Module) -> Option<&'static str> {
     match module {
+        Module::FirstConvolution => Some("conv1"),
+        Module::SecondConvolution => Some("conv2"),
         Module::FinalNorm => Some("layer_norm"),
         inside => block_part(inside),
     }
@@ -36,6 +38,8 @@ fn whole_part(module: Module) -> Option<&'static str> {
     Some(match module {
         Module::Embedding(Table::Word) => "decoder.embed_tokens",
         Module::Embedding(Table::DecoderPosition) => "decoder.embed_positions",
+        Module::FirstConvolution => "encoder.conv1",
+        Module::SecondConvolution => "encoder.conv2",
         Module::FinalNorm => "encoder.layer_norm",
         Module::DecoderFinalNorm => "decoder.layer_norm",
         Module::Output => "proj_out",

@@ -98,6 +98,7 @@ impl ReplaceConfig {
         let (inputs, outputs) = shape.module_dims(module);
         match part {
             "bias" => Some((module, "replaced.bias", vec![outputs])),
+            _ if module.is_convolution() => None,
             "weight" if module.is_norm() => Some((module, "replaced.weight", vec![outputs])),
             "weight" => Some((module, "replaced.weight", vec![outputs, inputs])),
             _ => None,
