@@ -173,6 +173,11 @@ impl InputEncoder {
         }
     }
 
+    /// Whether it reads recordings.
+    pub const fn reads_audio(&self) -> bool {
+        matches!(self, Self::Audio(_))
+    }
+
     /// What looks at the images that texts are about, where there are any.
     pub fn vision(&self) -> Option<&Vision> {
         match self {

@@ -22,6 +22,7 @@ The data says what is learned, or `--head` does:
 
   .csv .tsv .jsonl  a text, or two that belong together, with a label, labels or a number on every row;
                     a prompt with its answer, or a text with the one to be written, for language models
+                    a recording with what is said in it, for models of speech (`audio`, `text`)
                     a text with choices, and which of them is right
   .conll .conllu    a word with its tag on every line, an empty line between sentences
                     trees of .conllu files with `--head dependency-parsing`
@@ -462,7 +463,7 @@ pub(crate) struct FactArgs {
     /// Licence of the weights, as an SPDX expression
     #[arg(long, value_name = "SPDX", default_value = "NOASSERTION")]
     pub(crate) license: License,
-    /// Language of the data, as a BCP 47 tag; may be repeated
+    /// Language of the data, as a BCP 47 tag; may be repeated. A model of speech learns to write it
     #[arg(long = "language", value_name = "TAG")]
     pub(crate) languages: Vec<Language>,
     /// One or two sentences for listings

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hub_client::{
-    data::{Answer, ColumnRef, DataFile, TaskKind},
+    data::{Answer, DataFile, TaskKind},
     generation::{GenerateError, Generator, SpeechOptions},
     metrics::{Metric, WordErrors},
 };
@@ -14,9 +14,6 @@ use super::{
     numeric::columns,
 };
 use crate::{args::eval::EvalArgs, context::Context, failure::Exit, output::Fields};
-
-/// The columns of a file of transcripts where nobody names them: names of recordings, and what was said.
-const COLUMNS: [&str; 2] = ["audio", "text"];
 
 /// A recording with what was written down and what was said.
 struct Compared {
@@ -32,11 +29,7 @@ pub(super) fn eval(
     title: &str,
     generator: &Generator,
 ) -> anyhow::Result<Exit> {
-    let mut options = columns(&args.columns);
-    let named = COLUMNS.map(|name| Some(ColumnRef::Name(name.to_owned())));
-    let [audio, text] = named;
-    (options.text, options.label) = (options.text.or(audio), options.label.or(text));
-    let data = DataFile::read(&args.data, Some(TaskKind::Classification), &options)?;
+    let data = DataFile::read(&args.data, Some(TaskKind::Seq2SeqLm), &columns(&args.columns))?;
     say(context, &data);
     let all = compare(context, generator, &data)?;
     let rate = |errors: fn(&str, &str) -> WordErrors| {
@@ -80,7 +73,7 @@ fn compare(
     let mut show = progress(context, "writing down");
     let mut all = Vec::with_capacity(data.examples.len());
     for example in &data.examples {
-        let ([file], Answer::Label(right)) = (example.texts.as_slice(), &example.answer) else { continue };
+        let ([file], Answer::Text(right)) = (example.texts.as_slice(), &example.answer) else { continue };
         let path = data.folder.join(Path::new(file));
         let asked = SpeechOptions::default();
         let transcript = generator.transcribe(&path, &asked, generator.defaults(), &mut |_| {})?;

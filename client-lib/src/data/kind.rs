@@ -25,7 +25,7 @@ pub enum TaskKind {
     MaskedLm,
     /// Every token from those before it: a text, or the answer to a prompt.
     CausalLm,
-    /// A text from another one, behind encoder and decoder.
+    /// A text from another one, or from a recording, behind encoder and decoder.
     Seq2SeqLm,
 }
 
@@ -77,7 +77,14 @@ impl TaskKind {
             Self::QuestionAnswering => &["extractive-question-answering", "qa"],
             Self::MaskedLm => &["mlm", "language-modelling"],
             Self::CausalLm => &["clm", "text-generation", "instruction-tuning"],
-            Self::Seq2SeqLm => &["seq2seq", "text2text-generation", "summarization", "translation"],
+            Self::Seq2SeqLm => &[
+                "seq2seq",
+                "text2text-generation",
+                "summarization",
+                "translation",
+                "transcription",
+                "automatic-speech-recognition",
+            ],
         }
     }
 

@@ -3,7 +3,7 @@
 //! | file | examples | for |
 //! |---|---|---|
 //! | `table`, `columns`, `rows` | CSV, TSV and JSONL: texts or pairs with labels or numbers | classification, multi-label classification, regression; tagging from lists |
-//! | `prompts` | the same tables: prompts and the answers to them, sources and targets, texts | causal and encoder-decoder language models |
+//! | `prompts` | the same tables: prompts and the answers to them, sources and targets, recordings and what is said, texts | causal and encoder-decoder language models |
 //! | `choices` | the same tables: texts with choices, and which is right | multiple choice |
 //! | `captions` | the same tables: pictures and what they show | causal language models that see |
 //! | `conll` | words in columns, CoNLL-U | tagging |
@@ -103,6 +103,13 @@ pub enum Notice {
         /// The answer; none where the text is learned whole.
         answer: Option<String>,
     },
+    /// Which column holds what is said in recordings.
+    Said {
+        /// The files of the recordings.
+        recording: String,
+        /// The words.
+        words: String,
+    },
     /// Numbers that say which choice is right were taken to count from here.
     Counted {
         /// Their column.
@@ -140,6 +147,13 @@ pub enum Notice {
         /// The length, in tokens.
         max_length: usize,
     },
+    /// Recordings are longer than what the backbone hears.
+    Unheard {
+        /// How many.
+        recordings: usize,
+        /// Of how many.
+        of: usize,
+    },
 }
 
 impl Notice {
@@ -170,6 +184,9 @@ impl fmt::Display for Notice {
             Self::Answered { prompt, subject: None, answer: Some(answer) } => {
                 write!(f, "column `{answer}` answers `{prompt}`")
             }
+            Self::Said { recording, words } => {
+                write!(f, "column `{words}` is what is said in `{recording}`")
+            }
             Self::Counted { column, first } => {
                 write!(f, "column `{column}` counts the choices from {first}")
             }
@@ -190,6 +207,10 @@ impl fmt::Display for Notice {
             Self::Truncated { texts, of, max_length } => {
                 write!(f, "{texts} of {of} texts were cut at {max_length} tokens")
             }
+            Self::Unheard { recordings, of } => write!(
+                f,
+                "{recordings} of {of} recordings are longer than what the base model hears: what is said at their ends is not heard"
+            ),
         }
     }
 }

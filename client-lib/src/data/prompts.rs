@@ -1,4 +1,5 @@
-//! Rows of a table that a model learns to write: a prompt, or a text, with the answer to it; or a text alone.
+//! Rows of a table that a model learns to write: a prompt, or a text, with the answer to it; a recording with what is
+//! said in it; or a text alone.
 
 use super::{
     Answer, ColumnOptions, DataError, Example, Notice, TaskKind,
@@ -9,7 +10,7 @@ use super::{
 
 /// Names of two columns of which the second answers the first, most telling first. Those behind `source` say
 /// nothing of the kind unless somebody asks for it.
-const PAIRS: [(&str, &str); 15] = [
+const PAIRS: [(&str, &str); 23] = [
     ("prompt", "completion"),
     ("prompt", "response"),
     ("prompt", "answer"),
@@ -25,9 +26,22 @@ const PAIRS: [(&str, &str); 15] = [
     ("text", "headline"),
     ("text", "target"),
     ("text", "answer"),
+    ("audio", "text"),
+    ("audio", "transcript"),
+    ("audio", "transcription"),
+    ("audio", "sentence"),
+    ("recording", "text"),
+    ("recording", "transcript"),
+    ("path", "sentence"),
+    ("file_name", "transcription"),
 ];
 /// How many of them speak for themselves.
 const TELLING: usize = 9;
+/// From which of them on the first is a recording and the second what is said in it. The last two are how Common Voice
+/// and folders of recordings for `datasets` call them.
+const SAID: usize = 15;
+/// Columns beside which a text is not what is to be written.
+const LABELS: [&str; 2] = ["label", "class"];
 /// What an instruction may be about, in a column of its own.
 const SUBJECTS: [&str; 2] = ["input", "context"];
 /// Columns of texts that are learned whole.
@@ -46,6 +60,12 @@ struct Columns {
 /// Whether the columns' names say that one answers the other.
 pub(super) fn are_named(table: &Table) -> bool {
     named_both(&table.names(), &PAIRS[..TELLING]).is_some()
+}
+
+/// Whether the columns' names say that one is what is said in the other.
+pub(super) fn are_spoken(table: &Table) -> bool {
+    let names = table.names();
+    named_both(&names, &PAIRS[SAID..]).is_some() && named_any(&names, &LABELS).is_none()
 }
 
 /// Reads every row of a table that is not empty.
@@ -128,7 +148,12 @@ fn find(
     if options.text.is_none() || options.label.is_none() {
         let (prompt, answer) = (names[prompt].clone(), answer.map(|answer| names[answer].clone()));
         let subject = subject.map(|subject| names[subject].clone());
-        notices.push(Notice::Answered { prompt, subject, answer });
+        notices.push(match answer {
+            Some(words) if PAIRS[SAID..].iter().any(|(first, _)| prompt.eq_ignore_ascii_case(first)) => {
+                Notice::Said { recording: prompt, words }
+            }
+            answer => Notice::Answered { prompt, subject, answer },
+        });
     }
     Ok(Columns { prompt, subject, answer, names })
 }

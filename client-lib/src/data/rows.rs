@@ -53,6 +53,10 @@ pub(super) fn read(
             let (kind, why) = (TaskKind::CausalLm, "its columns are prompts and the answers to them");
             prompts::read(file, table, kind, options, vec![Notice::Task { kind, why }])
         }
+        None if is_untold(options) && prompts::are_spoken(table) => {
+            let (kind, why) = (TaskKind::Seq2SeqLm, "its columns are recordings and what is said in them");
+            prompts::read(file, table, kind, options, vec![Notice::Task { kind, why }])
+        }
         _ => labelled(file, table, kind, options),
     }
 }

@@ -3,13 +3,17 @@
 //!
 //! With a chat template a prompt is a turn of the user and the answer the turn behind it; without one they are one
 //! text with a space between them. An answer ends with the token that ends texts. Behind an encoder the prompt is
-//! the encoder's, and the decoder reads the answer one token further back.
+//! the encoder's, and the decoder reads the answer one token further back, behind the token it begins with; in front of
+//! a transcript stands what `speech.rs` says.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
 use hub_formats::checkpoint::BaseFolder;
 
-use super::{ChatError, ChatTemplate, GenerateError, GenerationConfig, Message, settings};
+use super::{
+    ChatError, ChatTemplate, GenerateError, GenerationConfig, Message, SpeechError, SpeechOptions,
+    SpeechPrompt, config::FILE, settings,
+};
 use crate::text::{TextEncoder, TextError};
 
 /// Why a text can't be written down for a model.
@@ -26,6 +30,14 @@ pub enum DialogueError {
         "the base model does not say which token its decoder reads first: `decoder_start_token_id` is missing from `generation_config.json` and `config.json`"
     )]
     NoStart,
+    /// Nothing can be written down as asked.
+    #[error(transparent)]
+    Speech(#[from] SpeechError),
+    /// A model of many languages, and nothing says in which one the transcripts are.
+    #[error(
+        "the base model writes many languages, and nothing says which one the transcripts are in; it has: {0}"
+    )]
+    NoLanguage(String),
 }
 
 /// How a base model's texts are written down for it.
@@ -34,9 +46,15 @@ pub struct Dialogue {
     encoder: TextEncoder,
     template: Option<ChatTemplate>,
     stated: GenerationConfig,
+    /// What stands in front of transcripts, where the backbone hears recordings.
+    speech: Option<SpeechPrompt>,
+    /// The language of the transcripts.
+    spoken: Option<String>,
+    /// Tokens that are written at most behind an encoder, with those in front of them.
+    longest: usize,
 }
 
-/// A prompt with its answer, or an answer alone, as tokens.
+/// A prompt with its answer, or what a decoder begins with and the answer behind it, as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
     /// All of them.
@@ -52,7 +70,36 @@ impl Dialogue {
     pub fn open(base: &BaseFolder) -> Result<Self, GenerateError> {
         let encoder = TextEncoder::open(base.path(), base.config().shape.vocab_size, usize::MAX)?;
         let template = settings::chat_template(base, &encoder)?;
-        Ok(Self { encoder, template, stated: GenerationConfig::of(base)? })
+        let stated = GenerationConfig::of(base)?;
+        let speech = stated.start_token.map(|start| speech_prompt(base, start)).transpose()?.flatten();
+        let longest = base.config().longest_input();
+        Ok(Self { encoder, template, stated, speech, spoken: None, longest })
+    }
+
+    /// The same with at most so many tokens of an answer behind an encoder.
+    #[must_use]
+    pub fn within(self, longest: usize) -> Self {
+        Self { longest: self.longest.min(longest), ..self }
+    }
+
+    /// The same with transcripts in this language, where the backbone can be told one.
+    #[must_use]
+    pub fn spoken_in(self, language: Option<&str>) -> Self {
+        // `de` of `de-AT`.
+        let primary = language.and_then(|language| language.split('-').next());
+        let is_known = |language: &&str| self.speech.as_ref().is_some_and(|speech| speech.knows(language));
+        let spoken = primary.filter(is_known).map(str::to_owned);
+        Self { spoken, ..self }
+    }
+
+    /// What stands in front of transcripts, where the backbone hears recordings.
+    pub fn speech(&self) -> Option<&SpeechPrompt> {
+        self.speech.as_ref()
+    }
+
+    /// The language of the transcripts, where somebody has said so.
+    pub fn spoken(&self) -> Option<&str> {
+        self.spoken.as_deref()
     }
 
     /// What encodes texts, none cut off.
@@ -97,20 +144,36 @@ impl Dialogue {
         Ok(tokens)
     }
 
-    /// An answer behind an encoder, at most so many tokens of it: what the decoder has to write.
-    pub fn target(&self, answer: &str, most: usize) -> Result<Turn, DialogueError> {
-        let mut tokens = self.encoder.encode_prompt(answer, true)?;
+    /// What the decoder behind an encoder begins with, and the answer that it has to write.
+    pub fn target(&self, answer: &str) -> Result<Turn, DialogueError> {
+        Ok(self.behind(vec![self.start()?], self.encoder.encode_prompt(answer, true)?))
+    }
+
+    /// What the decoder behind an encoder of recordings begins with, and the transcript that it has to write, which
+    /// begins with a space as all that such models were taught.
+    pub fn transcript(&self, text: &str) -> Result<Turn, DialogueError> {
+        let speech = self.speech.as_ref().ok_or(DialogueError::NoStart)?;
+        let asked = SpeechOptions { language: self.spoken.clone(), task: None };
+        let front: Option<Vec<u32>> = speech.tokens(&asked)?.into_iter().collect();
+        let front = front.ok_or_else(|| DialogueError::NoLanguage(speech.languages()))?;
+        Ok(self.behind(front, self.encoder.encode_prompt(&format!(" {}", text.trim()), false)?))
+    }
+
+    /// At most as many tokens as fit; a cut answer ends too, as cut inputs do.
+    fn behind(&self, front: Vec<u32>, mut tokens: Vec<u32>) -> Turn {
         self.end(&mut tokens);
+        // The last one is written and not read.
+        let most = self.longest.saturating_add(1).saturating_sub(front.len());
         let truncated = tokens.len() > most;
         if truncated {
-            // A cut answer ends too, as cut inputs do.
             let end = tokens.last().copied().filter(|end| self.ends().contains(end));
             tokens.truncate(most);
             if let (Some(end), Some(last)) = (end, tokens.last_mut()) {
                 *last = end;
             }
         }
-        Ok(Turn { tokens, answer: 0, truncated })
+        let answer = front.len();
+        Turn { tokens: [front, tokens].concat(), answer, truncated }
     }
 
     fn ends(&self) -> &BTreeSet<u32> {
@@ -188,4 +251,16 @@ impl Dialogue {
         let shorter: String = text.chars().take(start).collect();
         Ok((shorter.len() < text.len()).then_some(shorter))
     }
+}
+
+/// `None` for a backbone that reads no recordings.
+fn speech_prompt(base: &BaseFolder, start: u32) -> Result<Option<SpeechPrompt>, GenerateError> {
+    if !base.config().architecture.reads_audio() {
+        return Ok(None);
+    }
+    let path = settings::folder(base).join(FILE);
+    let own = settings::object(&path)?;
+    let json = own.as_ref().unwrap_or_else(|| base.json());
+    let prompt = SpeechPrompt::from_json(json, base.json(), start);
+    Ok(Some(prompt.map_err(|reason| settings::wrong(&path, reason))?))
 }

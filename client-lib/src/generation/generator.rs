@@ -115,9 +115,10 @@ impl Generator {
             Some(Head::Seq2SeqLm(_)) if is_behind => {}
             _ => return Err(GenerateError::NoLanguageModel),
         }
-        let dialogue = Dialogue::open(&base)?;
+        let language = assembly.and_then(|assembly| language_of(assembly.folder));
+        let dialogue = Dialogue::open(&base)?.spoken_in(language);
         let start = is_behind.then(|| dialogue.start().map(|token| vec![token])).transpose()?;
-        let listener = start.as_deref().map(|start| Listener::open(&base, start)).transpose()?.flatten();
+        let listener = Listener::open(&base, &dialogue)?;
         let longest = config.longest_input();
         // Rotary positions have no end of their own: what the model was trained on is one.
         let longest = if is_behind { longest } else { longest.min(config.shape.max_positions.max(1)) };
@@ -292,6 +293,14 @@ fn defaults(stated: GenerationConfig, start: Option<&[u32]>) -> GenerationOption
         beams: stated.beams,
         max_new_tokens: own.unwrap_or(MAX_NEW_TOKENS),
         stops: stated.stops,
+    }
+}
+
+/// The language of an adapter's data, where there is one.
+fn language_of(folder: &AdapterFolder) -> Option<&str> {
+    match folder.manifest.as_ref()?.languages.as_slice() {
+        [language] => Some(language.as_str()),
+        _ => None,
     }
 }
 

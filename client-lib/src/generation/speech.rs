@@ -128,6 +128,16 @@ impl SpeechPrompt {
         Ok(all.into_iter().enumerate().filter(is_kept).map(|(_, token)| token).collect())
     }
 
+    /// Whether it can be told to write this language.
+    pub fn knows(&self, language: &str) -> bool {
+        self.language(language).is_ok()
+    }
+
+    /// The codes of its languages, for messages.
+    pub fn languages(&self) -> String {
+        names(&self.languages)
+    }
+
     /// The most probable language by the scores of every token behind the first one: its code and its token.
     pub fn recognise(&self, scores: &[f32]) -> Option<(&str, u32)> {
         let score = |token: u32| scores.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);

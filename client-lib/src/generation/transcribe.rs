@@ -4,9 +4,7 @@ use std::path::Path;
 
 use hub_formats::checkpoint::BaseFolder;
 
-use super::{
-    Cache, GenerateError, GenerationOptions, Generator, SpeechOptions, SpeechPrompt, config::FILE, settings,
-};
+use super::{Cache, Dialogue, GenerateError, GenerationOptions, Generator, SpeechOptions, SpeechPrompt};
 use crate::{audio::AudioProcessor, backbones::Batch, generation::Generated, model::StitchedModel};
 
 /// What was said.
@@ -33,17 +31,9 @@ pub(super) struct Listener {
 
 impl Listener {
     /// `None` for a backbone that reads no recordings.
-    pub(super) fn open(base: &BaseFolder, start: &[u32]) -> Result<Option<Self>, GenerateError> {
-        let config = base.config();
-        let Some(&start) = start.first().filter(|_| config.architecture.reads_audio()) else {
-            return Ok(None);
-        };
-        let processor = AudioProcessor::open(base.path(), config)?;
-        let path = settings::folder(base).join(FILE);
-        let own = settings::object(&path)?;
-        let json = own.as_ref().unwrap_or_else(|| base.json());
-        let prompt = SpeechPrompt::from_json(json, base.json(), start);
-        Ok(Some(Self { processor, prompt: prompt.map_err(|reason| settings::wrong(&path, reason))? }))
+    pub(super) fn open(base: &BaseFolder, dialogue: &Dialogue) -> Result<Option<Self>, GenerateError> {
+        let Some(prompt) = dialogue.speech().cloned() else { return Ok(None) };
+        Ok(Some(Self { processor: AudioProcessor::open(base.path(), base.config())?, prompt }))
     }
 
     /// As many tokens as stand in front of a transcript when nobody asks for anything.
@@ -98,6 +88,9 @@ impl Generator {
             let architecture = self.model().backbone().config().architecture;
             return Err(crate::audio::AudioProcessorError::NoAudio(architecture.to_string()).into());
         };
+        // What the adapter was trained to write, unless somebody asks for another language.
+        let spoken = || self.dialogue().spoken().map(str::to_owned);
+        let asked = SpeechOptions { language: asked.language.clone().or_else(spoken), ..asked.clone() };
         let pieces = listener.processor.pieces(path, self.model().backbone().device())?;
         let mut transcript = Transcript {
             text: String::new(),
@@ -115,7 +108,7 @@ impl Generator {
                     show(text);
                 }
             };
-            let (generated, language) = self.hear(listener, piece, (asked, options), &mut shown)?;
+            let (generated, language) = self.hear(listener, piece, (&asked, options), &mut shown)?;
             transcript.tokens.extend(generated.tokens);
             transcript.language = transcript.language.or(language);
             if generated.finish_reason != "stop" {

@@ -8,6 +8,7 @@ use super::{TaskError, next_token::Row};
 use crate::{
     data::{Answer, Example},
     generation::{Dialogue, Turn},
+    inputs::Input,
     text::Tokens,
 };
 
@@ -20,9 +21,12 @@ pub(super) fn described(
 ) -> Result<Vec<Row>, TaskError> {
     let texts = example.texts.get(1..).unwrap_or_default().to_vec();
     let about = Example { texts, ..example.clone() };
-    let image = Some(Arc::new(image));
-    let rows = rows(dialogue, &about, most)?;
-    Ok(rows.into_iter().map(|row| Row { image: image.clone(), ..row }).collect())
+    let image = Arc::new(image);
+    let seen = |row: Row| match row.input {
+        Input::Text(tokens) => Row { input: Input::Seen { tokens, image: image.clone() }, ..row },
+        _ => row,
+    };
+    Ok(rows(dialogue, &about, most)?.into_iter().map(seen).collect())
 }
 
 /// The rows of an example.
@@ -51,26 +55,31 @@ fn row(turn: Turn) -> Row {
     let truth = tokens.split_off(answer.max(1).min(tokens.len()));
     let first = tokens.len().saturating_sub(1);
     tokens.extend(truth.iter().take(truth.len().saturating_sub(1)));
-    Row { tokens: Tokens::of_ids(tokens, truncated), image: None, decoder: Vec::new(), first, truth }
+    let input = Input::Text(Tokens::of_ids(tokens, truncated));
+    Row { input, decoder: Vec::new(), first, truth }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn ids(row: &Row) -> &[u32] {
+        match &row.input {
+            Input::Text(tokens) => tokens.ids(),
+            other => panic!("a text was asked for: {other:?}"),
+        }
+    }
+
     #[test]
     fn only_the_answer_is_asked_for() {
         let row = row(Turn { tokens: vec![5, 6, 7, 8, 9], answer: 3, truncated: false });
-        assert_eq!((row.tokens.ids(), row.first), ([5, 6, 7, 8].as_slice(), 2));
+        assert_eq!((ids(&row), row.first), ([5, 6, 7, 8].as_slice(), 2));
         assert_eq!(row.truth, [8, 9], "behind the tokens 2 and 3");
     }
 
     #[test]
     fn an_answer_without_a_prompt_loses_its_first_token() {
         let row = row(Turn { tokens: vec![5, 6, 7], answer: 0, truncated: false });
-        assert_eq!(
-            (row.tokens.ids(), row.first, row.truth.as_slice()),
-            ([5, 6].as_slice(), 0, [6, 7].as_slice())
-        );
+        assert_eq!((ids(&row), row.first, row.truth.as_slice()), ([5, 6].as_slice(), 0, [6, 7].as_slice()));
     }
 }

@@ -14,7 +14,7 @@
 //! | `question_answering` | a question and a passage | a part of the passage | F1 of words, exact match |
 //! | `masked_lm` | a text with hidden tokens | the tokens | perplexity, accuracy |
 //! | `causal_lm` | a prompt, or nothing | a text, token by token | perplexity, accuracy of tokens |
-//! | `seq2seq_lm` | a text, behind encoder and decoder | another one | the same |
+//! | `seq2seq_lm` | a text or a recording, behind encoder and decoder | a text | the same |
 
 mod causal_lm;
 mod classification;
@@ -286,9 +286,17 @@ impl Task {
                 next_token::Answers::encoded(self.kind, rows.concat(), examples.len())?
             }
             TaskKind::Seq2SeqLm => {
-                let (text, dialogue) = (text()?, dialogue()?);
-                let read = |example: &Example| seq2seq_lm::row(dialogue, text, example);
-                let rows = examples.par_iter().map(read).collect::<Result<_, TaskError>>()?;
+                let dialogue = dialogue()?;
+                let rows: Vec<_> = if encoder.reads_audio() {
+                    let heard = examples.par_iter().zip(whole()?);
+                    heard
+                        .map(|(example, recording)| seq2seq_lm::heard(dialogue, recording, example))
+                        .collect()
+                } else {
+                    let text = text()?;
+                    examples.par_iter().map(|example| seq2seq_lm::row(dialogue, text, example)).collect()
+                };
+                let rows = rows.into_iter().collect::<Result<_, TaskError>>()?;
                 next_token::Answers::encoded(self.kind, rows, examples.len())?
             }
         })

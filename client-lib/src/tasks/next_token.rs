@@ -19,7 +19,6 @@ use crate::{
     heads::Prediction,
     inputs::Input,
     metrics::{Metric, Scores},
-    text::Tokens,
 };
 
 pub(super) const METRICS: [Metric; 2] = [Metric::Perplexity, Metric::Accuracy];
@@ -28,25 +27,13 @@ pub(super) const METRICS: [Metric; 2] = [Metric::Perplexity, Metric::Accuracy];
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     /// What the backbone reads.
-    pub(super) tokens: Tokens,
-    /// What another backbone saw of the image that it is about, where there is one.
-    pub(super) image: Option<Arc<Vec<f32>>>,
+    pub(super) input: Input,
     /// What a decoder behind it reads; empty where there is none.
     pub(super) decoder: Vec<u32>,
     /// The first token that is asked for what comes next: of the decoder's, where there is one.
     pub(super) first: usize,
     /// What comes next behind it and each of those after it.
     pub(super) truth: Vec<u32>,
-}
-
-impl Row {
-    fn input(&self) -> Input {
-        let tokens = self.tokens.clone();
-        match &self.image {
-            Some(image) => Input::Seen { tokens, image: image.clone() },
-            None => Input::Text(tokens),
-        }
-    }
 }
 
 /// The rows of a data set.
@@ -64,7 +51,7 @@ impl Answers {
         if rows.is_empty() {
             return Err(TaskError::NothingAsked(kind));
         }
-        let inputs = rows.iter().map(Row::input).collect();
+        let inputs = rows.iter().map(|row| row.input.clone()).collect();
         Ok(Encoded { inputs, expected: Arc::new(Self { kind, rows, examples: examples as u64 }) })
     }
 
@@ -78,7 +65,7 @@ impl Expected for Answers {
     fn altered(&self, rows: &[usize], _: Mode) -> Option<Altered> {
         let of = |&row: &usize| &self.rows[row];
         Some(Altered {
-            inputs: rows.iter().map(of).map(Row::input).collect(),
+            inputs: rows.iter().map(of).map(|row| row.input.clone()).collect(),
             asked: rows
                 .iter()
                 .map(of)

@@ -1,22 +1,40 @@
-//! A text from another one: the encoder reads the source, the decoder the target one token further back, behind the
-//! token it begins with (Sutskever et al. 2014; Raffel et al. 2020, section 2.1).
+//! A text from another one, or from a recording: the encoder reads the source, the decoder the target one token further
+//! back, behind the tokens that it begins with (Sutskever et al. 2014; Raffel et al. 2020, section 2.1). In front of a
+//! transcript these say the language and what is asked for, and have no loss (Radford et al. 2022, section 2.3).
 
 use super::{TaskError, next_token::Row};
 use crate::{
     data::{Answer, Example, TaskKind},
     generation::{Dialogue, Turn},
+    inputs::Input,
     text::TextEncoder,
 };
 
-/// The row of an example. Source and target are cut at the encoder's longest input.
+/// The row of an example. The source is cut at the encoder's longest input.
 pub(super) fn row(dialogue: &Dialogue, encoder: &TextEncoder, example: &Example) -> Result<Row, TaskError> {
     let mut tokens = encoder.encode(&example.texts.join("\n\n"))?;
-    let Answer::Text(answer) = &example.answer else {
-        return Err(TaskError::NothingAsked(TaskKind::Seq2SeqLm));
-    };
-    let Turn { tokens: truth, truncated, .. } = dialogue.target(answer, encoder.max_length())?;
-    let before = truth.iter().take(truth.len().saturating_sub(1));
-    let decoder = std::iter::once(dialogue.start()?).chain(before.copied()).collect();
-    tokens.truncated |= truncated;
-    Ok(Row { tokens, image: None, decoder, first: 0, truth })
+    let turn = dialogue.target(written(example)?)?;
+    tokens.truncated |= turn.truncated;
+    Ok(behind(Input::Text(tokens), turn))
+}
+
+/// The row of a recording.
+pub(super) fn heard(dialogue: &Dialogue, recording: Input, example: &Example) -> Result<Row, TaskError> {
+    Ok(behind(recording, dialogue.transcript(written(example)?)?))
+}
+
+fn written(example: &Example) -> Result<&str, TaskError> {
+    match &example.answer {
+        Answer::Text(answer) => Ok(answer),
+        _ => Err(TaskError::NothingAsked(TaskKind::Seq2SeqLm)),
+    }
+}
+
+/// The last token is asked for, but asks for nothing.
+fn behind(input: Input, turn: Turn) -> Row {
+    let Turn { tokens: mut decoder, answer, .. } = turn;
+    let truth = decoder.split_off(answer.min(decoder.len()));
+    let first = decoder.len().saturating_sub(1);
+    decoder.extend(truth.iter().take(truth.len().saturating_sub(1)));
+    Row { input, decoder, first, truth }
 }

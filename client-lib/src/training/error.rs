@@ -7,7 +7,7 @@ use hub_schemas::{Digest, backbone::Architecture, label::LabelError};
 
 use crate::{
     data::{DataError, TaskKind},
-    generation::GenerateError,
+    generation::{DialogueError, GenerateError},
     inputs::InputError,
     metrics::Metric,
     model::ModelError,
@@ -252,6 +252,9 @@ impl TrainingError {
                 Some("choose a method that `adapters` has, such as `--method pfeiffer`")
             }
             Self::Unseeing(_) => Some("choose `--method llama-adapter-heads`, or `--method llama-adapter`"),
+            Self::Task(TaskError::Dialogue(DialogueError::NoLanguage(_))) => {
+                Some("name it, as in `--language de`")
+            }
             Self::EncoderDecoder(_) => Some(
                 "pass `--head seq2seq-lm`, and name the columns with `--text-column` and `--label-column`",
             ),

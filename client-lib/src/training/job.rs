@@ -157,9 +157,14 @@ impl TrainingJob {
         let mut notices = Vec::new();
         let compute = Compute { device: device.clone(), arithmetic: self.options.arithmetic };
         let vision = self.open_vision(&compute)?;
-        let folder = BaseFolder::open(&self.base)?;
+        let mut folder = BaseFolder::open(&self.base)?;
+        let architecture = folder.config().architecture;
+        let (mut task, training, validation, test) = self.read_data(architecture, &mut notices)?;
+        if task.kind() == TaskKind::Seq2SeqLm {
+            // What an encoder is enough for elsewhere writes with its decoder.
+            folder = BaseFolder::open_whole(&self.base)?;
+        }
         let config = folder.config().clone();
-        let (mut task, training, validation, test) = self.read_data(config.architecture, &mut notices)?;
         task.check_method(&self.method)?;
         self.options.selection = Some(self.selection(&task)?);
         check_base(&folder, task.kind())?;
@@ -170,8 +175,11 @@ impl TrainingJob {
                 rule: "left out where a decoder stands behind an encoder, or a head reads every layer",
             });
         }
+        let max_length = self.options.max_length.min(config.longest_input());
         if task.kind().writes() {
-            task = task.with_dialogue(Dialogue::open(&folder)?);
+            let language = self.facts.languages.first().filter(|_| self.facts.languages.len() == 1);
+            let dialogue = Dialogue::open(&folder)?.within(max_length);
+            task = task.with_dialogue(dialogue.spoken_in(language.map(Language::as_str)));
         }
         let (kind, outputs) = (task.kind(), task.outputs());
         let head = self.head.resolve(&self.method, &config, kind, outputs, folder.has_pooler())?;
@@ -194,17 +202,12 @@ impl TrainingJob {
             return Err(TrainingError::NotOnTop(self.method.summary()));
         }
         let below = if is_stack { fusion::below(&members)? } else { None };
-        let max_length = self.options.max_length.min(config.longest_input());
         let encoder = InputEncoder::open(&self.base, &config, max_length)?.seeing(vision);
         let reads_pairs = training.examples.first().is_some_and(|example| example.texts.len() == 2);
         let training = training.encode(&task, &encoder)?;
         let validation = validation.encode(&task, &encoder)?;
         let test = test.map(|test| test.encode(&task, &encoder)).transpose()?;
-        let truncated = training.set.inputs.iter().filter(|input| input.is_truncated()).count();
-        if truncated > 0 {
-            let of = training.set.rows();
-            notices.push(Notice::Truncated { texts: truncated, of, max_length });
-        }
+        notices.extend(cut(&training.set, encoder.reads_audio(), max_length));
         let count = |slots: Vec<Slot>| slots.iter().filter(|s| s.trainable).map(Slot::len).sum::<usize>();
         let head_slots = |head| layout::head_slots(head, config.shape.hidden_size);
         let mut head_slots = head.as_ref().map_or_else(Vec::new, head_slots);
@@ -304,6 +307,17 @@ impl TrainingJob {
             Some(metric) => Err(TrainingError::NotMeasured { metric, task: task.kind(), known }),
         }
     }
+}
+
+/// That something was too long, where it was.
+fn cut(set: &ExampleSet<Vec<Input>>, are_recordings: bool, max_length: usize) -> Option<Notice> {
+    let found = set.inputs.iter().filter(|input| input.is_truncated()).count();
+    let of = set.rows();
+    Some(match found {
+        0 => return None,
+        recordings if are_recordings => Notice::Unheard { recordings, of },
+        texts => Notice::Truncated { texts, of, max_length },
+    })
 }
 
 /// Refuses what a base model can't learn.

@@ -64,7 +64,11 @@ fn pipeline(manifest: &Manifest, class: Option<ModelClass>) -> Option<&'static s
     let Some(head) = &manifest.head else {
         return match class?.task() {
             HeadTask::CausalLm => Some("text-generation"),
-            HeadTask::Seq2SeqLm => Some("text2text-generation"),
+            HeadTask::Seq2SeqLm => Some(if manifest.base.architecture.reads_audio() {
+                "automatic-speech-recognition"
+            } else {
+                "text2text-generation"
+            }),
             _ => None,
         };
     };

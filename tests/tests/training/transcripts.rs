@@ -2,12 +2,10 @@
 
 use std::{fmt::Write as _, path::Path};
 
+use hub_tests::sounds::{SETTINGS, record};
 use serde_json::{Value, json};
 
-use super::{
-    audio::{SETTINGS, record},
-    world::World,
-};
+use super::world::World;
 
 /// A tiny Whisper with its decoder, whose tokens are words, and two recordings of which one is long.
 fn world() -> World {
@@ -108,4 +106,89 @@ fn transcripts_are_measured_and_an_adapter_of_the_encoder_leaves_them_alone() {
     let (code, stdout, stderr) = world.run(&["run", "./ab", "--base", "whisper", "short.wav"]);
     assert!(code == 0 && stdout.contains('\t'), "{stderr}");
     assert_eq!(transcripts(&world, &["short.wav"]).0, before);
+}
+
+/// Three tones with a word each, three times, as Common Voice calls the columns.
+fn spoken(world: &World, name: &str) {
+    let mut rows = "path,sentence\n".to_owned();
+    for (number, word) in [(0_u8, "w5 w6"), (1, "w7"), (2, "w8 w9 w10")] {
+        let file = format!("tone{number}.wav");
+        record(&world.path(&file), 200.0 + 900.0 * f32::from(number), 0.5);
+        (0..3).for_each(|_| writeln!(rows, "{file},{word}").expect("written"));
+    }
+    std::fs::write(world.path(name), rows).expect("written");
+}
+
+fn word_error_rate(world: &World, adapter: &str) -> (f64, Value) {
+    let command = ["--format", "json", "eval", adapter, "--base", "whisper", "--data", "spoken.csv"];
+    let (code, stdout, stderr) = world.run(&command);
+    assert_eq!(code, 0, "{stderr}");
+    let json: Value = serde_json::from_str(&stdout).expect("JSON");
+    (json["word_error_rate"].as_f64().expect("a rate"), json["transcripts"].clone())
+}
+
+#[test]
+fn an_adapter_learns_to_write_down_what_is_said_and_is_gone_when_it_is_off() {
+    let world = world();
+    spoken(&world, "spoken.csv");
+    let (plain, written) = word_error_rate(&world, "None");
+    let train = [
+        "train",
+        "--base",
+        "whisper",
+        "--data",
+        "spoken.csv",
+        "--validation",
+        "spoken.csv",
+        "--language",
+        "de",
+    ];
+    let how = [
+        "--method",
+        "pfeiffer",
+        "--reduction-factor",
+        "1",
+        "--epochs",
+        "60",
+        "--batch-size",
+        "3",
+        "--lr",
+        "0.02",
+    ];
+    let (code, _, stderr) = world.run(&[&train[..], &how, &["--output", "dictation"]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("the task is `seq2seq-lm`: its columns are recordings"), "{stderr}");
+    assert!(stderr.contains("column `sentence` is what is said in `path`"), "{stderr}");
+    assert!(stderr.contains("hub run dictation recording.wav"), "{stderr}");
+    let (tuned, _) = word_error_rate(&world, "./dictation");
+    assert!(tuned == 0.0 && plain > 0.5, "{plain} without, {tuned} with the adapter");
+    let (code, stdout, stderr) = world.run(&["run", "./dictation", "--base", "whisper", "tone2.wav"]);
+    assert_eq!((code, stdout.as_str()), (0, "w8 w9 w10\n"), "{stderr}");
+    assert_eq!(word_error_rate(&world, "None"), (plain, written), "without it nothing has changed");
+}
+
+#[test]
+fn a_model_of_many_languages_has_to_be_told_which_one_it_learns_to_write() {
+    let world = world();
+    spoken(&world, "spoken.csv");
+    let train = ["train", "--base", "whisper", "--data", "spoken.csv", "--method", "lora", "--output", "x"];
+    let (code, _, stderr) = world.run(&train);
+    assert_ne!(code, 0);
+    assert!(stderr.contains("which one the transcripts are in; it has: `de`, `en`"), "{stderr}");
+    assert!(stderr.contains("hint: name it, as in `--language de`"), "{stderr}");
+    let (code, _, stderr) = world.run(&[&train[..], &["--language", "fr"]].concat());
+    assert!(code != 0 && stderr.contains("it has: `de`, `en`"), "{stderr}");
+}
+
+#[test]
+fn a_recording_that_is_heard_in_part_is_said_to_be() {
+    let world = world();
+    std::fs::write(world.path("long.csv"), "audio,text\nlong.wav,w3\nshort.wav,w4\nlong.wav,w3\n")
+        .expect("written");
+    let train =
+        ["train", "--base", "whisper", "--data", "long.csv", "--validation", "long.csv", "--language", "en"];
+    let (code, _, stderr) =
+        world.run(&[&train[..], &["--method", "lora", "--epochs", "1", "--output", "x"]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("2 of 3 recordings are longer than what the base model hears"), "{stderr}");
 }
