@@ -5,7 +5,8 @@
 //! share too. It goes away behind the last write, whatever became of the request. That of a killed server
 //! stays, and nobody appends to that file any more: what follows goes into another one.
 //!
-//! While a piece is written and hashed, each on a thread of its own, the next one is received.
+//! While a piece is written and hashed, each on a thread of its own, the next one is received, and what was written
+//! before goes to the disk: little is left to flush in the end.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -21,6 +22,8 @@ use super::{Key, Storage, StorageError};
 
 /// Folders are removed when they are empty: one that was there a moment ago may be gone.
 const ATTEMPTS: u32 = 5;
+/// Bytes that are worth a flush of their own while more come.
+const WORTH_A_FLUSH: usize = 2 << 20;
 
 /// Something that a thread may have for a while.
 enum Turn<T> {
@@ -87,6 +90,37 @@ pub(crate) struct Growing {
     root: PathBuf,
     open: Turn<Open>,
     hasher: Turn<DigestHasher>,
+    early: EarlyFlush,
+}
+
+/// A flush of what is written while more comes. Its error counts: the system tells of it once.
+#[derive(Default)]
+struct EarlyFlush {
+    running: Option<JoinHandle<io::Result<()>>>,
+    /// Bytes that were written since the last one began.
+    written: usize,
+}
+
+impl EarlyFlush {
+    /// Begins one where enough was written to `file`, and none is under way.
+    async fn tend(&mut self, file: &File) -> Result<(), StorageError> {
+        if self.written < WORTH_A_FLUSH || self.running.as_ref().is_some_and(|work| !work.is_finished()) {
+            return Ok(());
+        }
+        self.end().await?;
+        let file = file.try_clone()?;
+        self.written = 0;
+        self.running = Some(spawn_blocking(move || file.sync_data()));
+        Ok(())
+    }
+
+    /// Waits for the one that is under way.
+    async fn end(&mut self) -> Result<(), StorageError> {
+        match self.running.take() {
+            Some(work) => finished(work).await,
+            None => Ok(()),
+        }
+    }
 }
 
 impl Storage {
@@ -143,7 +177,7 @@ impl Claimed {
     pub(crate) async fn create(self, hasher: DigestHasher) -> Result<Growing, StorageError> {
         let opened = self.open(|path| OpenOptions::new().write(true).create_new(true).open(path), true);
         let (root, open) = opened.await?;
-        Ok(Growing { root, open: Turn::Here(open), hasher: Turn::Here(hasher) })
+        Ok(Growing::new(root, open, hasher))
     }
 
     /// Opens the file behind its first `length` bytes, all that were acknowledged. `hasher` has seen them, and
@@ -159,7 +193,7 @@ impl Claimed {
             false,
         );
         let (root, open) = opened.await?;
-        Ok(Growing { root, open: Turn::Here(open), hasher: Turn::Here(hasher) })
+        Ok(Growing::new(root, open, hasher))
     }
 
     async fn open(
@@ -177,9 +211,15 @@ impl Claimed {
 }
 
 impl Growing {
+    fn new(root: PathBuf, open: Open, hasher: DigestHasher) -> Self {
+        Self { root, open: Turn::Here(open), hasher: Turn::Here(hasher), early: EarlyFlush::default() }
+    }
+
     /// Appends `pieces`, once what came before is written.
     pub(crate) async fn push(&mut self, pieces: Vec<Bytes>) -> Result<(), StorageError> {
         let (mut hasher, mut open) = (self.hasher.back().await?, self.open.back().await?);
+        self.early.tend(&open.file).await?;
+        self.early.written += pieces.iter().map(Bytes::len).sum::<usize>();
         let hashed = pieces.clone();
         self.hasher.lend(move || {
             for piece in &hashed {
@@ -197,6 +237,8 @@ impl Growing {
     /// Makes everything up to here survive a power cut, and the file be found under its name; the hash of it.
     pub(crate) async fn keep(&mut self) -> Result<DigestHasher, StorageError> {
         let (mut open, root) = (self.open.back().await?, self.root.clone());
+        self.early.end().await?;
+        self.early.written = 0;
         self.open.lend(move || {
             open.file.sync_data()?;
             if open.is_passing {
@@ -221,6 +263,7 @@ impl Growing {
     /// Makes the file, of which nobody was told, the object `key`.
     pub(crate) async fn become_object(mut self, key: &Key) -> Result<(), StorageError> {
         let open = self.open.back().await?;
+        self.early.end().await?;
         let to = self.root.join(key.to_string());
         finished(spawn_blocking(move || {
             open.file.sync_data()?;
