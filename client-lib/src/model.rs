@@ -19,7 +19,7 @@ use hub_formats::checkpoint::{AdapterFolder, CheckpointError, FusionFolder};
 use hub_kernels::awake;
 use hub_schemas::{
     backbone::{Architecture, Module},
-    head::Head,
+    head::{Head, Pooling},
     layout::{Format, Slot, native_format},
     method::{Method, MethodError},
 };
@@ -34,7 +34,7 @@ pub use self::{
 pub use crate::backbones::{Batch, Mode, Passed};
 use crate::{
     backbones::{Backbone, Hidden},
-    composition::{Composition, ExpressionError, LayerDrop, NamedFusion, Quirks, Stitch, StitchError},
+    composition::{Composition, ExpressionError, LayerDrop, NamedFusion, Quirk, Stitch, StitchError},
     heads::{self, Features, HeadInput, HeadLoadError, LoadedHead, Prediction},
     init::Initialiser,
     methods::{self, GateMean},
@@ -97,6 +97,12 @@ pub enum ModelError {
         /// What it is.
         method: String,
     },
+    /// Layers without the prefixes of others, where that means something else in the adapter's own library.
+    #[error(
+        "in `adapters` the layers of a stack of T5 whose prefixes differ from the first one's lose their distances, \
+         which is not computed here; leave out the skipped layers"
+    )]
+    SkippedPrefixes,
     /// The adapter means something else where it comes from.
     #[error("`{}` can't be run as its own library runs it: {reason}", folder.display())]
     Imported {
@@ -217,9 +223,12 @@ impl StitchedModel {
         let is_peft = native_format(method, backbone.config().architecture) == Format::Peft;
         let drops_segments = is_peft && matches!(head, Some(Head::QuestionAnswering(_)));
         let adapter = methods::build(method, &shape, &tensors, GateMean::Tokens, below.len() as u64)?;
-        let quirks = members::quirks(below);
-        let stitch = members::stack(&backbone, below, adapter)?
-            .with_quirks(Quirks { drops_segments: drops_segments || quirks.drops_segments, ..quirks });
+        let quirks = members::quirks(below, backbone.config().architecture);
+        let stitch = members::stack(&backbone, below, adapter)?.with_quirks(if drops_segments {
+            quirks.with(Quirk::DropsSegments)
+        } else {
+            quirks
+        });
         let head = head.map(|head| LoadedHead::fresh(&backbone, head, &tensors)).transpose()?;
         let regulariser = Regulariser::of(method);
         // Adapters below may drop out, or put tokens in front: with them blocks give something else in every step.
@@ -250,7 +259,8 @@ impl StitchedModel {
         let backbone = members::replicated(backbone, named)?;
         let (members, heads) = members::load(&backbone, named, composition)?;
         let fusions = members::load_fusions(&backbone, named, fusions)?;
-        let (semantics, quirks) = (members::semantics(named), members::quirks(named));
+        let (semantics, quirks) =
+            (members::semantics(named), members::quirks(named, backbone.config().architecture));
         let stitch = Stitch::compose(composition, members, fusions, semantics)?.with_quirks(quirks);
         let is_of_base = heads.is_empty();
         let mut model = Self::arranged(backbone, stitch, composition, heads)?;
@@ -284,6 +294,9 @@ impl StitchedModel {
         let shape = self.backbone.config().shape;
         if let Some(&layer) = layers.iter().find(|&&layer| layer >= shape.num_layers) {
             return Err(MethodError::Layer { field: "skip layers", layer, last: shape.num_layers - 1 }.into());
+        }
+        if !layers.is_empty() && self.stitch.quirks().has(Quirk::LosesDistances) {
+            return Err(ModelError::SkippedPrefixes);
         }
         self.stitch = self.stitch.skipping(layers);
         Ok(self)
@@ -387,6 +400,9 @@ impl StitchedModel {
     fn predict_groups(&self, input: &HeadInput<'_>) -> candle_core::Result<Vec<Option<Prediction>>> {
         let Features { state, layer_sum, attention_mask, ids, .. } = input.features;
         let alike = state.dim(0)? / self.groups.len().max(1);
+        // `forward_head` of `adapters` 1.3.0 divides everything among the heads but what the pooler gives.
+        let reads_all =
+            |head: &LoadedHead| self.stitch.is_library() && head.config().pooling() == Some(Pooling::Pooler);
         let mut start = 0;
         let mut predict = |(rows, head): &(Option<usize>, Option<LoadedHead>)| {
             let rows = rows.unwrap_or(alike);
@@ -396,6 +412,9 @@ impl StitchedModel {
             // Adapters in parallel have all read the same rows.
             let own_ids = ids.filter(|ids| ids.dims()[0] >= start + rows).map(own).transpose()?;
             start += rows;
+            if let Some(head) = head.as_ref().filter(|head| reads_all(head)) {
+                return head.forward(input).map(Some);
+            }
             let ids = own_ids.as_ref().or(ids);
             let features = self.features(&state, layer_sum.as_ref(), &attention_mask, ids);
             head.as_ref().map(|head| head.forward(&HeadInput { features, ..*input })).transpose()

@@ -20,4 +20,4 @@ pub use drop::LayerDrop;
 pub use expression::ExpressionError;
 pub use fusion::Fusion;
 pub use node::Semantics;
-pub use stitch::{Member, NamedFusion, Quirks, Stitch, StitchError};
+pub use stitch::{Member, NamedFusion, Quirk, Quirks, Stitch, StitchError};

@@ -1,6 +1,6 @@
 //! Adapters at the hook points of a backbone.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use candle_core::{Result, Tensor};
 use hub_schemas::{
@@ -88,15 +88,42 @@ pub struct Stitch {
     trace: Option<Trace>,
 }
 
-/// Where an imported adapter keeps to what its own library computes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Quirks {
+/// What an imported adapter's own library computes otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quirk {
     /// The queries of learned tokens see padding, as in `adapters` 1.3.0.
-    pub free_prompts: bool,
+    FreePrompts,
     /// Segments are left out, as in PEFT's question answering.
-    pub drops_segments: bool,
+    DropsSegments,
     /// A decoder sees prefixes as far as the masks of `adapters` 1.3.0 show them.
-    pub masks_prefixes: bool,
+    MasksPrefixes,
+    /// Layers of T5 whose prefixes differ from the first one's lose their distances, as in `adapters` 1.3.0: which is
+    /// not computed here.
+    LosesDistances,
+}
+
+/// Where an imported adapter keeps to what its own library computes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quirks(BTreeSet<Quirk>);
+
+impl Quirks {
+    /// Whether it does so in this.
+    pub fn has(&self, quirk: Quirk) -> bool {
+        self.0.contains(&quirk)
+    }
+
+    /// The same and one more.
+    #[must_use]
+    pub fn with(mut self, quirk: Quirk) -> Self {
+        self.0.insert(quirk);
+        self
+    }
+}
+
+impl FromIterator<Quirk> for Quirks {
+    fn from_iter<I: IntoIterator<Item = Quirk>>(quirks: I) -> Self {
+        Self(quirks.into_iter().collect())
+    }
 }
 
 /// Things with the names that expressions call them.
@@ -177,6 +204,16 @@ impl Stitch {
     #[must_use]
     pub fn dropping(self, drops: LayerDrop) -> Self {
         Self { drops: Some(drops), ..self }
+    }
+
+    /// What the members' libraries compute otherwise.
+    pub const fn quirks(&self) -> &Quirks {
+        &self.quirks
+    }
+
+    /// Whether all members are the library's, so that its arithmetic holds.
+    pub const fn is_library(&self) -> bool {
+        matches!(self.semantics, Semantics::Library)
     }
 
     /// Computes as the members' libraries do.
@@ -273,7 +310,7 @@ impl Hooks for Stitch {
     }
 
     fn drops_token_types(&self) -> bool {
-        self.quirks.drops_segments || self.first().is_some_and(Adapter::drops_token_types)
+        self.quirks.has(Quirk::DropsSegments) || self.first().is_some_and(Adapter::drops_token_types)
     }
 
     fn position_offset(&self) -> usize {
@@ -281,7 +318,7 @@ impl Hooks for Stitch {
     }
 
     fn free_queries(&self, prompt_tokens: usize) -> usize {
-        if self.quirks.free_prompts { prompt_tokens } else { 0 }
+        if self.quirks.has(Quirk::FreePrompts) { prompt_tokens } else { 0 }
     }
 
     fn ends_with_encoder(&self) -> bool {
@@ -304,7 +341,9 @@ impl Hooks for Stitch {
             return Ok(keys_values);
         }
         let padding = match self.semantics {
-            Semantics::Library if self.quirks.masks_prefixes => Padding::Library(at.library_padding),
+            Semantics::Library if self.quirks.has(Quirk::MasksPrefixes) => {
+                Padding::Library(at.library_padding)
+            }
             Semantics::Library => Padding::Library(at.library_padding.that_shows_prefixes()),
             Semantics::Plain => Padding::Hidden,
         };

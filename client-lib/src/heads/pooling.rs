@@ -12,6 +12,9 @@ pub(crate) fn pool(pooling: Pooling, features: &Features<'_>) -> Result<Tensor> 
     match pooling {
         Pooling::First => state.narrow(1, 0, 1)?.squeeze(1)?.contiguous(),
         Pooling::Last => last_of_tokens(state, features.attention_mask),
+        Pooling::LastPosition => {
+            state.narrow(1, state.dim(1)?.saturating_sub(1), 1)?.squeeze(1)?.contiguous()
+        }
         Pooling::LastCounted => at_places(state, &last_counted(features)?),
         Pooling::EndOfText => at_places(state, &ends_of_texts(features)?),
         Pooling::Mean => mean_of_tokens(state, features.attention_mask),

@@ -55,6 +55,11 @@ pub trait Adapter: std::fmt::Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Whether it puts learned tokens behind the embeddings: what else changes them comes before.
+    fn lengthens_embeddings(&self) -> bool {
+        false
+    }
+
     /// What the blocks get instead of the embedding block's output `[b, t, h]`.
     fn embeddings(&self, _x: &Tensor, _context: &Context) -> Result<Option<Tensor>> {
         Ok(None)

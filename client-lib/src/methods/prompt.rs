@@ -99,6 +99,10 @@ impl Adapter for Prompt {
         }
     }
 
+    fn lengthens_embeddings(&self) -> bool {
+        self.place != PromptPlace::Words
+    }
+
     fn embeddings(&self, x: &Tensor, _context: &Context) -> Result<Option<Tensor>> {
         match self.place {
             PromptPlace::Words => Ok(None),

@@ -49,8 +49,20 @@ impl Adapter for Union {
         self.chain(words, |part, words| part.words(words))
     }
 
+    fn lengthens_embeddings(&self) -> bool {
+        self.0.iter().any(|part| part.lengthens_embeddings())
+    }
+
+    /// Invertible parts first, whatever their order: learned tokens are not inverted (`post_embedding_forward` of
+    /// `adapters` 1.3.0).
     fn embeddings(&self, x: &Tensor, context: &Context) -> Result<Option<Tensor>> {
-        self.chain(x, |part, x| part.embeddings(x, context))
+        let those = |longer: bool| {
+            move |part: &dyn Adapter, x: &Tensor| {
+                if part.lengthens_embeddings() == longer { part.embeddings(x, context) } else { Ok(None) }
+            }
+        };
+        let same = self.chain(x, those(false))?;
+        Ok(self.chain(same.as_ref().unwrap_or(x), those(true))?.or(same))
     }
 
     fn invert(&self, x: &Tensor) -> Result<Option<Tensor>> {

@@ -61,7 +61,7 @@ impl StitchedModel {
         let (adapters, heads) = members::load(&backbone, named, &composition)?;
         let fusions = build_fusion(&backbone, config, &tensors)?;
         let stitch = Stitch::compose(&composition, adapters, fusions, members::semantics(named))?
-            .with_quirks(members::quirks(named));
+            .with_quirks(members::quirks(named, backbone.config().architecture));
         let own = LoadedHead::of_folder(&backbone, folder, &tensors)?;
         let mut model = Self::arranged(backbone, stitch, &composition, heads)?;
         if own.is_some() {

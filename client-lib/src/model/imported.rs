@@ -4,10 +4,10 @@
 use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
     backbone::{Architecture, LinearSite, Module, Table},
-    head::{Head, Pooling},
+    head::Head,
     layout::{Format, HeadTask, Place},
     manifest::CompositionRules,
-    method::{Method, PrefixGroup, PromptPlace},
+    method::{Method, PrefixGroup},
 };
 
 use super::ModelError;
@@ -17,7 +17,6 @@ use crate::backbones::Backbone;
 pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {
     let of_peft = folder.format == Format::Peft && folder.manifest.is_none();
     let of_adapters = folder.format == Format::Adapters && folder.manifest.is_none();
-    let is_decoder = backbone.config().architecture.is_decoder();
     let has = |wanted: &dyn Fn(&Method) -> bool| folder.method.parts().iter().any(wanted);
     let adapts_words = |part: &Method| {
         let slots = part.slots(&backbone.config().shape);
@@ -25,8 +24,6 @@ pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), M
     };
     let reason = if of_peft && backbone.config().architecture.is_encoder_decoder() && has(&adapts_words) {
         "PEFT changes the embedding `shared` only, which encoder and decoder do not read through; leave it out"
-    } else if of_peft && is_decoder && reads_last_token(folder) && has(&is_prompt_of_peft) {
-        "under PEFT's prompts `transformers` classifies by the last position, be it padding; train it with `hub train`"
     } else if of_peft && chooses(backbone) && has_one_output(folder) {
         "the base model chooses among continuations, and nothing in the adapter says whether its classifier does too; \
          give its `task_type`"
@@ -80,10 +77,6 @@ fn lost_bias(backbone: &Backbone, folder: &AdapterFolder) -> bool {
         && !config.has_bias(LinearSite::QueryKeyValue)
 }
 
-fn is_prompt_of_peft(part: &Method) -> bool {
-    matches!(part, Method::Prompt(config) if config.place == PromptPlace::Words)
-}
-
 /// Whether some layers of a stack have prefixes and others have none, where only the first layer of the stack knows
 /// how far tokens are apart: `adapters` asks each layer anew when the number of keys changes.
 fn loses_distances(backbone: &Backbone, part: &Method) -> bool {
@@ -96,10 +89,6 @@ fn loses_distances(backbone: &Backbone, part: &Method) -> bool {
     };
     let mut groups = prefix.groups(&config.shape).into_iter();
     config.architecture.has_distances() && groups.any(|(group, layers)| layers.len() < stack(group))
-}
-
-fn reads_last_token(folder: &AdapterFolder) -> bool {
-    folder.head.as_ref().and_then(Head::pooling) == Some(Pooling::Last)
 }
 
 fn chooses(backbone: &Backbone) -> bool {

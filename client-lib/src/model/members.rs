@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use candle_core::{DType, Tensor};
 use hub_formats::checkpoint::{AdapterFolder, FusionFolder, SlotData};
 use hub_schemas::{
-    backbone::{BackboneShape, SubLayer},
+    backbone::{Architecture, BackboneShape, SubLayer},
     manifest::{CompositionRules, GatingMean},
     method::{LoraConfig, Method},
 };
@@ -13,7 +13,7 @@ use hub_schemas::{
 use super::{ModelError, checks, imported};
 use crate::{
     backbones::{Backbone, tensor},
-    composition::{Composition, Fusion, Member, NamedFusion, Quirks, Semantics, Stitch},
+    composition::{Composition, Fusion, Member, NamedFusion, Quirk, Quirks, Semantics, Stitch},
     heads::LoadedHead,
     methods::{self, Adapter, GateMean},
 };
@@ -157,12 +157,19 @@ pub(super) fn semantics(named: &[(String, &AdapterFolder)]) -> Semantics {
 }
 
 /// What the libraries of the adapters compute otherwise.
-pub(super) fn quirks(named: &[(String, &AdapterFolder)]) -> Quirks {
-    Quirks {
-        free_prompts: named.iter().any(|(_, folder)| folder.semantics().prompts_see_padding),
-        drops_segments: named.iter().any(|(_, folder)| folder.semantics().drops_segments),
-        masks_prefixes: named.iter().any(|(_, folder)| folder.semantics().masks_prefixes),
-    }
+pub(super) fn quirks(named: &[(String, &AdapterFolder)], architecture: Architecture) -> Quirks {
+    let has_prefix = |folder: &AdapterFolder| {
+        folder.semantics().composition == Some(CompositionRules::Adapters)
+            && folder.method.parts().iter().any(|part| matches!(part, Method::Prefix(_)))
+    };
+    let any = |is: &dyn Fn(&AdapterFolder) -> bool| named.iter().any(|(_, folder)| is(folder));
+    let found = [
+        (Quirk::FreePrompts, any(&|folder| folder.semantics().prompts_see_padding)),
+        (Quirk::DropsSegments, any(&|folder| folder.semantics().drops_segments)),
+        (Quirk::MasksPrefixes, any(&|folder| folder.semantics().masks_prefixes)),
+        (Quirk::LosesDistances, architecture.has_distances() && any(&has_prefix)),
+    ];
+    found.into_iter().filter(|(_, is_there)| *is_there).map(|(quirk, _)| quirk).collect()
 }
 
 /// The sub-layers at which any of the adapters has a bottleneck.

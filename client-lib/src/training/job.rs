@@ -1,6 +1,9 @@
 //! A whole training job: from a backbone's folder and a data file to what will be trained.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use candle_core::Device;
 use hub_formats::checkpoint::{AdapterFolder, BaseFolder, CheckpointError};
@@ -157,13 +160,10 @@ impl TrainingJob {
         let mut notices = Vec::new();
         let compute = Compute { device: device.clone(), arithmetic: self.options.arithmetic };
         let vision = self.open_vision(&compute)?;
-        let mut folder = BaseFolder::open(&self.base)?;
+        let folder = BaseFolder::open(&self.base)?;
         let architecture = folder.config().architecture;
         let (mut task, training, validation, test) = self.read_data(architecture, &mut notices)?;
-        if task.kind() == TaskKind::Seq2SeqLm {
-            // What an encoder is enough for elsewhere writes with its decoder.
-            folder = BaseFolder::open_whole(&self.base)?;
-        }
+        let folder = with_decoder(folder, task.kind())?;
         let config = folder.config().clone();
         task.check_method(&self.method)?;
         self.options.selection = Some(self.selection(&task)?);
@@ -307,6 +307,30 @@ impl TrainingJob {
             Some(metric) => Err(TrainingError::NotMeasured { metric, task: task.kind(), known }),
         }
     }
+}
+
+/// The base model as a job on these data reads it, to which its method has to fit.
+pub fn open_base(
+    base: &Path,
+    data: &Path,
+    kind: Option<TaskKind>,
+    columns: &ColumnOptions,
+) -> Result<BaseFolder, TrainingError> {
+    let folder = BaseFolder::open(base)?;
+    let architecture = folder.config().architecture;
+    let kind = match kind {
+        Some(kind) => kind,
+        // Of other architectures there is one reading whatever is learned.
+        None if !architecture.reads_audio() => return Ok(folder),
+        None => DataFile::read(data, None, columns)?.on(architecture).kind,
+    };
+    with_decoder(folder, kind)
+}
+
+/// What an encoder is enough for elsewhere writes with its decoder.
+fn with_decoder(folder: BaseFolder, kind: TaskKind) -> Result<BaseFolder, TrainingError> {
+    let is_partial = kind == TaskKind::Seq2SeqLm && folder.config().shape.decoder_layers.is_none();
+    if is_partial { Ok(BaseFolder::open_whole(folder.path())?) } else { Ok(folder) }
 }
 
 /// That something was too long, where it was.

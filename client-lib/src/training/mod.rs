@@ -45,7 +45,7 @@ pub use error::TrainingError;
 pub use evaluate::evaluate;
 pub use fusion::{FrozenMember, ON_TOP_OF, dependencies, fuse, recorded};
 pub use head_choice::HeadChoice;
-pub use job::{Facts, PreparedJob, TrainingJob};
+pub use job::{Facts, PreparedJob, TrainingJob, open_base};
 pub use learner::{ExampleSet, Learner, WholeModel};
 pub use log::LOG_FILE;
 pub use measure::{Measurement, measure};

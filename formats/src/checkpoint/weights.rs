@@ -117,6 +117,16 @@ pub struct TensorFile {
     stored: BTreeMap<u64, gguf::Stored>,
 }
 
+/// The usual name of a tensor below `LlamaForQuestionAnswering.transformer`, and so of Qwen2 and Qwen3.
+fn of_answering_llama(name: &str) -> Option<String> {
+    const BACKBONE: &str = "transformer.";
+    let at = if name.starts_with(BACKBONE) { 0 } else { name.find(".transformer.")? + 1 };
+    let (front, rest) = (&name[..at], &name[at + BACKBONE.len()..]);
+    let is_whole = front.is_empty() || front == "base_model.model.";
+    let is_llama = ["layers.", "embed_tokens.", "norm."].iter().any(|own| rest.starts_with(own));
+    (is_whole && is_llama).then(|| format!("{front}model.{rest}"))
+}
+
 impl TensorFile {
     /// Reads and checks the table of contents. A `.bin` file that is more than a flat
     /// table of tensors is refused; nothing in it is ever run.
@@ -173,17 +183,15 @@ impl TensorFile {
         Ok(Self { path: path.to_owned(), header: table.header, views: table.views, stored: BTreeMap::new() })
     }
 
-    /// Like [`open`](Self::open), with the names of the first library generation brought
-    /// up to date: it kept adapters for tasks and for languages apart.
+    /// Like [`open`](Self::open), with other names for the same brought together: the first library generation kept
+    /// adapters for tasks and for languages apart, and LLaMA's class that answers calls its backbone `transformer`.
     pub(super) fn open_renamed(path: &Path) -> Result<Self, CheckpointError> {
         let mut file = Self::open(path)?;
-        let is_old = |name: &String| OLD_NAMES.iter().any(|(old, _)| name.contains(old));
-        if file.header.tensors.keys().any(is_old) {
-            let renamed = std::mem::take(&mut file.header.tensors).into_iter().map(|(name, info)| {
-                (OLD_NAMES.iter().fold(name, |name, (old, new)| name.replace(old, new)), info)
-            });
-            file.header.tensors = renamed.collect();
-        }
+        let renamed = std::mem::take(&mut file.header.tensors).into_iter().map(|(name, info)| {
+            let name = OLD_NAMES.iter().fold(name, |name, (old, new)| name.replace(old, new));
+            (of_answering_llama(&name).unwrap_or(name), info)
+        });
+        file.header.tensors = renamed.collect();
         Ok(file)
     }
 

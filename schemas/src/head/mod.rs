@@ -42,6 +42,9 @@ pub enum Pooling {
     /// What `adapters` 1.3.0 takes for a decoder's last token: as many positions in as there are ids that are not the
     /// backbone's padding token, and the last position, be it padding, where it has none.
     LastCounted,
+    /// The last position, be it padding: what `transformers` 4.57 takes where it is given embeddings and no ids, as behind
+    /// PEFT's prompts.
+    LastPosition,
     /// The decoder's last hidden state where the encoder's input has its last end of text: T5 and BART in `adapters`.
     EndOfText,
     /// The mean over the tokens that are not padding. Neither Python library has this for a classifier.
@@ -62,6 +65,7 @@ impl Pooling {
             | Self::Pooler
             | Self::Last
             | Self::LastCounted
+            | Self::LastPosition
             | Self::EndOfText
             | Self::Mean
             | Self::LayerMean => 1,

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 pub use adapters::{PREFIXED as ADAPTERS_PREFIXED, fusion_file};
 pub use header::{Dtype, HeaderError, MAX_HEADER_BYTES, TensorHeader, TensorInfo, header_len};
-pub use heads::{DECODER, HeadSizes, HeadTask, ModelClass, UnknownModelClass, head_slots};
+pub use heads::{DECODER, DECODER_BIAS, HeadSizes, HeadTask, ModelClass, UnknownModelClass, head_slots};
 pub use hub::{HUB_CONFIG, HUB_FORMAT_VERSION, HUB_WEIGHTS, HubConfig, HubConfigError};
 pub use peft::join as prompt_join;
 pub use slots::{Place, Slot, method_slots};

@@ -44,6 +44,7 @@ fn a_lora_on_minilm_is_trained_within_a_gigabyte() {
         "1",
         "--output",
         "out",
+        "-qq",
     ]);
     let (status, peak) = peak_of(&mut command);
     assert!(status.success(), "{status}");

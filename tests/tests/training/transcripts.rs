@@ -160,6 +160,11 @@ fn an_adapter_learns_to_write_down_what_is_said_and_is_gone_when_it_is_off() {
     assert!(stderr.contains("the task is `seq2seq-lm`: its columns are recordings"), "{stderr}");
     assert!(stderr.contains("column `sentence` is what is said in `path`"), "{stderr}");
     assert!(stderr.contains("hub run dictation recording.wav"), "{stderr}");
+    let (code, stdout, stderr) = world
+        .run(&[&train[..], &["--output", "x", "--method", "lora", "--dry-run", "--format", "json"]].concat());
+    let plan: Value = serde_json::from_str(&stdout).expect("JSON");
+    // Rank 8 on queries and values, 24 wide: two layers of the encoder, two of the decoder with two attentions each.
+    assert_eq!((code, &plan["trainable"]["method"]), (0, &json!(6 * 2 * 8 * (24 + 24))), "{stderr}");
     let (tuned, _) = word_error_rate(&world, "./dictation");
     assert!(tuned == 0.0 && plain > 0.5, "{plain} without, {tuned} with the adapter");
     let (code, stdout, stderr) = world.run(&["run", "./dictation", "--base", "whisper", "tone2.wav"]);

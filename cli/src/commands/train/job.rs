@@ -5,8 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hub_client::training::{Existing, Facts, FrozenMember, HeadChoice, HyperParameters, TrainingJob, fuse};
-use hub_formats::checkpoint::{BaseFolder, read_method};
+use hub_client::training::{
+    Existing, Facts, FrozenMember, HeadChoice, HyperParameters, TrainingJob, fuse, open_base,
+};
+use hub_formats::checkpoint::read_method;
 use hub_schemas::{
     AdapterId,
     backbone::{BackboneShape, Module},
@@ -30,7 +32,8 @@ pub(super) fn resolve(
     base: PathBuf,
     members: Vec<FrozenMember>,
 ) -> anyhow::Result<TrainingJob> {
-    let folder = BaseFolder::open(&base)?;
+    let columns = columns(&args.data.columns);
+    let folder = open_base(&base, &args.data.data, args.data.head, &columns)?;
     let (architecture, shape) = (folder.config().architecture, folder.config().shape);
     let method = if let Some(file) = &args.method.method_file {
         read_method(file, architecture, &shape)?
@@ -89,7 +92,7 @@ pub(super) fn resolve(
         validation: args.data.validation,
         test: args.data.test,
         kind: args.data.head,
-        columns: columns(&args.data.columns),
+        columns,
         vision: args.data.vision,
         method,
         members,

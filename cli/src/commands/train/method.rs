@@ -176,10 +176,15 @@ fn refuse_misplaced(args: &MethodArgs) -> Result<(), UserError> {
 
 /// One set, one spelling: the order of flags must not change the digest.
 pub(super) fn targets(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) -> Targets {
-    if args.targets.is_empty() {
-        return Targets::everywhere(&architecture.default_targets(), shape.num_layers);
+    if !args.targets.is_empty() {
+        return Targets::everywhere(&args.targets, shape.num_layers);
     }
-    Targets::everywhere(&args.targets, shape.num_layers)
+    let sites = architecture.default_targets();
+    // What PEFT's default names has the same name where a decoder attends to an encoder.
+    let crossed: Vec<LinearSite> = sites.iter().filter_map(|site| site.cross()).collect();
+    let decoder = shape.variant().decoder_from.map_or(0..0, |first| first..shape.num_layers);
+    let own = Targets::everywhere(&sites, shape.num_layers);
+    own.iter().chain(Targets::in_layers(&crossed, decoder).iter()).collect()
 }
 
 /// PEFT's defaults: in decoders the input of the last projection is scaled, in encoders the

@@ -2,8 +2,8 @@
 
 use hub_schemas::{
     backbone::Architecture,
-    head::Head,
-    layout::{DECODER, HeadSizes, HeadTask},
+    head::{Head, LanguageModelHead},
+    layout::{DECODER, DECODER_BIAS, HeadSizes, HeadTask, ModelClass},
 };
 use serde_json::Value;
 
@@ -48,6 +48,7 @@ pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     };
     let head = class.head(sizes, activation);
     let head = as_trained(head, folder.problem_type());
+    let head = without_missing_bias(head, class, folder);
     let is_tied = folder.ties_embeddings() && head.language_model().is_some();
     let mut names = Vec::new();
     for spec in class.tensors(&head, hidden_size) {
@@ -68,6 +69,25 @@ pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
     let label2id = named.map(|names| names.into_iter().zip((0_usize..).map(Value::from)).collect());
     let labels = labels(&head, label2id);
     Some(FoundHead { head, labels, names, is_tied })
+}
+
+/// A masked language model of ModernBERT has a bias behind its table where its configuration says so.
+fn without_missing_bias(head: Head, class: ModelClass, folder: &BaseFolder) -> Head {
+    match head {
+        Head::MaskedLm(config) if folder.config().architecture == Architecture::ModernBert => {
+            let head = Head::MaskedLm(config);
+            let specs = class.tensors(&head, folder.config().shape.hidden_size);
+            let is_there = |name: &String| folder.extra_tensor(name).is_some();
+            let bias = specs.iter().find(|spec| spec.slot == DECODER_BIAS);
+            let bias =
+                bias.is_some_and(|spec| std::iter::once(&spec.disk).chain(&spec.aliases).any(is_there));
+            match head {
+                Head::MaskedLm(config) => Head::MaskedLm(LanguageModelHead { bias, ..config }),
+                other => other,
+            }
+        }
+        other => other,
+    }
 }
 
 /// Whether it is a bias in front of a language model's table: ModernBERT has them where its configuration says so.

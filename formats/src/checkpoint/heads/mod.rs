@@ -138,10 +138,14 @@ pub(super) fn same_in_inference(format: Format, a: &Head, b: &Head) -> bool {
         }
 }
 
-/// The library's word for a decoder's last token does not tell how it is found.
+/// The libraries' word for a decoder's last token does not tell how it is found.
 fn same_token(format: Format, a: Option<Pooling>, b: Option<Pooling>) -> bool {
-    let is_last = |pooling| matches!(pooling, Some(Pooling::Last | Pooling::LastCounted));
-    a == b || format == Format::Adapters && is_last(a) && is_last(b)
+    let is_last = |pooling| match format {
+        Format::Adapters => matches!(pooling, Some(Pooling::Last | Pooling::LastCounted)),
+        Format::Peft => matches!(pooling, Some(Pooling::Last | Pooling::LastPosition)),
+        Format::Hub => false,
+    };
+    a == b || is_last(a) && is_last(b)
 }
 
 fn scales_words(head: &Head) -> bool {

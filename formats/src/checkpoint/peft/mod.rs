@@ -18,9 +18,9 @@ use std::path::Path;
 
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, Module, Variant},
-    head::Head,
+    head::{Head, Pooling},
     layout::{Format, HeadTask, ModelClass, PEFT_WEIGHTS, TensorInfo},
-    method::{Method, ReplaceConfig, UnionConfig},
+    method::{Method, PromptPlace, ReplaceConfig, UnionConfig},
 };
 use serde_json::{Map, Value, json};
 
@@ -68,12 +68,18 @@ impl<'a> File<'a> {
         let best = |candidates: &mut dyn Iterator<Item = Architecture>, prefixed| {
             best(candidates, (weights, base), prefixed)
         };
-        let prefixed = best(&mut all().filter(|&a| starts(a)), true);
+        // The bare backbone that is known, whose blocks stand where another one has its prefix.
+        let known = base.map(|(known, _)| known);
+        let is_bare = known.is_some_and(|known| {
+            !starts(known)
+                && stacks(known, weights, base).0 > 0
+                && best(&mut std::iter::once(known), false).is_some()
+        });
+        let prefixed = best(&mut all().filter(|&a| !is_bare && starts(a)), true);
         // Without a prefix the paths of the blocks tell; where there are none, nothing does.
         let bare = || best(&mut all().filter(|&a| stacks(a, weights, base).0 > 0), false);
         // A prompt with a head: `score` stands on every decoder, and on nothing else.
         let decoder = || weights.header.tensors.contains_key("base_model.score.weight");
-        let known = base.map(|(known, _)| known);
         let head =
             || decoder().then_some(known.filter(|known| known.is_decoder()).unwrap_or(Architecture::Llama));
         // Rows of a table alone.
@@ -200,7 +206,7 @@ pub(super) fn parse(
     let mut fields = Fields::new(path, json);
     let base_hint = fields.text("base_model_name_or_path")?;
     let kind = fields.text("peft_type")?.unwrap_or_default();
-    let weights = TensorFile::open(&dir.join(stored_name(dir, PEFT_WEIGHTS)))?;
+    let weights = TensorFile::open_renamed(&dir.join(stored_name(dir, PEFT_WEIGHTS)))?;
     let file = File::new(&weights, base);
     let task_type = fields.text("task_type")?;
     // What they mean is in the file: copies of the backbone's own tensors.
@@ -258,6 +264,16 @@ pub(super) fn parse(
     let (architecture, head) = match candidates.find_map(head_of) {
         Some((architecture, head)) => (architecture, Some(head)),
         None => (file.architecture, None),
+    };
+    let is_prompt =
+        |part: &Method| matches!(part, Method::Prompt(config) if config.place == PromptPlace::Words);
+    let has_prompt = method.parts().iter().any(is_prompt);
+    let head = match head {
+        // `transformers` is given embeddings and no ids.
+        Some(head) if has_prompt && head.pooling() == Some(Pooling::Last) => {
+            Some(head.with_pooling(Pooling::LastPosition))
+        }
+        other => other,
     };
     let labels = head.as_ref().map_or_else(Vec::new, Head::default_labels);
     Ok(Parsed {

@@ -15,6 +15,8 @@ use crate::head::{DependencyParsingHead, LanguageModelHead, LinearStack, Pooling
 /// The slot of the table that a language model's last layer multiplies with. It is the
 /// backbone's own word embedding where the checkpoint ties the two.
 pub const DECODER: &str = "head.decoder.weight";
+/// The bias behind it.
+pub const DECODER_BIAS: &str = "head.decoder.bias";
 
 pub(super) use flexible::weights as flexible_weights;
 

@@ -309,7 +309,8 @@ impl ModelClass {
                 let same = |own: &ClassificationHead| {
                     let is_sum =
                         self.architecture == Architecture::Whisper && config.pooling == Pooling::LayerMean;
-                    (config.pooling == own.pooling || is_sum)
+                    let is_last = (config.pooling, own.pooling) == (Pooling::LastPosition, Pooling::Last);
+                    (config.pooling == own.pooling || is_sum || is_last)
                         && config.stack().same_in_inference(&own.stack())
                 };
                 let with_pooler = match self.head_with_pooler(Head::Classification(own.clone())) {
@@ -334,7 +335,9 @@ impl ModelClass {
                     && (config.layers, config.layer_norm, config.bias) == (1, false, bias)
             }
             Head::MaskedLm(config) | Head::CausalLm(config) => {
-                (config.layers, config.layer_norm, config.bias) == (2, true, true)
+                let may_lack_bias = self.architecture == Architecture::ModernBert;
+                (config.layers, config.layer_norm) == (2, true)
+                    && (config.bias || may_lack_bias)
                     && config.activation == Some(Activation::Gelu)
             }
             Head::DependencyParsing(_) | Head::Embedding(_) => false,
