@@ -20,6 +20,8 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVER = ROOT / "target/release/hub-server"
 PATIENCE = 60
+# Adapters that PostgreSQL is given in one piece.
+AT_ONCE = 50_000
 # Words that every name, task and description is made of.
 WORDS = ("amber birch cedar delta ember fjord grove haven inlet jasper kelp lotus maple north ocean pine quartz river "
          "slate tundra umber valley willow xenon yarrow zephyr").split()
