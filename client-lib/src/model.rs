@@ -406,15 +406,16 @@ impl StitchedModel {
         let mut start = 0;
         let mut predict = |(rows, head): &(Option<usize>, Option<LoadedHead>)| {
             let rows = rows.unwrap_or(alike);
+            if let Some(head) = head.as_ref().filter(|head| reads_all(head)) {
+                start += rows;
+                return head.forward(input).map(Some);
+            }
             let own = |x: &Tensor| x.narrow(0, start, rows)?.contiguous();
             let (state, attention_mask) = (own(state)?, own(attention_mask)?);
             let layer_sum = layer_sum.map(own).transpose()?;
             // Adapters in parallel have all read the same rows.
             let own_ids = ids.filter(|ids| ids.dims()[0] >= start + rows).map(own).transpose()?;
             start += rows;
-            if let Some(head) = head.as_ref().filter(|head| reads_all(head)) {
-                return head.forward(input).map(Some);
-            }
             let ids = own_ids.as_ref().or(ids);
             let features = self.features(&state, layer_sum.as_ref(), &attention_mask, ids);
             head.as_ref().map(|head| head.forward(&HeadInput { features, ..*input })).transpose()
@@ -440,6 +441,12 @@ impl StitchedModel {
     /// What the head computes, when there is one.
     pub fn head(&self) -> Option<&Head> {
         self.head.as_ref().map(LoadedHead::config)
+    }
+
+    /// How many rows may stand in one batch, of `most`: one alone where what the head reads depends on the others.
+    pub fn rows_at_once(&self, most: usize) -> usize {
+        let is_alone = self.head().and_then(Head::pooling) == Some(Pooling::LastPosition);
+        if is_alone { 1 } else { most }
     }
 
     /// Names of the head's outputs.

@@ -168,7 +168,7 @@ impl Predictor {
         // Like lengths together: less padding.
         order.sort_by_key(|&row| inputs[row].len());
         let mut answers = BTreeMap::new();
-        for rows in order.chunks(BATCH) {
+        for rows in order.chunks(self.model.rows_at_once(BATCH)) {
             let batch = self.batch(&inputs, expected.as_ref(), rows)?;
             let output = self.model.forward(&batch, Mode::Eval)?;
             let prediction = output.prediction.ok_or(PredictError::NoPrediction)?;

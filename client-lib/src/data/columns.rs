@@ -33,7 +33,7 @@ const TEXT_NAMES: [&str; 22] = [
     "file_name",
 ];
 /// Column names that mean "the label", most telling first.
-const LABEL_NAMES: [&str; 14] = [
+pub(super) const LABEL_NAMES: [&str; 14] = [
     "label",
     "labels",
     "class",

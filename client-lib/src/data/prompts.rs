@@ -3,14 +3,14 @@
 
 use super::{
     Answer, ColumnOptions, DataError, Example, Notice, TaskKind,
-    columns::{has_header, named, named_any, named_both, position},
+    columns::{LABEL_NAMES, has_header, named, named_any, named_both, position},
     rows::Read,
     table::Table,
 };
 
 /// Names of two columns of which the second answers the first, most telling first. Those behind `source` say
 /// nothing of the kind unless somebody asks for it.
-const PAIRS: [(&str, &str); 23] = [
+const PAIRS: [(&str, &str); 15] = [
     ("prompt", "completion"),
     ("prompt", "response"),
     ("prompt", "answer"),
@@ -26,6 +26,12 @@ const PAIRS: [(&str, &str); 23] = [
     ("text", "headline"),
     ("text", "target"),
     ("text", "answer"),
+];
+/// How many of them speak for themselves.
+const TELLING: usize = 9;
+/// Names of two columns of which the second is what is said in the first. The last two are how Common Voice and folders
+/// of recordings for `datasets` call them.
+const SPOKEN: [(&str, &str); 8] = [
     ("audio", "text"),
     ("audio", "transcript"),
     ("audio", "transcription"),
@@ -35,13 +41,6 @@ const PAIRS: [(&str, &str); 23] = [
     ("path", "sentence"),
     ("file_name", "transcription"),
 ];
-/// How many of them speak for themselves.
-const TELLING: usize = 9;
-/// From which of them on the first is a recording and the second what is said in it. The last two are how Common Voice
-/// and folders of recordings for `datasets` call them.
-const SAID: usize = 15;
-/// Columns beside which a text is not what is to be written.
-const LABELS: [&str; 2] = ["label", "class"];
 /// What an instruction may be about, in a column of its own.
 const SUBJECTS: [&str; 2] = ["input", "context"];
 /// Columns of texts that are learned whole.
@@ -62,10 +61,10 @@ pub(super) fn are_named(table: &Table) -> bool {
     named_both(&table.names(), &PAIRS[..TELLING]).is_some()
 }
 
-/// Whether the columns' names say that one is what is said in the other.
+/// Whether the columns' names say that one is what is said in the other, and nothing else is to be learned.
 pub(super) fn are_spoken(table: &Table) -> bool {
     let names = table.names();
-    named_both(&names, &PAIRS[SAID..]).is_some() && named_any(&names, &LABELS).is_none()
+    named_both(&names, &SPOKEN).is_some() && named_any(&names, &LABEL_NAMES).is_none()
 }
 
 /// Reads every row of a table that is not empty.
@@ -79,7 +78,7 @@ pub(super) fn read(
     let width = table.rows[0].cells.len();
     // Texts never repeat, so that only names tell a header; more than two columns need names.
     let (names, skip) = table.header(|| {
-        let known = named_both(&table.names(), &PAIRS).is_some();
+        let known = both(&table.names(), kind).is_some();
         options.header.unwrap_or_else(|| known || width > 2 || has_header(table, options, &mut notices))
     });
     let columns = find(file, names, kind, options, &mut notices)?;
@@ -105,6 +104,17 @@ pub(super) fn read(
     Ok(Read { kind, examples, notices })
 }
 
+/// The pairs of names that may stand for a prompt and its answer: names of files are none for a decoder.
+fn pairs(kind: TaskKind) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let spoken: &[_] = if kind == TaskKind::Seq2SeqLm { &SPOKEN } else { &[] };
+    PAIRS.iter().chain(spoken)
+}
+
+/// The columns of the first pair that there is.
+fn both(names: &[String], kind: TaskKind) -> Option<(usize, usize)> {
+    pairs(kind).find_map(|(first, second)| Some((named(names, first)?, named(names, second)?)))
+}
+
 fn find(
     file: &str,
     names: Vec<String>,
@@ -120,12 +130,20 @@ fn find(
         DataError::NoColumn { file, column: column.to_owned(), available }
     };
     let (prompt, answer) = match (text, answer) {
+        // A text alone is learned whole by a decoder.
+        (Some(text), None) if kind != TaskKind::CausalLm => {
+            let its = pairs(kind).filter(|(first, _)| names[text].eq_ignore_ascii_case(first));
+            (text, its.filter_map(|(_, second)| named(&names, second)).find(|&column| column != text))
+        }
         (Some(text), answer) => (text, answer),
         (None, Some(answer)) => {
-            let first = PAIRS.iter().find_map(|(first, _)| named(&names, first)).filter(|&c| c != answer);
+            let its = |(_, second): &&(&str, &str)| names[answer].eq_ignore_ascii_case(second);
+            let spoken = SPOKEN.iter().filter(|_| kind == TaskKind::Seq2SeqLm);
+            let firsts = pairs(kind).filter(its).chain(spoken).chain(pairs(kind)).map(|(first, _)| first);
+            let first = firsts.filter_map(|first| named(&names, first)).find(|&column| column != answer);
             (first.ok_or_else(|| missing("prompt"))?, Some(answer))
         }
-        (None, None) => match named_both(&names, &PAIRS) {
+        (None, None) => match both(&names, kind) {
             Some((prompt, answer)) => (prompt, Some(answer)),
             None if kind == TaskKind::CausalLm && (names.len() == 1 || whole().is_some()) => {
                 (whole().unwrap_or(0), None)
@@ -149,7 +167,7 @@ fn find(
         let (prompt, answer) = (names[prompt].clone(), answer.map(|answer| names[answer].clone()));
         let subject = subject.map(|subject| names[subject].clone());
         notices.push(match answer {
-            Some(words) if PAIRS[SAID..].iter().any(|(first, _)| prompt.eq_ignore_ascii_case(first)) => {
+            Some(words) if SPOKEN.iter().any(|(first, _)| prompt.eq_ignore_ascii_case(first)) => {
                 Notice::Said { recording: prompt, words }
             }
             answer => Notice::Answered { prompt, subject, answer },

@@ -35,7 +35,7 @@ pub enum DialogueError {
     Speech(#[from] SpeechError),
     /// A model of many languages, and nothing says in which one the transcripts are.
     #[error(
-        "the base model writes many languages, and nothing says which one the transcripts are in; it has: {0}"
+        "the base model writes many languages, and one has to be named that the transcripts are in; it has: {0}"
     )]
     NoLanguage(String),
 }

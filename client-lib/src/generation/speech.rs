@@ -130,7 +130,7 @@ impl SpeechPrompt {
 
     /// Whether it can be told to write this language.
     pub fn knows(&self, language: &str) -> bool {
-        self.language(language).is_ok()
+        !self.has_one_language && self.language(language).is_ok()
     }
 
     /// The codes of its languages, for messages.

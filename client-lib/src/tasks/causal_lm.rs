@@ -56,7 +56,7 @@ fn row(turn: Turn) -> Row {
     let first = tokens.len().saturating_sub(1);
     tokens.extend(truth.iter().take(truth.len().saturating_sub(1)));
     let input = Input::Text(Tokens::of_ids(tokens, truncated));
-    Row { input, decoder: Vec::new(), first, truth }
+    Row { input, decoder: Vec::new(), first, truth, is_cut: truncated }
 }
 
 #[cfg(test)]

@@ -65,6 +65,11 @@ pub trait Expected: fmt::Debug + Send + Sync {
         None
     }
 
+    /// How many answers that are to be written were too long and cut off, where inputs don't tell.
+    fn cut_answers(&self) -> usize {
+        0
+    }
+
     /// How many losses the mean of a batch is taken over.
     fn losses(&self, rows: &[usize], _mode: Mode) -> usize {
         rows.len()

@@ -141,6 +141,11 @@ impl Task {
         Self { dialogue: Some(Arc::new(dialogue)), ..self }
     }
 
+    /// The language of the transcripts that are learned, where that is said.
+    pub fn spoken(&self) -> Option<&str> {
+        self.dialogue.as_ref()?.spoken()
+    }
+
     /// Its kind.
     pub fn kind(&self) -> TaskKind {
         self.kind

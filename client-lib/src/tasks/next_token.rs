@@ -34,6 +34,8 @@ pub(super) struct Row {
     pub(super) first: usize,
     /// What comes next behind it and each of those after it.
     pub(super) truth: Vec<u32>,
+    /// Whether something that is to be written was too long and cut off.
+    pub(super) is_cut: bool,
 }
 
 /// The rows of a data set.
@@ -73,6 +75,10 @@ impl Expected for Answers {
                 .collect(),
             decoder: rows.iter().map(of).map(|row| row.decoder.clone()).collect(),
         })
+    }
+
+    fn cut_answers(&self) -> usize {
+        self.rows.iter().filter(|row| row.is_cut).count()
     }
 
     fn losses(&self, rows: &[usize], _: Mode) -> usize {

@@ -253,7 +253,7 @@ impl TrainingError {
             }
             Self::Unseeing(_) => Some("choose `--method llama-adapter-heads`, or `--method llama-adapter`"),
             Self::Task(TaskError::Dialogue(DialogueError::NoLanguage(_))) => {
-                Some("name it, as in `--language de`")
+                Some("name one, as in `--language de`")
             }
             Self::EncoderDecoder(_) => Some(
                 "pass `--head seq2seq-lm`, and name the columns with `--text-column` and `--label-column`",

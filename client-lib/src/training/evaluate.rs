@@ -18,5 +18,5 @@ pub fn evaluate(
     let set = ExampleSet::from(task.encode(origin, &file.examples, encoder)?);
     let rows = set.rows();
     let learner = WholeModel::new(model, encoder);
-    measure(&learner, &set, batch_size, |done| progress(done, rows))
+    measure(&learner, &set, model.rows_at_once(batch_size), |done| progress(done, rows))
 }

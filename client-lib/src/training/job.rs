@@ -334,14 +334,16 @@ fn with_decoder(folder: BaseFolder, kind: TaskKind) -> Result<BaseFolder, Traini
 }
 
 /// That something was too long, where it was.
-fn cut(set: &ExampleSet<Vec<Input>>, are_recordings: bool, max_length: usize) -> Option<Notice> {
+fn cut(set: &ExampleSet<Vec<Input>>, are_recordings: bool, max_length: usize) -> Vec<Notice> {
     let found = set.inputs.iter().filter(|input| input.is_truncated()).count();
     let of = set.rows();
-    Some(match found {
-        0 => return None,
-        recordings if are_recordings => Notice::Unheard { recordings, of },
-        texts => Notice::Truncated { texts, of, max_length },
-    })
+    let truncated = |texts| Notice::Truncated { texts, of, max_length };
+    if !are_recordings {
+        return (found > 0).then(|| truncated(found)).into_iter().collect();
+    }
+    let (unheard, unwritten) = (Notice::Unheard { recordings: found, of }, set.expected.cut_answers());
+    let unwritten = (unwritten > 0).then(|| truncated(unwritten));
+    (found > 0).then_some(unheard).into_iter().chain(unwritten).collect()
 }
 
 /// Refuses what a base model can't learn.
@@ -426,6 +428,9 @@ impl PreparedJob {
         identity.insert("base model".to_owned(), json!(self.base.weights_digest));
         identity.insert("data".to_owned(), json!(self.sources()));
         identity.insert("labels".to_owned(), json!(self.labels()));
+        if let Some(language) = self.task.spoken() {
+            identity.insert("language".to_owned(), json!(language));
+        }
         identity.insert("method".to_owned(), json!(self.job.method));
         identity.insert("head".to_owned(), json!(self.head));
         if let Some(below) = &self.below {

@@ -187,9 +187,13 @@ impl TensorFile {
     /// adapters for tasks and for languages apart, and LLaMA's class that answers calls its backbone `transformer`.
     pub(super) fn open_renamed(path: &Path) -> Result<Self, CheckpointError> {
         let mut file = Self::open(path)?;
+        // Two names never become one.
+        let is_usual =
+            |name: &String| ["model.", "base_model.model.model."].iter().any(|at| name.starts_with(at));
+        let has_usual = file.header.tensors.keys().any(is_usual);
         let renamed = std::mem::take(&mut file.header.tensors).into_iter().map(|(name, info)| {
             let name = OLD_NAMES.iter().fold(name, |name, (old, new)| name.replace(old, new));
-            (of_answering_llama(&name).unwrap_or(name), info)
+            (of_answering_llama(&name).filter(|_| !has_usual).unwrap_or(name), info)
         });
         file.header.tensors = renamed.collect();
         Ok(file)

@@ -12,6 +12,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -60,13 +61,13 @@ impl Drop for Claim {
     }
 }
 
-/// A file that is open to be appended to. It is closed before the claim is gone.
+/// A file that is open to be appended to. It is closed before the claim is gone, by whoever has it last.
 struct Open {
     file: File,
     path: PathBuf,
     /// Nobody was told of it: it goes with the request.
     is_passing: bool,
-    _claim: Claim,
+    claim: Arc<Claim>,
 }
 
 impl Drop for Open {
@@ -102,15 +103,22 @@ struct EarlyFlush {
 }
 
 impl EarlyFlush {
-    /// Begins one where enough was written to `file`, and none is under way.
-    async fn tend(&mut self, file: &File) -> Result<(), StorageError> {
+    /// Begins one where enough was written, and none is under way.
+    async fn tend(&mut self, open: &Open) -> Result<(), StorageError> {
         if self.written < WORTH_A_FLUSH || self.running.as_ref().is_some_and(|work| !work.is_finished()) {
             return Ok(());
         }
         self.end().await?;
-        let file = file.try_clone()?;
+        // Without another descriptor everything is flushed in the end.
+        let Ok(file) = open.file.try_clone() else { return Ok(()) };
+        let claim = open.claim.clone();
         self.written = 0;
-        self.running = Some(spawn_blocking(move || file.sync_data()));
+        self.running = Some(spawn_blocking(move || {
+            let flushed = file.sync_data();
+            drop(file);
+            drop(claim);
+            flushed
+        }));
         Ok(())
     }
 
@@ -204,7 +212,7 @@ impl Claimed {
         let Self { root, path, claim } = self;
         let opened = spawn_blocking(move || {
             let file = open(&path)?;
-            Ok(Open { file, path, is_passing, _claim: claim })
+            Ok(Open { file, path, is_passing, claim: Arc::new(claim) })
         });
         Ok((root, finished(opened).await?))
     }
@@ -218,7 +226,7 @@ impl Growing {
     /// Appends `pieces`, once what came before is written.
     pub(crate) async fn push(&mut self, pieces: Vec<Bytes>) -> Result<(), StorageError> {
         let (mut hasher, mut open) = (self.hasher.back().await?, self.open.back().await?);
-        self.early.tend(&open.file).await?;
+        self.early.tend(&open).await?;
         self.early.written += pieces.iter().map(Bytes::len).sum::<usize>();
         let hashed = pieces.clone();
         self.hasher.lend(move || {
@@ -346,6 +354,24 @@ mod tests {
         assert_eq!(files(folder.path()).len(), 1);
         let gone = claimed(&storage, &part).await.continued(8, DigestHasher::default()).await;
         assert!(matches!(gone, Err(StorageError::NotFound(_))));
+    }
+
+    #[tokio::test]
+    async fn what_is_flushed_while_more_comes_is_whole_in_the_end() {
+        let (folder, storage) = storage();
+        let content: Bytes = (0..3 * WORTH_A_FLUSH).map(|at| (at % 251) as u8).collect();
+        let (part, blob) = (Key::part("u", 0, "x"), Key::first_blob(&hub_schemas::digest::Digest::of(b"")));
+        let mut growing =
+            claimed(&storage, &part).await.create(DigestHasher::default()).await.expect("opens");
+        for start in (0..content.len()).step_by(WORTH_A_FLUSH / 2) {
+            growing.push(vec![content.slice(start..start + WORTH_A_FLUSH / 2)]).await.expect("writes");
+        }
+        assert!(growing.early.running.is_some(), "nothing was flushed early");
+        let hasher = growing.hashed().await.expect("hashes");
+        growing.become_object(&blob).await.expect("renames");
+        assert_eq!(hasher.finish(), hub_schemas::digest::Digest::of(&content));
+        assert_eq!(files(folder.path()).len(), 1);
+        assert_eq!(storage.head(&blob, content.len() as u64).await.expect("reads"), content);
     }
 
     #[tokio::test]

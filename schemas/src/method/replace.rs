@@ -37,7 +37,7 @@ impl ReplaceConfig {
         Self::select("layer-norm", architecture, shape, |module, _| module.is_norm())
     }
 
-    /// Every tensor; the pooler's where the head reads it.
+    /// Every tensor of every module, but the kernels of convolutions; the pooler's where the head reads it.
     pub fn full(architecture: Architecture, shape: &BackboneShape, pooler: bool) -> Self {
         Self::select("full", architecture, shape, |module, _| pooler || module != Module::Pooler)
     }
@@ -59,7 +59,8 @@ impl ReplaceConfig {
         let has_biases = self.tensors.iter().any(|tensor| is_bias(tensor));
         let is_whole = |module: &Module| {
             let may_lack = |t: &String| (!has_biases || module.is_norm()) && is_bias(t);
-            module.tensors().iter().all(|t| self.tensors.contains(t) || may_lack(t))
+            !module.is_convolution()
+                && module.tensors().iter().all(|t| self.tensors.contains(t) || may_lack(t))
         };
         modules.iter().all(is_whole).then_some(modules)
     }

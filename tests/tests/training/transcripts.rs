@@ -179,8 +179,11 @@ fn a_model_of_many_languages_has_to_be_told_which_one_it_learns_to_write() {
     let train = ["train", "--base", "whisper", "--data", "spoken.csv", "--method", "lora", "--output", "x"];
     let (code, _, stderr) = world.run(&train);
     assert_ne!(code, 0);
-    assert!(stderr.contains("which one the transcripts are in; it has: `de`, `en`"), "{stderr}");
-    assert!(stderr.contains("hint: name it, as in `--language de`"), "{stderr}");
+    assert!(
+        stderr.contains("one has to be named that the transcripts are in; it has: `de`, `en`"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("hint: name one, as in `--language de`"), "{stderr}");
     let (code, _, stderr) = world.run(&[&train[..], &["--language", "fr"]].concat());
     assert!(code != 0 && stderr.contains("it has: `de`, `en`"), "{stderr}");
 }

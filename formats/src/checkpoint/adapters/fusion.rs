@@ -69,7 +69,7 @@ impl FusionFolder {
         places: &[(usize, SubLayer)],
         shape: &BackboneShape,
     ) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
-        let file = TensorFile::open(&self.path.join(stored_name(&self.path, FUSION_WEIGHTS)))?;
+        let file = TensorFile::open_renamed(&self.path.join(stored_name(&self.path, FUSION_WEIGHTS)))?;
         let prefix = format!("{}.", self.architecture.model_prefix(shape.variant()));
         let prefixed = file.header.tensors.keys().any(|name| name.starts_with(&prefix));
         let slots = self.config.slots(places, shape);

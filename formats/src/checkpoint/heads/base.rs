@@ -3,7 +3,7 @@
 use hub_schemas::{
     backbone::Architecture,
     head::{Head, LanguageModelHead},
-    layout::{DECODER, DECODER_BIAS, HeadSizes, HeadTask, ModelClass},
+    layout::{DECODER, DECODER_BIAS, HeadSizes, HeadTask, ModelClass, TensorSpec},
 };
 use serde_json::Value;
 
@@ -73,18 +73,14 @@ pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
 
 /// A masked language model of ModernBERT has a bias behind its table where its configuration says so.
 fn without_missing_bias(head: Head, class: ModelClass, folder: &BaseFolder) -> Head {
+    let is_there = |spec: &TensorSpec| {
+        std::iter::once(&spec.disk).chain(&spec.aliases).any(|name| folder.extra_tensor(name).is_some())
+    };
+    let specs = class.tensors(&head, folder.config().shape.hidden_size);
+    let has_bias = specs.iter().any(|spec| spec.slot == DECODER_BIAS && is_there(spec));
     match head {
         Head::MaskedLm(config) if folder.config().architecture == Architecture::ModernBert => {
-            let head = Head::MaskedLm(config);
-            let specs = class.tensors(&head, folder.config().shape.hidden_size);
-            let is_there = |name: &String| folder.extra_tensor(name).is_some();
-            let bias = specs.iter().find(|spec| spec.slot == DECODER_BIAS);
-            let bias =
-                bias.is_some_and(|spec| std::iter::once(&spec.disk).chain(&spec.aliases).any(is_there));
-            match head {
-                Head::MaskedLm(config) => Head::MaskedLm(LanguageModelHead { bias, ..config }),
-                other => other,
-            }
+            Head::MaskedLm(LanguageModelHead { bias: config.bias && has_bias, ..config })
         }
         other => other,
     }
