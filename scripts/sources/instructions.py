@@ -3,10 +3,9 @@
 import csv
 import hashlib
 import io
-import json
 import zipfile
 
-from .folders import install, intact, shown
+from .folders import install_stamped, shown, stated
 
 NAME, PACKAGE = "questions", "chatterbot-corpus==1.3.3"
 FOLDER = "chatterbot_corpus/data/english/"
@@ -70,11 +69,8 @@ def part_of(question):
 
 def fetch_questions(data, archives):
     folder = data / NAME
-    stamp = folder / "split.json"
-    if stamp.is_file():
-        written = json.loads(stamp.read_text())
-        if written.get("recipe") == RECIPE and intact(folder, written["sha256"]):
-            return f"{shown(folder)} is already there"
+    if stated(folder, recipe=RECIPE):
+        return f"{shown(folder)} is already there"
     parts = {"train": [], "validation": [], "test": []}
     for question, pair in pairs(archives(PACKAGE)).items():
         parts[part_of(question)].append(pair)
@@ -85,9 +81,6 @@ def fetch_questions(data, archives):
         writer.writerows([("instruction", "output"), *rows])
         files[f"{part}.csv"] = text.getvalue().encode()
     counts = {part: len(rows) for part, rows in parts.items()}
-    sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files["split.json"] = json.dumps({"recipe": RECIPE, "rows": counts, "sha256": sha256}, indent=2).encode()
     source = SOURCE.format(rows=sum(counts.values()), topics=", ".join(TOPICS), package=PACKAGE)
-    files["SOURCE.md"] = source.encode()
-    install(folder, files)
+    install_stamped(folder, files, source, recipe=RECIPE, rows=counts)
     return f"wrote {shown(folder)} ({', '.join(f'{part} {count}' for part, count in counts.items())})"

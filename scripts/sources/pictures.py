@@ -2,14 +2,12 @@
 
 import csv
 import gzip
-import hashlib
 import io
-import json
 import random
 import struct
 import zlib
 
-from .folders import install, intact, shown
+from .folders import install_stamped, shown, stated
 from .packages import Failed, contents
 
 NAME, PACKAGE = "fashion-mnist", "dataset-fashion-mnist==0.0~git20200523.55506a9-1"
@@ -47,11 +45,8 @@ def png(pixels, width):
 
 def fetch_pictures(data, archives):
     folder = data / NAME
-    stamp = folder / "split.json"
-    if stamp.is_file():
-        written = json.loads(stamp.read_text())
-        if written.get("rows") == SIZES and intact(folder, written["sha256"]):
-            return f"{shown(folder)} is already there"
+    if stated(folder, rows=SIZES):
+        return f"{shown(folder)} is already there"
     found = contents(archives(PACKAGE), FOLDER)
     files = {}
     order = {half: random.Random(half).sample(range(count), count) for half, count in (("train", 60000), ("t10k", 10000))}
@@ -68,9 +63,6 @@ def fetch_pictures(data, archives):
             files[name] = png(pixels[index * height * width:(index + 1) * height * width], width)
             writer.writerow((name, LABELS[labels[index]]))
         files[f"{part}.csv"] = table.getvalue().encode()
-    sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files["split.json"] = json.dumps({"rows": SIZES, "sha256": sha256}).encode()
     sizes = ", ".join(f"{size} {part}" for part, size in SIZES.items())
-    files["SOURCE.md"] = SOURCE.format(sizes=sizes, package=PACKAGE).encode()
-    install(folder, files)
+    install_stamped(folder, files, SOURCE.format(sizes=sizes, package=PACKAGE), rows=SIZES)
     return f"wrote {shown(folder)} ({sizes} pictures)"

@@ -3,10 +3,9 @@
 import csv
 import hashlib
 import io
-import json
 import wave
 
-from .folders import install, intact, shown
+from .folders import install_stamped, shown, stated
 from .packages import contents
 
 NAME, CORE = "spoken-prompts", "asterisk-core-sounds-{}-wav==1.6.1-1"
@@ -93,11 +92,8 @@ def table(rows):
 
 def fetch_prompts(data, archives):
     folder = data / NAME
-    stamp = folder / "split.json"
-    if stamp.is_file():
-        written = json.loads(stamp.read_text())
-        if written.get("recipe") == RECIPE and intact(folder, written["sha256"]):
-            return f"{shown(folder)} is already there"
+    if stated(folder, recipe=RECIPE):
+        return f"{shown(folder)} is already there"
     voices = {code: contents(archives(CORE.format(code)), f"{SOUNDS}{voice}/") for code, (voice, _) in VOICES.items()}
     another = contents(archives(ANOTHER), f"{SOUNDS}{MENARDI}/")
     parts, others = chosen(voices, another)
@@ -109,10 +105,7 @@ def fetch_prompts(data, archives):
     rows["another-voice"] = [(f"it-menardi/{name}", VOICES["it"][1]) for name in others]
     files |= {f"{part}.csv": table(own) for part, own in rows.items()}
     counts = {part: len(own) for part, own in rows.items()}
-    sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files["split.json"] = json.dumps({"recipe": RECIPE, "rows": counts, "sha256": sha256}, indent=2).encode()
-    files["SOURCE.md"] = source().encode()
-    install(folder, files)
+    install_stamped(folder, files, source(), recipe=RECIPE, rows=counts)
     return f"wrote {shown(folder)} ({', '.join(f'{part} {count}' for part, count in counts.items())} recordings)"
 
 

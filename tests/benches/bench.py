@@ -162,6 +162,11 @@ def spread(values):
     return f"{100 * statistics.mean(values):.2f} ± {100 * deviation:.2f}"
 
 
+def one_line(text):
+    """A text as it can stand in a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 def table(headings, rows):
     """A Markdown table; the first column is text, the others are numbers."""
     lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]

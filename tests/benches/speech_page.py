@@ -2,7 +2,7 @@
 
 import statistics
 
-from bench import percent, spread, table, version
+from bench import one_line, percent, spread, table, version
 from speech_parts import DIGITS, LANGUAGES, METHODS, NEIGHBOURS, TRAIN
 
 # Prompts that are shown with what was written down.
@@ -111,10 +111,6 @@ What that shows, and what it does not:
 
 One standard error is up to {error(5 * test)}, {error(2 * test)} and {error(another)} points.
 """
-
-
-def one_line(text):
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def texts(state, kind):

@@ -2,7 +2,6 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use hub_formats::architectures::{PatchGrid, Positions, TransformerConfig};
-
 use hub_schemas::backbone::Module;
 
 use super::{Hooks, Linear, weights::Weights};

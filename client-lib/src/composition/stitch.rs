@@ -322,7 +322,7 @@ impl Hooks for Stitch {
     }
 
     fn ends_with_encoder(&self) -> bool {
-        self.semantics == Semantics::Library
+        self.is_library()
     }
 
     fn changes(&self, module: Module) -> bool {

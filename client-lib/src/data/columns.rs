@@ -167,8 +167,11 @@ pub(super) fn named_any(names: &[String], known: &[&str]) -> Option<usize> {
 }
 
 /// The columns of the first of these pairs of names that there are.
-pub(super) fn named_both(names: &[String], known: &[(&str, &str)]) -> Option<(usize, usize)> {
-    known.iter().find_map(|(first, second)| Some((named(names, first)?, named(names, second)?)))
+pub(super) fn named_both<'a, 'n: 'a>(
+    names: &[String],
+    known: impl IntoIterator<Item = &'a (&'n str, &'n str)>,
+) -> Option<(usize, usize)> {
+    known.into_iter().find_map(|(first, second)| Some((named(names, first)?, named(names, second)?)))
 }
 
 /// Two columns whose names say that their texts belong together.

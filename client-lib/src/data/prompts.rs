@@ -78,7 +78,7 @@ pub(super) fn read(
     let width = table.rows[0].cells.len();
     // Texts never repeat, so that only names tell a header; more than two columns need names.
     let (names, skip) = table.header(|| {
-        let known = both(&table.names(), kind).is_some();
+        let known = named_both(&table.names(), pairs(kind)).is_some();
         options.header.unwrap_or_else(|| known || width > 2 || has_header(table, options, &mut notices))
     });
     let columns = find(file, names, kind, options, &mut notices)?;
@@ -110,11 +110,6 @@ fn pairs(kind: TaskKind) -> impl Iterator<Item = &'static (&'static str, &'stati
     PAIRS.iter().chain(spoken)
 }
 
-/// The columns of the first pair that there is.
-fn both(names: &[String], kind: TaskKind) -> Option<(usize, usize)> {
-    pairs(kind).find_map(|(first, second)| Some((named(names, first)?, named(names, second)?)))
-}
-
 fn find(
     file: &str,
     names: Vec<String>,
@@ -143,7 +138,7 @@ fn find(
             let first = firsts.filter_map(|first| named(&names, first)).find(|&column| column != answer);
             (first.ok_or_else(|| missing("prompt"))?, Some(answer))
         }
-        (None, None) => match both(&names, kind) {
+        (None, None) => match named_both(&names, pairs(kind)) {
             Some((prompt, answer)) => (prompt, Some(answer)),
             None if kind == TaskKind::CausalLm && (names.len() == 1 || whole().is_some()) => {
                 (whole().unwrap_or(0), None)

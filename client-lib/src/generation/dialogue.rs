@@ -9,6 +9,7 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use hub_formats::checkpoint::BaseFolder;
+use hub_schemas::label::Language;
 
 use super::{
     ChatError, ChatTemplate, GenerateError, GenerationConfig, Message, SpeechError, SpeechOptions,
@@ -65,6 +66,18 @@ pub struct Turn {
     pub truncated: bool,
 }
 
+impl Turn {
+    /// What is read, the first of it that is asked for what comes next, and what is right there and behind each that
+    /// follows. An answer without anything in front loses its first token; the last one asks for nothing.
+    pub(crate) fn asked(self) -> (Vec<u32>, usize, Vec<u32>) {
+        let mut read = self.tokens;
+        let truth = read.split_off(self.answer.max(1).min(read.len()));
+        let first = read.len().saturating_sub(1);
+        read.extend(truth.iter().take(truth.len().saturating_sub(1)));
+        (read, first, truth)
+    }
+}
+
 impl Dialogue {
     /// What the folder of a backbone says.
     pub fn open(base: &BaseFolder) -> Result<Self, GenerateError> {
@@ -82,11 +95,12 @@ impl Dialogue {
         Self { longest: self.longest.min(longest), ..self }
     }
 
-    /// The same with transcripts in this language, where the backbone can be told one.
+    /// The same with transcripts in the language of the data, where it is one and the backbone can be told it.
     #[must_use]
-    pub fn spoken_in(self, language: Option<&str>) -> Self {
+    pub fn spoken_in(self, languages: &[Language]) -> Self {
+        let only = if let [only] = languages { Some(only.as_str()) } else { None };
         // `de` of `de-AT`.
-        let primary = language.and_then(|language| language.split('-').next());
+        let primary = only.and_then(|language| language.split('-').next());
         let is_known = |language: &&str| self.speech.as_ref().is_some_and(|speech| speech.knows(language));
         let spoken = primary.filter(is_known).map(str::to_owned);
         Self { spoken, ..self }

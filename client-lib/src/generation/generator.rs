@@ -11,9 +11,10 @@ use hub_schemas::{
 
 use super::{
     BeamOptions, Cache, Constraints, Dialogue, DialogueError, GenerateError, GenerationConfig, Message,
-    Sampling, transcribe::Listener, writer::Writer,
+    Sampling, SpeechPrompt, writer::Writer,
 };
 use crate::{
+    audio::AudioProcessor,
     backbones::{Backbone, Batch, Compute},
     data::DESCRIBE,
     inputs::InputEncoder,
@@ -78,7 +79,7 @@ pub struct Generator {
     /// What a decoder behind an encoder has in front of every answer.
     start: Option<Vec<u32>>,
     /// What reads recordings, where the backbone reads those.
-    pub(super) listener: Option<Listener>,
+    pub(super) listener: Option<AudioProcessor>,
     /// What looks at pictures, where they are described.
     vision: Option<Arc<Vision>>,
     /// Tokens that are read at most.
@@ -115,10 +116,12 @@ impl Generator {
             Some(Head::Seq2SeqLm(_)) if is_behind => {}
             _ => return Err(GenerateError::NoLanguageModel),
         }
-        let language = assembly.and_then(|assembly| language_of(assembly.folder));
-        let dialogue = Dialogue::open(&base)?.spoken_in(language);
+        let manifest = assembly.and_then(|assembly| assembly.folder.manifest.as_ref());
+        let languages = manifest.map_or(&[][..], |manifest| &manifest.languages);
+        let dialogue = Dialogue::open(&base)?.spoken_in(languages);
         let start = is_behind.then(|| dialogue.start().map(|token| vec![token])).transpose()?;
-        let listener = Listener::open(&base, &dialogue)?;
+        let listens = dialogue.speech().is_some();
+        let listener = listens.then(|| AudioProcessor::open(base.path(), config)).transpose()?;
         let longest = config.longest_input();
         // Rotary positions have no end of their own: what the model was trained on is one.
         let longest = if is_behind { longest } else { longest.min(config.shape.max_positions.max(1)) };
@@ -126,7 +129,7 @@ impl Generator {
             model,
             defaults: defaults(
                 dialogue.stated().clone(),
-                listener.as_ref().map(Listener::usual).as_deref().or(start.as_deref()),
+                dialogue.speech().map(SpeechPrompt::usual).as_deref().or(start.as_deref()),
             ),
             dialogue,
             start,
@@ -252,7 +255,7 @@ impl Generator {
         show: &mut dyn FnMut(&str),
     ) -> Result<Generated, GenerateError> {
         let limit = options.max_new_tokens.min(self.longest_answer.saturating_sub(prompt.len()));
-        let silent_from = self.listener.as_ref().and_then(Listener::times_from);
+        let silent_from = self.dialogue.speech().and_then(SpeechPrompt::times_from);
         let (model, encoder) = (&self.model, self.dialogue.encoder());
         Writer { model, encoder, options, cache, prompt, limit, silent_from }.write(show)
     }
@@ -293,14 +296,6 @@ fn defaults(stated: GenerationConfig, start: Option<&[u32]>) -> GenerationOption
         beams: stated.beams,
         max_new_tokens: own.unwrap_or(MAX_NEW_TOKENS),
         stops: stated.stops,
-    }
-}
-
-/// The language of an adapter's data, where there is one.
-fn language_of(folder: &AdapterFolder) -> Option<&str> {
-    match folder.manifest.as_ref()?.languages.as_slice() {
-        [language] => Some(language.as_str()),
-        _ => None,
     }
 }
 

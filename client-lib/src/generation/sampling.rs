@@ -1,5 +1,7 @@
 //! Which token comes next.
 
+use std::cmp::Ordering;
+
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -32,9 +34,7 @@ impl Sampling {
     /// The next token from the scores of all.
     pub fn choose(&self, scores: &[f64], generator: &mut ChaCha8Rng) -> u32 {
         if self.temperature <= 0.0 {
-            // The first of equals.
-            let better = |&a: &usize, &b: &usize| scores[a].total_cmp(&scores[b]).then(b.cmp(&a));
-            return (0..scores.len()).max_by(better).unwrap_or(0) as u32;
+            return (0..scores.len()).min_by(by_score(scores)).unwrap_or(0) as u32;
         }
         let drawn = self.drawn(scores);
         let mut rest = generator.random::<f64>();
@@ -49,7 +49,7 @@ impl Sampling {
     /// Tokens that are as probable as the last of `top_k` are among them.
     pub fn drawn(&self, scores: &[f64]) -> Vec<(u32, f64)> {
         let mut ranked: Vec<usize> = (0..scores.len()).collect();
-        ranked.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+        ranked.sort_unstable_by(by_score(scores));
         if let Some(&last) = self.top_k.and_then(|most| ranked.get(most.max(1) - 1)) {
             ranked.truncate(ranked.partition_point(|&token| scores[token] >= scores[last]));
         }
@@ -59,6 +59,11 @@ impl Sampling {
         let total: f64 = kept.iter().sum();
         ranked.iter().zip(kept).map(|(&token, probability)| (token as u32, probability / total)).collect()
     }
+}
+
+/// The best token in front, and the first of equals.
+fn by_score(scores: &[f64]) -> impl Fn(&usize, &usize) -> Ordering {
+    |&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b))
 }
 
 /// `exp z_j / Σ exp z_k`.

@@ -128,6 +128,12 @@ impl SpeechPrompt {
         Ok(all.into_iter().enumerate().filter(is_kept).map(|(_, token)| token).collect())
     }
 
+    /// As many tokens as stand in front of a transcript when nobody asks for anything.
+    pub(super) fn usual(&self) -> Vec<u32> {
+        let tokens = self.tokens(&SpeechOptions::default()).unwrap_or_default();
+        tokens.into_iter().map(Option::unwrap_or_default).collect()
+    }
+
     /// Whether it can be told to write this language.
     pub fn knows(&self, language: &str) -> bool {
         !self.has_one_language && self.language(language).is_ok()

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use hub_formats::checkpoint::BaseFolder;
-
-use super::{Cache, Dialogue, GenerateError, GenerationOptions, Generator, SpeechOptions, SpeechPrompt};
-use crate::{audio::AudioProcessor, backbones::Batch, generation::Generated, model::StitchedModel};
+use super::{Cache, GenerateError, GenerationOptions, Generator, SpeechOptions, SpeechPrompt};
+use crate::{audio::AudioProcessorError, backbones::Batch, generation::Generated, model::StitchedModel};
 
 /// What was said.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -20,53 +18,6 @@ pub struct Transcript {
     pub pieces: usize,
     /// `stop` where the model ended every piece, `length` where a limit ended one.
     pub finish_reason: &'static str,
-}
-
-/// What reads recordings, and what stands in front of a transcript.
-#[derive(Debug)]
-pub(super) struct Listener {
-    processor: AudioProcessor,
-    prompt: SpeechPrompt,
-}
-
-impl Listener {
-    /// `None` for a backbone that reads no recordings.
-    pub(super) fn open(base: &BaseFolder, dialogue: &Dialogue) -> Result<Option<Self>, GenerateError> {
-        let Some(prompt) = dialogue.speech().cloned() else { return Ok(None) };
-        Ok(Some(Self { processor: AudioProcessor::open(base.path(), base.config())?, prompt }))
-    }
-
-    /// As many tokens as stand in front of a transcript when nobody asks for anything.
-    pub(super) fn usual(&self) -> Vec<u32> {
-        let tokens = self.prompt.tokens(&SpeechOptions::default()).unwrap_or_default();
-        tokens.into_iter().map(Option::unwrap_or_default).collect()
-    }
-
-    pub(super) fn times_from(&self) -> Option<u32> {
-        self.prompt.times_from()
-    }
-
-    /// The tokens in front of a transcript, the language among them where it has to be recognised: its code too.
-    fn tokens(
-        &self,
-        asked: &SpeechOptions,
-        model: &StitchedModel,
-        heard: &Cache,
-    ) -> Result<(Vec<u32>, Option<String>), GenerateError> {
-        let tokens = self.prompt.tokens(asked)?;
-        if tokens.iter().all(Option::is_some) {
-            return Ok((tokens.into_iter().flatten().collect(), None));
-        }
-        let scores = match heard.encoded() {
-            Some(encoded) => {
-                model.next_token_scores(&[self.prompt.start()], &Cache::behind(encoded.clone()))?
-            }
-            None => Vec::new(),
-        };
-        let (code, language) = self.prompt.recognise(&scores).unzip();
-        let tokens = tokens.into_iter().filter_map(|token| token.or(language));
-        Ok((tokens.collect(), code.map(ToOwned::to_owned)))
-    }
 }
 
 impl Generator {
@@ -84,14 +35,14 @@ impl Generator {
         options: &GenerationOptions,
         show: &mut dyn FnMut(&str),
     ) -> Result<Transcript, GenerateError> {
-        let Some(listener) = &self.listener else {
+        let (Some(processor), Some(prompt)) = (&self.listener, self.dialogue().speech()) else {
             let architecture = self.model().backbone().config().architecture;
-            return Err(crate::audio::AudioProcessorError::NoAudio(architecture.to_string()).into());
+            return Err(AudioProcessorError::NoAudio(architecture.to_string()).into());
         };
         // What the adapter was trained to write, unless somebody asks for another language.
         let spoken = || self.dialogue().spoken().map(str::to_owned);
         let asked = SpeechOptions { language: asked.language.clone().or_else(spoken), ..asked.clone() };
-        let pieces = listener.processor.pieces(path, self.model().backbone().device())?;
+        let pieces = processor.pieces(path, self.model().backbone().device())?;
         let mut transcript = Transcript {
             text: String::new(),
             tokens: Vec::new(),
@@ -108,7 +59,7 @@ impl Generator {
                     show(text);
                 }
             };
-            let (generated, language) = self.hear(listener, piece, (&asked, options), &mut shown)?;
+            let (generated, language) = self.hear(prompt, piece, (&asked, options), &mut shown)?;
             transcript.tokens.extend(generated.tokens);
             transcript.language = transcript.language.or(language);
             if generated.finish_reason != "stop" {
@@ -122,13 +73,33 @@ impl Generator {
     /// One piece, and its language where it was recognised.
     fn hear(
         &self,
-        listener: &Listener,
+        prompt: &SpeechPrompt,
         piece: &Batch,
         (asked, options): (&SpeechOptions, &GenerationOptions),
         show: &mut dyn FnMut(&str),
     ) -> Result<(Generated, Option<String>), GenerateError> {
         let heard = self.model().read(piece)?;
-        let (tokens, language) = listener.tokens(asked, self.model(), &heard)?;
+        let (tokens, language) = front(prompt, asked, self.model(), &heard)?;
         Ok((self.write(&tokens, heard, options, show)?, language))
     }
+}
+
+/// The tokens in front of a transcript, the language among them where it has to be recognised: its code too.
+fn front(
+    prompt: &SpeechPrompt,
+    asked: &SpeechOptions,
+    model: &StitchedModel,
+    heard: &Cache,
+) -> Result<(Vec<u32>, Option<String>), GenerateError> {
+    let tokens = prompt.tokens(asked)?;
+    if tokens.iter().all(Option::is_some) {
+        return Ok((tokens.into_iter().flatten().collect(), None));
+    }
+    let scores = match heard.encoded() {
+        Some(encoded) => model.next_token_scores(&[prompt.start()], &Cache::behind(encoded.clone()))?,
+        None => Vec::new(),
+    };
+    let (code, language) = prompt.recognise(&scores).unzip();
+    let tokens = tokens.into_iter().filter_map(|token| token.or(language));
+    Ok((tokens.collect(), code.map(ToOwned::to_owned)))
 }

@@ -151,16 +151,18 @@ fn gate_mean(folder: &AdapterFolder) -> GateMean {
 /// Adapters of the `adapters` library are composed as it composes them; one that was
 /// trained here, or comes from PEFT, makes the plain meaning of the blocks apply.
 pub(super) fn semantics(named: &[(String, &AdapterFolder)]) -> Semantics {
-    let is_library =
-        |folder: &AdapterFolder| folder.semantics().composition == Some(CompositionRules::Adapters);
     if named.iter().all(|(_, folder)| is_library(folder)) { Semantics::Library } else { Semantics::Plain }
+}
+
+/// Whether the arithmetic of `adapters` holds for an adapter.
+fn is_library(folder: &AdapterFolder) -> bool {
+    folder.semantics().composition == Some(CompositionRules::Adapters)
 }
 
 /// What the libraries of the adapters compute otherwise.
 pub(super) fn quirks(named: &[(String, &AdapterFolder)], architecture: Architecture) -> Quirks {
     let has_prefix = |folder: &AdapterFolder| {
-        folder.semantics().composition == Some(CompositionRules::Adapters)
-            && folder.method.parts().iter().any(|part| matches!(part, Method::Prefix(_)))
+        is_library(folder) && folder.method.parts().iter().any(|part| matches!(part, Method::Prefix(_)))
     };
     let any = |is: &dyn Fn(&AdapterFolder) -> bool| named.iter().any(|(_, folder)| is(folder));
     let found = [

@@ -49,14 +49,10 @@ pub(super) fn rows(dialogue: &Dialogue, example: &Example, most: usize) -> Resul
     Ok((0..tokens.len().saturating_sub(1).div_ceil(step)).map(piece).collect())
 }
 
-/// The last token is asked for, but asks for nothing.
 fn row(turn: Turn) -> Row {
-    let Turn { mut tokens, answer, truncated } = turn;
-    let truth = tokens.split_off(answer.max(1).min(tokens.len()));
-    let first = tokens.len().saturating_sub(1);
-    tokens.extend(truth.iter().take(truth.len().saturating_sub(1)));
-    let input = Input::Text(Tokens::of_ids(tokens, truncated));
-    Row { input, decoder: Vec::new(), first, truth, is_cut: truncated }
+    let is_cut = turn.truncated;
+    let (read, first, truth) = turn.asked();
+    Row { input: Input::Text(Tokens::of_ids(read, is_cut)), decoder: Vec::new(), first, truth, is_cut }
 }
 
 #[cfg(test)]

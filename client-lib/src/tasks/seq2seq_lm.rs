@@ -30,11 +30,8 @@ fn written(example: &Example) -> Result<&str, TaskError> {
     }
 }
 
-/// The last token is asked for, but asks for nothing.
 fn behind(input: Input, turn: Turn) -> Row {
-    let Turn { tokens: mut decoder, answer, truncated: is_cut } = turn;
-    let truth = decoder.split_off(answer.min(decoder.len()));
-    let first = decoder.len().saturating_sub(1);
-    decoder.extend(truth.iter().take(truth.len().saturating_sub(1)));
+    let is_cut = turn.truncated;
+    let (decoder, first, truth) = turn.asked();
     Row { input, decoder, first, truth, is_cut }
 }

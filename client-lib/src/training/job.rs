@@ -177,9 +177,8 @@ impl TrainingJob {
         }
         let max_length = self.options.max_length.min(config.longest_input());
         if task.kind().writes() {
-            let language = self.facts.languages.first().filter(|_| self.facts.languages.len() == 1);
             let dialogue = Dialogue::open(&folder)?.within(max_length);
-            task = task.with_dialogue(dialogue.spoken_in(language.map(Language::as_str)));
+            task = task.with_dialogue(dialogue.spoken_in(&self.facts.languages));
         }
         let (kind, outputs) = (task.kind(), task.outputs());
         let head = self.head.resolve(&self.method, &config, kind, outputs, folder.has_pooler())?;

@@ -112,7 +112,6 @@ impl EarlyFlush {
         // Without another descriptor everything is flushed in the end.
         let Ok(file) = open.file.try_clone() else { return Ok(()) };
         let claim = open.claim.clone();
-        self.written = 0;
         self.running = Some(spawn_blocking(move || {
             let flushed = file.sync_data();
             drop(file);
@@ -122,8 +121,9 @@ impl EarlyFlush {
         Ok(())
     }
 
-    /// Waits for the one that is under way.
+    /// Waits for the one that is under way; what comes next counts for another one.
     async fn end(&mut self) -> Result<(), StorageError> {
+        self.written = 0;
         match self.running.take() {
             Some(work) => finished(work).await,
             None => Ok(()),
@@ -246,7 +246,6 @@ impl Growing {
     pub(crate) async fn keep(&mut self) -> Result<DigestHasher, StorageError> {
         let (mut open, root) = (self.open.back().await?, self.root.clone());
         self.early.end().await?;
-        self.early.written = 0;
         self.open.lend(move || {
             open.file.sync_data()?;
             if open.is_passing {

@@ -73,13 +73,16 @@ pub fn base_head(folder: &BaseFolder) -> Option<FoundHead> {
 
 /// A masked language model of ModernBERT has a bias behind its table where its configuration says so.
 fn without_missing_bias(head: Head, class: ModelClass, folder: &BaseFolder) -> Head {
+    if folder.config().architecture != Architecture::ModernBert {
+        return head;
+    }
     let is_there = |spec: &TensorSpec| {
         std::iter::once(&spec.disk).chain(&spec.aliases).any(|name| folder.extra_tensor(name).is_some())
     };
     let specs = class.tensors(&head, folder.config().shape.hidden_size);
     let has_bias = specs.iter().any(|spec| spec.slot == DECODER_BIAS && is_there(spec));
     match head {
-        Head::MaskedLm(config) if folder.config().architecture == Architecture::ModernBert => {
+        Head::MaskedLm(config) => {
             Head::MaskedLm(LanguageModelHead { bias: config.bias && has_bias, ..config })
         }
         other => other,
