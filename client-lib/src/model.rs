@@ -25,13 +25,13 @@ use hub_schemas::{
     method::{Method, MethodError},
 };
 
-use self::regulariser::Regulariser;
 pub use self::{
     explain::{Attribution, Chooser},
     fuse::fused_sublayers,
     output::Output,
     pieces::Cut,
 };
+use self::{groups::Brought, regulariser::Regulariser};
 pub use crate::backbones::{Batch, Mode, Passed};
 use crate::{
     backbones::{Backbone, Hidden},
@@ -98,12 +98,6 @@ pub enum ModelError {
         /// What it is.
         method: String,
     },
-    /// Layers without the prefixes of others, where that means something else in the adapter's own library.
-    #[error(
-        "in `adapters` the layers of a stack of T5 whose prefixes differ from the first one's lose their distances, \
-         which is not computed here; leave out the skipped layers"
-    )]
-    SkippedPrefixes,
     /// The adapter means something else where it comes from.
     #[error("`{}` can't be run as its own library runs it: {reason}", folder.display())]
     Imported {
@@ -263,7 +257,7 @@ impl StitchedModel {
         let (semantics, quirks) =
             (members::semantics(named), members::quirks(named, backbone.config().architecture));
         let stitch = Stitch::compose(composition, members, fusions, semantics)?.with_quirks(quirks);
-        let is_of_base = heads.is_empty();
+        let is_of_base = heads.is_none();
         let mut model = Self::arranged(backbone, stitch, composition, heads)?;
         let inverts = |folder: &AdapterFolder| folder.is_plugged() || is_of_base && folder.is_flexible();
         if named.iter().any(|(_, folder)| inverts(folder)) {
@@ -280,7 +274,7 @@ impl StitchedModel {
         backbone: Arc<Backbone>,
         stitch: Stitch,
         composition: &Composition,
-        heads: BTreeMap<String, LoadedHead>,
+        heads: Brought,
     ) -> Result<Self, HeadLoadError> {
         let (mut head, groups) = groups::choose(composition, heads);
         if head.is_none() && groups.is_empty() {
@@ -295,9 +289,6 @@ impl StitchedModel {
         let shape = self.backbone.config().shape;
         if let Some(&layer) = layers.iter().find(|&&layer| layer >= shape.num_layers) {
             return Err(MethodError::Layer { field: "skip layers", layer, last: shape.num_layers - 1 }.into());
-        }
-        if !layers.is_empty() && self.stitch.quirks().has(Quirk::LosesDistances) {
-            return Err(ModelError::SkippedPrefixes);
         }
         self.stitch = self.stitch.skipping(layers);
         Ok(self)

@@ -147,7 +147,7 @@ pub fn read_batch(
         attention_mask: tensor(mask)?,
         token_type_ids: types.map(tensor).transpose()?,
         head_inputs: HeadInputs {
-            words: inputs.words(rows, length, config.architecture)?,
+            words: inputs.words(rows, length, config)?,
             tasks: inputs.tasks(rows)?,
             positions: None,
             choices,

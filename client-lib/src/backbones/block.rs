@@ -101,7 +101,7 @@ impl Block {
         let output_norm = |sublayer| weights.norm_of(Module::OutputNorm { layer: index, sublayer }, config);
         let scale =
             |sublayer: SubLayer| weights.optional(&format!("layers.{index}.{}.scale", sublayer.as_str()));
-        let shape = &config.shape;
+        let shape = &config.shape.in_block(index);
         Ok(Self {
             index,
             scales: by_sublayer(scale)?,
@@ -236,7 +236,7 @@ impl Block {
             let project = |site, x: &Tensor, pass: &Pass<'_>| self.linear(site, x, pass);
             relative.forward(self.attention.heads, &at, pass, project)?
         } else {
-            let bias = pass.distances.map(|all| all.at(queries.dim(1)?, keys.dim(1)?)).transpose()?;
+            let bias = pass.distances.map(|all| all.at(queries.dim(1)?, keys.dim(1)?)).transpose()?.flatten();
             self.attention.forward_with_bias([&queries, &keys, &values], &mask, bias.as_ref())?
         };
         self.join(mixed, &queries, (&prompts, Sites::OWN.output), pass)

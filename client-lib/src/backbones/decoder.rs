@@ -163,7 +163,8 @@ impl Backbone {
         context.library_padding = self.library_padding_of_decoder(&mask, inputs.input_ids.dim(1)?);
         // Adapters in parallel have repeated the encoder's rows.
         x = repeat_rows(&x, encoded.state.dim(0)?.max(batch))?;
-        let distances = decoder.distances.as_ref().map(|distances| distances.behind(offset));
+        let distances =
+            decoder.distances.as_ref().map(|distances| distances.behind(offset, hooks.loses_distances()));
         let cross = Cross::new(&encoded.state, &encoded.context, &encoded.projected)?;
         let pass = Pass {
             hooks,

@@ -1,6 +1,6 @@
 //! A learned number for every head and distance, added to the scores of attention.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use candle_core::{Result, Tensor};
 use hub_formats::architectures::{DistanceBuckets, Positions, TransformerConfig};
@@ -23,6 +23,12 @@ pub(super) struct ScoreBias<'a> {
     offset: usize,
     /// Of so many queries and keys: most blocks of a pass have as many.
     kept: RefCell<Option<((usize, usize), Tensor)>>,
+    /// Whether blocks go without from the first one on that has other keys than the first of all: only that knows the
+    /// table in the library, which asks each block anew when the number of keys changes.
+    is_losable: bool,
+    /// How many keys the first block has, and whether a block had others since.
+    first: Cell<Option<usize>>,
+    is_lost: Cell<bool>,
 }
 
 impl Distances {
@@ -36,8 +42,9 @@ impl Distances {
         Ok(Some(Self { buckets, table: weights.get(name)?, both_sides }))
     }
 
-    pub(super) fn behind(&self, offset: usize) -> ScoreBias<'_> {
-        ScoreBias { distances: self, offset, kept: RefCell::new(None) }
+    pub(super) fn behind(&self, offset: usize, is_losable: bool) -> ScoreBias<'_> {
+        let (kept, first, is_lost) = (RefCell::new(None), Cell::new(None), Cell::new(false));
+        ScoreBias { distances: self, offset, kept, is_losable, first, is_lost }
     }
 
     /// `[h, queries, keys]`: keys stand at 0, 1, …, queries at `offset`, `offset + 1`, ….
@@ -54,16 +61,22 @@ impl Distances {
 }
 
 impl ScoreBias<'_> {
-    /// `[h, queries, keys]`.
-    pub(super) fn at(&self, queries: usize, keys: usize) -> Result<Tensor> {
+    /// `[h, queries, keys]`; `None` where the block goes without.
+    pub(super) fn at(&self, queries: usize, keys: usize) -> Result<Option<Tensor>> {
+        let first = self.first.get().unwrap_or(keys);
+        self.first.set(Some(first));
+        self.is_lost.set(self.is_lost.get() || self.is_losable && keys != first);
+        if self.is_lost.get() {
+            return Ok(None);
+        }
         let mut kept = self.kept.borrow_mut();
         if let Some((sizes, bias)) = kept.as_ref()
             && *sizes == (queries, keys)
         {
-            return Ok(bias.clone());
+            return Ok(Some(bias.clone()));
         }
         let bias = self.distances.at(queries, keys, self.offset)?;
         *kept = Some(((queries, keys), bias.clone()));
-        Ok(bias)
+        Ok(Some(bias))
     }
 }

@@ -188,6 +188,11 @@ pub trait Hooks {
         None
     }
 
+    /// Whether blocks with other keys than the first one's go without the numbers of distances.
+    fn loses_distances(&self) -> bool {
+        false
+    }
+
     /// At a lookup; `rows [b, t, h]` is what it gives.
     fn embedding(&self, _at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {
         Ok(rows)

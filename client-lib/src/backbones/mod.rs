@@ -9,6 +9,7 @@ mod base_head;
 mod batch;
 mod block;
 mod compute;
+mod convolution;
 mod cross;
 mod decoder;
 mod distances;

@@ -10,6 +10,7 @@ use hub_schemas::backbone::{Module, Table};
 use super::{
     BaseHead, Batch, Compute, Context, Hooks, LibraryPadding, Linear, LinearInput, Mode,
     block::{Block, Pass},
+    convolution::Convolution,
     cross::Projected,
     decoder::Decoder,
     distances::Distances,
@@ -60,6 +61,8 @@ pub struct Backbone {
     pub(super) norm: Option<Norm>,
     pub(super) projection: Option<Linear>,
     pub(super) blocks: Vec<Block>,
+    /// Beside the first block.
+    convolution: Option<Convolution>,
     pub(super) distances: Option<Distances>,
     pub(super) final_norm: Option<Norm>,
     pub(super) decoder: Option<Decoder>,
@@ -120,6 +123,7 @@ impl Backbone {
             norm: weights.norm_of(Module::EmbeddingNorm, &config)?,
             projection: projection.transpose()?,
             blocks: blocks.collect::<Result<_>>()?,
+            convolution: Convolution::load(&config, weights)?,
             distances: Distances::load(&config, weights, ("distances", true))?,
             final_norm: weights.norm_of(Module::FinalNorm, &config)?,
             decoder: Decoder::load(&config, weights)?,
@@ -264,7 +268,6 @@ impl Backbone {
         if let Some(norm) = &self.final_norm {
             x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
         }
-        sum.add(&x)?;
         if self.config.architecture.adapts_embeddings_late() {
             let tokens = x.dim(1)?;
             x = hooks.embeddings(x, &context)?;
@@ -272,6 +275,7 @@ impl Backbone {
                 candle_core::bail!("a prompt has no place in {} backbones", self.config.architecture);
             }
         }
+        sum.add(&x)?;
         let layer_sum = sum.finish();
         Ok((Encoded { state: x, layer_sum, context, projected: Projected::default() }, cuts))
     }
@@ -346,7 +350,8 @@ impl Backbone {
         let window = self.config.decoder.window.as_ref();
         let window = window.map(|window| (window, mask.clone().with_reach(Some(window.tokens - 1))));
         let relative = self.relative.as_ref().map(|table| table.at(tokens, hooks)).transpose()?.flatten();
-        let distances = self.distances.as_ref().map(|distances| distances.behind(offset));
+        let distances = self.distances.as_ref();
+        let distances = distances.map(|distances| distances.behind(offset, hooks.loses_distances()));
         let pass = Pass {
             hooks,
             context: &context,
@@ -369,6 +374,10 @@ impl Backbone {
                     let mask = own.map_or(&mask, |(_, own)| own);
                     block.forward(&x, &mask.repeat(rows)?, &pass)?
                 }
+            };
+            let given = match self.convolution.as_ref().filter(|_| index == 0) {
+                Some(convolution) => convolution.forward(&x, &given, &context.attention_mask)?,
+                None => given,
             };
             x = between.cut(given)?;
         }
@@ -443,7 +452,7 @@ impl Backbone {
     }
 
     fn turning(&self, rope: &Rope, tokens: usize, offset: usize) -> Rotary {
-        let frequencies = rope.frequencies(self.config.shape.head_width());
+        let frequencies = rope.frequencies(self.config.shape.head_width(), offset + tokens);
         Rotary::new(&frequencies, offset..offset + tokens).scaled(rope.attention_factor())
     }
 }

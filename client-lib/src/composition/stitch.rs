@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use candle_core::{Result, Tensor};
 use hub_schemas::{
-    backbone::{Module, SubLayer},
+    backbone::{Module, SubLayer, Table},
     method::{HookedAt, HookedResidual},
 };
 
@@ -85,6 +85,8 @@ pub struct Stitch {
     skip_layers: Vec<usize>,
     drops: Option<LayerDrop>,
     quirks: Quirks,
+    /// Whether groups of rows are those of tasks.
+    by_task: bool,
     trace: Option<Trace>,
 }
 
@@ -97,9 +99,10 @@ pub enum Quirk {
     DropsSegments,
     /// A decoder sees prefixes as far as the masks of `adapters` 1.3.0 show them.
     MasksPrefixes,
-    /// Layers of T5 whose prefixes differ from the first one's lose their distances, as in `adapters` 1.3.0: which is
-    /// not computed here.
+    /// Layers of T5 whose prefixes differ from the first one's lose their distances, as in `adapters` 1.3.0.
     LosesDistances,
+    /// What changes the table of words changes nothing, as where PEFT wraps a module behind an encoder that nothing reads.
+    KeepsSharedTable,
 }
 
 /// Where an imported adapter keeps to what its own library computes.
@@ -149,6 +152,7 @@ impl Default for Stitch {
             skip_layers: Vec::new(),
             drops: None,
             quirks: Quirks::default(),
+            by_task: false,
             trace: None,
         }
     }
@@ -192,6 +196,12 @@ impl Stitch {
             found.ok_or_else(|| StitchError::UnknownFusion { name: name.to_owned(), given: given() })
         };
         Ok(Self { root: Node::resolve(composition, &leaf, &fusion)?, ..self.clone() })
+    }
+
+    /// The same where the groups of rows are those of tasks.
+    #[must_use]
+    pub(crate) fn by_task(self) -> Self {
+        Self { by_task: true, ..self }
     }
 
     /// Leaves all adapters out of these layers (Rücklé et al., "AdapterDrop", 2021).
@@ -247,7 +257,8 @@ impl Stitch {
     }
 
     fn sublayer_hook(&self) -> SubLayerHook<'_> {
-        SubLayerHook { adapters: self.adapters(), fusions: &self.fusions.things, semantics: self.semantics }
+        let (adapters, fusions, semantics) = (self.adapters(), &self.fusions.things, self.semantics);
+        SubLayerHook { adapters, fusions, semantics, by_task: self.by_task }
     }
 
     /// How the members hang on the projection at this sub-layer's end: all of them in the same way.
@@ -282,10 +293,21 @@ impl Hooks for Stitch {
     }
 
     fn tensor(&self, name: &str) -> Option<&Tensor> {
+        let is_words = || name.parse() == Ok(Module::Embedding(Table::Word));
+        if self.quirks.has(Quirk::KeepsSharedTable) && is_words() {
+            return None;
+        }
         self.root.leaves().into_iter().rev().find_map(|index| self.adapters()[index].replaced(name))
     }
 
+    fn loses_distances(&self) -> bool {
+        self.quirks.has(Quirk::LosesDistances)
+    }
+
     fn embedding(&self, at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {
+        if self.quirks.has(Quirk::KeepsSharedTable) && at.table == Table::Word {
+            return Ok(rows);
+        }
         let mut rows = rows;
         for index in self.root.leaves() {
             if let Some(changed) = self.adapters()[index].embedding(at, &rows)? {

@@ -22,6 +22,8 @@ pub(super) struct SubLayerHook<'a> {
     pub(super) adapters: &'a [Box<dyn Adapter>],
     pub(super) fusions: &'a [Fusion],
     pub(super) semantics: Semantics,
+    /// Whether groups of rows are those of tasks.
+    pub(super) by_task: bool,
 }
 
 /// What goes from one member to the next.
@@ -155,7 +157,11 @@ impl SubLayerHook<'_> {
                     up: state.up.as_ref().map(fork).transpose()?,
                     last: state.last,
                 };
-                let state = self.enter_first(node, at, state)?;
+                let mut state = self.enter_first(node, at, state)?;
+                if self.by_task {
+                    // `MultiTask` of the library enters, and so does the `BatchSplit` that it makes of itself.
+                    state = self.enter_first(node, at, state)?;
+                }
                 let rows = state.hidden.dim(0)?;
                 let groups = node.groups(rows).unwrap_or_else(|| Ok(vec![rows]))?;
                 let parts = state.parts(&groups, split_rows)?;

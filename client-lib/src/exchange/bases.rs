@@ -100,7 +100,9 @@ impl BaseSearch {
         for candidate in candidates {
             let Ok(folder) = BaseFolder::open_as(&candidate, view) else { continue };
             let config = folder.config();
-            if config.architecture != wanted.architecture || config.shape != wanted.shape {
+            if config.architecture != wanted.architecture
+                || config.shape.without_classifier() != wanted.shape.without_classifier()
+            {
                 continue;
             }
             let Ok(weights_digest) = digests.of(&folder) else { continue };

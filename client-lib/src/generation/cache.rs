@@ -99,6 +99,10 @@ impl Hooks for Cached<'_> {
         self.inner.tensor(name)
     }
 
+    fn loses_distances(&self) -> bool {
+        self.inner.loses_distances()
+    }
+
     fn embedding(&self, at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {
         self.inner.embedding(at, rows)
     }

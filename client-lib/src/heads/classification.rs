@@ -33,6 +33,6 @@ impl Classification {
 
     /// Scores `[b, labels]`.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
-        self.scores(&self.pool(&input.features)?, input.mode)
+        self.layers.classify(&self.pool(&input.features)?, input)
     }
 }

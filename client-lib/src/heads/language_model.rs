@@ -105,7 +105,8 @@ impl LanguageModel {
                 x = activate(&x, activation)?;
             }
             if let Some((weight, bias)) = &layer.norm {
-                x = trainable_norm(&x, weight, bias, eps)?;
+                let own = |part: &str| hooks.tensor(&format!("{}.{part}", Module::LmNorm));
+                x = trainable_norm(&x, own("weight").unwrap_or(weight), own("bias").unwrap_or(bias), eps)?;
             }
         }
         if let Some(scale) = input.features.backbone.config().seq2seq.output_scale {
@@ -121,7 +122,9 @@ impl LanguageModel {
             }
             Decoder::Trained(table) => linear(&x, table, None)?,
         };
-        let scores = match &self.bias {
+        // A trained copy of the bias is the layer's.
+        let is_replaced = hooks.tensor(&format!("{}.bias", Module::Output)).is_some();
+        let scores = match self.bias.as_ref().filter(|_| !is_replaced) {
             Some(bias) => scores.broadcast_add(bias)?,
             None => scores,
         };

@@ -105,6 +105,9 @@ impl LoadedHead {
         match (module, &self.config) {
             (Module::QaOutputs, Head::QuestionAnswering(config)) => config.layers == 1,
             (Module::LmTransform, Head::MaskedLm(config) | Head::CausalLm(config)) => config.layers == 2,
+            (Module::Classifier, head) => head.classifier_layers() == Some(1),
+            (Module::ClassifierDense | Module::ClassifierOutput, head) => head.classifier_layers() == Some(2),
+            (Module::LmNorm, Head::MaskedLm(config) | Head::CausalLm(config)) => config.layer_norm,
             (Module::Output, head) => head.language_model().is_some(),
             _ => false,
         }

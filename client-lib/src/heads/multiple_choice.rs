@@ -35,6 +35,6 @@ impl MultipleChoice {
             )
         }
         let pooled = pool(self.pooling, &input.features)?;
-        self.layers.forward(&pooled, input.mode)?.reshape((rows / choices, choices))
+        self.layers.classify(&pooled, input)?.reshape((rows / choices, choices))
     }
 }

@@ -5,14 +5,11 @@ use candle_core::{Result, Tensor};
 use hub_schemas::{backbone::Module, head::QuestionAnsweringHead};
 
 use super::{Features, HeadInput, Tensors, linear_layers::LinearLayers, token_states};
-use crate::backbones::Linear;
 
 /// A loaded question answering head.
 #[derive(Debug)]
 pub struct QuestionAnswering {
     layers: LinearLayers,
-    /// The head of a model class, whose layer an adapter may change.
-    single: Option<Linear>,
     scaled_as_words: bool,
     behind_pooler: bool,
 }
@@ -21,7 +18,7 @@ impl QuestionAnswering {
     pub(super) fn new(config: &QuestionAnsweringHead, tensors: &Tensors) -> Result<Self> {
         let layers = LinearLayers::new(&config.stack(), tensors)?;
         let QuestionAnsweringHead { scaled_as_words, behind_pooler, .. } = *config;
-        Ok(Self { single: layers.single()?, layers, scaled_as_words, behind_pooler })
+        Ok(Self { layers, scaled_as_words, behind_pooler })
     }
 
     /// Scores `[b, t, 2]`: of the start, then of the end. Padding is not masked, as in both libraries.
@@ -30,7 +27,8 @@ impl QuestionAnswering {
         let state = token_states(input, self.behind_pooler)?;
         let scale = backbone.config().seq2seq.output_scale.filter(|_| self.scaled_as_words);
         let state = &scale.map_or_else(|| Ok(state.clone()), |scale| &state * scale)?;
-        match &self.single {
+        match self.layers.single() {
+            // The head of a model class, whose layer an adapter may change.
             Some(layer) => {
                 let x = self.layers.dropped(state, input.mode)?;
                 backbone.behind(Module::QaOutputs, &x, layer, attention_mask, (hooks, input.mode))

@@ -22,6 +22,6 @@ impl Tagging {
     /// Scores `[b, t, labels]`, those of padding included.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
         let state = token_states(input, self.behind_pooler)?;
-        self.layers.forward(&state, input.mode)
+        self.layers.classify(&state, input)
     }
 }

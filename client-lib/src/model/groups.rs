@@ -14,9 +14,28 @@ use crate::{
 /// A head of the whole batch, or heads of groups of rows with how many rows they have.
 pub(super) type Heads = (Option<LoadedHead>, Vec<(Option<usize>, Option<LoadedHead>)>);
 
+/// The heads that adapters bring.
+pub(super) enum Brought {
+    /// One by the name of its adapter, of any number of them.
+    Each(BTreeMap<String, LoadedHead>),
+    /// All were saved from one model, which has one head.
+    One(Box<LoadedHead>),
+}
+
+impl Brought {
+    /// Whether there are none.
+    pub(super) fn is_none(&self) -> bool {
+        matches!(self, Self::Each(heads) if heads.is_empty())
+    }
+}
+
 /// Which heads predict: that of the last adapter, or where the last block divides the
 /// rows, that of each member's last adapter.
-pub(super) fn choose(composition: &Composition, mut heads: BTreeMap<String, LoadedHead>) -> Heads {
+pub(super) fn choose(composition: &Composition, brought: Brought) -> Heads {
+    let mut heads = match brought {
+        Brought::One(head) => return (Some(*head), Vec::new()),
+        Brought::Each(heads) => heads,
+    };
     let mut take = |child: &Composition| heads.remove(child.last()?);
     let groups: Vec<_> = match composition.outermost() {
         single @ Composition::Single(_) => return (take(single), Vec::new()),

@@ -3,11 +3,11 @@
 
 use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
-    backbone::{Architecture, LinearSite, Module, Table},
+    backbone::{Architecture, LinearSite},
     head::Head,
-    layout::{Format, HeadTask, Place},
+    layout::{Format, HeadTask},
     manifest::CompositionRules,
-    method::{Method, PrefixGroup},
+    method::Method,
 };
 
 use super::ModelError;
@@ -16,24 +16,17 @@ use crate::backbones::Backbone;
 /// Refuses a member that would compute something else than in the library that wrote it.
 pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {
     let of_peft = folder.format == Format::Peft && folder.manifest.is_none();
-    let of_adapters = folder.format == Format::Adapters && folder.manifest.is_none();
     let has = |wanted: &dyn Fn(&Method) -> bool| folder.method.parts().iter().any(wanted);
-    let adapts_words = |part: &Method| {
-        let slots = part.slots(&backbone.config().shape);
-        slots.iter().any(|slot| slot.place == Place::Module(Module::Embedding(Table::Word)))
-    };
-    let reason = if of_peft && backbone.config().architecture.is_encoder_decoder() && has(&adapts_words) {
-        "PEFT changes the embedding `shared` only, which encoder and decoder do not read through; leave it out"
+    let is_tokens = |part: &Method| matches!(part, Method::Tokens(_));
+    let reason = if of_peft && backbone.config().architecture.is_encoder_decoder() && has(&is_tokens) {
+        "behind an encoder PEFT trains tokens of a table whose ties decide what reads them; leave them out"
     } else if of_peft && chooses(backbone) && has_one_output(folder) {
         "the base model chooses among continuations, and nothing in the adapter says whether its classifier does too; \
          give its `task_type`"
-    } else if of_adapters && has(&|part| loses_distances(backbone, part)) {
-        "in `adapters` the layers of a stack of T5 whose prefixes differ from the first one's lose their distances; \
-         give every layer of the stack a prefix, or none"
     } else if of_peft && lacks_head(backbone, folder) {
         "PEFT wrapped a model with a head that neither the adapter's file nor the base model's checkpoint has; name the \
          head's modules in `modules_to_save`"
-    } else if of_peft && has(&|part| matches!(part, Method::Tokens(_))) && loses_output_bias(backbone) {
+    } else if of_peft && has(&is_tokens) && loses_output_bias(backbone) {
         "where the output table is the word embedding, PEFT's trained tokens leave out the bias behind it; adapt the \
          embedding instead"
     } else if lost_bias(backbone, folder) {
@@ -75,20 +68,6 @@ fn lost_bias(backbone: &Backbone, folder: &AdapterFolder) -> bool {
         && folder.method != Method::LastLayer
         && config.architecture == Architecture::ModernBert
         && !config.has_bias(LinearSite::QueryKeyValue)
-}
-
-/// Whether some layers of a stack have prefixes and others have none, where only the first layer of the stack knows
-/// how far tokens are apart: `adapters` asks each layer anew when the number of keys changes.
-fn loses_distances(backbone: &Backbone, part: &Method) -> bool {
-    let config = backbone.config();
-    let Method::Prefix(prefix) = part else { return false };
-    let stack = |group| match group {
-        PrefixGroup::Encoder => config.shape.encoder_layers(),
-        PrefixGroup::Own => config.shape.num_layers - config.shape.encoder_layers(),
-        PrefixGroup::Cross => 0,
-    };
-    let mut groups = prefix.groups(&config.shape).into_iter();
-    config.architecture.has_distances() && groups.any(|(group, layers)| layers.len() < stack(group))
 }
 
 fn chooses(backbone: &Backbone) -> bool {

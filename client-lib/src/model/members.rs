@@ -6,11 +6,12 @@ use candle_core::{DType, Tensor};
 use hub_formats::checkpoint::{AdapterFolder, FusionFolder, SlotData};
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, SubLayer},
+    layout::ModelClass,
     manifest::{CompositionRules, GatingMean},
     method::{LoraConfig, Method},
 };
 
-use super::{ModelError, checks, imported};
+use super::{ModelError, checks, groups::Brought, imported};
 use crate::{
     backbones::{Backbone, tensor},
     composition::{Composition, Fusion, Member, NamedFusion, Quirk, Quirks, Semantics, Stitch},
@@ -67,10 +68,11 @@ pub(super) fn load(
     backbone: &Backbone,
     named: &[(String, &AdapterFolder)],
     composition: &Composition,
-) -> Result<(Vec<Member>, BTreeMap<String, LoadedHead>), ModelError> {
+) -> Result<(Vec<Member>, Brought), ModelError> {
     let shape = backbone.config().shape;
     let mut members = Vec::new();
     let mut heads = BTreeMap::new();
+    let mut saved = Vec::new();
     for (salt, (name, folder)) in named.iter().enumerate() {
         if folder.composition().is_some() {
             return Err(ModelError::Nested(folder.path.clone()));
@@ -86,9 +88,47 @@ pub(super) fn load(
         members.push(Member { name: name.clone(), adapter });
         if let Some(head) = LoadedHead::of_folder(backbone, folder, &tensors)? {
             heads.insert(name.clone(), head);
+            saved.push((folder.head_class, tensors));
         }
     }
-    Ok((members, heads))
+    let is_one = saved.len() == named.len() && are_of_one_model(backbone, &saved)?;
+    let last = named.last().filter(|_| is_one).and_then(|(name, _)| heads.remove(name));
+    Ok((members, last.map_or(Brought::Each(heads), |head| Brought::One(Box::new(head)))))
+}
+
+/// Whether heads were saved beside several adapters of one model of the base checkpoint's own class: they are the same then.
+fn are_of_one_model(
+    backbone: &Backbone,
+    saved: &[(Option<ModelClass>, BTreeMap<String, Tensor>)],
+) -> candle_core::Result<bool> {
+    let own =
+        backbone.head().and_then(|own| ModelClass::with_head(backbone.config().architecture, &own.head));
+    let is_own = |(class, _): &(Option<ModelClass>, _)| own.is_some() && *class == own;
+    let Some((_, first)) = saved.first().filter(|_| saved.len() > 1 && saved.iter().all(is_own)) else {
+        return Ok(false);
+    };
+    let of_head = |tensors: &BTreeMap<String, Tensor>| {
+        let own = tensors.iter().filter(|(slot, _)| slot.starts_with("head."));
+        own.map(|(slot, tensor)| (slot.clone(), tensor.clone())).collect::<Vec<_>>()
+    };
+    let first = of_head(first);
+    for (_, tensors) in &saved[1..] {
+        let other = of_head(tensors);
+        if other.len() != first.len() {
+            return Ok(false);
+        }
+        for ((slot, tensor), (same, own)) in other.iter().zip(&first) {
+            if slot != same || tensor.dims() != own.dims() || !is_equal(tensor, own)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn is_equal(a: &Tensor, b: &Tensor) -> candle_core::Result<bool> {
+    let unequal = a.ne(b)?.to_dtype(DType::F32)?.sum_all()?.to_scalar::<f32>()?;
+    Ok(unequal == 0.0)
 }
 
 /// Saved adapters, the lowest first, and a new one on top of them.
@@ -169,6 +209,7 @@ pub(super) fn quirks(named: &[(String, &AdapterFolder)], architecture: Architect
         (Quirk::FreePrompts, any(&|folder| folder.semantics().prompts_see_padding)),
         (Quirk::DropsSegments, any(&|folder| folder.semantics().drops_segments)),
         (Quirk::MasksPrefixes, any(&|folder| folder.semantics().masks_prefixes)),
+        (Quirk::KeepsSharedTable, any(&|folder| folder.semantics().keeps_shared_table)),
         (Quirk::LosesDistances, architecture.has_distances() && any(&has_prefix)),
     ];
     found.into_iter().filter(|(_, is_there)| *is_there).map(|(quirk, _)| quirk).collect()

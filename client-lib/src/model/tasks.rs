@@ -4,6 +4,7 @@
 //! see each other, so that is the same, and the frozen layers run once for all of them.
 
 use candle_core::{Result, Tensor};
+use hub_schemas::head::Head;
 
 use super::{Batch, Composition, Mode, Output, Prediction, StitchedModel};
 use crate::{backbones::HeadInputs, heads::Parse};
@@ -50,11 +51,33 @@ impl StitchedModel {
         let stitch = self
             .stitch
             .arranged(&composition.for_tasks(&counts))
-            .map_err(|e| candle_core::Error::Msg(e.to_string()))?;
+            .map_err(|e| candle_core::Error::Msg(e.to_string()))?
+            .by_task();
         let device = batch.input_ids.device();
         let order = Tensor::new(order.into_iter().map(|row| row as u32).collect::<Vec<_>>(), device)?;
-        let output = self.run(&stitch, &reordered(batch, &order)?, mode)?;
-        output.reordered(&Tensor::new(back, device)?)
+        let back = Tensor::new(back, device)?;
+        let choices = self.choices(batch);
+        let mut sorted = reordered(batch, &order)?;
+        // The choices of an example may have been taken apart: each is scored alone.
+        sorted.head_inputs.choices = choices.map(|_| 1).or(sorted.head_inputs.choices);
+        let output = self.run(&stitch, &sorted, mode)?.reordered(&back)?;
+        let prediction = match (output.prediction, choices) {
+            (Some(Prediction::Scores(scores)), Some(choices)) => {
+                Some(Prediction::Scores(scores.reshape(((), choices))?))
+            }
+            (other, _) => other,
+        };
+        Ok(Output { prediction, ..output })
+    }
+
+    /// How many choices every example has, where the head chooses among some.
+    fn choices(&self, batch: &Batch) -> Option<usize> {
+        match self.head() {
+            Some(Head::MultipleChoice(head)) => {
+                Some(batch.head_inputs.choices.unwrap_or(head.num_choices).max(1))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -110,13 +110,13 @@ impl Inputs<'_> {
         &self,
         rows: usize,
         length: usize,
-        architecture: Architecture,
+        config: &TransformerConfig,
     ) -> Result<Option<Vec<Vec<Range<usize>>>>, TensorFileError> {
         let Some((shape, values)) = self.numbers(WORD_STARTS, length + 1)? else { return Ok(None) };
         match *shape.as_slice() {
             [found, 0] if found == rows => Ok(Some(vec![Vec::new(); rows])),
             [found, words] if found == rows => {
-                let starts = values.chunks(words).map(|starts| words_of(starts, padding(architecture)));
+                let starts = values.chunks(words).map(|starts| words_of(starts, padding(config)));
                 let found = starts.collect::<Result<_, _>>();
                 found.map(Some).map_err(|reason| self.refuse(WORD_STARTS, reason))
             }
@@ -140,12 +140,9 @@ impl Inputs<'_> {
     }
 }
 
-/// What `adapters` takes for padding in `word_starts`: the padding token's id.
-const fn padding(architecture: Architecture) -> usize {
-    match architecture {
-        Architecture::Roberta | Architecture::XlmRoberta => 1,
-        _ => 0,
-    }
+/// What `adapters` takes for padding in `word_starts`: the padding token's id; 0 where the configuration names none.
+const fn padding(config: &TransformerConfig) -> usize {
+    if config.names_padding { config.padding_id as usize } else { 0 }
 }
 
 /// The words of a row, each from its start to the next one, so that the last start only ends the last word.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     ConfigError, NormOrder, Positions, Seq2SeqParts, TransformerConfig, count, flag, fraction, only,
     padding_id,
-    seq2seq_parts::{alike, token_id},
+    seq2seq_parts::{of_both, token_id},
     word,
 };
 
@@ -32,14 +32,18 @@ pub(super) fn config(
         only(json, key, &usual)?;
     }
     let decoder_layers = count(json, "decoder_layers")?;
+    let (num_heads, decoder_heads) = of_both(json, "encoder_attention_heads", "decoder_attention_heads")?;
+    let (intermediate_size, decoder_intermediate_size) = of_both(json, "encoder_ffn_dim", "decoder_ffn_dim")?;
     let shape = BackboneShape {
         hidden_size: count(json, "d_model")?,
         num_layers: count(json, "encoder_layers")?.saturating_add(decoder_layers),
-        num_heads: alike(json, "encoder_attention_heads", "decoder_attention_heads")?,
-        intermediate_size: alike(json, "encoder_ffn_dim", "decoder_ffn_dim")?,
+        num_heads,
+        intermediate_size,
         vocab_size: count(json, "vocab_size")?,
         max_positions: count(json, "max_position_embeddings")?.saturating_add(OFFSET),
         decoder_layers: Some(decoder_layers),
+        decoder_heads,
+        decoder_intermediate_size,
         ..BackboneShape::EMPTY
     };
     shape.validate()?;

@@ -8,8 +8,8 @@ use hub_schemas::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackboneTensor, ConfigError, Disentangled, EncoderParts, TransformerConfig, bert, flag, only, shown,
-    tensor, word,
+    BackboneTensor, ConfigError, Convolution, Disentangled, EncoderParts, TransformerConfig, bert, count,
+    flag, only, optional_count, shown, tensor, word,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -19,13 +19,6 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     let has_segments = json.get("type_vocab_size").and_then(Value::as_u64).unwrap_or(0) > 0;
     if !has_segments {
         json.insert("type_vocab_size".into(), json!(1));
-    }
-    if json.get("conv_kernel_size").and_then(Value::as_u64).unwrap_or(0) > 0 {
-        return Err(ConfigError::Field {
-            key: "conv_kernel_size",
-            found: shown(json.get("conv_kernel_size")),
-            expected: "the convolution beside the first layer is not supported; 0 is",
-        });
     }
     let config = bert::config(&json, Architecture::DebertaV2)?;
     let hidden_size = config.shape.hidden_size;
@@ -37,11 +30,41 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     let activation: Activation = word(&json, "pooler_hidden_act", "gelu").parse()?;
     let encoder = EncoderParts {
         pooler_activation: activation,
+        convolution: convolution(&json, hidden_size)?,
         disentangled: Some(disentangled(&json, config.shape.max_positions)?),
         lacks_positions: !has_table,
         ..EncoderParts::default()
     };
     Ok(TransformerConfig { shape: BackboneShape { token_types, ..config.shape }, encoder, ..config })
+}
+
+/// The convolution beside the first block: of an odd kernel, which leaves as many tokens as there were.
+fn convolution(json: &Map<String, Value>, hidden_size: usize) -> Result<Option<Convolution>, ConfigError> {
+    if json.get("conv_kernel_size").and_then(Value::as_i64).unwrap_or(0) <= 0 {
+        return Ok(None);
+    }
+    let (kernel, groups) =
+        (count(json, "conv_kernel_size")?, optional_count(json, "conv_groups")?.unwrap_or(1));
+    let wrong = |key, expected| Err(ConfigError::Field { key, found: shown(json.get(key)), expected });
+    if kernel.is_multiple_of(2) || kernel > 99 {
+        return wrong("conv_kernel_size", "it must be an odd number below 100");
+    }
+    if !hidden_size.is_multiple_of(groups) {
+        return wrong("conv_groups", "it must divide `hidden_size`");
+    }
+    Ok(Some(Convolution { kernel, groups, activation: word(json, "conv_act", "tanh").parse()? }))
+}
+
+/// The tensors of that convolution.
+pub(super) fn convolution_tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
+    let Some(own) = config.encoder.convolution else { return Vec::new() };
+    let h = config.shape.hidden_size;
+    vec![
+        tensor("convolution.weight", "encoder.conv.conv.weight", &[h, h / own.groups, own.kernel]),
+        tensor("convolution.bias", "encoder.conv.conv.bias", &[h]),
+        tensor("convolution.norm.weight", "encoder.conv.LayerNorm.weight", &[h]),
+        tensor("convolution.norm.bias", "encoder.conv.LayerNorm.bias", &[h]),
+    ]
 }
 
 fn disentangled(json: &Map<String, Value>, max_positions: usize) -> Result<Disentangled, ConfigError> {

@@ -19,6 +19,8 @@ pub struct EncoderParts {
     pub lacks_positions: bool,
     /// Attention that compares contents with relative positions.
     pub disentangled: Option<Disentangled>,
+    /// A convolution over neighbouring tokens beside the first block.
+    pub convolution: Option<Convolution>,
     /// Layers that look only around.
     pub local: Option<LocalAttention>,
     /// Whether layer norms have no biases.
@@ -63,6 +65,17 @@ impl Disentangled {
     }
 }
 
+/// A convolution over neighbouring tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Convolution {
+    /// How many tokens it reads, an odd number.
+    pub kernel: usize,
+    /// Into how many groups inputs and outputs are divided.
+    pub groups: usize,
+    /// Behind it.
+    pub activation: Activation,
+}
+
 /// Layers that look only around, but for every so many (Warner et al. 2024).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LocalAttention {
@@ -89,6 +102,7 @@ impl Default for EncoderParts {
             pools_mean: false,
             lacks_positions: false,
             disentangled: None,
+            convolution: None,
             local: None,
             lacks_norm_bias: false,
             lacks_key_bias: false,

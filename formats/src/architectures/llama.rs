@@ -49,16 +49,19 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         ..shape
     };
     shape.validate()?;
-    if !shape.head_width().is_multiple_of(2) {
+    let rope = rope(json, shape.max_positions)?;
+    // The exponent of a base that grows is `w / (w − 2)`.
+    let least = if matches!(rope.scaling, RopeScaling::Dynamic { .. }) { 4 } else { 2 };
+    if !shape.head_width().is_multiple_of(2) || shape.head_width() < least {
         return Err(ConfigError::Field {
             key: "head_dim",
             found: shape.head_width().to_string(),
-            expected: "rotary positions need heads of an even width",
+            expected: "rotary positions need heads of an even width, of 4 or more where they are dynamic",
         });
     }
     only(json, "partial_rotary_factor", &json!(1.0))?;
     Ok(TransformerConfig {
-        positions: Positions::Rotary(rope(json, shape.max_positions)?),
+        positions: Positions::Rotary(rope),
         norm_order: NormOrder::Pre,
         norm_kind: NormKind::Rms,
         is_causal: true,
@@ -114,11 +117,12 @@ fn rope(json: &Map<String, Value>, max_positions: usize) -> Result<Rope, ConfigE
             original: number("original_max_position_embeddings")?,
         },
         Some("yarn") => RopeScaling::Yarn(yarn(parameters, number("factor")?, max_positions)?),
+        Some("dynamic") => RopeScaling::Dynamic { factor: number("factor")?, original: max_positions },
         Some(_) => {
             return Err(ConfigError::Field {
                 key: "rope_scaling",
                 found: shown(kind),
-                expected: "`default`, `linear`, `llama3` and `yarn` are supported",
+                expected: "`default`, `linear`, `dynamic`, `llama3` and `yarn` are supported",
             });
         }
     };

@@ -35,7 +35,7 @@ use hub_schemas::{
 use serde_json::{Map, Value};
 
 pub use decoder_parts::{DecoderParts, Window};
-pub use encoder_parts::{Disentangled, EncoderParts, LocalAttention};
+pub use encoder_parts::{Convolution, Disentangled, EncoderParts, LocalAttention};
 pub use frames::{FrameError, FrameGrid};
 pub use parts::{NormOrder, Positions, Rope, RopeScaling, Yarn};
 pub use patches::{GridError, PatchGrid};

@@ -63,6 +63,13 @@ pub enum RopeScaling {
     },
     /// Slow ones by a factor, fast ones not, those between by a blend over their number (Peng et al. 2023).
     Yarn(Yarn),
+    /// Not at all up to the context of pre-training; beyond, the base grows with the length (dynamic NTK, bloc97 2023).
+    Dynamic {
+        /// How fast it grows.
+        factor: f64,
+        /// The context of pre-training.
+        original: usize,
+    },
 }
 
 /// The numbers of `YaRN`.
@@ -104,13 +111,25 @@ impl Yarn {
 
 impl Rope {
     /// The frequency of each of the `width / 2` pairs, rounded to single precision as in the
-    /// library the checkpoints come from.
-    pub fn frequencies(&self, width: usize) -> Vec<f32> {
+    /// library the checkpoints come from, for an input of so many tokens.
+    pub fn frequencies(&self, width: usize, tokens: usize) -> Vec<f32> {
+        let theta = self.base(width, tokens);
         let plain = |i: usize| {
             let exponent = (2 * i) as f32 / width as f32;
-            1.0 / (self.theta.powf(f64::from(exponent)) as f32)
+            1.0 / (theta.powf(f64::from(exponent)) as f32)
         };
         (0..width / 2).map(|i| self.scaled(plain(i), (i, width))).collect()
+    }
+
+    /// The base for an input of so many tokens: `b · (f n / n₀ − (f − 1))^(w / (w − 2))` where it is dynamic.
+    fn base(&self, width: usize, tokens: usize) -> f64 {
+        match self.scaling {
+            RopeScaling::Dynamic { factor, original } if tokens > original => {
+                let (width, longer) = (width as f64, tokens as f64 / original as f64);
+                self.theta * (factor * longer - (factor - 1.0)).powf(width / (width - 2.0))
+            }
+            _ => self.theta,
+        }
     }
 
     /// What queries and keys are multiplied with when they are turned.
@@ -123,7 +142,7 @@ impl Rope {
 
     fn scaled(&self, frequency: f32, place: (usize, usize)) -> f32 {
         match self.scaling {
-            RopeScaling::None => frequency,
+            RopeScaling::None | RopeScaling::Dynamic { .. } => frequency,
             RopeScaling::Linear { factor } => frequency / factor as f32,
             RopeScaling::Yarn(yarn) => yarn.frequency(frequency, place, self.theta),
             RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original } => {
@@ -154,7 +173,7 @@ mod tests {
             high_freq_factor: 4.0,
             original: 8192.0,
         };
-        let (plain, scaled) = (plain.frequencies(128), Rope { scaling, ..plain }.frequencies(128));
+        let (plain, scaled) = (plain.frequencies(128, 16), Rope { scaling, ..plain }.frequencies(128, 16));
         assert_eq!(plain[0].to_bits(), scaled[0].to_bits());
         assert_eq!((plain[63] / 8.0).to_bits(), scaled[63].to_bits());
         assert!(plain.iter().zip(&scaled).all(|(p, s)| (p / 8.0..=*p).contains(s)));

@@ -73,21 +73,14 @@ pub(super) fn token_id(
     }
 }
 
-/// A dimension that encoder and decoder must share.
-pub(super) fn alike(
+/// A dimension of an encoder, and of the decoder behind it where that is another one.
+pub(super) fn of_both(
     json: &Map<String, Value>,
     key: &'static str,
     of_decoder: &'static str,
-) -> Result<usize, ConfigError> {
+) -> Result<(usize, Option<usize>), ConfigError> {
     let (own, other) = (count(json, key)?, count(json, of_decoder)?);
-    if own == other {
-        return Ok(own);
-    }
-    Err(ConfigError::Field {
-        key: of_decoder,
-        found: shown(json.get(of_decoder)),
-        expected: "only decoders with the encoder's dimensions are supported",
-    })
+    Ok((own, (other != own).then_some(other)))
 }
 
 /// Whether `config.json` names one of these classes.

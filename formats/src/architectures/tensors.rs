@@ -23,6 +23,7 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
         }));
     }
     tensors.extend(deberta_v2::relative_tensors(config));
+    tensors.extend(deberta_v2::convolution_tensors(config));
     tensors.extend(vit::own_tensors(config));
     tensors.extend(whisper::own_tensors(config));
     tensors.extend(t5::own_tensors(config));

@@ -1,23 +1,26 @@
 //! ViT (Dosovitskiy et al. 2021) and DINOv2 (Oquab et al. 2023) as `transformers` stores them.
 
-use hub_schemas::backbone::{Architecture, BackboneShape, SubLayer};
+use hub_schemas::{
+    backbone::{Architecture, BackboneShape, SubLayer},
+    method::Activation,
+};
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackboneTensor, ConfigError, NormOrder, PatchGrid, Positions, TransformerConfig, count, flag, fraction,
-    only, optional_count, shown, tensor, word,
+    BackboneTensor, ConfigError, EncoderParts, NormOrder, PatchGrid, Positions, TransformerConfig, count,
+    flag, fraction, only, optional_count, shown, tensor, word,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
-    only(json, "pooler_act", &json!("tanh"))?;
+    let pooler_activation = word(json, "pooler_act", "tanh").parse()?;
     let inner = optional_count(json, "intermediate_size")?.unwrap_or(3072);
     let config = common(json, Architecture::Vit, inner, [224, 16], 1e-12)?;
     only(json, "pooler_output_size", &json!(config.shape.hidden_size))?;
-    Ok(config)
+    Ok(TransformerConfig { encoder: EncoderParts { pooler_activation, ..config.encoder }, ..config })
 }
 
 pub(super) fn dinov2(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
-    only(json, "use_swiglu_ffn", &json!(false))?;
+    let has_gate = flag(json, "use_swiglu_ffn")?;
     let ratio = json.get("mlp_ratio").filter(|value| !value.is_null());
     let ratio = ratio.map_or(Some(4.0), Value::as_f64).filter(|ratio| (1e-3..1e3).contains(ratio));
     let ratio = ratio.ok_or_else(|| ConfigError::Field {
@@ -26,7 +29,14 @@ pub(super) fn dinov2(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         expected: "it must be a positive number",
     })?;
     let inner = (count(json, "hidden_size")? as f64 * ratio) as usize;
-    common(json, Architecture::Dinov2, inner, [224, 14], 1e-6)
+    if !has_gate {
+        return common(json, Architecture::Dinov2, inner, [224, 14], 1e-6);
+    }
+    // `Dinov2SwiGLUFFN`: as many weights as without a gate, in steps of eight.
+    let inner = (inner * 2 / 3).div_ceil(8) * 8;
+    let config = common(json, Architecture::Dinov2, inner, [224, 14], 1e-6)?;
+    let shape = BackboneShape { has_ffn_gate: true, ..config.shape };
+    Ok(TransformerConfig { shape, activation: Activation::Swish, ..config })
 }
 
 fn common(

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     BackboneTensor, ConfigError, EncoderParts, FrameGrid, NormOrder, Positions, Seq2SeqParts,
     TransformerConfig, View, count, flag, fraction, optional_count, padding_id,
-    seq2seq_parts::{alike, token_id},
+    seq2seq_parts::{of_both, token_id},
     shown, tensor, word,
 };
 
@@ -67,13 +67,17 @@ pub(super) fn config(json: &Map<String, Value>, view: View) -> Result<Transforme
 /// The encoder with the decoder behind it. Positions are the decoder's: the encoder's are those of frames.
 fn whole(json: &Map<String, Value>, encoder: BackboneShape) -> Result<BackboneShape, ConfigError> {
     let decoder_layers = count(json, "decoder_layers")?;
+    let (num_heads, decoder_heads) = of_both(json, "encoder_attention_heads", "decoder_attention_heads")?;
+    let (intermediate_size, decoder_intermediate_size) = of_both(json, "encoder_ffn_dim", "decoder_ffn_dim")?;
     Ok(BackboneShape {
         num_layers: encoder.num_layers.saturating_add(decoder_layers),
-        num_heads: alike(json, "encoder_attention_heads", "decoder_attention_heads")?,
-        intermediate_size: alike(json, "encoder_ffn_dim", "decoder_ffn_dim")?,
+        num_heads,
+        intermediate_size,
         vocab_size: count(json, "vocab_size")?,
         max_positions: optional_count(json, "max_target_positions")?.unwrap_or(448),
         decoder_layers: Some(decoder_layers),
+        decoder_heads,
+        decoder_intermediate_size,
         ..encoder
     })
 }

@@ -14,7 +14,7 @@ use hub_schemas::{
 };
 use serde_json::Map;
 
-use super::{BaseFolder, CheckpointError, assemble::size_and_digest};
+use super::{BaseFolder, CheckpointError, assemble::size_and_digest, weights::is_pickled};
 
 /// Largest text beside the weights: a tokenizer of a quarter million words has some 30 MB.
 const MAX_TEXT_BYTES: u64 = 256 << 20;
@@ -53,6 +53,9 @@ pub fn assemble_base(
     facts: BaseFacts,
 ) -> Result<AssembledBase, CheckpointError> {
     let path = base.path();
+    if let Some(file) = base.files().iter().find(|file| is_pickled(file.path())) {
+        return Err(CheckpointError::Pickle { path: file.path().to_owned() });
+    }
     let folder = if base.is_quantised() { path.parent().unwrap_or(path) } else { path }.to_owned();
     let mut names: Vec<String> =
         base.files().iter().filter_map(|file| Some(file.path().file_name()?.to_str()?.to_owned())).collect();
@@ -115,7 +118,9 @@ impl BaseFolder {
     pub fn check_is(&self, stated: &BaseModel) -> Result<(), CheckpointError> {
         let differs = |reason: String| CheckpointError::Backbone { path: self.path().to_owned(), reason };
         let config = self.config();
-        if config.architecture != stated.architecture || config.shape != stated.shape {
+        if config.architecture != stated.architecture
+            || config.shape.without_classifier() != stated.shape.without_classifier()
+        {
             return Err(differs("its configuration is not the one that its manifest states".to_owned()));
         }
         let found = self.weights_digest()?;

@@ -7,16 +7,22 @@ use std::{
 
 use hub_schemas::{
     Digest, DigestHasher,
+    backbone::ClassifierShape,
     layout::{HeadTask, ModelClass, TensorInfo},
     manifest::BaseModel,
 };
 use serde_json::{Map, Value};
 
-use super::{CheckpointError, TensorFile, folder::read_json, gguf, gguf::gguf_at, weights::is_pickled};
+use super::{
+    CheckpointError, TensorFile, base_head, folder::read_json, gguf, gguf::gguf_at, weights::is_pickled,
+};
 use crate::architectures::{BackboneTensor, LAYER_WEIGHTS, TransformerConfig, View};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+/// What `save_pretrained` wrote before: read without unpickling, where there is nothing else.
+const PICKLED_SINGLE: &str = "pytorch_model.bin";
+const PICKLED_INDEX: &str = "pytorch_model.bin.index.json";
 const MAX_SHARDS: usize = 1024;
 
 /// A tensor as the digest of a backbone's weights takes it in.
@@ -72,7 +78,22 @@ impl BaseFolder {
         let files = open_weights(dir)?;
         let prefix = find_prefix(&config, &files);
         let places = place(&config, &files, &prefix, dir)?;
-        Ok(Self { path: dir.to_owned(), config, json, files, places, prefix })
+        let mut opened = Self { path: dir.to_owned(), config, json, files, places, prefix };
+        opened.config.shape.classifier = opened.classifier();
+        Ok(opened)
+    }
+
+    /// The widths of the classifier that the checkpoint brings.
+    fn classifier(&self) -> Option<ClassifierShape> {
+        let own = base_head(self)?;
+        let layers = own.head.classifier_layers()?;
+        let dims = |layer: usize| {
+            let (_, name) = own.names.iter().find(|(slot, _)| *slot == format!("head.{layer}.weight"))?;
+            let &[outputs, inputs] = self.extra_tensor(name)?.1.shape.as_slice() else { return None };
+            Some((inputs, outputs))
+        };
+        let ((inputs, hidden), (_, outputs)) = (dims(0)?, dims(layers - 1)?);
+        Some(ClassifierShape { inputs, hidden: (layers > 1).then_some(hidden), outputs })
     }
 
     /// A GGUF file says of itself what a folder would say.
@@ -237,22 +258,21 @@ impl BaseFolder {
 }
 
 fn open_weights(dir: &Path) -> Result<Vec<TensorFile>, CheckpointError> {
-    let single = dir.join(SINGLE);
-    if single.is_file() {
-        return Ok(vec![TensorFile::open(&single)?]);
+    let there = |name: &&str| dir.join(name).is_file();
+    match [SINGLE, INDEX, PICKLED_SINGLE, PICKLED_INDEX].into_iter().find(there) {
+        None => Err(CheckpointError::NotABackbone { folder: dir.to_owned(), missing: SINGLE }),
+        Some(index @ (INDEX | PICKLED_INDEX)) => open_shards(dir, &dir.join(index)),
+        Some(single) => Ok(vec![TensorFile::open(&dir.join(single))?]),
     }
-    let index = dir.join(INDEX);
-    if !index.is_file() {
-        let pickle = dir.join("pytorch_model.bin");
-        return Err(if pickle.is_file() {
-            CheckpointError::Pickle { path: pickle }
-        } else {
-            CheckpointError::NotABackbone { folder: dir.to_owned(), missing: SINGLE }
-        });
-    }
-    let json = read_json(&index)?;
-    let wrong =
-        |reason: String| CheckpointError::Field { path: index.clone(), field: "weight_map".into(), reason };
+}
+
+fn open_shards(dir: &Path, index: &Path) -> Result<Vec<TensorFile>, CheckpointError> {
+    let json = read_json(index)?;
+    let wrong = |reason: String| CheckpointError::Field {
+        path: index.to_owned(),
+        field: "weight_map".into(),
+        reason,
+    };
     let map = json.get("weight_map").and_then(Value::as_object).ok_or_else(|| wrong("is missing".into()))?;
     let mut shards: Vec<&str> = map.values().filter_map(Value::as_str).collect();
     shards.sort_unstable();
@@ -264,8 +284,10 @@ fn open_weights(dir: &Path) -> Result<Vec<TensorFile>, CheckpointError> {
     if let Some(shard) = shards.iter().find(|s| s.contains(['/', '\\']) || s.starts_with('.')) {
         return Err(wrong(format!("names `{shard}`, which is not a file beside it")));
     }
-    if let Some(pickle) = shards.iter().map(|shard| dir.join(shard)).find(|path| is_pickled(path)) {
-        return Err(CheckpointError::Pickle { path: pickle });
+    // An index of safetensors can't choose the laxer reader.
+    let is_laxer = |shard: &&&str| !index.ends_with(PICKLED_INDEX) && is_pickled(Path::new(shard));
+    if let Some(shard) = shards.iter().find(is_laxer) {
+        return Err(wrong(format!("names `{shard}`, which is no safetensors file")));
     }
     shards.into_iter().map(|shard| TensorFile::open(&dir.join(shard))).collect()
 }

@@ -35,9 +35,9 @@ pub enum CheckpointError {
         "`{0}` is not an adapter folder: it has none of `adapter_config.json`, `head_config.json` and `hub_adapter.json`"
     )]
     NotAnAdapter(PathBuf),
-    /// A backbone has weights, but only pickled ones.
+    /// Pickled weights of a backbone can be read, but not published.
     #[error(
-        "`{path}` is a pickle, which can run code when it is loaded; backbones are read from safetensors only"
+        "`{path}` is a pickle, which can run code when it is loaded; base models are published as safetensors only"
     )]
     Pickle {
         /// The pickled file.

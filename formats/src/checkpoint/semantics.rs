@@ -1,7 +1,8 @@
 //! On which points an imported adapter keeps to what its own library computes.
 
 use hub_schemas::{
-    layout::Format,
+    backbone::{BackboneShape, Module, Table},
+    layout::{Format, Place},
     manifest::{CompositionRules, GatingMean, Semantics},
     method::Method,
 };
@@ -39,9 +40,31 @@ impl AdapterFolder {
             prompts_see_padding: is_adapters && has_prompt && is_new,
             drops_segments: self.drops_segments,
             masks_prefixes: is_adapters && has_prefix && is_new && self.architecture.masks_prefixes(),
+            keeps_shared_table: self.format == Format::Peft
+                && self.architecture.classifies_ends_of_texts()
+                && changes_words(&self.method),
             ..Semantics::default()
         }
     }
+}
+
+/// Whether it adapts the table of words, or has a trained copy of it.
+fn changes_words(method: &Method) -> bool {
+    const WORDS: Module = Module::Embedding(Table::Word);
+    // Which slots there are depends on no size.
+    let shape = BackboneShape {
+        hidden_size: 64,
+        num_heads: 1,
+        num_layers: 2,
+        intermediate_size: 64,
+        vocab_size: 64,
+        ..BackboneShape::EMPTY
+    };
+    let is_word = |tensor: &String| tensor.parse() == Ok(WORDS);
+    method.parts().iter().any(|part| match part {
+        Method::Replace(config) => config.tensors.iter().any(is_word),
+        other => other.slots(&shape).iter().any(|slot| slot.place == Place::Module(WORDS)),
+    })
 }
 
 fn is_gated(method: &Method) -> bool {

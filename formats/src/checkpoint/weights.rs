@@ -117,13 +117,14 @@ pub struct TensorFile {
     stored: BTreeMap<u64, gguf::Stored>,
 }
 
-/// The usual name of a tensor below `LlamaForQuestionAnswering.transformer`, and so of Qwen2 and Qwen3.
-fn of_answering_llama(name: &str) -> Option<String> {
+/// The usual name of a tensor or a module below `LlamaForQuestionAnswering.transformer`, and so of Qwen2 and Qwen3.
+pub(super) fn of_answering_llama(name: &str) -> Option<String> {
     const BACKBONE: &str = "transformer.";
     let at = if name.starts_with(BACKBONE) { 0 } else { name.find(".transformer.")? + 1 };
     let (front, rest) = (&name[..at], &name[at + BACKBONE.len()..]);
     let is_whole = front.is_empty() || front == "base_model.model.";
-    let is_llama = ["layers.", "embed_tokens.", "norm."].iter().any(|own| rest.starts_with(own));
+    let is_llama =
+        ["layers.", "embed_tokens.", "norm.", "invertible_adapters."].iter().any(|own| rest.starts_with(own));
     (is_whole && is_llama).then(|| format!("{front}model.{rest}"))
 }
 
@@ -191,9 +192,12 @@ impl TensorFile {
         let is_usual =
             |name: &String| ["model.", "base_model.model.model."].iter().any(|at| name.starts_with(at));
         let has_usual = file.header.tensors.keys().any(is_usual);
+        // GPT-2 calls its backbone so too, and has other modules.
+        let has_layers = file.header.tensors.keys().any(|name| name.contains("transformer.layers."));
+        let answers = has_layers && !has_usual;
         let renamed = std::mem::take(&mut file.header.tensors).into_iter().map(|(name, info)| {
             let name = OLD_NAMES.iter().fold(name, |name, (old, new)| name.replace(old, new));
-            (of_answering_llama(&name).filter(|_| !has_usual).unwrap_or(name), info)
+            (of_answering_llama(&name).filter(|_| answers).unwrap_or(name), info)
         });
         file.header.tensors = renamed.collect();
         Ok(file)

@@ -58,10 +58,21 @@ pub fn write_adapter(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), Che
     if adapter.format == Format::Adapters && is_orthogonal(adapter.method) {
         orthogonal::parametrise(&mut slots);
     }
-    for file in &files {
-        write_weights(dir, file, &slots)?;
+    let class = wrapped_class(adapter).filter(|_| adapter.format == Format::Peft);
+    for file in files {
+        let file = match class {
+            Some(class) => file.around(class),
+            None => file,
+        };
+        write_weights(dir, &file, &slots)?;
     }
     write_configuration(dir, adapter)
+}
+
+/// The model class that PEFT is to wrap, as far as it is known.
+fn wrapped_class(adapter: &AdapterToWrite<'_>) -> Option<ModelClass> {
+    let own = adapter.head.and_then(|head| ModelClass::with_head(adapter.base.architecture, head));
+    own.or(adapter.class)
 }
 
 /// Whether PEFT's names go through a model with a head to the backbone inside.
@@ -117,8 +128,7 @@ fn write_configuration(dir: &Path, adapter: &AdapterToWrite<'_>) -> Result<(), C
     match (adapter.format, adapter.method) {
         (Format::Peft, method) => {
             // `weights_files` has refused a method that has no configuration.
-            let own = adapter.head.and_then(|head| ModelClass::with_head(base.architecture, head));
-            let task = own.or(adapter.class).map(ModelClass::task);
+            let task = wrapped_class(adapter).map(ModelClass::task);
             let prefixed = is_prefixed(adapter);
             let json = peft::render(
                 base.architecture,

@@ -80,10 +80,18 @@ pub fn check(
     check_configs(manifest, configs)?;
     let listed = manifest.files.iter().filter(|f| f.media_type == MediaType::Safetensors);
     // Tensor names start at the bare backbone or at a model with a head.
-    let spellings = [layouts(manifest, configs, true), layouts(manifest, configs, false)];
+    let [usual, bare] = [true, false].map(|prefixed| layouts(manifest, configs, prefixed));
+    let class = |head| ModelClass::with_head(manifest.base.architecture, head);
+    let renaming = manifest.head.as_ref().and_then(class).filter(|class| class.backbone_name().is_some());
+    let renamed = match (&usual, renaming) {
+        (Ok(files), Some(class)) if manifest.format == Format::Peft => {
+            Some(Ok(files.iter().map(|file| file.clone().around(class)).collect()))
+        }
+        _ => None,
+    };
+    let mut spellings: Vec<_> = [usual, bare].into_iter().chain(renamed).collect();
     let Some(known) = spellings.iter().find_map(|s| s.as_ref().ok()) else {
-        let [prefixed, _] = spellings;
-        return prefixed.map(|_| ());
+        return spellings.swap_remove(0).map(|_| ());
     };
     for file in listed {
         if !known.iter().any(|k| k.path == file.path.as_str()) {

@@ -32,7 +32,10 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "full_layer_layer_norm",
         Module::Pooler => "pooler",
         Module::QaOutputs => "qa_outputs",
+        Module::Classifier => "classifier",
         Module::LmTransform => "predictions.dense",
+        Module::LmNorm => "predictions.LayerNorm",
+        Module::Output => "predictions.decoder",
         _ => return None,
     })
 }

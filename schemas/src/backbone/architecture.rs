@@ -144,6 +144,7 @@ impl Architecture {
             Self::DebertaV2 => deberta_v2::NAMES,
             Self::ModernBert => modernbert::NAMES,
             Self::Vit => vit::VIT,
+            Self::Dinov2 if variant.has_ffn_gate => vit::GATED_DINOV2,
             Self::Dinov2 => vit::DINOV2,
             Self::Whisper if variant.decoder_from.is_some() => whisper::WHOLE,
             Self::Whisper => whisper::NAMES,
@@ -176,6 +177,11 @@ impl Architecture {
     /// Whether it has a decoder behind its encoder, unless a checkpoint leaves that out or only the encoder is meant.
     pub const fn is_encoder_decoder(self) -> bool {
         self.has_distances() || self.is_bart() || matches!(self, Self::Whisper)
+    }
+
+    /// Whether more than the architecture decides what its modules are called.
+    pub const fn has_variants(self) -> bool {
+        self.is_encoder_decoder() || matches!(self, Self::Dinov2)
     }
 
     /// Whether it is T5 or one of its descendants: attention knows distances, not positions.
@@ -338,7 +344,8 @@ impl Architecture {
             let last = names.clone().filter_map(|name| number_behind(name, stem)).max();
             last.map_or(0, |last| last + 1)
         };
-        let has_ffn_gate = names.clone().any(|name| name.contains(".wi_0.") || name.contains(".wi_1."));
+        let gated = [".wi_0.", ".wi_1.", ".weights_in.", ".weights_out."];
+        let has_ffn_gate = names.clone().any(|name| gated.iter().any(|part| name.contains(part)));
         let behind = Variant { decoder_from: Some(0), has_ffn_gate };
         // Where an encoder alone has other names than one in front of a decoder, its blocks tell too.
         let is_in_front = || {

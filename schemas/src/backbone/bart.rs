@@ -29,6 +29,9 @@ fn part(module: Module) -> Option<&'static str> {
         Module::EmbeddingNorm => "encoder.layernorm_embedding",
         Module::DecoderEmbeddingNorm => "decoder.layernorm_embedding",
         Module::Output => "lm_head",
+        Module::QaOutputs => "qa_outputs",
+        Module::ClassifierDense => "classification_head.dense",
+        Module::ClassifierOutput => "classification_head.out_proj",
         inside => return block_part(inside),
     })
 }

@@ -30,7 +30,10 @@ pub(super) fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "output.LayerNorm",
         Module::Pooler => "pooler.dense",
         Module::QaOutputs => "qa_outputs",
+        Module::Classifier => "classifier",
         Module::LmTransform => "cls.predictions.transform.dense",
+        Module::LmNorm => "cls.predictions.transform.LayerNorm",
+        Module::Output => "cls.predictions.decoder",
         _ => return None,
     })
 }

@@ -33,7 +33,10 @@ fn part(module: Module) -> Option<&'static str> {
         // Outside of the backbone proper, in classes that classify.
         Module::Pooler => "pre_classifier",
         Module::QaOutputs => "qa_outputs",
+        Module::Classifier => "classifier",
         Module::LmTransform => "vocab_transform",
+        Module::LmNorm => "vocab_layer_norm",
+        Module::Output => "vocab_projector",
         _ => return None,
     })
 }

@@ -10,6 +10,10 @@ fn part(module: Module) -> Option<&'static str> {
         Module::EmbeddingProjection => Some("embeddings_project"),
         Module::Pooler => None,
         Module::LmTransform => Some("generator_predictions.dense"),
+        Module::LmNorm => Some("generator_predictions.LayerNorm"),
+        Module::Output => Some("generator_lm_head"),
+        Module::ClassifierDense => Some("classifier.dense"),
+        Module::ClassifierOutput => Some("classifier.out_proj"),
         other => bert::part(other),
     }
 }

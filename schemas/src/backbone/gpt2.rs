@@ -29,6 +29,8 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "ln_2",
         Module::FinalNorm => "ln_f",
         Module::Output => "lm_head",
+        Module::QaOutputs => "qa_outputs",
+        Module::Classifier => "score",
         _ => return None,
     })
 }

@@ -33,6 +33,8 @@ fn part(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "post_attention_layernorm",
         Module::FinalNorm => "norm",
         Module::Output => "lm_head",
+        Module::QaOutputs => "qa_outputs",
+        Module::Classifier => "score",
         _ => return None,
     })
 }

@@ -30,7 +30,7 @@ mod whisper;
 pub use architecture::{Architecture, UnknownArchitecture};
 pub use library::CausalMask;
 pub use module::{Module, ParseModuleError, Table};
-pub use shape::{BackboneShape, ShapeError};
+pub use shape::{BackboneShape, ClassifierShape, ShapeError};
 pub use site::{LinearSite, SubLayer, UnknownSite};
 pub use targets::Targets;
 pub use variant::Variant;

@@ -32,6 +32,9 @@ fn part(module: Module) -> Option<&'static str> {
         Module::FinalNorm => "final_norm",
         // Outside of the backbone proper, in classes with a head.
         Module::Pooler => "head.dense",
+        Module::LmNorm => "head.norm",
+        Module::Output => "decoder",
+        Module::Classifier => "classifier",
         _ => return None,
     })
 }

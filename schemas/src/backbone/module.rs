@@ -97,6 +97,14 @@ pub enum Module {
     QaOutputs,
     /// The layer in front of the output table, in the head of an encoder's language model.
     LmTransform,
+    /// The norm in front of the output table, in the head of an encoder's language model.
+    LmNorm,
+    /// The only layer of the classifier of a model class, behind what it reads.
+    Classifier,
+    /// The first of two layers of the classifier of a model class.
+    ClassifierDense,
+    /// The second of two layers of the classifier of a model class.
+    ClassifierOutput,
 }
 
 /// Not a module of a backbone.
@@ -128,13 +136,18 @@ impl Module {
             | Self::Pooler
             | Self::Output
             | Self::QaOutputs
-            | Self::LmTransform => None,
+            | Self::LmTransform
+            | Self::LmNorm
+            | Self::Classifier
+            | Self::ClassifierDense
+            | Self::ClassifierOutput => None,
         }
     }
 
     /// Whether it multiplies its input with a matrix.
     pub const fn is_linear(self) -> bool {
-        matches!(self, Self::Linear { .. } | Self::EmbeddingProjection | Self::Pooler) || self.is_in_head()
+        matches!(self, Self::Linear { .. } | Self::EmbeddingProjection | Self::Pooler)
+            || self.is_in_head() && !self.is_norm()
     }
 
     /// Whether it makes the tokens of a signal. Of these only biases are trained: what shape their kernels have, no
@@ -150,7 +163,13 @@ impl Module {
 
     /// Whether it belongs to a prediction head and not to the backbone.
     pub const fn is_in_head(self) -> bool {
-        matches!(self, Self::Output | Self::QaOutputs | Self::LmTransform)
+        matches!(self, Self::Output | Self::QaOutputs | Self::LmTransform | Self::LmNorm)
+            || self.is_in_classifier()
+    }
+
+    /// Whether it belongs to the classifier of a model class.
+    pub const fn is_in_classifier(self) -> bool {
+        matches!(self, Self::Classifier | Self::ClassifierDense | Self::ClassifierOutput)
     }
 
     /// Whether only a decoder behind an encoder has it.
@@ -180,6 +199,7 @@ impl Module {
                 | Self::FinalNorm
                 | Self::DecoderEmbeddingNorm
                 | Self::DecoderFinalNorm
+                | Self::LmNorm
         )
     }
 
@@ -228,7 +248,8 @@ impl Module {
         modules.push(Self::FinalNorm);
         modules.push(Self::DecoderFinalNorm);
         modules.push(Self::Pooler);
-        modules.extend([Self::QaOutputs, Self::LmTransform, Self::Output]);
+        modules.extend([Self::QaOutputs, Self::LmTransform, Self::LmNorm, Self::Output]);
+        modules.extend([Self::Classifier, Self::ClassifierDense, Self::ClassifierOutput]);
         modules
     }
 
@@ -254,6 +275,10 @@ impl Module {
             Self::Output => "output".to_owned(),
             Self::QaOutputs => "qa_outputs".to_owned(),
             Self::LmTransform => "lm_transform".to_owned(),
+            Self::LmNorm => "lm_norm".to_owned(),
+            Self::Classifier => "classifier".to_owned(),
+            Self::ClassifierDense => "classifier.dense".to_owned(),
+            Self::ClassifierOutput => "classifier.output".to_owned(),
         }
     }
 }
@@ -298,6 +323,10 @@ impl FromStr for Module {
             Self::Output,
             Self::QaOutputs,
             Self::LmTransform,
+            Self::LmNorm,
+            Self::Classifier,
+            Self::ClassifierDense,
+            Self::ClassifierOutput,
         ];
         if let Some(module) =
             Table::ALL.map(Self::Embedding).into_iter().chain(outside).find(|m| m.kind() == text)

@@ -36,9 +36,30 @@ pub struct BackboneShape {
     /// How many of the blocks, the last ones, are a decoder's behind an encoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder_layers: Option<usize>,
+    /// Attention heads of a decoder's blocks behind an encoder, where not as many as the encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_heads: Option<usize>,
+    /// Inner width of the feed-forward network of those blocks, where not the encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_intermediate_size: Option<usize>,
     /// Whether the feed-forward network has a gate, in an architecture that has it with and without.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_ffn_gate: bool,
+    /// Widths of the classifier that the checkpoint brings, where it brings one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<ClassifierShape>,
+}
+
+/// The widths of a checkpoint's own classifier: no part of what the backbone is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClassifierShape {
+    /// Width of what it reads.
+    pub inputs: usize,
+    /// Width between its two layers; absent where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
+    /// Number of its outputs.
+    pub outputs: usize,
 }
 
 /// Dimensions that no real backbone has.
@@ -86,8 +107,17 @@ impl BackboneShape {
         head_dim: None,
         embedding_size: None,
         decoder_layers: None,
+        decoder_heads: None,
+        decoder_intermediate_size: None,
         has_ffn_gate: false,
+        classifier: None,
     };
+
+    /// The same without what a checkpoint's classes bring beside the backbone.
+    #[must_use]
+    pub const fn without_classifier(self) -> Self {
+        Self { classifier: None, ..self }
+    }
 
     /// Refuses dimensions that can't be: they come from foreign files and size our allocations.
     pub fn validate(&self) -> Result<(), ShapeError> {
@@ -119,14 +149,21 @@ impl BackboneShape {
             ("num_kv_heads", self.num_kv_heads, self.num_heads),
             ("head_dim", self.head_dim, 1 << 14),
             ("embedding_size", self.embedding_size, 1 << 16),
+            ("decoder_heads", self.decoder_heads, 1 << 10),
+            ("decoder_intermediate_size", self.decoder_intermediate_size, 1 << 18),
+            ("classifier.inputs", self.classifier.map(|own| own.inputs), 1 << 17),
+            ("classifier.hidden", self.classifier.and_then(|own| own.hidden), 1 << 17),
+            ("classifier.outputs", self.classifier.map(|own| own.outputs), 1 << 22),
         ];
         for (field, value, max) in own {
             if let Some(value) = value.filter(|&value| value == 0 || value > max) {
                 return Err(ShapeError::OutOfRange { field, value, max });
             }
         }
-        if self.head_dim.is_none() && !self.hidden_size.is_multiple_of(self.num_heads) {
-            return Err(ShapeError::Heads { hidden_size: self.hidden_size, num_heads: self.num_heads });
+        let all_heads = std::iter::once(self.num_heads).chain(self.decoder_heads);
+        let splits = |&heads: &usize| self.hidden_size.is_multiple_of(heads);
+        if let Some(num_heads) = all_heads.filter(|_| self.head_dim.is_none()).find(|heads| !splits(heads)) {
+            return Err(ShapeError::Heads { hidden_size: self.hidden_size, num_heads });
         }
         let num_kv_heads = self.kv_heads();
         if !self.num_heads.is_multiple_of(num_kv_heads) {
@@ -180,6 +217,19 @@ impl BackboneShape {
         self.variant().decoder_from.unwrap_or(self.num_layers)
     }
 
+    /// The same with the heads and the inner width that a block has.
+    #[must_use]
+    pub fn in_block(&self, layer: usize) -> Self {
+        if !self.variant().is_decoder(layer) {
+            return *self;
+        }
+        Self {
+            num_heads: self.decoder_heads.unwrap_or(self.num_heads),
+            intermediate_size: self.decoder_intermediate_size.unwrap_or(self.intermediate_size),
+            ..*self
+        }
+    }
+
     /// The sub-layers of a block, in the order of computation.
     pub fn sublayers(&self, layer: usize) -> &'static [SubLayer] {
         if self.variant().is_decoder(layer) { &SubLayer::ALL } else { &SubLayer::USUAL }
@@ -190,6 +240,8 @@ impl BackboneShape {
         let is_there = match module {
             Module::Embedding(Table::TokenType) => self.token_types > 0,
             Module::EmbeddingProjection => self.embedding_size.is_some(),
+            Module::Classifier => self.classifier.is_some_and(|own| own.hidden.is_none()),
+            module if module.is_in_classifier() => self.classifier.is_some_and(|own| own.hidden.is_some()),
             _ => true,
         };
         is_there && architecture.find(module, self.variant()).is_some()
@@ -203,18 +255,24 @@ impl BackboneShape {
 
     /// `(inputs, outputs)` of a module: of a table `(rows, width)`, of a norm its width twice; of a convolution the
     /// outputs alone are right.
-    pub const fn module_dims(&self, module: Module) -> (usize, usize) {
+    pub fn module_dims(&self, module: Module) -> (usize, usize) {
         let (h, e) = (self.hidden_size, self.table_width());
         match module {
             Module::Embedding(Table::Word) => (self.vocab_size, e),
             Module::Embedding(Table::Position | Table::DecoderPosition) => (self.max_positions, e),
             Module::Embedding(Table::TokenType) => (self.token_types, e),
-            Module::Linear { site, .. } => self.linear_dims(site),
-            Module::EmbeddingNorm | Module::DecoderEmbeddingNorm => (e, e),
+            Module::Linear { layer, site } => self.in_block(layer).linear_dims(site),
+            Module::EmbeddingNorm | Module::DecoderEmbeddingNorm | Module::LmNorm => (e, e),
             Module::EmbeddingProjection => (e, h),
             Module::Output => (e, self.vocab_size),
             Module::QaOutputs => (h, 2),
             Module::LmTransform => (h, e),
+            Module::Classifier | Module::ClassifierDense | Module::ClassifierOutput => {
+                match self.classifier {
+                    Some(own) => own.dims(module),
+                    None => (0, 0),
+                }
+            }
             Module::QueryNorm { .. } | Module::KeyNorm { .. } => (self.head_width(), self.head_width()),
             Module::Norm { .. }
             | Module::OutputNorm { .. }
@@ -228,7 +286,7 @@ impl BackboneShape {
         }
     }
 
-    /// `(inputs, outputs)` of the linear layer at `site`.
+    /// `(inputs, outputs)` of the linear layer at `site` of a block with these heads and this inner width.
     pub const fn linear_dims(&self, site: LinearSite) -> (usize, usize) {
         let (h, i) = (self.hidden_size, self.intermediate_size);
         let (queries, keys) = (self.query_width(), self.kv_width());
@@ -240,6 +298,17 @@ impl BackboneShape {
             LinearSite::FfnUp | LinearSite::FfnGate => (h, i),
             LinearSite::FfnGateUp => (h, 2 * i),
             LinearSite::FfnDown => (i, h),
+        }
+    }
+}
+
+impl ClassifierShape {
+    /// `(inputs, outputs)` of one of its layers.
+    const fn dims(self, module: Module) -> (usize, usize) {
+        match (module, self.hidden) {
+            (Module::ClassifierDense, Some(hidden)) => (self.inputs, hidden),
+            (Module::ClassifierOutput, Some(hidden)) => (hidden, self.outputs),
+            _ => (self.inputs, self.outputs),
         }
     }
 }

@@ -45,6 +45,10 @@ fn gated_part(module: Module) -> Option<&'static str> {
         Module::FinalNorm => "encoder.final_layer_norm",
         Module::DecoderFinalNorm => "decoder.final_layer_norm",
         Module::Output => "lm_head",
+        Module::QaOutputs => "qa_outputs",
+        Module::Classifier => "classifier",
+        Module::ClassifierDense => "classification_head.dense",
+        Module::ClassifierOutput => "classification_head.out_proj",
         _ => return None,
     })
 }

@@ -14,6 +14,9 @@ pub(super) const VIT: Names = Names {
 };
 pub(super) const DINOV2: Names = Names { model_prefix: "dinov2", part: dinov2, ..VIT };
 
+/// With a gate in the feed-forward network: DINOv2-giant.
+pub(super) const GATED_DINOV2: Names = Names { part: gated_dinov2, ..DINOV2 };
+
 const PATCHES: &str = "embeddings.patch_embeddings.projection";
 
 fn vit(module: Module) -> Option<&'static str> {
@@ -23,6 +26,7 @@ fn vit(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Attention, .. } => "layernorm_before",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "layernorm_after",
         Module::FinalNorm => "layernorm",
+        Module::Classifier => "classifier",
         Module::Pooler => "pooler.dense",
         _ => return None,
     })
@@ -35,7 +39,17 @@ fn dinov2(module: Module) -> Option<&'static str> {
         Module::Norm { sublayer: SubLayer::Attention, .. } => "norm1",
         Module::Norm { sublayer: SubLayer::Ffn, .. } => "norm2",
         Module::FinalNorm => "layernorm",
+        Module::Classifier => "classifier",
         _ => return None,
+    })
+}
+
+fn gated_dinov2(module: Module) -> Option<&'static str> {
+    Some(match module {
+        Module::Linear { site: LinearSite::FfnGateUp, .. } => "mlp.weights_in",
+        Module::Linear { site: LinearSite::FfnDown, .. } => "mlp.weights_out",
+        Module::Linear { site: LinearSite::FfnUp, .. } => return None,
+        other => return dinov2(other),
     })
 }
 

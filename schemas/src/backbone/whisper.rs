@@ -30,6 +30,8 @@ fn part(module: Module) -> Option<&'static str> {
         Module::FirstConvolution => Some("conv1"),
         Module::SecondConvolution => Some("conv2"),
         Module::FinalNorm => Some("layer_norm"),
+        Module::ClassifierDense => Some("projector"),
+        Module::ClassifierOutput => Some("classifier"),
         inside => block_part(inside),
     }
 }

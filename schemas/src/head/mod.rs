@@ -217,6 +217,12 @@ impl Head {
         }
     }
 
+    /// How many linear layers its classifier has, where it is one.
+    pub fn classifier_layers(&self) -> Option<usize> {
+        let is_classifier = !matches!(self, Self::QuestionAnswering(_));
+        self.linear_stack().filter(|_| is_classifier).map(|stack| stack.layers)
+    }
+
     /// Refuses a head that can't be; `labels` are the names of its outputs.
     pub fn validate(&self, labels: &[String]) -> Result<(), HeadError> {
         match self {

@@ -24,7 +24,7 @@ pub use peft::join as prompt_join;
 pub use slots::{Place, Slot, method_slots};
 
 use crate::{
-    backbone::{Architecture, BackboneShape, SubLayer},
+    backbone::{Architecture, BackboneShape, SubLayer, Variant},
     head::Head,
     method::{Hooked, Method, PromptGate, PromptPlace, VeraScaling},
 };
@@ -290,6 +290,23 @@ pub enum MisfitError {
 }
 
 impl WeightsFile {
+    /// The same under the names of PEFT around a class that calls its backbone otherwise.
+    #[must_use]
+    pub fn around(mut self, class: ModelClass) -> Self {
+        if let Some(name) = class.backbone_name() {
+            let usual = class.architecture().model_prefix(Variant::default());
+            let (usual, own) = (format!("{}{usual}.", peft::ROOT), format!("{}{name}.", peft::ROOT));
+            for spec in &mut self.tensors {
+                for disk in std::iter::once(&mut spec.disk).chain(&mut spec.aliases) {
+                    if let Some(rest) = disk.strip_prefix(&usual) {
+                        *disk = format!("{own}{rest}");
+                    }
+                }
+            }
+        }
+        self
+    }
+
     /// Compares with the header of a real file: nothing missing, nothing unexpected, every shape right.
     pub fn check(&self, header: &TensorHeader) -> Result<(), MisfitError> {
         let file = || self.path.to_owned();

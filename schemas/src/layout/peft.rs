@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What stands in front of every module path.
-const ROOT: &str = "base_model.model.";
+pub(super) const ROOT: &str = "base_model.model.";
 
 pub(super) fn weights_files(subject: &Subject<'_>) -> Result<Vec<WeightsFile>, Inexpressible> {
     let mut tensors = Vec::new();
@@ -196,6 +196,10 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
     // A copy lies as what it was copied from.
     let is_transposed = subject.architecture.transposes_weights() && is_linear_weight(slot);
     let spec = if is_transposed { spec.transposed() } else { spec };
+    // An encoder's language model has the bias of its table twice.
+    let twice =
+        path.strip_suffix(".decoder").filter(|_| module == Module::Output && slot.part == "replaced.bias");
+    let spec = spec.also(twice.map(|head| format!("{head}.bias")));
     match method {
         Method::Tokens(config) if config.beside => {
             TensorSpec::new(format!("{path}.token_adapter.trainable_tokens_delta"), slot)

@@ -58,7 +58,8 @@ impl fmt::Display for Place {
             Self::Module(module) => module.fmt(f),
             Self::SubLayer { layer, sublayer } => write!(f, "layers.{layer}.{}", sublayer.as_str()),
             Self::SelfAttention { layer } => write!(f, "layers.{layer}.self_attention"),
-            Self::CrossAttention { layer } => write!(f, "layers.{layer}.cross_attention"),
+            // Another name than that of the sub-layer: a union may have gates at both.
+            Self::CrossAttention { layer } => write!(f, "layers.{layer}.encoder_attention"),
             Self::Block { layer } => write!(f, "layers.{layer}.block"),
             Self::Shared => f.write_str("shared"),
             Self::Head => f.write_str("head"),

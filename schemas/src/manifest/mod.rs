@@ -119,6 +119,7 @@ pub struct Task {
 
 /// Choices on which implementations of one method differ. Absent means: does not apply.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Semantics {
     /// A gate averages over which positions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +137,10 @@ pub struct Semantics {
     /// a token not all of them where torch makes the mask.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub masks_prefixes: bool,
+    /// What changes the table that encoder and decoder share changes nothing, as where PEFT wraps a module `shared` that
+    /// neither of them reads through.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_shared_table: bool,
     /// Flags of later versions.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

@@ -122,11 +122,21 @@ impl PrefixConfig {
         }
     }
 
-    /// Which of `layers` pairs of keys and values the `i`-th adapted layer has. PEFT 0.21.2 doubles the prefix
-    /// of a decoder behind an encoder for the attention to the encoder, drops what falls to that, and so comes
-    /// to every other pair, twice.
-    pub const fn pair(&self, i: usize, layers: usize, shape: &BackboneShape) -> usize {
-        if self.shifts_positions && shape.decoder_layers.is_some() { 2 * i % layers } else { i }
+    /// Which of the stored pairs of keys and values the `i`-th of `layers` adapted layers has. PEFT 0.21.2 doubles the
+    /// prefix of a decoder behind an encoder for the attention to the encoder, drops what falls to that, and so
+    /// comes to every other pair, twice.
+    pub fn pair(&self, i: usize, layers: usize, shape: &BackboneShape) -> usize {
+        if self.is_doubled(shape) { 2 * i % self.pairs(layers, shape) } else { i }
+    }
+
+    /// How many pairs of keys and values are stored for `layers` adapted layers: PEFT counts an encoder's layers for the
+    /// decoder behind it.
+    fn pairs(&self, layers: usize, shape: &BackboneShape) -> usize {
+        if self.is_doubled(shape) { shape.encoder_layers() } else { layers }
+    }
+
+    const fn is_doubled(&self, shape: &BackboneShape) -> bool {
+        self.shifts_positions && shape.decoder_layers.is_some()
     }
 
     /// The attentions that have prefixes, with their adapted layers in order: the `i`-th of them has keys at
@@ -168,6 +178,14 @@ impl MethodSpec for PrefixConfig {
             spec::within("bottleneck_size", size, 1..=1 << 16, "it must lie between 1 and 65536")?;
         }
         spec::dropout("dropout", self.dropout)?;
+        let decoder = shape.decoder_layers.filter(|_| self.is_doubled(shape));
+        if let Some(layers) = decoder.filter(|&layers| layers > shape.encoder_layers()) {
+            return Err(MethodError::Field {
+                field: "num_layers",
+                found: format!("{} for {layers} layers of a decoder", shape.encoder_layers()),
+                expected: "PEFT's prefixes need an encoder with as many layers as the decoder".to_owned(),
+            });
+        }
         spec::within("leave_out", self.groups(shape).len(), 1.., "at least one layer must have a prefix")
     }
 
@@ -175,7 +193,7 @@ impl MethodSpec for PrefixConfig {
         let h = shape.hidden_size;
         let mut slots = Vec::new();
         for (group, layers) in self.groups(shape) {
-            let width = 2 * layers.len() * shape.kv_width();
+            let width = 2 * self.pairs(layers.len(), shape) * shape.kv_width();
             let mut push = |part: &str, dims: &[usize]| {
                 slots.push(Slot::new(Place::Shared, &format!("{}{part}", group.as_str()), dims));
             };

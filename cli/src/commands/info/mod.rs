@@ -233,6 +233,9 @@ fn semantics(semantics: &Semantics, method: &Method) -> Vec<&'static str> {
         meanings
             .push("a decoder sees its prefixes as the masks of `adapters` 1.3 show them: not beside padding");
     }
+    if semantics.keeps_shared_table {
+        meanings.push("what it holds for the table of words changes nothing, as in PEFT behind an encoder");
+    }
     meanings
 }
 

@@ -136,14 +136,17 @@ impl<'a> File<'a> {
     fn copies(&self) -> Vec<String> {
         let mut copies = Vec::new();
         // A pooler outside of the backbone is the head's.
-        let is_outside = |module: &Module| *module == Module::Pooler && self.architecture.pools_outside();
-        for module in self.modules().into_iter().filter(|module| !is_outside(module)) {
+        let is_of_head = |module: Module| {
+            module.is_in_head() || module == Module::Pooler && self.architecture.pools_outside()
+        };
+        for module in self.modules() {
             for canonical in module.tensors() {
                 let part = if canonical.rsplit('.').next() == Some("bias") { "bias" } else { "weight" };
                 let path = format!("{ROOT}{}", self.path(module));
                 let has = |name: String| self.weights.header.tensors.contains_key(&name);
-                // A layer of a head that nothing wraps is the head's own.
-                let is_whole = !module.is_in_head() && has(format!("{path}.{part}"));
+                // A layer of a head that nothing wraps is the head's own; a bias alone is that of the base model's head.
+                let is_of_base = !is_of_head(module) || part == "bias" && !has(format!("{path}.weight"));
+                let is_whole = is_of_base && has(format!("{path}.{part}"));
                 if is_whole || has(format!("{path}.base_layer.{part}")) {
                     copies.push(canonical);
                 }
@@ -159,9 +162,9 @@ pub(super) fn told_by(architecture: Architecture, weights: &TensorFile) -> (usiz
     architecture.told_by(&names.map(|name| name.strip_prefix(ROOT).unwrap_or(name)))
 }
 
-/// The same; where a decoder stands behind an encoder, those of the backbone if it is known.
+/// The same; where there are several variants, those of the backbone if it is known.
 fn stacks(architecture: Architecture, weights: &TensorFile, base: Option<KnownBase<'_>>) -> (usize, Variant) {
-    match base.filter(|_| architecture.is_encoder_decoder()) {
+    match base.filter(|_| architecture.has_variants()) {
         Some((known, shape)) if known == architecture => (shape.num_layers, shape.variant()),
         _ => told_by(architecture, weights),
     }
@@ -339,7 +342,8 @@ pub(super) fn render(
         match part {
             Method::Lora(config) => own = Some(low_rank::render(architecture, config, shape)),
             Method::AdaLora(config) => {
-                own = Some(products::render_adalora(architecture, config, shape, prefixed));
+                let class = task.map(|task| ModelClass::new(architecture, task));
+                own = Some(products::render_adalora(architecture, config, shape, (prefixed, class)));
             }
             Method::Loha(config) => own = Some(products::render_loha(architecture, config, shape)),
             Method::Lokr(config) => own = Some(products::render_lokr(architecture, config, shape)),

@@ -2,6 +2,7 @@
 
 use hub_schemas::{
     backbone::{Architecture, BackboneShape, Module, Targets},
+    layout::ModelClass,
     method::{
         AdaLoraConfig, LohaConfig, LokrConfig, LoraPattern, Method, PrunedRank, VeraConfig, VeraScaling,
     },
@@ -15,7 +16,7 @@ use super::{
     targets::{ModuleFilter, render_targets},
     whole,
 };
-use crate::checkpoint::CheckpointError;
+use crate::checkpoint::{CheckpointError, weights::of_answering_llama};
 
 /// What only matters while `AdaLoRA` prunes.
 const PRUNING: &[&str] =
@@ -51,6 +52,8 @@ fn kept_ranks(
         let path = name.strip_suffix(".default").unwrap_or(name);
         let path = path.strip_suffix(".lora_E").unwrap_or(path);
         let path = path.strip_prefix("base_model.model.").unwrap_or(path);
+        let usual = of_answering_llama(path);
+        let path = usual.as_deref().unwrap_or(path);
         let module = targets.iter().find(|&module| file.path(module) == path);
         let mask: Option<Vec<bool>> =
             mask.as_array().and_then(|mask| mask.iter().map(Value::as_bool).collect());
@@ -123,12 +126,12 @@ pub(super) fn vera(fields: &mut Fields, file: &File<'_>) -> Result<Method, Check
     }))
 }
 
-/// `prefixed`: whether the backbone is part of a model with a head.
+/// `prefixed`: whether the backbone is part of a model with a head. `class` is that model's.
 pub(super) fn render_adalora(
     architecture: Architecture,
     config: &AdaLoraConfig,
     shape: &BackboneShape,
-    prefixed: bool,
+    (prefixed, class): (bool, Option<ModelClass>),
 ) -> Value {
     let mut json = json!({
         "bias": "none",
@@ -151,7 +154,11 @@ pub(super) fn render_adalora(
             let r = config.rank(module);
             Value::from((0..config.init_r).map(|i| i < r).collect::<Vec<bool>>())
         };
-        let path = |module: Module| architecture.path_in_model(module, prefixed, shape.variant());
+        let own = class.and_then(ModelClass::backbone_name).filter(|_| prefixed);
+        let path = |module: Module| match own {
+            Some(name) => format!("{name}.{}", architecture.module_path(module, shape.variant())),
+            None => architecture.path_in_model(module, prefixed, shape.variant()),
+        };
         let entry = |module: Module| (format!("{}.lora_E", path(module)), mask(module));
         json["rank_pattern"] = Value::Object(config.targets.iter().map(entry).collect());
     }

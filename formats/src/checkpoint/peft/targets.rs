@@ -4,7 +4,7 @@ use hub_schemas::backbone::{Architecture, BackboneShape, LinearSite, Module, Tar
 use serde_json::Value;
 
 use super::{super::fields::Fields, File, path_regex::PathRegex};
-use crate::checkpoint::CheckpointError;
+use crate::checkpoint::{CheckpointError, weights::of_answering_llama};
 
 /// Which modules are adapted: PEFT's three fields.
 pub(super) struct ModuleFilter {
@@ -81,7 +81,7 @@ impl Pattern {
             }
             Some(Value::Array(items)) => items
                 .into_iter()
-                .map(|item| item.as_str().map(ToOwned::to_owned))
+                .map(|item| item.as_str().map(|name| of_answering_llama(name).unwrap_or(name.to_owned())))
                 .collect::<Option<Vec<_>>>()
                 .map(|names| Some(Self::Names(names)))
                 .ok_or_else(|| fields.wrong(field, "is a list of something other than names")),
@@ -177,6 +177,8 @@ impl ModuleFilter {
             .filter(|&module| kind(module))
             .filter(named)
             .filter(|&module| module.layer().is_some() || file.mentions(module))
+            // A layer of a head is the head's own where nothing wraps it.
+            .filter(|&module| !module.is_in_head() || file.has_more_than_copies(module))
             .collect();
         self.include.check(fields, "target_modules")?;
         self.exclude.as_ref().map_or(Ok(()), |exclude| exclude.check(fields, "exclude_modules"))?;

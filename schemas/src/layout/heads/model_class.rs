@@ -141,6 +141,11 @@ impl ModelClass {
         )
     }
 
+    /// Of which architecture it is.
+    pub const fn architecture(self) -> Architecture {
+        self.architecture
+    }
+
     /// What its head predicts.
     pub const fn task(self) -> HeadTask {
         self.task
@@ -155,6 +160,17 @@ impl ModelClass {
     pub const fn holds_backbone(self) -> bool {
         let is_beside = matches!(self.task, HeadTask::Seq2SeqLm | HeadTask::QuestionAnswering);
         !(self.architecture.has_distances() && is_beside)
+    }
+
+    /// What the class calls its backbone, where that is not what the others of its architecture do.
+    pub const fn backbone_name(self) -> Option<&'static str> {
+        match (self.task, self.architecture) {
+            (
+                HeadTask::QuestionAnswering,
+                Architecture::Llama | Architecture::Qwen2 | Architecture::Qwen3,
+            ) => Some("transformer"),
+            _ => None,
+        }
     }
 
     /// The head of this class in these sizes. `hidden_act` is the backbone's own
@@ -235,6 +251,12 @@ impl ModelClass {
             Head::Classification(config) => Head::Classification(with(config)),
             Head::MultiLabelClassification(config) => Head::MultiLabelClassification(with(config)),
             Head::Regression(config) => Head::Regression(with(config)),
+            Head::MultipleChoice(config) => Head::MultipleChoice(MultipleChoiceHead {
+                layers: 2,
+                activation: Some(activation),
+                pooling: Pooling::First,
+                ..config
+            }),
             other => other,
         }
     }
@@ -319,7 +341,15 @@ impl ModelClass {
                 };
                 same(&own) || same(&with_pooler)
             }
-            Head::MultipleChoice(config) => config.layers == 1 && config.pooling == Pooling::Pooler,
+            Head::MultipleChoice(config) => {
+                let own = Head::MultipleChoice(MultipleChoiceHead::pooled(config.num_choices));
+                let same = |own: &Head| {
+                    let stacks = (own.linear_stack(), head.linear_stack());
+                    own.pooling() == head.pooling()
+                        && matches!(stacks, (Some(own), Some(stack)) if stack.same_in_inference(&own))
+                };
+                same(&own) || same(&self.head_with_pooler(own))
+            }
             Head::Tagging(config) => config.layers == 1 && config.behind_pooler == self.pools_every_token(),
             Head::QuestionAnswering(config) => {
                 config.layers == 1

@@ -261,3 +261,31 @@ fn adapters_has_no_regression_with_several_outputs() {
     let refusal = names(Format::Adapters, &Head::Regression(ClassificationHead::pooled(2)));
     insta::assert_snapshot!(refusal.expect_err("refused"), @"the adapters format can't hold a `regression` head with several outputs");
 }
+
+#[test]
+fn llama_that_answers_calls_its_backbone_otherwise() {
+    let method = Method::Lora(LoraConfig::query_value(2, 2.0, 1));
+    let head = Head::QuestionAnswering(QuestionAnsweringHead::single());
+    let names = |architecture| {
+        let subject = Subject {
+            architecture,
+            shape: &SHAPE,
+            method: &method,
+            head: Some(&head),
+            name: "n",
+            prefixed: true,
+        };
+        let class = ModelClass::with_head(architecture, &head).expect("a class");
+        let mut files = weights_files(Format::Peft, &subject).expect("files");
+        let file = files.remove(0).around(class);
+        file.tensors.into_iter().map(|tensor| tensor.disk).take(2).collect::<Vec<_>>()
+    };
+    insta::assert_snapshot!(names(Architecture::Llama).join("\n"), @"
+    base_model.model.transformer.layers.0.self_attn.q_proj.lora_A.weight
+    base_model.model.transformer.layers.0.self_attn.q_proj.lora_B.weight
+    ");
+    insta::assert_snapshot!(names(Architecture::Mistral).join("\n"), @"
+    base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight
+    base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight
+    ");
+}

@@ -132,19 +132,28 @@ fn a_pickled_adapter_is_not_published() {
 }
 
 #[test]
-fn a_pickled_backbone_is_refused_under_every_name() {
+fn an_index_of_safetensors_names_no_pickle() {
     let dir = TempDir::new().expect("a folder");
     let at = |name: &str| dir.path().join(name);
     fs::copy(fixture("../tiny-bert/config.json"), at("config.json")).expect("copies");
     fs::copy(fixture("module.bin"), at("pytorch_model.bin")).expect("copies");
-    let refused = || match BaseFolder::open(dir.path()).expect_err("refused") {
-        CheckpointError::Pickle { path } => assert_eq!(path, at("pytorch_model.bin")),
-        other => panic!("{other}"),
+    let refused = |part: &str| {
+        let message = BaseFolder::open(dir.path()).expect_err("refused").to_string();
+        assert!(message.contains(part), "{message}");
     };
-    refused();
+    refused("it lacks the tensor `embeddings.word_embeddings.weight`");
     let index = r#"{"weight_map": {"embeddings.word_embeddings.weight": "pytorch_model.bin"}}"#;
     fs::write(at("model.safetensors.index.json"), index).expect("writes");
-    refused();
+    refused("names `pytorch_model.bin`, which is no safetensors file");
+}
+
+#[test]
+fn a_backbone_that_would_run_code_is_refused() {
+    let dir = TempDir::new().expect("a folder");
+    fs::copy(fixture("../tiny-bert/config.json"), dir.path().join("config.json")).expect("copies");
+    fs::copy(fixture("malicious.bin"), dir.path().join("pytorch_model.bin")).expect("copies");
+    let message = BaseFolder::open(dir.path()).expect_err("refused").to_string();
+    assert!(message.contains("asks for `posix.system`"), "{message}");
 }
 
 #[test]
