@@ -35,7 +35,11 @@ impl Backbone {
         let Some(pooler) = &self.pooler else { return Ok(None) };
         let x = self.behind(Module::Pooler, x, pooler, mask, at)?;
         let x = activate(&x, self.config.encoder.pooler_activation)?;
-        self.pooler_norm.as_ref().map_or_else(|| Ok(x.clone()), |norm| norm.forward(&x)).map(Some)
+        match &self.pooler_norm {
+            // In ModernBERT the norm of its language models' heads.
+            Some(norm) => norm.with(at.0, &Module::LmNorm.to_string()).forward(&x).map(Some),
+            None => Ok(Some(x)),
+        }
     }
 
     /// Whether there is a pooler.

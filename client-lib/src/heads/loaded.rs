@@ -107,6 +107,10 @@ impl LoadedHead {
             (Module::LmTransform, Head::MaskedLm(config) | Head::CausalLm(config)) => config.layers == 2,
             (Module::Classifier, head) => head.classifier_layers() == Some(1),
             (Module::ClassifierDense | Module::ClassifierOutput, head) => head.classifier_layers() == Some(2),
+            // ModernBERT's classes have one norm for this and behind the pooler.
+            (Module::LmNorm, head) if head.is_behind_pooler() || head.pooling() == Some(Pooling::Pooler) => {
+                true
+            }
             (Module::LmNorm, Head::MaskedLm(config) | Head::CausalLm(config)) => config.layer_norm,
             (Module::Output, head) => head.language_model().is_some(),
             _ => false,

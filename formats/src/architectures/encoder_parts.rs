@@ -13,6 +13,8 @@ pub struct EncoderParts {
     /// How many layers are computed, where several apply the same block (Lan et al. 2020): the
     /// blocks are applied in order, each by equally many layers in a row.
     pub applied_layers: Option<usize>,
+    /// Whether a pooler in the checkpoint is left out: one of another width than the hidden size, which no head here reads.
+    pub skips_pooler: bool,
     /// Whether the pooler reads the mean over the tokens and not the first one.
     pub pools_mean: bool,
     /// Whether there is no table of positions although nothing is turned.
@@ -100,6 +102,7 @@ impl Default for EncoderParts {
             pooler_activation: Activation::Tanh,
             applied_layers: None,
             pools_mean: false,
+            skips_pooler: false,
             lacks_positions: false,
             disentangled: None,
             convolution: None,

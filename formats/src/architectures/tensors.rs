@@ -7,6 +7,7 @@ use super::{BackboneTensor, NormKind, TransformerConfig, deberta_v2, t5, vit, wh
 /// Every tensor, in the order of computation but for what stands beside the modules.
 pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
     let is_there = |module: &Module| match module {
+        Module::Pooler => !config.encoder.skips_pooler,
         Module::Embedding(Table::Position) => !config.encoder.lacks_positions,
         // What makes tokens of a signal says `own_tensors` of the architecture.
         module if module.is_in_head() || module.is_convolution() => false,

@@ -4,19 +4,21 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape, SubLayer},
     method::Activation,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     BackboneTensor, ConfigError, EncoderParts, NormOrder, PatchGrid, Positions, TransformerConfig, count,
-    flag, fraction, only, optional_count, shown, tensor, word,
+    flag, fraction, optional_count, shown, tensor, word,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let pooler_activation = word(json, "pooler_act", "tanh").parse()?;
     let inner = optional_count(json, "intermediate_size")?.unwrap_or(3072);
     let config = common(json, Architecture::Vit, inner, [224, 16], 1e-12)?;
-    only(json, "pooler_output_size", &json!(config.shape.hidden_size))?;
-    Ok(TransformerConfig { encoder: EncoderParts { pooler_activation, ..config.encoder }, ..config })
+    let width = optional_count(json, "pooler_output_size")?.unwrap_or(config.shape.hidden_size);
+    let skips_pooler = width != config.shape.hidden_size;
+    let encoder = EncoderParts { pooler_activation, skips_pooler, ..config.encoder };
+    Ok(TransformerConfig { encoder, ..config })
 }
 
 pub(super) fn dinov2(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {

@@ -59,6 +59,7 @@ pub(super) fn parse(
         let reason = format!("is `{name}` here and `{}` in adapter_config.json", common.name);
         return Err(Fields::new(&dir.join(HEAD_CONFIG), Map::new()).wrong("name", reason));
     }
+    let method = parsed.iter().fold(method, |method, parsed| parsed.with_copies(method));
     let (head, labels, head_class) =
         parsed.map_or((None, Vec::new(), None), |parsed| (Some(parsed.head), parsed.labels, parsed.class));
     let library = common.library();

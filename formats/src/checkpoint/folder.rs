@@ -16,7 +16,10 @@ use hub_schemas::{
         HeadTask, ModelClass, PEFT_WEIGHTS, Place, Subject, TensorSpec, WeightsFile,
     },
     manifest::{BaseModel, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
-    method::{DeftConfig, GraloraConfig, HiraConfig, Method, MissConfig, RandLoraConfig, VbLoraConfig},
+    method::{
+        DeftConfig, GraloraConfig, HiraConfig, Method, MissConfig, RandLoraConfig, ReplaceConfig,
+        UnionConfig, VbLoraConfig,
+    },
 };
 use serde_json::{Map, Value};
 
@@ -212,10 +215,11 @@ impl AdapterFolder {
     /// names they have here.
     pub fn layout(&self, shape: &BackboneShape) -> Result<Vec<WeightsFile>, CheckpointError> {
         self.method.validate(shape)?;
+        let (method, copies) = self.apart();
         let subject = Subject {
             architecture: self.architecture,
             shape,
-            method: &self.method,
+            method: &method,
             // That of a model class is none of the library's own.
             head: self.head.as_ref().filter(|_| self.head_class.is_none()),
             name: &self.name,
@@ -223,12 +227,14 @@ impl AdapterFolder {
         };
         let mut files = layout::weights_files(self.format, &subject)?;
         if let (Some(class), Some(head)) = (self.head_class, &self.head) {
-            // What begins with no name of the backbone's, `adapters` takes for the head too.
+            // So does an adapter's own prefix.
             let is_pool = |spec: &&TensorSpec| spec.disk.starts_with("prefix_tuning.");
             let pools = files.iter().flat_map(|f| &f.tensors).filter(is_pool);
             let pools: Vec<TensorSpec> =
                 pools.map(|spec| TensorSpec { optional: true, ..spec.clone() }).collect();
-            let tensors = class.tensors(head, shape.hidden_size).into_iter().chain(pools).collect();
+            let mut tensors = class.tensors(head, shape.hidden_size);
+            tensors.extend(pools);
+            tensors.extend(copies.iter().flat_map(|copies| class.copied_tensors(copies, shape)));
             files.push(WeightsFile { path: HEAD_WEIGHTS, tensors });
         }
         for file in &mut files {
@@ -237,12 +243,40 @@ impl AdapterFolder {
         Ok(files)
     }
 
+    /// The method, and apart from it what the file of a model class's head has of the backbone.
+    fn apart(&self) -> (Method, Option<ReplaceConfig>) {
+        let is_apart = self.format == Format::Adapters && self.head_class.is_some();
+        let (copies, mut parts): (Vec<Method>, Vec<Method>) = self
+            .method
+            .parts()
+            .iter()
+            .cloned()
+            .partition(|part| is_apart && matches!(part, Method::Replace(_)));
+        match copies.into_iter().next() {
+            Some(Method::Replace(copies)) => {
+                let method = match parts.len() {
+                    0 => Method::LastLayer,
+                    1 => parts.swap_remove(0),
+                    _ => Method::Union(UnionConfig { parts }),
+                };
+                (method, Some(copies))
+            }
+            _ => (self.method.clone(), None),
+        }
+    }
+
     /// Reads every tensor into its slot, refusing files that miss one, have one
     /// too many, or have one of another shape.
     pub fn read_slots(&self, shape: &BackboneShape) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
         let mut slots = BTreeMap::new();
         for layout in self.layout(shape)? {
-            let file = TensorFile::open_renamed(&self.path.join(layout.path))?;
+            let mut file = TensorFile::open_renamed(&self.path.join(layout.path))?;
+            // What begins with no name of the backbone's, `adapters` takes for the head: other adapters' prefixes too.
+            if self.head_class.is_some() && layout.path != stored_name(&self.path, ADAPTERS_WEIGHTS) {
+                let known = |name: &str| layout.tensors.iter().any(|spec| spec.disk == name);
+                let is_other = |name: &str| name.starts_with("prefix_tuning.prefix_tunings.") && !known(name);
+                file.header.tensors.retain(|name, _| !is_other(name));
+            }
             layout
                 .check(&file.header)
                 .map_err(|source| CheckpointError::Misfit { folder: self.path.clone(), source })?;

@@ -6,13 +6,13 @@ mod base;
 mod flexible;
 mod model_class;
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use hub_schemas::{
     backbone::Architecture,
     head::{Head, Pooling, QuestionAnsweringHead},
     layout::{Format, HEAD_CONFIG, ModelClass},
-    method::Method,
+    method::{Method, ReplaceConfig, UnionConfig},
 };
 use serde_json::{Map, Value, json};
 
@@ -38,6 +38,8 @@ pub(super) struct ParsedHead {
     pub(super) name: Option<String>,
     /// The model class that it is part of, when it is not a flexible head.
     pub(super) class: Option<ModelClass>,
+    /// Canonical names of what else the file of such a class has of the backbone.
+    copies: BTreeSet<String>,
     architecture: Architecture,
     base_hint: Option<String>,
 }
@@ -52,14 +54,16 @@ pub(super) fn parse(dir: &Path) -> Result<ParsedHead, CheckpointError> {
     }
     let mut outer = Fields::new(&path, json);
     let common = Common::take(&mut outer)?;
+    let mut copies = BTreeSet::new();
     let (head, labels, class) = if is_flexible {
         let config = outer.object("config")?.unwrap_or_default();
         let (head, labels) = flexible::parse(Fields::new(&path, config), outer.count("hidden_size")?)?;
         let head = as_on(common.architecture, head);
         (head, labels, None)
     } else {
-        let (head, labels, class) = model_class::parse(dir, &mut outer)?;
-        (head, labels, Some(class))
+        let parsed = model_class::parse(dir, &mut outer)?;
+        copies = parsed.copies;
+        (parsed.head, parsed.labels, Some(parsed.class))
     };
     head.validate(&labels).map_err(|e| outer.wrong("config", format!("can't be used: {e}")))?;
     let name = class.is_none().then_some(common.name);
@@ -68,9 +72,29 @@ pub(super) fn parse(dir: &Path) -> Result<ParsedHead, CheckpointError> {
         labels,
         name,
         class,
+        copies,
         architecture: common.architecture,
         base_hint: common.base_hint,
     })
+}
+
+impl ParsedHead {
+    /// A method with what the head's file has of the backbone besides.
+    pub(super) fn with_copies(&self, method: Method) -> Method {
+        if self.copies.is_empty() {
+            return method;
+        }
+        let copies =
+            Method::Replace(ReplaceConfig { selection: "modules".to_owned(), tensors: self.copies.clone() });
+        match method {
+            Method::LastLayer => copies,
+            Method::Union(UnionConfig { mut parts }) => {
+                parts.push(copies);
+                Method::Union(UnionConfig { parts })
+            }
+            single => Method::Union(UnionConfig { parts: vec![single, copies] }),
+        }
+    }
 }
 
 /// A flexible head as `adapters` 1.3.0 computes it on a backbone, which its configuration does not tell.
@@ -91,7 +115,7 @@ pub(super) fn parse_head_only(dir: &Path) -> Result<Parsed, CheckpointError> {
     let parsed = parse(dir)?;
     Ok(Parsed {
         format: Format::Adapters,
-        method: Method::LastLayer,
+        method: parsed.with_copies(Method::LastLayer),
         head: Some(parsed.head),
         labels: parsed.labels,
         name: parsed.name.unwrap_or_else(|| UNNAMED.to_owned()),

@@ -1,6 +1,6 @@
 //! Heads that are part of a `transformers` model class, as PEFT and `adapters` save them.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use hub_schemas::{
     backbone::Architecture,
@@ -12,11 +12,17 @@ use hub_schemas::{
 use super::labels;
 use crate::checkpoint::{CheckpointError, TensorFile, fields::Fields, weights::stored_name};
 
+/// The head of a model class, as it was saved.
+pub(super) struct ParsedClass {
+    pub(super) head: Head,
+    pub(super) labels: Vec<String>,
+    pub(super) class: ModelClass,
+    /// Canonical names of what else the file has of the backbone.
+    pub(super) copies: BTreeSet<String>,
+}
+
 /// What `head_config.json` says when `adapters` saved the head of a model class.
-pub(super) fn parse(
-    dir: &Path,
-    outer: &mut Fields,
-) -> Result<(Head, Vec<String>, ModelClass), CheckpointError> {
+pub(super) fn parse(dir: &Path, outer: &mut Fields) -> Result<ParsedClass, CheckpointError> {
     let name = outer.text("model_class")?.unwrap_or_default();
     let class: ModelClass =
         name.parse().map_err(|e| outer.wrong("config", format!("is missing, and {e}")))?;
@@ -39,7 +45,9 @@ pub(super) fn parse(
     let head = class.head(sizes, Activation::Gelu);
     let head = class.head_with_pooler(head);
     let labels = labels(&head, label2id);
-    Ok((head, labels, class))
+    let is_there = |(_, disk): &(String, String)| weights.header.tensors.contains_key(disk);
+    let copies = class.pooler_copies().into_iter().filter(is_there).map(|(canonical, _)| canonical).collect();
+    Ok(ParsedClass { head, labels, class, copies })
 }
 
 /// The head that PEFT saved beside an adapter. `task_type` is its word for the model

@@ -2,14 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{DECODER, Head, TensorSpec, head_slots, spec};
+use super::{DECODER, Head, Slot, TensorSpec, head_slots, spec};
 use crate::{
-    backbone::Architecture,
+    backbone::{Architecture, BackboneShape, Module, Variant},
     head::{
         ClassificationHead, LanguageModelHead, MultipleChoiceHead, Pooling, QuestionAnsweringHead,
         TaggingHead,
     },
-    method::Activation,
+    method::{Activation, MethodSpec, ReplaceConfig},
 };
 
 /// What a model class with a head predicts.
@@ -397,6 +397,31 @@ impl ModelClass {
             spec
         });
         named.collect()
+    }
+
+    /// What a file of this class's head holds of the pooler besides, where the backbone has that as a part of its own:
+    /// canonical names, and those on disk.
+    pub fn pooler_copies(self) -> Vec<(String, String)> {
+        let writes = matches!(self.task, HeadTask::MaskedLm | HeadTask::CausalLm);
+        if self.architecture != Architecture::ModernBert || writes {
+            return Vec::new();
+        }
+        let modules = [Module::Pooler, Module::LmNorm].into_iter();
+        let path = |module| self.architecture.module_path(module, Variant::default());
+        let both = |module: Module| ["weight", "bias"].map(|part| (module, part));
+        let named = |(module, part)| (format!("{module}.{part}"), format!("{}.{part}", path(module)));
+        modules.flat_map(both).map(named).collect()
+    }
+
+    /// The same as tensors of a file, those that `copies` has.
+    pub fn copied_tensors(self, copies: &ReplaceConfig, shape: &BackboneShape) -> Vec<TensorSpec> {
+        let named = self.pooler_copies();
+        let slots = copies.slots(shape);
+        let disk = |slot: &Slot| {
+            let canonical = slot.name.replace(".replaced.", ".");
+            named.iter().find(|(name, _)| *name == canonical).map(|(_, disk)| disk.clone())
+        };
+        slots.iter().filter_map(|slot| Some(spec(disk(slot)?, slot))).collect()
     }
 
     /// The name of a part of the head, and an older one.
