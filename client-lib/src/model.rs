@@ -106,6 +106,17 @@ pub enum ModelError {
         /// Why not, and what helps.
         reason: &'static str,
     },
+    /// The adapter changes what the heads of groups of rows share.
+    #[error(
+        "the adapter `{name}` changes `{module}`, and every member of the composition has a head of its own: run it alone \
+         or in a `Stack`"
+    )]
+    HeadInGroups {
+        /// The adapter's name.
+        name: String,
+        /// The layer.
+        module: Module,
+    },
     /// The head does not fit the backbone.
     #[error(transparent)]
     Head(#[from] HeadLoadError),
@@ -225,6 +236,13 @@ impl StitchedModel {
             quirks
         });
         let head = head.map(|head| LoadedHead::fresh(&backbone, head, &tensors)).transpose()?;
+        if let Some(head) = &head {
+            let architecture = backbone.config().architecture;
+            let fits = |(_, folder): &(String, &AdapterFolder)| {
+                checks::heads(&[head], &folder.method, (architecture, &shape))
+            };
+            below.iter().try_for_each(fits)?;
+        }
         let regulariser = Regulariser::of(method);
         // Adapters below may drop out, or put tokens in front: with them blocks give something else in every step.
         // What the sum of all layers reads of passed blocks is not kept.
@@ -266,7 +284,11 @@ impl StitchedModel {
         let heads: Vec<&LoadedHead> =
             model.head.iter().chain(model.groups.iter().filter_map(|(_, head)| head.as_ref())).collect();
         let shape = model.backbone.config().shape;
-        named.iter().try_for_each(|(_, folder)| checks::heads(&heads, &folder.method, &shape))?;
+        let architecture = model.backbone.config().architecture;
+        for (name, folder) in named {
+            checks::heads(&heads, &folder.method, (architecture, &shape))?;
+            checks::groups(&model.groups, name, &folder.method, &shape)?;
+        }
         Ok(model)
     }
 
@@ -357,11 +379,12 @@ impl StitchedModel {
             state: &state,
             layer_sum: layer_sum.as_ref(),
             attention_mask: &attention_mask,
+            read: batch.input_ids.dim(0)?,
             ids: Some(&batch.input_ids),
         };
         let invert = |x| stitch.invert(x);
         let input = HeadInput { features, batch, mode, invert: &invert };
-        let prediction = self.head.as_ref().map(|head| head.forward(&input)).transpose()?;
+        let prediction = self.head.as_ref().map(|head| self.predict_rows(head, &input)).transpose()?;
         let by_group = self.predict_groups(&input)?;
         Ok(Output {
             last_hidden_state: state,
@@ -371,6 +394,21 @@ impl StitchedModel {
         })
     }
 
+    /// What the head makes of all rows. Classifiers of a decoder's own class take one position of each row that was read,
+    /// and so leave out what adapters in parallel have added below.
+    fn predict_rows(&self, head: &LoadedHead, input: &HeadInput<'_>) -> candle_core::Result<Prediction> {
+        let Features { state, attention_mask, .. } = input.features;
+        let (read, rows) = (input.batch.input_ids.dim(0)?, state.dim(0)?);
+        let is_of_class = self.stitch.is_library() && head.config().pooling() == Some(Pooling::Last);
+        if !is_of_class || rows == read {
+            return head.forward(input);
+        }
+        let first = |x: &Tensor| x.narrow(0, 0, read.min(rows))?.contiguous();
+        let (state, attention_mask) = (first(state)?, first(attention_mask)?);
+        let features = Features { state: &state, attention_mask: &attention_mask, ..input.features };
+        head.forward(&HeadInput { features, ..*input })
+    }
+
     /// What the head reads, `[b, h]`: worth keeping when nothing below the head is trained.
     /// `None` without a head on whole sequences.
     pub fn pooled(&self, batch: &Batch) -> candle_core::Result<Option<Tensor>> {
@@ -378,7 +416,8 @@ impl StitchedModel {
         let Hidden { state, attention_mask, layer_sum, .. } =
             self.backbone.forward(self.reading(batch)?.as_ref(), &self.stitch, Mode::Eval)?;
         let ids = Some(&batch.input_ids);
-        head.layers().pool(&self.features(&state, layer_sum.as_ref(), &attention_mask, ids))
+        let read = batch.input_ids.dim(0)?;
+        head.layers().pool(&self.features(&state, layer_sum.as_ref(), &attention_mask, (ids, read)))
     }
 
     /// Scores `[b, labels]` from what [`pooled`](Self::pooled) returned.
@@ -394,9 +433,17 @@ impl StitchedModel {
         state: &'a Tensor,
         layer_sum: Option<&'a Tensor>,
         attention_mask: &'a Tensor,
-        ids: Option<&'a Tensor>,
+        (ids, read): (Option<&'a Tensor>, usize),
     ) -> Features<'a> {
-        Features { backbone: &self.backbone, hooks: &self.stitch, state, layer_sum, attention_mask, ids }
+        Features {
+            backbone: &self.backbone,
+            hooks: &self.stitch,
+            state,
+            layer_sum,
+            attention_mask,
+            ids,
+            read,
+        }
     }
 
     /// What training changes. Empty for a loaded model.
@@ -409,9 +456,10 @@ impl StitchedModel {
         self.head.as_ref().map(LoadedHead::config)
     }
 
-    /// How many rows may stand in one batch, of `most`: one alone where what the head reads depends on the others.
+    /// How many rows may stand in one batch, of `most`: one alone where what a row gives depends on the others.
     pub fn rows_at_once(&self, most: usize) -> usize {
-        let is_alone = self.head().and_then(Head::pooling) == Some(Pooling::LastPosition);
+        let is_alone = self.head().and_then(Head::pooling) == Some(Pooling::LastPosition)
+            || self.backbone.config().positions.depend_on_company();
         if is_alone { 1 } else { most }
     }
 

@@ -113,6 +113,7 @@ impl Vision {
             state: &hidden.state,
             layer_sum: None,
             attention_mask: &hidden.attention_mask,
+            read: batch.input_ids.dim(0)?,
             ids: None,
         };
         let rows = pool(Pooling::FirstAndMean, &features)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;

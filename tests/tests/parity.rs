@@ -3,6 +3,8 @@
 
 #[path = "parity/audio.rs"]
 mod audio;
+#[path = "parity/behind_the_blocks.rs"]
+mod behind_the_blocks;
 #[path = "parity/checkpoints.rs"]
 mod checkpoints;
 #[path = "parity/decoders.rs"]

@@ -46,6 +46,14 @@ pub(crate) fn run(context: &Context, args: &BakeArgs) -> anyhow::Result<Exit> {
     let mut baked = Vec::new();
     for (source, weight) in sources.iter().zip(&weights) {
         let folder = &source.folder;
+        if folder.semantics().keeps_shared_table {
+            return Err(UserError::new(format!(
+                "what `{}` holds for the table of words changes nothing in PEFT behind an encoder, and would here",
+                source.found.title
+            ))
+            .hint("train it without `shared` among its modules, or run it beside the base model")
+            .into());
+        }
         let layers = lora_layers(&folder.method, &folder.read_slots(&shape)?, &folder.path)?;
         loras.push(layers.into_iter().map(|(name, factors)| (name, factors.times(*weight))).collect());
         baked.push(BakedAdapter { name: source.name(), digest: folder.identity(&shape)?, weight: *weight });

@@ -43,10 +43,11 @@ impl Linear {
         self.is_word_table
     }
 
-    /// The same with the copies that are given.
+    /// The same with the copies that are given, and its own where none are.
     #[must_use]
     pub fn replaced(&self, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Self {
-        Self { weight: weight.cloned(), bias: bias.cloned(), ..self.clone() }
+        let or = |copy: Option<&Tensor>, own: &Option<Tensor>| copy.or(own.as_ref()).cloned();
+        Self { weight: or(weight, &self.weight), bias: or(bias, &self.bias), ..self.clone() }
     }
 
     /// The same with the copy of its bias that the hooks have for a module.

@@ -10,7 +10,12 @@ impl Backbone {
     /// `φ(W · first + b)` of a last hidden state, `[b, h]`; `None` without a pooler.
     ///
     /// Some encoders take the mean over the tokens that are not padding for the first.
-    pub fn pool(&self, state: &Tensor, mask: &Tensor, hooks: &dyn Hooks) -> Result<Option<Tensor>> {
+    pub fn pool(
+        &self,
+        state: &Tensor,
+        (mask, read): (&Tensor, usize),
+        hooks: &dyn Hooks,
+    ) -> Result<Option<Tensor>> {
         if self.pooler.is_none() {
             return Ok(None);
         }
@@ -21,7 +26,9 @@ impl Backbone {
             state.narrow(1, 0, 1)?.contiguous()?
         };
         let attention_mask = Tensor::ones((rows, 1), DType::U32, state.device())?;
-        self.through_pooler(&first, &attention_mask, (hooks, Mode::Eval))?.map(|x| x.squeeze(1)).transpose()
+        self.through_pooler(&first, (&attention_mask, read), (hooks, Mode::Eval))?
+            .map(|x| x.squeeze(1))
+            .transpose()
     }
 
     /// `norm(φ(W x + b))` of the pooler for every token of `x [b, t, h]`, without the norm where there is none; `None`
@@ -29,7 +36,7 @@ impl Backbone {
     pub fn through_pooler(
         &self,
         x: &Tensor,
-        mask: &Tensor,
+        mask: (&Tensor, usize),
         at: (&dyn Hooks, Mode),
     ) -> Result<Option<Tensor>> {
         let Some(pooler) = &self.pooler else { return Ok(None) };

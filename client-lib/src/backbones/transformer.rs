@@ -385,16 +385,17 @@ impl Backbone {
     }
 
     /// A linear layer behind the blocks with what the hooks do there; `x [b, t, in]` to `[b, t, out]`,
-    /// `mask` u32 `[b, t]`.
+    /// `mask` u32 `[b, t]`. `read` is how many rows the backbone has read: of several times as many adapters in parallel have
+    /// made.
     pub fn behind(
         &self,
         module: Module,
         x: &Tensor,
         linear: &Linear,
-        mask: &Tensor,
+        (mask, read): (&Tensor, usize),
         (hooks, mode): (&dyn Hooks, Mode),
     ) -> Result<Tensor> {
-        let context = self.context(mask.clone(), x.dim(0)?, mode);
+        let context = self.context(mask.clone(), read, mode);
         hooks.linear(&LinearInput { module, x, linear, context: &context })
     }
 

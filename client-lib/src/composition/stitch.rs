@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use candle_core::{Result, Tensor};
 use hub_schemas::{
-    backbone::{Module, SubLayer, Table},
+    backbone::{Module, SubLayer},
     method::{HookedAt, HookedResidual},
 };
 
@@ -101,8 +101,6 @@ pub enum Quirk {
     MasksPrefixes,
     /// Layers of T5 whose prefixes differ from the first one's lose their distances, as in `adapters` 1.3.0.
     LosesDistances,
-    /// What changes the table of words changes nothing, as where PEFT wraps a module behind an encoder that nothing reads.
-    KeepsSharedTable,
 }
 
 /// Where an imported adapter keeps to what its own library computes.
@@ -293,10 +291,6 @@ impl Hooks for Stitch {
     }
 
     fn tensor(&self, name: &str) -> Option<&Tensor> {
-        let is_words = || name.parse() == Ok(Module::Embedding(Table::Word));
-        if self.quirks.has(Quirk::KeepsSharedTable) && is_words() {
-            return None;
-        }
         self.root.leaves().into_iter().rev().find_map(|index| self.adapters()[index].replaced(name))
     }
 
@@ -305,9 +299,6 @@ impl Hooks for Stitch {
     }
 
     fn embedding(&self, at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {
-        if self.quirks.has(Quirk::KeepsSharedTable) && at.table == Table::Word {
-            return Ok(rows);
-        }
         let mut rows = rows;
         for index in self.root.leaves() {
             if let Some(changed) = self.adapters()[index].embedding(at, &rows)? {

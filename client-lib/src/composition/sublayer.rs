@@ -158,7 +158,8 @@ impl SubLayerHook<'_> {
                     last: state.last,
                 };
                 let mut state = self.enter_first(node, at, state)?;
-                if self.by_task {
+                let is_of_tasks = self.by_task && matches!(node, Node::BatchSplit { .. });
+                if is_of_tasks && self.semantics == Semantics::Library {
                     // `MultiTask` of the library enters, and so does the `BatchSplit` that it makes of itself.
                     state = self.enter_first(node, at, state)?;
                 }

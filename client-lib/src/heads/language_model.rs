@@ -86,7 +86,7 @@ impl LanguageModel {
     /// Scores `[b, t, vocabulary]`, bounded where the backbone's are. The inverse of an invertible adapter stands before the table.
     /// In a step of training they are left to whoever needs the losses, where nothing else stands behind the products.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Prediction> {
-        let Features { backbone, hooks, attention_mask, .. } = input.features;
+        let Features { backbone, hooks, attention_mask, read, .. } = input.features;
         let eps = norm_eps(backbone.config());
         let chosen = input.batch.head_inputs.positions.as_ref();
         let (mut x, mask) = match chosen {
@@ -100,7 +100,7 @@ impl LanguageModel {
             _ => Module::LmTransform,
         };
         for layer in &self.layers {
-            x = backbone.behind(transform, &x, &layer.linear, attention_mask, (hooks, input.mode))?;
+            x = backbone.behind(transform, &x, &layer.linear, (attention_mask, read), (hooks, input.mode))?;
             if let Some(activation) = self.activation {
                 x = activate(&x, activation)?;
             }
@@ -118,15 +118,11 @@ impl LanguageModel {
         }
         let scores = match &self.decoder {
             Decoder::Frozen(table) => {
-                backbone.behind(Module::Output, &x, table, attention_mask, (hooks, input.mode))?
+                // The bias is the layer's, so that a trained copy takes its place where the copy's rows are.
+                let table = table.replaced(None, self.bias.as_ref());
+                backbone.behind(Module::Output, &x, &table, (attention_mask, read), (hooks, input.mode))?
             }
-            Decoder::Trained(table) => linear(&x, table, None)?,
-        };
-        // A trained copy of the bias is the layer's.
-        let is_replaced = hooks.tensor(&format!("{}.bias", Module::Output)).is_some();
-        let scores = match self.bias.as_ref().filter(|_| !is_replaced) {
-            Some(bias) => scores.broadcast_add(bias)?,
-            None => scores,
+            Decoder::Trained(table) => linear(&x, table, self.bias.as_ref())?,
         };
         let scores = match input.features.backbone.config().decoder.logit_soft_cap {
             Some(cap) => ((scores / cap)?.tanh()? * cap)?,

@@ -47,7 +47,7 @@ impl LinearLayers {
     /// The same for a classifier, with what the hooks do to the layers of the one that the base model brings. `x` is
     /// `[b, h]` or `[b, t, h]`.
     pub(super) fn classify(&self, x: &Tensor, input: &HeadInput<'_>) -> Result<Tensor> {
-        let Features { backbone, hooks, attention_mask, .. } = input.features;
+        let Features { backbone, hooks, attention_mask, read, .. } = input.features;
         self.through(x, input.mode, |i, layer, x| {
             let module = match (self.layers.len(), i) {
                 (1, _) => Module::Classifier,
@@ -56,10 +56,10 @@ impl LinearLayers {
                 _ => return layer.forward(x),
             };
             if x.rank() == 3 {
-                return backbone.behind(module, x, layer, attention_mask, (hooks, input.mode));
+                return backbone.behind(module, x, layer, (attention_mask, read), (hooks, input.mode));
             }
             let every = Tensor::ones((x.dim(0)?, 1), DType::U32, x.device())?;
-            backbone.behind(module, &x.unsqueeze(1)?, layer, &every, (hooks, input.mode))?.squeeze(1)
+            backbone.behind(module, &x.unsqueeze(1)?, layer, (&every, read), (hooks, input.mode))?.squeeze(1)
         })
     }
 

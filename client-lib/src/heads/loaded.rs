@@ -43,6 +43,8 @@ pub struct LoadedHead {
     head: PredictionHead,
     /// Whether the inverse of an invertible adapter stands before a language model's table.
     inverts: bool,
+    /// Whether it is that of the base model's checkpoint.
+    is_of_base: bool,
 }
 
 impl LoadedHead {
@@ -52,7 +54,8 @@ impl LoadedHead {
         let head = PredictionHead::build(&base.head, &base.tensors, tied_table(&base.head, backbone))?;
         let head = head.computing_in(backbone.arithmetic())?;
         let inverts = inverts_in_class(backbone.config().architecture);
-        Ok(Some(Self { config: base.head.clone(), labels: base.labels.clone(), head, inverts }))
+        let (config, labels) = (base.head.clone(), base.labels.clone());
+        Ok(Some(Self { config, labels, head, inverts, is_of_base: true }))
     }
 
     /// The head that an adapter's folder brings, from its tensors by slot.
@@ -80,14 +83,15 @@ impl LoadedHead {
         // Classes with a decoder behind an encoder that were saved with the adapter leave it out too.
         let in_class = own.shape.decoder_layers.is_none() && inverts_in_class(own.architecture);
         let inverts = folder.head_class.is_none() || in_class;
-        Ok(Some(Self { config: config.clone(), labels: folder.labels.clone(), head, inverts }))
+        let (config, labels) = (config.clone(), folder.labels.clone());
+        Ok(Some(Self { config, labels, head, inverts, is_of_base: false }))
     }
 
     /// A head on fresh tensors: those of [`trained_slots`].
     pub fn fresh(backbone: &Backbone, config: &Head, tensors: &Tensors) -> Result<Self, HeadLoadError> {
         check_pooler(backbone, config)?;
         let head = PredictionHead::build(config, tensors, tied_table(config, backbone))?;
-        Ok(Self { config: config.clone(), labels: Vec::new(), head, inverts: true })
+        Ok(Self { config: config.clone(), labels: Vec::new(), head, inverts: true, is_of_base: false })
     }
 
     /// The same with the inverse of an invertible adapter before a language model's table.
@@ -100,17 +104,20 @@ impl LoadedHead {
         &self.config
     }
 
-    /// Whether an adapter can change this layer of it.
-    pub fn has(&self, module: Module) -> bool {
+    /// Whether an adapter can change this layer of it: of classifiers only those of the base model's checkpoint are meant.
+    pub fn has(&self, module: Module, architecture: Architecture) -> bool {
+        let is_behind_pooler = |head: &Head| {
+            architecture == Architecture::ModernBert
+                && (head.is_behind_pooler() || head.pooling() == Some(Pooling::Pooler))
+        };
         match (module, &self.config) {
+            (module, _) if module.is_in_classifier() && !self.is_of_base => false,
             (Module::QaOutputs, Head::QuestionAnswering(config)) => config.layers == 1,
             (Module::LmTransform, Head::MaskedLm(config) | Head::CausalLm(config)) => config.layers == 2,
             (Module::Classifier, head) => head.classifier_layers() == Some(1),
             (Module::ClassifierDense | Module::ClassifierOutput, head) => head.classifier_layers() == Some(2),
             // ModernBERT's classes have one norm for this and behind the pooler.
-            (Module::LmNorm, head) if head.is_behind_pooler() || head.pooling() == Some(Pooling::Pooler) => {
-                true
-            }
+            (Module::LmNorm, head) if is_behind_pooler(head) => true,
             (Module::LmNorm, Head::MaskedLm(config) | Head::CausalLm(config)) => config.layer_norm,
             (Module::Output, head) => head.language_model().is_some(),
             _ => false,

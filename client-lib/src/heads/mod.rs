@@ -60,6 +60,8 @@ pub struct Features<'a> {
     pub layer_sum: Option<&'a Tensor>,
     /// 1 for tokens and 0 for padding, `[b, t]`.
     pub attention_mask: &'a Tensor,
+    /// How many rows the backbone has read: adapters in parallel make several times as many.
+    pub read: usize,
     /// What the backbone has read, of an encoder where there are two, u32 `[b, s]`: as many rows as the state has, or
     /// as its whole repetitions have. None where heads read no ids.
     pub ids: Option<&'a Tensor>,
@@ -184,11 +186,11 @@ fn part(tensors: &Tensors, name: &str) -> Result<Tensor> {
 
 /// The states `[b, t, h]` that a head on tokens reads.
 fn token_states(input: &HeadInput<'_>, behind_pooler: bool) -> Result<Tensor> {
-    let Features { backbone, hooks, attention_mask, state, .. } = input.features;
+    let Features { backbone, hooks, attention_mask, state, read, .. } = input.features;
     if !behind_pooler {
         return Ok(state.clone());
     }
-    match backbone.through_pooler(state, attention_mask, (hooks, input.mode))? {
+    match backbone.through_pooler(state, (attention_mask, read), (hooks, input.mode))? {
         Some(states) => Ok(states),
         None => candle_core::bail!(
             "the head reads what the pooler's layer makes of every token; the base model's checkpoint has no pooler"

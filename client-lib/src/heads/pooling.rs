@@ -31,10 +31,14 @@ pub(crate) fn pool(pooling: Pooling, features: &Features<'_>) -> Result<Tensor> 
                 )
             }
         },
-        Pooling::Pooler => match features.backbone.pool(state, features.attention_mask, features.hooks)? {
-            Some(pooled) => Ok(pooled),
-            None => candle_core::bail!("the head reads the pooled output, but this backbone has no pooler"),
-        },
+        Pooling::Pooler => {
+            match features.backbone.pool(state, (features.attention_mask, features.read), features.hooks)? {
+                Some(pooled) => Ok(pooled),
+                None => {
+                    candle_core::bail!("the head reads the pooled output, but this backbone has no pooler")
+                }
+            }
+        }
     }
 }
 

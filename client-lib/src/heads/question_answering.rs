@@ -23,7 +23,7 @@ impl QuestionAnswering {
 
     /// Scores `[b, t, 2]`: of the start, then of the end. Padding is not masked, as in both libraries.
     pub(super) fn forward(&self, input: &HeadInput<'_>) -> Result<Tensor> {
-        let Features { backbone, hooks, attention_mask, .. } = input.features;
+        let Features { backbone, hooks, attention_mask, read, .. } = input.features;
         let state = token_states(input, self.behind_pooler)?;
         let scale = backbone.config().seq2seq.output_scale.filter(|_| self.scaled_as_words);
         let state = &scale.map_or_else(|| Ok(state.clone()), |scale| &state * scale)?;
@@ -31,7 +31,7 @@ impl QuestionAnswering {
             // The head of a model class, whose layer an adapter may change.
             Some(layer) => {
                 let x = self.layers.dropped(state, input.mode)?;
-                backbone.behind(Module::QaOutputs, &x, layer, attention_mask, (hooks, input.mode))
+                backbone.behind(Module::QaOutputs, &x, layer, (attention_mask, read), (hooks, input.mode))
             }
             None => self.layers.forward(state, input.mode),
         }

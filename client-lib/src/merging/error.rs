@@ -19,6 +19,12 @@ pub enum MergeError {
          the weights in full precision", .0.display()
     )]
     Quantised(PathBuf),
+    /// Weights in a pickle are read, and not written again.
+    #[error(
+        "`{}` is a pickle, which no update is written into; save the model in Python with \
+         `save_pretrained(…, safe_serialization=True)`", .0.display()
+    )]
+    Pickled(PathBuf),
     /// A matrix's elements do not fill its shape.
     #[error("a matrix of {rows} x {cols} has {found} elements")]
     Elements {

@@ -51,14 +51,33 @@ pub(super) fn modules(backbone: &Backbone, method: &Method) -> Result<(), ModelE
 }
 
 /// Refuses an adapter on a layer of a head that is not there.
-pub(super) fn heads(heads: &[&LoadedHead], method: &Method, shape: &BackboneShape) -> Result<(), ModelError> {
-    let is_missing = |module: &Module| module.is_in_head() && !heads.iter().any(|head| head.has(*module));
+pub(super) fn heads(
+    heads: &[&LoadedHead],
+    method: &Method,
+    (architecture, shape): (Architecture, &BackboneShape),
+) -> Result<(), ModelError> {
+    let has = |module: Module| heads.iter().any(|head| head.has(module, architecture));
+    let is_missing = |module: &Module| module.is_in_head() && !has(*module);
     match named_modules(method, shape).find(is_missing) {
         None => Ok(()),
         Some(module) => {
             let head = heads.first().map_or("none", |head| head.config().kind());
             Err(ModelError::HeadModule { module, head })
         }
+    }
+}
+
+/// Refuses an adapter on a layer behind the blocks where groups of rows have heads of their own: it would be divided once more.
+pub(super) fn groups(
+    groups: &[(Option<usize>, Option<LoadedHead>)],
+    name: &str,
+    method: &Method,
+    shape: &BackboneShape,
+) -> Result<(), ModelError> {
+    let is_behind = |module: &Module| module.is_in_head() || *module == Module::Pooler;
+    match named_modules(method, shape).find(is_behind).filter(|_| !groups.is_empty()) {
+        None => Ok(()),
+        Some(module) => Err(ModelError::HeadInGroups { name: name.to_owned(), module }),
     }
 }
 

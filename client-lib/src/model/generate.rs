@@ -51,6 +51,7 @@ impl StitchedModel {
             state: &state,
             layer_sum: None,
             attention_mask: &attention_mask,
+            read: found,
             ids: None,
         };
         let invert = |x| self.stitch.invert(x);

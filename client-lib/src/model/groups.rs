@@ -73,7 +73,8 @@ impl StitchedModel {
             let own_ids = ids.filter(|ids| ids.dims()[0] >= start + rows).map(own).transpose()?;
             start += rows;
             let ids = own_ids.as_ref().or(ids);
-            let features = self.features(&state, layer_sum.as_ref(), &attention_mask, ids);
+            let features =
+                self.features(&state, layer_sum.as_ref(), &attention_mask, (ids, input.features.read));
             head.as_ref().map(|head| head.forward(&HeadInput { features, ..*input })).transpose()
         };
         self.groups.iter().map(&mut predict).collect()

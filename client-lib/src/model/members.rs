@@ -8,7 +8,7 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape, SubLayer},
     layout::ModelClass,
     manifest::{CompositionRules, GatingMean},
-    method::{LoraConfig, Method},
+    method::{LoraConfig, Method, without_words},
 };
 
 use super::{ModelError, checks, groups::Brought, imported};
@@ -84,7 +84,10 @@ pub(super) fn load(
         checks::copies(composition, name, &folder.method, &shape)?;
         let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
         let mean = gate_mean(folder);
-        let adapter = methods::build(&folder.method, &shape, &tensors, mean, salt as u64)?;
+        let is_kept = folder.semantics().keeps_shared_table;
+        let left = is_kept.then(|| without_words(&folder.method).unwrap_or(Method::LastLayer));
+        let method = left.as_ref().unwrap_or(&folder.method);
+        let adapter = methods::build(method, &shape, &tensors, mean, salt as u64)?;
         members.push(Member { name: name.clone(), adapter });
         if let Some(head) = LoadedHead::of_folder(backbone, folder, &tensors)? {
             heads.insert(name.clone(), head);
@@ -209,7 +212,6 @@ pub(super) fn quirks(named: &[(String, &AdapterFolder)], architecture: Architect
         (Quirk::FreePrompts, any(&|folder| folder.semantics().prompts_see_padding)),
         (Quirk::DropsSegments, any(&|folder| folder.semantics().drops_segments)),
         (Quirk::MasksPrefixes, any(&|folder| folder.semantics().masks_prefixes)),
-        (Quirk::KeepsSharedTable, any(&|folder| folder.semantics().keeps_shared_table)),
         (Quirk::LosesDistances, architecture.has_distances() && any(&has_prefix)),
     ];
     found.into_iter().filter(|(_, is_there)| *is_there).map(|(quirk, _)| quirk).collect()

@@ -46,8 +46,10 @@ fn convolution(json: &Map<String, Value>, hidden_size: usize) -> Result<Option<C
     let (kernel, groups) =
         (count(json, "conv_kernel_size")?, optional_count(json, "conv_groups")?.unwrap_or(1));
     let wrong = |key, expected| Err(ConfigError::Field { key, found: shown(json.get(key)), expected });
-    if kernel.is_multiple_of(2) || kernel > 99 {
-        return wrong("conv_kernel_size", "it must be an odd number below 100");
+    // It is computed as one matrix, whatever the groups are.
+    let numbers = hidden_size.saturating_mul(hidden_size).saturating_mul(kernel);
+    if kernel.is_multiple_of(2) || numbers > 1 << 27 {
+        return wrong("conv_kernel_size", "it must be an odd number, and small beside the hidden size");
     }
     if !hidden_size.is_multiple_of(groups) {
         return wrong("conv_groups", "it must divide `hidden_size`");

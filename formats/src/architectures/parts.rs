@@ -109,6 +109,13 @@ impl Yarn {
     }
 }
 
+impl Positions {
+    /// Whether what a position means depends on how many there are: of the longest row of a batch.
+    pub const fn depend_on_company(&self) -> bool {
+        matches!(self, Self::Rotary(Rope { scaling: RopeScaling::Dynamic { .. }, .. }))
+    }
+}
+
 impl Rope {
     /// The frequency of each of the `width / 2` pairs, rounded to single precision as in the
     /// library the checkpoints come from, for an input of so many tokens.

@@ -1,10 +1,9 @@
 //! On which points an imported adapter keeps to what its own library computes.
 
 use hub_schemas::{
-    backbone::{BackboneShape, Module, Table},
-    layout::{Format, Place},
+    layout::Format,
     manifest::{CompositionRules, GatingMean, Semantics},
-    method::Method,
+    method::{Method, without_words},
 };
 
 use super::AdapterFolder;
@@ -50,21 +49,7 @@ impl AdapterFolder {
 
 /// Whether it adapts the table of words, or has a trained copy of it.
 fn changes_words(method: &Method) -> bool {
-    const WORDS: Module = Module::Embedding(Table::Word);
-    // Which slots there are depends on no size.
-    let shape = BackboneShape {
-        hidden_size: 64,
-        num_heads: 1,
-        num_layers: 2,
-        intermediate_size: 64,
-        vocab_size: 64,
-        ..BackboneShape::EMPTY
-    };
-    let is_word = |tensor: &String| tensor.parse() == Ok(WORDS);
-    method.parts().iter().any(|part| match part {
-        Method::Replace(config) => config.tensors.iter().any(is_word),
-        other => other.slots(&shape).iter().any(|slot| slot.place == Place::Module(WORDS)),
-    })
+    method.parts().iter().any(|part| without_words(part).is_none_or(|rest| rest != *part))
 }
 
 fn is_gated(method: &Method) -> bool {

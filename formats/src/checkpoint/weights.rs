@@ -115,6 +115,8 @@ pub struct TensorFile {
     views: BTreeMap<u64, pickle::View>,
     /// Quantised tensors, by their `start`: in GGUF files only.
     stored: BTreeMap<u64, gguf::Stored>,
+    /// Whether its names were those of LLaMA's class that answers, before they were brought together.
+    pub(super) answers: bool,
 }
 
 /// The usual name of a tensor or a module below `LlamaForQuestionAnswering.transformer`, and so of Qwen2 and Qwen3.
@@ -144,12 +146,18 @@ impl TensorFile {
         let needed = header_len(&first, file_len).map_err(header_error)?;
         file.take(needed - 8).read_to_end(&mut first).map_err(read())?;
         let header = TensorHeader::parse(&first, file_len).map_err(header_error)?;
-        Ok(Self { path: path.to_owned(), header, views: BTreeMap::new(), stored: BTreeMap::new() })
+        Ok(Self {
+            path: path.to_owned(),
+            header,
+            views: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            answers: false,
+        })
     }
 
     /// A GGUF file that was opened before.
     pub(super) fn of_gguf(path: &Path, header: TensorHeader, stored: BTreeMap<u64, gguf::Stored>) -> Self {
-        Self { path: path.to_owned(), header, views: BTreeMap::new(), stored }
+        Self { path: path.to_owned(), header, views: BTreeMap::new(), stored, answers: false }
     }
 
     /// Whether numbers lie in the file as they lie in memory.
@@ -181,7 +189,13 @@ impl TensorFile {
             pickle::PickleError::Io(source) => CheckpointError::read(path)(source),
             source => CheckpointError::Pickled { path: path.to_owned(), source },
         })?;
-        Ok(Self { path: path.to_owned(), header: table.header, views: table.views, stored: BTreeMap::new() })
+        Ok(Self {
+            path: path.to_owned(),
+            header: table.header,
+            views: table.views,
+            stored: BTreeMap::new(),
+            answers: false,
+        })
     }
 
     /// Like [`open`](Self::open), with other names for the same brought together: the first library generation kept
@@ -193,8 +207,10 @@ impl TensorFile {
             |name: &String| ["model.", "base_model.model.model."].iter().any(|at| name.starts_with(at));
         let has_usual = file.header.tensors.keys().any(is_usual);
         // GPT-2 calls its backbone so too, and has other modules.
-        let has_layers = file.header.tensors.keys().any(|name| name.contains("transformer.layers."));
-        let answers = has_layers && !has_usual;
+        let is_own =
+            |name: &String| of_answering_llama(name).is_some() && !name.contains(".invertible_adapters.");
+        file.answers = file.header.tensors.keys().any(is_own) && !has_usual;
+        let answers = file.answers;
         let renamed = std::mem::take(&mut file.header.tensors).into_iter().map(|(name, info)| {
             let name = OLD_NAMES.iter().fold(name, |name, (old, new)| name.replace(old, new));
             (of_answering_llama(&name).filter(|_| answers).unwrap_or(name), info)

@@ -240,11 +240,15 @@ impl BackboneShape {
         let is_there = match module {
             Module::Embedding(Table::TokenType) => self.token_types > 0,
             Module::EmbeddingProjection => self.embedding_size.is_some(),
-            Module::Classifier => self.classifier.is_some_and(|own| own.hidden.is_none()),
-            module if module.is_in_classifier() => self.classifier.is_some_and(|own| own.hidden.is_some()),
-            _ => true,
+            module => self.may_have(module),
         };
         is_there && architecture.find(module, self.variant()).is_some()
+    }
+
+    /// Whether a module is none of a classifier that the checkpoint does not bring.
+    pub fn may_have(&self, module: Module) -> bool {
+        let is_single = self.classifier.map(|own| own.hidden.is_none());
+        !module.is_in_classifier() || is_single == Some(module == Module::Classifier)
     }
 
     /// Every module of a backbone of this shape, in the order of computation; a pooler may be missing.

@@ -42,6 +42,7 @@ mod tokens;
 mod union;
 mod vblora;
 mod vera;
+mod without_words;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -84,6 +85,7 @@ pub use tokens::TokensConfig;
 pub use union::UnionConfig;
 pub use vblora::VbLoraConfig;
 pub use vera::{VeraConfig, VeraScaling};
+pub use without_words::without_words;
 
 use crate::{backbone::BackboneShape, layout::Slot};
 

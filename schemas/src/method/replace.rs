@@ -96,6 +96,9 @@ impl ReplaceConfig {
         }
         let (module, part) = tensor.rsplit_once('.')?;
         let module: Module = module.parse().ok()?;
+        if !shape.may_have(module) {
+            return None;
+        }
         let (inputs, outputs) = shape.module_dims(module);
         match part {
             "bias" => Some((module, "replaced.bias", vec![outputs])),

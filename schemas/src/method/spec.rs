@@ -119,6 +119,10 @@ pub(super) fn targets(
     if let Some(layer) = targets.beyond(shape).and_then(Module::layer) {
         return Err(MethodError::Layer { field, layer, last: shape.num_layers - 1 });
     }
+    if let Some(module) = targets.iter().find(|&module| !shape.may_have(module)) {
+        let expected = "the base model's checkpoint brings no such classifier";
+        return Err(MethodError::Module { field, module, expected });
+    }
     match targets.iter().find(|&module| !fits(module)) {
         Some(module) => Err(MethodError::Module { field, module, expected }),
         None => Ok(()),
@@ -182,4 +186,42 @@ pub(super) fn rank_and_scaling(
     let own = patterns.iter().find(|pattern| pattern.module == module);
     let (r, alpha) = own.map_or((r, alpha), |own| (own.r, own.lora_alpha));
     (r, alpha / r as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backbone::{BackboneShape, ClassifierShape},
+        method::{Method, OftBlocks, OftConfig, ShiraConfig},
+    };
+
+    #[test]
+    fn a_classifier_that_no_checkpoint_brings_is_no_target() {
+        let bare = BackboneShape {
+            hidden_size: 8,
+            num_layers: 1,
+            num_heads: 2,
+            intermediate_size: 16,
+            ..BackboneShape::EMPTY
+        };
+        let brought = BackboneShape {
+            classifier: Some(ClassifierShape { inputs: 8, hidden: None, outputs: 3 }),
+            ..bare
+        };
+        let targets: Targets = [Module::Classifier].into_iter().collect();
+        let oft = Method::Oft(OftConfig {
+            targets: targets.clone(),
+            blocks: OftBlocks::Count(2),
+            block_share: false,
+            neumann_terms: None,
+            eps: None,
+        });
+        let shira = Method::Shira(ShiraConfig { r: 1, targets });
+        for method in [oft, shira] {
+            let refusal = method.validate(&bare).expect_err("refused").to_string();
+            assert!(refusal.contains("the base model's checkpoint brings no such classifier"), "{refusal}");
+            assert_eq!(method.validate(&brought), Ok(()));
+        }
+    }
 }

@@ -9,10 +9,7 @@ use hub_client::{
     model::Mode,
     tensors::{read_batch, view_of},
 };
-use hub_formats::{
-    architectures::{Positions, Rope, RopeScaling},
-    checkpoint::BaseFolder,
-};
+use hub_formats::checkpoint::BaseFolder;
 use serde_json::Value;
 
 /// The largest difference in single precision.
@@ -65,10 +62,6 @@ fn difference(backbone: &Backbone, batch: &Batch) -> Result<f64> {
     Ok(worst)
 }
 
-fn is_dynamic(positions: Positions) -> bool {
-    matches!(positions, Positions::Rotary(Rope { scaling: RopeScaling::Dynamic { .. }, .. }))
-}
-
 #[test]
 fn padding_and_company_change_no_row() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/methods");
@@ -85,7 +78,7 @@ fn padding_and_company_change_no_row() {
         let backbone = Backbone::load_with(&base, DType::F32, &Device::Cpu).expect("loads");
         let batch = read_batch(&inputs, base.config(), &Device::Cpu).expect("reads");
         // Images and recordings have no padding, and angles that depend on how many tokens there are depend on company too.
-        if batch.signal.is_some() || is_dynamic(base.config().positions) {
+        if batch.signal.is_some() || base.config().positions.depend_on_company() {
             continue;
         }
         compared += 1;

@@ -69,6 +69,9 @@ pub fn bake(
     if base.is_quantised() {
         return Err(MergeError::Quantised(base.path().to_owned()));
     }
+    if let Some(file) = base.files().iter().find(|file| !file.is_plain()) {
+        return Err(MergeError::Pickled(file.path().to_owned()));
+    }
     if Record::is_in(base.path()) {
         return Err(MergeError::AlreadyBaked(base.path().to_owned()));
     }

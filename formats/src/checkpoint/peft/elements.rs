@@ -45,7 +45,7 @@ fn block_patterns(
     };
     let known = object.into_iter().map(pattern).collect::<Result<Vec<_>, CheckpointError>>()?;
     let own = targets.iter().filter_map(|module| {
-        let path = file.path(module);
+        let path = file.told_path(module);
         let matched = known.iter().find(|(_, regex, _)| regex.is_match(&path));
         let found = matched.or_else(|| known.iter().find(|(key, ..)| *key == path));
         found.map(|&(_, _, block_size)| BlockPattern { module, block_size })

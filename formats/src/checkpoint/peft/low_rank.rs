@@ -41,7 +41,7 @@ pub(super) fn parse(
     let targets: Targets = by_module.iter().chain(by_parameter.iter()).collect();
     // What is named by its parameter is so in patterns too.
     let path = |module| {
-        let path = file.path(module);
+        let path = file.told_path(module);
         if by_parameter.contains(module) { format!("{path}.weight") } else { path }
     };
     let patterns = patterns_of(fields, path, &targets, (r, lora_alpha))?;
@@ -73,7 +73,7 @@ fn by_parameter(fields: &mut Fields, file: &File<'_>) -> Result<Targets, Checkpo
         return Ok(Targets::default());
     }
     let is_meant = |module: &Module| {
-        let parameter = format!("{}.weight", file.path(*module));
+        let parameter = format!("{}.weight", file.told_path(*module));
         names.iter().any(|name| parameter == *name || parameter.ends_with(&format!(".{name}")))
     };
     let meant: Targets = file.modules().into_iter().filter(is_meant).collect();
@@ -147,7 +147,7 @@ pub(super) fn rank_patterns_of(
 ) -> Result<Vec<RankPattern>, CheckpointError> {
     let ranks = patterns(fields, "rank_pattern")?;
     let own = targets.iter().filter_map(|module| {
-        let rank = find(&ranks, &file.path(module))? as usize;
+        let rank = find(&ranks, &file.told_path(module))? as usize;
         (rank != r).then_some(RankPattern { module, r: rank })
     });
     let own = own.collect();

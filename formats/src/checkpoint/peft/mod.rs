@@ -100,6 +100,16 @@ impl<'a> File<'a> {
         self.architecture.path_in_model(module, self.prefixed, self.variant)
     }
 
+    /// The same as PEFT's configuration has it, where the class called its backbone otherwise.
+    fn told_path(&self, module: Module) -> String {
+        let path = self.path(module);
+        let class = ModelClass::new(self.architecture, HeadTask::QuestionAnswering);
+        match (class.backbone_name().filter(|_| self.weights.answers), path.split_once('.')) {
+            (Some(name), Some(("model", rest))) => format!("{name}.{rest}"),
+            _ => path,
+        }
+    }
+
     /// The number of a module's block in its stack, as its path has it.
     fn number(&self, module: Module) -> Option<usize> {
         let layer = module.layer()?;

@@ -16,7 +16,7 @@ use super::{
     targets::{ModuleFilter, render_targets},
     whole,
 };
-use crate::checkpoint::{CheckpointError, weights::of_answering_llama};
+use crate::checkpoint::CheckpointError;
 
 /// What only matters while `AdaLoRA` prunes.
 const PRUNING: &[&str] =
@@ -52,9 +52,7 @@ fn kept_ranks(
         let path = name.strip_suffix(".default").unwrap_or(name);
         let path = path.strip_suffix(".lora_E").unwrap_or(path);
         let path = path.strip_prefix("base_model.model.").unwrap_or(path);
-        let usual = of_answering_llama(path);
-        let path = usual.as_deref().unwrap_or(path);
-        let module = targets.iter().find(|&module| file.path(module) == path);
+        let module = targets.iter().find(|&module| file.told_path(module) == path);
         let mask: Option<Vec<bool>> =
             mask.as_array().and_then(|mask| mask.iter().map(Value::as_bool).collect());
         match (module, mask) {
@@ -104,7 +102,7 @@ fn sized(fields: &mut Fields, file: &File<'_>) -> Result<Sized, CheckpointError>
     let r = fields.count("r")?.unwrap_or(8);
     let alpha = fields.number("alpha")?.unwrap_or(8.0);
     let targets = ModuleFilter::linears(fields, file)?;
-    let patterns = low_rank::patterns_of(fields, |module| file.path(module), &targets, (r, alpha))?;
+    let patterns = low_rank::patterns_of(fields, |module| file.told_path(module), &targets, (r, alpha))?;
     Ok(Sized { r, alpha, targets, patterns })
 }
 

@@ -4,7 +4,7 @@ use hub_schemas::backbone::{Architecture, BackboneShape, LinearSite, Module, Tar
 use serde_json::Value;
 
 use super::{super::fields::Fields, File, path_regex::PathRegex};
-use crate::checkpoint::{CheckpointError, weights::of_answering_llama};
+use crate::checkpoint::CheckpointError;
 
 /// Which modules are adapted: PEFT's three fields.
 pub(super) struct ModuleFilter {
@@ -81,7 +81,7 @@ impl Pattern {
             }
             Some(Value::Array(items)) => items
                 .into_iter()
-                .map(|item| item.as_str().map(|name| of_answering_llama(name).unwrap_or(name.to_owned())))
+                .map(|item| item.as_str().map(ToOwned::to_owned))
                 .collect::<Option<Vec<_>>>()
                 .map(|names| Some(Self::Names(names)))
                 .ok_or_else(|| fields.wrong(field, "is a list of something other than names")),
@@ -126,7 +126,7 @@ impl ModuleFilter {
     /// Whether a module is named by its path in the model that was adapted.
     /// Blocks are counted as in the path: a decoder's behind an encoder from zero again.
     fn hits(&self, file: &File<'_>, module: Module) -> bool {
-        let path = &file.path(module);
+        let path = &file.told_path(module);
         let all_linear = matches!(self.include, Pattern::AllLinear);
         if all_linear && (!module.is_linear() || module == Module::Output) {
             return false;

@@ -49,7 +49,7 @@ pub(super) fn beside(
         Value::Object(tables) => {
             for (name, indices) in tables {
                 let ends_so = |module: &Module| {
-                    let path = file.path(*module);
+                    let path = file.told_path(*module);
                     path == name || path.ends_with(&format!(".{name}"))
                 };
                 let embedding = |module: &Module| matches!(module, Module::Embedding(_));
