@@ -140,11 +140,14 @@ pub fn read_batch(
         return Err(inputs.refuse(INPUT_IDS, reason));
     }
     let tensor = |values: Vec<u32>| Tensor::from_vec(values, (rows, length), device);
-    let mask = inputs.like_ids(ATTENTION_MASK, 2, &shape)?.unwrap_or_else(|| vec![1; rows * length]);
+    let mask = inputs.like_ids(ATTENTION_MASK, 2, &shape)?;
+    let is_unmasked = mask.is_none();
+    let mask = mask.unwrap_or_else(|| vec![1; rows * length]);
     let types = inputs.segments(config, &shape)?;
     Ok(Batch {
         input_ids: tensor(ids)?,
         attention_mask: tensor(mask)?,
+        is_unmasked,
         token_type_ids: types.map(tensor).transpose()?,
         head_inputs: HeadInputs {
             words: inputs.words(rows, length, config)?,

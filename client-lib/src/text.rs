@@ -242,6 +242,7 @@ impl TextEncoder {
         Ok(Batch {
             input_ids: padded(&rows(|row| &row.ids), self.pad, device)?,
             attention_mask: mask_of(&lengths, device)?,
+            is_unmasked: false,
             token_type_ids: Some(padded(&rows(|row| &row.type_ids), 0, device)?),
             head_inputs: HeadInputs::default(),
             signal: None,

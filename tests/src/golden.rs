@@ -154,6 +154,7 @@ impl Golden {
         Ok(Batch {
             input_ids: ids("input_ids")?,
             attention_mask: ids("attention_mask")?,
+            is_unmasked: false,
             token_type_ids: None,
             head_inputs: HeadInputs::default(),
             signal: None,

@@ -11,6 +11,8 @@ pub struct Batch {
     pub input_ids: Tensor,
     /// 1 for tokens and 0 for padding, u32 `[b, t]`.
     pub attention_mask: Tensor,
+    /// Whether nobody said which of the tokens are padding, so that none is.
+    pub is_unmasked: bool,
     /// Segment of each token, u32 `[b, t]`; all zero when absent.
     pub token_type_ids: Option<Tensor>,
     /// What only some heads read.
@@ -46,6 +48,7 @@ impl Batch {
     pub fn unpadded(input_ids: Tensor) -> Result<Self> {
         Ok(Self {
             attention_mask: input_ids.ones_like()?,
+            is_unmasked: false,
             input_ids,
             token_type_ids: None,
             head_inputs: HeadInputs::default(),

@@ -156,6 +156,7 @@ impl Backbone {
         let mut x = self.embed_decoder(decoder, inputs, hooks, offset)?;
         let mut context: Context = Context {
             trace: hooks.trace().cloned(),
+            is_unmasked: encoded.context.is_unmasked,
             encoder_mask: hooks.ends_with_encoder().then(|| encoded.context.attention_mask.clone()),
             ..self.context(inputs.attention_mask.clone(), batch, mode)
         };

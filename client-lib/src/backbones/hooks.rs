@@ -57,6 +57,8 @@ pub struct Context {
     /// `[b, t]`, 1 for tokens and 0 for padding; `t` counts the tokens of a prompt
     /// once they were put in.
     pub attention_mask: Tensor,
+    /// Whether nobody said what of the backbone's input is padding.
+    pub is_unmasked: bool,
     /// Number of rows before anything was repeated.
     pub batch: usize,
     /// Tokens that a prompt has put in so far.

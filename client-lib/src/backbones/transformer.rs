@@ -326,7 +326,9 @@ impl Backbone {
         let (trace, image) = (hooks.trace().cloned(), batch.image.clone());
         let ids = batch.signal.is_none().then(|| batch.input_ids.clone());
         let opening = hooks.opening();
-        let mut context = Context { trace, image, ids, opening, ..self.context(attention_mask, rows, mode) };
+        let is_unmasked = batch.is_unmasked;
+        let context = self.context(attention_mask, rows, mode);
+        let mut context = Context { trace, image, ids, opening, is_unmasked, ..context };
         let (mut x, passed) = match &batch.passed {
             Some(passed) => {
                 // What stands in front of the first block may have put tokens in.
@@ -415,6 +417,7 @@ impl Backbone {
         let library_padding = LibraryPadding { value, prefix, padding, from_first: false };
         Context {
             attention_mask,
+            is_unmasked: false,
             batch,
             prompt_tokens: 0,
             library_padding,

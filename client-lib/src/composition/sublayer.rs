@@ -146,7 +146,8 @@ impl SubLayerHook<'_> {
                 }
                 let state = self.enter_first(node, at, state)?;
                 let parts = state.parts(splits, split_tokens)?;
-                self.members(children, at, parts, 1)
+                let done = self.members(children, at, parts, 1)?;
+                self.spread(children, splits, at, done)
             }
             Node::BatchSplit { children, .. } | Node::Parallel(children) => {
                 let fork = |x: &Tensor| node.forked(x, at.context.batch);
@@ -208,6 +209,34 @@ impl SubLayerHook<'_> {
         match child {
             Node::Leaf(index) => self.run(*index, at, state),
             block => self.compose(block, at, state),
+        }
+    }
+
+    /// `adapters` 1.3.0 leaves out the tokens of members that have nothing here. Where one token is left, it stands for all
+    /// of them; where more are, the library fails, and all of them count here.
+    fn spread(
+        &self,
+        children: &[Node],
+        splits: &[usize],
+        at: &SubLayerInput<'_>,
+        state: State,
+    ) -> Result<State> {
+        let starts = splits.iter().scan(0, |end, tokens| {
+            *end += tokens;
+            Some(*end - tokens)
+        });
+        let all = children.iter().zip(splits).zip(starts);
+        let left: Vec<(usize, usize)> = all
+            .filter(|((child, _), _)| self.touches(child, at))
+            .map(|((_, &tokens), start)| (start, tokens))
+            .collect();
+        match left.as_slice() {
+            &[(start, 1)] if children.len() > 1 && self.semantics == Semantics::Library => {
+                let hidden =
+                    state.hidden.narrow(1, start, 1)?.broadcast_as(state.hidden.shape())?.contiguous()?;
+                Ok(State { hidden, ..state })
+            }
+            _ => Ok(state),
         }
     }
 

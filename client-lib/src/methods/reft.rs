@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Reft {
     config: ReftConfig,
     layers: BTreeMap<usize, Vec<Unit>>,
+    /// Whether some layers are an encoder's, or the only stack's.
+    is_in_encoder: bool,
     salt: u64,
 }
 
@@ -94,7 +96,8 @@ impl Reft {
             let units = (0..config.units()).map(|u| unit(layer, u)).collect::<Result<Vec<_>>>()?;
             layers.insert(layer, units);
         }
-        Ok(Self { config: config.clone(), layers, salt })
+        let is_in_encoder = layers.keys().any(|&layer| layer < shape.encoder_layers());
+        Ok(Self { config: config.clone(), layers, is_in_encoder, salt })
     }
 
     /// The changed state of every position, with dropout in training.
@@ -108,7 +111,10 @@ impl Adapter for Reft {
     fn block(&self, layer: usize, x: &Tensor, context: &Context) -> Result<Option<Tensor>> {
         let Some(units) = self.layers.get(&layer) else { return Ok(None) };
         let (rows, positions, h) = x.dims3()?;
-        let mask = context.encoder_mask.as_ref().unwrap_or(&context.attention_mask);
+        // Without a mask the library counts the states of the first layer that is changed.
+        let counts_encoder = !context.is_unmasked || self.is_in_encoder;
+        let encoder_mask = context.encoder_mask.as_ref().filter(|_| counts_encoder);
+        let mask = encoder_mask.unwrap_or(&context.attention_mask);
         // At either end there are no more positions than the mask has.
         let most = mask.dim(1)?;
         let [prefix, suffix] =

@@ -90,6 +90,7 @@ fn reordered(batch: &Batch, order: &Tensor) -> Result<Batch> {
     Ok(Batch {
         input_ids: take(&batch.input_ids)?,
         attention_mask: take(&batch.attention_mask)?,
+        is_unmasked: batch.is_unmasked,
         token_type_ids: batch.token_type_ids.as_ref().map(take).transpose()?,
         signal: batch.signal.as_ref().map(|signal| signal.select(order)).transpose()?,
         decoder: batch.decoder.as_ref().map(|inputs| inputs.select(order)).transpose()?,

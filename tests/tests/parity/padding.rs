@@ -39,6 +39,7 @@ fn alone(batch: &Batch, row: usize) -> Result<Batch> {
     Ok(Batch {
         input_ids: cut(&batch.input_ids, mask)?,
         attention_mask: cut(mask, mask)?,
+        is_unmasked: false,
         token_type_ids: batch.token_type_ids.as_ref().map(|types| cut(types, mask)).transpose()?,
         head_inputs: HeadInputs::default(),
         decoder: decoder.transpose()?,

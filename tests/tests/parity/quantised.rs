@@ -145,6 +145,7 @@ fn batch() -> Batch {
     Batch {
         input_ids: ids(&[1, 2, 3, 4, 5, 30, 31, 32, 0, 0]),
         attention_mask: ids(&[1, 1, 1, 1, 1, 1, 1, 1, 0, 0]),
+        is_unmasked: false,
         token_type_ids: None,
         head_inputs: HeadInputs::default(),
         signal: None,
