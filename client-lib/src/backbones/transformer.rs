@@ -328,7 +328,7 @@ impl Backbone {
         let opening = hooks.opening();
         let is_unmasked = batch.is_unmasked;
         let context = self.context(attention_mask, rows, mode);
-        let mut context = Context { trace, image, ids, opening, is_unmasked, ..context };
+        let mut context = Context { is_unmasked, trace, image, ids, opening, ..context };
         let (mut x, passed) = match &batch.passed {
             Some(passed) => {
                 // What stands in front of the first block may have put tokens in.
