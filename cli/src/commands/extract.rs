@@ -13,9 +13,9 @@ use hub_schemas::{
     Manifest,
     backbone::{Module, Targets},
     head::Pooling,
-    layout::{Format, method_slots},
+    layout::Format,
     manifest::{BaseModel, OriginSource, Semantics},
-    method::{Method, ReplaceConfig, UnionConfig},
+    method::{Method, MethodSpec, ReplaceConfig},
 };
 use serde_json::{Map, Value, json};
 
@@ -95,14 +95,14 @@ fn write(
     let (mut method, mut slots) = (Method::Lora(written.config), written.slots);
     if args.keep_others && !extraction.others.is_empty() {
         let tensors = extraction.others.iter().map(|other| other.name.clone()).collect();
-        let copies = Method::Replace(ReplaceConfig { selection: "modules".to_owned(), tensors });
-        for slot in method_slots(&copies, &base.shape) {
+        let copies = ReplaceConfig::modules(tensors);
+        for slot in copies.slots(&base.shape) {
             // `layers.0.ffn.norm.replaced.bias` is a copy of `layers.0.ffn.norm.bias`.
             let original = slot.name.replacen(".replaced", "", 1);
             let kept = extraction.others.iter().find(|other| other.name == original);
             slots.extend(kept.and_then(|other| Some((slot.name, other.tensor.clone()?))));
         }
-        method = Method::Union(UnionConfig { parts: vec![method, copies] });
+        method = method.beside(copies);
     }
     slots.extend(head.iter().flat_map(|head| head.slots.clone()));
     let source = OriginSource {

@@ -3,7 +3,12 @@
 use candle_core::{Result, Tensor};
 use hub_formats::architectures::{Convolution as Config, TransformerConfig};
 
-use super::{Linear, hooks::repeat_rows, weights::Weights};
+use super::{
+    Linear,
+    hooks::repeat_rows,
+    weights::Weights,
+    windows::{matrix_of, windows},
+};
 use crate::ops::{Norm, activate};
 
 /// `norm(y + φ(conv(x)))` of what the first block reads and gives, 0 at padding.
@@ -19,8 +24,7 @@ impl Convolution {
     /// `None` for a backbone without one.
     pub(super) fn load(config: &TransformerConfig, weights: &Weights<'_>) -> Result<Option<Self>> {
         let Some(own) = config.encoder.convolution else { return Ok(None) };
-        let matrix = whole(&weights.get("convolution.weight")?, own.groups)?;
-        let matrix = matrix.transpose(1, 2)?.flatten_from(1)?.contiguous()?;
+        let matrix = matrix_of(&whole(&weights.get("convolution.weight")?, own.groups)?)?;
         Ok(Some(Self {
             config: own,
             matrix: weights.frozen(matrix, Some(weights.get("convolution.bias")?))?,
@@ -32,7 +36,7 @@ impl Convolution {
     /// rows where adapters in parallel part there. `mask` is u32 `[b, t]`.
     pub(super) fn forward(&self, x: &Tensor, y: &Tensor, mask: &Tensor) -> Result<Tensor> {
         let kept = mask.to_dtype(x.dtype())?.unsqueeze(2)?;
-        let z = self.matrix.forward(&windows(x, self.config.kernel)?)?.broadcast_mul(&kept)?;
+        let z = self.matrix.forward(&windows(x, self.config.kernel, 1)?)?.broadcast_mul(&kept)?;
         let rows = y.dim(0)?;
         let sum = (y + repeat_rows(&activate(&z, self.config.activation)?, rows)?)?;
         self.norm.forward(&sum)?.broadcast_mul(&repeat_rows(&kept, rows)?)
@@ -49,14 +53,6 @@ fn whole(kernel: &Tensor, groups: usize) -> Result<Tensor> {
     };
     let all = (0..groups).map(spread).collect::<Result<Vec<_>>>()?;
     Tensor::cat(&all, 0)
-}
-
-/// Every token of `x [b, t, h]` between its neighbours, with zeros beyond the ends: `[b, t, kernel · h]`.
-fn windows(x: &Tensor, kernel: usize) -> Result<Tensor> {
-    let t = x.dim(1)?;
-    let padded = x.pad_with_zeros(1, kernel / 2, kernel / 2)?;
-    let shifted = (0..kernel).map(|at| padded.narrow(1, at, t)).collect::<Result<Vec<_>>>()?;
-    Tensor::cat(&shifted, 2)
 }
 
 #[cfg(test)]
@@ -76,8 +72,8 @@ mod tests {
             let (x, own) = (random((2, 7, 6)), random((6, 6 / groups, kernel)));
             let expected =
                 x.transpose(1, 2).and_then(|x| x.conv1d(&own, kernel / 2, 1, 1, groups)?.transpose(1, 2));
-            let matrix = whole(&own, groups).and_then(|own| own.transpose(1, 2)?.flatten_from(1)?.t());
-            let found = windows(&x, kernel).and_then(|x| x.broadcast_matmul(&matrix?));
+            let matrix = whole(&own, groups).and_then(|own| matrix_of(&own)?.t());
+            let found = windows(&x, kernel, 1).and_then(|x| x.broadcast_matmul(&matrix?));
             let far = found.and_then(|found| {
                 (found - expected?)?.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()
             });

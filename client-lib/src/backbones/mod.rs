@@ -29,6 +29,7 @@ mod signal;
 mod trace;
 mod transformer;
 mod weights;
+mod windows;
 
 pub use base_head::BaseHead;
 pub use batch::{Batch, Passed};

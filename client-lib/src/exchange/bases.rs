@@ -99,10 +99,7 @@ impl BaseSearch {
         let looked_at = candidates.len();
         for candidate in candidates {
             let Ok(folder) = BaseFolder::open_as(&candidate, view) else { continue };
-            let config = folder.config();
-            if config.architecture != wanted.architecture
-                || config.shape.without_classifier() != wanted.shape.without_classifier()
-            {
+            if !folder.has_shape_of(wanted) {
                 continue;
             }
             let Ok(weights_digest) = digests.of(&folder) else { continue };

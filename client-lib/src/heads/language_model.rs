@@ -37,6 +37,7 @@ struct Layer {
 /// The table `[vocabulary, e]`: usually tied to the frozen word embedding.
 #[derive(Debug)]
 enum Decoder {
+    /// With the head's bias as the layer's, so that a trained copy takes its place where the copy's rows are.
     Frozen(Linear),
     Trained(Tensor),
 }
@@ -59,18 +60,20 @@ impl LanguageModel {
                 norm: norm.transpose()?,
             })
         };
+        let bias = config.bias.then(|| part(tensors, "decoder.bias")).transpose()?;
+        let frozen = |table: Linear| Decoder::Frozen(table.replaced(None, bias.as_ref()));
         let decoder = match (tensors.get(DECODER), tied) {
             (Some(table), _) if table.is_variable() => Decoder::Trained(table.clone()),
-            (Some(table), None) => Decoder::Frozen(Linear::of_head(table, None)?),
-            (Some(table), Some(_)) => Decoder::Frozen(Linear::of_head(table, None)?.into_word_table()),
-            (None, Some(words)) => Decoder::Frozen(words.clone().into_word_table()),
+            (Some(table), None) => frozen(Linear::of_head(table, None)?),
+            (Some(table), Some(_)) => frozen(Linear::of_head(table, None)?.into_word_table()),
+            (None, Some(words)) => frozen(words.clone().into_word_table()),
             (None, None) => candle_core::bail!("the head has no tensor for `{DECODER}`"),
         };
         Ok(Self {
             layers: (0..config.layers.saturating_sub(1)).map(layer).collect::<Result<_>>()?,
             activation: config.activation,
             decoder,
-            bias: config.bias.then(|| part(tensors, "decoder.bias")).transpose()?,
+            bias,
         })
     }
 
@@ -118,9 +121,7 @@ impl LanguageModel {
         }
         let scores = match &self.decoder {
             Decoder::Frozen(table) => {
-                // The bias is the layer's, so that a trained copy takes its place where the copy's rows are.
-                let table = table.replaced(None, self.bias.as_ref());
-                backbone.behind(Module::Output, &x, &table, (attention_mask, read), (hooks, input.mode))?
+                backbone.behind(Module::Output, &x, table, (attention_mask, read), (hooks, input.mode))?
             }
             Decoder::Trained(table) => linear(&x, table, self.bias.as_ref())?,
         };

@@ -114,13 +114,17 @@ fn entry(folder: &Path, name: &str) -> Result<FileEntry, CheckpointError> {
 }
 
 impl BaseFolder {
+    /// Whether the configuration is that of `stated`, whatever classifier it states: worth a look before weights are hashed.
+    pub fn has_shape_of(&self, stated: &BaseModel) -> bool {
+        let config = self.config();
+        config.architecture == stated.architecture
+            && config.shape.without_classifier() == stated.shape.without_classifier()
+    }
+
     /// Refuses a folder whose configuration or weights are not those that `stated` names.
     pub fn check_is(&self, stated: &BaseModel) -> Result<(), CheckpointError> {
         let differs = |reason: String| CheckpointError::Backbone { path: self.path().to_owned(), reason };
-        let config = self.config();
-        if config.architecture != stated.architecture
-            || config.shape.without_classifier() != stated.shape.without_classifier()
-        {
+        if !self.has_shape_of(stated) {
             return Err(differs("its configuration is not the one that its manifest states".to_owned()));
         }
         let found = self.weights_digest()?;

@@ -120,7 +120,7 @@ pub struct TensorFile {
 }
 
 /// The usual name of a tensor or a module below `LlamaForQuestionAnswering.transformer`, and so of Qwen2 and Qwen3.
-pub(super) fn of_answering_llama(name: &str) -> Option<String> {
+fn of_answering_llama(name: &str) -> Option<String> {
     const BACKBONE: &str = "transformer.";
     let at = if name.starts_with(BACKBONE) { 0 } else { name.find(".transformer.")? + 1 };
     let (front, rest) = (&name[..at], &name[at + BACKBONE.len()..]);

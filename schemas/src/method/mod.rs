@@ -247,6 +247,19 @@ impl Method {
         }
     }
 
+    /// The method together with trained copies of the backbone's tensors.
+    #[must_use]
+    pub fn beside(self, copies: ReplaceConfig) -> Self {
+        let copies = Self::Replace(copies);
+        let mut parts = match self {
+            Self::LastLayer => return copies,
+            Self::Union(union) => union.parts,
+            single => vec![single],
+        };
+        parts.push(copies);
+        Self::Union(UnionConfig { parts })
+    }
+
     /// The kind of method, as search filters and listings name it.
     pub fn kind(&self) -> &'static str {
         self.spec().kind()

@@ -42,6 +42,11 @@ impl ReplaceConfig {
         Self::select("full", architecture, shape, |module, _| pooler || module != Module::Pooler)
     }
 
+    /// These tensors, chosen one by one.
+    pub fn modules(tensors: BTreeSet<String>) -> Self {
+        Self { selection: "modules".to_owned(), tensors }
+    }
+
     /// Whether the copies are weights and biases of norms, in pairs: what PEFT's
     /// `LN_TUNING` is meant for.
     pub fn is_norms_only(&self) -> bool {

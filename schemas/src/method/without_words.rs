@@ -45,7 +45,7 @@ mod tests {
         assert_eq!(without_words(&lora(&table)), None);
         assert_eq!(without_words(&lora(&both)), Some(lora(&[Module::Pooler].into_iter().collect())));
         let tensors = ["embeddings.word", "pooler.bias"].map(ToOwned::to_owned).into();
-        let copies = Method::Replace(ReplaceConfig { selection: "modules".to_owned(), tensors });
+        let copies = Method::Replace(ReplaceConfig::modules(tensors));
         let union = Method::Union(UnionConfig { parts: vec![lora(&table), copies] });
         let left = without_words(&union).map(|left| left.parts().len());
         assert_eq!(left, Some(1));

@@ -12,7 +12,7 @@ use hub_schemas::{
     backbone::Architecture,
     head::{Head, Pooling, QuestionAnsweringHead},
     layout::{Format, HEAD_CONFIG, ModelClass},
-    method::{Method, ReplaceConfig, UnionConfig},
+    method::{Method, ReplaceConfig},
 };
 use serde_json::{Map, Value, json};
 
@@ -84,16 +84,7 @@ impl ParsedHead {
         if self.copies.is_empty() {
             return method;
         }
-        let copies =
-            Method::Replace(ReplaceConfig { selection: "modules".to_owned(), tensors: self.copies.clone() });
-        match method {
-            Method::LastLayer => copies,
-            Method::Union(UnionConfig { mut parts }) => {
-                parts.push(copies);
-                Method::Union(UnionConfig { parts })
-            }
-            single => Method::Union(UnionConfig { parts: vec![single, copies] }),
-        }
+        method.beside(ReplaceConfig::modules(self.copies.clone()))
     }
 }
 

@@ -20,7 +20,7 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape, Module, Variant},
     head::{Head, Pooling},
     layout::{Format, HeadTask, ModelClass, PEFT_WEIGHTS, TensorInfo},
-    method::{Method, PromptPlace, ReplaceConfig, UnionConfig},
+    method::{Method, PromptPlace, ReplaceConfig},
 };
 use serde_json::{Map, Value, json};
 
@@ -315,13 +315,7 @@ fn with_copies(method: Method, file: &File<'_>) -> Method {
     if tensors.is_empty() {
         return method;
     }
-    let copies = Method::Replace(ReplaceConfig { selection: "modules".to_owned(), tensors });
-    let mut parts = match method {
-        Method::Union(union) => union.parts,
-        single => vec![single],
-    };
-    parts.push(copies);
-    Method::Union(UnionConfig { parts })
+    method.beside(ReplaceConfig::modules(tensors))
 }
 
 /// The model that PEFT is to wrap.

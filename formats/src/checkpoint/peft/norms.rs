@@ -30,7 +30,7 @@ pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, Chec
     if tensors.is_empty() {
         return Err(fields.wrong("peft_type", "is `LN_TUNING`, but the weights have no copy of any module"));
     }
-    let mut config = ReplaceConfig { selection: "modules".to_owned(), tensors };
+    let mut config = ReplaceConfig::modules(tensors);
     if config.is_norms_only() {
         "layer-norm".clone_into(&mut config.selection);
     }
