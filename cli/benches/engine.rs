@@ -24,7 +24,7 @@ use hub_client::{
     generation::Cache,
     heads::Prediction,
     model::{Batch, Mode, Passed, StitchedModel},
-    ops::{Arithmetic, FrozenLinear, cross_entropy_rows},
+    ops::{Arithmetic, FrozenLinear, Recording, cross_entropy_rows},
     training::adamw::{AdamW, AdamWConfig, Gradients},
 };
 use hub_formats::checkpoint::{AdapterFolder, AdapterToWrite, BaseFolder, write_adapter};
@@ -173,6 +173,7 @@ impl Case {
         let (batch, labels) = self.lesson(batch)?;
         let mut optimiser = AdamW::new(AdamWConfig::default());
         let mut step = |number: usize| {
+            let recording = Recording::begin();
             let mode = Mode::Train { seed: 0, step: number as u64 };
             let (output, cut) = match self.what.as_str() {
                 "checkpointed" => {
@@ -190,7 +191,7 @@ impl Case {
                 }
             };
             let loss = losses.mean_all()?;
-            let gradients = Gradients::of_loss(&loss, cut.as_ref(), model.parameters())?;
+            let gradients = Gradients::of_loss(recording, &loss, cut.as_ref(), model.parameters())?;
             gradients.check_complete(model.parameters().iter())?;
             optimiser.step(model.parameters().iter(), &gradients, 1e-4)?;
             Outcome::Ok(())

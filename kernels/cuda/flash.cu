@@ -341,17 +341,20 @@ __device__ void key_gradients(const half_t *q, const half_t *k, const half_t *v,
   write_rows<D>(dv + to, of_v, 1.0f, first, z.s, z.kv_heads, head);
 }
 
-// delta = sum(do o) of every row: a warp for each of [b, t, heads], written as [b, heads, t].
+// delta = sum(do o) of every row: d / 4 threads for each of [b, t, heads], written as [b, heads, t].
 extern "C" __global__ void flash_deltas(const float *o, const float *go, float *deltas, long long rows, int t,
                                         int heads, int d) {
-  const int lane = threadIdx.x & 31;
-  const long long row = (blockIdx.x * (long long)blockDim.x + threadIdx.x) >> 5;
-  if (row >= rows) return;
+  const long long thread = blockIdx.x * (long long)blockDim.x + threadIdx.x;
+  const int threads = d / 4, part = thread % threads;
+  const long long row = thread / threads;
   float sum = 0.0f;
-  for (int i = lane; i < d; i += 32) sum += o[row * d + i] * go[row * d + i];
-  sum = warp_sum(sum);
+  if (row < rows) {
+    const float *a = o + row * d + 4 * part, *b = go + row * d + 4 * part;
+    for (int i = 0; i < 4; i++) sum += a[i] * b[i];
+  }
+  for (int offset = threads / 2; offset > 0; offset >>= 1) sum += __shfl_xor_sync(0xffffffff, sum, offset);
   const long long head = row % heads, token = row / heads % t, batch = row / heads / t;
-  if (lane == 0) deltas[(batch * heads + head) * t + token] = sum;
+  if (row < rows && part == 0) deltas[(batch * heads + head) * t + token] = sum;
 }
 
 #define MASK const float *bias, int hides, int free_queries, int causal

@@ -16,7 +16,28 @@ __device__ void narrow(const float *x, const float *w, float *n, int rows, int w
 #pragma unroll
   for (int i = 0; i < ROWS; i++) from[i] = x + (size_t)min(first_row + i, rows - 1) * width;
   float sums[ROWS][R] = {};
-  for (int c = lane; c < width; c += 32) {
+  const bool fours = width % 4 == 0 && is_aligned(x, 4) && is_aligned(w, 4);
+  const int end = fours ? width : 0;
+  for (int c = 4 * lane; c < end; c += 128) {
+    float4 own[ROWS];
+#pragma unroll
+    for (int i = 0; i < ROWS; i++) own[i] = load4(from[i] + c);
+#pragma unroll
+    for (int r = 0; r < R; r++) {
+      float4 of;
+      if (SIDE) {
+        of = make_float4(w[(size_t)c * R + r], w[(size_t)(c + 1) * R + r], w[(size_t)(c + 2) * R + r],
+                         w[(size_t)(c + 3) * R + r]);
+      } else {
+        of = load4(w + (size_t)r * width + c);
+      }
+#pragma unroll
+      for (int i = 0; i < ROWS; i++) {
+        sums[i][r] += own[i].x * of.x + own[i].y * of.y + own[i].z * of.z + own[i].w * of.w;
+      }
+    }
+  }
+  for (int c = end + lane; c < width; c += 32) {
     float own[ROWS];
 #pragma unroll
     for (int i = 0; i < ROWS; i++) own[i] = from[i][c];

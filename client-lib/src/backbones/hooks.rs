@@ -25,7 +25,7 @@ use hub_schemas::{
 };
 
 use super::{LibraryPadding, Linear, Trace, block::Block};
-use crate::ops::{Attention, DropoutKey, KeyMask, Norm, dropout};
+use crate::ops::{self, Attention, DropoutKey, KeyMask, Norm, dropout};
 
 /// Whether dropout is on, and which masks it uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -329,7 +329,7 @@ impl SubLayerInput<'_> {
     pub fn join(&self, z: &Tensor) -> Result<Tensor> {
         match self.norm {
             Some(norm) => norm.forward_sum(z, self.residual),
-            None => z + self.residual,
+            None => ops::sum(z, self.residual),
         }
     }
 

@@ -4,9 +4,10 @@
 //! inside of a block once more when it gets there (Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016,
 //! section 4.1). Dropout masks are functions of seed, step and place, so that the second time gives the same numbers.
 
-use candle_core::{Result, Tensor, Var, backprop::GradStore};
+use candle_core::{Result, Tensor, Var};
 
 use super::{Backbone, Batch, Hidden, Hooks, Mode, Passed, layer_sum::LayerSum};
+use crate::ops::{Gradients, Recording};
 
 /// What is done between the blocks of a pass.
 pub(super) struct Between<'a> {
@@ -14,12 +15,14 @@ pub(super) struct Between<'a> {
     pub(super) sum: LayerSum<'a>,
     /// What each block gave, where the pass is cut.
     pub(super) cuts: Option<Vec<Tensor>>,
+    /// Forgets what is inside of the blocks, where the pass is cut.
+    pub(super) inside: Option<Recording>,
 }
 
 impl<'a> Between<'a> {
     /// Nothing is cut.
     pub(super) fn whole(sum: LayerSum<'a>) -> Self {
-        Self { sum, cuts: None }
+        Self { sum, cuts: None, inside: None }
     }
 
     /// What the next block reads of what a block gave.
@@ -53,7 +56,8 @@ impl Backbone {
         if !self.config.is_chain() {
             candle_core::bail!("{} backbones of this kind run as a whole only", self.config.architecture);
         }
-        let between = Between { sum: LayerSum::new(None), cuts: Some(Vec::new()) };
+        let inside = Some(Recording::forgetful());
+        let between = Between { sum: LayerSum::new(None), cuts: Some(Vec::new()), inside };
         let (encoded, cuts) = self.encode_between(batch, (hooks, mode), between)?;
         let passed = batch.passed.as_ref().map_or(0, |passed| passed.blocks);
         Ok((self.hidden(batch, encoded)?, Pieces { cuts: cuts.unwrap_or_default(), passed }))
@@ -65,8 +69,8 @@ impl Backbone {
         &self,
         (batch, pieces): (&Batch, &Pieces),
         (hooks, mode): (&dyn Hooks, Mode),
-        behind: &GradStore,
-        mut take: impl FnMut(&GradStore) -> std::result::Result<(), E>,
+        behind: &Gradients,
+        mut take: impl FnMut(&Gradients) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let all = self.applied_blocks();
         let mut gradient = pieces.cuts.last().and_then(|cut| behind.get(cut).cloned());
@@ -82,8 +86,9 @@ impl Backbone {
                 None => batch.clone(),
             };
             let mut between = Between::whole(LayerSum::new(None));
+            let recording = Recording::begin();
             let (end, _) = self.run_blocks(&piece, (hooks, mode), &all[..=block], &mut between)?;
-            let store = (end * of_end)?.sum_all()?.backward()?;
+            let store = recording.backward_from(&end, of_end)?;
             gradient = start.and_then(|start| store.get(start).cloned());
             take(&store)?;
         }

@@ -264,7 +264,8 @@ impl Backbone {
     ) -> Result<(Encoded, Option<Vec<Tensor>>)> {
         let blocks = self.applied_blocks();
         let (mut x, context) = self.run_blocks(batch, (hooks, mode), &blocks, &mut between)?;
-        let Between { mut sum, cuts } = between;
+        let Between { mut sum, cuts, inside } = between;
+        drop(inside);
         if let Some(norm) = &self.final_norm {
             x = norm.with(hooks, &Module::FinalNorm.to_string()).forward(&x)?;
         }

@@ -1,9 +1,9 @@
 //! A step of training whose blocks are computed twice and not kept.
 
-use candle_core::{Result, backprop::GradStore};
+use candle_core::Result;
 
 use super::{Batch, Mode, Output, StitchedModel};
-use crate::backbones::Pieces;
+use crate::{backbones::Pieces, ops::Gradients};
 
 /// What is left of a backward once it got to the last block.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ impl Cut<'_> {
     /// several has one in each. `behind` is what the backward gave so far.
     pub fn backward<E: From<candle_core::Error>>(
         &self,
-        behind: &GradStore,
-        take: impl FnMut(&GradStore) -> std::result::Result<(), E>,
+        behind: &Gradients,
+        take: impl FnMut(&Gradients) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let Self { model, batch, mode, pieces } = self;
         model.backbone.backward((batch, pieces), (&model.stitch, *mode), behind, take)

@@ -7,7 +7,7 @@ use hub_kernels::vectorised;
 use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
-use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, with_slice};
+use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, tape, with_slice};
 
 /// Elements per task: large enough to pay for handing it over.
 pub(super) const CHUNK: usize = 1 << 14;
@@ -15,7 +15,7 @@ pub(super) const CHUNK: usize = 1 << 14;
 /// Applies `activation` element by element.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     match Fused::of(activation) {
-        Some(fused) if is_fused(x) => x.contiguous()?.apply_op1(Op(fused)),
+        Some(fused) if is_fused(x) => tape::apply1(Op(fused), &x.contiguous()?),
         _ => composed(x, activation),
     }
 }

@@ -10,7 +10,8 @@ use hub_kernels::vectorised;
 use rayon::prelude::*;
 
 use super::{
-    by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, largest, slice_of, with_slice,
+    by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, largest, slice_of, tape,
+    with_slice,
 };
 
 /// The losses `[n]` of scores `[n, c]` against classes `labels`, one for each row.
@@ -24,7 +25,7 @@ pub fn cross_entropy_rows(scores: &Tensor, labels: &[u32]) -> Result<Tensor> {
         )
     }
     if is_fused(scores) && rows > 0 {
-        return scores.contiguous()?.apply_op1(Op { labels: labels.to_vec(), classes });
+        return tape::apply1(Op { labels: labels.to_vec(), classes }, &scores.contiguous()?);
     }
     composed(scores, &Tensor::new(labels, scores.device())?)
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 
-use super::{element::Element, slice_of};
+use super::{element::Element, slice_of, tape};
 
 /// The inverse of every matrix of `x [n, k, k]`. Refuses a matrix that has none.
 ///
@@ -10,10 +10,10 @@ use super::{element::Element, slice_of};
 /// `x` is `−X⁻ᵀ G X⁻ᵀ`.
 pub fn inverse(x: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() && matches!(x.dtype(), DType::F32 | DType::F64) {
-        return x.contiguous()?.apply_op1(Inverse);
+        return tape::apply1(Inverse, &x.contiguous()?);
     }
     // A few small matrices: not worth a kernel on another device.
-    let here = x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?.apply_op1(Inverse)?;
+    let here = tape::apply1(Inverse, &x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?)?;
     here.to_dtype(x.dtype())?.to_device(x.device())
 }
 

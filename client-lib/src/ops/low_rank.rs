@@ -7,15 +7,16 @@
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, TensorId};
 
 use super::{
     Arg, by_dtype,
     element::Element,
     frozen_linear::{FrozenLinear, finished, input_gradient, product, storage_dtype},
-    is_fused, linear,
+    is_fused,
+    linear::composed as linear,
     matrix::{Matrix, Threads, multiply},
-    slice_of, with_slice,
+    slice_of, tape, with_slice,
 };
 
 /// An update `s · B A` of a weight.
@@ -35,8 +36,9 @@ impl LowRank<'_> {
         if !is_fused(x) {
             return self.composed(layer, x);
         }
-        let op = Op { layer: layer.clone(), scaling: self.scaling };
-        x.contiguous()?.apply_op3(&self.a.contiguous()?, &self.b.contiguous()?, op)
+        let x = x.contiguous()?;
+        let op = Op { layer: layer.clone(), scaling: self.scaling, input: x.id() };
+        tape::apply3(op, [&x, &self.a.contiguous()?, &self.b.contiguous()?])
     }
 
     /// The same in candle's operations: the fallback where there is no kernel, the oracle in tests.
@@ -50,6 +52,9 @@ impl LowRank<'_> {
 struct Op {
     layer: FrozenLinear,
     scaling: f64,
+    /// Of the tensor that it reads.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only a GPU keeps what it rounded"))]
+    input: TensorId,
 }
 
 /// The sizes of one call.
@@ -104,7 +109,12 @@ impl CustomOp3 for Op {
         l3: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
         let dims = self.dims(l1.dims(), l2.dims(), l3.dims())?;
-        super::cuda::low_rank::forward(&self.layer, self.scaling, dims, [(s1, l1), (s2, l2), (s3, l3)])
+        super::cuda::low_rank::forward(
+            &self.layer,
+            self.scaling,
+            (dims, self.input),
+            [(s1, l1), (s2, l2), (s3, l3)],
+        )
     }
 
     fn bwd(

@@ -11,6 +11,7 @@
 #![expect(clippy::inline_always, reason = "a loop is vectorised only when what it calls is inlined")]
 
 mod activation;
+pub(crate) mod adamw;
 mod attention;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
@@ -21,10 +22,13 @@ mod element;
 mod feed_forward;
 mod frozen_linear;
 mod inverse;
+mod linear;
 mod low_rank;
 mod matrix;
 mod norm;
 mod rotary;
+mod sum;
+mod tape;
 mod word_losses;
 
 pub use activation::{activate, prelu};
@@ -36,27 +40,17 @@ pub use dropout::{DropoutKey, dropout};
 pub use feed_forward::{FeedForward, activated, gated};
 pub use frozen_linear::{Arithmetic, FrozenLinear, MappedMatrix};
 pub use inverse::inverse;
+pub use linear::linear;
 pub use low_rank::LowRank;
 pub use norm::{Norm, trainable_norm};
 pub use rotary::Rotary;
+pub(crate) use sum::added;
+pub use sum::sum;
+pub use tape::{Gradients, Recording};
 pub use word_losses::word_losses;
 
 use candle_core::{DType, Device, Result, Tensor};
 use element::Element;
-
-/// `x · Wᵀ + b` with trainable `W [out, in]` and `b [out]`; `x` is `[…, in]`.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let mut dims = x.dims().to_vec();
-    let inputs = dims.pop().unwrap_or_default();
-    let rows = dims.iter().product::<usize>();
-    let y = x.reshape((rows, inputs))?.matmul(&weight.t()?)?;
-    let y = match bias {
-        Some(bias) => y.broadcast_add(bias)?,
-        None => y,
-    };
-    dims.push(weight.dim(0)?);
-    y.reshape(dims)
-}
 
 /// What a custom operation is given for each of its tensors.
 type Arg<'a> = (&'a candle_core::CpuStorage, &'a candle_core::Layout);

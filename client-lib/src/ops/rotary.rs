@@ -13,7 +13,7 @@ use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, with_slice};
+use super::{by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, tape, with_slice};
 
 /// Cosines and sines of one forward pass: `d/2` of each per position.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl Rotary {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.check(x.dims())?;
         if is_fused(x) {
-            return x.contiguous()?.apply_op1(Op { rotary: self.clone() });
+            return tape::apply1(Op { rotary: self.clone() }, &x.contiguous()?);
         }
         self.composed(x)
     }

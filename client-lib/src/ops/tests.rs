@@ -88,7 +88,11 @@ fn fused_operations_equal_their_composition_in_both_precisions() {
         let x = random(&[2, 5, 7], 5, dtype);
         let layer = frozen(dtype);
         let composed =
-            linear(&x, &layer.weight().expect("a weight"), Some(&random(&[5], 2, dtype))).expect("composed");
+            linear::composed(&x, &layer.weight().expect("a weight"), Some(&random(&[5], 2, dtype)))
+                .expect("composed");
+        let learnt =
+            linear(&x, &layer.weight().expect("a weight"), Some(&random(&[5], 2, dtype))).expect("fused");
+        assert!(difference(&learnt, &composed) < tolerance, "linear {dtype:?}");
         assert!(
             difference(&layer.forward(&x).expect("fused"), &composed) < tolerance,
             "frozen linear {dtype:?}"
@@ -96,7 +100,10 @@ fn fused_operations_equal_their_composition_in_both_precisions() {
 
         let (x, r) = (random(&[3, 40], 6, dtype), random(&[3, 40], 7, dtype));
         let (gamma, beta) = (random(&[40], 3, dtype), random(&[40], 4, dtype));
-        let composed = trainable_norm(&(&x + &r).expect("sum"), &gamma, &beta, 1e-5).expect("composed");
+        let both = (&x + &r).expect("sum");
+        let composed = norm(40, dtype).composed(&both).expect("composed");
+        let learnt = trainable_norm(&both, &gamma, &beta, 1e-5).expect("fused");
+        assert!(difference(&learnt, &composed) < tolerance, "trained norm {dtype:?}");
         let fused = norm(40, dtype).forward_sum(&x, &r).expect("fused");
         assert!(difference(&fused, &composed) < tolerance, "norm {dtype:?}");
 
@@ -143,7 +150,9 @@ fn gradients_equal_finite_differences() {
     check_gradient(&[squares], |t| inverse(&t[0]));
 
     let (w, b) = (random(&[4, 18], 19, DType::F64), random(&[4], 20, DType::F64));
-    check_gradient(&[x, w, b], |t| linear(&t[0], &t[1], Some(&t[2])));
+    check_gradient(&[x.clone(), w.clone(), b], |t| linear(&t[0], &t[1], Some(&t[2])));
+    check_gradient(&[x.clone(), w], |t| linear(&t[0], &t[1], None));
+    check_gradient(&[x.clone(), (x * 0.5).expect("a product")], |t| sum(&t[0], &t[1]));
 }
 
 #[test]
@@ -354,4 +363,48 @@ fn an_update_of_another_shape_is_an_error_with_the_shapes() {
     let update = LowRank { a: &a, b: &b, scaling: 1.0 };
     let error = update.forward(&second(DType::F32), &x).expect_err("A reads 6 numbers").to_string();
     assert!(error.contains("[3, 6]") && error.contains("[6, 7]"), "{error}");
+}
+
+/// Two fused operations with candle's own between them and behind them, one tensor read by several, and something
+/// learnt that only candle's operations read.
+fn tangled([x, scale, a]: [&Tensor; 3]) -> Result<Tensor> {
+    let layer = frozen(DType::F64);
+    let wide = layer.forward(x)?;
+    let halves = wide.narrow(1, 1, 4)?.broadcast_mul(scale)?;
+    let again = linear(&halves, a, None)?;
+    let both = sum(&activate(&again, Activation::Gelu)?, &activate(&again, Activation::Tanh)?)?;
+    let beside = (again.sqr()? + halves.narrow(1, 0, 3)?)?;
+    (sum(&both, &beside)? * 0.5)?.mean_all()
+}
+
+#[test]
+fn a_recorded_backward_is_that_of_candle() {
+    let vars = [(&[3_usize, 7][..], 5), (&[4], 6), (&[3, 4], 7)]
+        .map(|(shape, seed)| Var::from_tensor(&random(shape, seed, DType::F64)).expect("a variable"));
+    let inputs = [vars[0].as_tensor(), vars[1].as_tensor(), vars[2].as_tensor()];
+    let whole = tangled(inputs).and_then(|loss| loss.backward()).expect("candle's own");
+    let recording = Recording::begin();
+    let recorded = tangled(inputs).and_then(|loss| recording.backward(&loss)).expect("a recorded one");
+    for (which, input) in inputs.iter().enumerate() {
+        let (whole, recorded) = (whole.get(input).expect("there"), recorded.get(input).expect("here"));
+        assert!(difference(whole, recorded) < 1e-14, "input {which}");
+    }
+}
+
+#[test]
+fn a_recording_ends_where_it_is_dropped_and_holds_what_is_inside_of_it() {
+    let x = Var::from_tensor(&random(&[3, 7], 5, DType::F64)).expect("a variable");
+    let y = |x: &Tensor| frozen(DType::F64).forward(x)?.sqr()?.sum_all();
+    let outer = Recording::begin();
+    let first = y(&x).expect("a number");
+    let inner = Recording::begin();
+    let second = y(&x).and_then(|y| y * 3.0).expect("a number");
+    let of_second = inner.backward(&second).expect("gradients");
+    drop(Recording::begin());
+    let of_first = outer.backward(&first).expect("gradients");
+    let plain = y(&x).and_then(|y| y.backward()).expect("nothing is recorded any more");
+    let [first, second] = [&of_first, &of_second].map(|all| all.get(&x).expect("a gradient"));
+    let plain = plain.get(&x).expect("a gradient");
+    assert!(difference(first, plain) <= 1e-14 * largest(plain));
+    assert!(difference(second, &(plain * 3.0).expect("a product")) <= 1e-14 * largest(second));
 }

@@ -17,7 +17,7 @@ use super::{
     cross_entropy_rows,
     element::Element,
     frozen_linear::{input_gradient, product, storage_dtype},
-    is_fused, slice_of,
+    is_fused, slice_of, tape,
 };
 
 /// Scores that are there at the same time: 64 MB in single precision.
@@ -37,7 +37,7 @@ pub fn word_losses(states: &Tensor, table: &FrozenLinear, labels: &[u32]) -> Res
     if is_fused(states) && states.device().is_cpu() && rows > 0 {
         let op =
             Op { table: table.clone(), labels: labels.to_vec(), at_once: SCORES, gradient: OnceLock::new() };
-        return states.contiguous()?.apply_op1(op);
+        return tape::apply1(op, &states.contiguous()?);
     }
     cross_entropy_rows(&table.forward(states)?, labels)
 }

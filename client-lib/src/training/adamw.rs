@@ -4,18 +4,22 @@
 //! `m ← β₁ m + (1 − β₁) g`, `v ← β₂ v + (1 − β₂) g²`,
 //! `θ ← θ − η λ θ − η · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
 //!
-//! Written over plain slices rather than tensors: an adapter is small, every
-//! result is the same on every run, and the moments can be saved for resuming.
+//! Everything happens where the parameters lie, and is the same on every run there.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use candle_core::{Tensor, Var, backprop::GradStore};
+use candle_core::{DType, Device, Tensor, Var};
 
-use super::{
-    TrainingError,
-    transfer::{from_device, to_device},
+use super::TrainingError;
+use crate::{
+    model::Cut,
+    ops::{
+        self, Recording,
+        adamw::{Learnt, Step, square_sum, step},
+        added,
+    },
+    params::Parameters,
 };
-use crate::{model::Cut, params::Parameters};
 
 /// Constants of the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,32 +40,27 @@ impl Default for AdamWConfig {
     }
 }
 
-/// Running means of a parameter's gradient.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Moments {
-    first: Vec<f32>,
-    second: Vec<f32>,
-}
-
 /// Gradients by slot.
 #[derive(Debug)]
-pub struct Gradients(BTreeMap<String, Vec<f32>>);
+pub struct Gradients {
+    all: BTreeMap<String, Tensor>,
+    /// What all of them are multiplied with.
+    scale: f32,
+}
 
 impl Gradients {
-    /// The gradient of a loss, on through the blocks where the pass was cut. Parameters that the step has not used have
-    /// none; they, and what the optimiser remembers of them, stay as they are.
+    /// The gradient of a loss that was recorded, on through the blocks where the pass was cut. Parameters that the step has
+    /// not used have none; they, and what the optimiser remembers of them, stay as they are.
     pub fn of_loss(
+        recording: Recording,
         loss: &Tensor,
         cut: Option<&Cut<'_>>,
         parameters: &Parameters,
     ) -> Result<Self, TrainingError> {
-        let store = loss.backward()?;
-        let mut all = Self::collect(&store, parameters.iter())?;
+        let store = recording.backward(loss)?;
+        let mut all = Self::collect(&store, parameters.iter());
         if let Some(cut) = cut {
-            cut.backward(&store, |store| {
-                all.add(Self::collect(store, parameters.iter())?);
-                Ok::<_, TrainingError>(())
-            })?;
+            cut.backward(&store, |store| all.add(Self::collect(store, parameters.iter())))?;
         }
         Ok(all)
     }
@@ -71,64 +70,64 @@ impl Gradients {
         &self,
         mut parameters: impl Iterator<Item = (&'p str, &'p Var)>,
     ) -> Result<(), TrainingError> {
-        match parameters.find(|(slot, _)| !self.0.contains_key(*slot)) {
+        match parameters.find(|(slot, _)| !self.all.contains_key(*slot)) {
             Some((slot, _)) => Err(TrainingError::NoGradient { slot: slot.to_owned() }),
             None => Ok(()),
         }
     }
 
     /// The gradient of one slot, row-major.
-    pub fn get(&self, slot: &str) -> Option<&[f32]> {
-        self.0.get(slot).map(Vec::as_slice)
+    pub fn get(&self, slot: &str) -> candle_core::Result<Option<Vec<f32>>> {
+        let Some(gradient) = self.all.get(slot) else { return Ok(None) };
+        let numbers = gradient.flatten_all()?.to_vec1::<f32>()?;
+        Ok(Some(numbers.into_iter().map(|g| g * self.scale).collect()))
     }
 
     #[cfg(test)]
-    pub(super) const fn new(gradients: BTreeMap<String, Vec<f32>>) -> Self {
-        Self(gradients)
+    pub(super) const fn new(all: BTreeMap<String, Tensor>) -> Self {
+        Self { all, scale: 1.0 }
     }
 
-    fn collect<'p>(
-        store: &GradStore,
-        parameters: impl Iterator<Item = (&'p str, &'p Var)>,
-    ) -> Result<Self, TrainingError> {
+    fn collect<'p>(store: &ops::Gradients, parameters: impl Iterator<Item = (&'p str, &'p Var)>) -> Self {
         let used = parameters.filter_map(|(slot, var)| Some((slot.to_owned(), store.get(var)?.clone())));
-        let (slots, gradients): (Vec<String>, Vec<Tensor>) = used.unzip();
-        Ok(Self(slots.into_iter().zip(from_device(&gradients)?).collect()))
+        Self { all: used.collect(), scale: 1.0 }
     }
 
-    /// Adds what another part of the same step gives.
-    pub fn add(&mut self, other: Self) {
-        for (slot, gradient) in other.0 {
-            match self.0.entry(slot) {
+    /// Adds what another part of the same step gives, before they are clipped.
+    pub fn add(&mut self, other: Self) -> Result<(), TrainingError> {
+        for (slot, gradient) in other.all {
+            match self.all.entry(slot) {
                 Entry::Vacant(entry) => drop(entry.insert(gradient)),
                 Entry::Occupied(mut entry) => {
-                    entry.get_mut().iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
+                    let both = added(entry.get(), &gradient)?;
+                    entry.insert(both);
                 }
             }
         }
+        Ok(())
     }
 
     /// The Euclidean norm over all parameters together.
-    pub fn norm(&self) -> f64 {
-        let square = |values: &Vec<f32>| values.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
-        self.0.values().map(square).sum::<f64>().sqrt()
+    pub fn norm(&self) -> Result<f64, TrainingError> {
+        let all: Vec<&Tensor> = self.all.values().collect();
+        Ok(square_sum(&all)?.sqrt() * f64::from(self.scale))
     }
 
     /// Scales all gradients together so that their norm, which is `norm`, is at most `max`.
     pub fn clip(&mut self, norm: f64, max: f64) {
         if norm > max {
-            let factor = (max / norm) as f32;
-            self.0.values_mut().flatten().for_each(|g| *g *= factor);
+            self.scale *= (max / norm) as f32;
         }
     }
 }
 
 /// The optimiser: its constants and what it remembers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct AdamW {
     config: AdamWConfig,
     steps: u64,
-    moments: BTreeMap<String, Moments>,
+    /// By slot, `[2, n]`: the means of gradients, and of their squares.
+    moments: BTreeMap<String, Tensor>,
 }
 
 impl AdamW {
@@ -145,80 +144,77 @@ impl AdamW {
         rate: f64,
     ) -> Result<(), TrainingError> {
         self.steps += 1;
-        let used = parameters.filter_map(|(slot, var)| Some((slot, var, gradients.0.get(slot)?)));
+        let used = parameters.filter_map(|(slot, var)| Some((slot, var, gradients.all.get(slot)?)));
         let used: Vec<_> = used.collect();
-        let vars: Vec<&Var> = used.iter().map(|(_, var, _)| *var).collect();
-        let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
-        let mut all = from_device(&tensors)?;
-        for ((slot, var, gradient), values) in used.into_iter().zip(&mut all) {
-            let moments = self.moments.entry(slot.to_owned()).or_insert_with(|| Moments {
-                first: vec![0.0; values.len()],
-                second: vec![0.0; values.len()],
-            });
+        for (slot, var, _) in &used {
+            self.remember(slot, var)?;
+        }
+        let learnt = used.iter().filter_map(|(slot, var, gradient)| {
             // Biases and the gains of norms are vectors; pulling them to zero is no regularisation.
             let decay = if var.rank() > 1 { self.config.weight_decay } else { 0.0 };
-            update(&self.config, self.steps, rate, decay, values, moments, gradient);
+            let (moments, kept) = (self.moments.get(*slot)?, (1.0 - rate * decay) as f32);
+            Some(Learnt { values: var.as_tensor(), moments, gradient, kept })
+        });
+        Ok(step(&learnt.collect::<Vec<_>>(), self.constants(rate, gradients.scale))?)
+    }
+
+    /// Sees to it that there are moments where a parameter lies.
+    fn remember(&mut self, slot: &str, var: &Var) -> Result<(), TrainingError> {
+        let device = var.device();
+        let moments = match self.moments.get(slot) {
+            Some(moments) if moments.device().same_device(device) => return Ok(()),
+            Some(moments) => moments.to_device(device)?,
+            None => Tensor::zeros((2, var.elem_count()), DType::F32, device)?,
+        };
+        self.moments.insert(slot.to_owned(), moments);
+        Ok(())
+    }
+
+    fn constants(&self, rate: f64, scale: f32) -> Step {
+        let AdamWConfig { beta1, beta2, epsilon, .. } = self.config;
+        let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
+        Step {
+            beta1: beta1 as f32,
+            beta2: beta2 as f32,
+            size: (rate / (1.0 - beta1.powi(steps))) as f32,
+            root: (1.0 - beta2.powi(steps)).sqrt() as f32,
+            epsilon: epsilon as f32,
+            scale,
         }
-        Ok(to_device(&vars, all)?)
     }
 
     /// What has to be saved to go on later: `first.<slot>` and `second.<slot>`.
-    pub fn state(&self) -> BTreeMap<String, Vec<f32>> {
-        let named = |(slot, moments): (&String, &Moments)| {
-            [
-                (format!("first.{slot}"), moments.first.clone()),
-                (format!("second.{slot}"), moments.second.clone()),
-            ]
-        };
-        self.moments.iter().flat_map(named).collect()
+    pub fn state(&self) -> Result<BTreeMap<String, Vec<f32>>, TrainingError> {
+        let mut all = BTreeMap::new();
+        for (slot, moments) in &self.moments {
+            for (which, name) in ["first", "second"].into_iter().enumerate() {
+                all.insert(format!("{name}.{slot}"), moments.get(which)?.to_vec1()?);
+            }
+        }
+        Ok(all)
     }
 
     /// The optimiser as it was after `steps` steps, with the [`state`](Self::state) of then.
-    pub fn restore(config: AdamWConfig, steps: u64, mut state: BTreeMap<String, Vec<f32>>) -> Self {
+    pub fn restore(
+        config: AdamWConfig,
+        steps: u64,
+        mut state: BTreeMap<String, Vec<f32>>,
+    ) -> Result<Self, TrainingError> {
         let slots: Vec<String> =
             state.keys().filter_map(|k| Some(k.strip_prefix("first.")?.to_owned())).collect();
-        let mut take = |key: String| state.remove(&key).unwrap_or_default();
-        let moments = slots
-            .into_iter()
-            .map(|slot| {
-                let moments =
-                    Moments { first: take(format!("first.{slot}")), second: take(format!("second.{slot}")) };
-                (slot, moments)
-            })
-            .collect();
-        Self { config, steps, moments }
-    }
-}
-
-fn update(
-    config: &AdamWConfig,
-    step: u64,
-    rate: f64,
-    decay: f64,
-    values: &mut [f32],
-    moments: &mut Moments,
-    gradient: &[f32],
-) {
-    let (beta1, beta2) = (config.beta1 as f32, config.beta2 as f32);
-    let step = i32::try_from(step).unwrap_or(i32::MAX);
-    let correction1 = 1.0 - config.beta1.powi(step);
-    let correction2 = 1.0 - config.beta2.powi(step);
-    let size = (rate / correction1) as f32;
-    let root = correction2.sqrt() as f32;
-    let kept = (1.0 - rate * decay) as f32;
-    let epsilon = config.epsilon as f32;
-    let moments = moments.first.iter_mut().zip(&mut moments.second);
-    for ((value, &g), (first, second)) in values.iter_mut().zip(gradient).zip(moments) {
-        *first = beta1 * *first + (1.0 - beta1) * g;
-        *second = beta2 * *second + (1.0 - beta2) * g * g;
-        *value = kept * *value - size * *first / (second.sqrt() / root + epsilon);
+        let mut moments = BTreeMap::new();
+        for slot in slots {
+            let mut take = |name: &str| state.remove(&format!("{name}.{slot}")).unwrap_or_default();
+            let (first, second) = (take("first"), take("second"));
+            let both = Tensor::from_vec([first.clone(), second].concat(), (2, first.len()), &Device::Cpu)?;
+            moments.insert(slot, both);
+        }
+        Ok(Self { config, steps, moments })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     /// The formulas of the module's first lines, one number at a time, in double precision.
@@ -233,8 +229,9 @@ mod tests {
         value
     }
 
-    fn gradients(slot: &str, values: &[f32]) -> Gradients {
-        Gradients([(slot.to_owned(), values.to_vec())].into())
+    fn gradients(all: &[(&str, &[f32])]) -> Gradients {
+        let tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu).expect("a gradient");
+        Gradients::new(all.iter().map(|(slot, values)| ((*slot).to_owned(), tensor(values))).collect())
     }
 
     #[test]
@@ -246,7 +243,7 @@ mod tests {
         let mut optimiser = AdamW::new(config);
         let history: Vec<[f32; 3]> = (0..10).map(|t| [0.3 - 0.1 * t as f32, 1e-4 * t as f32, -2.0]).collect();
         for step in &history {
-            let both = Gradients([("w".to_owned(), step.to_vec()), ("b".to_owned(), step.to_vec())].into());
+            let both = gradients(&[("w", step), ("b", step)]);
             optimiser.step([("w", &weight), ("b", &bias)].into_iter(), &both, 0.01).expect("steps");
         }
         for (var, decay) in [(&weight, 0.1), (&bias, 0.0)] {
@@ -266,25 +263,25 @@ mod tests {
             let weight = Var::new(&[[0.5_f32, -1.5]], &device).expect("a weight");
             let mut optimiser = AdamW::new(AdamWConfig::default());
             for t in 0..6_u8 {
-                let g = gradients("w", &[f32::from(t) * 0.3 - 0.5, 0.25]);
+                let g = gradients(&[("w", &[f32::from(t) * 0.3 - 0.5, 0.25])]);
                 optimiser.step([("w", &weight)].into_iter(), &g, 0.01).expect("steps");
                 if interrupt && t == 2 {
-                    optimiser = AdamW::restore(AdamWConfig::default(), 3, optimiser.state());
+                    let state = optimiser.state().expect("a state");
+                    optimiser = AdamW::restore(AdamWConfig::default(), 3, state).expect("restores");
                 }
             }
-            (weight.to_vec2::<f32>().expect("values"), optimiser)
+            (weight.to_vec2::<f32>().expect("values"), optimiser.steps, optimiser.state().expect("a state"))
         };
         assert_eq!(run(true), run(false));
     }
 
     #[test]
     fn clipping_keeps_the_direction_and_bounds_the_norm() {
-        let mut large = gradients("w", &[3.0, 4.0]);
-        large.clip(large.norm(), 1.0);
-        assert_eq!(large.0["w"], [0.6, 0.8]);
-        let mut small = gradients("w", &[0.3, 0.4]);
-        small.clip(small.norm(), 1.0);
-        assert_eq!(small.0["w"], [0.3, 0.4]);
+        for (given, clipped) in [([3.0, 4.0], [0.6, 0.8]), ([0.3, 0.4], [0.3, 0.4])] {
+            let mut all = gradients(&[("w", &given)]);
+            all.clip(all.norm().expect("a norm"), 1.0);
+            assert_eq!(all.get("w").expect("reads").expect("a gradient"), clipped);
+        }
     }
 
     #[test]
@@ -292,9 +289,11 @@ mod tests {
         let device = Device::Cpu;
         let (used, unused) =
             (Var::new(&[1.0_f32], &device).expect("a"), Var::new(&[1.0_f32], &device).expect("b"));
-        let store = used.sqr().and_then(|y| y.sum_all()).and_then(|y| y.backward()).expect("gradients");
+        let recording = Recording::begin();
+        let loss = used.sqr().and_then(|y| y.sum_all()).expect("a loss");
+        let store = recording.backward(&loss).expect("gradients");
         let both = || [("a", &used), ("b", &unused)].into_iter();
-        let found = Gradients::collect(&store, both()).expect("gradients");
+        let found = Gradients::collect(&store, both());
         let refused = found.check_complete(both()).expect_err("unused");
         assert_eq!(refused.to_string(), "no gradient reaches `b`: an operation on the way cuts it off");
     }

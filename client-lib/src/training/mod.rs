@@ -39,7 +39,6 @@ mod session;
 mod stages;
 pub mod state;
 mod trainer;
-mod transfer;
 
 pub use error::TrainingError;
 pub use evaluate::evaluate;

@@ -62,7 +62,7 @@ impl RankAllocation {
     ) -> Result<()> {
         if step < self.budget.last {
             for (slot, var) in parameters.iter().filter(|(slot, _)| is_part(slot)) {
-                let Some(gradient) = gradients.get(slot) else { continue };
+                let Some(gradient) = gradients.get(slot)? else { continue };
                 let values = var.flatten_all()?.to_vec1::<f32>()?;
                 self.observe(slot, values.iter().zip(gradient).map(|(w, g)| (w * g).abs()));
             }
@@ -190,6 +190,7 @@ mod tests {
                 var.set(&Tensor::from_vec(value, var.shape(), &Device::Cpu).expect("a tensor"))
                     .expect("sets");
                 let gradient = values(slot.len(), |i| (2.0 + 0.5 * i + 5.0 * k + step * step).cos());
+                let gradient = Tensor::from_vec(gradient, var.shape(), &Device::Cpu).expect("a tensor");
                 gradients.insert(slot.name.clone(), gradient);
             }
             allocation.after_step(step, &parameters, &Gradients::new(gradients)).expect("allocates");

@@ -23,7 +23,10 @@ use super::{
     schedule::Schedule,
     state::RunState,
 };
-use crate::backbones::{Mode, is_out_of_memory};
+use crate::{
+    backbones::{Mode, is_out_of_memory},
+    ops::Recording,
+};
 
 /// Everything a run depends on.
 #[derive(Debug)]
@@ -119,7 +122,7 @@ impl<L: Learner> Run<'_, L> {
         self.learner.parameters().restore(&state.parameters)?;
         observer.on(&TrainingEvent::Resumed { step: state.step });
         Ok(Progress {
-            optimiser: AdamW::restore(config, state.step, state.moments),
+            optimiser: AdamW::restore(config, state.step, state.moments)?,
             ranks: ranks.map(|ranks| ranks.restored(state.ranks)),
             step: state.step,
             best: state.best,
@@ -156,7 +159,7 @@ impl<L: Learner> Run<'_, L> {
         };
         finite("loss", f64::from(value))?;
         let parameters = self.learner.parameters();
-        let norm = gradients.norm();
+        let norm = gradients.norm()?;
         finite("gradient", norm)?;
         gradients.clip(norm, self.options.clip_norm);
         progress.optimiser.step(parameters.iter(), &gradients, rate)?;
@@ -185,7 +188,7 @@ impl<L: Learner> Run<'_, L> {
             all = Some(match all {
                 None => (loss, gradients),
                 Some((sum, mut total)) => {
-                    total.add(gradients);
+                    total.add(gradients)?;
                     (sum + loss, total)
                 }
             });
@@ -209,6 +212,7 @@ impl<L: Learner> Run<'_, L> {
     /// What a part gives to the loss of a step, and its gradient. The penalty is not in the loss: the history holds what
     /// validation can be compared with.
     fn part(&self, rows: &[usize], mode: Mode, share: f64) -> Result<(f32, Gradients), TrainingError> {
+        let recording = Recording::begin();
         let (prediction, cut) = self.learner.predict_in_step(self.training, rows, mode)?;
         let mut loss = self.training.expected.loss(&prediction, rows, mode)?;
         if share < 1.0 {
@@ -219,7 +223,7 @@ impl<L: Learner> Run<'_, L> {
             loss = (loss + (penalty * share)?)?;
         }
         let parameters = self.learner.parameters();
-        let gradients = Gradients::of_loss(&loss, cut.as_ref(), parameters)?;
+        let gradients = Gradients::of_loss(recording, &loss, cut.as_ref(), parameters)?;
         if !self.learner.leaves_out() {
             gradients.check_complete(parameters.iter())?;
         }
@@ -270,7 +274,7 @@ impl<L: Learner> Run<'_, L> {
             step: progress.step,
             parameters: self.learner.parameters().snapshot()?,
             best: progress.best.clone(),
-            moments: progress.optimiser.state(),
+            moments: progress.optimiser.state()?,
             ranks: progress.ranks.as_ref().map(|ranks| ranks.state().clone()).unwrap_or_default(),
             history: progress.history.clone(),
         };

@@ -134,7 +134,7 @@ pub fn flash_backward(
     launch!(
         device,
         kernel(device, "flash", ptx::FLASH, "flash_deltas")?,
-        warps(rows)?,
+        config((grid(rows.div_ceil(THREADS as usize / (sizes.head / 4)))?, 1), THREADS),
         output,
         gradient,
         &mut deltas,

@@ -8,6 +8,7 @@
 )]
 
 mod activation;
+mod adamw;
 mod cross_entropy;
 mod device;
 mod dropout;
@@ -18,6 +19,7 @@ mod product;
 mod rotary;
 mod rows;
 mod softmax;
+mod sum;
 
 use std::{
     cell::RefCell,
@@ -36,18 +38,20 @@ use candle_core::{
 };
 use half::bf16;
 
-pub use activation::{Function, gated, gated_backward, map, map_backward};
+pub use activation::{Function, Inner, gated, gated_backward, map, map_backward};
+pub use adamw::{AdamWStep, Parameter, adamw, square_sum};
 pub use candle_core::cuda_backend::cudarc::driver::{CudaSlice as Slice, CudaView as View};
 pub use cross_entropy::{Labels, cross_entropy, cross_entropy_backward};
 pub use device::{Memory, memory, name, open};
 pub use dropout::{Site, dropout};
 pub use flash::{Attended, FlashInputs, FlashSizes, flash, flash_backward};
 pub use low_rank::{Thin, narrow, outer, widen_add};
-pub use norm::{NormSizes, norm, norm_backward};
-pub use product::{Factor, Product, multiply, multiply_add};
+pub use norm::{NormSizes, norm, norm_backward, norm_products};
+pub use product::{Factor, Product, multiply, multiply_add, multiply_with_bias};
 pub use rotary::{Rotation, rotate};
-pub use rows::{concatenate, fill_rows, join_heads, split_heads, to_bf16};
+pub use rows::{column_sums, concatenate, join_heads, split_heads, to_bf16};
 pub use softmax::{Mask, Scores, softmax, softmax_gradient};
+pub use sum::sum;
 
 /// The compiled sources, by the names of their files.
 #[expect(unreachable_pub, reason = "as the build script writes them")]
@@ -101,6 +105,13 @@ fn room<T: DeviceRepr>(device: &CudaDevice, len: usize) -> Result<CudaSlice<T>> 
     // SAFETY: every function here hands it to a kernel that writes all of it before anything reads it; kernels on one
     // stream run one after the other.
     unsafe { device.alloc::<T>(len) }
+}
+
+/// Where numbers lie, or zero: what kernels take for numbers that need not be there. Everything is on one stream, so that
+/// nothing has to be waited for.
+fn address(device: &CudaDevice, numbers: Option<&CudaView<'_, f32>>) -> u64 {
+    use candle_core::cuda_backend::cudarc::driver::DevicePtr as _;
+    numbers.map_or(0, |numbers| numbers.device_ptr(&device.cuda_stream()).0)
 }
 
 /// A launch of a thread for every element.

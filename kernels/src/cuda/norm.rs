@@ -73,6 +73,22 @@ pub fn norm_backward(
     Ok(dx)
 }
 
+/// `∂y ⊙ (x − μ) / √(σ² + ε)` of every row: what the gain's gradient is the sum of.
+pub fn norm_products(
+    device: &CudaDevice,
+    sizes: NormSizes,
+    x: &CudaView<'_, f32>,
+    gradient: &CudaView<'_, f32>,
+) -> Result<CudaSlice<f32>> {
+    let rows = rows(sizes, x, None, &[])?;
+    check("norm", &[gradient.len()], x.len())?;
+    let mut y = room(device, x.len())?;
+    let (width, eps, centred) = (int(sizes.width)?, sizes.eps as f32, i32::from(sizes.centred));
+    let kernel = kernel(device, "norm", ptx::NORM, "norm_products")?;
+    launch!(device, kernel, blocks(rows, sizes.width)?, x, gradient, &mut y, &width, &eps, &centred);
+    Ok(y)
+}
+
 /// How many rows there are.
 fn rows(
     sizes: NormSizes,

@@ -1,4 +1,4 @@
-//! Matrix products by cuBLAS: operands in single precision or bf16, sums and results in single precision.
+//! Matrix products by cuBLAS: operands in single precision or bf16, sums in single precision, results in either.
 
 use std::ffi::c_void;
 
@@ -8,6 +8,8 @@ use candle_core::cuda_backend::cudarc::{
 };
 
 use super::*;
+
+mod biased;
 
 /// One side of a product: matrices of `rows × columns` as they are stored, row by row, each behind the other.
 #[derive(Debug)]
@@ -43,6 +45,14 @@ impl<'a, T> Factor<'a, T> {
     pub const fn transposed(data: &'a CudaView<'a, T>) -> Self {
         Self { data, transposed: true }
     }
+
+    const fn operation(&self) -> sys::cublasOperation_t {
+        if self.transposed {
+            sys::cublasOperation_t::CUBLAS_OP_T
+        } else {
+            sys::cublasOperation_t::CUBLAS_OP_N
+        }
+    }
 }
 
 impl Product {
@@ -50,17 +60,52 @@ impl Product {
     pub const fn one(m: usize, n: usize, k: usize) -> Self {
         Self { batch: 1, m, n, k, scale: 1.0 }
     }
+
+    /// Refuses factors of other sizes.
+    fn check<T>(self, a: &Factor<'_, T>, b: &Factor<'_, T>) -> Result<()> {
+        check("product", &[a.data.len()], self.batch * self.m * self.k)?;
+        check("product", &[b.data.len()], self.batch * self.k * self.n)?;
+        if self.k == 0 {
+            candle_core::bail!("product: a sum over nothing");
+        }
+        Ok(())
+    }
+
+    /// Elements between the rows of the factors as they are stored.
+    fn pitches<T>(self, a: &Factor<'_, T>, b: &Factor<'_, T>) -> Result<(i32, i32)> {
+        let (of_a, of_b) =
+            (if a.transposed { self.m } else { self.k }, if b.transposed { self.k } else { self.n });
+        Ok((int(of_a)?, int(of_b)?))
+    }
 }
 
 /// The products, `batch × m × n`.
-pub fn multiply<T: Number>(
+pub fn multiply<T: Number, O: Number>(
     device: &CudaDevice,
     of: Product,
     a: &Factor<'_, T>,
     b: &Factor<'_, T>,
-) -> Result<CudaSlice<f32>> {
-    let mut out = room(device, of.batch * of.m * of.n)?;
+) -> Result<CudaSlice<O>> {
+    let mut out = room::<O>(device, of.batch * of.m * of.n)?;
     queue(device, of, (a, b), &mut out, 0.0)?;
+    Ok(out)
+}
+
+/// One product with `bias [n]` added to every row, `m × n`.
+pub fn multiply_with_bias<T: Number>(
+    device: &CudaDevice,
+    of: Product,
+    (a, b): (&Factor<'_, T>, &Factor<'_, T>),
+    bias: &CudaView<'_, f32>,
+) -> Result<CudaSlice<f32>> {
+    check("bias", &[bias.len()], of.n)?;
+    of.check(a, b)?;
+    let mut out = room(device, of.m * of.n)?;
+    if of.batch == 1 && biased::queue(device, of, (a, b), bias, &mut out)? {
+        return Ok(out);
+    }
+    let mut out = rows::fill_rows(device, bias, of.m)?;
+    multiply_add(device, of, a, b, &mut out)?;
     Ok(out)
 }
 
@@ -76,26 +121,19 @@ pub fn multiply_add<T: Number>(
 }
 
 /// `out = scale · a · b + beta · out`
-fn queue<T: Number>(
+fn queue<T: Number, O: Number>(
     device: &CudaDevice,
     of: Product,
     (a, b): (&Factor<'_, T>, &Factor<'_, T>),
-    out: &mut CudaSlice<f32>,
+    out: &mut CudaSlice<O>,
     beta: f32,
 ) -> Result<()> {
     let Product { batch, m, n, k, scale } = of;
-    check("product", &[a.data.len()], batch * m * k)?;
-    check("product", &[b.data.len()], batch * k * n)?;
+    of.check(a, b)?;
     check("product", &[out.len()], batch * m * n)?;
-    if k == 0 {
-        candle_core::bail!("product: a sum over nothing");
-    }
     let stream = device.cuda_stream();
     let blas = device.cublas_handle();
-    let op = |transposed| {
-        if transposed { sys::cublasOperation_t::CUBLAS_OP_T } else { sys::cublasOperation_t::CUBLAS_OP_N }
-    };
-    let (of_a, of_b) = (int(if a.transposed { m } else { k })?, int(if b.transposed { k } else { n })?);
+    let (of_a, of_b) = of.pitches(a, b)?;
     let (at_a, _reading_a) = a.data.device_ptr(&stream);
     let (at_b, _reading_b) = b.data.device_ptr(&stream);
     let (at_out, _writing) = out.device_ptr_mut(&stream);
@@ -105,8 +143,8 @@ fn queue<T: Number>(
     unsafe {
         gemm_strided_batched_ex(
             *blas.handle(),
-            op(b.transposed),
-            op(a.transposed),
+            b.operation(),
+            a.operation(),
             int(n)?,
             int(m)?,
             int(k)?,
@@ -121,7 +159,7 @@ fn queue<T: Number>(
             (m * k) as i64,
             (&raw const beta).cast::<c_void>(),
             at_out as *mut c_void,
-            <f32 as Number>::BLAS,
+            O::BLAS,
             int(n)?,
             (m * n) as i64,
             int(batch)?,

@@ -14,8 +14,32 @@ pub fn to_bf16(device: &CudaDevice, x: &CudaView<'_, f32>) -> Result<CudaSlice<b
     Ok(y)
 }
 
+/// Rows that a block adds.
+const SUMMED: usize = 64;
+
+/// The sum of all rows of `width` elements, always added in the same order.
+pub fn column_sums(device: &CudaDevice, x: &CudaView<'_, f32>, width: usize) -> Result<CudaSlice<f32>> {
+    let rows = x.len() / width.max(1);
+    check("column sums", &[x.len()], rows * width)?;
+    let chunks = rows.div_ceil(SUMMED);
+    let (mut parts, mut y) = (room::<f32>(device, chunks * width)?, room(device, width)?);
+    let (count, wide, chunk_count) = (int(rows)?, int(width)?, int(chunks)?);
+    let columns = grid(width.div_ceil(THREADS as usize))?;
+    let tiles = config((columns, layers(chunks)?), THREADS);
+    launch!(device, source(device, "column_parts")?, tiles, x, &mut parts, &count, &wide);
+    let (one, scale, side) = (1, 1.0_f32, 0);
+    let each = config((columns, 1), THREADS);
+    let sum = kernel(device, "low_rank", ptx::LOW_RANK, "sum_parts")?;
+    launch!(device, sum, each, &parts, &mut y, &chunk_count, &one, &wide, &scale, &side);
+    Ok(y)
+}
+
 /// `rows` times `bias`, one after the other.
-pub fn fill_rows(device: &CudaDevice, bias: &CudaView<'_, f32>, rows: usize) -> Result<CudaSlice<f32>> {
+pub(super) fn fill_rows(
+    device: &CudaDevice,
+    bias: &CudaView<'_, f32>,
+    rows: usize,
+) -> Result<CudaSlice<f32>> {
     let mut y = room(device, rows * bias.len())?;
     let width = int(bias.len())?;
     launch!(device, source(device, "fill_rows")?, blocks(rows, bias.len())?, bias, &mut y, &width);

@@ -3,8 +3,8 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use hub_client::ops::{
-    self, Arithmetic, Attention, DropoutKey, FeedForward, FrozenLinear, KeyMask, LowRank, Norm, Rotary,
-    cross_entropy_rows,
+    self, Arithmetic, Attention, DropoutKey, FeedForward, FrozenLinear, KeyMask, LowRank, Norm, Recording,
+    Rotary, cross_entropy_rows,
 };
 use hub_schemas::method::Activation;
 
@@ -34,9 +34,10 @@ fn outcome(
     };
     let vars = shapes.iter().enumerate().map(input).collect::<Result<Vec<_>>>()?;
     let inputs: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+    let recording = Recording::begin();
     let y = run(&inputs)?;
     let weights = Tensor::from_vec(numbers(y.dims(), 77), y.dims(), device)?.to_dtype(dtype)?;
-    let store = (&y * weights)?.sum_all()?.backward()?;
+    let store = recording.backward(&(&y * weights)?.sum_all()?)?;
     let flat = |x: &Tensor| x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1();
     let gradients = vars.iter().map(|var| flat(store.get(var).expect("a gradient")));
     std::iter::once(flat(&y)).chain(gradients).collect()

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use hub_client::{
     backbones::{Backbone, Compute},
     model::{Mode, StitchedModel},
-    ops::Arithmetic,
+    ops::{Arithmetic, Recording},
     tasks::cross_entropy,
     tensors::{read_batch, view_of},
 };
@@ -61,6 +61,7 @@ fn step(base: &str, number: usize, compute: (DType, &Compute)) -> Result<(f64, G
             (0..var.elem_count()).map(|i| ((i * 31 + at * 7) % 17) as f64 * 0.01 - 0.08).collect();
         var.set(&Tensor::from_vec(moved, var.shape(), var.device())?.to_dtype(var.dtype())?)?;
     }
+    let recording = Recording::begin();
     let output = model.forward(&batch, Mode::Eval)?;
     let loss = match output.logits() {
         Some(logits) => {
@@ -69,7 +70,7 @@ fn step(base: &str, number: usize, compute: (DType, &Compute)) -> Result<(f64, G
         }
         None => output.last_hidden_state.sqr()?.mean_all()?,
     };
-    let store = loss.backward()?;
+    let store = recording.backward(&loss)?;
     let numbers =
         |x: &Tensor| x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
     let gradients = model

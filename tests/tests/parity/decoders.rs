@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use hub_client::{
     backbones::{Backbone, Batch},
     model::{Mode, StitchedModel},
+    ops::Recording,
     tensors::read_batch,
 };
 use hub_formats::checkpoint::BaseFolder;
@@ -58,7 +59,8 @@ fn check(base: &str, method: &Method) {
         let values = (0..var.elem_count()).map(|i| 0.3 * (i as f64 * 0.7 + index as f64).sin());
         set(var, values.collect());
     }
-    let grads = loss(&model, &batch).and_then(|l| l.backward()).expect("backward");
+    let recording = Recording::begin();
+    let grads = loss(&model, &batch).and_then(|l| recording.backward(&l)).expect("backward");
     for (slot, var) in model.parameters().iter() {
         let grad = grads.get(var).unwrap_or_else(|| panic!("{base}: `{slot}` has no gradient"));
         let grad = grad.flatten_all().and_then(|g| g.to_vec1::<f64>()).expect("values");
@@ -127,7 +129,8 @@ fn a_fresh_llama_adapter_changes_nothing_and_only_its_gate_has_a_gradient() {
     let state = model.forward(&batch, Mode::Eval).expect("forward").last_hidden_state;
     let largest = (&state - &plain).and_then(|d| d.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>());
     assert!(largest.expect("a number") < 1e-12);
-    let grads = loss(&model, &batch).and_then(|l| l.backward()).expect("backward");
+    let recording = Recording::begin();
+    let grads = loss(&model, &batch).and_then(|l| recording.backward(&l)).expect("backward");
     for (slot, var) in model.parameters().iter() {
         let largest = grads.get(var).map(|g| g.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>());
         let largest = largest.transpose().expect("a number").unwrap_or(0.0);

@@ -8,6 +8,7 @@ use hub_client::{
     backbones::{Backbone, Batch, HeadInputs},
     heads::tied_table,
     model::{Mode, StitchedModel},
+    ops::Recording,
 };
 use hub_formats::checkpoint::{AdapterFolder, BaseFolder};
 use hub_schemas::{
@@ -93,8 +94,16 @@ pub(crate) fn check_holding(method: &Method, head: Option<&Head>, hold: &dyn Fn(
 /// The same of a model that is there already.
 fn check_model(model: &StitchedModel, name: &str, hold: &dyn Fn(&StitchedModel, &str)) {
     let golden = Golden::read();
-    let grads = loss(model, &golden).and_then(|l| l.backward()).expect("backward");
+    let whole = loss(model, &golden).and_then(|l| l.backward()).expect("candle's own backward");
+    let recording = Recording::begin();
+    let grads = loss(model, &golden).and_then(|l| recording.backward(&l)).expect("backward");
     for (slot, var) in model.parameters().iter() {
+        if let (Some(whole), Some(recorded)) = (whole.get(var), grads.get(var)) {
+            let largest = |x: &Tensor| x.abs()?.flatten_all()?.max(0)?.to_scalar::<f64>();
+            let apart = (whole - recorded).and_then(|d| largest(&d)).expect("a difference");
+            let size = largest(whole).expect("a number").max(1.0);
+            assert!(apart <= 1e-12 * size, "{name} `{slot}`: {apart} apart from candle's own backward");
+        }
         let grad = grads.get(var).unwrap_or_else(|| panic!("{name}: `{slot}` has no gradient"));
         let grad = grad.flatten_all().and_then(|g| g.to_vec1::<f64>()).expect("values");
         for element in [0, grad.len() / 3, grad.len() / 2, grad.len() - 1] {

@@ -9,6 +9,7 @@ use hub_client::{
     generation::Dialogue,
     inputs::InputEncoder,
     model::{Mode, StitchedModel},
+    ops::Recording,
     tasks::{Origin, Task},
     training::{ExampleSet, Learner, WholeModel, measure},
 };
@@ -114,10 +115,11 @@ fn loss_and_gradients_of_a_step_are_those_of_peft() {
             let values = data.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             set(model.parameters().get(&slot).expect("a parameter"), values.map(f64::from).collect());
         }
+        let recording = Recording::begin();
         let loss = lesson.loss(&model, Mode::Eval);
         let apart = (value(&loss) - expected["loss"].as_f64().expect("a loss")).abs();
         assert!(apart < bar, "{case}: the loss is {apart} apart");
-        let store = loss.backward().expect("backward");
+        let store = recording.backward(&loss).expect("backward");
         let specs = folder.layout(&shape).expect("a layout").into_iter().flat_map(|file| file.tensors);
         let mut count = 0;
         for spec in specs {
@@ -144,7 +146,8 @@ fn check(lesson: &Lesson, method: &Method) {
         let values = (0..var.elem_count()).map(|i| 0.3 * (i as f64 * 0.7 + index as f64).sin());
         set(var, values.collect());
     }
-    let store = lesson.loss(&model, mode).backward().expect("backward");
+    let recording = Recording::begin();
+    let store = recording.backward(&lesson.loss(&model, mode)).expect("backward");
     for (slot, var) in model.parameters().iter() {
         let gradient = numbers(store.get(var).unwrap_or_else(|| panic!("`{slot}` has no gradient")));
         let values = numbers(var.as_tensor());

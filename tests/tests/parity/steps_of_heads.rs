@@ -8,6 +8,7 @@ use hub_client::{
     data::{Answer, Example},
     inputs::{Input, InputEncoder},
     model::{Mode, StitchedModel},
+    ops::Recording,
     tasks::{Origin, Task},
     training::{ExampleSet, Learner, WholeModel, measure},
 };
@@ -104,10 +105,11 @@ fn losses_and_gradients_are_those_of_adapters() {
         load(fixtures().join("steps/heads/gradients.safetensors"), &Device::Cpu).expect("a fixture");
     for (case, examples) in [("parser", trees()), ("chooser", choices())] {
         let lesson = Lesson::new(case, &examples);
+        let recording = Recording::begin();
         let loss = lesson.loss(Mode::Eval);
         let apart = (value(&loss) - cases()["losses"][case].as_f64().expect("a loss")).abs();
         assert!(apart < BAR, "{case}: the loss is {apart} apart");
-        let store = loss.backward().expect("backward");
+        let store = recording.backward(&loss).expect("backward");
         let shape = lesson.model.backbone().config().shape;
         let specs = lesson.folder.layout(&shape).expect("a layout").into_iter().flat_map(|file| file.tensors);
         let mut count = 0;
@@ -132,7 +134,8 @@ fn gradients_equal_finite_differences() {
     }
     for (case, examples) in [("parser", rooted), ("chooser", choices())] {
         let lesson = Lesson::new(case, &examples);
-        let store = lesson.loss(mode).backward().expect("backward");
+        let recording = Recording::begin();
+        let store = recording.backward(&lesson.loss(mode)).expect("backward");
         for (slot, var) in lesson.model.parameters().iter() {
             let gradient = numbers(store.get(var).unwrap_or_else(|| panic!("`{slot}` has no gradient")));
             let values = numbers(var.as_tensor());

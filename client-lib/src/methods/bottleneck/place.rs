@@ -16,7 +16,7 @@ use crate::{
         gate::{Gate, GateMean},
         take,
     },
-    ops::{activate, prelu},
+    ops::{activate, prelu, sum},
 };
 
 /// Keeps the masks of stochastic depth apart from those of dropout.
@@ -112,9 +112,9 @@ impl Place {
         match (&self.norm_after, self.config.is_parallel) {
             (None, true) => Ok(e.clone()),
             (Some(norm), true) => norm.norm(e),
-            (None, false) => e + residual,
-            (Some(norm), false) if self.config.adapter_residual_before_ln => norm.norm(&(e + residual)?),
-            (Some(norm), false) => norm.norm(e)? + residual,
+            (None, false) => sum(e, residual),
+            (Some(norm), false) if self.config.adapter_residual_before_ln => norm.norm(&sum(e, residual)?),
+            (Some(norm), false) => sum(&norm.norm(e)?, residual),
         }
     }
 }
@@ -132,7 +132,7 @@ impl SubLayerAdapter for Place {
         let input = if config.original_ln_before { at.join(z)? } else { z.clone() };
         let residual = match config.residual_before_ln {
             InnerResidual::AdapterInput => input.clone(),
-            InnerResidual::PostAdd if config.original_ln_before => (z + at.residual)?,
+            InnerResidual::PostAdd if config.original_ln_before => sum(z, at.residual)?,
             InnerResidual::PostAdd | InnerResidual::SubLayerOutput => z.clone(),
         };
         Ok(Entry { input, residual })
@@ -156,7 +156,7 @@ impl SubLayerAdapter for Place {
     }
 
     fn leave(&self, at: &SubLayerInput<'_>, z: &Tensor, output: &Tensor) -> Result<Tensor> {
-        let output = if self.config.is_parallel { (output + z)? } else { output.clone() };
+        let output = if self.config.is_parallel { sum(output, z)? } else { output.clone() };
         if self.config.original_ln_after { at.finish(&output) } else { Ok(output) }
     }
 }

@@ -21,7 +21,7 @@ use super::{
     frozen_linear::storage_dtype,
     is_fused,
     matrix::{Matrix, Threads, multiply},
-    slice_of, with_slice,
+    slice_of, tape, with_slice,
 };
 use softmax::{causal_softmax, soft_cap, soft_cap_gradient, softmax, softmax_gradient};
 
@@ -77,7 +77,7 @@ impl Attention {
             #[cfg(feature = "cuda")]
             logs: std::sync::OnceLock::new(),
         };
-        q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
+        tape::apply3(op, [&q.contiguous()?, &k.contiguous()?, &v.contiguous()?])
     }
 
     /// The same in candle's operations: the fallback where there is no kernel, the oracle in tests.

@@ -1,7 +1,7 @@
 //! Non-linearities with their derivatives.
 
 use candle_core::{CudaStorage, Result, Shape, Tensor};
-use hub_kernels::cuda::{self, Function};
+use hub_kernels::cuda::{self, Function, Inner};
 
 use super::{Arg, finished, tensor, view, with_views};
 use crate::ops::activation::Fused;
@@ -22,12 +22,16 @@ impl Fused {
 
 pub(in crate::ops) fn forward(fused: Fused, x: Arg<'_>) -> Result<(CudaStorage, Shape)> {
     let device = &x.0.device;
-    let y = cuda::map(device, fused.function(), &view(x, "activation")?)?;
+    let y = cuda::map(device, fused.function(), Inner::whole(&view(x, "activation")?))?;
     Ok(finished(y, device, x.1.shape()))
 }
 
 pub(in crate::ops) fn backward(fused: Fused, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     with_views([x, grad], |device, [x_view, grad]| {
-        Ok(tensor(cuda::map_backward(device, fused.function(), x_view, grad)?, device, x.shape()))
+        Ok(tensor(
+            cuda::map_backward(device, fused.function(), Inner::whole(x_view), grad)?,
+            device,
+            x.shape(),
+        ))
     })
 }

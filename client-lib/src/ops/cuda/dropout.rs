@@ -5,11 +5,11 @@ use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Ten
 use hub_kernels::cuda::{self, Site};
 
 use super::{finished, tensor, view, with_views};
-use crate::ops::dropout::DropoutKey;
+use crate::ops::{dropout::DropoutKey, tape};
 
 pub(in crate::ops) fn dropout(x: &Tensor, p: f64, key: DropoutKey) -> Result<Tensor> {
     let at = Site { seed: key.seed, step: key.step, site: key.site };
-    x.contiguous()?.apply_op1(Op { p, at })
+    tape::apply1(Op { p, at }, &x.contiguous()?)
 }
 
 struct Op {

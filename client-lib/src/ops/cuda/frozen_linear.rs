@@ -1,15 +1,21 @@
 //! Products with frozen weights, in the precision that the weights lie there in.
 
-use candle_core::{CudaDevice, CudaStorage, DType, Result, Shape, Tensor, cuda_backend::CudaDType};
+use std::{cell::RefCell, rc::Rc};
+
+use candle_core::{CudaDevice, CudaStorage, DType, Result, Shape, Tensor, TensorId, cuda_backend::CudaDType};
 use half::bf16;
 use hub_kernels::cuda::{self, Factor, Number, Product, Slice, View};
 
-use super::{Arg, cuda_storage, finished, tensor, view, with_views};
+use super::{Arg, finished, tensor, view, with_view_of, with_views};
 use crate::ops::frozen_linear::FrozenLinear;
 
-pub(in crate::ops) fn forward(layer: &FrozenLinear, x: Arg<'_>) -> Result<(CudaStorage, Shape)> {
+pub(in crate::ops) fn forward(
+    layer: &FrozenLinear,
+    x: Arg<'_>,
+    id: TensorId,
+) -> Result<(CudaStorage, Shape)> {
     let device = &x.0.device;
-    let y = product(layer, &view(x, "frozen-linear")?, device)?;
+    let y = product(layer, (&view(x, "frozen-linear")?, id), device)?;
     Ok(finished(y, device, outer(layer, x.1.dims())?))
 }
 
@@ -31,13 +37,36 @@ pub(super) fn is_half(layer: &FrozenLinear) -> Result<bool> {
     Ok(layer.resident()?.dtype() == DType::BF16)
 }
 
-/// `W x + b` of every row.
-pub(super) fn product(layer: &FrozenLinear, x: &View<'_, f32>, device: &CudaDevice) -> Result<Slice<f32>> {
+/// `W x + b` of every row of a tensor with this number.
+pub(super) fn product(
+    layer: &FrozenLinear,
+    (x, id): (&View<'_, f32>, TensorId),
+    device: &CudaDevice,
+) -> Result<Slice<f32>> {
     if is_half(layer)? {
-        product_of::<bf16>(layer, &cuda::to_bf16(device, x)?.as_view(), device)
+        product_of::<bf16>(layer, &rounded(device, x, id)?.as_view(), device)
     } else {
         product_of::<f32>(layer, x, device)
     }
+}
+
+/// The numbers of a tensor in bf16. What was rounded last is kept: queries, keys and values read the same.
+pub(super) fn rounded(device: &CudaDevice, x: &View<'_, f32>, id: TensorId) -> Result<Rc<Slice<bf16>>> {
+    thread_local! {
+        static LAST: RefCell<Option<(TensorId, Rc<Slice<bf16>>)>> = const { RefCell::new(None) };
+    }
+    LAST.with_borrow_mut(|last| {
+        if let Some((of, numbers)) = last
+            && *of == id
+        {
+            return Ok(Rc::clone(numbers));
+        }
+        // Two at a time would be one too many.
+        *last = None;
+        let numbers = Rc::new(cuda::to_bf16(device, x)?);
+        *last = Some((id, Rc::clone(&numbers)));
+        Ok(numbers)
+    })
 }
 
 /// The same of rows in the weight's precision.
@@ -51,11 +80,22 @@ pub(super) fn product_of<T: Number + CudaDType>(
     let of = Product::one(rows, out, inputs);
     with_weight::<T, _>(layer, |weight| match layer.bias() {
         None => cuda::multiply(device, of, &Factor::new(x), &Factor::transposed(weight)),
-        Some(bias) => {
-            let mut y = with_views([bias], |device, [bias]| cuda::fill_rows(device, bias, rows))?;
-            cuda::multiply_add(device, of, &Factor::new(x), &Factor::transposed(weight), &mut y)?;
-            Ok(y)
-        }
+        Some(bias) => with_views([bias], |device, [bias]| {
+            cuda::multiply_with_bias(device, of, (&Factor::new(x), &Factor::transposed(weight)), bias)
+        }),
+    })
+}
+
+/// `W x` of every row, in the weight's precision.
+pub(super) fn product_without_bias<T: Number + CudaDType>(
+    layer: &FrozenLinear,
+    x: &View<'_, T>,
+    device: &CudaDevice,
+) -> Result<Slice<T>> {
+    let (out, inputs) = layer.dims()?;
+    let of = Product::one(x.len() / inputs.max(1), out, inputs);
+    with_weight::<T, _>(layer, |weight| {
+        cuda::multiply(device, of, &Factor::new(x), &Factor::transposed(weight))
     })
 }
 
@@ -66,36 +106,24 @@ pub(super) fn input_gradient(
     device: &CudaDevice,
 ) -> Result<Slice<f32>> {
     if is_half(layer)? {
-        gradient_of::<bf16>(layer, &cuda::to_bf16(device, grad)?.as_view(), device)
+        gradient_of::<bf16, f32>(layer, &cuda::to_bf16(device, grad)?.as_view(), device)
     } else {
-        gradient_of::<f32>(layer, grad, device)
+        gradient_of::<f32, f32>(layer, grad, device)
     }
 }
 
-/// Adds `∂y W` of every row to `dx`.
-pub(super) fn add_input_gradient(
-    layer: &FrozenLinear,
-    grad: &View<'_, f32>,
-    dx: &mut Slice<f32>,
-    device: &CudaDevice,
-) -> Result<()> {
-    if is_half(layer)? {
-        add_gradient_of::<bf16>(layer, &cuda::to_bf16(device, grad)?.as_view(), dx, device)
-    } else {
-        add_gradient_of::<f32>(layer, grad, dx, device)
-    }
-}
-
-fn gradient_of<T: Number + CudaDType>(
+/// The same of a gradient in the weight's precision.
+pub(super) fn gradient_of<T: Number + CudaDType, O: Number>(
     layer: &FrozenLinear,
     grad: &View<'_, T>,
     device: &CudaDevice,
-) -> Result<Slice<f32>> {
+) -> Result<Slice<O>> {
     let of = gradient_sizes(layer, grad.len())?;
     with_weight::<T, _>(layer, |weight| cuda::multiply(device, of, &Factor::new(grad), &Factor::new(weight)))
 }
 
-fn add_gradient_of<T: Number + CudaDType>(
+/// Adds it to `dx`.
+pub(super) fn add_gradient_of<T: Number + CudaDType>(
     layer: &FrozenLinear,
     grad: &View<'_, T>,
     dx: &mut Slice<f32>,
@@ -117,10 +145,5 @@ fn with_weight<T: Number + CudaDType, R>(
     layer: &FrozenLinear,
     use_weight: impl FnOnce(&View<'_, T>) -> Result<R>,
 ) -> Result<R> {
-    let weight = layer.resident()?;
-    let (storage, layout) = weight.storage_and_layout();
-    let Some((start, end)) = layout.contiguous_offsets() else {
-        candle_core::bail!("frozen-linear: a weight that is not contiguous")
-    };
-    use_weight(&cuda_storage(&storage)?.as_cuda_slice::<T>()?.slice(start..end))
+    with_view_of(layer.resident()?, use_weight)
 }

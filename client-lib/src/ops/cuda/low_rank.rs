@@ -1,7 +1,7 @@
 //! A frozen linear layer with an update of low rank. The update is computed in single precision whatever the weight's
 //! is: its factors are what is trained.
 
-use candle_core::{CudaStorage, Result, Shape, Tensor};
+use candle_core::{CudaStorage, Result, Shape, Tensor, TensorId};
 use hub_kernels::cuda::{self, Thin, View};
 
 use super::{
@@ -19,13 +19,13 @@ fn factors<'a>(d: Dims, a: &'a View<'a, f32>, b: &'a View<'a, f32>) -> [Thin<'a>
 pub(in crate::ops) fn forward(
     layer: &FrozenLinear,
     scaling: f64,
-    d: Dims,
+    (d, id): (Dims, TensorId),
     [x, a, b]: [Arg<'_>; 3],
 ) -> Result<(CudaStorage, Shape)> {
     let (device, shape) = (&x.0.device, outer(layer, x.1.dims())?);
     let [x, a, b] = [view(x, "low-rank")?, view(a, "low-rank")?, view(b, "low-rank")?];
     let [a, b] = factors(d, &a, &b);
-    let mut y = product(layer, &x, device)?;
+    let mut y = product(layer, (&x, id), device)?;
     let narrow = cuda::narrow(device, &x, a, 1.0)?;
     cuda::widen_add(device, &narrow.as_view(), b, scaling as f32, &mut y)?;
     Ok(finished(y, device, shape))

@@ -3,18 +3,23 @@
 //! Each module is the half of its namesake beside this folder that runs there; what a formula says, it says there.
 
 pub(super) mod activation;
+pub(super) mod adamw;
 pub(super) mod attention;
 pub(super) mod cross_entropy;
 pub(super) mod dropout;
 pub(super) mod feed_forward;
 pub(super) mod frozen_linear;
+pub(super) mod linear;
 pub(super) mod low_rank;
 pub(super) mod norm;
 pub(super) mod rotary;
+pub(super) mod sum;
 
 use std::array;
 
-use candle_core::{CudaDevice, CudaStorage, Layout, Result, Shape, Storage, Tensor, op::BackpropOp};
+use candle_core::{
+    CudaDevice, CudaStorage, Layout, Result, Shape, Storage, Tensor, cuda_backend::CudaDType, op::BackpropOp,
+};
 use hub_kernels::cuda::{Slice, View};
 
 /// What a custom operation is given for each of its tensors.
@@ -53,8 +58,20 @@ fn finished(numbers: Slice<f32>, device: &CudaDevice, shape: impl Into<Shape>) -
     (CudaStorage::wrap_cuda_slice(numbers, device.clone()), shape.into())
 }
 
+/// Calls `use_view` with the numbers of a contiguous tensor.
+fn with_view_of<T: CudaDType, R>(
+    tensor: &Tensor,
+    use_view: impl FnOnce(&View<'_, T>) -> Result<R>,
+) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        return Err(candle_core::Error::RequiresContiguous { op: "view" }.bt());
+    };
+    use_view(&cuda_storage(&storage)?.as_cuda_slice::<T>()?.slice(start..end))
+}
+
 /// A tensor outside any graph.
-fn tensor(numbers: Slice<f32>, device: &CudaDevice, shape: impl Into<Shape>) -> Tensor {
+fn tensor<T: CudaDType>(numbers: Slice<T>, device: &CudaDevice, shape: impl Into<Shape>) -> Tensor {
     let storage = CudaStorage::wrap_cuda_slice(numbers, device.clone());
     Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false)
 }

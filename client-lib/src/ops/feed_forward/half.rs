@@ -17,13 +17,13 @@ use super::super::{
     by_dtype,
     element::Element,
     frozen_linear::{FrozenLinear, finished, input_gradient, product, storage_dtype},
-    is_fused, slice_of, with_slice,
+    is_fused, slice_of, tape, with_slice,
 };
 
 /// `W φ(up) + b`; `up [.., in]` to `[.., out]`.
 pub fn activated(layer: &FrozenLinear, up: &Tensor, activation: Activation) -> Result<Tensor> {
     match Fused::of(activation) {
-        Some(fused) if is_fused(up) => up.contiguous()?.apply_op1(Op { layer: layer.clone(), fused }),
+        Some(fused) if is_fused(up) => tape::apply1(Op { layer: layer.clone(), fused }, &up.contiguous()?),
         _ => layer.forward(&activate(up, activation)?),
     }
 }
@@ -32,7 +32,7 @@ pub fn activated(layer: &FrozenLinear, up: &Tensor, activation: Activation) -> R
 pub fn gated(layer: &FrozenLinear, gate: &Tensor, up: &Tensor, activation: Activation) -> Result<Tensor> {
     match Fused::of(activation) {
         Some(fused) if is_fused(up) && gate.dims() == up.dims() => {
-            gate.contiguous()?.apply_op2(&up.contiguous()?, Op { layer: layer.clone(), fused })
+            tape::apply2(Op { layer: layer.clone(), fused }, [&gate.contiguous()?, &up.contiguous()?])
         }
         _ => layer.forward(&(activate(gate, activation)? * up)?),
     }

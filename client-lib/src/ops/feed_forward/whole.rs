@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, TensorId};
 use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
@@ -16,7 +16,7 @@ use super::super::{
     by_dtype,
     element::Element,
     frozen_linear::{FrozenLinear, finished, input_gradient, product, storage_dtype},
-    is_fused, slice_of, with_slice,
+    is_fused, slice_of, tape, with_slice,
 };
 use super::half::{activated, gate_gradients, gated, times};
 
@@ -39,16 +39,18 @@ impl FeedForward<'_> {
         let Some(fused) = Fused::of(self.activation).filter(|_| is_fused(x)) else {
             return self.composed(x);
         };
+        let x = x.contiguous()?;
         let op = Op {
             gate: self.gate.cloned(),
             up: self.up.clone(),
             down: self.down.clone(),
             fused,
             keeps: x.track_op(),
+            input: x.id(),
             kept: OnceLock::new(),
         };
         op.check()?;
-        x.contiguous()?.apply_op1(op)
+        tape::apply1(op, &x)
     }
 
     /// The same layer by layer.
@@ -66,9 +68,12 @@ pub(in crate::ops) struct Op {
     pub(in crate::ops) up: FrozenLinear,
     pub(in crate::ops) down: FrozenLinear,
     pub(in crate::ops) fused: Fused,
+    /// Of the tensor that it reads.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only a GPU keeps what it rounded"))]
+    pub(in crate::ops) input: TensorId,
     /// Whether there will be a backward.
     pub(in crate::ops) keeps: bool,
-    /// `G x`, where there is a gate, and `V x`: `[rows, inner]`.
+    /// `G x`, where there is a gate, and `V x`: `[rows, inner]`; on a GPU in the precision of the weights, without biases.
     pub(in crate::ops) kept: OnceLock<(Option<Tensor>, Tensor)>,
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, TensorId};
 use hub_formats::checkpoint::Blocks;
 use hub_kernels::{
     Side,
@@ -27,7 +27,7 @@ use super::{
     element::Element,
     is_fused,
     matrix::{Matrix, Threads, multiply},
-    slice_of, with_slice,
+    slice_of, tape, with_slice,
 };
 
 /// Frozen `W [out, in]` and `b [out]`.
@@ -118,14 +118,20 @@ impl FrozenLinear {
     /// `x [.., in]` to `[.., out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if is_fused(x) {
-            return x.contiguous()?.apply_op1(Op(self.clone()));
+            let x = x.contiguous()?;
+            return tape::apply1(Op { layer: self.clone(), input: x.id() }, &x);
         }
         let weight = self.weight()?.to_device(x.device())?;
         super::linear(x, &weight, self.bias.as_ref())
     }
 }
 
-struct Op(FrozenLinear);
+struct Op {
+    layer: FrozenLinear,
+    /// Of the tensor that it reads.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only a GPU keeps what it rounded"))]
+    input: TensorId,
+}
 
 impl CustomOp1 for Op {
     fn name(&self) -> &'static str {
@@ -133,20 +139,20 @@ impl CustomOp1 for Op {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(storage_dtype(storage), "frozen-linear", forward(&self.0, storage, layout))
+        by_dtype!(storage_dtype(storage), "frozen-linear", forward(&self.layer, storage, layout))
     }
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        super::cuda::frozen_linear::forward(&self.0, (storage, layout))
+        super::cuda::frozen_linear::forward(&self.layer, (storage, layout), self.input)
     }
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         #[cfg(feature = "cuda")]
         if grad.device().is_cuda() {
-            return super::cuda::frozen_linear::backward(&self.0, x, grad).map(Some);
+            return super::cuda::frozen_linear::backward(&self.layer, x, grad).map(Some);
         }
-        by_dtype!(grad.dtype(), "frozen-linear", backward(&self.0, x, grad)).map(Some)
+        by_dtype!(grad.dtype(), "frozen-linear", backward(&self.layer, x, grad)).map(Some)
     }
 }
 

@@ -1,22 +1,23 @@
 //! Normalisation over the last dimension: `y = (x − μ) / √(σ² + ε) ⊙ γ + β` (layer norm, Ba et al.
 //! 2016), or `y = x / √(mean(x²) + ε) ⊙ γ` (RMS norm, Zhang & Sennrich 2019).
 //!
-//! One kernel: an RMS norm is a layer norm whose mean is taken to be zero.
+//! One kernel: an RMS norm is a layer norm whose mean is taken to be zero. `rows` is what it does to rows, `trained` the
+//! operation where `γ` or `β` is learnt.
+
+mod rows;
+mod trained;
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 use hub_formats::architectures::NormKind;
-use hub_kernels::vectorised;
-use rayon::prelude::*;
+
+pub use trained::trainable_norm;
 
 use super::{
-    Arg, by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, lanes, lanes3, slice_of,
-    with_slice,
+    Arg, by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of, tape, with_slice,
 };
-
-/// Rows per task.
-const ROWS: usize = 32;
+use rows::Rule;
 
 /// `γ [h]` and `β [h]`: frozen, or trained copies.
 #[derive(Debug, Clone)]
@@ -78,17 +79,21 @@ impl Norm {
     /// Normalises `x [.., h]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if is_fused(x) && !self.trained {
-            return x.contiguous()?.apply_op1(Op(self.clone()));
+            return tape::apply1(Op(self.clone()), &x.contiguous()?);
         }
-        self.composed(x)
+        match self.kind {
+            _ if !is_fused(x) => self.composed(x),
+            NormKind::Layer | NormKind::Rms => trained::forward(self.rule(), x, &self.weight, &self.bias),
+            // Not the kept gain: the weight may be a trained copy.
+            NormKind::RmsFromOne => trained::forward(self.rule(), x, &(&self.weight + 1.0)?, &self.bias),
+        }
     }
 
     /// The same in candle's operations.
     pub(super) fn composed(&self, x: &Tensor) -> Result<Tensor> {
         match self.kind {
-            NormKind::Layer => trainable_norm(x, &self.weight, &self.bias, self.eps),
+            NormKind::Layer => trained::composed(x, &self.weight, &self.bias, self.eps),
             NormKind::Rms => self.rms_with(x, &self.weight),
-            // Not the kept gain: the weight may be a trained copy.
             NormKind::RmsFromOne => self.rms_with(x, &(&self.weight + 1.0)?),
         }
     }
@@ -111,11 +116,7 @@ impl Norm {
 
     #[cfg(feature = "cuda")]
     pub(super) fn sizes(&self) -> hub_kernels::cuda::NormSizes {
-        hub_kernels::cuda::NormSizes {
-            width: self.gain.elem_count(),
-            eps: self.eps,
-            centred: self.kind == NormKind::Layer,
-        }
+        self.rule().sizes(self.gain.elem_count())
     }
 
     fn rms_with(&self, x: &Tensor, gain: &Tensor) -> Result<Tensor> {
@@ -126,18 +127,14 @@ impl Norm {
     /// Normalises `x + residual` without keeping the sum.
     pub fn forward_sum(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor> {
         if is_fused(x) && !self.trained {
-            return x.contiguous()?.apply_op2(&residual.contiguous()?, Op(self.clone()));
+            return tape::apply2(Op(self.clone()), [&x.contiguous()?, &residual.contiguous()?]);
         }
-        self.forward(&(x + residual)?)
+        self.forward(&super::sum(x, residual)?)
     }
-}
 
-/// The same with trainable `γ` and `β`, in candle's operations.
-pub fn trainable_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-    let normed = centred.broadcast_div(&(variance + eps)?.sqrt()?)?;
-    normed.broadcast_mul(weight)?.broadcast_add(bias)
+    fn rule(&self) -> Rule {
+        Rule { eps: self.eps, centred: self.kind == NormKind::Layer }
+    }
 }
 
 struct Op(Norm);
@@ -220,98 +217,24 @@ fn forward<T: Element>(norm: &Norm, x: Arg<'_>, residual: Option<Arg<'_>>) -> Re
     let xs = slice_of::<T>(x.0, x.1, "layer-norm")?;
     let rs = residual.map(|(s, l)| slice_of::<T>(s, l, "layer-norm")).transpose()?;
     norm.check_width(&shape, xs.len(), rs.map(<[T]>::len))?;
-    let mut y = vec![T::zero(); xs.len()];
-    with_affine::<T, _>(norm, |gamma, beta| {
-        let h = gamma.len();
-        y.par_chunks_mut(h * ROWS).enumerate().for_each(|(block, y)| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (i, y) in y.chunks_exact_mut(h).enumerate() {
-                        let at = (block * ROWS + i) * h;
-                        sum_into(y, &xs[at..at + h], rs.map(|r| &r[at..at + h]));
-                        let (mean, rstd) = moments(y, norm);
-                        for ((y, &g), &b) in y.iter_mut().zip(gamma).zip(beta) {
-                            *y = (*y - mean) * rstd * g + b;
-                        }
-                    }
-                },
-            );
-        });
-        Ok(())
-    })?;
+    let y = with_affine::<T, _>(norm, |affine| Ok(norm.rule().forward(xs, rs, affine)))?;
     Ok((T::to_cpu_storage_owned(y), shape))
 }
 
-/// With `x̂ = (x − μ) / s`: `∂x = (g − mean(g) − x̂ · mean(g ⊙ x̂)) / s`, where `g = ∂y ⊙ γ`.
 fn backward<T: Element>(norm: &Norm, x: &Tensor, residual: Option<&Tensor>, grad: &Tensor) -> Result<Tensor> {
-    let mut dx = vec![T::zero(); x.elem_count()];
-    let mut kernel = |xs: &[T], rs: Option<&[T]>, gs: &[T], gamma: &[T]| {
-        let h = gamma.len();
-        dx.par_chunks_mut(h * ROWS).enumerate().for_each(|(block, dx)| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (i, dx) in dx.chunks_exact_mut(h).enumerate() {
-                        let at = (block * ROWS + i) * h;
-                        sum_into(dx, &xs[at..at + h], rs.map(|r| &r[at..at + h]));
-                        gradient_row(dx, &gs[at..at + h], gamma, norm);
-                    }
-                },
-            );
-        });
-    };
-    with_affine::<T, _>(norm, |gamma, _| {
+    let dx = with_affine::<T, _>(norm, |[gamma, _]| {
         with_slice::<T, _>(x, |xs| {
             with_slice::<T, _>(grad, |gs| match residual {
-                None => {
-                    kernel(xs, None, gs, gamma);
-                    Ok(())
+                None => Ok(norm.rule().input_gradient(xs, None, gs, gamma)),
+                Some(residual) => {
+                    with_slice::<T, _>(residual, |rs| Ok(norm.rule().input_gradient(xs, Some(rs), gs, gamma)))
                 }
-                Some(residual) => with_slice::<T, _>(residual, |rs| {
-                    kernel(xs, Some(rs), gs, gamma);
-                    Ok(())
-                }),
             })
         })
     })?;
     Tensor::from_vec(dx, x.shape(), x.device())
 }
 
-/// `row` holds x and becomes ∂x.
-#[inline(always)]
-fn gradient_row<T: Element>(row: &mut [T], grad: &[T], gamma: &[T], norm: &Norm) {
-    let (mean, rstd) = moments(row, norm);
-    let n = T::constant(row.len() as f64);
-    for x in row.iter_mut() {
-        *x = (*x - mean) * rstd;
-    }
-    // Where no mean was subtracted, none has a gradient.
-    let is_centred = norm.kind == NormKind::Layer;
-    let mean_g = if is_centred { lanes3(row, grad, gamma, |_, g, w| g * w) / n } else { T::zero() };
-    let mean_gx = lanes3(row, grad, gamma, |x, g, w| g * w * x) / n;
-    for ((x, &g), &w) in row.iter_mut().zip(grad).zip(gamma) {
-        *x = (g * w - mean_g - *x * mean_gx) * rstd;
-    }
-}
-
-#[inline(always)]
-fn sum_into<T: Element>(out: &mut [T], x: &[T], residual: Option<&[T]>) {
-    match residual {
-        None => out.copy_from_slice(x),
-        Some(r) => out.iter_mut().zip(x).zip(r).for_each(|((out, &x), &r)| *out = x + r),
-    }
-}
-
-/// Mean, or zero in an RMS norm, and `1 / √(variance + ε)`.
-#[inline(always)]
-fn moments<T: Element>(row: &[T], norm: &Norm) -> (T, T) {
-    let n = T::constant(row.len() as f64);
-    let mean = if norm.kind == NormKind::Layer { lanes(row, |x| x) / n } else { T::zero() };
-    let variance = lanes(row, |x| (x - mean) * (x - mean)) / n;
-    (mean, T::one() / (variance + T::constant(norm.eps)).sqrt())
-}
-
-fn with_affine<T: Element, R>(norm: &Norm, use_both: impl FnOnce(&[T], &[T]) -> Result<R>) -> Result<R> {
-    with_slice::<T, _>(&norm.gain, |gamma| with_slice::<T, _>(&norm.bias, |beta| use_both(gamma, beta)))
+fn with_affine<T: Element, R>(norm: &Norm, take: impl FnOnce([&[T]; 2]) -> Result<R>) -> Result<R> {
+    with_slice::<T, _>(&norm.gain, |gamma| with_slice::<T, _>(&norm.bias, |beta| take([gamma, beta])))
 }
