@@ -54,7 +54,7 @@ impl Parameters {
     }
 
     /// Every slot with its variable, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Var)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Var)> + Clone {
         self.trained.iter().map(|(slot, var)| (slot.as_str(), var))
     }
 

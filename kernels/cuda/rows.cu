@@ -20,6 +20,23 @@ extern "C" __global__ void column_parts(const float *x, float *parts, int rows, 
   parts[(size_t)blockIdx.y * width + c] = sum;
 }
 
+// Rows of x [rows, width] by number, a block for each; zeros for one that is not there.
+extern "C" __global__ void select_rows(const float *x, const unsigned *numbers, float *y, int rows, int width) {
+  const unsigned number = numbers[blockIdx.x];
+  const float *from = x + (size_t)number * width;
+  float *to = y + (size_t)blockIdx.x * width;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) to[i] = number < rows ? from[i] : 0.0f;
+}
+
+// Adds each row of dy to that of dx with its number. Where numbers differ nothing is added twice.
+extern "C" __global__ void add_rows(const float *dy, const unsigned *numbers, float *dx, int rows, int width) {
+  const unsigned number = numbers[blockIdx.x];
+  if (number >= rows) return;
+  const float *from = dy + (size_t)blockIdx.x * width;
+  float *to = dx + (size_t)number * width;
+  for (int i = threadIdx.x; i < width; i += blockDim.x) atomicAdd(to + i, from[i]);
+}
+
 // A block for each row.
 extern "C" __global__ void fill_rows(const float *bias, float *y, int width) {
   float *row = y + (size_t)blockIdx.x * width;

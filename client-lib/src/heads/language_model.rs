@@ -16,7 +16,7 @@ use hub_schemas::{
 use super::{Features, HeadInput, Prediction, Tensors, Words, part};
 use crate::{
     backbones::{Linear, Mode},
-    ops::{Arithmetic, FrozenLinear, activate, linear, trainable_norm},
+    ops::{Arithmetic, FrozenLinear, activate, linear, select_rows, trainable_norm},
 };
 
 /// A loaded language modelling head.
@@ -162,7 +162,7 @@ fn at_positions(input: &HeadInput<'_>, positions: &Tensor) -> Result<(Tensor, Te
     let read = input.batch.decoder.as_ref().map_or(&input.batch.input_ids, |decoder| &decoder.input_ids);
     let (length, (_, all, width)) = (read.dim(1)?, state.dims3()?);
     let own = if all > length { state.narrow(1, all - length, length)? } else { state.clone() };
-    let chosen = own.contiguous()?.reshape(((), width))?.index_select(positions, 0)?.unsqueeze(0)?;
+    let chosen = select_rows(&own.contiguous()?.reshape(((), width))?, positions)?.unsqueeze(0)?;
     let mask = Tensor::ones((1, positions.dim(0)?), input.features.attention_mask.dtype(), state.device())?;
     Ok((chosen, mask))
 }

@@ -146,6 +146,9 @@ fn gradients_equal_finite_differences() {
     let qkv = [16, 17, 18].map(|seed| random(&[2, 5, 6], seed, DType::F64));
     check_gradient(&qkv, |t| Attention::new(3).forward(&t[0], &t[1], &t[2], &mask()));
 
+    let numbers = Tensor::new(&[3_u32, 0, 3], &Device::Cpu).expect("numbers");
+    check_gradient(std::slice::from_ref(&x), |t| select_rows(&Tensor::cat(&[&t[0], &t[0]], 0)?, &numbers));
+
     let squares = random(&[2, 4, 4], 24, DType::F64);
     check_gradient(&[squares], |t| inverse(&t[0]));
 

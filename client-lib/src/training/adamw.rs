@@ -18,7 +18,6 @@ use crate::{
         adamw::{Learnt, Step, square_sum, step},
         added,
     },
-    params::Parameters,
 };
 
 /// Constants of the update.
@@ -51,16 +50,16 @@ pub struct Gradients {
 impl Gradients {
     /// The gradient of a loss that was recorded, on through the blocks where the pass was cut. Parameters that the step has
     /// not used have none; they, and what the optimiser remembers of them, stay as they are.
-    pub fn of_loss(
+    pub fn of_loss<'p>(
         recording: Recording,
         loss: &Tensor,
         cut: Option<&Cut<'_>>,
-        parameters: &Parameters,
+        parameters: impl Iterator<Item = (&'p str, &'p Var)> + Clone,
     ) -> Result<Self, TrainingError> {
         let store = recording.backward(loss)?;
-        let mut all = Self::collect(&store, parameters.iter());
+        let mut all = Self::collect(&store, parameters.clone());
         if let Some(cut) = cut {
-            cut.backward(&store, |store| all.add(Self::collect(store, parameters.iter())))?;
+            cut.backward(&store, |store| all.add(Self::collect(store, parameters.clone())))?;
         }
         Ok(all)
     }

@@ -49,7 +49,7 @@ pub use low_rank::{Thin, narrow, outer, widen_add};
 pub use norm::{NormSizes, norm, norm_backward, norm_products};
 pub use product::{Factor, Product, multiply, multiply_add, multiply_with_bias};
 pub use rotary::{Rotation, rotate};
-pub use rows::{column_sums, concatenate, join_heads, split_heads, to_bf16};
+pub use rows::{add_rows, column_sums, concatenate, join_heads, select_rows, split_heads, to_bf16};
 pub use softmax::{Mask, Scores, softmax, softmax_gradient};
 pub use sum::sum;
 

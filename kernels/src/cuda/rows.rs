@@ -34,6 +34,37 @@ pub fn column_sums(device: &CudaDevice, x: &CudaView<'_, f32>, width: usize) -> 
     Ok(y)
 }
 
+/// Rows of `x [rows, width]` by number; zeros for one that is not there.
+pub fn select_rows(
+    device: &CudaDevice,
+    x: &CudaView<'_, f32>,
+    (rows, width): (usize, usize),
+    numbers: &CudaView<'_, u32>,
+) -> Result<CudaSlice<f32>> {
+    check("select-rows", &[x.len()], rows * width)?;
+    let mut y = room(device, numbers.len() * width)?;
+    let (kernel, each) = (source(device, "select_rows")?, blocks(numbers.len(), width)?);
+    let (rows, width) = (int(rows)?, int(width)?);
+    launch!(device, kernel, each, x, numbers, &mut y, &rows, &width);
+    Ok(y)
+}
+
+/// Adds each row of `gradient` to the one of `[rows, width]` with its number; zeros where none does. A row that more than
+/// two have is summed in any order.
+pub fn add_rows(
+    device: &CudaDevice,
+    gradient: &CudaView<'_, f32>,
+    (rows, width): (usize, usize),
+    numbers: &CudaView<'_, u32>,
+) -> Result<CudaSlice<f32>> {
+    check("add-rows", &[gradient.len()], numbers.len() * width)?;
+    let mut all = device.alloc_zeros::<f32>(rows * width)?;
+    let (kernel, each) = (source(device, "add_rows")?, blocks(numbers.len(), width)?);
+    let (rows, width) = (int(rows)?, int(width)?);
+    launch!(device, kernel, each, gradient, numbers, &mut all, &rows, &width);
+    Ok(all)
+}
+
 /// `rows` times `bias`, one after the other.
 pub(super) fn fill_rows(
     device: &CudaDevice,

@@ -6,6 +6,7 @@ use hub_client::ops::{
     self, Arithmetic, Attention, DropoutKey, FeedForward, FrozenLinear, KeyMask, LowRank, Norm, Recording,
     Rotary, cross_entropy_rows,
 };
+use hub_client::training::adamw::{AdamW, AdamWConfig, Gradients};
 use hub_schemas::method::Activation;
 
 use super::device;
@@ -121,6 +122,100 @@ fn whole_feed_forward_networks() {
             let gate = has_gate.then_some(&gate);
             FeedForward { gate, up: &up, down: &down, activation: Activation::Gelu }.forward(&x[0])
         });
+    }
+}
+
+#[test]
+fn networks_in_bf16_are_near_whatever_their_width() {
+    for (width, inner) in [(24, 40), (21, 39), (64, 256)] {
+        for (has_gate, has_bias) in [(false, true), (true, true), (true, false)] {
+            let name = format!("network {width} × {inner} {has_gate} {has_bias}");
+            check(&name, &[&[2, 50, width]], 2e-2, &|x| {
+                let layer = |shape: [usize; 2], seed| {
+                    let bias = has_bias.then(|| frozen(&shape[..1], seed + 1, &x[0])).transpose()?;
+                    // Sums as wide as those of a model.
+                    let weight = (frozen(&shape, seed, &x[0])? * (1.0 / shape[1] as f64).sqrt())?;
+                    FrozenLinear::new(weight, bias)?.computing_in(Arithmetic::Bf16)
+                };
+                let (gate, up, down) =
+                    (layer([inner, width], 2)?, layer([inner, width], 4)?, layer([width, inner], 6)?);
+                let gate = has_gate.then_some(&gate);
+                FeedForward { gate, up: &up, down: &down, activation: Activation::Swish }.forward(&x[0])
+            });
+        }
+    }
+}
+
+#[test]
+fn layers_that_are_learnt() {
+    for (inputs, outputs) in [(24, 5), (384, 24), (48, 768)] {
+        let (x, w, b): (&[usize], &[usize], &[usize]) = (&[3, 70, inputs], &[outputs, inputs], &[outputs]);
+        check("linear", &[x, w], 4.0 * BAR, &|x| ops::linear(&x[0], &x[1], None));
+        check("linear with a bias", &[x, w, b], 4.0 * BAR, &|x| ops::linear(&x[0], &x[1], Some(&x[2])));
+    }
+    for width in [7, 100, 768, 5000] {
+        let (x, affine): (&[usize], &[usize]) = (&[3, 70, width], &[width]);
+        check("layer norm", &[x, affine, affine], 8.0 * BAR, &|x| {
+            ops::trainable_norm(&x[0], &x[1], &x[2], 1e-5)
+        });
+        let rms = |x: &[Tensor]| Norm::rms(&x[1], 1e-6)?.replaced(Some(&x[1]), None).forward(&x[0]);
+        check("RMS norm", &[x, affine], 8.0 * BAR, &rms);
+    }
+}
+
+#[test]
+fn sums_and_rows_by_number() {
+    for width in [1, 7, 300] {
+        let shape: &[usize] = &[5, width];
+        check("sum", &[shape, shape], BAR, &|x| ops::sum(&x[0], &x[1]));
+        check("rows", &[shape], BAR, &|x| {
+            ops::select_rows(&x[0], &Tensor::new(&[4_u32, 0, 4, 2], x[0].device())?)
+        });
+        // What is cut out of something larger begins anywhere.
+        let long: &[usize] = &[7, width];
+        check("a part", &[long, long], BAR, &|x| {
+            ops::sum(&x[0].narrow(0, 1, 5)?, &ops::activate(&x[1].narrow(0, 1, 5)?, Activation::Gelu)?)
+        });
+    }
+}
+
+#[test]
+fn steps_of_the_optimiser() {
+    let shapes: Vec<Vec<usize>> =
+        (0..70).map(|i| if i % 3 == 0 { vec![i + 1] } else { vec![i + 1, 9 * i] }).collect();
+    let learn = |device: &Device| -> Result<(f64, Vec<Vec<f32>>)> {
+        let numbers = |shape: &[usize], seed| {
+            Tensor::from_vec(numbers(shape, seed), shape, device)?.to_dtype(DType::F32)
+        };
+        let vars = shapes.iter().enumerate().map(|(i, shape)| Var::from_tensor(&numbers(shape, i as u64)?));
+        let vars: Vec<(String, Var)> =
+            vars.enumerate().map(|(i, var)| Ok((format!("slot {i}"), var?))).collect::<Result<_>>()?;
+        let parameters = || vars.iter().map(|(slot, var)| (slot.as_str(), var));
+        let mut optimiser = AdamW::new(AdamWConfig { weight_decay: 0.1, ..AdamWConfig::default() });
+        let mut norm = 0.0;
+        for step in 0..4_u64 {
+            let recording = Recording::begin();
+            let mut loss = Tensor::zeros((), DType::F32, device)?;
+            for (i, (_, var)) in vars.iter().enumerate() {
+                let weights = numbers(var.dims(), 100 * step + i as u64)?;
+                loss = (loss + (var.as_tensor() * weights)?.sum_all()?)?;
+            }
+            let mut gradients =
+                Gradients::of_loss(recording, &loss, None, parameters()).map_err(candle_core::Error::wrap)?;
+            norm = gradients.norm().map_err(candle_core::Error::wrap)?;
+            gradients.clip(norm, 1.0);
+            optimiser.step(parameters(), &gradients, 0.01).map_err(candle_core::Error::wrap)?;
+        }
+        let values =
+            vars.iter().map(|(_, var)| var.flatten_all()?.to_vec1::<f32>()).collect::<Result<_>>()?;
+        Ok((norm, values))
+    };
+    let ((here, expected), (there, found)) =
+        (learn(&Device::Cpu).expect("here"), learn(&device()).expect("there"));
+    assert!((here - there).abs() < 1e-5 * here, "{there} is not {here}");
+    for (which, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        let apart = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-5, "slot {which}: {apart:e} apart");
     }
 }
 

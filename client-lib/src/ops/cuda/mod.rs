@@ -13,6 +13,7 @@ pub(super) mod linear;
 pub(super) mod low_rank;
 pub(super) mod norm;
 pub(super) mod rotary;
+pub(super) mod rows;
 pub(super) mod sum;
 
 use std::array;
