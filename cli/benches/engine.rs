@@ -191,7 +191,7 @@ impl Case {
                 }
             };
             let loss = losses.mean_all()?;
-            let gradients = Gradients::of_loss(recording, &loss, cut.as_ref(), model.parameters().iter())?;
+            let gradients = Gradients::of_loss(recording, &loss, cut.as_ref(), &model.parameters().iter())?;
             gradients.check_complete(model.parameters().iter())?;
             optimiser.step(model.parameters().iter(), &gradients, 1e-4)?;
             Outcome::Ok(())

@@ -148,13 +148,12 @@ impl Backward {
         if let Some(leaf) = leaf_of_view(tensor) {
             return self.gradients.add(leaf, gradient.reshape(leaf.shape())?);
         }
-        match self.between.iter_mut().find(|between| between.tensor.id() == tensor.id()) {
-            Some(between) => between.gradient = added(&between.gradient, &gradient)?,
-            None => {
-                let nodes = tensor.sorted_nodes().into_iter();
-                let leaves = nodes.filter(|node| node.is_variable()).cloned().collect();
-                self.between.push(Between { tensor: tensor.clone(), gradient, leaves });
-            }
+        if let Some(between) = self.between.iter_mut().find(|between| between.tensor.id() == tensor.id()) {
+            between.gradient = added(&between.gradient, &gradient)?;
+        } else {
+            let nodes = tensor.sorted_nodes().into_iter();
+            let leaves = nodes.filter(|node| node.is_variable()).cloned().collect();
+            self.between.push(Between { tensor: tensor.clone(), gradient, leaves });
         }
         Ok(())
     }

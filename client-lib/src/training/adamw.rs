@@ -54,7 +54,7 @@ impl Gradients {
         recording: Recording,
         loss: &Tensor,
         cut: Option<&Cut<'_>>,
-        parameters: impl Iterator<Item = (&'p str, &'p Var)> + Clone,
+        parameters: &(impl Iterator<Item = (&'p str, &'p Var)> + Clone),
     ) -> Result<Self, TrainingError> {
         let store = recording.backward(loss)?;
         let mut all = Self::collect(&store, parameters.clone());

@@ -223,7 +223,7 @@ impl<L: Learner> Run<'_, L> {
             loss = (loss + (penalty * share)?)?;
         }
         let parameters = self.learner.parameters();
-        let gradients = Gradients::of_loss(recording, &loss, cut.as_ref(), parameters.iter())?;
+        let gradients = Gradients::of_loss(recording, &loss, cut.as_ref(), &parameters.iter())?;
         if !self.learner.leaves_out() {
             gradients.check_complete(parameters.iter())?;
         }

@@ -39,7 +39,7 @@ impl<'a, T> Inner<'a, T> {
     /// How wide a row is, where that matters.
     fn width(&self) -> Result<Option<i32>> {
         let Some(bias) = self.bias else { return Ok(None) };
-        if bias.len() == 0 || !self.rows.len().is_multiple_of(bias.len()) {
+        if bias.is_empty() || !self.rows.len().is_multiple_of(bias.len()) {
             candle_core::bail!("activation: a bias of {} for {} numbers", bias.len(), self.rows.len());
         }
         int(bias.len()).map(Some)

@@ -200,8 +200,8 @@ fn steps_of_the_optimiser() {
                 let weights = numbers(var.dims(), 100 * step + i as u64)?;
                 loss = (loss + (var.as_tensor() * weights)?.sum_all()?)?;
             }
-            let mut gradients =
-                Gradients::of_loss(recording, &loss, None, parameters()).map_err(candle_core::Error::wrap)?;
+            let mut gradients = Gradients::of_loss(recording, &loss, None, &parameters())
+                .map_err(candle_core::Error::wrap)?;
             norm = gradients.norm().map_err(candle_core::Error::wrap)?;
             gradients.clip(norm, 1.0);
             optimiser.step(parameters(), &gradients, 0.01).map_err(candle_core::Error::wrap)?;
