@@ -33,6 +33,8 @@ mod minilm;
 mod padding;
 #[path = "parity/passed.rs"]
 mod passed;
+#[path = "parity/peft_types.rs"]
+mod peft_types;
 #[path = "parity/quantised.rs"]
 mod quantised;
 #[path = "parity/setups.rs"]

@@ -24,7 +24,7 @@ pub(super) fn parse(
     task_type: Option<&str>,
 ) -> Result<Method, CheckpointError> {
     check_initialisation(fields)?;
-    fields.ignore(&["loftq_config", "qalora_group_size", "eva_config"]);
+    fields.ignore(&["qalora_group_size"]);
     // Only says how the layer that was adapted stores its weight.
     fields.ignore(&["fan_in_fan_out"]);
     let r = fields.count("r")?.unwrap_or(8);
@@ -155,9 +155,13 @@ pub(super) fn rank_patterns_of(
     Ok(own)
 }
 
+/// Refuses weights that only mean something on base weights that the initialisation changed. What configured it stays
+/// in a file that was converted when it was saved, and says nothing there.
 fn check_initialisation(fields: &mut Fields) -> Result<(), CheckpointError> {
+    fields.ignore(&["loftq_config", "eva_config", "corda_config", "lora_ga_config"]);
     match fields.take("init_lora_weights") {
-        Some(Value::String(name)) if CHANGES_BASE.iter().any(|bad| name.starts_with(bad)) => Err(fields.wrong(
+        // PEFT takes `OLoRA` in any case.
+        Some(Value::String(name)) if CHANGES_BASE.iter().any(|bad| name.to_lowercase().starts_with(bad)) => Err(fields.wrong(
             "init_lora_weights",
             format!("is \"{name}\": it changed the base weights, so the adapter is wrong on the plain base model; convert it when saving in PEFT (`path_initial_model_for_weight_conversion`)"),
         )),

@@ -13,6 +13,7 @@ mod scaling;
 mod shared;
 mod targets;
 mod tokens;
+mod unread;
 
 use std::path::Path;
 
@@ -254,14 +255,7 @@ pub(super) fn parse(
         "LN_TUNING" => norms::parse(&mut fields, &file)?,
         "PREFIX_TUNING" => prompts::parse(&mut fields, &file, true, task_type.as_deref())?,
         "ADAPTION_PROMPT" => adaption::parse(&mut fields, &file)?,
-        other => {
-            let reason = format!(
-                "is `{other}`; this version reads LORA, ADALORA, LOHA, LOKR, VERA, RANDLORA, VBLORA, OFT, BOFT, HRA, \
-                 ROAD, BEFT, C3A, MISS, SHIRA, DELORA, GRALORA, HIRA, GLORA, DEFT, IA3, LN_TUNING, \
-                 TRAINABLE_TOKENS, PROMPT_TUNING, P_TUNING, PREFIX_TUNING and ADAPTION_PROMPT"
-            );
-            return Err(fields.wrong("peft_type", reason));
-        }
+        other => return Err(unread::refused(&mut fields, other, &file)?),
     };
     fields.ignore(HARMLESS);
     fields.ignore(&["modules_to_save"]);
