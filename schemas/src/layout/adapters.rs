@@ -315,6 +315,7 @@ fn shared(slot: &Slot, subject: &Subject<'_>, prefix: &str) -> TensorSpec {
                     .replacen("f.", "F.", 1)
                     .replacen("g.", "G.", 1)
                     .replacen("down.", "0.", 1)
+                    .replacen("activation.", "1.f.", 1)
                     .replacen("up.", "2.", 1);
                 // Of an encoder with a decoder behind it, in the encoder.
                 let is_inside = subject.architecture.is_encoder_decoder() && !is_part(subject);

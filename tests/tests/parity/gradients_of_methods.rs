@@ -65,6 +65,7 @@ fn of_bottlenecks() {
         Bn { scaling: Scaling::Learned, ..Bn::parallel(4.0) },
         Bn::adapter_plus(4.0),
         pfeiffer.invertible(2.0),
+        Bn { non_linearity: Activation::Prelu, ..Bn::houlsby(4.0) }.invertible(2.0),
     ];
     check_all(configs.map(Method::Bottleneck));
 }
@@ -94,6 +95,7 @@ fn of_hypercomplex_bottlenecks() {
     let configs = [
         Bn::compacter(2.0),
         Bn::compacter_plus_plus(2.0),
+        Bn { non_linearity: Activation::Prelu, ..Bn::compacter_plus_plus(2.0) },
         with(PhmConfig { factorized_w: false, shared_phm_rule: false, ..standard.clone() }),
         with(PhmConfig { shared_w: true, phm_rank: 2, ..standard.clone() }),
         with(PhmConfig { factorized_phm_rule: true, phm_bias: false, ..standard }),

@@ -14,7 +14,7 @@ pub(in crate::methods) fn initialiser(config: &BottleneckConfig, slot: &Slot) ->
         return Initialiser::Constant(1.0);
     }
     // As PyTorch draws it.
-    if part == "activation.weight" {
+    if part.ends_with("activation.weight") {
         return Initialiser::Constant(0.25);
     }
     if part.ends_with("bias") {

@@ -12,7 +12,8 @@ use hub_schemas::{
     method::{Activation, BottleneckConfig},
 };
 
-use crate::{methods::affine::Affine, ops::activate};
+use super::non_linearity::NonLinearity;
+use crate::methods::affine::Affine;
 
 /// Two coupling networks.
 #[derive(Debug)]
@@ -26,12 +27,12 @@ pub(super) struct Coupling {
 struct Network {
     down: Affine,
     up: Affine,
-    activation: Activation,
+    inner: NonLinearity,
 }
 
 impl Network {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.up.linear(&activate(&self.down.linear(x)?, self.activation)?)
+        self.up.linear(&self.inner.forward(&self.down.linear(x)?)?)
     }
 }
 
@@ -42,8 +43,10 @@ impl Coupling {
         tensors: &BTreeMap<String, Tensor>,
     ) -> Result<Self> {
         let network = |name: &str| -> Result<Network> {
-            let part = |part: &str| Affine::take(tensors, &format!("shared.invertible.{name}.{part}"));
-            Ok(Network { down: part("down")?, up: part("up")?, activation })
+            let at = format!("shared.invertible.{name}");
+            let part = |part: &str| Affine::take(tensors, &format!("{at}.{part}"));
+            let inner = NonLinearity::take(activation, tensors, &at)?;
+            Ok(Network { down: part("down")?, up: part("up")?, inner })
         };
         let halves = BottleneckConfig::halves(shape.table_width());
         Ok(Self { f: network("f")?, g: network("g")?, halves })

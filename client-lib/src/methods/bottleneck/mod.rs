@@ -19,6 +19,7 @@
 
 mod initial;
 mod invertible;
+mod non_linearity;
 mod place;
 mod projection;
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Result, Tensor};
 use hub_schemas::{
     backbone::SubLayer,
-    method::{Activation, BottleneckConfig, HookedAt, InnerResidual, Scaling},
+    method::{BottleneckConfig, HookedAt, InnerResidual, Scaling},
 };
 
-use super::{super::affine::Affine, projection::Projection};
+use super::{super::affine::Affine, non_linearity::NonLinearity, projection::Projection};
 use crate::{
     backbones::{Mode, SubLayerInput},
     methods::{
@@ -16,7 +16,7 @@ use crate::{
         gate::{Gate, GateMean},
         take,
     },
-    ops::{activate, prelu, sum},
+    ops::sum,
 };
 
 /// Keeps the masks of stochastic depth apart from those of dropout.
@@ -30,7 +30,7 @@ pub(super) struct Place {
     down: Projection,
     up: Projection,
     scaling: Factor,
-    prelu: Option<Tensor>,
+    inner: NonLinearity,
     gate: Option<Gate>,
     norm_before: Option<Affine>,
     norm_after: Option<Affine>,
@@ -62,8 +62,6 @@ impl Place {
             Scaling::Learned | Scaling::Channel => Factor::Learned(take(tensors, &format!("{at}.scaling"))?),
         };
         let gate = config.use_gating.then(|| Gate::take(tensors, &at, mean)).transpose()?;
-        let is_prelu = config.non_linearity == Activation::Prelu;
-        let prelu = is_prelu.then(|| take(tensors, &format!("{at}.activation.weight"))).transpose()?;
         let phm = config.phm.as_ref();
         Ok(Self {
             config: config.clone(),
@@ -71,7 +69,7 @@ impl Place {
             down: Projection::take(tensors, &at, "down", phm)?,
             up: Projection::take(tensors, &at, "up", phm)?,
             scaling,
-            prelu,
+            inner: NonLinearity::take(config.non_linearity, tensors, &at)?,
             gate,
             norm_before: norm(config.ln_before, "norm_before")?,
             norm_after: norm(config.ln_after, "norm_after")?,
@@ -86,11 +84,7 @@ impl Place {
             None => input.clone(),
         };
         let down = self.down.forward(&t)?;
-        let inner = match &self.prelu {
-            Some(weight) => prelu(&down, weight)?,
-            None => activate(&down, self.config.non_linearity)?,
-        };
-        let up = self.drop_path(&self.up.forward(&inner)?, at.context.mode)?;
+        let up = self.drop_path(&self.up.forward(&self.inner.forward(&down)?)?, at.context.mode)?;
         match &self.scaling {
             Factor::One => Ok(up),
             Factor::Fixed(factor) => up * *factor,

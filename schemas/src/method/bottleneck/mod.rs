@@ -178,8 +178,8 @@ impl BottleneckConfig {
         slots
     }
 
-    /// Two coupling networks: `F` from the second half to the first, `G` back.
-    fn invertible_slots(invertible: Invertible, h: usize) -> Vec<Slot> {
+    /// Two coupling networks: `F` from the second half to the first, `G` back. Each has the weight of its own function.
+    fn invertible_slots(&self, invertible: Invertible, h: usize) -> Vec<Slot> {
         let (first, second) = Self::halves(h);
         let mut slots = Vec::new();
         for (name, inputs, outputs) in [("f", second, first), ("g", first, second)] {
@@ -189,6 +189,9 @@ impl BottleneckConfig {
             };
             push("down.weight", &[inner, inputs]);
             push("down.bias", &[inner]);
+            if self.non_linearity == Activation::Prelu {
+                push("activation.weight", &[1]);
+            }
             push("up.weight", &[outputs, inner]);
             push("up.bias", &[outputs]);
         }
@@ -280,14 +283,6 @@ impl MethodSpec for BottleneckConfig {
         if let Some(hooked) = &self.hooked {
             hooked.validate(self)?;
         }
-        if self.non_linearity == Activation::Prelu && (self.invertible.is_some() || self.phm.is_some()) {
-            return Err(MethodError::Field {
-                field: "non_linearity",
-                found: "prelu".to_owned(),
-                expected: "plain bottlenecks have a weight for it, invertible and hypercomplex ones do not"
-                    .to_owned(),
-            });
-        }
         self.phm.as_ref().map_or(Ok(()), |phm| self.validate_phm(phm, shape))
     }
 
@@ -295,7 +290,7 @@ impl MethodSpec for BottleneckConfig {
         let h = shape.hidden_size;
         let mut slots = Vec::new();
         if let Some(invertible) = self.invertible {
-            slots.extend(Self::invertible_slots(invertible, shape.table_width()));
+            slots.extend(self.invertible_slots(invertible, shape.table_width()));
         }
         if let Some(phm) = &self.phm {
             slots.extend(phm.shared_slots(h, self.bottleneck_size(0, h)));
