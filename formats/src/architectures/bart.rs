@@ -4,10 +4,9 @@ use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ConfigError, NormOrder, Positions, Seq2SeqParts, TransformerConfig, count, flag, fraction, only,
-    padding_id,
+    ConfigError, NormOrder, Positions, Seq2SeqParts, TransformerConfig, activation, count, flag, fraction,
+    only, padding_id,
     seq2seq_parts::{of_both, token_id},
-    word,
 };
 
 /// Rows of a table of positions that no position has.
@@ -55,7 +54,7 @@ pub(super) fn config(
         // PyTorch's: the configuration has no word for it.
         norm_eps: 1e-5,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
-        activation: word(json, "activation_function", "gelu").parse()?,
+        activation: activation(json, "activation_function", "gelu")?,
         seq2seq: Seq2SeqParts {
             start_token: token_id(json, "decoder_start_token_id", shape.vocab_size)?
                 .or_else(|| (!is_multilingual).then_some(2)),

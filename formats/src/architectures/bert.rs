@@ -3,7 +3,7 @@
 use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value};
 
-use super::{ConfigError, TransformerConfig, count, padding_id, shown, word};
+use super::{ConfigError, TransformerConfig, activation, count, padding_id, shown, word};
 
 pub(super) fn config(
     json: &Map<String, Value>,
@@ -53,7 +53,7 @@ pub(super) fn config(
             .and_then(Value::as_f64)
             .filter(|p| (0.0..1.0).contains(p))
             .unwrap_or(0.1),
-        activation: word(json, "hidden_act", "gelu").parse()?,
+        activation: activation(json, "hidden_act", "gelu")?,
         ..TransformerConfig::usual(architecture, shape)
     })
 }

@@ -8,8 +8,8 @@ use hub_schemas::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    BackboneTensor, ConfigError, Convolution, Disentangled, EncoderParts, TransformerConfig, bert, count,
-    flag, only, optional_count, shown, tensor, word,
+    BackboneTensor, ConfigError, Convolution, Disentangled, EncoderParts, TransformerConfig, activation,
+    bert, count, flag, only, optional_count, shown, tensor,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -27,7 +27,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     only(&json, "attention_head_size", &json!(hidden_size / config.shape.num_heads))?;
     let token_types = if has_segments { config.shape.token_types } else { 0 };
     let has_table = json.get("position_biased_input").and_then(Value::as_bool).unwrap_or(true);
-    let activation: Activation = word(&json, "pooler_hidden_act", "gelu").parse()?;
+    let activation: Activation = activation(&json, "pooler_hidden_act", "gelu")?;
     let encoder = EncoderParts {
         pooler_activation: activation,
         convolution: convolution(&json, hidden_size)?,
@@ -54,7 +54,7 @@ fn convolution(json: &Map<String, Value>, hidden_size: usize) -> Result<Option<C
     if !hidden_size.is_multiple_of(groups) {
         return wrong("conv_groups", "it must divide `hidden_size`");
     }
-    Ok(Some(Convolution { kernel, groups, activation: word(json, "conv_act", "tanh").parse()? }))
+    Ok(Some(Convolution { kernel, groups, activation: activation(json, "conv_act", "tanh")? }))
 }
 
 /// The tensors of that convolution.

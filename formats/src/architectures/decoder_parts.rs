@@ -49,7 +49,8 @@ impl Window {
     }
 }
 
-fn layer_types(kinds: &Value, num_layers: usize) -> Result<Vec<bool>, ConfigError> {
+/// Of each layer, whether it looks back or around only so far.
+pub(super) fn layer_types(kinds: &Value, num_layers: usize) -> Result<Vec<bool>, ConfigError> {
     let slides = |kind: &Value| match kind.as_str() {
         Some("sliding_attention") => Some(true),
         Some("full_attention") => Some(false),

@@ -7,7 +7,7 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
-use super::{ConfigError, EncoderParts, TransformerConfig, count, fraction, padding_id, word};
+use super::{ConfigError, EncoderParts, TransformerConfig, activation, count, fraction, padding_id};
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let shape = BackboneShape {
@@ -23,7 +23,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     Ok(TransformerConfig {
         padding_id: padding_id(json, 0),
         attention_dropout: fraction(json, "attention_dropout", 0.1)?,
-        activation: word(json, "activation", "gelu").parse()?,
+        activation: activation(json, "activation", "gelu")?,
         encoder: EncoderParts { pooler_activation: Activation::Relu, ..EncoderParts::default() },
         ..TransformerConfig::usual(Architecture::DistilBert, shape)
     })

@@ -4,8 +4,8 @@ use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ConfigError, NormOrder, TransformerConfig, count, fraction, names_padding, only, optional_count,
-    padding_id, word,
+    ConfigError, NormOrder, TransformerConfig, activation, count, fraction, names_padding, only,
+    optional_count, padding_id,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -30,7 +30,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         names_padding: names_padding(json),
         norm_eps: fraction(json, "layer_norm_epsilon", 1e-5)?,
         attention_dropout: fraction(json, "attn_pdrop", 0.1)?,
-        activation: word(json, "activation_function", "gelu_new").parse()?,
+        activation: activation(json, "activation_function", "gelu_new")?,
         ..TransformerConfig::usual(Architecture::Gpt2, shape)
     })
 }

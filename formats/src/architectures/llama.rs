@@ -5,9 +5,8 @@ use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ConfigError, DecoderParts, NormKind, NormOrder, Positions, Rope, RopeScaling, TransformerConfig, Window,
-    Yarn, count, flag, fraction, names_padding, only, optional_count, optional_number, padding_id, shown,
-    word,
+    ConfigError, DecoderParts, NormKind, NormOrder, Positions, RopeScaling, TransformerConfig, Window,
+    activation, count, flag, fraction, names_padding, optional_count, padding_id, rope::rope,
 };
 
 /// Mistral: LLaMA with other defaults, and with a window in every layer.
@@ -20,7 +19,7 @@ pub(super) fn mistral(json: &Map<String, Value>) -> Result<TransformerConfig, Co
     json.entry("num_key_value_heads").or_insert(json!(8));
     json.entry("max_position_embeddings").or_insert(json!(131_072));
     let config = config(&json)?;
-    // Mistral's own code knows no `layer_types`.
+    // Mistral's own code knows no `layer_types`: it slides everywhere, or nowhere.
     json.remove("layer_types");
     let window = Window::of(&json, window, config.shape.num_layers, |_| true)?;
     Ok(TransformerConfig {
@@ -59,7 +58,6 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
             expected: "rotary positions need heads of an even width, of 4 or more where they are dynamic",
         });
     }
-    only(json, "partial_rotary_factor", &json!(1.0))?;
     Ok(TransformerConfig {
         positions: Positions::Rotary(rope),
         norm_order: NormOrder::Pre,
@@ -72,85 +70,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         names_padding: names_padding(json),
         norm_eps: fraction(json, "rms_norm_eps", 1e-6)?,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
-        activation: word(json, "hidden_act", "silu").parse()?,
+        activation: activation(json, "hidden_act", "silu")?,
         ..TransformerConfig::usual(Architecture::Llama, shape)
-    })
-}
-
-/// The base and the scaling: beside each other, or together as newer configurations have them.
-fn rope(json: &Map<String, Value>, max_positions: usize) -> Result<Rope, ConfigError> {
-    let object = |key: &str| json.get(key).and_then(Value::as_object);
-    let parameters = object("rope_parameters").or_else(|| object("rope_scaling"));
-    let number = |key: &'static str| {
-        let value = parameters.and_then(|p| p.get(key));
-        value.and_then(Value::as_f64).filter(|n| *n > 0.0 && n.is_finite()).ok_or_else(|| {
-            ConfigError::Field {
-                key,
-                found: shown(value),
-                expected: "the scaling of rotary positions needs a positive number here",
-            }
-        })
-    };
-    let theta = match (json.get("rope_theta"), parameters.and_then(|p| p.get("rope_theta"))) {
-        (None | Some(Value::Null), None) => 10_000.0,
-        (Some(value), _) | (None, Some(value)) => {
-            value.as_f64().filter(|n| *n > 0.0 && n.is_finite()).ok_or_else(|| ConfigError::Field {
-                key: "rope_theta",
-                found: shown(Some(value)),
-                expected: "it must be a positive number",
-            })?
-        }
-    };
-    // The older word goes before the newer one, as in `LlamaConfig`.
-    let kind = parameters.and_then(|p| p.get("type").or_else(|| p.get("rope_type")));
-    if kind.is_none() && json.get("rope_scaling").is_some_and(|scaling| !scaling.is_null()) {
-        let (key, found) = ("rope_scaling", shown(json.get("rope_scaling")));
-        return Err(ConfigError::Field { key, found, expected: "it must say of which `rope_type` it is" });
-    }
-    let scaling = match kind.map(|kind| kind.as_str().unwrap_or_default()) {
-        None | Some("default") => RopeScaling::None,
-        Some("linear") => RopeScaling::Linear { factor: number("factor")? },
-        Some("llama3") => RopeScaling::Llama3 {
-            factor: number("factor")?,
-            low_freq_factor: number("low_freq_factor")?,
-            high_freq_factor: number("high_freq_factor")?,
-            original: number("original_max_position_embeddings")?,
-        },
-        Some("yarn") => RopeScaling::Yarn(yarn(parameters, number("factor")?, max_positions)?),
-        Some("dynamic") => RopeScaling::Dynamic { factor: number("factor")?, original: max_positions },
-        Some(_) => {
-            return Err(ConfigError::Field {
-                key: "rope_scaling",
-                found: shown(kind),
-                expected: "`default`, `linear`, `dynamic`, `llama3` and `yarn` are supported",
-            });
-        }
-    };
-    Ok(Rope { theta, scaling })
-}
-
-/// YaRN's numbers with the defaults of `transformers`.
-fn yarn(
-    parameters: Option<&Map<String, Value>>,
-    factor: f64,
-    max_positions: usize,
-) -> Result<Yarn, ConfigError> {
-    let empty = Map::new();
-    let parameters = parameters.unwrap_or(&empty);
-    let number = |key: &'static str| optional_number(parameters, key);
-    let mscale = |scale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 };
-    let attention = match (number("attention_factor")?, number("mscale")?, number("mscale_all_dim")?) {
-        (Some(attention), ..) => attention,
-        (None, Some(own), Some(all)) => mscale(own) / mscale(all),
-        (None, ..) => mscale(1.0),
-    };
-    let truncate = parameters.get("truncate").filter(|value| !value.is_null());
-    Ok(Yarn {
-        factor,
-        attention,
-        beta_fast: number("beta_fast")?.unwrap_or(32.0),
-        beta_slow: number("beta_slow")?.unwrap_or(1.0),
-        original: number("original_max_position_embeddings")?.unwrap_or(max_positions as f64),
-        truncates: truncate.is_none() || flag(parameters, "truncate")?,
     })
 }

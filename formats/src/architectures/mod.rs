@@ -20,10 +20,14 @@ mod modernbert;
 mod parts;
 mod patches;
 mod qwen;
+mod refused;
 mod roberta;
+mod rope;
 mod seq2seq_parts;
 mod t5;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod view;
 mod vit;
 mod whisper;
@@ -115,8 +119,13 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// The activation is not one of ours.
-    #[error(transparent)]
-    Activation(#[from] UnknownActivation),
+    #[error("`{key}`: {source}")]
+    Activation {
+        /// The key.
+        key: &'static str,
+        /// What stands there.
+        source: UnknownActivation,
+    },
     /// The dimensions can't be.
     #[error(transparent)]
     Shape(#[from] ShapeError),
@@ -144,7 +153,7 @@ impl TransformerConfig {
     /// Reads the keys of a Hugging Face `config.json` for a view of the checkpoint.
     pub fn of(json: &Map<String, Value>, view: View) -> Result<Self, ConfigError> {
         let model_type = json.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
-        match model_type.parse::<Architecture>()? {
+        let config = match model_type.parse::<Architecture>()? {
             Architecture::Bert => bert::config(json, Architecture::Bert),
             other @ (Architecture::Roberta | Architecture::XlmRoberta) => roberta::config(json, other),
             Architecture::Gpt2 => gpt2::config(json),
@@ -164,7 +173,9 @@ impl TransformerConfig {
             Architecture::Whisper => whisper::config(json, view),
             other @ (Architecture::T5 | Architecture::Mt5) => t5::config(json, other),
             other @ (Architecture::Bart | Architecture::MBart) => bart::config(json, other),
-        }
+        }?;
+        refused::check(json, &config)?;
+        Ok(config)
     }
 
     /// What most encoders are; each architecture states what it has otherwise: post-norm blocks with
@@ -292,6 +303,11 @@ fn names_padding(json: &Map<String, Value>) -> bool {
 fn word<'a>(json: &'a Map<String, Value>, key: &str, usual: &'a str) -> &'a str {
     // What is no text is none of the words that anybody knows.
     json.get(key).map_or(usual, |value| value.as_str().unwrap_or("(no text)"))
+}
+
+/// The name of an activation, which may be left out.
+fn activation(json: &Map<String, Value>, key: &'static str, usual: &str) -> Result<Activation, ConfigError> {
+    word(json, key, usual).parse().map_err(|source| ConfigError::Activation { key, source })
 }
 
 /// A positive integer of a `config.json` that may be left out.

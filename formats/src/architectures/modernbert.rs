@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::{
     ConfigError, EncoderParts, LocalAttention, NormOrder, Positions, Rope, RopeScaling, TransformerConfig,
-    count, flag, fraction, only, optional_count, padding_id, shown, word,
+    activation, count, decoder_parts::layer_types, flag, fraction, only, optional_count, padding_id,
+    rope::base_of_kind, word,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -28,10 +29,14 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         });
     }
     only(json, "rope_scaling", &Value::Null)?;
-    let global = theta(json, "global_rope_theta")?.unwrap_or(160_000.0);
+    if json.get("global_rope_theta") == Some(&Value::Null) {
+        count(json, "global_rope_theta")?;
+    }
+    let global = base_of_kind(json, "full_attention", "global_rope_theta")?.unwrap_or(160_000.0);
+    let local = base_of_kind(json, "sliding_attention", "local_rope_theta")?;
     let local = match json.get("local_rope_theta") {
-        Some(Value::Null) => global,
-        _ => theta(json, "local_rope_theta")?.unwrap_or(10_000.0),
+        Some(Value::Null) => local.unwrap_or(global),
+        _ => local.unwrap_or(10_000.0),
     };
     let pooling = word(json, "classifier_pooling", "cls");
     if pooling != "cls" && pooling != "mean" {
@@ -50,12 +55,12 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         padding_id: padding_id(json, 50_283),
         norm_eps: fraction(json, "norm_eps", 1e-5)?,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
-        activation: word(json, "hidden_activation", "gelu").parse()?,
+        activation: activation(json, "hidden_activation", "gelu")?,
         encoder: EncoderParts {
-            pooler_activation: word(json, "classifier_activation", "gelu").parse()?,
+            pooler_activation: activation(json, "classifier_activation", "gelu")?,
             pools_mean: pooling == "mean",
             local: Some(LocalAttention {
-                every: optional_count(json, "global_attn_every_n_layers")?.unwrap_or(3),
+                every: every(json, shape.num_layers)?,
                 reach: optional_count(json, "local_attention")?.unwrap_or(128) / 2,
                 rope: Rope { theta: local, scaling: RopeScaling::None },
             }),
@@ -66,11 +71,13 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     })
 }
 
-fn theta(json: &Map<String, Value>, key: &'static str) -> Result<Option<f64>, ConfigError> {
-    match json.get(key) {
-        None => Ok(None),
-        Some(value) => value.as_f64().filter(|n| *n > 0.0 && n.is_finite()).map(Some).ok_or_else(|| {
-            ConfigError::Field { key, found: shown(Some(value)), expected: "it must be a positive number" }
-        }),
+/// Of how many layers one looks everywhere: as it is stated, or as `layer_types` begins. That these say it of every layer
+/// is checked for every architecture.
+fn every(json: &Map<String, Value>, num_layers: usize) -> Result<usize, ConfigError> {
+    if let Some(every) = optional_count(json, "global_attn_every_n_layers")? {
+        return Ok(every);
     }
+    let Some(kinds) = json.get("layer_types").filter(|kinds| !kinds.is_null()) else { return Ok(3) };
+    let next = layer_types(kinds, num_layers)?.into_iter().skip(1).position(|slides| !slides);
+    Ok(next.map_or(num_layers, |between| between + 1))
 }

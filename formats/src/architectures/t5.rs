@@ -5,11 +5,11 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape},
     method::Activation,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     BackboneTensor, ConfigError, DecoderParts, DistanceBuckets, NormKind, NormOrder, Positions, Seq2SeqParts,
-    TransformerConfig, count, flag, fraction, optional_count, padding_id,
+    TransformerConfig, activation, count, flag, fraction, only, optional_count, padding_id,
     seq2seq_parts::{is_class, token_id},
     shown, tensor, word,
 };
@@ -30,10 +30,7 @@ pub(super) fn config(
     architecture: Architecture,
 ) -> Result<TransformerConfig, ConfigError> {
     // What the library's configuration classes take where `config.json` is silent.
-    let (usual_activation, usually_tied) = match architecture {
-        Architecture::Mt5 => ("gated-gelu", false),
-        _ => ("relu", true),
-    };
+    let usual_activation = if architecture == Architecture::Mt5 { "gated-gelu" } else { "relu" };
     let encoder = count(json, "num_layers")?;
     let is_encoder = is_class(json, &ENCODERS) || json.get("is_encoder_decoder") == Some(&Value::Bool(false));
     let decoder = optional_count(json, "num_decoder_layers")?.unwrap_or(encoder);
@@ -57,7 +54,15 @@ pub(super) fn config(
         ..shape
     };
     shape.validate()?;
-    let is_tied = json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(usually_tied);
+    let is_tied = is_tied(json, architecture)?;
+    let writes = !is_encoder && !is_class(json, &READERS);
+    if architecture == Architecture::Mt5 && writes && is_tied && library(json) > 4 {
+        return Err(ConfigError::Field {
+            key: "tie_word_embeddings",
+            found: "true".to_owned(),
+            expected: "what `transformers` 5 writes does not say whether mT5's output is scaled",
+        });
+    }
     Ok(TransformerConfig {
         positions: Positions::Distances(buckets(json)?),
         norm_order: NormOrder::Pre,
@@ -82,6 +87,21 @@ pub(super) fn config(
     })
 }
 
+/// Whether the output is the table of words, and scaled. Version 5 of the library always says that it is the table, and of
+/// T5 whether it is scaled in a word of its own: where an output of its own stands behind that can't be told.
+fn is_tied(json: &Map<String, Value>, architecture: Architecture) -> Result<bool, ConfigError> {
+    let stated = json.get("tie_word_embeddings").and_then(Value::as_bool);
+    let is_tied = stated.unwrap_or(architecture == Architecture::T5);
+    only(json, "scale_decoder_outputs", &json!(is_tied))?;
+    Ok(is_tied)
+}
+
+/// The version of the library that wrote this.
+fn library(json: &Map<String, Value>) -> u32 {
+    let major = word(json, "transformers_version", "4").split('.').next();
+    major.and_then(|major| major.parse().ok()).unwrap_or(4)
+}
+
 /// Activation and gate: of `feed_forward_proj`, unless they are stated themselves.
 fn feed_forward(json: &Map<String, Value>, usual: &str) -> Result<(Activation, bool), ConfigError> {
     let name = word(json, "feed_forward_proj", usual);
@@ -96,7 +116,12 @@ fn feed_forward(json: &Map<String, Value>, usual: &str) -> Result<(Activation, b
     let own = if name == "gated-gelu" { "gelu_new" } else { gated.unwrap_or(name) };
     let has_gate =
         if json.contains_key("is_gated_act") { flag(json, "is_gated_act")? } else { gated.is_some() };
-    Ok((word(json, "dense_act_fn", own).parse()?, has_gate))
+    if json.contains_key("dense_act_fn") {
+        return Ok((activation(json, "dense_act_fn", own)?, has_gate));
+    }
+    let activation =
+        own.parse().map_err(|source| ConfigError::Activation { key: "feed_forward_proj", source })?;
+    Ok((activation, has_gate))
 }
 
 fn buckets(json: &Map<String, Value>) -> Result<DistanceBuckets, ConfigError> {

@@ -7,12 +7,12 @@ use hub_schemas::{
 use serde_json::{Map, Value};
 
 use super::{
-    BackboneTensor, ConfigError, EncoderParts, NormOrder, PatchGrid, Positions, TransformerConfig, count,
-    flag, fraction, optional_count, shown, tensor, word,
+    BackboneTensor, ConfigError, EncoderParts, NormOrder, PatchGrid, Positions, TransformerConfig,
+    activation, count, flag, fraction, optional_count, shown, tensor,
 };
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
-    let pooler_activation = word(json, "pooler_act", "tanh").parse()?;
+    let pooler_activation = activation(json, "pooler_act", "tanh")?;
     let inner = optional_count(json, "intermediate_size")?.unwrap_or(3072);
     let config = common(json, Architecture::Vit, inner, [224, 16], 1e-12)?;
     let width = optional_count(json, "pooler_output_size")?.unwrap_or(config.shape.hidden_size);
@@ -79,7 +79,7 @@ fn common(
         attention_bias: !json.contains_key("qkv_bias") || flag(json, "qkv_bias")?,
         norm_eps: fraction(json, "layer_norm_eps", norm_eps)?,
         attention_dropout: fraction(json, "attention_probs_dropout_prob", 0.0)?,
-        activation: word(json, "hidden_act", "gelu").parse()?,
+        activation: activation(json, "hidden_act", "gelu")?,
         ..TransformerConfig::usual(architecture, shape)
     })
 }

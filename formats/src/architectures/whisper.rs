@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{
     BackboneTensor, ConfigError, EncoderParts, FrameGrid, NormOrder, Positions, Seq2SeqParts,
-    TransformerConfig, View, count, flag, fraction, optional_count, padding_id,
+    TransformerConfig, View, activation, count, flag, fraction, optional_count, padding_id,
     seq2seq_parts::{of_both, token_id},
-    shown, tensor, word,
+    shown, tensor,
 };
 
 /// The name of what layers weigh, in a checkpoint beside the encoder.
@@ -51,7 +51,7 @@ pub(super) fn config(json: &Map<String, Value>, view: View) -> Result<Transforme
         // PyTorch's: the configuration has no word for it.
         norm_eps: 1e-5,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
-        activation: word(json, "activation_function", "gelu").parse()?,
+        activation: activation(json, "activation_function", "gelu")?,
         padding_id: padding_id(json, 50_256),
         seq2seq: Seq2SeqParts { start_token, ..Seq2SeqParts::default() },
         encoder: EncoderParts {
