@@ -199,8 +199,8 @@ this page took {sum(costs) / 60:.0f} minutes of CPU time together.
 {transcripts(written, labels, speaker)}
 ## The data
 
-Digits (CC BY-SA 4.0): github.com/Jakobovski/free-spoken-digit-dataset at 26eb9aa. Prompts: `scripts/fetch --with
-spoken-prompts`, out of Debian's `asterisk-core-sounds-{{en,es,fr,it,ru}}-wav` and `asterisk-prompt-it-menardi-wav`: English
+Digits (CC BY-SA 4.0): github.com/Jakobovski/free-spoken-digit-dataset at
+26eb9aaf76e81b692f806f9140c2d2777410d7a1. Prompts: `scripts/fetch --with spoken-prompts`, out of Debian's `asterisk-core-sounds-{{en,es,fr,it,ru}}-wav` and `asterisk-prompt-it-menardi-wav`: English
 and Spanish by Allison Smith and French by June Wallack (CC BY-SA 3.0), Italian by Carlo Flora and Russian by Maxim Topal
 (CC BY 3.0), the other Italian by Marco Menardi and Paola Dal Zot (CC BY-SA 3.0 Italy, http://www.voip.ammdomus.it). The
 backbone: `scripts/fetch --with whisper-tiny-en`. {version()}.
