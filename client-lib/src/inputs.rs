@@ -49,8 +49,8 @@ pub enum Input {
         /// What another backbone saw of the image.
         image: Arc<Vec<f32>>,
     },
-    /// Texts of which one is to be chosen: as many rows of a batch, which belong together.
-    Choices(Vec<Tokens>),
+    /// Texts of which one is to be chosen, or that are compared: as many rows of a batch, which belong together.
+    Several(Vec<Tokens>),
     /// A file that was decoded once: its pixels are made again for every batch.
     Image {
         /// The file.
@@ -99,7 +99,7 @@ impl Input {
     pub fn len(&self) -> usize {
         match self {
             Self::Text(tokens) | Self::Sentence { tokens, .. } | Self::Seen { tokens, .. } => tokens.len(),
-            Self::Choices(texts) => texts.iter().map(Tokens::len).sum(),
+            Self::Several(texts) => texts.iter().map(Tokens::len).sum(),
             Self::Image { tokens, .. } | Self::Recording { tokens, .. } => *tokens,
         }
     }
@@ -115,7 +115,7 @@ impl Input {
             Self::Text(tokens) | Self::Sentence { tokens, .. } | Self::Seen { tokens, .. } => {
                 tokens.truncated
             }
-            Self::Choices(texts) => texts.iter().any(|tokens| tokens.truncated),
+            Self::Several(texts) => texts.iter().any(|tokens| tokens.truncated),
             Self::Image { .. } => false,
             Self::Recording { is_cut, .. } => *is_cut,
         }
@@ -136,7 +136,7 @@ fn text_batch(encoder: &TextEncoder, rows: &[&Input], device: &Device) -> Result
                 texts.push(tokens);
                 images.push(image.as_slice());
             }
-            Input::Choices(several) => {
+            Input::Several(several) => {
                 texts.extend(several);
                 choices = Some(several.len());
             }
@@ -229,6 +229,25 @@ impl InputEncoder {
                 Ok(Input::Recording { path, tokens: processor.tokens(), is_cut })
             }
         }
+    }
+
+    /// Encodes texts that are read one by one, on all cores: one alone as [`encode_all`](Self::encode_all) does, several
+    /// as rows that belong together.
+    pub fn encode_apart<'t>(
+        &self,
+        examples: impl IntoIterator<Item = &'t [String]>,
+        root: &Path,
+    ) -> Result<Vec<Input>, InputError> {
+        use rayon::prelude::*;
+        let apart = |texts: &[String]| match (self.text(), texts) {
+            (Some(encoder), [_, _, ..]) => {
+                let tokens = texts.iter().map(|text| encoder.encode(text));
+                Ok(Input::Several(tokens.collect::<Result<_, _>>()?))
+            }
+            _ => self.encode(texts, root),
+        };
+        let examples: Vec<&[String]> = examples.into_iter().collect();
+        examples.into_par_iter().map(apart).collect()
     }
 
     /// Puts `rows` into one batch whose first blocks were passed before: files are not read again.

@@ -230,7 +230,9 @@ fn answered() -> String {
 
 /// What a head answers.
 fn task(adapter: &Path, head: &Head, labels: &[String]) -> Result<Task, PredictError> {
-    Task::of_head(head, labels)
-        .filter(|task| !task.kind().writes())
-        .ok_or_else(|| PredictError::OtherHead { folder: adapter.to_owned(), kind: head.kind() })
+    let task = Task::of_head(head, labels);
+    if task.kind().writes() {
+        return Err(PredictError::OtherHead { folder: adapter.to_owned(), kind: head.kind() });
+    }
+    Ok(task)
 }

@@ -18,6 +18,8 @@ mod describing;
 mod determinism;
 #[path = "training/device.rs"]
 mod device;
+#[path = "training/embeddings.rs"]
+mod embeddings;
 #[path = "training/explain.rs"]
 mod explain;
 #[path = "training/frozen.rs"]

@@ -91,7 +91,8 @@ fn share(text: &str) -> Result<f64, String> {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Prints label and probability, separated by tabs; with several texts each line ends with its text. Tags are
-printed one word a line, trees as CoNLL-U, an answer or a choice with its probability. With `--format json` everything is printed.
+printed one word a line, trees as CoNLL-U, an answer or a choice with its probability; of embeddings the cosine of
+two texts, or how the vector of one begins. With `--format json` everything is printed, whole vectors too.
 
   hub run sentiment \"a film to remember\"
   hub run entities \"Ada Lovelace was born in London.\"
@@ -100,6 +101,8 @@ printed one word a line, trees as CoNLL-U, an answer or a choice with its probab
   hub run stories \"The film was dull.\" --choice \"We left early.\" --choice \"We saw it again.\"
   hub run ./my-adapter --base ./all-MiniLM-L6-v2 < lines.txt
   hub run fashion shirt.png
+  hub run vectors \"A dog sleeps.\" --pair \"An animal rests.\"
+  hub run vectors --format json \"A dog sleeps.\"
 
 A language model answers instead, as it writes; `None` in place of an adapter is the plain backbone:
 

@@ -24,6 +24,7 @@ The data says what is learned, or `--head` does:
                     a prompt with its answer, or a text with the one to be written, for language models
                     a recording with what is said in it, for models of speech (`audio`, `text`)
                     a text with choices, and which of them is right
+                    two texts with a score of how alike they are, for vectors of texts, with `--head embedding`
   .conll .conllu    a word with its tag on every line, an empty line between sentences
                     trees of .conllu files with `--head dependency-parsing`
   .json             questions about passages, as SQuAD has them
@@ -310,6 +311,12 @@ pub(crate) enum PoolingName {
     Last,
     /// The mean over all tokens
     Mean,
+    /// The greatest of each number among all tokens (embeddings)
+    Max,
+    /// The sum over all tokens, divided by the root of their number (embeddings)
+    MeanSqrtLen,
+    /// The mean over all tokens, each weighted with its position (embeddings)
+    WeightedMean,
 }
 
 /// What is trained.
@@ -341,8 +348,8 @@ pub(crate) struct MethodArgs {
     /// Number of learned tokens (prompt) or keys (prefix) [default: 10 and 30]
     #[arg(long, value_name = "N")]
     pub(crate) prompt_length: Option<usize>,
-    /// What the head reads [default: mean for last-layer, hadamard and checkpoints without a pooler; else the
-    /// pooler, or the last token in decoders]
+    /// What the head reads [default: mean for last-layer, hadamard, embeddings and checkpoints without a pooler; else
+    /// the pooler, or the last token in decoders]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub(crate) pooling: Option<PoolingName>,
     /// Linear layers of the head [default: 1; where PEFT is to load it, those of the architecture's own head]

@@ -156,6 +156,28 @@ pub enum DataError {
         /// What stands there.
         value: String,
     },
+    /// A score that no cosine reaches.
+    #[error(
+        "`{file}`, line {line}: the score {score} is no cosine, which lies between -1 and 1; scale the scores, as in score / 5 where they reach from 0 to 5"
+    )]
+    NoCosine {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// What stands there.
+        score: f64,
+    },
+    /// One text where two are compared.
+    #[error(
+        "`{file}`: the column `{text}` holds one text of a row, and a score compares two; name the other's column with `--pair-column`"
+    )]
+    NoPair {
+        /// The file.
+        file: String,
+        /// The column of the first text.
+        text: String,
+    },
     /// As many tags as words are needed.
     #[error("`{file}`, line {line}: there are {words} words and {tags} tags")]
     TagCount {

@@ -133,6 +133,11 @@ impl Example {
         }
     }
 
+    /// Whether its number, where it has one, could be the cosine of an angle.
+    pub fn is_cosine(&self) -> bool {
+        !matches!(self.answer, Answer::Number(number) if !(-1.0..=1.0).contains(&number))
+    }
+
     /// Every label in it.
     pub fn labels(&self) -> &[String] {
         match &self.answer {

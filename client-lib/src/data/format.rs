@@ -44,6 +44,7 @@ impl FileFormat {
             TaskKind::Classification
             | TaskKind::MultiLabel
             | TaskKind::Regression
+            | TaskKind::Embedding
             | TaskKind::MultipleChoice
             | TaskKind::Seq2SeqLm => {
                 matches!(self, Self::Csv | Self::Tsv | Self::Jsonl)

@@ -13,6 +13,8 @@ pub enum TaskKind {
     MultiLabel,
     /// A number for a text or a pair of texts.
     Regression,
+    /// A vector for a text, so that the vectors of two texts are as close as their score says.
+    Embedding,
     /// A tag for every word.
     Tagging,
     /// One of several texts that could follow or answer another.
@@ -36,10 +38,11 @@ pub struct UnknownKind(pub String);
 
 impl TaskKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Classification,
         Self::MultiLabel,
         Self::Regression,
+        Self::Embedding,
         Self::MultipleChoice,
         Self::Tagging,
         Self::DependencyParsing,
@@ -55,6 +58,7 @@ impl TaskKind {
             Self::Classification => "classification",
             Self::MultiLabel => "multi-label-classification",
             Self::Regression => "regression",
+            Self::Embedding => "embedding",
             Self::MultipleChoice => "multiple-choice",
             Self::Tagging => "tagging",
             Self::DependencyParsing => "dependency-parsing",
@@ -71,6 +75,9 @@ impl TaskKind {
             Self::Classification => &["text-classification"],
             Self::MultiLabel => &["multi-label"],
             Self::Regression => &["sts", "semantic-similarity"],
+            Self::Embedding => {
+                &["embeddings", "sentence-embeddings", "sentence-similarity", "feature-extraction"]
+            }
             Self::Tagging => &["token-classification", "ner", "named-entities", "pos"],
             Self::MultipleChoice => &["choice", "swag"],
             Self::DependencyParsing => &["parsing", "trees", "dp"],
@@ -88,9 +95,9 @@ impl TaskKind {
         }
     }
 
-    /// The kind of task that a head is for; `None` where this version trains none.
-    pub const fn of_head(head: &Head) -> Option<Self> {
-        Some(match head {
+    /// The kind of task that a head is for.
+    pub const fn of_head(head: &Head) -> Self {
+        match head {
             Head::Classification(_) => Self::Classification,
             Head::MultiLabelClassification(_) => Self::MultiLabel,
             Head::Regression(_) => Self::Regression,
@@ -101,8 +108,8 @@ impl TaskKind {
             Head::MaskedLm(_) => Self::MaskedLm,
             Head::CausalLm(_) => Self::CausalLm,
             Head::Seq2SeqLm(_) => Self::Seq2SeqLm,
-            Head::Embedding(_) => return None,
-        })
+            Head::Embedding(_) => Self::Embedding,
+        }
     }
 
     /// Whether its head reads every token, not a whole sequence.
@@ -133,6 +140,7 @@ impl TaskKind {
             Self::Classification
             | Self::MultiLabel
             | Self::Regression
+            | Self::Embedding
             | Self::MultipleChoice
             | Self::Seq2SeqLm => ".csv, .tsv or .jsonl",
             Self::Tagging => ".conll, .conllu or .jsonl",

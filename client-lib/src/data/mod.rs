@@ -2,7 +2,7 @@
 //!
 //! | file | examples | for |
 //! |---|---|---|
-//! | `table`, `columns`, `rows` | CSV, TSV and JSONL: texts or pairs with labels or numbers | classification, multi-label classification, regression; tagging from lists |
+//! | `table`, `columns`, `rows` | CSV, TSV and JSONL: texts or pairs with labels or numbers | classification, multi-label classification, regression, embedding; tagging from lists |
 //! | `prompts` | the same tables: prompts and the answers to them, sources and targets, recordings and what is said, texts | causal and encoder-decoder language models |
 //! | `choices` | the same tables: texts with choices, and which is right | multiple choice |
 //! | `captions` | the same tables: pictures and what they show | causal language models that see |
@@ -124,6 +124,13 @@ pub enum Notice {
         /// The reason.
         why: &'static str,
     },
+    /// Scores that no cosine reaches.
+    NoCosines {
+        /// Their column.
+        column: String,
+        /// How many.
+        rows: usize,
+    },
     /// Rows were left out.
     Skipped {
         /// Rows without a text.
@@ -190,6 +197,11 @@ impl fmt::Display for Notice {
             Self::Counted { column, first } => {
                 write!(f, "column `{column}` counts the choices from {first}")
             }
+            Self::NoCosines { column, rows } => write!(
+                f,
+                "{rows} scores in the column `{column}` are no cosines, which lie between -1 and 1: the loss compares \
+                 different scales, correlations do not depend on them"
+            ),
             Self::Task { kind, why } => write!(f, "the task is `{kind}`: {why}"),
             Self::Skipped { blank_texts, blank_labels: 0 } => {
                 write!(f, "{blank_texts} rows without a text were skipped")

@@ -80,6 +80,9 @@ fn labelled(
         Some(kind) => kind,
         None => guess(body, &columns, &mut notices),
     };
+    if kind == TaskKind::Embedding && columns.pair.is_none() {
+        return Err(DataError::NoPair { file: file.to_owned(), text: columns.names[columns.text].clone() });
+    }
     let (mut blank_texts, mut blank_labels) = (0, 0);
     let mut examples = Vec::with_capacity(body.len());
     for row in body {
@@ -100,6 +103,10 @@ fn labelled(
         }
     }
     notices.extend(Notice::skipped(blank_texts, blank_labels));
+    let rows = examples.iter().filter(|example| kind == TaskKind::Embedding && !example.is_cosine()).count();
+    if rows > 0 {
+        notices.push(Notice::NoCosines { column: columns.names[columns.label].clone(), rows });
+    }
     if examples.is_empty() {
         let detail = if blank_texts + blank_labels > 0 {
             ": every row lacks its text or its label".to_owned()
@@ -150,7 +157,7 @@ fn answer(file: &str, row: &Row, columns: &Columns, kind: TaskKind) -> Result<Op
     if text.is_empty() {
         return Ok(None);
     }
-    if kind == TaskKind::Regression {
+    if matches!(kind, TaskKind::Regression | TaskKind::Embedding) {
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
         return number.map(|number| Some(Answer::Number(number))).ok_or_else(|| DataError::NotANumber {
             file: file.to_owned(),

@@ -142,7 +142,7 @@ impl Generator {
 
     /// What it writes, as a task to be measured.
     pub fn task(&self) -> Option<Task> {
-        let task = Task::of_head(self.model.head()?, &[])?;
+        let task = Task::of_head(self.model.head()?, &[]);
         Some(task.with_dialogue(self.dialogue.clone()))
     }
 

@@ -29,6 +29,9 @@ pub enum TaskError {
     /// A question without a passage, or more than that.
     #[error("a question needs one passage to find its answer in; here are {0} texts")]
     NoPassage(usize),
+    /// More texts than are compared, or none.
+    #[error("a text has a vector, and two are compared; here are {0} texts")]
+    NotCompared(usize),
     /// A text with too few choices, or another number of them than the others.
     #[error(
         "a text needs two choices or more, and every text as many: here are {found}, and {expected} before"

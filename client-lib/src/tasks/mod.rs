@@ -8,6 +8,7 @@
 //! | `classification` | a text, a pair, an image or a recording | one label | accuracy, macro F1, MCC |
 //! | `multi_label` | the same | any number of labels | micro and macro F1, accuracy of whole sets |
 //! | `regression` | the same | a number | Pearson, Spearman, mean squared error |
+//! | `embedding` | texts, one by one | a vector for each, and how alike two are | Spearman, Pearson |
 //! | `multiple_choice` | a text with each of several choices | one choice | accuracy |
 //! | `tagging` | the words of a sentence | a tag for every word | F1 of entities; else accuracy, macro F1 |
 //! | `dependency_parsing` | the words of a sentence | a head for every word, and its relation to it | LAS, UAS |
@@ -18,7 +19,9 @@
 
 mod causal_lm;
 mod classification;
+mod cosine;
 mod dependency_parsing;
+mod embedding;
 mod error;
 mod expected;
 mod loss;
@@ -50,11 +53,13 @@ use crate::{
     text::Placed,
 };
 
+pub use cosine::{cosine, cosine_similarity};
 pub use error::TaskError;
 pub use expected::{Altered, Expected, Reading};
 pub use loss::{binary_cross_entropy, cross_entropy, mean_squared_error};
 pub use predicted::{
-    ArcPrediction, ChoicePrediction, LabelPrediction, LabelShare, Predicted, SpanPrediction,
+    ArcPrediction, ChoicePrediction, EmbeddingPrediction, LabelPrediction, LabelShare, Predicted,
+    SpanPrediction,
 };
 pub use softmax::{argmax, log_softmax};
 
@@ -104,6 +109,10 @@ impl Task {
             | TaskKind::Tagging
             | TaskKind::DependencyParsing => LabelSet::of(file)?,
             TaskKind::Regression => LabelSet::from_names(vec![NUMBER.to_owned()]),
+            TaskKind::Embedding => {
+                embedding::check_scores(file)?;
+                LabelSet::from_names(Vec::new())
+            }
             TaskKind::MultipleChoice
             | TaskKind::QuestionAnswering
             | TaskKind::MaskedLm
@@ -115,18 +124,12 @@ impl Task {
         Ok(Self { kind: file.kind, labels, choices, stride: Self::STRIDE, dialogue: None })
     }
 
-    /// What a head answers; `None` where this version reads no answers of it.
-    pub fn of_head(head: &Head, labels: &[String]) -> Option<Self> {
-        let kind = TaskKind::of_head(head)?;
+    /// What a head answers.
+    pub fn of_head(head: &Head, labels: &[String]) -> Self {
+        let kind = TaskKind::of_head(head);
         let labels = if labels.is_empty() { head.default_labels() } else { labels.to_vec() };
         let choices = if kind == TaskKind::MultipleChoice { head.num_labels() } else { 0 };
-        Some(Self {
-            kind,
-            labels: LabelSet::from_names(labels),
-            choices,
-            stride: Self::STRIDE,
-            dialogue: None,
-        })
+        Self { kind, labels: LabelSet::from_names(labels), choices, stride: Self::STRIDE, dialogue: None }
     }
 
     /// The same with windows that overlap by `stride` tokens.
@@ -171,6 +174,7 @@ impl Task {
             TaskKind::Classification => &classification::METRICS,
             TaskKind::MultiLabel => &multi_label::METRICS,
             TaskKind::Regression => &regression::METRICS,
+            TaskKind::Embedding => &embedding::METRICS,
             TaskKind::MultipleChoice => &multiple_choice::METRICS,
             TaskKind::DependencyParsing => &dependency_parsing::METRICS,
             TaskKind::Tagging if are_entities(self.labels()) => &tagging::ENTITY_METRICS,
@@ -180,8 +184,11 @@ impl Task {
         }
     }
 
-    /// Refuses labels that are none of this task's.
+    /// Refuses labels that are none of this task's, and scores that can't be learned.
     pub fn check(&self, file: &DataFile) -> Result<(), DataError> {
+        if self.kind == TaskKind::Embedding {
+            embedding::check_scores(file)?;
+        }
         self.ids(&file.name, &file.examples).map(|_| ())
     }
 
@@ -243,6 +250,7 @@ impl Task {
             TaskKind::Regression => {
                 Encoded { inputs: whole()?, expected: Arc::new(regression::Numbers::new(examples)) }
             }
+            TaskKind::Embedding => embedding::encoded(encoder, examples, origin.folder)?,
             TaskKind::MultipleChoice => multiple_choice::encoded(text()?, examples)?,
             TaskKind::DependencyParsing => {
                 let text = text()?;

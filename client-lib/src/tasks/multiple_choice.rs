@@ -28,7 +28,7 @@ pub(super) fn encoded(encoder: &TextEncoder, examples: &[Example]) -> Result<Enc
     let read = |example: &Example| match example.texts.as_slice() {
         [text, choices @ ..] if choices.len() > 1 && choices.len() + 1 == expected => {
             let tokens = choices.iter().map(|choice| encoder.encode_pair(text, choice));
-            Ok(Input::Choices(tokens.collect::<Result<_, _>>()?))
+            Ok(Input::Several(tokens.collect::<Result<_, _>>()?))
         }
         texts => Err(TaskError::Choices {
             found: texts.len().saturating_sub(1),

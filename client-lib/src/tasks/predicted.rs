@@ -20,6 +20,8 @@ pub enum Predicted {
         /// The number.
         value: f32,
     },
+    /// The vector of a text, or those of two.
+    Embedding(EmbeddingPrediction),
     /// A tag for every word; `None` for words that the model did not read.
     Tags {
         /// The tags, in the order of the words.
@@ -59,6 +61,19 @@ pub struct LabelPrediction {
     pub probability: f64,
     /// The score of every label, in the adapter's order.
     pub logits: Vec<f32>,
+}
+
+/// The vector of a text, or those of two and how alike they are.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct EmbeddingPrediction {
+    /// The cosine of the angle between the vectors of two texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<f64>,
+    /// The vector of the text, or of the first.
+    pub embedding: Vec<f32>,
+    /// The vector of the second text, where there are two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pair_embedding: Option<Vec<f32>>,
 }
 
 /// A label with its probability.
@@ -123,6 +138,10 @@ impl Predicted {
             Self::Label(label) => label.logits.iter().all(|score| score.is_finite()),
             Self::Labels { logits, .. } => logits.iter().all(|score| score.is_finite()),
             Self::Number { value } => value.is_finite(),
+            Self::Embedding(found) => {
+                let pair = found.pair_embedding.iter().flatten();
+                found.embedding.iter().chain(pair).all(|number| number.is_finite())
+            }
             Self::Tags { tags } => tags.iter().flatten().all(|tag| tag.probability.is_finite()),
             Self::Tree { words } => words.iter().flatten().all(|arc| arc.probability.is_finite()),
             Self::Choice(choice) => choice.logits.iter().all(|score| score.is_finite()),

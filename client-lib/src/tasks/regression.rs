@@ -18,12 +18,25 @@ pub(super) struct Numbers(Vec<Option<f64>>);
 
 impl Numbers {
     pub(super) fn new(examples: &[Example]) -> Self {
-        let number = |example: &Example| match example.answer {
-            Answer::Number(number) => Some(number),
-            _ => None,
-        };
-        Self(examples.iter().map(number).collect())
+        Self(examples.iter().map(truth).collect())
     }
+}
+
+/// The right number; none where nobody says.
+pub(super) fn truth(example: &Example) -> Option<f64> {
+    match example.answer {
+        Answer::Number(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// The right numbers and the answers to them, where both are known.
+pub(super) fn answered(truth: &[Option<f64>], answers: &[Predicted]) -> (Vec<f64>, Vec<f64>) {
+    let pair = |(truth, answer): (&Option<f64>, &Predicted)| match (truth, answer) {
+        (Some(truth), Predicted::Number { value }) => Some((*truth, f64::from(*value))),
+        _ => None,
+    };
+    truth.iter().zip(answers).filter_map(pair).unzip()
 }
 
 impl Expected for Numbers {
@@ -49,11 +62,7 @@ impl Expected for Numbers {
     }
 
     fn scores(&self, answers: &[Predicted]) -> Scores {
-        let pair = |(truth, answer): (&Option<f64>, &Predicted)| match (truth, answer) {
-            (Some(truth), Predicted::Number { value }) => Some((*truth, f64::from(*value))),
-            _ => None,
-        };
-        let (truth, values): (Vec<f64>, Vec<f64>) = self.0.iter().zip(answers).filter_map(pair).unzip();
+        let (truth, values) = answered(&self.0, answers);
         let squares: f64 = truth.iter().zip(&values).map(|(a, b)| (a - b).powi(2)).sum();
         Scores {
             examples: truth.len() as u64,

@@ -83,6 +83,9 @@ pub enum TrainingError {
     /// A number of layers for a head that has none.
     #[error("a head for `{0}` has no linear layers: `--head-layers` has nothing to choose")]
     NoLayers(TaskKind),
+    /// A head that is nothing but a rule.
+    #[error("a head for `{0}` has no weights: `last-layer` has nothing to train; choose another `--method`")]
+    NothingInHead(TaskKind),
     /// A backbone that reads two texts.
     #[error("`{0}` models read a text and write another: what they learn is `seq2seq-lm`")]
     EncoderDecoder(Architecture),

@@ -34,9 +34,9 @@ pub(super) fn is_worth_keeping(
     let bytes = sets.iter().map(|set| KeptStates::bytes(&set.lengths, width)).sum::<u64>();
     // Where a step alters what is read, its states are no other step's.
     let is_altered = |set: &&ExampleSet<Vec<Input>>| set.expected.altered(&[0], Mode::Eval).is_some();
-    // The states of choices are several rows of a batch each.
-    let has_choices = |set: &&ExampleSet<Vec<Input>>| matches!(set.inputs.first(), Some(Input::Choices(_)));
-    let is_kept = |set| !is_altered(set) && !has_choices(set);
+    // The states of texts that belong together are several rows of a batch each.
+    let has_several = |set: &&ExampleSet<Vec<Input>>| matches!(set.inputs.first(), Some(Input::Several(_)));
+    let is_kept = |set| !is_altered(set) && !has_several(set);
     plan.total > plan.per_epoch && bytes <= limit && sets.iter().all(is_kept)
 }
 

@@ -4,8 +4,8 @@ use hub_formats::architectures::TransformerConfig;
 use hub_schemas::{
     backbone::Architecture,
     head::{
-        ClassificationHead, DependencyParsingHead, Head, LanguageModelHead, MultipleChoiceHead, Pooling,
-        QuestionAnsweringHead, TaggingHead,
+        ClassificationHead, DependencyParsingHead, EmbeddingHead, Head, LanguageModelHead,
+        MultipleChoiceHead, Pooling, QuestionAnsweringHead, TaggingHead,
     },
     layout::{Format, HeadSizes, HeadTask, ModelClass, native_format},
     method::Method,
@@ -65,6 +65,7 @@ impl HeadChoice {
             let sizes =
                 HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
             let task = match kind {
+                TaskKind::Embedding => return self.of_vectors(method, architecture),
                 TaskKind::MultipleChoice
                 | TaskKind::DependencyParsing
                 | TaskKind::MaskedLm
@@ -90,6 +91,7 @@ impl HeadChoice {
         let layers = self.layers.unwrap_or(1);
         let pooling = || self.pooling.unwrap_or_else(|| default_pooling(method, architecture, has_pooler));
         Ok(match kind {
+            TaskKind::Embedding => return self.of_vectors(method, architecture),
             TaskKind::MultipleChoice => {
                 let flexible = MultipleChoiceHead::flexible(num_labels);
                 Head::MultipleChoice(MultipleChoiceHead { layers, pooling: pooling(), ..flexible })
@@ -114,6 +116,20 @@ impl HeadChoice {
                 of_sequences(kind, ClassificationHead { layers, pooling: pooling(), ..flexible })
             }
         })
+    }
+
+    /// What gives a text its vector: by default the mean of its tokens, which Reimers & Gurevych (2019) found best; in a
+    /// decoder the last token, the only one that has seen all others. PEFT and `adapters` have neither.
+    fn of_vectors(self, method: &Method, architecture: Architecture) -> Result<Head, TrainingError> {
+        if self.layers.is_some() {
+            return Err(TrainingError::NoLayers(TaskKind::Embedding));
+        }
+        if *method == Method::LastLayer {
+            return Err(TrainingError::NothingInHead(TaskKind::Embedding));
+        }
+        let usual = if architecture.is_decoder() { Pooling::Last } else { Pooling::Mean };
+        let pooling = self.pooling.unwrap_or(usual);
+        Ok(Head::Embedding(EmbeddingHead { pooling, normalize: true }))
     }
 }
 

@@ -175,7 +175,7 @@ impl PreparedJob {
         if let Some(below) = &self.below {
             hyper_parameters.insert(ON_TOP_OF.to_owned(), json!(below));
         }
-        if matches!(self.job.method, Method::Hadamard(_)) {
+        if self.trains_head_first() {
             let head = self.job.options.of_head();
             let steps = head.plan(self.training.set.rows()).total;
             hyper_parameters.insert("head_stage_learning_rate".to_owned(), json!(head.learning_rate));
@@ -217,6 +217,7 @@ impl PreparedJob {
             let what = facts.subtask.as_ref().unwrap_or(&task);
             let does = match self.task.kind() {
                 TaskKind::Classification | TaskKind::MultiLabel => format!("Labels {inputs}"),
+                TaskKind::Embedding => "Gives texts vectors".to_owned(),
                 TaskKind::Regression => format!("Gives {inputs} a number"),
                 TaskKind::MultipleChoice => "Chooses among texts".to_owned(),
                 TaskKind::Tagging => "Tags words".to_owned(),

@@ -27,7 +27,7 @@ use super::{
     state::RunState,
     trainer::{Outcome, Run},
 };
-use crate::{metrics::Scores, model::StitchedModel};
+use crate::{heads::trained_slots, metrics::Scores, model::StitchedModel};
 
 /// The best checkpoint with its measurements.
 pub(super) struct Trained {
@@ -60,13 +60,19 @@ impl PreparedJob {
                 let stage = Stage { adalora: Some(config), ..stage };
                 self.train_whole(&self.fresh_model()?, (stage, output), observer)
             }
-            Method::Hadamard(_) => match &self.head {
+            Method::Hadamard(_) => match self.head.as_ref().filter(|_| self.trains_head_first()) {
                 Some(head) => self.train_after_head(head, output, stage, resume, observer),
-                // The base model's own head is trained already.
+                // The base model's own head is trained already, and some have no weights.
                 None => self.train_whole(&self.fresh_model()?, (stage, output), observer),
             },
             _ => self.train_whole(&self.fresh_model()?, (stage, output), observer),
         }
+    }
+
+    /// Whether the head is trained alone before the adapter is.
+    pub(super) fn trains_head_first(&self) -> bool {
+        let has_weights = |head| !trained_slots(head, &self.backbone).is_empty();
+        matches!(self.job.method, Method::Hadamard(_)) && self.head.as_ref().is_some_and(has_weights)
     }
 
     /// Initial weights: a pure function of the seed.

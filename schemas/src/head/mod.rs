@@ -49,6 +49,12 @@ pub enum Pooling {
     EndOfText,
     /// The mean over the tokens that are not padding. Neither Python library has this for a classifier.
     Mean,
+    /// The greatest number of each place of the vector among the tokens that are not padding, as in `sentence-transformers`.
+    Max,
+    /// The sum over the tokens that are not padding, divided by the root of their number, as in `sentence-transformers`.
+    MeanSqrtLen,
+    /// The mean over the tokens that are not padding, each weighted with its position from 1 (Muennighoff, "SGPT", 2022).
+    WeightedMean,
     /// The first token's last hidden state beside the mean of all others, `[b, 2h]`: DINOv2's classifier.
     FirstAndMean,
     /// The mean over the tokens of what all layers give, their first input included, weighted as the base model's
@@ -68,6 +74,9 @@ impl Pooling {
             | Self::LastPosition
             | Self::EndOfText
             | Self::Mean
+            | Self::Max
+            | Self::MeanSqrtLen
+            | Self::WeightedMean
             | Self::LayerMean => 1,
         }
     }
@@ -105,7 +114,7 @@ pub enum Head {
     /// Loss: cross-entropy; the decoder reads the answer one token further back.
     #[serde(rename = "seq2seq-lm")]
     Seq2SeqLm(LanguageModelHead),
-    /// One vector per sequence: `[b, h]`. Loss: whatever compares vectors.
+    /// One vector per sequence: `[b, h]`. Loss: mean squared error between the cosine of two vectors and their score.
     Embedding(EmbeddingHead),
 }
 

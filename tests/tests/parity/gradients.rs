@@ -164,6 +164,9 @@ fn of_every_other_head() {
             ..LanguageModelHead::causal(20, 16)
         }),
         Head::Embedding(EmbeddingHead { pooling: Pooling::Mean, normalize: true }),
+        Head::Embedding(EmbeddingHead { pooling: Pooling::Max, normalize: true }),
+        Head::Embedding(EmbeddingHead { pooling: Pooling::MeanSqrtLen, normalize: false }),
+        Head::Embedding(EmbeddingHead { pooling: Pooling::WeightedMean, normalize: true }),
     ];
     let lora = Method::Lora(LoraConfig::on(
         2,

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::IsTerminal as _};
 use hub_client::{
     data::Example,
     predict::Predictor,
-    tasks::{ArcPrediction, LabelShare, Predicted},
+    tasks::{ArcPrediction, EmbeddingPrediction, LabelShare, Predicted},
 };
 use serde_json::{Value, json};
 
@@ -106,6 +106,7 @@ fn line(example: &Example, predicted: &Predicted) -> String {
             format!("{}\t{}", plain::line(&labels.join("|")), shares.join("|"))
         }
         Predicted::Number { value } => number(&f64::from(*value)),
+        Predicted::Embedding(found) => vectors(found),
         Predicted::Tags { tags } => {
             let mut lines = String::new();
             for (word, tag) in example.words().iter().zip(tags) {
@@ -140,6 +141,20 @@ fn line(example: &Example, predicted: &Predicted) -> String {
         }
         Predicted::Span(span) => format!("{}\t{}", plain::line(&span.text), number(&span.probability)),
     }
+}
+
+/// How many numbers of a vector are shown to people: enough to tell two apart.
+const SHOWN: usize = 4;
+
+/// How alike two texts are, or how the vector of one begins: all of it stands in the JSON.
+fn vectors(found: &EmbeddingPrediction) -> String {
+    if let Some(similarity) = found.similarity {
+        return format!("{similarity:.4}");
+    }
+    let first = found.embedding.iter().take(SHOWN);
+    let first = first.map(|number| format!("{number:.4}")).collect::<Vec<_>>().join(" ");
+    let rest = if found.embedding.len() > SHOWN { " …" } else { "" };
+    format!("{first}{rest}\t{} numbers", found.embedding.len())
 }
 
 /// What was asked, where it is shown beside its answer: of a text with choices the text.

@@ -78,6 +78,9 @@ pub(super) fn resolve(
         PoolingName::First => Pooling::First,
         PoolingName::Last => Pooling::Last,
         PoolingName::Mean => Pooling::Mean,
+        PoolingName::Max => Pooling::Max,
+        PoolingName::MeanSqrtLen => Pooling::MeanSqrtLen,
+        PoolingName::WeightedMean => Pooling::WeightedMean,
         PoolingName::Pooler => Pooling::Pooler,
     });
     let existing = match (args.resume, args.overwrite) {

@@ -194,7 +194,15 @@ fn embedding(fields: &mut Fields) -> Result<EmbeddingHead, CheckpointError> {
         Some("first") => Pooling::First,
         Some("pooler") => Pooling::Pooler,
         Some("mean") => Pooling::Mean,
-        _ => return Err(fields.wrong("pooling", "must be `first`, `pooler` or `mean`")),
+        Some("last") => Pooling::Last,
+        Some("max") => Pooling::Max,
+        Some("mean_sqrt_len") => Pooling::MeanSqrtLen,
+        Some("weighted_mean") => Pooling::WeightedMean,
+        _ => {
+            let known =
+                "must be `first`, `pooler`, `mean`, `last`, `max`, `mean_sqrt_len` or `weighted_mean`";
+            return Err(fields.wrong("pooling", known));
+        }
     };
     Ok(EmbeddingHead { pooling, normalize: fields.bool_or("normalize", true)? })
 }
