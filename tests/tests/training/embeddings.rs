@@ -5,26 +5,26 @@ use std::{fmt::Write as _, fs};
 
 use serde_json::{Value, json};
 
-use super::world::{BAD, GOOD, NEUTRAL, Numbers, World};
+use super::world::{BAD, GOOD, Numbers, World};
 
-const BASE: [&str; 2] = ["--base", "tiny-bert"];
+/// Words of two topics, and others that belong to any.
+const TOPICS: [[&str; 2]; 2] = [["film", "story"], ["music", "scenes"]];
+const OTHERS: [&str; 4] = ["the", "a", "with", "and"];
 
-/// Pairs of sentences: of one mood nearly the same, of two moods unlike, in steps that a rank can tell. A score is
-/// written `scale` times as large as it is learned.
+/// Pairs of texts: alike where they have one topic, whatever their moods, which the backbone tells apart best. A score
+/// is written `scale` times as large as it is learned.
 fn pairs(count: usize, seed: u64, scale: f64) -> String {
     let mut numbers = Numbers(seed);
-    let mut sentence = |words: [&str; 4]| {
-        let mut text: Vec<&str> = (0..3).map(|_| NEUTRAL[numbers.below(12)]).collect();
-        let word = numbers.below(4);
-        text.insert(numbers.below(3), words[word]);
-        text.join(" ")
-    };
     let mut csv = "sentence1,sentence2,score\n".to_owned();
     for i in 0..count {
-        let first = if i % 4 < 2 { GOOD } else { BAD };
-        let (second, score) =
-            if i % 2 == 0 { (first, 0.9) } else { (if i % 4 < 2 { BAD } else { GOOD }, 0.1) };
-        let _ = writeln!(csv, "{},{},{}", sentence(first), sentence(second), scale * score);
+        let first = numbers.below(2);
+        let (second, score) = if i % 2 == 0 { (first, 0.9) } else { (1 - first, 0.1) };
+        let mut text = |topic: usize| {
+            let mood = if numbers.below(2) == 0 { GOOD } else { BAD };
+            let mood = mood[numbers.below(4)];
+            format!("{} {mood} {}", OTHERS[numbers.below(4)], TOPICS[topic][numbers.below(2)])
+        };
+        let _ = writeln!(csv, "{},{},{}", text(first), text(second), scale * score);
     }
     csv
 }
@@ -32,7 +32,7 @@ fn pairs(count: usize, seed: u64, scale: f64) -> String {
 fn world() -> World {
     let world = World::new();
     for (name, count, seed, scale) in
-        [("train.csv", 240, 1, 1.0), ("held-out.csv", 60, 2, 1.0), ("to-five.csv", 60, 2, 5.0)]
+        [("train.csv", 320, 1, 1.0), ("held-out.csv", 80, 2, 1.0), ("to-five.csv", 80, 2, 5.0)]
     {
         fs::write(world.path(name), pairs(count, seed, scale)).expect("writes");
     }
@@ -69,11 +69,12 @@ fn texts_that_are_alike_get_vectors_that_are() {
     let flags = ["--method", "pfeiffer", "--reduction-factor", "2", "--epochs", "8", "--lr", "0.02"];
     train(&world, "out", &[&flags[..], &["--batch-size", "16", "--test", "held-out.csv"]].concat());
     let after = eval(&world, "./out", "held-out.csv");
-    assert_eq!(after["examples"], 60);
+    assert_eq!(after["examples"], 80);
     let (low, high) = (number(&before, "spearman"), number(&after, "spearman"));
-    assert!(high > 0.8 && high > low + 0.3, "{low} became {high}");
-    assert!(number(&after, "pearson") > 0.9, "{after}");
-    assert!(number(&after, "loss") < 0.05 && number(&after, "loss") < number(&before, "loss"), "{after}");
+    // With two scores only, ranks that are all right give the root of 3/4.
+    assert!(high > 0.8 && low < 0.4, "{low} became {high}");
+    assert!(number(&after, "pearson") > 0.8, "{after}");
+    assert!(number(&after, "loss") < number(&before, "loss") / 2.0, "{after}, before {before}");
     // Correlations do not depend on the scale of the scores.
     let scaled = eval(&world, "./out", "to-five.csv");
     assert!((number(&scaled, "spearman") - high).abs() < 1e-9, "{scaled}");
@@ -86,20 +87,20 @@ fn texts_that_are_alike_get_vectors_that_are() {
     assert_eq!(manifest["training"]["hyper_parameters"]["selection"], "spearman");
 
     let ask = |more: &[&str]| [&["run", "./out"][..], &BASE, more].concat();
-    let answers = world.json(&ask(&["a great film", "the lovely story", "awful music"]));
+    let answers = world.json(&ask(&["a great film", "the awful story", "a great music"]));
     let vectors: Vec<Vec<f64>> = (0..3).map(|i| vector(&answers["predictions"][i]["embedding"])).collect();
     assert!(vectors.iter().all(|x| x.len() == 16 && (product(x, x) - 1.0).abs() < 1e-5), "{answers}");
-    assert!(product(&vectors[0], &vectors[1]) > product(&vectors[0], &vectors[2]) + 0.4, "{answers}");
-    let compared = world.json(&ask(&["a great film", "--pair", "awful music"]));
+    assert!(product(&vectors[0], &vectors[1]) > product(&vectors[0], &vectors[2]) + 0.15, "{answers}");
+    let compared = world.json(&ask(&["a great film", "--pair", "a great music"]));
     let compared = &compared["predictions"][0];
-    assert_eq!(compared["pair"], "awful music");
+    assert_eq!(compared["pair"], "a great music");
     assert!((number(compared, "similarity") - product(&vectors[0], &vectors[2])).abs() < 1e-5, "{compared}");
     for (name, expected) in [("embedding", &vectors[0]), ("pair_embedding", &vectors[2])] {
         let found = vector(&compared[name]);
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{name}: {compared}");
     }
     // For people a cosine, or how a vector begins.
-    let text = world.succeed(&ask(&["--pairs", "a great film\tawful music"]));
+    let text = world.succeed(&ask(&["--pairs", "a great film\ta great music"]));
     assert_eq!(text.trim(), format!("{:.4}", number(compared, "similarity")));
     let text = world.succeed(&ask(&["a great film"]));
     let first: Vec<String> = vectors[0][..4].iter().map(|number| format!("{number:.4}")).collect();
@@ -113,12 +114,16 @@ fn every_kind_of_folder_holds_vectors_of_every_mode() {
         ("lora", "weighted-mean", "weighted_mean"),
         ("bitfit", "max", "max"),
         ("hadamard", "mean-sqrt-len", "mean_sqrt_len"),
-        ("reft", "first", "first"),
-        ("prefix-tuning", "last", "last"),
+        ("loreft", "first", "first"),
+        ("prefix", "last", "last"),
+        ("full", "", "mean"),
     ];
     for (method, pooling, name) in cases {
-        let steps = ["--steps", "3", "--test", "held-out.csv"];
-        train(&world, method, &[&["--method", method, "--pooling", pooling][..], &steps].concat());
+        let mut flags = vec!["--method", method, "--steps", "3", "--test", "held-out.csv"];
+        if !pooling.is_empty() {
+            flags.extend(["--pooling", pooling]);
+        }
+        train(&world, method, &flags);
         let manifest = world.manifest(method);
         assert_eq!(manifest["head"], json!({ "type": "embedding", "pooling": name }), "{method}");
         let found = number(&eval(&world, &format!("./{method}"), "held-out.csv"), "spearman");

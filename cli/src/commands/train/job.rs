@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hub_client::training::{
-    Existing, Facts, FrozenMember, HeadChoice, HyperParameters, TrainingJob, fuse, open_base,
+use hub_client::{
+    data::TaskKind,
+    training::{Existing, Facts, FrozenMember, HeadChoice, HyperParameters, TrainingJob, fuse, open_base},
 };
 use hub_formats::checkpoint::read_method;
 use hub_schemas::{
@@ -28,13 +29,18 @@ const MAX_NAME: usize = 64;
 
 /// Brings flags and defaults together.
 pub(super) fn resolve(
-    args: TrainArgs,
+    mut args: TrainArgs,
     base: PathBuf,
     members: Vec<FrozenMember>,
 ) -> anyhow::Result<TrainingJob> {
     let columns = columns(&args.data.columns);
     let folder = open_base(&base, &args.data.data, args.data.head, &columns)?;
     let (architecture, shape) = (folder.config().architecture, folder.config().shape);
+    // A vector is the mean of its tokens unless somebody says otherwise: what trains the backbone itself leaves its pooler
+    // alone, which nothing reads.
+    if args.data.head == Some(TaskKind::Embedding) && !architecture.is_decoder() {
+        args.method.pooling.get_or_insert(PoolingName::Mean);
+    }
     let method = if let Some(file) = &args.method.method_file {
         read_method(file, architecture, &shape)?
     } else if args.fuse.fuse.is_empty() {
