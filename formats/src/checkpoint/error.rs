@@ -202,6 +202,16 @@ pub enum CheckpointError {
     /// The format has no words for the method or head.
     #[error(transparent)]
     Inexpressible(#[from] Inexpressible),
+    /// A composition that nothing was trained for has no file to write.
+    #[error("`{folder}` is the composition `{expression}`, which has no weights of its own to convert")]
+    Weightless {
+        /// The folder.
+        folder: PathBuf,
+        /// How its members work together.
+        expression: String,
+        /// Their names.
+        members: Vec<String>,
+    },
     /// A slot that must be written has no tensor.
     #[error("the tensor for `{slot}` is missing or has another shape than {expected:?}")]
     Slot {
@@ -239,6 +249,10 @@ impl CheckpointError {
             Self::Damaged { .. } => Some("pull it again after `hub remove`, or train it again; if the change is meant, remove manifest.json".into()),
             Self::NotABackbone { .. } => {
                 Some("a backbone folder holds config.json and model.safetensors, as Hugging Face models do".into())
+            }
+            Self::Weightless { members, .. } => {
+                let members: Vec<String> = members.iter().map(|name| format!("`{name}`")).collect();
+                Some(format!("convert the folders of its members, one by one: {}", members.join(", ")))
             }
             Self::Header { .. } => Some("the file may be truncated or damaged: download or train it again".into()),
             _ => None,

@@ -76,6 +76,23 @@ fn a_composition_is_an_artifact_of_its_own() {
 }
 
 #[test]
+fn a_composition_without_weights_is_not_converted() {
+    let world = World::new();
+    for name in ["a", "b"] {
+        let small = ["--method", "pfeiffer", "--reduction-factor", "8", "--steps", "1", "-o", name];
+        world.succeed(&[&TRAIN[..], &small].concat());
+    }
+    let members = ["--adapter", "./a", "--adapter", "./b", "--base", "tiny-bert", "-o", "ab"];
+    world.succeed(&[&["compose", "Stack(a, b)"][..], &members].concat());
+    for format in ["adapters", "peft"] {
+        let (code, _, stderr) = world.run(&["convert", "./ab", "--to", format, "--out", "converted"]);
+        assert!(code == 1 && stderr.contains("which has no weights of its own to convert"), "{stderr}");
+        assert!(stderr.contains("convert the folders of its members, one by one: `a`, `b`"), "{stderr}");
+        assert!(!world.path("converted").exists(), "nothing is written");
+    }
+}
+
+#[test]
 fn training_with_dropped_layers_repeats_exactly_and_is_recorded() {
     let world = World::new();
     let drop = ["--method", "pfeiffer", "--reduction-factor", "4", "--steps", "12", "--adapter-drop"];
