@@ -6,7 +6,7 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape},
     method::Method,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     CheckpointError,
@@ -45,6 +45,7 @@ pub fn read_method(
     let method = if json.contains_key("type") {
         ours(path, &json)?
     } else {
+        refuse_other_starts(path, &json)?;
         let blocks = (shape.num_layers, shape.variant());
         let plugged = &Plugged::Nobody;
         Reading { path, version: Some(READ_AS), blocks, in_union: false, architecture, plugged }
@@ -52,6 +53,25 @@ pub fn read_method(
     };
     method.validate(shape)?;
     Ok(method)
+}
+
+/// Refuses what `adapters` reads to draw fresh weights, and nothing here does. In the file of an adapter it says nothing
+/// any more; in one that a training begins with, it would be dropped in silence.
+fn refuse_other_starts(path: &Path, json: &Map<String, Value>) -> Result<(), CheckpointError> {
+    // What each says where it asks for nothing else than what is done.
+    let usual = [
+        ("init_weights_seed", Value::Null, "`--seed` draws all fresh weights"),
+        ("prompt_init", json!("random_uniform"), "a fresh prompt is drawn evenly around zero"),
+        ("random_uniform_scale", json!(0.5), "a fresh prompt is drawn evenly from -0.5 to 0.5"),
+    ];
+    for (field, usual, instead) in usual {
+        if let Some(value) = json.get(field).filter(|&value| !value.is_null() && *value != usual) {
+            let reason = format!("is {value}, which nothing here reads: {instead}; remove it");
+            return Err(Fields::new(path, Map::new()).wrong(field, reason));
+        }
+    }
+    let parts = json.get("configs").and_then(Value::as_array).into_iter().flatten();
+    parts.filter_map(Value::as_object).try_for_each(|part| refuse_other_starts(path, part))
 }
 
 fn ours(path: &Path, json: &Map<String, Value>) -> Result<Method, CheckpointError> {

@@ -300,15 +300,23 @@ fn a_method_file_with_a_field_that_nobody_reads_is_refused() {
         refused(
             r#"{"mh_adapter": true, "output_adapter": true, "reduction_factor": 4, "non_linearity": "relu", "warp": 9}"#,
         ),
+        refused(
+            r#"{"mh_adapter": true, "output_adapter": true, "reduction_factor": 4, "non_linearity": "relu", "init_weights_seed": 7}"#,
+        ),
+        refused(
+            r#"{"architecture": "union", "configs": [{"architecture": "prompt_tuning", "prompt_init": "from_string"}]}"#,
+        ),
         refused(r#"{"peft_type": "LORA", "r": 8}"#),
         refused("[]"),
     ];
-    insta::assert_snapshot!(messages.join("\n"), @r"
+    insta::assert_snapshot!(messages.join("\n"), @r#"
     error: `method.json`: `prompt_lenght` is no field of the method `prompt`
     error: `method.json`: `warp` is 9, which this version does not know
+    error: `method.json`: `init_weights_seed` is 7, which nothing here reads: `--seed` draws all fresh weights; remove it
+    error: `method.json`: `prompt_init` is "from_string", which nothing here reads: a fresh prompt is drawn evenly around zero; remove it
     error: `method.json`: `peft_type` can't be read here: only with the weights does a PEFT configuration say which layers it means; pull the adapter and give its `manifest.json`
     error: `method.json` is not valid JSON: invalid type: sequence, expected a map at line 1 column 0
-    ");
+    "#);
 }
 
 #[test]

@@ -11,7 +11,9 @@ use super::Reading;
 use crate::checkpoint::{CheckpointError, fields::Fields};
 
 pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<BottleneckConfig, CheckpointError> {
-    // Only how fresh weights are drawn.
+    // Both only say how fresh weights are drawn, before they are overwritten by a file's. The library draws
+    // hypercomplex ones in the same way whatever the second says (`init_W` in `methods/modeling.py` of 1.3.0 asks
+    // whether it says anything); `read_method` refuses the first where it would matter, in training.
     fields.ignore(&["init_weights_seed", "hypercomplex_nonlinearity"]);
     let (mh_adapter, output_adapter) =
         (flag(&mut fields, "mh_adapter")?, flag(&mut fields, "output_adapter")?);
