@@ -6,7 +6,15 @@ use std::{
     io::Write as _,
 };
 
-use hub_formats::architectures::TransformerConfig;
+use hub_formats::{
+    architectures::TransformerConfig,
+    checkpoint::{AdapterToWrite, BaseFolder, SlotData, write_adapter},
+};
+use hub_schemas::{
+    Digest,
+    layout::{Format, Slot, method_slots},
+    method::{BottleneckConfig, Method},
+};
 use serde_json::{Map, Value, json};
 
 use super::world::World;
@@ -56,7 +64,35 @@ const FILES: &[(&str, usize, usize)] = &[
         23_112,
     ),
     (r#"{"type": "hadamard", "position": "attention-output", "norms": []}"#, 18_432, 4_608),
+    // `DoubleSeqBnInvConfig()`.
+    (
+        r#"{"mh_adapter": true, "output_adapter": true, "original_ln_before": false, "reduction_factor": 16,
+            "non_linearity": "swish", "inv_adapter": "nice", "inv_adapter_reduction_factor": 2}"#,
+        2_085_120,
+        300_384,
+    ),
+    // `MTLLoRAConfig()`.
+    (
+        r#"{"architecture": "mtl_lora", "r": 8, "alpha": 8, "attn_matrices": ["q", "v"], "composition_mode": "add",
+            "n_up_projection": 1, "task_specific_matrix_type": "singular_values", "weights_sharpness": 0.05}"#,
+        295_128,
+        73_836,
+    ),
+    // `VeraConfig()`: that library trains whole matrices where the paper has diagonals.
+    (
+        r#"{"architecture": "lora", "r": 8, "alpha": 8, "attn_matrices": ["q", "v"], "composition_mode": "add",
+            "init_weights": "vera", "vera_d": 0.1, "vera_b": 0.0}"#,
+        14_157_312,
+        1_770_240,
+    ),
 ];
+
+/// `--fusion`, and what one attention over adapters behind every feed-forward network has.
+const FUSIONS: &[(&str, usize, usize)] =
+    &[("dynamic", 21_252_096, 2_658_816), ("static", 14_174_208, 1_774_080)];
+
+/// A head of two linear layers for two labels.
+const HEAD: (usize, usize) = (592_130, 148_610);
 
 /// A backbone of these dimensions, its weights a hole in a file.
 fn write_hollow(world: &World, name: &str, [hidden, layers, inner]: [usize; 3]) {
@@ -83,9 +119,26 @@ fn write_hollow(world: &World, name: &str, [hidden, layers, inner]: [usize; 3]) 
     file.set_len((8 + header.len() + end) as u64).expect("grows");
 }
 
-fn count(world: &World, base: &str, flags: &[&str]) -> Value {
+/// A bottleneck for that backbone, all zeros.
+fn write_member(world: &World, base: &str, name: &str) {
+    let base = BaseFolder::open(&world.path(base)).expect("opens");
+    let base = base.model_with_digest(Some(name), Digest::of(b""));
+    let method = Method::Bottleneck(BottleneckConfig::pfeiffer(16.0));
+    let zeros = |slot: &Slot| SlotData::from_f32(slot.shape.clone(), &vec![0.0; slot.len()]);
+    let slots = method_slots(&method, &base.shape);
+    let slots = slots.iter().map(|slot| (slot.name.clone(), zeros(slot))).collect();
+    let (format, method, base, slots) = (Format::Adapters, &method, &base, &slots);
+    let member = AdapterToWrite { format, method, head: None, class: None, labels: &[], name, base, slots };
+    write_adapter(&world.path(name), &member).expect("writes");
+}
+
+fn counts(world: &World, base: &str, flags: &[&str]) -> Value {
     let start = ["train", "--base", base, "--data", "reviews.csv", "--dry-run"];
-    world.json(&[&start[..], flags].concat())["trainable"]["method"].clone()
+    world.json(&[&start[..], flags].concat())["trainable"].clone()
+}
+
+fn count(world: &World, base: &str, flags: &[&str]) -> Value {
+    counts(world, base, flags)["method"].clone()
 }
 
 fn check(world: &World, base: &str, layers: usize, expected: impl Fn(usize, usize) -> usize) {
@@ -98,6 +151,15 @@ fn check(world: &World, base: &str, layers: usize, expected: impl Fn(usize, usiz
         let found = count(world, base, &["--method-file", "method.json"]);
         assert_eq!(found, expected(bert, minilm), "{config} on {base}");
     }
+    for name in ["a", "b"] {
+        write_member(world, base, name);
+    }
+    for &(fusion, bert, minilm) in FUSIONS {
+        let found = count(world, base, &["--fuse", "./a", "--fuse", "./b", "--fusion", fusion]);
+        assert_eq!(found, expected(bert, minilm), "{fusion} fusion on {base}");
+    }
+    let head = ["--method", "pfeiffer", "--pooling", "first", "--head-layers", "2"];
+    assert_eq!(counts(world, base, &head)["head"], expected(HEAD.0, HEAD.1), "a head on {base}");
 }
 
 #[test]
