@@ -269,7 +269,7 @@ fn either_form_of_rotary_positions_says_the_same() {
 #[test]
 fn modernbert_of_version_5_of_the_library_is_that_of_version_4() {
     let older = base("modernbert");
-    // As 5.24.0 writes it.
+    // Without the key that the library keeps beside `layer_types`.
     let newer = with(
         older.clone(),
         &json!({"global_rope_theta": null, "local_rope_theta": null, "global_attn_every_n_layers": null,
@@ -282,6 +282,30 @@ fn modernbert_of_version_5_of_the_library_is_that_of_version_4() {
     let other = json!({"rope_parameters": {"sliding_attention": {"rope_theta": 777.0}}});
     let local = read(&with(newer.clone(), &other)).encoder.local.expect("local layers");
     assert_eq!((local.rope.theta.to_bits(), local.every), (777.0_f64.to_bits(), 2));
+}
+
+/// `tests/fixtures/configurations/make.py` made them.
+#[test]
+fn what_version_5_of_the_library_writes_is_the_same_backbone_or_refused_by_name() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/configurations");
+    let bytes = fs::read(path.join("transformers-5.json")).expect("configurations");
+    let all: Json = serde_json::from_slice(&bytes).expect("JSON");
+    let mut refused = Vec::new();
+    for (name, newer) in all {
+        let older = base(&name);
+        for view in [View::Encoder, View::Whole] {
+            match TransformerConfig::of(newer.as_object().expect("an object"), view) {
+                Ok(found) => assert_eq!(Ok(found), TransformerConfig::of(&older, view), "{name}"),
+                Err(error) => refused.push(format!("{name}: {error}")),
+            }
+        }
+    }
+    refused.dedup();
+    let expected = [
+        "mt5: `tie_word_embeddings` is true; what `transformers` 5 writes does not say whether mT5's output is scaled",
+        "t5-flan: `scale_decoder_outputs` is false; only the usual value is supported in this version",
+    ];
+    assert_eq!(refused, expected);
 }
 
 #[test]
