@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod collector;
 mod device;
+pub mod gguf;
 pub mod golden;
 pub mod heads;
 pub mod hub;

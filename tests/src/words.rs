@@ -14,6 +14,12 @@ pub fn write_base_of_words(folder: &Path, fixture: &str, generation: &Value) {
         let from = fixtures().join("methods/bases").join(fixture).join(file);
         std::fs::copy(from, folder.join(file)).expect("copied");
     }
+    write_words(folder);
+    std::fs::write(folder.join("generation_config.json"), generation.to_string()).expect("written");
+}
+
+/// Writes the `tokenizer.json` of the forty words.
+pub fn write_words(folder: &Path) {
     let words: Map<String, Value> = (0..40).map(|i| (format!("w{i}"), json!(i))).collect();
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
@@ -21,5 +27,4 @@ pub fn write_base_of_words(folder: &Path, fixture: &str, generation: &Value) {
         "model": {"type": "WordLevel", "vocab": words, "unk_token": "w0"},
     });
     std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).expect("written");
-    std::fs::write(folder.join("generation_config.json"), generation.to_string()).expect("written");
 }

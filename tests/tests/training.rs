@@ -39,6 +39,8 @@ mod learning;
 mod memory;
 #[path = "training/precision.rs"]
 mod precision;
+#[path = "training/quantised.rs"]
+mod quantised;
 #[path = "training/refusals.rs"]
 mod refusals;
 #[path = "training/stack.rs"]

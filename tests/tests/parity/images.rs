@@ -40,6 +40,39 @@ fn every_processor_gives_the_numbers_of_the_library() -> Result<()> {
     Ok(())
 }
 
+/// JPEG at its best quality keeps what is smooth to a few of 255 steps: rounding to whole coefficients moves a colour by one
+/// or two, and back from brightness and two colours at half the resolution by as many again.
+#[test]
+fn a_jpeg_is_read_as_the_png_of_the_same_picture() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    // Blue waves across, red grows to the right, green downwards: what is mixed up would be far off.
+    let picture = image::RgbImage::from_fn(28, 28, |x, y| {
+        image::Rgb([
+            40 + 6 * x as u8,
+            60 + 5 * y as u8,
+            (128.0 + 60.0 * (0.3 * f64::from(x + y)).sin()) as u8,
+        ])
+    });
+    let [png, jpeg] = ["picture.png", "picture.jpg"].map(|name| folder.path().join(name));
+    picture.save(&png)?;
+    let file = std::io::BufWriter::new(std::fs::File::create(&jpeg)?);
+    image::codecs::jpeg::JpegEncoder::new_with_quality(file, 100).encode_image(&picture)?;
+    // The content decides, not the name.
+    let disguised = folder.path().join("disguised.png");
+    std::fs::copy(&jpeg, &disguised)?;
+    let processor = ImageProcessor::open(&fixtures().join("vit-nearest"), &config()?)?;
+    let ([height, width], exact) = processor.read(&png)?;
+    for path in [jpeg, disguised] {
+        let (size, values) = processor.read(&path)?;
+        assert_eq!(size, [height, width]);
+        let apart = values.iter().zip(&exact).map(|(a, b)| (a - b).abs());
+        let (worst, mean) = (apart.clone().fold(0.0, f32::max), apart.sum::<f32>() / exact.len() as f32);
+        // It is lossy, so something differs; numbers of this processor are not divided by 255.
+        assert!(worst > 0.0 && worst <= 8.0 && mean <= 1.5, "{}: {worst}, {mean}", path.display());
+    }
+    Ok(())
+}
+
 #[test]
 fn what_is_no_image_and_what_does_not_fit_is_refused_by_name() -> Result<()> {
     let folder = fixtures().join("dinov2");

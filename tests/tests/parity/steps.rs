@@ -8,6 +8,7 @@ use hub_client::{
     data::{ColumnOptions, DataFile},
     generation::Dialogue,
     inputs::InputEncoder,
+    metrics::Metric,
     model::{Mode, StitchedModel},
     ops::Recording,
     tasks::{Origin, Task},
@@ -96,25 +97,51 @@ fn value(loss: &Tensor) -> f64 {
     loss.to_scalar::<f64>().expect("a number")
 }
 
+/// Whether the libraries round a case whatever the model's precision: `transformers` computes RMS norms, and PEFT the
+/// attention to adaption prompts, in single precision.
+fn is_rounded(case: &str, base: &str) -> bool {
+    case.contains("adaption") || !["gpt2", "bart"].contains(&base)
+}
+
+/// The lesson of a case, and PEFT's adapter on its base.
+fn learned(case: &str, base: &str) -> (Lesson, AdapterFolder, StitchedModel) {
+    let lesson = Lesson::new(base);
+    let shape = lesson.backbone.config().shape;
+    let folder = AdapterFolder::open(&fixtures().join("methods/cases").join(case).join("adapter"))
+        .and_then(|folder| folder.on_base(lesson.backbone.config().architecture, &shape))
+        .expect("the adapter opens");
+    let model = lesson.model(&folder.method);
+    for (slot, data) in folder.read_slots(&shape).expect("reads") {
+        let values = data.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        set(model.parameters().get(&slot).expect("a parameter"), values.map(f64::from).collect());
+    }
+    (lesson, folder, model)
+}
+
+#[test]
+fn perplexity_is_the_exponential_of_the_loss_of_transformers() {
+    for (case, expected) in steps()["cases"].as_object().expect("cases") {
+        let base = expected["base"].as_str().expect("a base");
+        let (lesson, _, model) = learned(case, base);
+        let learner = WholeModel::new(&model, &lesson.encoder);
+        let measured = measure(&learner, &lesson.set, 32, |_| {}).expect("measures").scores;
+        let found = measured.value(Metric::Perplexity).expect("a perplexity");
+        let expected = expected["perplexity"].as_f64().expect("a perplexity");
+        // Scores are read in single precision, a loss off by 2⁻²³ of the largest: the reference is in double.
+        let bar = if is_rounded(case, base) { 1e-5 } else { 1e-6 };
+        let apart = (found / expected - 1.0).abs();
+        assert!(apart < bar, "{case}: {found} and not {expected}, {apart:e} apart");
+    }
+}
+
 #[test]
 fn loss_and_gradients_of_a_step_are_those_of_peft() {
     let gradients = load(fixtures().join("steps/steps.safetensors"), &Device::Cpu).expect("the fixture");
     for (case, expected) in steps()["cases"].as_object().expect("cases") {
         let base = expected["base"].as_str().expect("a base");
-        // Whatever the model's precision, `transformers` computes RMS norms, and PEFT the attention to adaption
-        // prompts, in single precision.
-        let is_rounded = case.contains("adaption") || !["gpt2", "bart"].contains(&base);
-        let bar = if is_rounded { 1e-5 } else { 1e-9 };
-        let lesson = Lesson::new(base);
+        let bar = if is_rounded(case, base) { 1e-5 } else { 1e-9 };
+        let (lesson, folder, model) = learned(case, base);
         let shape = lesson.backbone.config().shape;
-        let folder = AdapterFolder::open(&fixtures().join("methods/cases").join(case).join("adapter"))
-            .and_then(|folder| folder.on_base(lesson.backbone.config().architecture, &shape))
-            .expect("the adapter opens");
-        let model = lesson.model(&folder.method);
-        for (slot, data) in folder.read_slots(&shape).expect("reads") {
-            let values = data.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            set(model.parameters().get(&slot).expect("a parameter"), values.map(f64::from).collect());
-        }
         let recording = Recording::begin();
         let loss = lesson.loss(&model, Mode::Eval);
         let apart = (value(&loss) - expected["loss"].as_f64().expect("a loss")).abs();
@@ -209,7 +236,8 @@ fn a_batch_weighs_every_token_alike_and_measures_what_it_learns() {
     let apart = measure(&learner, &lesson.set, 1, |_| {}).expect("measures");
     let loss = value(&lesson.loss(&model, Mode::Eval));
     assert!((f64::from(together.loss) - loss).abs() < 1e-5 && (apart.loss - together.loss).abs() < 1e-5);
-    let perplexity = together.scores.value(hub_client::metrics::Metric::Perplexity).expect("a perplexity");
+    let perplexity = together.scores.value(Metric::Perplexity).expect("a perplexity");
+    // Against the libraries it stands above; here, that a batch of one row counts as much.
     assert!((perplexity - loss.exp()).abs() < 1e-3, "{perplexity}");
 }
 

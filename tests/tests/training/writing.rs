@@ -23,7 +23,7 @@ pub(super) fn world(fixture: &str) -> World {
 }
 
 /// The first word of a prompt decides the answer: `w10 …` is answered with `w20 w25`, `w11 …` with `w21 w26`.
-fn prompts(count: usize, seed: u64) -> String {
+pub(super) fn prompts(count: usize, seed: u64) -> String {
     let mut numbers = Numbers(seed);
     let mut csv = "prompt,completion\n".to_owned();
     for i in 0..count {
@@ -139,7 +139,7 @@ fn plain_texts_are_learned_whole() {
 }
 
 /// Every method that trains encoders and can write.
-const METHODS: [&str; 37] = [
+pub(super) const METHODS: [&str; 37] = [
     "pfeiffer",
     "houlsby",
     "parallel",
@@ -180,7 +180,7 @@ const METHODS: [&str; 37] = [
 ];
 
 /// Dimensions of the tiny bases that a method's usual size does not fit.
-fn fitting(method: &str) -> &'static [&'static str] {
+pub(super) fn fitting(method: &str) -> &'static [&'static str] {
     match method {
         "pfeiffer" | "houlsby" | "adapter-plus" | "compacter" | "compacter++" => &["--reduction-factor", "2"],
         "prefix" | "prefix-flat" | "prompt" | "p-tuning" | "llama-adapter" | "llama-adapter-heads" => {
