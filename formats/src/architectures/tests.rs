@@ -45,11 +45,16 @@ fn refuses(architecture: Architecture, changes: &Value, key: &str) {
     assert!(message.contains(&format!("`{key}`")), "{architecture}: {changes} is refused by: {message}");
 }
 
-/// Keys that are refused at these values, with the key that the error names where it is another one.
-fn refused(architecture: Architecture) -> Vec<(Value, Option<&'static str>)> {
+/// A case: keys with values of which one is refused, and the key that the error names where it is not the only one.
+type Case = (Value, Option<&'static str>);
+
+fn one(changes: Value) -> Case {
+    (changes, None)
+}
+
+/// What each architecture refuses.
+fn refused(architecture: Architecture) -> Vec<Case> {
     use Architecture as A;
-    let one = |changes: Value| (changes, None);
-    let kinds = json!({"full_attention": {"rope_type": "default", "rope_theta": 1e4}});
     let mut all = vec![
         one(json!({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": true}})),
         one(json!({"quantization_config": {}})),
@@ -58,6 +63,30 @@ fn refused(architecture: Architecture) -> Vec<(Value, Option<&'static str>)> {
         one(json!({"layer_types": ["chunked_attention", "full_attention"]})),
         one(json!({"layer_types": ["sliding_attention"]})),
     ];
+    all.extend(of_encoders(architecture));
+    all.extend(behind_or_ahead(architecture));
+    if [A::Llama, A::Mistral, A::Qwen2, A::Qwen3, A::Gemma, A::Gemma2].contains(&architecture) {
+        all.extend(of_turned_decoders());
+    }
+    all.extend(match architecture {
+        A::Gemma | A::Gemma2 => vec![one(json!({"use_bidirectional_attention": true}))],
+        A::Llama | A::Qwen2 | A::Qwen3 => {
+            vec![one(json!({"layer_types": ["full_attention", "sliding_attention"]}))]
+        }
+        A::Mistral => {
+            vec![
+                one(json!({"layer_types": ["full_attention", "full_attention"], "sliding_window": 4}))
+                    .named("layer_types"),
+            ]
+        }
+        _ => vec![],
+    });
+    all
+}
+
+fn of_encoders(architecture: Architecture) -> Vec<Case> {
+    use Architecture as A;
+    let mut all = Vec::new();
     let bert = [A::Bert, A::Roberta, A::XlmRoberta, A::Electra, A::Albert, A::DebertaV2];
     if bert.contains(&architecture) {
         all.extend([
@@ -89,6 +118,31 @@ fn refused(architecture: Architecture) -> Vec<(Value, Option<&'static str>)> {
             one(json!({"patch_size": [1, 2, 3]})),
             one(json!({"layer_norm_eps": 2})),
         ],
+        A::ModernBert => vec![
+            one(json!({"rope_scaling": {"rope_type": "linear", "factor": 2.0}})),
+            one(json!({"global_attn_every_n_layers": 0})),
+            one(json!({"classifier_pooling": "max"})),
+            one(json!({"hidden_activation": "snake"})),
+            one(json!({"classifier_activation": "snake"})),
+            one(json!({"global_rope_theta": -1.0})),
+            one(json!({"local_rope_theta": "far"})),
+            one(json!({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}})),
+            one(json!({"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 2.0}}})),
+            one(json!({"rope_parameters": {"full_attention": 1e4}})),
+            one(json!({"rope_parameters": {"full_attention": {"rope_theta": 1e4}}})),
+            one(json!({"rope_parameters": {"sliding_attention": {"partial_rotary_factor": 0.5}}}))
+                .named("partial_rotary_factor"),
+            one(json!({"layer_types": ["full_attention", "full_attention", "full_attention"]})),
+        ],
+        _ => vec![],
+    });
+    all
+}
+
+/// Decoders with learned positions, and those behind an encoder.
+fn behind_or_ahead(architecture: Architecture) -> Vec<Case> {
+    use Architecture as A;
+    match architecture {
         A::Whisper => vec![
             one(json!({"activation_function": "snake"})),
             one(json!({"num_mel_bins": 1 << 20})),
@@ -126,45 +180,12 @@ fn refused(architecture: Architecture) -> Vec<(Value, Option<&'static str>)> {
             one(json!({"decoder_start_token_id": 1 << 20})),
             one(json!({"is_causal": false})),
         ],
-        A::ModernBert => vec![
-            one(json!({"rope_scaling": {"rope_type": "linear", "factor": 2.0}})),
-            one(json!({"global_attn_every_n_layers": 0})),
-            one(json!({"classifier_pooling": "max"})),
-            one(json!({"hidden_activation": "snake"})),
-            one(json!({"classifier_activation": "snake"})),
-            one(json!({"global_rope_theta": -1.0})),
-            one(json!({"local_rope_theta": "far"})),
-            one(json!({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}})),
-            one(json!({"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 2.0}}})),
-            one(json!({"rope_parameters": {"full_attention": 1e4}})),
-            one(json!({"rope_parameters": kinds})),
-            one(json!({"rope_parameters": {"sliding_attention": {"partial_rotary_factor": 0.5}}}))
-                .named("partial_rotary_factor"),
-            one(json!({"layer_types": ["full_attention", "full_attention", "full_attention"]})),
-        ],
         _ => vec![],
-    });
-    if [A::Llama, A::Mistral, A::Qwen2, A::Qwen3, A::Gemma, A::Gemma2].contains(&architecture) {
-        all.extend(of_turned_decoders(&kinds));
     }
-    all.extend(match architecture {
-        A::Gemma | A::Gemma2 => vec![one(json!({"use_bidirectional_attention": true}))],
-        A::Llama | A::Qwen2 | A::Qwen3 => {
-            vec![one(json!({"layer_types": ["full_attention", "sliding_attention"]}))]
-        }
-        A::Mistral => {
-            vec![
-                one(json!({"layer_types": ["full_attention", "full_attention"], "sliding_window": 4}))
-                    .named("layer_types"),
-            ]
-        }
-        _ => vec![],
-    });
-    all
 }
 
-fn of_turned_decoders(kinds: &Value) -> Vec<(Value, Option<&'static str>)> {
-    let one = |changes: Value| (changes, None);
+fn of_turned_decoders() -> Vec<Case> {
+    let kinds = json!({"full_attention": {"rope_type": "default", "rope_theta": 1e4}});
     let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 16});
     vec![
@@ -200,7 +221,7 @@ trait Named {
     fn named(self, key: &'static str) -> Self;
 }
 
-impl Named for (Value, Option<&'static str>) {
+impl Named for Case {
     fn named(self, key: &'static str) -> Self {
         (self.0, Some(key))
     }
