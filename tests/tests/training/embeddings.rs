@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::world::{BAD, GOOD, Numbers, World};
 
+const BASE: [&str; 2] = ["--base", "tiny-bert"];
 /// Words of two topics, and others that belong to any.
 const TOPICS: [[&str; 2]; 2] = [["film", "story"], ["music", "scenes"]];
 const OTHERS: [&str; 4] = ["the", "a", "with", "and"];
@@ -86,7 +87,7 @@ fn texts_that_are_alike_get_vectors_that_are() {
     assert!((manifest["metrics"][0]["value"].as_f64().expect("a number") - high).abs() < 1e-5);
     assert_eq!(manifest["training"]["hyper_parameters"]["selection"], "spearman");
 
-    let ask = |more: &[&str]| [&["run", "./out"][..], &BASE, more].concat();
+    let ask = |more: &[&'static str]| [&["run", "./out"][..], &BASE, more].concat();
     let answers = world.json(&ask(&["a great film", "the awful story", "a great music"]));
     let vectors: Vec<Vec<f64>> = (0..3).map(|i| vector(&answers["predictions"][i]["embedding"])).collect();
     assert!(vectors.iter().all(|x| x.len() == 16 && (product(x, x) - 1.0).abs() < 1e-5), "{answers}");
