@@ -3,19 +3,15 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 
 use super::{
     Arg, by_dtype,
     element::Element,
-    frozen_linear::{finished, storage_dtype},
+    frozen_linear::{fill_rows, finished, storage_dtype},
     is_fused,
-    matrix::{Matrix, Threads, multiply},
+    matrix::{Matrix, Threads, column_sums, multiply},
     slice_of, tape, with_slice,
 };
-
-/// Rows that a task fills with a bias.
-const ROWS: usize = 64;
 
 /// `x · Wᵀ + b` with trainable `W [out, in]` and `b [out]`; `x` is `[…, in]`.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -157,9 +153,7 @@ fn forward<T: Element>(d: Dims, x: Arg<'_>, w: Arg<'_>, b: Option<Arg<'_>>) -> R
     let (xs, ws) = (slice_of::<T>(x.0, x.1, "linear")?, slice_of::<T>(w.0, w.1, "linear")?);
     let mut y = vec![T::zero(); d.rows * d.outputs];
     if let Some(b) = b {
-        let b = slice_of::<T>(b.0, b.1, "linear")?;
-        y.par_chunks_mut(d.outputs * ROWS)
-            .for_each(|rows| rows.chunks_exact_mut(d.outputs).for_each(|row| row.copy_from_slice(b)));
+        fill_rows(&mut y, slice_of::<T>(b.0, b.1, "linear")?);
     }
     let (xm, wm) =
         (Matrix::new(xs, d.rows, d.inputs, d.inputs), Matrix::new(ws, d.outputs, d.inputs, d.inputs));
@@ -192,11 +186,10 @@ fn backward<T: Element>(
         };
         let xm = Matrix::new(xs, d.rows, d.inputs, d.inputs);
         let wm = Matrix::new(ws, d.outputs, d.inputs, d.inputs);
-        let ones = vec![T::one(); d.rows];
-        let each = Matrix::new(&ones, 1, d.rows, d.rows);
         let [dx, dw] = [(x, g, wm), (w, g.t(), xm)]
             .map(|(of, a, b)| of.track_op().then(|| product(a, b, of)).transpose());
-        let db = b.filter(|b| b.track_op()).map(|b| product(each, g, b)).transpose();
+        let db = b.filter(|b| b.track_op());
+        let db = db.map(|b| Tensor::from_vec(column_sums(gs, d.outputs), b.shape(), b.device())).transpose();
         Ok([dx?, dw?, db?])
     };
     with_slice::<T, _>(x, |xs| with_slice::<T, _>(w, |ws| with_slice::<T, _>(grad, |gs| kernel(xs, ws, gs))))

@@ -125,3 +125,12 @@ pub(super) fn multiply_into<T: Element>(
         );
     }
 }
+
+/// The sum of all rows of `width` numbers.
+pub(super) fn column_sums<T: Element>(data: &[T], width: usize) -> Vec<T> {
+    let (rows, mut sums) = (data.len() / width.max(1), vec![T::zero(); width]);
+    let ones = vec![T::one(); rows];
+    let (each, all) = (Matrix::new(&ones, 1, rows, rows), Matrix::new(data, rows, width, width));
+    multiply(&mut sums, each, all, T::one(), false, Threads::All);
+    sums
+}

@@ -145,17 +145,19 @@ impl Backward {
         if !tensor.track_op() {
             return Ok(());
         }
-        if let Some(leaf) = leaf_of_view(tensor) {
-            return self.gradients.add(leaf, gradient.reshape(leaf.shape())?);
-        }
         if let Some(between) = self.between.iter_mut().find(|between| between.tensor.id() == tensor.id()) {
             between.gradient = added(&between.gradient, &gradient)?;
-        } else {
-            let nodes = tensor.sorted_nodes().into_iter();
-            let leaves = nodes.filter(|node| node.is_variable()).cloned().collect();
-            self.between.push(Between { tensor: tensor.clone(), gradient, leaves });
+            return Ok(());
         }
-        Ok(())
+        let nodes = tensor.sorted_nodes().into_iter();
+        let leaves: Vec<Tensor> = nodes.filter(|node| node.is_variable()).cloned().collect();
+        match leaves.as_slice() {
+            [leaf] if is_view(tensor, leaf) => self.gradients.add(leaf, gradient.reshape(leaf.shape())?),
+            _ => {
+                self.between.push(Between { tensor: tensor.clone(), gradient, leaves });
+                Ok(())
+            }
+        }
     }
 
     /// Goes back through what candle computed from a leaf, or from any. Whatever reads such a tensor was recorded behind
@@ -186,16 +188,12 @@ impl Backward {
     }
 }
 
-/// The leaf that a tensor is in another shape, number by number.
-fn leaf_of_view(tensor: &Tensor) -> Option<&Tensor> {
-    let nodes = tensor.sorted_nodes();
-    let mut leaves = nodes.into_iter().filter(|node| node.is_variable());
-    let (leaf, more) = (leaves.next()?, leaves.next());
+/// Whether a tensor is a leaf in another shape, number by number.
+fn is_view(tensor: &Tensor, leaf: &Tensor) -> bool {
     let ((own, layout), (of_leaf, leaf_layout)) = (tensor.storage_and_layout(), leaf.storage_and_layout());
-    let is_view = std::ptr::eq::<Storage>(&raw const *own, &raw const *of_leaf)
+    std::ptr::eq::<Storage>(&raw const *own, &raw const *of_leaf)
         && layout.contiguous_offsets().is_some()
-        && layout.contiguous_offsets() == leaf_layout.contiguous_offsets();
-    (more.is_none() && is_view).then_some(leaf)
+        && layout.contiguous_offsets() == leaf_layout.contiguous_offsets()
 }
 
 impl Op {

@@ -189,10 +189,8 @@ pub(super) fn product<T: Element>(layer: &FrozenLinear, x: &[T], rows: usize) ->
     }
     let accumulate = match &layer.bias {
         Some(bias) => {
-            with_slice::<T, _>(bias, |b| {
-                y.par_chunks_mut(out * ROWS).for_each(|rows| {
-                    rows.chunks_exact_mut(out).for_each(|row| row.copy_from_slice(b));
-                });
+            with_slice::<T, _>(bias, |bias| {
+                fill_rows(&mut y, bias);
                 Ok(())
             })?;
             true
@@ -208,6 +206,13 @@ pub(super) fn product<T: Element>(layer: &FrozenLinear, x: &[T], rows: usize) ->
         Weight::Blocks(blocks, _, arithmetic) => restored::forward(blocks, *arithmetic, x, &mut y),
     }
     Ok(y)
+}
+
+/// Every row of `y` as `row` is.
+pub(super) fn fill_rows<T: Element>(y: &mut [T], row: &[T]) {
+    y.par_chunks_mut(row.len() * ROWS).for_each(|rows| {
+        rows.chunks_exact_mut(row.len()).for_each(|one| one.copy_from_slice(row));
+    });
 }
 
 /// Fills `y` where `x` has a handful of rows: every weight is read, or restored, exactly once.

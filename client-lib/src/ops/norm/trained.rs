@@ -6,12 +6,8 @@ use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 
 use super::rows::Rule;
 use crate::ops::{
-    Arg, by_dtype,
-    element::Element,
-    frozen_linear::storage_dtype,
-    is_fused,
-    matrix::{Matrix, Threads, multiply},
-    slice_of, tape, with_slice,
+    Arg, by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, matrix::column_sums, slice_of,
+    tape, with_slice,
 };
 
 /// The layer norm of `x [.., h]` with trainable `γ [h]` and `β [h]`.
@@ -118,14 +114,8 @@ fn backward<T: Element>(
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         let dx = x.track_op().then(|| tensor(rule.input_gradient(xs, None, gs, gamma), x)).transpose()?;
         let of_gain = gain.track_op().then(|| tensor(rule.gain_gradient(xs, gs, h), gain)).transpose()?;
-        let of_bias = bias.track_op().then(|| {
-            let (rows, mut sums) = (gs.len() / h, vec![T::zero(); h]);
-            let ones = vec![T::one(); rows];
-            let (each, g) = (Matrix::new(&ones, 1, rows, rows), Matrix::new(gs, rows, h, h));
-            multiply(&mut sums, each, g, T::one(), false, Threads::All);
-            tensor(sums, bias)
-        });
-        Ok([dx, of_gain, of_bias.transpose()?])
+        let of_bias = bias.track_op().then(|| tensor(column_sums(gs, h), bias)).transpose()?;
+        Ok([dx, of_gain, of_bias])
     };
     with_slice::<T, _>(x, |xs| {
         with_slice::<T, _>(gain, |gamma| with_slice::<T, _>(grad, |gs| kernel(xs, gamma, gs)))
