@@ -18,6 +18,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import labelled
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / ".data"
 DOCS = ROOT / "docs"
@@ -103,14 +105,15 @@ def needs_hub():
         sys.exit(f"error: there is no `{HUB}`\n\nhint: cargo build --release --package hub-cli")
 
 
-def arguments(doc, has_quick=False):
-    """`--data DIR`, the folder with data that no package has, and whether `--quick` measures on a fraction of it."""
+def arguments(doc, *sets, has_quick=False):
+    """`--data DIR`, the folder with these sets, which no package has, and whether `--quick` measures on a fraction of them."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     if has_quick:
         parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     options.data = options.data.resolve()
+    labelled.check(options.data, *sets)
     return options
 
 
