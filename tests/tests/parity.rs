@@ -5,6 +5,8 @@
 mod audio;
 #[path = "parity/behind_the_blocks.rs"]
 mod behind_the_blocks;
+#[path = "parity/cases.rs"]
+mod cases;
 #[path = "parity/checkpoints.rs"]
 mod checkpoints;
 #[path = "parity/decoders.rs"]

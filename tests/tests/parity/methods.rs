@@ -1,23 +1,13 @@
 //! Every method, composition and head of the Python libraries, as folders that they
 //! wrote, against what they compute. See `tests/fixtures/methods/README.md`.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs};
 
 use candle_core::{DType, Device, Tensor};
-use hub_client::{
-    backbones::Backbone,
-    composition::Composition,
-    model::{Mode, StitchedModel},
-    tensors::{read_batch, view_of},
-};
-use hub_formats::checkpoint::{AdapterFolder, BaseFolder, FusionFolder};
-use serde::Deserialize;
+use hub_client::model::Mode;
 use serde_json::Value;
+
+use super::cases::{Case, Loaded, all, root};
 
 /// The largest difference that counts as equal, in double and in single precision.
 const BARS: [(DType, f64); 2] = [(DType::F64, 1e-9), (DType::F32, 1e-4)];
@@ -31,34 +21,6 @@ const ROUNDED_BY_PEFT: [&str; 4] = ["C3A", "DEFT", "ADAPTION_PROMPT", "VBLORA"];
 const ROUNDING: [&str; 9] =
     ["t5", "mt5", "llama", "mistral", "qwen", "gemma", "modernbert", "deberta", "dinov2"];
 
-#[derive(Deserialize)]
-struct Cases {
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    library: String,
-    base: String,
-    adapters: BTreeMap<String, String>,
-    fusions: Vec<String>,
-    compose: Option<String>,
-    inputs: String,
-    expect: String,
-    forward_args: ForwardArgs,
-}
-
-/// Arguments of the forward pass that are no tensors.
-#[derive(Deserialize, Default)]
-struct ForwardArgs {
-    task_ids: Option<Vec<String>>,
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/methods")
-}
-
 /// What the project does not compute yet, one name per line: the list may only shrink.
 fn not_yet() -> Vec<String> {
     let text = fs::read_to_string(root().join("NOT-YET.txt")).expect("reads");
@@ -66,38 +28,9 @@ fn not_yet() -> Vec<String> {
 }
 
 impl Case {
-    fn folder(&self) -> PathBuf {
-        root().join("cases").join(&self.name)
-    }
-
     /// Tensors by name.
     fn run(&self, dtype: DType) -> Result<BTreeMap<String, Tensor>, Box<dyn std::error::Error>> {
-        let inputs = root().join(&self.inputs);
-        let base = BaseFolder::open_as(&root().join("bases").join(&self.base), view_of(&inputs)?)?;
-        let device = hub_tests::device();
-        let mut batch = read_batch(&inputs, base.config(), &device)?;
-        let backbone = Arc::new(Backbone::load_with(&base, dtype, &device)?);
-        let folders = self
-            .adapters
-            .iter()
-            .map(|(name, folder)| Ok((name.clone(), AdapterFolder::open(&self.folder().join(folder))?)));
-        let folders =
-            folders.collect::<Result<Vec<(String, AdapterFolder)>, Box<dyn std::error::Error>>>()?;
-        let named: Vec<(String, &AdapterFolder)> = folders.iter().map(|(n, f)| (n.clone(), f)).collect();
-        let fusions = self.fusions.iter().map(|folder| FusionFolder::open(&self.folder().join(folder)));
-        let fusions = fusions.collect::<Result<Vec<_>, _>>()?;
-        let model = match (&self.compose, named.as_slice()) {
-            (Some(expression), _) => {
-                StitchedModel::compose(backbone, &named, &fusions, &expression.parse::<Composition>()?)?
-            }
-            (None, []) => StitchedModel::plain(backbone)?,
-            (None, [(_, folder), ..]) => StitchedModel::load(backbone, folder)?,
-        };
-        if let Some(tasks) = &self.forward_args.task_ids {
-            let known = model.tasks();
-            let number = |task: &String| known.iter().position(|k| k == task);
-            batch.head_inputs.tasks = tasks.iter().map(number).collect();
-        }
+        let Loaded { model, batch, .. } = self.load(dtype)?;
         let output = model.forward(&batch, Mode::Eval)?;
         let here = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_device(&Device::Cpu)?));
         output.named()?.into_iter().map(here).collect()
@@ -150,9 +83,7 @@ fn difference(a: &Tensor, b: &Tensor) -> candle_core::Result<f64> {
 
 #[test]
 fn everything_that_the_python_libraries_write_computes_the_same_here() {
-    let text = fs::read_to_string(root().join("cases.json")).expect("reads");
-    let Cases { cases } = serde_json::from_str(&text).expect("the list of cases");
-    assert!(cases.len() > 300, "{} cases", cases.len());
+    let cases = all();
     let not_yet = not_yet();
     let failed: Vec<String> = (cases.iter())
         .filter(|case| !not_yet.contains(&case.name))
