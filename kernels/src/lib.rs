@@ -6,6 +6,7 @@ pub mod bf16;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod few;
+pub mod fresh;
 mod loops;
 pub mod mapped;
 #[cfg(feature = "allocator")]
@@ -17,5 +18,5 @@ pub mod single;
 mod spread;
 
 pub use awake::awake;
-pub use loops::vectorised;
+pub use loops::{vectorised, vectorised_once};
 pub use panels::Side;

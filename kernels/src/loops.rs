@@ -18,6 +18,24 @@ impl<R, F: FnMut() -> R> NullaryFnOnce for Loops<F> {
     }
 }
 
+/// The same, called once.
+struct Once<F>(F);
+
+impl<R, F: FnOnce() -> R> NullaryFnOnce for Once<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn call(self) -> R {
+        (self.0)()
+    }
+}
+
+/// Runs a closure that takes something over, as [`vectorised`] does.
+#[inline(always)]
+pub fn vectorised_once<R>(loops: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(Once(loops))
+}
+
 /// Runs a closure that is marked `#[inline(always)]`, compiled for the processor at hand.
 #[inline(always)]
 pub fn vectorised<R>(loops: impl FnMut() -> R) -> R {

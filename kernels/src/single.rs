@@ -51,16 +51,16 @@ impl Packed {
     /// `y [m, outputs] = x [m, inputs] · wᵀ + bias`, on all threads of the current pool.
     ///
     /// # Panics
-    /// If the sizes of `x`, `bias` and `y` do not fit together.
-    pub fn multiply(&self, x: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-        self.multiply_on(Arch::new(), x, bias, y);
+    /// If the sizes of `x` and `bias` do not fit together.
+    pub fn product(&self, x: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        self.product_on(Arch::new(), x, bias)
     }
 
-    fn multiply_on(&self, arch: Arch, x: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    fn product_on(&self, arch: Arch, x: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let rows = x.len() / self.inputs.max(1);
         assert_eq!(x.len(), rows * self.inputs, "size of x");
         let product = Product { rows, outputs: self.outputs, inputs: self.inputs };
-        spread::run(&Run { packed: self, x, arch }, product, bias, y);
+        spread::run(&Run { packed: self, x, arch }, product, bias)
     }
 }
 
@@ -72,21 +72,21 @@ struct Run<'a> {
 }
 
 impl Kernel for Run<'_> {
-    fn panel(&self, panel: usize, rows: Range<usize>, mut target: Target<'_>) {
+    fn panel(&self, panel: usize, rows: Range<usize>, target: &mut Target<'_>) {
         let inputs = self.packed.inputs;
         let columns = &self.packed.columns[panel * inputs..][..inputs];
         let x = &self.x[rows.start * inputs..rows.end * inputs];
         tiles(rows.len(), |first, count| {
             let x = &x[first * inputs..(first + count) * inputs];
             match count {
-                ROWS => self.tile::<ROWS>(x, columns, first, &mut target),
-                7 => self.tile::<7>(x, columns, first, &mut target),
-                6 => self.tile::<6>(x, columns, first, &mut target),
-                5 => self.tile::<5>(x, columns, first, &mut target),
-                4 => self.tile::<4>(x, columns, first, &mut target),
-                3 => self.tile::<3>(x, columns, first, &mut target),
-                2 => self.tile::<2>(x, columns, first, &mut target),
-                _ => self.tile::<1>(x, columns, first, &mut target),
+                ROWS => self.tile::<ROWS>(x, columns, first, target),
+                7 => self.tile::<7>(x, columns, first, target),
+                6 => self.tile::<6>(x, columns, first, target),
+                5 => self.tile::<5>(x, columns, first, target),
+                4 => self.tile::<4>(x, columns, first, target),
+                3 => self.tile::<3>(x, columns, first, target),
+                2 => self.tile::<2>(x, columns, first, target),
+                _ => self.tile::<1>(x, columns, first, target),
             }
         });
     }
@@ -163,8 +163,8 @@ mod tests {
                     Side::Backward => w[i * inputs + o],
                 };
                 for arch in [Arch::new(), Arch::Scalar] {
-                    let mut y = vec![f32::NAN; rows * outputs];
-                    packed.multiply_on(arch, &x, Some(&bias), &mut y);
+                    let y = packed.product_on(arch, &x, Some(&bias));
+                    assert_eq!(y.len(), rows * outputs);
                     for (at, &y) in y.iter().enumerate() {
                         let (row, o) = (at / outputs, at % outputs);
                         let sum = (0..length)

@@ -3,7 +3,7 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use hub_kernels::vectorised;
+use hub_kernels::{fresh, vectorised};
 use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
@@ -139,13 +139,8 @@ fn backward<T: Element>(f: Fused, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
 
 /// The function of every element, on all cores.
 pub(super) fn mapped<T: Element>(f: Fused, x: &[T]) -> Vec<T> {
-    let mut y = vec![T::zero(); x.len()];
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        // A chunk stays in a cache from here to there.
-        y.copy_from_slice(x);
-        map(f, y);
-    });
-    y
+    // A chunk stays in a cache from here to there.
+    fresh::vector(x.len(), CHUNK, |part, y| y.copy(&x[part]).then(|y| map(f, y)))
 }
 
 /// Every element becomes its function, on all cores.
@@ -158,7 +153,8 @@ pub(super) fn scale_all<T: Element>(f: Fused, x: &[T], grad: &mut [T]) {
     grad.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(g, x)| scale_by_derivative(f, x, g));
 }
 
-fn map<T: Element>(f: Fused, x: &mut [T]) {
+/// Every element becomes its function.
+pub(super) fn map<T: Element>(f: Fused, x: &mut [T]) {
     macro_rules! each {
         ($value:expr) => {
             vectorised(

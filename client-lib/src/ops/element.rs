@@ -15,8 +15,16 @@ pub(crate) trait Element: WithDType + Float + std::iter::Sum {
     fn of_single(_: &[f32]) -> Option<&[Self]> {
         None
     }
+    /// The same where they are written.
+    fn of_single_mut(_: &mut [f32]) -> Option<&mut [Self]> {
+        None
+    }
     /// The same slice where it is in single precision.
     fn as_single(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+    /// Numbers in single precision as this type's, where that is the same.
+    fn from_singles(_: Vec<f32>) -> Option<Vec<Self>> {
         None
     }
     /// The same slice where it is in single precision.
@@ -53,8 +61,14 @@ impl Element for f32 {
     fn of_single(slice: &[f32]) -> Option<&[Self]> {
         Some(slice)
     }
+    fn of_single_mut(slice: &mut [f32]) -> Option<&mut [Self]> {
+        Some(slice)
+    }
     fn as_single(slice: &[Self]) -> Option<&[f32]> {
         Some(slice)
+    }
+    fn from_singles(numbers: Vec<f32>) -> Option<Vec<Self>> {
+        Some(numbers)
     }
     fn as_single_mut(slice: &mut [Self]) -> Option<&mut [f32]> {
         Some(slice)

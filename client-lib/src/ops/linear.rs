@@ -7,9 +7,9 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use super::{
     Arg, by_dtype,
     element::Element,
-    frozen_linear::{fill_rows, finished, storage_dtype},
+    frozen_linear::{add_to_rows, finished, storage_dtype},
     is_fused,
-    matrix::{Matrix, Threads, column_sums, multiply},
+    matrix::{self, Matrix, Threads, column_sums},
     slice_of, tape, with_slice,
 };
 
@@ -151,13 +151,12 @@ impl CustomOp3 for Op {
 
 fn forward<T: Element>(d: Dims, x: Arg<'_>, w: Arg<'_>, b: Option<Arg<'_>>) -> Result<(CpuStorage, Shape)> {
     let (xs, ws) = (slice_of::<T>(x.0, x.1, "linear")?, slice_of::<T>(w.0, w.1, "linear")?);
-    let mut y = vec![T::zero(); d.rows * d.outputs];
-    if let Some(b) = b {
-        fill_rows(&mut y, slice_of::<T>(b.0, b.1, "linear")?);
-    }
     let (xm, wm) =
         (Matrix::new(xs, d.rows, d.inputs, d.inputs), Matrix::new(ws, d.outputs, d.inputs, d.inputs));
-    multiply(&mut y, xm, wm.t(), T::one(), b.is_some(), Threads::All);
+    let mut y = matrix::product(xm, wm.t(), Threads::All);
+    if let Some(b) = b {
+        add_to_rows(&mut y, slice_of::<T>(b.0, b.1, "linear")?);
+    }
     Ok(finished(y, x.1.dims().to_vec(), d.outputs))
 }
 
@@ -180,9 +179,7 @@ fn backward<T: Element>(
     let kernel = |xs: &[T], ws: &[T], gs: &[T]| {
         let g = Matrix::new(gs, d.rows, d.outputs, d.outputs);
         let product = |a: Matrix<'_, T>, b: Matrix<'_, T>, like: &Tensor| {
-            let mut y = vec![T::zero(); like.elem_count()];
-            multiply(&mut y, a, b, T::one(), false, Threads::All);
-            Tensor::from_vec(y, like.shape(), like.device())
+            Tensor::from_vec(matrix::product(a, b, Threads::All), like.shape(), like.device())
         };
         let xm = Matrix::new(xs, d.rows, d.inputs, d.inputs);
         let wm = Matrix::new(ws, d.outputs, d.inputs, d.inputs);

@@ -15,7 +15,7 @@ use super::{
     frozen_linear::{FrozenLinear, finished, input_gradient, product, storage_dtype},
     is_fused,
     linear::composed as linear,
-    matrix::{Matrix, Threads, multiply},
+    matrix::{self, Matrix, Threads, multiply},
     slice_of, tape, with_slice,
 };
 
@@ -149,10 +149,8 @@ fn forward<T: Element>(op: &Op, d: Dims, x: Arg<'_>, a: Arg<'_>, b: Arg<'_>) -> 
 
 /// `A x` of every row.
 fn narrow<T: Element>(d: Dims, x: &[T], a: &[T]) -> Vec<T> {
-    let mut narrow = vec![T::zero(); d.rows * d.rank];
     let (x, a) = (Matrix::new(x, d.rows, d.inputs, d.inputs), Matrix::new(a, d.rank, d.inputs, d.inputs));
-    multiply(&mut narrow, x, a.t(), T::one(), false, Threads::All);
-    narrow
+    matrix::product(x, a.t(), Threads::All)
 }
 
 /// With `n = A x` and `∂n = s ∂y B`, row by row: `∂x = ∂y W + ∂n A`, `∂A = ∂nᵀ x`, `∂B = s ∂yᵀ n`.
@@ -177,11 +175,7 @@ fn backward<T: Element>(
             multiply(&mut dx, dn, am, T::one(), true, Threads::All);
             tensor(dx, x)
         });
-        let da = a.track_op().then(|| {
-            let mut da = vec![T::zero(); d.rank * d.inputs];
-            multiply(&mut da, dn.t(), xm, T::one(), false, Threads::All);
-            tensor(da, a)
-        });
+        let da = a.track_op().then(|| tensor(matrix::product(dn.t(), xm, Threads::All), a));
         let db = b.track_op().then(|| {
             let narrow = narrow(d, xs, a_s);
             let mut db = vec![T::zero(); d.outputs * d.rank];

@@ -1,6 +1,7 @@
 //! Matrix products on slices: bounds checked here, computed by the `gemm` crate.
 
 use gemm::Parallelism;
+use hub_kernels::fresh;
 
 use super::element::Element;
 
@@ -76,6 +77,23 @@ pub(super) fn multiply<T: Element>(
     multiply_into(Window::new(out, b.cols), a, b, scale, accumulate, threads);
 }
 
+/// `a · b` in a vector of its own, `a.rows × b.cols`.
+pub(super) fn product<T: Element>(a: Matrix<'_, T>, b: Matrix<'_, T>, threads: Threads) -> Vec<T> {
+    fresh::alone(a.rows * b.cols, |mut out| {
+        let place = Place { first: out.cells().as_mut_ptr().cast(), length: out.len(), row_stride: b.cols };
+        if a.cols == 0 {
+            return out.fill(std::iter::repeat(T::zero()));
+        }
+        #[expect(unsafe_code, reason = "`gemm` writes through a pointer")]
+        // SAFETY: the cells are borrowed exclusively and as many as the product has numbers, all of which it writes
+        // without reading them.
+        unsafe {
+            write(place, a, b, T::one(), false, threads);
+            out.filled()
+        }
+    })
+}
+
 /// The same into a window.
 pub(super) fn multiply_into<T: Element>(
     out: Window<'_, T>,
@@ -85,30 +103,57 @@ pub(super) fn multiply_into<T: Element>(
     accumulate: bool,
     threads: Threads,
 ) {
-    let Window { data: out, row_stride } = out;
+    let Window { data, row_stride } = out;
+    let place = Place { first: data.as_mut_ptr(), length: data.len(), row_stride };
+    #[expect(unsafe_code, reason = "`gemm` writes through a pointer")]
+    // SAFETY: the window is borrowed exclusively and all of its numbers can be read.
+    unsafe {
+        write(place, a, b, scale, accumulate, threads);
+    }
+}
+
+/// Where a product goes.
+struct Place<T> {
+    first: *mut T,
+    length: usize,
+    row_stride: usize,
+}
+
+/// `scale · a · b`, or that much more when `accumulate`.
+///
+/// # Safety
+/// The place must be writable, and overlap neither operand; where it is accumulated to, it must hold numbers.
+#[expect(unsafe_code, reason = "`gemm` takes raw pointers")]
+unsafe fn write<T: Element>(
+    out: Place<T>,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    scale: T,
+    accumulate: bool,
+    threads: Threads,
+) {
     assert_eq!(a.cols, b.rows, "inner dimensions");
     assert!(a.extent() <= a.data.len() && b.extent() <= b.data.len(), "operands lie inside their slices");
     if a.rows == 0 || b.cols == 0 {
         return;
     }
-    assert!(b.cols <= row_stride, "rows of the product do not overlap");
-    assert!((a.rows - 1) * row_stride + b.cols <= out.len(), "the product lies inside its slice");
+    assert!(b.cols <= out.row_stride, "rows of the product do not overlap");
+    assert!((a.rows - 1) * out.row_stride + b.cols <= out.length, "the product lies inside its slice");
     let parallelism = match threads {
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(0),
     };
     let alpha = if accumulate { T::one() } else { T::zero() };
-    #[expect(unsafe_code, reason = "`gemm` takes raw pointers; the assertions above bound every access")]
-    // SAFETY: all three matrices lie inside their slices (asserted), `out` is exclusively
-    // borrowed and so overlaps neither operand, and every stride fits isize.
+    // SAFETY: all three matrices lie inside their slices (asserted), the caller says that `out` can be written and
+    // overlaps neither operand, and every stride fits isize.
     unsafe {
         gemm::gemm(
             a.rows,
             b.cols,
             a.cols,
-            out.as_mut_ptr(),
+            out.first,
             1,
-            row_stride as isize,
+            out.row_stride as isize,
             accumulate,
             a.data.as_ptr(),
             a.col_stride as isize,
@@ -128,9 +173,7 @@ pub(super) fn multiply_into<T: Element>(
 
 /// The sum of all rows of `width` numbers.
 pub(super) fn column_sums<T: Element>(data: &[T], width: usize) -> Vec<T> {
-    let (rows, mut sums) = (data.len() / width.max(1), vec![T::zero(); width]);
+    let rows = data.len() / width.max(1);
     let ones = vec![T::one(); rows];
-    let (each, all) = (Matrix::new(&ones, 1, rows, rows), Matrix::new(data, rows, width, width));
-    multiply(&mut sums, each, all, T::one(), false, Threads::All);
-    sums
+    product(Matrix::new(&ones, 1, rows, rows), Matrix::new(data, rows, width, width), Threads::All)
 }

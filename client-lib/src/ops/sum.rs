@@ -3,8 +3,7 @@
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
-use hub_kernels::vectorised;
-use rayon::prelude::*;
+use hub_kernels::{fresh, vectorised_once};
 
 use super::{
     Arg, activation::CHUNK, by_dtype, element::Element, frozen_linear::storage_dtype, is_fused, slice_of,
@@ -70,13 +69,12 @@ impl CustomOp2 for Op {
 
 fn forward<T: Element>(a: Arg<'_>, b: Arg<'_>) -> Result<(CpuStorage, Shape)> {
     let (left, right) = (slice_of::<T>(a.0, a.1, "sum")?, slice_of::<T>(b.0, b.1, "sum")?);
-    let mut y = vec![T::zero(); left.len()];
-    let parts = left.par_chunks(CHUNK).zip(right.par_chunks(CHUNK));
-    y.par_chunks_mut(CHUNK).zip(parts).for_each(|(y, (a, b))| {
-        vectorised(
+    let y = fresh::vector(left.len(), CHUNK, |part, y| {
+        let (a, b) = (&left[part.clone()], &right[part]);
+        vectorised_once(
             #[inline(always)]
-            || y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = a + b),
-        );
+            || y.fill(a.iter().zip(b).map(|(&a, &b)| a + b)),
+        )
     });
     Ok((T::to_cpu_storage_owned(y), a.1.shape().clone()))
 }

@@ -5,14 +5,21 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod chain;
 mod portable;
 
 use std::ops::Range;
 
 use crate::{
+    fresh::{self, Blank, Filled},
     panels::{self, PANEL, ROWS, Side},
     spread::{self, Kernel, Product, Target, tiles},
 };
+
+pub use chain::{Chain, Chained};
+
+/// Rows that a thread rounds at a time.
+const ROUNDED: usize = 64;
 
 /// Two numbers in bf16: that of the even input in the low half.
 type Pair = u32;
@@ -67,26 +74,30 @@ impl Packed {
     /// `y [m, outputs] = x [m, inputs] · wᵀ + bias`, on all threads of the current pool.
     ///
     /// # Panics
-    /// If the sizes of `x`, `bias` and `y` do not fit together.
-    pub fn multiply(&self, x: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-        self.multiply_by(x, bias, y, is_fast());
+    /// If the sizes of `x` and `bias` do not fit together.
+    pub fn product(&self, x: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        self.product_by(x, bias, is_fast())
     }
 
-    fn multiply_by(&self, x: &[f32], bias: Option<&[f32]>, y: &mut [f32], fast: bool) {
+    fn product_by(&self, x: &[f32], bias: Option<&[f32]>, fast: bool) -> Vec<f32> {
+        let product = self.sizes(x);
+        let pairs = self.inputs.div_ceil(2);
+        let x16 = if x.len() < 1 << 15 {
+            rounded(x, self.inputs)
+        } else {
+            let [x16] = fresh::matrices(product.rows, ROUNDED, [pairs], |rows, [to]| {
+                [round_rows(&x[rows.start * self.inputs..rows.end * self.inputs], self.inputs, to)]
+            });
+            x16
+        };
+        spread::run(&Run { packed: self, x: &x16, pairs, fast }, product, bias)
+    }
+
+    /// The sizes of the product with `x`.
+    fn sizes(&self, x: &[f32]) -> Product {
         let rows = x.len() / self.inputs.max(1);
         assert_eq!(x.len(), rows * self.inputs, "size of x");
-        let pairs = self.inputs.div_ceil(2);
-        let mut x16 = vec![0; rows * pairs];
-        let round_row = |(to, from): (&mut [Pair], &[f32])| round_row(from, to);
-        if x.len() < 1 << 15 {
-            x16.chunks_exact_mut(pairs.max(1)).zip(x.chunks_exact(self.inputs.max(1))).for_each(round_row);
-        } else {
-            use rayon::prelude::*;
-            let rows = x16.par_chunks_exact_mut(pairs).zip(x.par_chunks_exact(self.inputs));
-            rows.with_min_len(ROWS).for_each(round_row);
-        }
-        let product = Product { rows, outputs: self.outputs, inputs: self.inputs };
-        spread::run(&Run { packed: self, x: &x16, pairs, fast }, product, bias, y);
+        Product { rows, outputs: self.outputs, inputs: self.inputs }
     }
 }
 
@@ -100,20 +111,20 @@ struct Run<'a> {
 }
 
 impl Kernel for Run<'_> {
-    fn panel(&self, panel: usize, rows: Range<usize>, mut target: Target<'_>) {
+    fn panel(&self, panel: usize, rows: Range<usize>, target: &mut Target<'_>) {
         let columns = &self.packed.columns[panel * self.pairs..][..self.pairs];
         let x = &self.x[rows.start * self.pairs..rows.end * self.pairs];
         tiles(rows.len(), |first, count| {
             let x = &x[first * self.pairs..(first + count) * self.pairs];
             match count {
-                ROWS => self.tile::<ROWS>(x, columns, first, &mut target),
-                7 => self.tile::<7>(x, columns, first, &mut target),
-                6 => self.tile::<6>(x, columns, first, &mut target),
-                5 => self.tile::<5>(x, columns, first, &mut target),
-                4 => self.tile::<4>(x, columns, first, &mut target),
-                3 => self.tile::<3>(x, columns, first, &mut target),
-                2 => self.tile::<2>(x, columns, first, &mut target),
-                _ => self.tile::<1>(x, columns, first, &mut target),
+                ROWS => self.tile::<ROWS>(x, columns, first, target),
+                7 => self.tile::<7>(x, columns, first, target),
+                6 => self.tile::<6>(x, columns, first, target),
+                5 => self.tile::<5>(x, columns, first, target),
+                4 => self.tile::<4>(x, columns, first, target),
+                3 => self.tile::<3>(x, columns, first, target),
+                2 => self.tile::<2>(x, columns, first, target),
+                _ => self.tile::<1>(x, columns, first, target),
             }
         });
     }
@@ -139,20 +150,29 @@ const fn round(x: f32) -> u32 {
     (bits + (0x7fff + (bits >> 16 & 1))) >> 16
 }
 
-/// Rounds a row into pairs; behind an odd last input stands a zero.
-fn round_row(from: &[f32], to: &mut [Pair]) {
-    crate::vectorised(
+/// Rows of `inputs` numbers as pairs; behind an odd last one stands a zero.
+fn rounded(x: &[f32], inputs: usize) -> Vec<Pair> {
+    let rows = x.len() / inputs.max(1);
+    fresh::alone(rows * inputs.div_ceil(2), |to| round_rows(x, inputs, to))
+}
+
+/// The same into `to`.
+fn round_rows<'a>(x: &[f32], inputs: usize, to: Blank<'a, Pair>) -> Filled<'a, Pair> {
+    crate::vectorised_once(
         #[inline(always)]
         || {
-            let (pairs, rest) = from.as_chunks::<2>();
-            for (to, &[even, odd]) in to.iter_mut().zip(pairs) {
-                *to = round(even) | round(odd) << 16;
+            if inputs.is_multiple_of(2) {
+                let (pairs, _) = x.as_chunks::<2>();
+                return to.fill(pairs.iter().map(|&[even, odd]| round(even) | round(odd) << 16));
             }
-            if let (Some(to), &[last]) = (to.last_mut(), rest) {
-                *to = round(last);
-            }
+            let pair = |pair: &[f32]| match *pair {
+                [even, odd] => round(even) | round(odd) << 16,
+                [last] => round(last),
+                _ => 0,
+            };
+            to.fill(x.chunks_exact(inputs).flat_map(|row| row.chunks(2).map(pair)))
         },
-    );
+    )
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ fn every_form_computes_the_product_of_the_rounded_operands() {
             let packed = Packed::new(&w, (out, inputs), side);
             let expected = exact(&x, &w, (out, inputs), side);
             for fast in [false, is_fast()] {
-                let mut y = vec![f32::NAN; rows * outputs];
-                packed.multiply_by(&x, Some(&bias), &mut y, fast);
+                let y = packed.product_by(&x, Some(&bias), fast);
+                assert_eq!(y.len(), rows * outputs);
                 let worst = y.iter().zip(&expected).enumerate().map(|(at, (&y, e))| {
                     (f64::from(y) - e - f64::from(bias[at % outputs])).abs() / (length as f64).sqrt()
                 });
@@ -57,7 +57,33 @@ fn rounding_is_to_the_nearest_and_to_even_in_between() {
 #[test]
 fn what_is_not_a_number_is_not_hidden() {
     let packed = Packed::new(&[1.0, f32::NAN], (1, 2), Side::Forward);
-    let mut y = [0.0];
-    packed.multiply(&[1.0, 1.0], None, &mut y);
-    assert!(y[0].is_nan());
+    assert!(packed.product(&[1.0, 1.0], None)[0].is_nan());
+}
+
+#[test]
+fn a_chain_gives_what_its_products_give_one_after_the_other() {
+    for (rows, inputs, inner, outputs) in
+        [(1, 3, 5, 2), (40, 33, 100, 20), (300, 64, 130, 49), (1000, 96, 200, 96)]
+    {
+        let (x, v, w) = (numbers(rows * inputs, 1), numbers(inner * inputs, 2), numbers(outputs * inner, 3));
+        let (bias, more) = (numbers(inner, 4), numbers(outputs, 5));
+        let first = Packed::new(&v, (inner, inputs), Side::Forward);
+        let second = Packed::new(&w, (outputs, inner), Side::Forward);
+        let change = |start: usize, values: &mut [f32]| {
+            values
+                .iter_mut()
+                .enumerate()
+                .for_each(|(at, value)| *value *= (start * inner + at) as f32 % 3.0 - 1.0);
+        };
+        let kept = first.product(&x, Some(&bias));
+        let mut middle = kept.clone();
+        change(0, &mut middle);
+        let expected = second.product(&middle, Some(&more));
+        for keeps in [false, true] {
+            let chain = Chain { first: (&first, Some(&bias)), second: (&second, Some(&more)), keeps };
+            let found = chain.of(&x, &|rows, values: &mut [f32]| change(rows.start, values));
+            let inner = if keeps { kept.clone() } else { Vec::new() };
+            assert_eq!(found, Chained { outputs: expected.clone(), inner }, "{rows} rows");
+        }
+    }
 }

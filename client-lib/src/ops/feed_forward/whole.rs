@@ -3,19 +3,20 @@
 //! What the backward needs of it, what the first layers give, the operation keeps itself. In a graph it would have a
 //! gradient of its own, several times as wide as a hidden state, which the tape fills with zeros and adds to.
 
-use std::sync::OnceLock;
+use std::{ops::Range, sync::OnceLock};
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, TensorId};
+use hub_kernels::Side;
 use hub_schemas::method::Activation;
 use rayon::prelude::*;
 
 use super::super::{
-    activation::{CHUNK, Fused, map_all, mapped, scale_all},
+    activation::{CHUNK, Fused, map, map_all, mapped, scale_all, scale_by_derivative},
     by_dtype,
     element::Element,
-    frozen_linear::{FrozenLinear, finished, input_gradient, product, storage_dtype},
+    frozen_linear::{FrozenLinear, chained, finished, input_gradient, product, storage_dtype},
     is_fused, slice_of, tape, with_slice,
 };
 use super::half::{activated, gate_gradients, gated, times};
@@ -126,13 +127,24 @@ fn forward<T: Element>(op: &Op, storage: &CpuStorage, layout: &Layout) -> Result
         candle_core::bail!("feed-forward: {inputs} inputs expected, the tensor is {:?}", layout.dims());
     }
     let rows = x.len() / inputs.max(1);
+    let outputs = op.down.dims()?.0;
+    let kept = |values: Vec<T>| Tensor::from_vec(values, (rows, inner), &candle_core::Device::Cpu);
+    if op.gate.is_none() {
+        let between = |_, middle: &mut [T]| map(op.fused, middle);
+        if let Some(done) = chained((&op.up, &op.down, Side::Forward), x, op.keeps, &between)? {
+            if let Some(up) = done.inner {
+                let kept = (None, kept(up)?);
+                op.kept.get_or_init(|| kept);
+            }
+            return Ok(finished(done.outputs, layout.dims().to_vec(), outputs));
+        }
+    }
     let up = product(&op.up, x, rows)?;
     let gate = op.gate.as_ref().map(|gate| product(gate, x, rows)).transpose()?;
     let middle = if op.keeps {
         let mut middle = mapped(op.fused, gate.as_ref().unwrap_or(&up));
         times_all(&mut middle, gate.is_some().then_some(&*up));
-        let tensor = |values| Tensor::from_vec(values, (rows, inner), &candle_core::Device::Cpu);
-        let kept = (gate.map(tensor).transpose()?, tensor(up)?);
+        let kept = (gate.map(kept).transpose()?, kept(up)?);
         op.kept.get_or_init(|| kept);
         middle
     } else {
@@ -146,7 +158,7 @@ fn forward<T: Element>(op: &Op, storage: &CpuStorage, layout: &Layout) -> Result
         middle
     };
     let y = product(&op.down, &middle, rows)?;
-    Ok(finished(y, layout.dims().to_vec(), op.down.dims()?.0))
+    Ok(finished(y, layout.dims().to_vec(), outputs))
 }
 
 /// Every element of `x` times its factor, on all cores.
@@ -158,6 +170,11 @@ fn times_all<T: Element>(x: &mut [T], factors: Option<&[T]>) {
 
 /// `∂x = ∂u V`, with a gate `∂x = ∂u V + ∂g G`.
 fn backward<T: Element>(op: &Op, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if let (None, up) = op.inner()?
+        && let Some(dx) = chained_backward::<T>(op, up, grad)?
+    {
+        return Tensor::from_vec(dx, x.shape(), x.device());
+    }
     let mut middle = with_slice::<T, _>(grad, |g| input_gradient(&op.down, g))?;
     let dx = match (op.inner()?, &op.gate) {
         ((Some(gate), up), Some(gate_layer)) => {
@@ -178,4 +195,17 @@ fn backward<T: Element>(op: &Op, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
         }
     };
     Tensor::from_vec(dx, x.shape(), x.device())
+}
+
+/// `((∂y W) ⊙ φ′(V x)) V`, some rows at a time.
+fn chained_backward<T: Element>(op: &Op, up: &Tensor, grad: &Tensor) -> Result<Option<Vec<T>>> {
+    let inner = op.up.dims()?.0;
+    let layers = (&op.down, &op.up, Side::Backward);
+    let chain = |up: &[T], grad: &[T]| {
+        let between = |rows: Range<usize>, middle: &mut [T]| {
+            scale_by_derivative(op.fused, &up[rows.start * inner..rows.end * inner], middle);
+        };
+        Ok(chained(layers, grad, false, &between)?.map(|done| done.outputs))
+    };
+    with_slice::<T, _>(up, |up| with_slice::<T, _>(grad, |grad| chain(up, grad)))
 }

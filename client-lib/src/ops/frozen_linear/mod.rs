@@ -8,15 +8,16 @@
 mod restored;
 mod weight;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, TensorId};
 use hub_formats::checkpoint::Blocks;
 use hub_kernels::{
-    Side,
+    Side, bf16,
     few::{self, Dense},
+    vectorised,
 };
 use rayon::prelude::*;
 
@@ -26,7 +27,7 @@ use super::{
     by_dtype,
     element::Element,
     is_fused,
-    matrix::{Matrix, Threads, multiply},
+    matrix::{self, Matrix, Threads},
     slice_of, tape, with_slice,
 };
 
@@ -37,7 +38,7 @@ pub struct FrozenLinear {
     bias: Option<Tensor>,
 }
 
-/// Rows that a task fills with a bias.
+/// Rows that a task adds a bias to.
 const ROWS: usize = 64;
 
 impl FrozenLinear {
@@ -178,61 +179,73 @@ fn forward<T: Element>(
 /// `W x + b` of every row of `x`, `rows × in`.
 pub(super) fn product<T: Element>(layer: &FrozenLinear, x: &[T], rows: usize) -> Result<Vec<T>> {
     let (out, inputs) = layer.dims()?;
-    let mut y = vec![T::zero(); rows * out];
-    if few_rows(layer, x, &mut y)? {
+    if let Some(y) = few_rows(layer, x)? {
         return Ok(y);
     }
-    if let Weight::Dense(weight, packs) = &layer.weight
-        && packs.multiply(weight, Side::Forward, x, layer.bias.as_ref(), &mut y)?
-    {
-        return Ok(y);
-    }
-    let accumulate = match &layer.bias {
-        Some(bias) => {
-            with_slice::<T, _>(bias, |bias| {
-                fill_rows(&mut y, bias);
-                Ok(())
-            })?;
-            true
-        }
-        None => false,
-    };
     match &layer.weight {
-        Weight::Dense(weight, _) => weight.with_slice::<T, _>(|w| {
-            let x = Matrix::new(x, rows, inputs, inputs);
-            multiply(&mut y, x, Matrix::new(w, out, inputs, inputs).t(), T::one(), accumulate, Threads::All);
-            Ok(())
-        })?,
-        Weight::Blocks(blocks, _, arithmetic) => restored::forward(blocks, *arithmetic, x, &mut y),
+        Weight::Dense(weight, packs) => {
+            if let Some(y) = packs.product(weight, Side::Forward, x, layer.bias.as_ref())? {
+                return Ok(y);
+            }
+            let mut y = weight.with_slice::<T, _>(|w| {
+                let (x, w) = (Matrix::new(x, rows, inputs, inputs), Matrix::new(w, out, inputs, inputs).t());
+                Ok(matrix::product(x, w, Threads::All))
+            })?;
+            if let Some(bias) = &layer.bias {
+                with_slice::<T, _>(bias, |bias| {
+                    add_to_rows(&mut y, bias);
+                    Ok(())
+                })?;
+            }
+            Ok(y)
+        }
+        Weight::Blocks(blocks, _, arithmetic) => {
+            let mut y = vec![T::zero(); rows * out];
+            if let Some(bias) = &layer.bias {
+                with_slice::<T, _>(bias, |bias| {
+                    add_to_rows(&mut y, bias);
+                    Ok(())
+                })?;
+            }
+            restored::forward(blocks, *arithmetic, x, &mut y);
+            Ok(y)
+        }
     }
-    Ok(y)
 }
 
-/// Every row of `y` as `row` is.
-pub(super) fn fill_rows<T: Element>(y: &mut [T], row: &[T]) {
-    y.par_chunks_mut(row.len() * ROWS).for_each(|rows| {
-        rows.chunks_exact_mut(row.len()).for_each(|one| one.copy_from_slice(row));
+/// Adds `row` to every row of `y`.
+pub(super) fn add_to_rows<T: Element>(y: &mut [T], row: &[T]) {
+    y.par_chunks_mut(row.len().max(1) * ROWS).for_each(|rows| {
+        vectorised(
+            #[inline(always)]
+            || {
+                for one in rows.chunks_exact_mut(row.len()) {
+                    one.iter_mut().zip(row).for_each(|(y, &more)| *y += more);
+                }
+            },
+        );
     });
 }
 
-/// Fills `y` where `x` has a handful of rows: every weight is read, or restored, exactly once.
-fn few_rows<T: Element>(layer: &FrozenLinear, x: &[T], y: &mut [T]) -> Result<bool> {
-    let (Some(x), Some(y)) = (T::as_single(x), T::as_single_mut(y)) else { return Ok(false) };
-    let (_, inputs) = layer.dims()?;
+/// The product where `x` has a handful of rows: every weight is read, or restored, exactly once.
+fn few_rows<T: Element>(layer: &FrozenLinear, x: &[T]) -> Result<Option<Vec<T>>> {
+    let Some(x) = T::as_single(x) else { return Ok(None) };
+    let (out, inputs) = layer.dims()?;
     if inputs == 0 || x.len() / inputs > few::MOST {
-        return Ok(false);
+        return Ok(None);
     }
+    let mut y = vec![0.0; x.len() / inputs * out];
     let bias = layer.bias.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
     let bias = bias.as_deref();
     match &layer.weight {
-        Weight::Blocks(blocks, ..) => few::multiply(&**blocks, x, inputs, bias, y),
-        Weight::Dense(_, packs) if packs.arithmetic != Arithmetic::Exact => return Ok(false),
+        Weight::Blocks(blocks, ..) => few::multiply(&**blocks, x, inputs, bias, &mut y),
+        Weight::Dense(_, packs) if packs.arithmetic != Arithmetic::Exact => return Ok(None),
         Weight::Dense(weight, _) => weight.with_slice::<f32, _>(|weight| {
-            few::multiply(&Dense { weight, inputs }, x, inputs, bias, y);
+            few::multiply(&Dense { weight, inputs }, x, inputs, bias, &mut y);
             Ok(())
         })?,
     }
-    Ok(true)
+    Ok(T::from_singles(y))
 }
 
 /// `y` in the shape of the input, with `out` for its last dimension.
@@ -251,19 +264,57 @@ fn backward<T: Element>(layer: &FrozenLinear, x: &Tensor, grad: &Tensor) -> Resu
 pub(super) fn input_gradient<T: Element>(layer: &FrozenLinear, grad: &[T]) -> Result<Vec<T>> {
     let (out, inputs) = layer.dims()?;
     let rows = grad.len() / out.max(1);
-    let mut dx = vec![T::zero(); rows * inputs];
     match &layer.weight {
-        Weight::Dense(weight, packs) => weight.with_slice::<T, _>(|w| {
-            if packs.multiply(weight, Side::Backward, grad, None, &mut dx)? {
-                return Ok(());
-            }
-            let (g, w) = (Matrix::new(grad, rows, out, out), Matrix::new(w, out, inputs, inputs));
-            multiply(&mut dx, g, w, T::one(), false, Threads::All);
-            Ok(())
-        })?,
-        Weight::Blocks(blocks, _, arithmetic) => restored::backward(blocks, *arithmetic, grad, &mut dx),
+        Weight::Dense(weight, packs) => match packs.product(weight, Side::Backward, grad, None)? {
+            Some(dx) => Ok(dx),
+            None => weight.with_slice::<T, _>(|w| {
+                let (g, w) = (Matrix::new(grad, rows, out, out), Matrix::new(w, out, inputs, inputs));
+                Ok(matrix::product(g, w, Threads::All))
+            }),
+        },
+        Weight::Blocks(blocks, _, arithmetic) => {
+            let mut dx = vec![T::zero(); rows * inputs];
+            restored::backward(blocks, *arithmetic, grad, &mut dx);
+            Ok(dx)
+        }
     }
-    Ok(dx)
+}
+
+/// What one layer gives, changed by a function, through another one.
+pub(super) struct Chained<T> {
+    pub(super) outputs: Vec<T>,
+    /// What the first layer gave, where it was asked for.
+    pub(super) inner: Option<Vec<T>>,
+}
+
+/// `second(between(first(x)))` with products in bf16, some rows at a time, or on the side of the backward the same of two
+/// gradients; `None` where the layers have no such products. `between` gets the numbers of some rows and what the first gave for them.
+pub(super) fn chained<T: Element>(
+    (first, second, side): (&FrozenLinear, &FrozenLinear, Side),
+    x: &[T],
+    keeps: bool,
+    between: &(impl Fn(Range<usize>, &mut [T]) + Sync),
+) -> Result<Option<Chained<T>>> {
+    let (Weight::Dense(v, one), Weight::Dense(w, two)) = (&first.weight, &second.weight) else {
+        return Ok(None);
+    };
+    let are_half = one.arithmetic == Arithmetic::Bf16 && two.arithmetic == Arithmetic::Bf16;
+    let Some(x) = T::as_single(x).filter(|x| are_half && !x.is_empty()) else { return Ok(None) };
+    let bias = |layer: &FrozenLinear| match (side, &layer.bias) {
+        (Side::Forward, Some(bias)) => bias.to_vec1::<f32>().map(Some),
+        _ => Ok(None),
+    };
+    let (b, c) = (bias(first)?, bias(second)?);
+    let first = (one.half(v, side)?, b.as_deref());
+    let second = (two.half(w, side)?, c.as_deref());
+    let between = |rows: Range<usize>, middle: &mut [f32]| {
+        if let Some(middle) = T::of_single_mut(middle) {
+            between(rows, middle);
+        }
+    };
+    let bf16::Chained { outputs, inner } = bf16::Chain { first, second, keeps }.of(x, &between);
+    let inner = if keeps { T::from_singles(inner) } else { None };
+    Ok(T::from_singles(outputs).map(|outputs| Chained { outputs, inner }))
 }
 
 /// The bias of a layer of `out` outputs, out of any graph.

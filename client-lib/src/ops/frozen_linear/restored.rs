@@ -33,8 +33,7 @@ fn forward_by<T: Element>(size: usize, blocks: &Blocks, arithmetic: Arithmetic, 
         if let (Some(w), Some(x)) = (T::as_single(w), T::as_single(x))
             && arithmetic == Arithmetic::Bf16
         {
-            let mut own = vec![0.0; rows * part];
-            bf16::Packed::new(w, (part, inputs), Side::Forward).multiply(x, None, &mut own);
+            let own = bf16::Packed::new(w, (part, inputs), Side::Forward).product(x, None);
             let Some(y) = T::as_single_mut(y) else { return };
             let rows = y.par_chunks_exact_mut(out).zip(own.par_chunks_exact(part)).with_min_len(ROWS);
             return rows.for_each(|(y, own)| add(&mut y[first..first + part], own));
@@ -62,8 +61,7 @@ fn backward_by<T: Element>(size: usize, blocks: &Blocks, arithmetic: Arithmetic,
             && arithmetic == Arithmetic::Bf16
         {
             let own: Vec<f32> = g.chunks_exact(out).flat_map(|g| &g[first..first + part]).copied().collect();
-            let mut sum = vec![0.0; rows * inputs];
-            bf16::Packed::new(w, (part, inputs), Side::Backward).multiply(&own, None, &mut sum);
+            let sum = bf16::Packed::new(w, (part, inputs), Side::Backward).product(&own, None);
             let Some(dx) = T::as_single_mut(dx) else { return };
             let rows = dx.par_chunks_exact_mut(inputs).zip(sum.par_chunks_exact(inputs)).with_min_len(ROWS);
             return rows.for_each(|(dx, sum)| add(dx, sum));

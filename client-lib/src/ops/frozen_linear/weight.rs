@@ -193,32 +193,41 @@ impl Packs {
         Self { arithmetic, ..Self::default() }
     }
 
-    /// Fills `y` with the product of `x` and `weight` where there is a packed kernel for it. Which one is
+    /// The product of `x` and `weight` where there is a packed kernel for it. Which one is
     /// a function of the sizes only, so that a run that goes on computes what it would have computed.
-    pub(super) fn multiply<T: Element>(
+    pub(super) fn product<T: Element>(
         &self,
         weight: &Numbers,
         side: Side,
         x: &[T],
         bias: Option<&Tensor>,
-        y: &mut [T],
-    ) -> Result<bool> {
-        let (Some(x), Some(y)) = (T::as_single(x), T::as_single_mut(y)) else { return Ok(false) };
+    ) -> Result<Option<Vec<T>>> {
+        let Some(x) = T::as_single(x) else { return Ok(None) };
         let dims = weight.dims()?;
         let inputs = if side == Side::Forward { dims.1 } else { dims.0 };
         let is_exact = self.arithmetic == Arithmetic::Exact;
-        if inputs == 0 || y.is_empty() || is_exact && x.len() / inputs > FEW_ROWS {
-            return Ok(false);
+        if inputs == 0 || x.is_empty() || is_exact && x.len() / inputs > FEW_ROWS {
+            return Ok(None);
         }
         let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
-        let (bias, at) = (bias.as_deref(), side as usize);
-        weight.with_slice::<f32, _>(|w| {
-            if is_exact {
-                self.single[at].get_or_init(|| single::Packed::new(w, dims, side)).multiply(x, bias, y);
-            } else {
-                self.half[at].get_or_init(|| bf16::Packed::new(w, dims, side)).multiply(x, bias, y);
-            }
-            Ok(true)
-        })
+        let y = if is_exact {
+            let packed = &self.single[side as usize];
+            weight.with_slice::<f32, _>(|w| {
+                Ok(packed.get_or_init(|| single::Packed::new(w, dims, side)).product(x, bias.as_deref()))
+            })?
+        } else {
+            self.half(weight, side)?.product(x, bias.as_deref())
+        };
+        Ok(T::from_singles(y))
+    }
+
+    /// The weight in bf16, packed.
+    pub(super) fn half(&self, weight: &Numbers, side: Side) -> Result<&bf16::Packed> {
+        let packed = &self.half[side as usize];
+        if let Some(packed) = packed.get() {
+            return Ok(packed);
+        }
+        let dims = weight.dims()?;
+        weight.with_slice::<f32, _>(|w| Ok(packed.get_or_init(|| bf16::Packed::new(w, dims, side))))
     }
 }

@@ -1,6 +1,6 @@
 //! Rows and their norms, and the gradients of both sides.
 
-use hub_kernels::vectorised;
+use hub_kernels::{fresh, vectorised, vectorised_once};
 use rayon::prelude::*;
 
 use crate::ops::{element::Element, lanes, lanes3};
@@ -30,23 +30,21 @@ impl Rule {
         residual: Option<&[T]>,
         [gamma, beta]: [&[T]; 2],
     ) -> Vec<T> {
-        let (h, mut y) = (gamma.len(), vec![T::zero(); x.len()]);
-        y.par_chunks_mut(h * ROWS).enumerate().for_each(|(block, y)| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (i, y) in y.chunks_exact_mut(h).enumerate() {
-                        let at = (block * ROWS + i) * h;
-                        sum_into(y, &x[at..at + h], residual.map(|r| &r[at..at + h]));
-                        let (mean, rstd) = self.moments(y);
-                        for ((y, &g), &b) in y.iter_mut().zip(gamma).zip(beta) {
-                            *y = (*y - mean) * rstd * g + b;
-                        }
+        let h = gamma.len();
+        sums(
+            x,
+            residual,
+            h,
+            #[inline(always)]
+            |_, y| {
+                for y in y.chunks_exact_mut(h) {
+                    let (mean, rstd) = self.moments(y);
+                    for ((y, &g), &b) in y.iter_mut().zip(gamma).zip(beta) {
+                        *y = (*y - mean) * rstd * g + b;
                     }
-                },
-            );
-        });
-        y
+                }
+            },
+        )
     }
 
     /// With `x̂ = (x − μ) / s`: `∂x = (g − mean(g) − x̂ · mean(g ⊙ x̂)) / s`, where `g = ∂y ⊙ γ`.
@@ -57,20 +55,18 @@ impl Rule {
         grad: &[T],
         gamma: &[T],
     ) -> Vec<T> {
-        let (h, mut dx) = (gamma.len(), vec![T::zero(); x.len()]);
-        dx.par_chunks_mut(h * ROWS).enumerate().for_each(|(block, dx)| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (i, dx) in dx.chunks_exact_mut(h).enumerate() {
-                        let at = (block * ROWS + i) * h;
-                        sum_into(dx, &x[at..at + h], residual.map(|r| &r[at..at + h]));
-                        self.gradient_row(dx, &grad[at..at + h], gamma);
-                    }
-                },
-            );
-        });
-        dx
+        let h = gamma.len();
+        sums(
+            x,
+            residual,
+            h,
+            #[inline(always)]
+            |start, dx| {
+                for (dx, grad) in dx.chunks_exact_mut(h).zip(grad[start..].chunks_exact(h)) {
+                    self.gradient_row(dx, grad, gamma);
+                }
+            },
+        )
     }
 
     /// `∂γ = Σ ∂y ⊙ x̂` over all rows, added in the same order on any number of cores.
@@ -126,10 +122,25 @@ impl Rule {
     }
 }
 
-#[inline(always)]
-fn sum_into<T: Element>(out: &mut [T], x: &[T], residual: Option<&[T]>) {
-    match residual {
-        None => out.copy_from_slice(x),
-        Some(r) => out.iter_mut().zip(x).zip(r).for_each(|((out, &x), &r)| *out = x + r),
-    }
+/// The sum of both, some rows of `width` at a time, each of them then changed by `change`, which gets the place of its first number.
+fn sums<T: Element>(
+    x: &[T],
+    residual: Option<&[T]>,
+    width: usize,
+    change: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    fresh::vector(x.len(), width * ROWS, |part, rows| {
+        let start = part.start;
+        vectorised_once(
+            #[inline(always)]
+            || {
+                let x = &x[part.clone()];
+                let rows = match residual {
+                    None => rows.copy(x),
+                    Some(r) => rows.fill(x.iter().zip(&r[part]).map(|(&x, &r)| x + r)),
+                };
+                rows.then(|rows| change(start, rows))
+            },
+        )
+    })
 }
