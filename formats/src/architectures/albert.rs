@@ -4,10 +4,27 @@
 use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value, json};
 
-use super::{ConfigError, EncoderParts, TransformerConfig, bert, count, only, optional_count, shown};
+use super::{
+    ConfigError, EncoderParts, TransformerConfig, bert, count,
+    keys::{
+        Keys::{self, Idle, Only, Read},
+        Usual::Number,
+    },
+    optional_count, shown,
+};
+
+/// Beside those of a BERT. The switches are the original implementation's: the library's classes know one value of each.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&["embedding_size", "num_hidden_groups"]),
+    Idle(&["classifier_dropout_prob"]),
+    Only("down_scale_factor", Number(1)),
+    Only("gap_size", Number(0)),
+    Only("inner_group_num", Number(1)),
+    Only("net_structure_type", Number(0)),
+    Only("num_memory_blocks", Number(0)),
+];
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
-    only(json, "inner_group_num", &json!(1))?;
     let mut json = json.clone();
     json.entry("hidden_act").or_insert(json!("gelu_new"));
     json.entry("attention_probs_dropout_prob").or_insert(json!(0.0));

@@ -1,35 +1,48 @@
 //! BART (Lewis et al. 2020) and mBART (Liu et al. 2020) as `transformers` stores it.
 
 use hub_schemas::backbone::{Architecture, BackboneShape};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     ConfigError, NormOrder, Positions, Seq2SeqParts, TransformerConfig, activation, count, flag, fraction,
-    only, padding_id,
+    keys::{
+        Keys::{self, Idle, Only, Read},
+        Usual::{No, Number, Yes},
+    },
+    padding_id,
     seq2seq_parts::{of_both, token_id},
 };
 
 /// Rows of a table of positions that no position has.
 const OFFSET: usize = 2;
 
+/// Beside those of two stacks. The switches are the original implementation's: the library's classes know one value of each.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&["max_position_embeddings", "scale_embedding"]),
+    Idle(&[
+        "classif_dropout",
+        // Of how answers begin.
+        "force_bos_token_to_be_generated",
+    ]),
+    Only("add_bias_logits", No),
+    Only("extra_pos_embeddings", Number(OFFSET as u32)),
+    Only("normalize_embedding", Yes),
+    Only("static_position_embeddings", No),
+    // Without it both stacks and the output have tables of their own.
+    Only("tie_word_embeddings", Yes),
+];
+
+/// BART's norms stand behind the residual sums.
+pub(super) const BART_KEYS: &[Keys] = &[Only("add_final_layer_norm", No), Only("normalize_before", No)];
+
+/// mBART's stand in front of the sub-layers.
+pub(super) const MBART_KEYS: &[Keys] = &[Only("add_final_layer_norm", Yes), Only("normalize_before", Yes)];
+
 pub(super) fn config(
     json: &Map<String, Value>,
     architecture: Architecture,
 ) -> Result<TransformerConfig, ConfigError> {
     let is_multilingual = architecture == Architecture::MBart;
-    // Switches of the original implementation: the library's classes know one value of each.
-    for (key, usual) in [
-        ("normalize_before", json!(is_multilingual)),
-        ("add_final_layer_norm", json!(is_multilingual)),
-        ("normalize_embedding", json!(true)),
-        ("static_position_embeddings", json!(false)),
-        ("extra_pos_embeddings", json!(OFFSET)),
-        ("is_encoder_decoder", json!(true)),
-        // Without it both stacks and the output have tables of their own.
-        ("tie_word_embeddings", json!(true)),
-    ] {
-        only(json, key, &usual)?;
-    }
     let decoder_layers = count(json, "decoder_layers")?;
     let (num_heads, decoder_heads) = of_both(json, "encoder_attention_heads", "decoder_attention_heads")?;
     let (intermediate_size, decoder_intermediate_size) = of_both(json, "encoder_ffn_dim", "decoder_ffn_dim")?;

@@ -3,7 +3,38 @@
 use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value};
 
-use super::{ConfigError, TransformerConfig, activation, count, padding_id, shown, word};
+use super::{
+    ConfigError, TransformerConfig, activation, count,
+    keys::Keys::{self, Idle, Read},
+    padding_id, shown, word,
+};
+
+/// The keys of a BERT, and of what is built like it.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&[
+        "attention_probs_dropout_prob",
+        "hidden_act",
+        "hidden_size",
+        "intermediate_size",
+        "layer_norm_eps",
+        "max_position_embeddings",
+        "num_attention_heads",
+        "num_hidden_layers",
+        "position_embedding_type",
+        "type_vocab_size",
+        "vocab_size",
+    ]),
+    Idle(&[
+        "hidden_dropout_prob",
+        // Of the first multilingual ones; no class of the library reads them.
+        "directionality",
+        "pooler_fc_size",
+        "pooler_num_attention_heads",
+        "pooler_num_fc_layers",
+        "pooler_size_per_head",
+        "pooler_type",
+    ]),
+];
 
 pub(super) fn config(
     json: &Map<String, Value>,
@@ -26,13 +57,6 @@ pub(super) fn config(
             key: "position_embedding_type",
             found: positions.to_owned(),
             expected: "only `absolute` positions are supported",
-        });
-    }
-    if json.get("is_decoder").and_then(Value::as_bool) == Some(true) {
-        return Err(ConfigError::Field {
-            key: "is_decoder",
-            found: "true".into(),
-            expected: "only encoders are supported",
         });
     }
     let norm_eps = match json.get("layer_norm_eps") {

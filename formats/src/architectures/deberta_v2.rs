@@ -9,8 +9,41 @@ use serde_json::{Map, Value, json};
 
 use super::{
     BackboneTensor, ConfigError, Convolution, Disentangled, EncoderParts, TransformerConfig, activation,
-    bert, count, flag, only, optional_count, shown, tensor,
+    bert, count, flag,
+    keys::{
+        Keys::{self, Idle, Only, Read},
+        Usual::Number,
+    },
+    only, optional_count, shown, tensor,
 };
+
+/// Beside those of a BERT.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&[
+        "attention_head_size",
+        "conv_act",
+        "conv_groups",
+        "conv_kernel_size",
+        "embedding_size",
+        "max_relative_positions",
+        "norm_rel_ebd",
+        "pooler_hidden_act",
+        "pooler_hidden_size",
+        "pos_att_type",
+        "position_biased_input",
+        "position_buckets",
+        "relative_attention",
+        "share_att_key",
+    ]),
+    Idle(&[
+        // Which head predicts masked words: the other one's tensors have other names.
+        "legacy",
+        "padding_idx",
+        "pooler_dropout",
+    ]),
+    // How often the last layer is applied again.
+    Only("z_steps", Number(0)),
+];
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let mut json = json.clone();

@@ -7,7 +7,33 @@ use hub_schemas::{
 };
 use serde_json::{Map, Value};
 
-use super::{ConfigError, EncoderParts, TransformerConfig, activation, count, fraction, padding_id};
+use super::{
+    ConfigError, EncoderParts, TransformerConfig, activation, count, fraction,
+    keys::{
+        Keys::{self, Alias, Idle, Only, Read},
+        Usual::Yes,
+    },
+    padding_id,
+};
+
+pub(super) const KEYS: &[Keys] = &[
+    Read(&[
+        "activation",
+        "attention_dropout",
+        "dim",
+        "hidden_dim",
+        "max_position_embeddings",
+        "n_heads",
+        "n_layers",
+        "vocab_size",
+    ]),
+    // The table of positions is in the checkpoint, however it was made.
+    Idle(&["dropout", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds"]),
+    Only("tie_weights_", Yes),
+    Alias("hidden_size", "dim"),
+    Alias("num_attention_heads", "n_heads"),
+    Alias("num_hidden_layers", "n_layers"),
+];
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let shape = BackboneShape {

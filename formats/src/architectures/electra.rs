@@ -4,10 +4,21 @@
 use hub_schemas::backbone::{Architecture, BackboneShape};
 use serde_json::{Map, Value};
 
-use super::{ConfigError, TransformerConfig, bert, optional_count};
+use super::{
+    ConfigError, TransformerConfig, bert,
+    keys::Keys::{self, Idle, Read},
+    optional_count,
+};
 
 /// Width of the tables, where `config.json` states none.
 const TABLES: usize = 128;
+
+/// Beside those of a BERT.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&["embedding_size"]),
+    // Of the model that it was trained against.
+    Idle(&["generator_size"]),
+];
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let config = bert::config(json, Architecture::Electra)?;

@@ -4,9 +4,26 @@ use hub_schemas::backbone::Architecture;
 use serde_json::{Map, Value, json};
 
 use super::{
-    ConfigError, DecoderParts, NormKind, TransformerConfig, Window, llama, only, optional_count,
-    optional_number,
+    ConfigError, DecoderParts, NormKind, TransformerConfig, Window,
+    keys::{
+        Keys::{self, Idle, Only, Read},
+        Usual::No,
+    },
+    llama, only, optional_count, optional_number,
 };
+
+/// Beside those of a LLaMA.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&["hidden_activation"]),
+    // The library has looked at it since 4.57.
+    Only("use_bidirectional_attention", No),
+];
+
+/// Beside those of a Gemma. Gemma 2's code does not read `hidden_act`, nor the second name of its window.
+pub(super) const GEMMA2_KEYS: &[Keys] = &[
+    Read(&["attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar", "sliding_window"]),
+    Idle(&["hidden_act", "sliding_window_size"]),
+];
 
 /// LLaMA with embeddings multiplied by the root of their width and gains stored less one.
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
@@ -14,9 +31,9 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     json.entry("head_dim").or_insert(json!(256));
     json.entry("num_key_value_heads").or_insert(json!(16));
     json.entry("max_position_embeddings").or_insert(json!(8192));
-    json.entry("hidden_act").or_insert(json!("gelu_pytorch_tanh"));
-    // It has looked at bidirectional attention since `transformers` 4.57.
-    only(&json, "use_bidirectional_attention", &json!(false))?;
+    let activation = json.entry("hidden_act").or_insert(json!("gelu_pytorch_tanh")).clone();
+    // Versions of the library differ in which of the two they read.
+    only(&json, "hidden_activation", &activation)?;
     let config = llama::config(&json)?;
     Ok(TransformerConfig {
         architecture: Architecture::Gemma,

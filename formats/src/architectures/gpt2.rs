@@ -1,12 +1,46 @@
 //! GPT-2 (Radford et al. 2019) as `transformers` stores it: weights of linear layers are `[in, out]`.
 
 use hub_schemas::backbone::{Architecture, BackboneShape};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
-    ConfigError, NormOrder, TransformerConfig, activation, count, fraction, names_padding, only,
-    optional_count, padding_id,
+    ConfigError, NormOrder, TransformerConfig, activation, count, fraction,
+    keys::{
+        Keys::{self, Alias, Idle, Only, Read},
+        Usual::{No, Yes},
+    },
+    names_padding, optional_count, padding_id,
 };
+
+pub(super) const KEYS: &[Keys] = &[
+    Read(&[
+        "activation_function",
+        "attn_pdrop",
+        "layer_norm_epsilon",
+        "n_embd",
+        "n_head",
+        "n_inner",
+        "n_layer",
+        "n_positions",
+        "vocab_size",
+    ]),
+    Idle(&[
+        "embd_pdrop",
+        // Of the first versions of the library: the size of a mask, and words of GPT's own training.
+        "n_ctx",
+        "n_special",
+        "predict_special_tokens",
+        // The same scores, in single precision where all else is in half.
+        "reorder_and_upcast_attn",
+        "resid_pdrop",
+    ]),
+    Only("scale_attn_by_inverse_layer_idx", No),
+    Only("scale_attn_weights", Yes),
+    Alias("hidden_size", "n_embd"),
+    Alias("max_position_embeddings", "n_positions"),
+    Alias("num_attention_heads", "n_head"),
+    Alias("num_hidden_layers", "n_layer"),
+];
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let hidden_size = count(json, "n_embd")?;
@@ -20,9 +54,6 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         ..BackboneShape::EMPTY
     };
     shape.validate()?;
-    only(json, "scale_attn_weights", &json!(true))?;
-    only(json, "scale_attn_by_inverse_layer_idx", &json!(false))?;
-    only(json, "add_cross_attention", &json!(false))?;
     Ok(TransformerConfig {
         norm_order: NormOrder::Pre,
         is_causal: true,

@@ -6,8 +6,43 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ConfigError, DecoderParts, NormKind, NormOrder, Positions, RopeScaling, TransformerConfig, Window,
-    activation, count, flag, fraction, names_padding, optional_count, padding_id, rope::rope,
+    activation, count, flag, fraction,
+    keys::{
+        Keys::{self, Only, Read},
+        Usual::No,
+    },
+    names_padding, optional_count, padding_id,
+    rope::rope,
 };
+
+/// The keys of a LLaMA, and of what is built like it.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&[
+        "attention_bias",
+        "attention_dropout",
+        "head_dim",
+        "hidden_act",
+        "hidden_size",
+        "intermediate_size",
+        "max_position_embeddings",
+        "mlp_bias",
+        "num_attention_heads",
+        "num_hidden_layers",
+        "num_key_value_heads",
+        "original_max_position_embeddings",
+        "partial_rotary_factor",
+        "rms_norm_eps",
+        "rope_parameters",
+        "rope_scaling",
+        "rope_theta",
+        "vocab_size",
+    ]),
+    // SmolLM's trainer has heads whose components stand in another order.
+    Only("rope_interleaved", No),
+];
+
+/// Beside those of a LLaMA.
+pub(super) const MISTRAL_KEYS: &[Keys] = &[Read(&["sliding_window"])];
 
 /// Mistral: LLaMA with other defaults, and with a window in every layer.
 pub(super) fn mistral(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {

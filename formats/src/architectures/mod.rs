@@ -15,6 +15,7 @@ mod encoder_parts;
 mod frames;
 mod gemma;
 mod gpt2;
+mod keys;
 mod llama;
 mod modernbert;
 mod parts;
@@ -118,6 +119,24 @@ pub enum ConfigError {
         /// What must stand there.
         expected: &'static str,
     },
+    /// Two names of one key say different things.
+    #[error("`{key}` is {found} and `{of}` is {other}; they mean the same and must say the same")]
+    Alias {
+        /// The other name.
+        key: &'static str,
+        /// What stands there.
+        found: String,
+        /// The key.
+        of: &'static str,
+        /// What stands there.
+        other: String,
+    },
+    /// Keys that nobody here knows.
+    #[error("{}", unknown(keys))]
+    Unknown {
+        /// Each with what stands there.
+        keys: Vec<(String, String)>,
+    },
     /// The activation is not one of ours.
     #[error("`{key}`: {source}")]
     Activation {
@@ -153,7 +172,9 @@ impl TransformerConfig {
     /// Reads the keys of a Hugging Face `config.json` for a view of the checkpoint.
     pub fn of(json: &Map<String, Value>, view: View) -> Result<Self, ConfigError> {
         let model_type = json.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
-        let config = match model_type.parse::<Architecture>()? {
+        let architecture = model_type.parse::<Architecture>()?;
+        keys::check(json, architecture)?;
+        let config = match architecture {
             Architecture::Bert => bert::config(json, Architecture::Bert),
             other @ (Architecture::Roberta | Architecture::XlmRoberta) => roberta::config(json, other),
             Architecture::Gpt2 => gpt2::config(json),
@@ -240,6 +261,15 @@ impl TransformerConfig {
             Positions::Rotary(_) | Positions::Distances(_) => usize::MAX,
         }
     }
+}
+
+fn unknown(keys: &[(String, String)]) -> String {
+    let stated: Vec<String> = keys.iter().map(|(key, found)| format!("`{key}` is {found}")).collect();
+    let (they, mean) = if keys.len() == 1 { ("it", "means") } else { ("they", "mean") };
+    format!(
+        "{}; this version does not know what {they} {mean}, and {they} may change what the model computes",
+        stated.join(", ")
+    )
 }
 
 /// Refuses a switch that changes the mathematics unless it stands at its usual value.

@@ -6,9 +6,60 @@ use serde_json::{Map, Value};
 
 use super::{
     ConfigError, EncoderParts, LocalAttention, NormOrder, Positions, Rope, RopeScaling, TransformerConfig,
-    activation, count, decoder_parts::layer_types, flag, fraction, only, optional_count, padding_id,
-    rope::base_of_kind, word,
+    activation, count,
+    decoder_parts::layer_types,
+    flag, fraction,
+    keys::{
+        Keys::{self, Alias, Idle, Only, Read},
+        Usual::Null,
+    },
+    optional_count, padding_id,
+    rope::base_of_kind,
+    word,
 };
+
+pub(super) const KEYS: &[Keys] = &[
+    Read(&[
+        "attention_bias",
+        "attention_dropout",
+        "classifier_activation",
+        "classifier_pooling",
+        "global_attn_every_n_layers",
+        "global_rope_theta",
+        "hidden_activation",
+        "hidden_size",
+        "intermediate_size",
+        "local_attention",
+        "local_rope_theta",
+        "max_position_embeddings",
+        "mlp_bias",
+        "norm_bias",
+        "norm_eps",
+        "num_attention_heads",
+        "num_hidden_layers",
+        "rope_parameters",
+        "vocab_size",
+    ]),
+    Idle(&[
+        // Whether a head has biases, its tensors say.
+        "classifier_bias",
+        "decoder_bias",
+        "deterministic_flash_attn",
+        "embedding_dropout",
+        "initializer_cutoff_factor",
+        // No class of the library reads these two: it is `norm_eps`, and positions are rotary.
+        "layer_norm_eps",
+        "position_embedding_type",
+        "mlp_dropout",
+        "reference_compile",
+        "repad_logits_with_grad",
+        // Which positions of a batch are given back.
+        "sparse_pred_ignore_index",
+        "sparse_prediction",
+    ]),
+    Only("rope_scaling", Null),
+    Alias("rope_theta", "global_rope_theta"),
+];
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let shape = BackboneShape {
@@ -28,7 +79,6 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
             expected: "rotary positions need heads of an even width",
         });
     }
-    only(json, "rope_scaling", &Value::Null)?;
     if json.get("global_rope_theta") == Some(&Value::Null) {
         count(json, "global_rope_theta")?;
     }

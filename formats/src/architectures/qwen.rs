@@ -3,7 +3,21 @@
 use hub_schemas::backbone::Architecture;
 use serde_json::{Map, Value, json};
 
-use super::{ConfigError, DecoderParts, TransformerConfig, Window, flag, llama, optional_count};
+use super::{
+    ConfigError, DecoderParts, TransformerConfig, Window, flag,
+    keys::{
+        Keys::{self, Only, Read},
+        Usual::No,
+    },
+    llama, optional_count,
+};
+
+/// Beside those of a LLaMA.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&["max_window_layers", "sliding_window", "use_sliding_window"]),
+    // Positions in three dimensions, of pictures.
+    Only("use_mrope", No),
+];
 
 /// LLaMA with biases on queries, keys and values, and nowhere else.
 pub(super) fn qwen2(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {

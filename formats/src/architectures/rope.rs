@@ -3,10 +3,27 @@
 
 use serde_json::{Map, Value};
 
-use super::{ConfigError, Rope, RopeScaling, Yarn, flag, only, optional_number, shown};
+use super::{ConfigError, Rope, RopeScaling, Yarn, flag, keys, only, optional_number, shown};
 
-/// Keys of parameters that change the mathematics and are not implemented.
-const UNKNOWN: [&str; 3] = ["mrope_section", "short_factor", "long_factor"];
+/// Parameters that are read, or that the library reads of other kinds than theirs.
+const KNOWN: [&str; 15] = [
+    "attention_factor",
+    "beta_fast",
+    "beta_slow",
+    "factor",
+    // Whether a model was trained behind the change.
+    "finetuned",
+    "high_freq_factor",
+    "low_freq_factor",
+    "mscale",
+    "mscale_all_dim",
+    "original_max_position_embeddings",
+    "partial_rotary_factor",
+    "rope_theta",
+    "rope_type",
+    "truncate",
+    "type",
+];
 
 /// Base and scaling, the same in every layer. Where both forms stand, they must say the same: either version of the
 /// library would leave out the other's.
@@ -84,9 +101,6 @@ fn object<'a>(
 /// Refuses parameters that are not implemented.
 fn check(parameters: &Map<String, Value>) -> Result<(), ConfigError> {
     whole_heads(parameters)?;
-    for key in UNKNOWN {
-        only(parameters, key, &Value::Null)?;
-    }
     if let Some((_, nested)) = parameters.iter().find(|(_, value)| value.is_object()) {
         return Err(ConfigError::Field {
             key: "rope_parameters",
@@ -94,7 +108,8 @@ fn check(parameters: &Map<String, Value>) -> Result<(), ConfigError> {
             expected: "every layer must have the same rotary positions",
         });
     }
-    Ok(())
+    let named = parameters.iter().filter(|(key, value)| !KNOWN.contains(&key.as_str()) && !value.is_null());
+    keys::refuse(&named.map(|(key, value)| (key.as_str(), value)).collect::<Vec<_>>())
 }
 
 /// Refuses heads of which only a part is turned.

@@ -9,10 +9,39 @@ use serde_json::{Map, Value, json};
 
 use super::{
     BackboneTensor, ConfigError, DecoderParts, DistanceBuckets, NormKind, NormOrder, Positions, Seq2SeqParts,
-    TransformerConfig, activation, count, flag, fraction, only, optional_count, padding_id,
+    TransformerConfig, activation, count, flag, fraction,
+    keys::Keys::{self, Alias, Idle, Read},
+    only, optional_count, padding_id,
     seq2seq_parts::{is_class, token_id},
     shown, tensor, word,
 };
+
+pub(super) const KEYS: &[Keys] = &[
+    Read(&[
+        "d_ff",
+        "d_kv",
+        "d_model",
+        "dense_act_fn",
+        "dropout_rate",
+        "feed_forward_proj",
+        "is_encoder_decoder",
+        "is_gated_act",
+        "layer_norm_epsilon",
+        "num_decoder_layers",
+        "num_heads",
+        "num_layers",
+        "relative_attention_max_distance",
+        "relative_attention_num_buckets",
+        "scale_decoder_outputs",
+        "vocab_size",
+    ]),
+    // How long inputs were in training: any distance has a bucket.
+    Idle(&["initializer_factor", "n_positions"]),
+    Alias("head_dim", "d_kv"),
+    Alias("hidden_size", "d_model"),
+    Alias("num_attention_heads", "num_heads"),
+    Alias("num_hidden_layers", "num_layers"),
+];
 
 /// Classes without a decoder.
 const ENCODERS: [&str; 4] =

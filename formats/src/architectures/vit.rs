@@ -8,8 +8,50 @@ use serde_json::{Map, Value};
 
 use super::{
     BackboneTensor, ConfigError, EncoderParts, NormOrder, PatchGrid, Positions, TransformerConfig,
-    activation, count, flag, fraction, optional_count, shown, tensor,
+    activation, count, flag, fraction,
+    keys::Keys::{self, Idle, Read},
+    optional_count, shown, tensor,
 };
+
+/// The keys of both.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&[
+        "attention_probs_dropout_prob",
+        "hidden_act",
+        "hidden_size",
+        "image_size",
+        "layer_norm_eps",
+        "num_attention_heads",
+        "num_channels",
+        "num_hidden_layers",
+        "patch_size",
+        "qkv_bias",
+    ]),
+    Idle(&["hidden_dropout_prob"]),
+];
+
+pub(super) const VIT_KEYS: &[Keys] = &[
+    Read(&["intermediate_size", "pooler_act", "pooler_output_size"]),
+    // Of a decoder that learns pictures and is left out.
+    Idle(&["encoder_stride"]),
+];
+
+pub(super) const DINOV2_KEYS: &[Keys] = &[
+    Read(&["mlp_ratio", "use_swiglu_ffn"]),
+    Idle(&[
+        // How scales begin; the checkpoint has what became of them.
+        "layerscale_value",
+        "drop_path_rate",
+        // Of patches that training alone masks.
+        "use_mask_token",
+        // What the class without a head gives back of which layer.
+        "apply_layernorm",
+        "out_features",
+        "out_indices",
+        "reshape_hidden_states",
+        "stage_names",
+    ]),
+];
 
 pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     let pooler_activation = activation(json, "pooler_act", "tanh")?;

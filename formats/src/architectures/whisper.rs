@@ -6,13 +6,43 @@ use serde_json::{Map, Value};
 
 use super::{
     BackboneTensor, ConfigError, EncoderParts, FrameGrid, NormOrder, Positions, Seq2SeqParts,
-    TransformerConfig, View, activation, count, flag, fraction, optional_count, padding_id,
+    TransformerConfig, View, activation, count, flag, fraction,
+    keys::Keys::{self, Alias, Idle, Read},
+    optional_count, padding_id,
     seq2seq_parts::{of_both, token_id},
     shown, tensor,
 };
 
 /// The name of what layers weigh, in a checkpoint beside the encoder.
 pub const LAYER_WEIGHTS: &str = "layer_weights";
+
+/// Beside those of two stacks.
+pub(super) const KEYS: &[Keys] = &[
+    Read(&[
+        "classifier_proj_size",
+        "max_source_positions",
+        "max_target_positions",
+        "num_mel_bins",
+        "use_weighted_layer_sum",
+    ]),
+    // Masks that training alone lays over spectrograms (Park et al. 2019).
+    Idle(&[
+        "apply_spec_augment",
+        "mask_feature_length",
+        "mask_feature_min_masks",
+        "mask_feature_prob",
+        "mask_time_length",
+        "mask_time_min_masks",
+        "mask_time_prob",
+    ]),
+    Idle(&[
+        // Of when words were said, which nothing here tells.
+        "median_filter_width",
+        // The model's code prepares this factor and multiplies nothing with it.
+        "scale_embedding",
+    ]),
+    Alias("num_key_value_heads", "encoder_attention_heads"),
+];
 
 pub(super) fn config(json: &Map<String, Value>, view: View) -> Result<TransformerConfig, ConfigError> {
     // A matter of the classifier, which the encoder alone has.

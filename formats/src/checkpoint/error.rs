@@ -247,6 +247,7 @@ impl CheckpointError {
             Self::Pickled { source: PickleError::Global(_) | PickleError::Opcode { .. }, .. } => Some("PyTorch would run what such a file asks for: load it only if you trust whoever made it; `save_adapter(…, use_safetensors=True)` (adapters) or `save_pretrained(…)` (PEFT) saves weights alone".into()),
             Self::Pickled { .. } => Some("the file may be truncated or damaged; otherwise save it again as safetensors".into()),
             Self::Damaged { .. } => Some("pull it again after `hub remove`, or train it again; if the change is meant, remove manifest.json".into()),
+            Self::Config { source: ConfigError::Unknown { .. }, .. } => Some("a key that only a trainer left there, and that no class of `transformers` reads, can be removed from `config.json` (of a copy, where the folder is a cache's): the digest of the weights stays the same. Otherwise a later version of `hub` may know it".into()),
             Self::NotABackbone { .. } => {
                 Some("a backbone folder holds config.json and model.safetensors, as Hugging Face models do".into())
             }
