@@ -1,8 +1,12 @@
 //! A GGUF file computes what the numbers that its blocks stand for compute: forward, backward
 //! (`QLoRA`) and digest, for every kind of blocks. The file is written by candle, the comparison is
-//! a folder of dense weights.
+//! a folder of dense weights. And what blocks stand for is what Python's `gguf` restores from them.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use candle_core::{DType, Device, Tensor, quantized::GgmlDType};
 use hub_client::{
@@ -10,9 +14,10 @@ use hub_client::{
     model::{Mode, StitchedModel},
     ops::Arithmetic,
 };
-use hub_formats::checkpoint::BaseFolder;
+use hub_formats::checkpoint::{BaseFolder, BlockKind, TensorFile};
 use hub_schemas::{
     backbone::{LinearSite, Targets},
+    layout::{Dtype, TensorInfo},
     method::{Dora, LoraConfig, Method},
 };
 use hub_tests::gguf::{LAYERS, values, write_gguf};
@@ -89,6 +94,45 @@ fn in_bf16_a_file_computes_what_its_dense_copy_computes_in_bf16() {
     // And that is rounded.
     let rounded = difference(&found, &run("dense", Arithmetic::Exact));
     assert!((1e-3..0.2).contains(&rounded), "{rounded:e} from single precision");
+}
+
+/// `tests/fixtures/gguf/make.py` made the file with gguf 0.19.0. The numbers are the same to the last bit, but for the sign
+/// of a zero.
+#[test]
+fn blocks_stand_for_the_numbers_that_pythons_gguf_restores() {
+    use BlockKind as K;
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/gguf");
+    let base = BaseFolder::open(&fixtures.join("model.gguf")).expect("opens");
+    let expected = TensorFile::open(&fixtures.join("expected.safetensors")).expect("opens");
+    let numbers = |file: &TensorFile, info: &TensorInfo| {
+        let bytes = file.read(info).expect("reads").bytes;
+        let dtype = if info.dtype == Dtype::F16 { DType::F16 } else { DType::F32 };
+        let numbers = Tensor::from_raw_buffer(&bytes, dtype, &info.shape, &Device::Cpu);
+        let numbers = numbers.and_then(|all| all.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>());
+        numbers.expect("numbers")
+    };
+    let (mut kinds, mut dtypes) = (Vec::new(), Vec::new());
+    for (name, info) in &expected.header.tensors {
+        let expected = numbers(&expected, info);
+        let (file, info) = base.extra_tensor(name).expect("a tensor");
+        let file = &base.files()[file];
+        match file.blocks(info).expect("blocks") {
+            Some(blocks) => kinds.push(blocks.kind()),
+            None => dtypes.push(info.dtype),
+        }
+        let found = numbers(file, info);
+        // The first rows were kept.
+        assert!(found.len() >= expected.len() && !expected.is_empty(), "{name}");
+        // A zero plus zero has no sign.
+        let bits = |number: f32| (number + 0.0).to_bits();
+        let differ =
+            found.iter().zip(&expected).position(|(&found, &expected)| bits(found) != bits(expected));
+        assert_eq!(differ, None, "{name}");
+    }
+    for kind in [K::Q4_0, K::Q4_1, K::Q5_0, K::Q5_1, K::Q8_0, K::Q4K, K::Q5K, K::Q6K] {
+        assert!(kinds.contains(&kind), "{kind:?} is not in the file");
+    }
+    assert!(dtypes.contains(&Dtype::F16) && dtypes.contains(&Dtype::F32), "{dtypes:?}");
 }
 
 #[test]
