@@ -11,7 +11,7 @@ use hub_kernels::mapped::Mapped;
 use hub_schemas::{backbone::Module, layout::Dtype};
 
 use super::Linear;
-use crate::ops::{Arithmetic, FrozenLinear, MappedMatrix, Norm};
+use crate::ops::{Arithmetic, FrozenLinear, HalfMatrix, MappedMatrix, Norm};
 
 /// Reads tensors of a backbone folder onto a device.
 pub(super) struct Weights<'a> {
@@ -47,6 +47,14 @@ impl<'a> Weights<'a> {
         let map = self.maps[file].as_ref().filter(|_| self.folder.files()[file].is_plain())?;
         let (&[rows, columns], Dtype::F32) = (&*info.shape, info.dtype) else { return None };
         MappedMatrix::new(map.clone(), info.start..info.end, (rows, columns))
+    }
+
+    /// The same of a matrix in half precision.
+    fn half(&self, canonical: &str) -> Option<HalfMatrix> {
+        let (file, info) = self.folder.tensor(canonical)?;
+        let map = self.maps[file].as_ref().filter(|_| self.folder.files()[file].is_plain())?;
+        let &[rows, columns] = &*info.shape else { return None };
+        HalfMatrix::new(&(map.clone() as SharedBytes), info.start..info.end, info.dtype, (rows, columns))
     }
 
     /// The tensor with this canonical name.
@@ -127,11 +135,16 @@ impl<'a> Weights<'a> {
 
     /// A linear layer on a matrix that is used as the file has it: in its blocks, or where it lies.
     fn stored(&self, canonical: &str, bias: Option<Tensor>) -> Result<Option<Linear>> {
-        let layer = match self.blocks(canonical)? {
-            Some(blocks) => Some(FrozenLinear::quantised(blocks, bias, self.dtype)?),
-            None => self.mapped(canonical).map(|weight| FrozenLinear::mapped(weight, bias)).transpose()?,
+        let layer = if let Some(blocks) = self.blocks(canonical)? {
+            FrozenLinear::quantised(blocks, bias, self.dtype)?
+        } else if let Some(weight) = self.mapped(canonical) {
+            FrozenLinear::mapped(weight, bias)?
+        } else if let Some(weight) = self.half(canonical) {
+            FrozenLinear::half(weight, bias)?
+        } else {
+            return Ok(None);
         };
-        layer.map(|layer| self.computing(layer)).transpose()
+        self.computing(layer).map(Some)
     }
 
     /// A linear layer of these tensors.

@@ -39,7 +39,7 @@ pub use cross_entropy::cross_entropy_rows;
 pub use disentangled::{PositionScores, RelativePositions, disentangled};
 pub use dropout::{DropoutKey, dropout};
 pub use feed_forward::{FeedForward, activated, gated};
-pub use frozen_linear::{Arithmetic, FrozenLinear, MappedMatrix};
+pub use frozen_linear::{Arithmetic, FrozenLinear, HalfMatrix, MappedMatrix};
 pub use inverse::inverse;
 pub use linear::linear;
 pub use low_rank::LowRank;

@@ -5,6 +5,7 @@
 //! never changes it is packed once for products with few rows. It may be quantised: then a part of it at a
 //! time is restored, for the forward and again for the backward.
 
+mod half;
 mod restored;
 mod weight;
 
@@ -21,8 +22,11 @@ use hub_kernels::{
 };
 use rayon::prelude::*;
 
-pub use self::weight::{Arithmetic, MappedMatrix};
 use self::weight::{Numbers, Packs, Weight};
+pub use self::{
+    half::HalfMatrix,
+    weight::{Arithmetic, MappedMatrix},
+};
 use super::{
     by_dtype,
     element::Element,
@@ -78,6 +82,14 @@ impl FrozenLinear {
     /// A layer whose weight stays in its file.
     pub fn mapped(weight: MappedMatrix, bias: Option<Tensor>) -> Result<Self> {
         let weight = Numbers::Mapped(Arc::new(weight));
+        let bias = checked(bias, weight.dims()?.0)?;
+        Ok(Self { weight: Weight::Dense(weight, Arc::default()), bias })
+    }
+
+    /// A layer whose weight stays in its file, in half precision. Its products are those of the same numbers in single
+    /// precision, to the last bit.
+    pub fn half(weight: HalfMatrix, bias: Option<Tensor>) -> Result<Self> {
+        let weight = Numbers::Half(Arc::new(weight));
         let bias = checked(bias, weight.dims()?.0)?;
         Ok(Self { weight: Weight::Dense(weight, Arc::default()), bias })
     }
@@ -240,6 +252,7 @@ fn few_rows<T: Element>(layer: &FrozenLinear, x: &[T]) -> Result<Option<Vec<T>>>
     match &layer.weight {
         Weight::Blocks(blocks, ..) => few::multiply(&**blocks, x, inputs, bias, &mut y),
         Weight::Dense(_, packs) if packs.arithmetic != Arithmetic::Exact => return Ok(None),
+        Weight::Dense(Numbers::Half(half), _) => few::multiply(half.blocks(), x, inputs, bias, &mut y),
         Weight::Dense(weight, _) => weight.with_slice::<f32, _>(|weight| {
             few::multiply(&Dense { weight, inputs }, x, inputs, bias, &mut y);
             Ok(())

@@ -1,4 +1,4 @@
-//! Where a frozen weight lies: in a tensor, in its file, in blocks of a few bits, and packed.
+//! Where a frozen weight lies: in a tensor, in its file in either precision, in blocks of a few bits, and packed.
 
 use std::{
     ops::Range,
@@ -9,7 +9,10 @@ use candle_core::{DType, Device, Result, Tensor};
 use hub_formats::checkpoint::Blocks;
 use hub_kernels::{Side, bf16, mapped::Mapped, single};
 
-use super::super::{element::Element, with_slice};
+use super::{
+    super::{element::Element, with_slice},
+    half::HalfMatrix,
+};
 
 /// Rows up to which a product with a packed weight is faster than one that packs it.
 const FEW_ROWS: usize = 256;
@@ -52,6 +55,9 @@ impl Weight {
                 let (all, columns) = (mapped.singles(), mapped.dims.1);
                 copied(numbers, mapped.dims, |row, out| out.copy_from_slice(&all[row * columns..][..columns]))
             }
+            Self::Dense(Numbers::Half(half), _) => {
+                copied(numbers, half.blocks().dims(), |row, out| half.blocks().rows(row, out))
+            }
             Self::Blocks(blocks, dtype, _) => {
                 copied(numbers, blocks.dims(), |row, out| blocks.rows(row, out))?.to_dtype(*dtype)
             }
@@ -87,6 +93,7 @@ pub(super) enum Numbers {
         exact: Option<Tensor>,
     },
     Mapped(Arc<MappedMatrix>),
+    Half(Arc<HalfMatrix>),
 }
 
 impl Numbers {
@@ -94,6 +101,7 @@ impl Numbers {
         match self {
             Self::Tensor(tensor) | Self::Rounded { there: tensor, .. } => tensor.dims2(),
             Self::Mapped(mapped) => Ok(mapped.dims),
+            Self::Half(half) => Ok(half.blocks().dims()),
         }
     }
 
@@ -104,6 +112,7 @@ impl Numbers {
             Self::Rounded { there, exact: Some(exact) } => exact.to_device(there.device()),
             Self::Rounded { there, exact: None } => there.to_dtype(DType::F32),
             Self::Mapped(mapped) => mapped.tensor(),
+            Self::Half(half) => half.tensor(),
         }
     }
 
@@ -126,16 +135,24 @@ impl Numbers {
         }
     }
 
-    /// Calls `take` with the numbers, row-major.
+    /// Calls `take` with the numbers, row-major; those in half precision are converted for as long as that takes.
     pub(super) fn with_slice<T: Element, R>(&self, take: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
         match self {
             Self::Tensor(tensor) => with_slice(tensor, take),
             Self::Rounded { .. } => candle_core::bail!("the weight lies on a GPU, its input does not"),
-            Self::Mapped(mapped) => match T::of_single(mapped.singles()) {
-                Some(numbers) => take(numbers),
-                None => candle_core::bail!("the weight is in single precision, its input is {:?}", T::DTYPE),
+            Self::Mapped(mapped) => with_singles(mapped.singles(), take),
+            Self::Half(half) => match half.kept() {
+                Some(tensor) => with_slice(tensor, take),
+                None => with_singles(&half.singles(), take),
             },
         }
+    }
+}
+
+fn with_singles<T: Element, R>(numbers: &[f32], take: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    match T::of_single(numbers) {
+        Some(numbers) => take(numbers),
+        None => candle_core::bail!("the weight is in single precision, its input is {:?}", T::DTYPE),
     }
 }
 
@@ -211,10 +228,8 @@ impl Packs {
         }
         let bias = bias.map(Tensor::to_vec1::<f32>).transpose()?;
         let y = if is_exact {
-            let packed = &self.single[side as usize];
-            weight.with_slice::<f32, _>(|w| {
-                Ok(packed.get_or_init(|| single::Packed::new(w, dims, side)).product(x, bias.as_deref()))
-            })?
+            let kept = &self.single[side as usize];
+            packed(kept, weight, |w| single::Packed::new(w, dims, side))?.product(x, bias.as_deref())
         } else {
             self.half(weight, side)?.product(x, bias.as_deref())
         };
@@ -223,11 +238,15 @@ impl Packs {
 
     /// The weight in bf16, packed.
     pub(super) fn half(&self, weight: &Numbers, side: Side) -> Result<&bf16::Packed> {
-        let packed = &self.half[side as usize];
-        if let Some(packed) = packed.get() {
-            return Ok(packed);
-        }
         let dims = weight.dims()?;
-        weight.with_slice::<f32, _>(|w| Ok(packed.get_or_init(|| bf16::Packed::new(w, dims, side))))
+        packed(&self.half[side as usize], weight, |w| bf16::Packed::new(w, dims, side))
+    }
+}
+
+/// What is kept, or from now on what `pack` makes of the numbers: nobody needs them after that.
+fn packed<'a, P>(kept: &'a OnceLock<P>, weight: &Numbers, pack: impl FnOnce(&[f32]) -> P) -> Result<&'a P> {
+    match kept.get() {
+        Some(pack) => Ok(pack),
+        None => weight.with_slice::<f32, _>(|w| Ok(kept.get_or_init(|| pack(w)))),
     }
 }

@@ -13,19 +13,34 @@ use super::{
     parts::{PART, Part},
 };
 
+/// Numbers that are restored at a time.
+const STRIP: usize = 1 << 14;
+
 impl Rows for Blocks {
     fn dots<const M: usize>(&self, rows: Range<usize>, x: [&[f32]; M], y: &mut [f32]) {
         let (weights, _) = self.kind.sizes();
         if weights == 1 {
-            let mut restored = vec![0.0; rows.len() * self.columns];
-            self.rows(rows.start, &mut restored);
-            let all = 0..rows.len();
-            return Dense { weight: &restored, inputs: self.columns }.dots(all, x, y);
+            return self.few_numbers(rows, x, y);
         }
         let row = self.row_bytes();
         let bytes = &self.bytes.get()[rows.start * row..rows.end * row];
         let work = Dots { kind: self.kind, bytes, row, x, y };
         Arch::new().dispatch(work);
+    }
+}
+
+impl Blocks {
+    /// The same of numbers that stand for themselves, restored some rows at a time: they are multiplied before they leave
+    /// the fast memory.
+    fn few_numbers<const M: usize>(&self, rows: Range<usize>, x: [&[f32]; M], y: &mut [f32]) {
+        let most = (STRIP / self.columns.max(1)).max(1);
+        let mut restored = vec![0.0; most.min(rows.len()) * self.columns];
+        for (first, y) in rows.clone().step_by(most).zip(y.chunks_mut(most * M)) {
+            let count = most.min(rows.end - first);
+            let restored = &mut restored[..count * self.columns];
+            self.rows(first, restored);
+            Dense { weight: restored, inputs: self.columns }.dots(0..count, x, y);
+        }
     }
 }
 

@@ -95,6 +95,19 @@ impl Blocks {
         is_whole.then_some(Self { kind, rows, columns, bytes: Bytes::Own(bytes) })
     }
 
+    /// Rows of blocks where these bytes of a file have them; `None` where it has more or fewer bytes there.
+    pub fn shared(
+        kind: BlockKind,
+        (rows, columns): (usize, usize),
+        file: &SharedBytes,
+        range: Range<u64>,
+    ) -> Option<Self> {
+        let length = range.end.checked_sub(range.start)?;
+        let is_whole = kind.bytes(&[columns as u64, rows as u64]) == Some(length);
+        let bytes = Bytes::of(file, range).filter(|_| is_whole)?;
+        Some(Self { kind, rows, columns, bytes })
+    }
+
     /// How they are stored.
     pub const fn kind(&self) -> BlockKind {
         self.kind
