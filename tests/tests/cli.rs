@@ -10,6 +10,8 @@ mod bases;
 mod broken;
 #[path = "cli/bundle.rs"]
 mod bundle;
+#[path = "cli/classes.rs"]
+mod classes;
 #[path = "cli/config.rs"]
 mod config;
 #[path = "cli/find.rs"]

@@ -12,14 +12,11 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape},
     head::Head,
     layout::{
-        self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, FUSION_CONFIG, Format, HEAD_CONFIG, HEAD_WEIGHTS, HUB_CONFIG,
-        HeadTask, ModelClass, PEFT_WEIGHTS, Place, Subject, TensorSpec, WeightsFile,
+        self, ADAPTER_CONFIG, ADAPTERS_WEIGHTS, FUSION_CONFIG, Format, HEAD_CONFIG, HUB_CONFIG, HeadTask,
+        ModelClass, PEFT_WEIGHTS, Place, Subject, WeightsFile,
     },
     manifest::{BaseModel, MANIFEST_FILE, MAX_MANIFEST_BYTES, MediaType},
-    method::{
-        DeftConfig, GraloraConfig, HiraConfig, Method, MissConfig, RandLoraConfig, ReplaceConfig,
-        UnionConfig, VbLoraConfig,
-    },
+    method::{DeftConfig, GraloraConfig, HiraConfig, Method, MissConfig, RandLoraConfig, VbLoraConfig},
 };
 use serde_json::{Map, Value};
 
@@ -215,54 +212,22 @@ impl AdapterFolder {
     /// names they have here.
     pub fn layout(&self, shape: &BackboneShape) -> Result<Vec<WeightsFile>, CheckpointError> {
         self.method.validate(shape)?;
-        let (method, copies) = self.apart();
         let subject = Subject {
             architecture: self.architecture,
             shape,
-            method: &method,
-            // That of a model class is none of the library's own.
-            head: self.head.as_ref().filter(|_| self.head_class.is_none()),
+            method: &self.method,
+            head: self.head.as_ref(),
             name: &self.name,
             prefixed: self.prefixed,
         };
-        let mut files = layout::weights_files(self.format, &subject)?;
-        if let (Some(class), Some(head)) = (self.head_class, &self.head) {
-            // So does an adapter's own prefix.
-            let is_pool = |spec: &&TensorSpec| spec.disk.starts_with("prefix_tuning.");
-            let pools = files.iter().flat_map(|f| &f.tensors).filter(is_pool);
-            let pools: Vec<TensorSpec> =
-                pools.map(|spec| TensorSpec { optional: true, ..spec.clone() }).collect();
-            let mut tensors = class.tensors(head, shape.hidden_size);
-            tensors.extend(pools);
-            tensors.extend(copies.iter().flat_map(|copies| class.copied_tensors(copies, shape)));
-            files.push(WeightsFile { path: HEAD_WEIGHTS, tensors });
-        }
+        let mut files = match (self.head_class, &self.head) {
+            (Some(class), Some(head)) => layout::weights_files_in_class(&subject, class, head)?,
+            _ => layout::weights_files(self.format, &subject)?,
+        };
         for file in &mut files {
             file.path = stored_name(&self.path, file.path);
         }
         Ok(files)
-    }
-
-    /// The method, and apart from it what the file of a model class's head has of the backbone.
-    fn apart(&self) -> (Method, Option<ReplaceConfig>) {
-        let is_apart = self.format == Format::Adapters && self.head_class.is_some();
-        let (copies, mut parts): (Vec<Method>, Vec<Method>) = self
-            .method
-            .parts()
-            .iter()
-            .cloned()
-            .partition(|part| is_apart && matches!(part, Method::Replace(_)));
-        match copies.into_iter().next() {
-            Some(Method::Replace(copies)) => {
-                let method = match parts.len() {
-                    0 => Method::LastLayer,
-                    1 => parts.swap_remove(0),
-                    _ => Method::Union(UnionConfig { parts }),
-                };
-                (method, Some(copies))
-            }
-            _ => (self.method.clone(), None),
-        }
     }
 
     /// Reads every tensor into its slot, refusing files that miss one, have one

@@ -127,28 +127,21 @@ fn fit(files: &[WeightsFile], headers: &[(String, TensorHeader)]) -> Result<(), 
 
 /// The layout with each file's tensor names under the name its own configuration states.
 fn layouts(manifest: &Manifest, configs: &Configs, prefixed: bool) -> Result<Vec<WeightsFile>, WeightsError> {
-    let files = |name: &str| {
-        let subject = Subject {
-            architecture: manifest.base.architecture,
-            shape: &manifest.base.shape,
-            method: &manifest.method,
-            head: manifest.head.as_ref(),
-            name,
-            prefixed,
-        };
-        layout::weights_files(manifest.format, &subject)
-    };
+    let files = |name: &str| layout::weights_files(manifest.format, &subject(manifest, name, prefixed));
     if manifest.format != Format::Adapters {
         return Ok(files("")?);
     }
     let name = |config: &Value| config.get("name").and_then(Value::as_str).map(ToOwned::to_owned);
+    if let (Some(class), Some(head)) = (head_class(configs), &manifest.head) {
+        // Heads and fusions alone have no configuration of an adapter, and no name of one in their tensors.
+        let own = match name(&configs.adapter) {
+            None if !configs.adapter.is_null() => return Err(WeightsError::NoName(ADAPTER_CONFIG)),
+            own => own.unwrap_or_default(),
+        };
+        return Ok(layout::weights_files_in_class(&subject(manifest, &own, prefixed), class, head)?);
+    }
     let mut found = Vec::new();
-    for mut file in files("")? {
-        if let (HEAD_WEIGHTS, Some(class), Some(head)) = (file.path, head_class(configs), &manifest.head) {
-            file.tensors = class.tensors(head, manifest.base.shape.hidden_size);
-            found.push(file);
-            continue;
-        }
+    for file in files("")? {
         // A fusion's name is part of the manifest.
         if file.path == FUSION_WEIGHTS {
             found.push(file);
@@ -162,6 +155,17 @@ fn layouts(manifest: &Manifest, configs: &Configs, prefixed: bool) -> Result<Vec
         found.extend(files(&name)?.into_iter().filter(|f| f.path == file.path));
     }
     Ok(found)
+}
+
+fn subject<'a>(manifest: &'a Manifest, name: &'a str, prefixed: bool) -> Subject<'a> {
+    Subject {
+        architecture: manifest.base.architecture,
+        shape: &manifest.base.shape,
+        method: &manifest.method,
+        head: manifest.head.as_ref(),
+        name,
+        prefixed,
+    }
 }
 
 /// The model class that the head is part of: such a head has no configuration of its own.

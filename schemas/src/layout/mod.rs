@@ -10,6 +10,7 @@ mod adapters;
 mod header;
 mod heads;
 mod hub;
+mod in_class;
 mod peft;
 mod slots;
 
@@ -18,8 +19,11 @@ use utoipa::ToSchema;
 
 pub use adapters::{PREFIXED as ADAPTERS_PREFIXED, fusion_file};
 pub use header::{Dtype, HeaderError, MAX_HEADER_BYTES, TensorHeader, TensorInfo, header_len};
-pub use heads::{DECODER, DECODER_BIAS, HeadSizes, HeadTask, ModelClass, UnknownModelClass, head_slots};
+pub use heads::{
+    DECODER, DECODER_BIAS, HeadSizes, HeadTask, ModelClass, UnknownModelClass, head_slots, is_buffer,
+};
 pub use hub::{HUB_CONFIG, HUB_FORMAT_VERSION, HUB_WEIGHTS, HubConfig, HubConfigError};
+pub use in_class::weights_files_in_class;
 pub use peft::join as prompt_join;
 pub use slots::{Place, Slot, method_slots};
 
@@ -221,7 +225,8 @@ pub fn required_files(format: Format, method: &Method, head: Option<&Head>) -> V
     match (format, method) {
         (Format::Hub, _) => return vec![HUB_CONFIG, HUB_WEIGHTS],
         (Format::Peft, _) => files.extend([ADAPTER_CONFIG, PEFT_WEIGHTS]),
-        (Format::Adapters, Method::LastLayer) => {}
+        // Alone, trained copies are of what the head's file holds.
+        (Format::Adapters, Method::LastLayer | Method::Replace(_)) => {}
         (Format::Adapters, Method::Composition(config)) => {
             if config.fusion.is_some() {
                 files.extend([FUSION_CONFIG, FUSION_WEIGHTS]);
