@@ -23,6 +23,8 @@ use crate::ops::{self, Attention, FeedForward, KeyMask, Norm, Rotary, activate};
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     index: usize,
+    /// The number that it was loaded under, by which the configuration says how far it looks.
+    loaded_as: usize,
     /// By site; an architecture has some of them.
     linears: [Option<Linear>; LinearSite::ALL.len()],
     attention: Attention,
@@ -85,7 +87,12 @@ impl Sites {
 }
 
 impl Block {
-    /// The same block under another number.
+    /// The number of the checkpoint's block that it is.
+    pub(super) fn loaded_as(&self) -> usize {
+        self.loaded_as
+    }
+
+    /// The same block under another number: it stays of the kind that it was.
     pub(super) fn numbered(&self, index: usize) -> Self {
         Self { index, ..self.clone() }
     }
@@ -104,6 +111,7 @@ impl Block {
         let shape = &config.shape.in_block(index);
         Ok(Self {
             index,
+            loaded_as: index,
             scales: by_sublayer(scale)?,
             linears,
             attention: Attention {
@@ -199,16 +207,23 @@ impl Block {
     }
 
     fn attend(&self, x: &Tensor, own_mask: &KeyMask, pass: &Pass<'_>) -> Result<Tensor> {
-        let [queries, keys, values] = self.project(x, pass)?;
+        let projected = self.project(x, pass)?;
+        let folds = pass.hooks.folds_rows();
+        let [queries, keys, values] = if folds { folded(projected, x.dim(0)?)? } else { projected };
         // Any of the three may have been forked for adapters in parallel.
         let rows = [&queries, &keys, &values].map(|t| t.dims()[0]).into_iter().max().unwrap_or(0);
         let turn = |x: &Tensor| pass.rotary.map_or_else(|| Ok(x.clone()), |rotary| rotary.forward(x));
         let [queries, keys] = self.normalise_heads([queries, keys], pass.hooks)?;
         let queries = turn(&queries)?;
+        let mask = match keys.dim(1)? {
+            tokens if tokens == x.dim(1)? => own_mask.repeat(rows)?,
+            // Of images nothing is padding.
+            more => KeyMask::all_visible(rows, more),
+        };
         let keys_values = KeysValues {
             keys: repeat_rows(&turn(&keys)?, rows)?,
             values: repeat_rows(&values, rows)?,
-            mask: own_mask.repeat(rows)?,
+            mask,
             prompts: Vec::new(),
         };
         let at = AttentionInput {
@@ -464,5 +479,47 @@ impl Norm {
     /// With the copies that the hooks have for the module of this name.
     pub(super) fn with(&self, hooks: &dyn Hooks, name: &str) -> Self {
         self.replaced(hooks.tensor(&format!("{name}.weight")), hooks.tensor(&format!("{name}.bias")))
+    }
+}
+
+/// Queries, keys and values as ViT of `adapters` 1.3.0 shapes them (`ViTSelfAttentionWithAdapters.forward`): by the number
+/// of `rows` that went in. Where adapters in parallel begin at keys and values, the rows of all of them, one after the
+/// other, so become more keys of each row: `[m·b, t, h]` to `[b, m·t, h]`.
+///
+/// Refuses keys or values alone: there the library attends to more of the ones than there are of the others, and what it
+/// computes depends on what lies behind them in memory.
+fn folded([queries, keys, values]: [Tensor; 3], rows: usize) -> Result<[Tensor; 3]> {
+    let (own, others) = (queries.dim(0)?, [keys.dim(0)?, values.dim(0)?]);
+    if own != rows || others == [rows, rows] {
+        return Ok([queries, keys, values]);
+    }
+    if others[0] != others[1] {
+        candle_core::bail!(
+            "on ViT adapters in parallel can't begin at keys alone or at values alone: `adapters` reads beyond its tensors there"
+        );
+    }
+    let fold = |x: &Tensor| x.reshape((rows, (), x.dim(2)?));
+    Ok([queries, fold(&keys)?, fold(&values)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn rows_of_adapters_that_begin_at_keys_and_values_become_more_keys() {
+        let rows = |n: usize| Tensor::arange(0f64, (n * 6) as f64, &Device::Cpu)?.reshape((n, 3, 2));
+        let folded_dims = |own: usize, keys: usize, values: usize| {
+            let [q, k, v] = folded([rows(own)?, rows(keys)?, rows(values)?], 2)?;
+            Ok::<_, candle_core::Error>([q, k, v].map(|x| x.dims().to_vec()))
+        };
+        assert_eq!(folded_dims(2, 4, 4).expect("folds"), [vec![2, 3, 2], vec![2, 6, 2], vec![2, 6, 2]]);
+        // Nothing begins here, or queries were forked too.
+        assert_eq!(folded_dims(2, 2, 2).expect("stays"), [vec![2, 3, 2], vec![2, 3, 2], vec![2, 3, 2]]);
+        assert_eq!(folded_dims(4, 4, 4).expect("stays")[0], [4, 3, 2]);
+        assert!(folded_dims(2, 4, 2).is_err(), "more keys than values");
+        assert!(folded_dims(2, 2, 4).is_err(), "more values than keys");
     }
 }

@@ -201,7 +201,7 @@ impl Backbone {
                 "the decoder's input has {length} tokens; this backbone has {longest} positions"
             );
         }
-        let words = self.lookup((Table::Word, &self.word), &inputs.input_ids, hooks)?;
+        let words = self.lookup_words(Table::DecoderWord, &inputs.input_ids, hooks)?;
         let mut x = scaled(words, self.config.embedding_scale)?;
         if let Some(table) = &decoder.position {
             let positions = self.counted_positions(offset, tokens)?;

@@ -22,7 +22,7 @@ impl Backbone {
         if batch.signal.is_some() {
             candle_core::bail!("{} backbones read texts and nothing else", self.config.architecture);
         }
-        let words = self.lookup((Table::Word, &self.word), &batch.input_ids, hooks)?;
+        let words = self.lookup_words(Table::EncoderWord, &batch.input_ids, hooks)?;
         // A prompt in front of BART's words is not scaled with them; in front of Gemma's it is.
         let early =
             self.config.embedding_scale.filter(|_| !self.config.architecture.scales_adapted_embeddings());
@@ -87,20 +87,33 @@ impl Backbone {
         Ok(tokens)
     }
 
-    /// Rows of a table, `[b, t, h]`.
+    /// Rows of the table of words, `[b, t, e]`, by the name of a stack where encoder and decoder share it.
+    pub(super) fn lookup_words(&self, stack: Table, ids: &Tensor, hooks: &dyn Hooks) -> Result<Tensor> {
+        let names: &[Table] =
+            if self.config.architecture.shares_words() { &[Table::Word, stack] } else { &[Table::Word] };
+        self.lookup_by(names, &self.word, ids, hooks)
+    }
+
+    /// Rows of a table, `[b, t, e]`.
     pub(super) fn lookup(
         &self,
         (table, frozen): (Table, &Linear),
         ids: &Tensor,
         hooks: &dyn Hooks,
     ) -> Result<Tensor> {
+        self.lookup_by(&[table], frozen, ids, hooks)
+    }
+
+    /// Rows of a table with several names, which may be changed by each: the last name with a copy of it counts.
+    fn lookup_by(&self, names: &[Table], frozen: &Linear, ids: &Tensor, hooks: &dyn Hooks) -> Result<Tensor> {
         let (b, t) = ids.dims2()?;
-        let name = Module::Embedding(table).to_string();
-        let replaced = hooks.tensor(&name).map(|weight| frozen.replaced(Some(weight), None));
-        let weight = replaced.as_ref().unwrap_or(frozen);
+        let copy = |table: &Table| hooks.tensor(&Module::Embedding(*table).to_string());
+        let copied = names.iter().rev().find_map(copy).map(|weight| frozen.replaced(Some(weight), None));
+        let weight = copied.as_ref().unwrap_or(frozen);
         let rows = weight.rows(&ids.flatten_all()?)?;
         let rows = rows.reshape((b, t, self.config.shape.table_width()))?;
-        hooks.embedding(&EmbeddingInput { table, ids, weight }, rows)
+        let change = |rows, &table: &Table| hooks.embedding(&EmbeddingInput { table, ids, weight }, rows);
+        names.iter().try_fold(rows, change)
     }
 
     /// `[1, tokens]` positions from `offset` on, behind rows of the table that no position has.

@@ -195,6 +195,11 @@ pub trait Hooks {
         false
     }
 
+    /// Whether an attention takes the rows of adapters in parallel that begin at its keys and values for more keys.
+    fn folds_rows(&self) -> bool {
+        false
+    }
+
     /// At a lookup; `rows [b, t, h]` is what it gives.
     fn embedding(&self, _at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {
         Ok(rows)

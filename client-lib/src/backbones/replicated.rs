@@ -7,19 +7,17 @@ use super::Backbone;
 
 impl Backbone {
     /// The same weights with these blocks, in this order: a block may stand there several times, under another number
-    /// each time, and shares its tensors.
+    /// each time, and shares its tensors. It looks as far around or back as it did in its own place, as PEFT's copies do,
+    /// whose kind of attention is decided when the layer is made.
     ///
-    /// Refuses blocks that there are not, and stacks in which what a block does depends on its number.
+    /// Refuses blocks that there are not, and stacks that PEFT finds no layers in: those of an encoder with a decoder, and
+    /// those whose layers share a block.
     pub fn replicated(&self, layers: &[usize]) -> Result<Self> {
         let shape = self.config.shape;
         let own: Vec<usize> = (0..shape.num_layers).collect();
-        let depends = self.decoder.is_some()
-            || self.config.encoder.local.is_some()
-            || self.config.decoder.window.is_some()
-            || self.applied_blocks() != own;
-        if depends {
+        if self.decoder.is_some() || self.applied_blocks() != own {
             candle_core::bail!(
-                "layers of {} backbones can't be replicated: what one computes depends on where it stands",
+                "layers of {} backbones can't be replicated: PEFT finds no single list of layers in them",
                 self.config.architecture
             );
         }

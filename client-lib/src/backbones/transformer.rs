@@ -188,7 +188,9 @@ impl Backbone {
             Some((module.parse::<Module>().ok()?, part))
         };
         let found = match whole.or_else(part) {
-            Some((Module::Embedding(Table::Word), "")) => Some(self.word.weight()?),
+            Some((Module::Embedding(Table::Word | Table::EncoderWord | Table::DecoderWord), "")) => {
+                Some(self.word.weight()?)
+            }
             Some((Module::Embedding(Table::Position), "")) => {
                 self.position.as_ref().map(Linear::weight).transpose()?
             }
@@ -369,11 +371,11 @@ impl Backbone {
             let rows = x.dim(0)?;
             between.sum.add(&x)?;
             let given = match &local {
-                Some((local, near, mask)) if local.holds(index) => {
+                Some((local, near, mask)) if local.holds(block.loaded_as()) => {
                     block.forward(&x, &mask.repeat(rows)?, &Pass { rotary: Some(near), ..pass })?
                 }
                 _ => {
-                    let own = window.as_ref().filter(|(window, _)| window.holds(index));
+                    let own = window.as_ref().filter(|(window, _)| window.holds(block.loaded_as()));
                     let mask = own.map_or(&mask, |(_, own)| own);
                     block.forward(&x, &mask.repeat(rows)?, &pass)?
                 }

@@ -101,6 +101,8 @@ pub enum Quirk {
     MasksPrefixes,
     /// Layers of T5 whose prefixes differ from the first one's lose their distances, as in `adapters` 1.3.0.
     LosesDistances,
+    /// Keys and values of adapters in parallel become more keys of fewer rows, as in ViT of `adapters` 1.3.0.
+    FoldsRows,
 }
 
 /// Where an imported adapter keeps to what its own library computes.
@@ -296,6 +298,10 @@ impl Hooks for Stitch {
 
     fn loses_distances(&self) -> bool {
         self.quirks.has(Quirk::LosesDistances)
+    }
+
+    fn folds_rows(&self) -> bool {
+        self.quirks.has(Quirk::FoldsRows)
     }
 
     fn embedding(&self, at: &EmbeddingInput<'_>, rows: Tensor) -> Result<Tensor> {

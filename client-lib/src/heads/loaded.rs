@@ -1,12 +1,12 @@
 //! A head on a particular backbone, with what it is and the names of its outputs.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use hub_formats::checkpoint::AdapterFolder;
 use hub_schemas::{
     backbone::{Architecture, Module},
     head::{Head, LanguageModelHead, Pooling},
-    layout::{DECODER, Format, ModelClass, Slot, head_slots},
+    layout::{DECODER, DECODER_BIAS, Format, ModelClass, Slot, head_slots},
 };
 
 use super::{HeadInput, Prediction, PredictionHead, Tensors, language_model};
@@ -78,7 +78,7 @@ impl LoadedHead {
             _ => {}
         }
         let config = &in_model_class(config, folder, backbone);
-        let head = PredictionHead::build(config, tensors, tied)?;
+        let head = PredictionHead::build(config, &with_buffers(config, backbone, tensors), tied)?;
         let own = backbone.config();
         // Classes with a decoder behind an encoder that were saved with the adapter leave it out too.
         let in_class = own.shape.decoder_layers.is_none() && inverts_in_class(own.architecture);
@@ -174,6 +174,20 @@ pub fn tied_table<'b>(head: &Head, backbone: &'b Backbone) -> Option<&'b Linear>
 fn check_pooler(backbone: &Backbone, head: &Head) -> Result<(), HeadLoadError> {
     let needed = head.pooling() == Some(Pooling::Pooler);
     if needed && !backbone.has_pooler() { Err(HeadLoadError::NoPooler) } else { Ok(()) }
+}
+
+/// The tensors of a head, with what PEFT leaves in the base model of an output layer behind an encoder: the bias beside it.
+fn with_buffers<'t>(head: &Head, backbone: &Backbone, tensors: &'t Tensors) -> Cow<'t, Tensors> {
+    let lacks = matches!(head, Head::Seq2SeqLm(config) if config.bias) && !tensors.contains_key(DECODER_BIAS);
+    let own = backbone.head().and_then(|own| own.tensors.get(DECODER_BIAS)).filter(|_| lacks);
+    match own {
+        None => Cow::Borrowed(tensors),
+        Some(bias) => {
+            let mut all = tensors.clone();
+            all.insert(DECODER_BIAS.to_owned(), bias.clone());
+            Cow::Owned(all)
+        }
+    }
 }
 
 /// What no file of a head says that belongs to a model class of `transformers`: a language model's may have the

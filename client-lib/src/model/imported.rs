@@ -17,9 +17,11 @@ use crate::backbones::Backbone;
 pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), ModelError> {
     let of_peft = folder.format == Format::Peft && folder.manifest.is_none();
     let has = |wanted: &dyn Fn(&Method) -> bool| folder.method.parts().iter().any(wanted);
+    let is_prompt = |part: &Method| matches!(part, Method::Prompt(_) | Method::Prefix(_));
     let is_tokens = |part: &Method| matches!(part, Method::Tokens(_));
-    let reason = if of_peft && backbone.config().architecture.is_encoder_decoder() && has(&is_tokens) {
-        "behind an encoder PEFT trains tokens of a table whose ties decide what reads them; leave them out"
+    let reason = if of_peft && reads_no_tokens(backbone) && has(&is_prompt) {
+        "PEFT can't run it: its prompts and prefixes ask for the ids of tokens (`input_ids`), which a model of recordings or \
+         of images is not given"
     } else if of_peft && chooses(backbone) && has_one_output(folder) {
         "the base model chooses among continuations, and nothing in the adapter says whether its classifier does too; \
          give its `task_type`"
@@ -57,7 +59,9 @@ fn lacks_head(backbone: &Backbone, folder: &AdapterFolder) -> bool {
 /// `F.linear` of the table alone).
 fn loses_output_bias(backbone: &Backbone) -> bool {
     let head = backbone.head().and_then(|own| own.head.language_model());
-    backbone.ties_embeddings() && head.is_some_and(|head| head.bias)
+    // Behind an encoder the bias is added by the model and not by the layer.
+    let is_of_layer = !backbone.config().architecture.is_encoder_decoder();
+    is_of_layer && backbone.ties_embeddings() && head.is_some_and(|head| head.bias)
 }
 
 /// Whether the library put a fresh bias, never saved, into a projection that has none: its wrapper of fused projections
@@ -68,6 +72,13 @@ fn lost_bias(backbone: &Backbone, folder: &AdapterFolder) -> bool {
         && folder.method != Method::LastLayer
         && config.architecture == Architecture::ModernBert
         && !config.has_bias(LinearSite::QueryKeyValue)
+}
+
+/// Whether what it reads are no tokens (`PeftModel.forward` of 0.21.2 then raises "You have to provide either `input_ids` or
+/// `inputs_embeds`").
+fn reads_no_tokens(backbone: &Backbone) -> bool {
+    let architecture = backbone.config().architecture;
+    architecture.reads_audio() || architecture.reads_images()
 }
 
 fn chooses(backbone: &Backbone) -> bool {

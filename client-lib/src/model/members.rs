@@ -8,7 +8,7 @@ use hub_schemas::{
     backbone::{Architecture, BackboneShape, SubLayer},
     layout::ModelClass,
     manifest::{CompositionRules, GatingMean},
-    method::{LoraConfig, Method, without_words},
+    method::{LoraConfig, Method, Tie, without_words},
 };
 
 use super::{ModelError, checks, groups::Brought, imported};
@@ -85,7 +85,8 @@ pub(super) fn load(
         let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
         let mean = gate_mean(folder);
         let is_kept = folder.semantics().keeps_shared_table;
-        let left = is_kept.then(|| without_words(&folder.method).unwrap_or(Method::LastLayer));
+        let tie = if backbone.ties_embeddings() { Tie::Tied } else { Tie::Apart };
+        let left = is_kept.then(|| without_words(&folder.method, tie).unwrap_or(Method::LastLayer));
         let method = left.as_ref().unwrap_or(&folder.method);
         let adapter = methods::build(method, &shape, &tensors, mean, salt as u64)?;
         members.push(Member { name: name.clone(), adapter });
@@ -213,6 +214,10 @@ pub(super) fn quirks(named: &[(String, &AdapterFolder)], architecture: Architect
         (Quirk::DropsSegments, any(&|folder| folder.semantics().drops_segments)),
         (Quirk::MasksPrefixes, any(&|folder| folder.semantics().masks_prefixes)),
         (Quirk::LosesDistances, architecture.has_distances() && any(&has_prefix)),
+        (
+            Quirk::FoldsRows,
+            architecture == Architecture::Vit && any(&is_library) && named.iter().all(|(_, f)| is_library(f)),
+        ),
     ];
     found.into_iter().filter(|(_, is_there)| *is_there).map(|(quirk, _)| quirk).collect()
 }

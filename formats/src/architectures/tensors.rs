@@ -10,7 +10,7 @@ pub(super) fn tensors(config: &TransformerConfig) -> Vec<BackboneTensor> {
         Module::Pooler => !config.encoder.skips_pooler,
         Module::Embedding(Table::Position) => !config.encoder.lacks_positions,
         // What makes tokens of a signal says `own_tensors` of the architecture.
-        module if module.is_in_head() || module.is_convolution() => false,
+        module if module.is_in_head() || module.is_convolution() || module.is_shared() => false,
         Module::RelativeNorm => config.encoder.disentangled.is_some_and(|own| own.has_norm),
         _ => true,
     };

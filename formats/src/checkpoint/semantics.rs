@@ -3,7 +3,7 @@
 use hub_schemas::{
     layout::Format,
     manifest::{CompositionRules, GatingMean, Semantics},
-    method::{Method, without_words},
+    method::{Method, Tie, without_words},
 };
 
 use super::AdapterFolder;
@@ -40,7 +40,7 @@ impl AdapterFolder {
             drops_segments: self.drops_segments,
             masks_prefixes: is_adapters && has_prefix && is_new && self.architecture.masks_prefixes(),
             keeps_shared_table: self.format == Format::Peft
-                && self.architecture.classifies_ends_of_texts()
+                && self.architecture.shares_words()
                 && changes_words(&self.method),
             ..Semantics::default()
         }
@@ -49,7 +49,7 @@ impl AdapterFolder {
 
 /// Whether it adapts the table of words, or has a trained copy of it.
 fn changes_words(method: &Method) -> bool {
-    method.parts().iter().any(|part| without_words(part).is_none_or(|rest| rest != *part))
+    method.parts().iter().any(|part| without_words(part, Tie::Apart).is_none_or(|rest| rest != *part))
 }
 
 fn is_gated(method: &Method) -> bool {

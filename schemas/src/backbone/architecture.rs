@@ -194,6 +194,11 @@ impl Architecture {
         matches!(self, Self::Bart | Self::MBart)
     }
 
+    /// Whether encoder and decoder read one table of words, each by a name of its own.
+    pub const fn shares_words(self) -> bool {
+        self.has_distances() || self.is_bart()
+    }
+
     /// Whether its classes of `transformers`, and the classifiers of `adapters`, read the decoder where the text ends.
     pub const fn classifies_ends_of_texts(self) -> bool {
         self.has_distances() || self.is_bart()
@@ -352,8 +357,13 @@ impl Architecture {
             let stem = format!("{}.{}", self.model_prefix(behind), self.names(behind).blocks);
             self.has_encoder_alone() && names.clone().any(|name| number_behind(name, &stem).is_some())
         };
+        // A table or a norm of the decoder's may be all that there is.
+        let names_decoder = || {
+            let is_of_decoder = |name: &str| name.split('.').any(|part| part == "decoder");
+            self.has_encoder_alone() && names.clone().any(is_of_decoder)
+        };
         match self.blocks(behind).as_slice() {
-            [encoder, decoder] if count(decoder) > 0 || is_in_front() => {
+            [encoder, decoder] if count(decoder) > 0 || is_in_front() || names_decoder() => {
                 let encoder = count(encoder);
                 (encoder + count(decoder), Variant { decoder_from: Some(encoder), has_ffn_gate })
             }

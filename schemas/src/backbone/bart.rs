@@ -24,6 +24,8 @@ pub(super) const DECODER: DecoderNames = DecoderNames {
 fn part(module: Module) -> Option<&'static str> {
     Some(match module {
         Module::Embedding(Table::Word) => "shared",
+        Module::Embedding(Table::EncoderWord) => "encoder.embed_tokens",
+        Module::Embedding(Table::DecoderWord) => "decoder.embed_tokens",
         Module::Embedding(Table::Position) => "encoder.embed_positions",
         Module::Embedding(Table::DecoderPosition) => "decoder.embed_positions",
         Module::EmbeddingNorm => "encoder.layernorm_embedding",

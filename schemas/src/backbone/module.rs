@@ -17,11 +17,27 @@ pub enum Table {
     TokenType,
     /// One row per position of a decoder behind an encoder.
     DecoderPosition,
+    /// The table of words by the name that an encoder reads it through, where it shares the table with a decoder.
+    EncoderWord,
+    /// The same by the name that the decoder reads it through.
+    DecoderWord,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 4] = [Self::Word, Self::Position, Self::TokenType, Self::DecoderPosition];
+    pub const ALL: [Self; 6] = [
+        Self::Word,
+        Self::Position,
+        Self::TokenType,
+        Self::DecoderPosition,
+        Self::EncoderWord,
+        Self::DecoderWord,
+    ];
+
+    /// Whether it is another name of the table of words: a backbone has no tensor for it.
+    pub const fn is_shared(self) -> bool {
+        matches!(self, Self::EncoderWord | Self::DecoderWord)
+    }
 
     /// The name used in tensor slots.
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +46,8 @@ impl Table {
             Self::Position => "position",
             Self::TokenType => "token_type",
             Self::DecoderPosition => "decoder_position",
+            Self::EncoderWord => "encoder_word",
+            Self::DecoderWord => "decoder_word",
         }
     }
 }
@@ -161,6 +179,11 @@ impl Module {
         self.is_linear() || matches!(self, Self::Embedding(_))
     }
 
+    /// Whether it is another name of the table of words: a backbone has no tensor for it.
+    pub const fn is_shared(self) -> bool {
+        matches!(self, Self::Embedding(table) if table.is_shared())
+    }
+
     /// Whether it belongs to a prediction head and not to the backbone.
     pub const fn is_in_head(self) -> bool {
         matches!(self, Self::Output | Self::QaOutputs | Self::LmTransform | Self::LmNorm)
@@ -175,9 +198,9 @@ impl Module {
     /// Whether only a decoder behind an encoder has it.
     pub const fn is_of_decoder(self) -> bool {
         match self {
-            Self::Embedding(Table::DecoderPosition) | Self::DecoderEmbeddingNorm | Self::DecoderFinalNorm => {
-                true
-            }
+            Self::Embedding(Table::DecoderPosition | Table::DecoderWord)
+            | Self::DecoderEmbeddingNorm
+            | Self::DecoderFinalNorm => true,
             Self::Linear { site, .. } => site.is_cross(),
             Self::Norm { sublayer, .. } | Self::OutputNorm { sublayer, .. } => {
                 matches!(sublayer, SubLayer::CrossAttention)

@@ -262,7 +262,7 @@ impl BackboneShape {
     pub fn module_dims(&self, module: Module) -> (usize, usize) {
         let (h, e) = (self.hidden_size, self.table_width());
         match module {
-            Module::Embedding(Table::Word) => (self.vocab_size, e),
+            Module::Embedding(Table::Word | Table::EncoderWord | Table::DecoderWord) => (self.vocab_size, e),
             Module::Embedding(Table::Position | Table::DecoderPosition) => (self.max_positions, e),
             Module::Embedding(Table::TokenType) => (self.token_types, e),
             Module::Linear { layer, site } => self.in_block(layer).linear_dims(site),

@@ -36,6 +36,8 @@ fn part(module: Module) -> Option<&'static str> {
 fn gated_part(module: Module) -> Option<&'static str> {
     Some(match module {
         Module::Embedding(Table::Word) => "shared",
+        Module::Embedding(Table::EncoderWord) => "encoder.embed_tokens",
+        Module::Embedding(Table::DecoderWord) => "decoder.embed_tokens",
         Module::Linear { site: LinearSite::FfnGate, .. } => "layer.1.DenseReluDense.wi_0",
         Module::Linear { site: LinearSite::FfnUp, .. } => "layer.1.DenseReluDense.wi_1",
         Module::Linear { site: LinearSite::FfnDown, .. } => "layer.1.DenseReluDense.wo",

@@ -4,7 +4,7 @@ use super::{
     Format, Inexpressible, Method, PEFT_WEIGHTS, Place, Slot, Subject, TensorSpec, WeightsFile, heads,
 };
 use crate::{
-    backbone::{Architecture, Module},
+    backbone::{Architecture, Module, Table},
     method::{Dora, PromptGate, PromptJoin, PromptPlace, VeraScaling},
 };
 
@@ -203,6 +203,13 @@ fn spec(method: &Method, slot: &Slot, subject: &Subject<'_>) -> TensorSpec {
     match method {
         Method::Tokens(config) if config.beside => {
             TensorSpec::new(format!("{path}.token_adapter.trainable_tokens_delta"), slot)
+        }
+        // Where the table is tied to those of both stacks, PEFT keeps the rows again for each.
+        Method::Tokens(config) if config.table == module && config.embedding() == Some(Table::Word) => {
+            let names = [Table::EncoderWord, Table::DecoderWord].map(Module::Embedding).into_iter();
+            let there = names.filter(|&name| subject.shape.has(subject.architecture, name));
+            let path = |name| subject.architecture.path_in_model(name, subject.prefixed, variant);
+            spec.also(there.map(|name| format!("{ROOT}{}.trainable_tokens_delta", path(name))))
         }
         // On its input a column, on its output a row.
         Method::Ia3(config) if config.inputs.contains(module) => spec.shaped(&[1, slot.len()]),

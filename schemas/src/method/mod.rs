@@ -85,7 +85,7 @@ pub use tokens::TokensConfig;
 pub use union::UnionConfig;
 pub use vblora::VbLoraConfig;
 pub use vera::{VeraConfig, VeraScaling};
-pub use without_words::without_words;
+pub use without_words::{Tie, without_words};
 
 use crate::{backbone::BackboneShape, layout::Slot};
 

@@ -85,7 +85,7 @@ impl ReplaceConfig {
     ) -> Self {
         let tensors = (shape.modules(architecture))
             .into_iter()
-            .filter(|module| !module.is_in_head())
+            .filter(|module| !module.is_in_head() && !module.is_shared())
             .flat_map(|module| module.tensors().into_iter().map(move |tensor| (module, tensor)))
             .filter(|(module, tensor)| wanted(*module, tensor))
             .map(|(_, tensor)| tensor)

@@ -1,8 +1,13 @@
 //! Files of PEFT that can't be read, each refused with its reason, and what a file may say without meaning anything.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use hub_formats::checkpoint::AdapterFolder;
+use candle_core::DType;
+use hub_client::{backbones::Backbone, model::StitchedModel};
+use hub_formats::{
+    architectures::View,
+    checkpoint::{AdapterFolder, BaseFolder},
+};
 use hub_tests::golden::fixtures;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -60,5 +65,23 @@ fn what_configured_an_initialisation_says_nothing_where_weights_are_plain() {
         let changes = json!({"init_lora_weights": name, "corda_config": {"corda_method": "kpm"}});
         let error = opened("peft-lora-qv", changes).expect_err("refused");
         assert!(error.contains("it changed the base weights"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn prompts_on_recordings_and_images_are_refused_as_peft_itself_can_not_run_them() {
+    let methods = fixtures().join("methods");
+    for (base, view) in
+        [("whisper", View::Whole), ("whisper-classifier", View::Encoder), ("vit", View::Encoder)]
+    {
+        let base = BaseFolder::open_as(&methods.join("bases").join(base), view).expect("opens");
+        let backbone = Backbone::load_with(&base, DType::F32, &hub_tests::device()).expect("loads");
+        let backbone = Arc::new(backbone);
+        for case in ["peft-prompt", "peft-p-tuning", "peft-prefix"] {
+            let folder =
+                AdapterFolder::open(&methods.join("cases").join(case).join("adapter")).expect("opens");
+            let error = StitchedModel::load(backbone.clone(), &folder).expect_err("refused").to_string();
+            assert!(error.contains("PEFT can't run it") && error.contains("input_ids"), "{case}: {error}");
+        }
     }
 }

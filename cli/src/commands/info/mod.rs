@@ -234,7 +234,10 @@ fn semantics(semantics: &Semantics, method: &Method) -> Vec<&'static str> {
             .push("a decoder sees its prefixes as the masks of `adapters` 1.3 show them: not beside padding");
     }
     if semantics.keeps_shared_table {
-        meanings.push("what it holds for the table of words changes nothing, as in PEFT behind an encoder");
+        meanings.push(
+            "what it holds for the table of words changes nothing, as in PEFT behind an encoder, but for trained tokens where \
+             the base model ties its tables",
+        );
     }
     meanings
 }

@@ -3,7 +3,7 @@
 //! The library does not write whether the projection is subtracted, so a file of a
 //! `DiReFT` adapter reads like one of a `NoReFT`. Only an orthogonal one is certain.
 
-use hub_schemas::method::ReftConfig;
+use hub_schemas::{backbone::Architecture, method::ReftConfig};
 use serde_json::{Value, json};
 
 use super::Reading;
@@ -25,7 +25,11 @@ pub(super) fn parse(reading: &Reading<'_>, mut fields: Fields) -> Result<ReftCon
         }
         Some(_) => return Err(fields.wrong("layers", "is neither \"all\" nor a list of layers")),
     };
-    let layers = if is_on { layers } else { Some(Vec::new()) };
+    let mut layers = if is_on { layers } else { Some(Vec::new()) };
+    // The library counts the blocks that ALBERT's layers share, and passes over the numbers of others.
+    if let Some(layers) = layers.as_mut().filter(|_| reading.architecture == Architecture::Albert) {
+        layers.retain(|layer| *layer < reading.blocks.0);
+    }
     let orthogonality = fields.bool_or("orthogonality", true)?;
     let subtract_projection = match fields.take(SUBTRACT) {
         Some(Value::Bool(stated)) => stated,

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use hub_schemas::{
     backbone::Architecture,
     head::Head,
-    layout::{HEAD_WEIGHTS, HeadSizes, HeadTask, ModelClass},
+    layout::{HEAD_WEIGHTS, HeadSizes, HeadTask, ModelClass, TensorSpec, is_buffer},
     method::Activation,
 };
 
@@ -73,9 +73,10 @@ pub(in crate::checkpoint) fn peft_head(
         let sizes = HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
         let head = class.head(sizes, Activation::Gelu);
         // With its own copy of a pooler that the backbone does not have.
-        [class.head_with_pooler(head.clone()), head]
-            .into_iter()
-            .find(|head| class.tensors(head, hidden_size).iter().all(|spec| tensor(&spec.disk).is_some()))
+        [class.head_with_pooler(head.clone()), head].into_iter().find(|head| {
+            let is_there = |spec: &TensorSpec| is_buffer(head, spec) || tensor(&spec.disk).is_some();
+            class.tensors(head, hidden_size).iter().all(is_there)
+        })
     })
 }
 

@@ -335,6 +335,7 @@ pub(super) fn render(
     let &Wrapped { head, task, prefixed } = wrapped;
     let mut copies = Vec::new();
     let mut tokens = Map::new();
+    let mut alone = Vec::new();
     let mut own = None;
     for part in method.parts() {
         match part {
@@ -364,7 +365,10 @@ pub(super) fn render(
             Method::Tokens(config) if config.beside => {
                 tokens.insert(architecture.module_path(config.table, shape.variant()), json!(config.tokens));
             }
-            Method::Tokens(config) => own = Some(tokens::render(architecture, config, shape)),
+            Method::Tokens(config) => {
+                alone.push(config);
+                own = tokens::render(architecture, &alone, shape);
+            }
             Method::Ia3(config) => own = Some(scaling::render(architecture, config, shape)),
             Method::Prompt(config) => own = Some(prompts::prompt(config)),
             Method::Prefix(config) => own = Some(prompts::prefix(config)),

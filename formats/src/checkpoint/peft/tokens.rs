@@ -9,26 +9,29 @@ use serde_json::{Value, json};
 use super::{super::fields::Fields, File, targets::ModuleFilter};
 use crate::checkpoint::CheckpointError;
 
+const WORDS: Module = Module::Embedding(Table::Word);
+
 /// A file of tokens alone.
 pub(super) fn parse(fields: &mut Fields, file: &File<'_>) -> Result<Method, CheckpointError> {
     let Some(indices) = fields.take("token_indices") else {
         return Err(fields.wrong("token_indices", "is missing"));
     };
     let tokens = tokens(fields, "token_indices", &indices)?;
-    let tables = if fields.has("target_modules") {
+    let tables: Vec<Module> = if fields.has("target_modules") {
         let tables =
             ModuleFilter::take(fields)?.matched(fields, file, |m| matches!(m, Module::Embedding(_)))?;
         tables.iter().collect()
     } else {
-        vec![Module::Embedding(Table::Word)]
+        vec![WORDS]
     };
-    match tables.as_slice() {
-        [table] => {
-            let repeated = file.has_part(Module::Output, "trainable_tokens_delta");
-            Ok(Method::Tokens(TokensConfig { table: *table, tokens, beside: false, repeated }))
-        }
-        _ => Err(fields.wrong("target_modules", "names several embedding tables; this version reads one")),
-    }
+    check_shared(fields, "target_modules", file, &tables)?;
+    let repeated = file.has_part(Module::Output, "trainable_tokens_delta");
+    let of_table = |table| {
+        let repeated = repeated && table == WORDS;
+        Method::Tokens(TokensConfig { table, tokens: tokens.clone(), beside: false, repeated })
+    };
+    let mut parts: Vec<Method> = tables.into_iter().map(of_table).collect();
+    Ok(if parts.len() == 1 { parts.swap_remove(0) } else { Method::Union(UnionConfig { parts }) })
 }
 
 /// `method`, with the tokens that its file has besides.
@@ -44,7 +47,7 @@ pub(super) fn beside(
         Some(Value::Object(tables)) if tables.is_empty() => return Ok(method),
         Some(found) => found,
     };
-    let mut parts = vec![method];
+    let mut named: Vec<(Module, Vec<u32>)> = Vec::new();
     match found {
         Value::Object(tables) => {
             for (name, indices) in tables {
@@ -53,20 +56,42 @@ pub(super) fn beside(
                     path == name || path.ends_with(&format!(".{name}"))
                 };
                 let embedding = |module: &Module| matches!(module, Module::Embedding(_));
-                let table = file.modules().into_iter().filter(embedding).find(ends_so);
-                let table = table
-                    .ok_or_else(|| fields.wrong(FIELD, format!("names no embedding table: `{name}`")))?;
+                let tables: Vec<Module> =
+                    file.modules().into_iter().filter(embedding).filter(ends_so).collect();
+                if tables.is_empty() {
+                    return Err(fields.wrong(FIELD, format!("names no embedding table: `{name}`")));
+                }
                 let tokens = tokens(fields, FIELD, &indices)?;
-                parts.push(Method::Tokens(TokensConfig { table, tokens, beside: true, repeated: false }));
+                named.extend(tables.into_iter().map(|table| (table, tokens.clone())));
             }
         }
-        indices => {
-            let table = Module::Embedding(Table::Word);
-            let tokens = tokens(fields, FIELD, &indices)?;
-            parts.push(Method::Tokens(TokensConfig { table, tokens, beside: true, repeated: false }));
-        }
+        indices => named.push((WORDS, tokens(fields, FIELD, &indices)?)),
     }
-    Ok(Method::Union(UnionConfig { parts }))
+    let tables: Vec<Module> = named.iter().map(|(table, _)| *table).collect();
+    check_shared(fields, FIELD, file, &tables)?;
+    let tokens = named
+        .into_iter()
+        .map(|(table, tokens)| Method::Tokens(TokensConfig { table, tokens, beside: true, repeated: false }));
+    Ok(Method::Union(UnionConfig { parts: std::iter::once(method).chain(tokens).collect() }))
+}
+
+/// Refuses tokens of the table that encoder and decoder share where the stacks have something of their own: whether the
+/// ones are tied to the others then, PEFT decides by the base model and by which tokens they are.
+fn check_shared(
+    fields: &Fields,
+    field: &str,
+    file: &File<'_>,
+    tables: &[Module],
+) -> Result<(), CheckpointError> {
+    let is_own = |module: &Module| module.is_shared();
+    let copies = file.copies();
+    let is_copied = copies.iter().filter_map(|tensor| tensor.parse().ok()).any(|table| is_own(&table));
+    if tables.contains(&WORDS) && (is_copied || tables.iter().any(is_own)) {
+        let reason = "names the table that encoder and decoder share, beside those by which each of them reads it; name \
+                      the ones or the other";
+        return Err(fields.wrong(field, reason));
+    }
+    Ok(())
 }
 
 fn tokens(fields: &Fields, field: &str, indices: &Value) -> Result<Vec<u32>, CheckpointError> {
@@ -75,11 +100,21 @@ fn tokens(fields: &Fields, field: &str, indices: &Value) -> Result<Vec<u32>, Che
     tokens.filter(|tokens| !tokens.is_empty()).ok_or_else(|| fields.wrong(field, "is no list of tokens"))
 }
 
-pub(super) fn render(architecture: Architecture, config: &TokensConfig, shape: &BackboneShape) -> Value {
-    json!({
+/// The configuration for tokens of these tables: the same ones of all of them.
+pub(super) fn render(
+    architecture: Architecture,
+    tables: &[&TokensConfig],
+    shape: &BackboneShape,
+) -> Option<Value> {
+    let (first, others) = tables.split_first()?;
+    if others.iter().any(|other| other.tokens != first.tokens) {
+        return None;
+    }
+    let paths = tables.iter().map(|config| architecture.module_path(config.table, shape.variant()));
+    Some(json!({
         "init_weights": true,
         "peft_type": "TRAINABLE_TOKENS",
-        "target_modules": [architecture.module_path(config.table, shape.variant())],
-        "token_indices": config.tokens,
-    })
+        "target_modules": paths.collect::<Vec<_>>(),
+        "token_indices": first.tokens,
+    }))
 }

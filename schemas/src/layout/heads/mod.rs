@@ -83,6 +83,12 @@ fn language_model_slots(config: &LanguageModelHead, hidden_size: usize) -> Vec<S
     slots
 }
 
+/// Whether a tensor of a head is no parameter of the model class, but a buffer beside its layers: BART's
+/// `final_logits_bias`.
+pub fn is_buffer(head: &Head, tensor: &TensorSpec) -> bool {
+    matches!(head, Head::Seq2SeqLm(_)) && tensor.slot == DECODER_BIAS
+}
+
 /// What PEFT saves beside an adapter: the head of the model class that it wrapped.
 pub(super) fn peft_tensors(head: &Head, subject: &Subject<'_>) -> Result<Vec<TensorSpec>, Inexpressible> {
     let refuse = |what: String| Err(Inexpressible { format: Format::Peft, what });
@@ -104,6 +110,8 @@ pub(super) fn peft_tensors(head: &Head, subject: &Subject<'_>) -> Result<Vec<Ten
     let root = if is_prompt { "base_model." } else { "base_model.model." };
     let mut tensors = class.tensors(head, subject.shape.hidden_size);
     for tensor in &mut tensors {
+        // A buffer of the model, which PEFT does not save with its output layer.
+        tensor.optional = is_buffer(head, tensor);
         tensor.disk.insert_str(0, root);
         // With `bias: all` PEFT writes the biases inside of its wrapper too.
         if let Some(path) = tensor.disk.strip_suffix(".bias") {

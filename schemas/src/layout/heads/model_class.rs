@@ -268,7 +268,7 @@ impl ModelClass {
             return (self.task == HeadTask::SequenceClassification).then_some("classification_head");
         }
         if self.architecture == Architecture::Whisper {
-            return Some("projector");
+            return Some(if self.task == HeadTask::Seq2SeqLm { "proj_out" } else { "projector" });
         }
         pooler_outside(self.architecture)?;
         let is_stack = head.linear_stack().is_some_and(|stack| stack.layers == 2);
@@ -306,7 +306,7 @@ impl ModelClass {
     pub const fn is_saved_by_peft(self) -> bool {
         match self.task {
             HeadTask::CausalLm => self.is_decoder(),
-            HeadTask::Seq2SeqLm => false,
+            HeadTask::Seq2SeqLm => self.architecture.is_encoder_decoder(),
             task => task.peft_task_type().is_some(),
         }
     }
