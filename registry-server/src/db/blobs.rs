@@ -96,6 +96,28 @@ pub(crate) async fn available_to(
     rows.into_iter().map(blob).collect()
 }
 
+/// One blob of those that are [`available_to`] an adapter.
+pub(crate) async fn find_available(
+    db: &Db,
+    adapter: &AdapterId,
+    digest: &Digest,
+) -> Result<Option<Blob>, sqlx::Error> {
+    let sql = "SELECT b.size, b.object FROM blobs b WHERE b.digest = $3 AND (EXISTS (
+                   SELECT 1 FROM version_files f JOIN versions v ON v.id = f.version_id
+                   JOIN adapters a ON a.id = v.adapter_id
+                   WHERE f.digest = b.digest AND a.namespace = $1 AND a.name = $2)
+               OR EXISTS (
+                   SELECT 1 FROM uploads u WHERE u.digest = b.digest
+                   AND u.namespace = $1 AND u.adapter_name = $2 AND u.completed_at IS NOT NULL))";
+    let found: Option<(i64, Option<String>)> = sqlx::query_as(sql)
+        .bind(adapter.namespace.as_str())
+        .bind(adapter.name.as_str())
+        .bind(digest.to_string())
+        .fetch_optional(db.read())
+        .await?;
+    Ok(found.map(|(size, object)| Blob::of(digest, size, object)))
+}
+
 /// Every blob.
 pub(crate) async fn all(tx: &mut WriteTx) -> Result<Vec<(Digest, Blob)>, sqlx::Error> {
     let rows: Vec<(String, i64, Option<String>)> =

@@ -61,6 +61,8 @@ pub enum OpenError {
 #[derive(Debug, Clone)]
 pub(crate) struct Db {
     pool: AnyPool,
+    /// The connection of an embedded database whose commits are flushed with the next one of another.
+    unflushed: Option<AnyPool>,
     backend: Backend,
     /// SQLite has one writer at a time: waiting here is fair and wakes at once,
     /// where waiting for SQLite's own lock polls.
@@ -101,35 +103,12 @@ impl Db {
             Backend::Sqlite => SQLITE_CONNECTIONS,
             Backend::Postgres => POSTGRES_CONNECTIONS,
         };
-        let pool = AnyPoolOptions::new()
-            .max_connections(size)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // SQLite ends a transaction itself when the disk is full or fails. sqlx, whose rollback then
-            // fails, takes the connection for one within a transaction, and nothing could begin on it.
-            .before_acquire(|connection, _| {
-                let usable = !connection.is_in_transaction();
-                Box::pin(async move { Ok(usable) })
-            })
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if backend == Backend::Sqlite {
-                        // FULL: an acknowledged publish or upload survives a power cut.
-                        for pragma in [
-                            "PRAGMA busy_timeout = 15000",
-                            "PRAGMA journal_mode = WAL",
-                            "PRAGMA synchronous = FULL",
-                            "PRAGMA foreign_keys = ON",
-                        ] {
-                            sqlx::query(pragma).execute(&mut *connection).await?;
-                        }
-                    }
-                    Ok(())
-                })
-            })
-            .connect_with(options)
-            .await
-            .map_err(OpenError::Connect)?;
-        Ok(Self { pool, backend, gate: Arc::new(Semaphore::new(1)) })
+        // FULL: an acknowledged publish or upload survives a power cut.
+        let pool = pool(backend, size, "PRAGMA synchronous = FULL");
+        let pool = pool.connect_with(options.clone()).await.map_err(OpenError::Connect)?;
+        let unflushed = (backend == Backend::Sqlite)
+            .then(|| self::pool(backend, 1, "PRAGMA synchronous = NORMAL").connect_lazy_with(options));
+        Ok(Self { pool, unflushed, backend, gate: Arc::new(Semaphore::new(1)) })
     }
 
     /// The URL of the embedded database inside `folder`.
@@ -205,18 +184,29 @@ impl Db {
     /// Begins a transaction that may write. SQLite takes its write lock at once:
     /// a transaction that reads first and writes later could not be retried.
     pub(crate) async fn write(&self) -> Result<WriteTx, sqlx::Error> {
+        self.begin(&self.pool).await
+    }
+
+    /// The same for what nobody misses from whom a power cut takes it: they ask again, and it is made anew. Its
+    /// commit does not wait for the disk; everyone sees it, and a later commit that does brings it there too.
+    pub(crate) async fn write_unflushed(&self) -> Result<WriteTx, sqlx::Error> {
+        let mut tx = self.begin(self.unflushed.as_ref().unwrap_or(&self.pool)).await?;
+        if self.backend == Backend::Postgres {
+            sqlx::query("SET LOCAL synchronous_commit = off").execute(tx.connection()).await?;
+        }
+        Ok(tx)
+    }
+
+    async fn begin(&self, pool: &AnyPool) -> Result<WriteTx, sqlx::Error> {
         let span = Span::transaction(self.backend.name());
-        match self.backend {
+        let (tx, turn) = match self.backend {
             Backend::Sqlite => {
                 let turn = Arc::clone(&self.gate).acquire_owned().await.ok();
-                let tx = span.judged(self.pool.begin_with("BEGIN IMMEDIATE").await)?;
-                Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, span, _turn: turn })
+                (span.judged(pool.begin_with("BEGIN IMMEDIATE").await)?, turn)
             }
-            Backend::Postgres => {
-                let tx = span.judged(self.pool.begin().await)?;
-                Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, span, _turn: None })
-            }
-        }
+            Backend::Postgres => (span.judged(pool.begin().await)?, None),
+        };
+        Ok(WriteTx { tx, changes: Vec::new(), backend: self.backend, span, _turn: turn })
     }
 
     /// Begins a transaction that only reads, and sees one moment throughout.
@@ -237,8 +227,41 @@ impl Db {
 
     /// Closes every connection, finishing what they do.
     pub(crate) async fn close(&self) {
+        if let Some(unflushed) = &self.unflushed {
+            unflushed.close().await;
+        }
         self.pool.close().await;
     }
+}
+
+/// Connections to a database, how many at most. `flushing` is what an embedded one does at a commit.
+fn pool(backend: Backend, size: u32, flushing: &'static str) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A server may have gone; a file is there, and asking costs as much as a query.
+        .test_before_acquire(backend == Backend::Postgres)
+        // SQLite ends a transaction itself when the disk is full or fails. sqlx, whose rollback then
+        // fails, takes the connection for one within a transaction, and nothing could begin on it.
+        .before_acquire(|connection, _| {
+            let usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(usable) })
+        })
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                if backend == Backend::Sqlite {
+                    for pragma in [
+                        "PRAGMA busy_timeout = 15000",
+                        "PRAGMA journal_mode = WAL",
+                        flushing,
+                        "PRAGMA foreign_keys = ON",
+                    ] {
+                        sqlx::query(pragma).execute(&mut *connection).await?;
+                    }
+                }
+                Ok(())
+            })
+        })
 }
 
 /// The migrations that ran on a database.
@@ -336,6 +359,31 @@ mod tests {
         let mut all = Vec::new();
         for _ in 0..SQLITE_CONNECTIONS {
             all.push(db.snapshot().await.expect("begins on every connection"));
+        }
+    }
+
+    #[tokio::test]
+    async fn every_commit_is_flushed_but_those_that_nobody_misses_which_all_see() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::open(&Db::embedded_url(folder.path())).await.expect("opens");
+        db.migrate().await.expect("migrates");
+        let flushing = async |connection: &mut sqlx::AnyConnection| {
+            let found: (i64,) =
+                sqlx::query_as("PRAGMA synchronous").fetch_one(connection).await.expect("asks");
+            found.0
+        };
+        let before = namespaces(&db).await;
+        let mut tx = db.write_unflushed().await.expect("begins");
+        assert_eq!(flushing(tx.connection()).await, 1, "NORMAL: the log is flushed before it is copied");
+        let sql = "INSERT INTO namespaces (name, created_at) VALUES ('ada', 0)";
+        sqlx::query(sql).execute(tx.connection()).await.expect("inserts");
+        tx.commit().await.expect("commits");
+        assert_eq!(namespaces(&db).await, before + 1);
+        let mut all = Vec::new();
+        for _ in 0..SQLITE_CONNECTIONS {
+            let mut connection = db.read().acquire().await.expect("a connection");
+            assert_eq!(flushing(&mut connection).await, 2, "FULL");
+            all.push(connection);
         }
     }
 

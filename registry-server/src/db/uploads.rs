@@ -106,10 +106,16 @@ pub(crate) async fn start(
     size: u64,
 ) -> Result<Upload, sqlx::Error> {
     debug_assert!(permit.covers(adapter), "the handler asked for another adapter");
-    let sql = "INSERT INTO uploads (id, user_name, namespace, adapter_name, digest, size, received,
-                   created_at, updated_at)
-               VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7) ON CONFLICT DO NOTHING";
-    sqlx::query(sql)
+    // Continuing an upload keeps it from being swept.
+    let sql = concat!(
+        "INSERT INTO uploads (id, user_name, namespace, adapter_name, digest, size, received,
+             created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $7)
+         ON CONFLICT (user_name, namespace, adapter_name, digest)
+         DO UPDATE SET updated_at = excluded.updated_at RETURNING ",
+        columns!()
+    );
+    let row: Row = sqlx::query_as(sql)
         .bind(new_id())
         .bind(permit.user())
         .bind(adapter.namespace.as_str())
@@ -117,29 +123,6 @@ pub(crate) async fn start(
         .bind(digest.to_string())
         .bind(size as i64)
         .bind(now())
-        .execute(tx.connection())
-        .await?;
-    // Continuing an upload keeps it from being swept.
-    let sql = "UPDATE uploads SET updated_at = $1
-               WHERE user_name = $2 AND namespace = $3 AND adapter_name = $4 AND digest = $5";
-    sqlx::query(sql)
-        .bind(now())
-        .bind(permit.user())
-        .bind(adapter.namespace.as_str())
-        .bind(adapter.name.as_str())
-        .bind(digest.to_string())
-        .execute(tx.connection())
-        .await?;
-    let sql = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM uploads WHERE user_name = $1 AND namespace = $2 AND adapter_name = $3 AND digest = $4"
-    );
-    let row: Row = sqlx::query_as(sql)
-        .bind(permit.user())
-        .bind(adapter.namespace.as_str())
-        .bind(adapter.name.as_str())
-        .bind(digest.to_string())
         .fetch_one(tx.connection())
         .await?;
     row.into_upload()

@@ -242,7 +242,8 @@ async fn nobody_appends_to_a_file_that_a_killed_server_may_still_write_to() {
     let claim = scene.app.storage.claim(&part.object).await.expect("asks").expect("is free");
     let mut other = claim.continued(4, hub_schemas::digest::DigestHasher::default()).await.expect("opens");
     let upload = send(&scene, &upload, all, 4..8).await.expect("appends");
-    other.push(vec![Bytes::from_static(b"something else")]).await.expect("writes");
+    // More than waits to be written.
+    other.push(Bytes::from(vec![7; 1 << 20])).await.expect("writes");
     let upload = send(&scene, &upload, all, 8..12).await.expect("appends");
     assert_eq!(uploads::parts(&scene.app.db, &upload).await.expect("lists").len(), 2);
     let done = send(&scene, &upload, all, 12..13).await.expect("appends");
@@ -265,7 +266,7 @@ async fn a_server_killed_between_the_name_and_the_row_of_a_blob_takes_the_last_s
         upload.hashed.as_deref().and_then(|hashed| hashed.split_once('@')).expect("is hashed");
     let hasher = hub_schemas::digest::DigestHasher::resume(suspended).expect("goes on");
     let mut file = claim.continued(4, hasher).await.expect("opens");
-    file.push(vec![Bytes::from_static(&all[4..])]).await.expect("writes");
+    file.push(Bytes::from_static(&all[4..])).await.expect("writes");
     let hashed = format!("{}@{object}", file.keep().await.expect("keeps").suspend());
     let mut tx = scene.app.db.write().await.expect("begins");
     let whole = uploads::StoredPart { range: 0..13, object: part.object.clone() };

@@ -10,19 +10,21 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Seek as _, SeekFrom, Write as _},
+    io::{self, IoSlice, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bytes::Bytes;
-use hub_schemas::digest::DigestHasher;
+use hub_schemas::digest::{Digest, DigestHasher};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Key, Storage, StorageError};
 
 /// Folders are removed when they are empty: one that was there a moment ago may be gone.
 const ATTEMPTS: u32 = 5;
+/// Bytes that are written at once: worth waking a thread, and two of them are held for each file.
+const WORTH_A_WRITE: usize = 512 << 10;
 /// Bytes that are worth a flush of their own while more come.
 const WORTH_A_FLUSH: usize = 2 << 20;
 
@@ -91,7 +93,42 @@ pub(crate) struct Growing {
     root: PathBuf,
     open: Turn<Open>,
     hasher: Turn<DigestHasher>,
+    pending: Pending,
     early: EarlyFlush,
+}
+
+/// What came and is neither written nor hashed.
+#[derive(Clone, Default)]
+struct Pending {
+    pieces: Vec<Bytes>,
+    size: usize,
+}
+
+impl Pending {
+    fn add(&mut self, piece: Bytes) {
+        self.size += piece.len();
+        self.pieces.push(piece);
+    }
+
+    fn hash(&self, mut hasher: DigestHasher) -> DigestHasher {
+        self.pieces.iter().for_each(|piece| hasher.update(piece));
+        hasher
+    }
+
+    fn write(&self, file: &mut File) -> io::Result<()> {
+        let mut slices: Vec<_> = self.pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = slices.as_mut_slice();
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            match file.write_vectored(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut left, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A flush of what is written while more comes. Its error counts: the system tells of it once.
@@ -183,8 +220,8 @@ impl Storage {
 impl Claimed {
     /// Makes the file. `hasher` has seen what lies before it, in other files.
     pub(crate) async fn create(self, hasher: DigestHasher) -> Result<Growing, StorageError> {
-        let opened = self.open(|path| OpenOptions::new().write(true).create_new(true).open(path), true);
-        let (root, open) = opened.await?;
+        let open = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
+        let (root, open) = self.open(open, true).await?;
         Ok(Growing::new(root, open, hasher))
     }
 
@@ -220,30 +257,31 @@ impl Claimed {
 
 impl Growing {
     fn new(root: PathBuf, open: Open, hasher: DigestHasher) -> Self {
-        Self { root, open: Turn::Here(open), hasher: Turn::Here(hasher), early: EarlyFlush::default() }
+        let (pending, early) = (Pending::default(), EarlyFlush::default());
+        Self { root, open: Turn::Here(open), hasher: Turn::Here(hasher), pending, early }
     }
 
-    /// Appends `pieces`, once what came before is written.
-    pub(crate) async fn push(&mut self, pieces: Vec<Bytes>) -> Result<(), StorageError> {
-        let (mut hasher, mut open) = (self.hasher.back().await?, self.open.back().await?);
+    /// Appends a piece.
+    pub(crate) async fn push(&mut self, piece: Bytes) -> Result<(), StorageError> {
+        self.pending.add(piece);
+        if self.pending.size >= WORTH_A_WRITE { self.write().await } else { Ok(()) }
+    }
+
+    /// Has other threads hash and write what came, once that is done with what came before.
+    async fn write(&mut self) -> Result<(), StorageError> {
+        let (hasher, mut open) = (self.hasher.back().await?, self.open.back().await?);
         self.early.tend(&open).await?;
-        self.early.written += pieces.iter().map(Bytes::len).sum::<usize>();
-        let hashed = pieces.clone();
-        self.hasher.lend(move || {
-            for piece in &hashed {
-                hasher.update(piece);
-            }
-            Ok(hasher)
-        });
-        self.open.lend(move || {
-            pieces.iter().try_for_each(|piece| open.file.write_all(piece))?;
-            Ok(open)
-        });
+        let pending = std::mem::take(&mut self.pending);
+        self.early.written += pending.size;
+        let hashed = pending.clone();
+        self.hasher.lend(move || Ok(hashed.hash(hasher)));
+        self.open.lend(move || pending.write(&mut open.file).map(|()| open));
         Ok(())
     }
 
     /// Makes everything up to here survive a power cut, and the file be found under its name; the hash of it.
     pub(crate) async fn keep(&mut self) -> Result<DigestHasher, StorageError> {
+        self.write().await?;
         let (mut open, root) = (self.open.back().await?, self.root.clone());
         self.early.end().await?;
         self.open.lend(move || {
@@ -260,23 +298,48 @@ impl Growing {
         Ok(hasher)
     }
 
-    /// The hash of everything up to here.
-    pub(crate) async fn hashed(&mut self) -> Result<DigestHasher, StorageError> {
-        let hasher = self.hasher.back().await?;
-        self.hasher = Turn::Here(hasher.clone());
-        Ok(hasher)
-    }
-
-    /// Makes the file, of which nobody was told, the object `key`.
-    pub(crate) async fn become_object(mut self, key: &Key) -> Result<(), StorageError> {
-        let open = self.open.back().await?;
+    /// Makes the file, of which nobody was told, the object `key` if its bytes have this digest; else the one that
+    /// they have, and nothing is left.
+    pub(crate) async fn become_object(
+        mut self,
+        key: &Key,
+        digest: &Digest,
+    ) -> Result<Result<(), Digest>, StorageError> {
+        let (hasher, mut open) = (self.hasher.back().await?, self.open.back().await?);
+        let (to, pending, root) = (self.root.join(key.to_string()), self.pending, self.root);
+        let last = pending.clone();
+        let flushed = spawn_blocking(move || {
+            last.write(&mut open.file)?;
+            open.file.sync_data().map(|()| open)
+        });
+        // Meanwhile the last bytes are hashed, and there is a folder to be.
+        let hashed = spawn_blocking(move || Ok(pending.hash(hasher).finish()));
+        let folder = to.parent().unwrap_or(&root).to_owned();
+        let made = spawn_blocking(move || make_folder(&root, &folder).map(|()| (root, folder)));
+        // An earlier flush tells itself what failed.
         self.early.end().await?;
-        let to = self.root.join(key.to_string());
+        let (found, (root, folder)) = (finished(hashed).await?, finished(made).await?);
+        let open = finished(flushed).await?;
+        if found == *digest {
+            return finished(spawn_blocking(move || put_in_place(&root, &open.path, &to))).await.map(Ok);
+        }
         finished(spawn_blocking(move || {
-            open.file.sync_data()?;
-            put_in_place(&self.root, &open.path, &to)
+            drop(open);
+            // Fails where there is something in it.
+            drop(fs::remove_dir(folder));
+            Ok(Err(found))
         }))
         .await
+    }
+}
+
+/// Makes a folder that survives a power cut, for [`put_in_place`]. Whoever made some of it a moment ago may not have
+/// come that far.
+fn make_folder(root: &Path, folder: &Path) -> io::Result<()> {
+    match fs::create_dir_all(folder).and_then(|()| sync_folders(folder, root)) {
+        // Somebody removed what was empty: it is made again when there is a file for it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 
@@ -332,21 +395,22 @@ mod tests {
     #[tokio::test]
     async fn one_at_a_time_appends_behind_what_was_acknowledged() {
         let (folder, storage) = storage();
-        let (part, blob) = (Key::part("u", 0, "x"), Key::first_blob(&hub_schemas::digest::Digest::of(b"")));
+        let (part, blob) = (Key::part("u", 0, "x"), Key::first_blob(&Digest::of(b"")));
         let mut growing =
             claimed(&storage, &part).await.create(DigestHasher::default()).await.expect("opens");
-        growing.push(vec![Bytes::from_static(b"one "), Bytes::from_static(b"two ")]).await.expect("writes");
+        growing.push(Bytes::from_static(b"one ")).await.expect("writes");
+        growing.push(Bytes::from_static(b"two ")).await.expect("writes");
         let hasher = growing.keep().await.expect("keeps");
-        growing.push(vec![Bytes::from_static(b"nobody was told of this")]).await.expect("writes");
+        growing.push(Bytes::from_static(b"nobody was told of this")).await.expect("writes");
         assert!(storage.claim(&part).await.expect("asks").is_none(), "somebody else appends");
         // As when a connection breaks: the claim goes with the last write.
-        growing.hashed().await.expect("hashes");
+        growing.write().await.expect("writes");
         drop(growing.open.back().await.expect("writes"));
         drop(growing);
         let mut growing = claimed(&storage, &part).await.continued(8, hasher).await.expect("opens");
-        growing.push(vec![Bytes::from_static(b"three")]).await.expect("writes");
+        growing.push(Bytes::from_static(b"three")).await.expect("writes");
         let hasher = growing.keep().await.expect("keeps");
-        assert_eq!(hasher.finish(), hub_schemas::digest::Digest::of(b"one two three"));
+        assert_eq!(hasher.finish(), Digest::of(b"one two three"));
         drop(growing);
         storage.rename(&part, &blob, 13).await.expect("renames");
         assert_eq!(storage.head(&blob, 13).await.expect("reads").as_ref(), b"one two three");
@@ -359,16 +423,16 @@ mod tests {
     async fn what_is_flushed_while_more_comes_is_whole_in_the_end() {
         let (folder, storage) = storage();
         let content: Bytes = (0..3 * WORTH_A_FLUSH).map(|at| (at % 251) as u8).collect();
-        let (part, blob) = (Key::part("u", 0, "x"), Key::first_blob(&hub_schemas::digest::Digest::of(b"")));
+        let (part, blob) = (Key::part("u", 0, "x"), Key::first_blob(&Digest::of(b"")));
         let mut growing =
             claimed(&storage, &part).await.create(DigestHasher::default()).await.expect("opens");
-        for start in (0..content.len()).step_by(WORTH_A_FLUSH / 2) {
-            growing.push(vec![content.slice(start..start + WORTH_A_FLUSH / 2)]).await.expect("writes");
+        for start in (0..content.len()).step_by(WORTH_A_WRITE / 8) {
+            // As bodies come: now and then an empty piece.
+            growing.push(Bytes::new()).await.expect("writes");
+            growing.push(content.slice(start..start + WORTH_A_WRITE / 8)).await.expect("writes");
         }
         assert!(growing.early.running.is_some(), "nothing was flushed early");
-        let hasher = growing.hashed().await.expect("hashes");
-        growing.become_object(&blob).await.expect("renames");
-        assert_eq!(hasher.finish(), hub_schemas::digest::Digest::of(&content));
+        growing.become_object(&blob, &Digest::of(&content)).await.expect("renames").expect("its digest");
         assert_eq!(files(folder.path()).len(), 1);
         assert_eq!(storage.head(&blob, content.len() as u64).await.expect("reads"), content);
     }
@@ -376,17 +440,24 @@ mod tests {
     #[tokio::test]
     async fn a_file_of_which_nobody_was_told_goes_with_its_request_unless_it_is_whole() {
         let (folder, storage) = storage();
-        let (part, blob) = (Key::part("u", 0, "x"), Key::first_blob(&hub_schemas::digest::Digest::of(b"")));
+        let (part, blob) = (Key::part("u", 0, "x"), Key::first_blob(&Digest::of(b"")));
         let mut growing =
             claimed(&storage, &part).await.create(DigestHasher::default()).await.expect("opens");
-        growing.push(vec![Bytes::from_static(b"half")]).await.expect("writes");
+        growing.push(Bytes::from_static(b"half")).await.expect("writes");
+        growing.write().await.expect("writes");
         growing.open = Turn::Here(growing.open.back().await.expect("writes"));
         drop(growing);
         assert_eq!(files(folder.path()), Vec::<PathBuf>::new());
         let mut growing =
             claimed(&storage, &part).await.create(DigestHasher::default()).await.expect("opens");
-        growing.push(vec![Bytes::from_static(b"whole")]).await.expect("writes");
-        growing.become_object(&blob).await.expect("renames");
+        growing.push(Bytes::from_static(b"other")).await.expect("writes");
+        let other = growing.become_object(&blob, &Digest::of(b"whole")).await.expect("looks");
+        assert_eq!(other, Err(Digest::of(b"other")));
+        assert_eq!(files(folder.path()), Vec::<PathBuf>::new());
+        let mut growing =
+            claimed(&storage, &part).await.create(DigestHasher::default()).await.expect("opens");
+        growing.push(Bytes::from_static(b"whole")).await.expect("writes");
+        growing.become_object(&blob, &Digest::of(b"whole")).await.expect("renames").expect("its digest");
         assert_eq!(files(folder.path()).len(), 1);
         assert_eq!(storage.head(&blob, 5).await.expect("reads").as_ref(), b"whole");
     }

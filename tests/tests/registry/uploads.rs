@@ -80,6 +80,44 @@ async fn wrong_bytes_are_refused_and_the_upload_starts_again() {
     assert!(ada.upload("ada/x", &data).await.complete);
 }
 
+/// The files that a registry on local files holds, uploads on their way included.
+fn stored(hub: &TestHub) -> Vec<std::path::PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![hub.data().join("files")]);
+    while let Some(folder) = folders.pop() {
+        for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = item.path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn of_a_large_file_with_another_digest_nothing_is_left_and_nothing_can_be_published() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    // Some of it is flushed while the rest comes.
+    let data: Vec<u8> = (0..9_u32 << 20).map(|i| b'a' + (i % 23) as u8).collect();
+    let before = stored(&hub);
+    let mut other = data.clone();
+    *other.last_mut().expect("has bytes") ^= 1;
+    let size = data.len() as u64;
+    let status: UploadStatus = ada.start_upload("ada/x", Digest::of(&data), size).await.expect_ok();
+    let refused = ada.append(&status.id, 0, &other, size).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (422, ProblemCode::DigestMismatch));
+    assert_eq!(stored(&hub), before);
+    let sample = SampleAdapter::lora("ada/x", "1.0.0").with_file("data.csv", &data);
+    for (path, content) in &sample.files {
+        if path != "data.csv" {
+            ada.upload("ada/x", content).await;
+        }
+    }
+    let refused = ada.put_manifest(&sample).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (422, ProblemCode::BlobMissing));
+    assert!(ada.upload("ada/x", &data).await.complete);
+    assert_eq!(ada.put_manifest(&sample).await.status, 201);
+}
+
 #[tokio::test]
 async fn a_body_of_another_length_than_stated_leaves_nothing() {
     let hub = TestHub::start().await;

@@ -47,7 +47,7 @@ pub(crate) async fn start(
     let permit = permit_on(&app, &caller, Publish, &id).await?;
     service_publish::refuse_kept_name(&app, &permit, &id, &caller.member_viewer()).await?;
     check_size("the file", size, app.limits.file(kind)?)?;
-    if let Some(known) = blobs::available_to(&app.db, &id).await?.get(&digest).map(|blob| blob.size) {
+    if let Some(known) = blobs::find_available(&app.db, &id, &digest).await?.map(|blob| blob.size) {
         let status = UploadStatus {
             id: String::new(),
             digest,
@@ -58,7 +58,8 @@ pub(crate) async fn start(
         };
         return Ok((StatusCode::OK, Json(status)).into_response());
     }
-    let mut tx = app.db.write().await?;
+    // One that is lost is begun again, and whatever is acknowledged of it is flushed with it.
+    let mut tx = app.db.write_unflushed().await?;
     let upload = uploads::start(&mut tx, &permit, &id, &digest, size).await?;
     room::for_upload(&mut tx, &id).await?;
     tx.commit().await?;

@@ -25,10 +25,10 @@ use crate::{
     storage::{Growing, Key, StorageError},
 };
 
-/// Bytes that are written at once: worth their system calls, and two of them are held for each upload.
-const PIECE: usize = 512 << 10;
 /// As long as it takes that much is lost with a server that is killed, and a fast upload flushes once.
 const ACKNOWLEDGED_EVERY: Duration = Duration::from_secs(3);
+/// Fewer bytes are not worth a flush and a transaction, however slowly they come.
+const WORTH_ACKNOWLEDGING: u64 = 512 << 10;
 
 /// A file that grows, with the part that it is.
 struct Place {
@@ -51,26 +51,25 @@ pub(super) async fn append(
     let Some(mut place) = place(app, owner, upload).await? else { return Ok(None) };
     let (mut came, mut since) = (0, Instant::now());
     loop {
-        let (pieces, end) = gather(&mut body).await;
-        came += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        if !pieces.is_empty() && !matches!(end, Some(Err(Broken::TooLong(_)))) {
-            place.file.push(pieces).await?;
-        }
-        match end {
-            None if since.elapsed() < ACKNOWLEDGED_EVERY => {}
-            None => {
-                if !acknowledge(app, upload, &mut place, range.start + came).await? {
-                    return Ok(None);
-                }
-                since = Instant::now();
+        match body.next().await {
+            None => break,
+            Some(Ok(piece)) => {
+                came += piece.len() as u64;
+                place.file.push(piece).await?;
             }
-            Some(Ok(())) => break,
             Some(Err(Broken::CutOff)) if came > 0 => {
                 acknowledge(app, upload, &mut place, range.start + came).await?;
                 app.telemetry.uploaded(came);
                 return Err(Broken::CutOff.into());
             }
             Some(Err(broken)) => return Err(broken.into()),
+        }
+        let end = range.start + came;
+        if end - place.received >= WORTH_ACKNOWLEDGING && since.elapsed() >= ACKNOWLEDGED_EVERY {
+            if !acknowledge(app, upload, &mut place, end).await? {
+                return Ok(None);
+            }
+            since = Instant::now();
         }
     }
     if range.start + came != range.end {
@@ -87,19 +86,17 @@ pub(super) async fn append(
 }
 
 /// A file in which nothing was acknowledged, and everything is.
-async fn whole(app: &App, upload: &Upload, mut place: Place) -> ApiResult<Upload> {
-    let found = place.file.hashed().await?.finish();
-    if found != upload.digest {
-        return Err(other_digest(upload, &found));
-    }
+async fn whole(app: &App, upload: &Upload, place: Place) -> ApiResult<Upload> {
     let object = Key::blob(&upload.digest, &upload.id);
-    place.file.become_object(&object).await?;
+    place.file.become_object(&object, &upload.digest).await?.map_err(|found| other_digest(upload, &found))?;
     finish(app, upload, &object).await
 }
 
 /// Where the next bytes go: behind the last ones where those can be continued, or into a file of their own.
 async fn place(app: &App, owner: &Caller, upload: &Upload) -> ApiResult<Option<Place>> {
-    let (last, received) = (uploads::parts(&app.db, upload).await?.pop(), upload.received);
+    let received = upload.received;
+    // Parts are acknowledged with their bytes.
+    let last = if received > 0 { uploads::parts(&app.db, upload).await?.pop() } else { None };
     let hasher = hashed(upload, last.as_ref());
     if let Some(last) = last
         && let Some(hasher) = &hasher
@@ -166,24 +163,6 @@ pub(super) async fn settle(app: &App, upload: &Upload, parts: &[StoredPart]) -> 
         Err(StorageError::OtherParts(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Up to a piece, and how the body ended if it did.
-async fn gather(
-    body: &mut (impl Stream<Item = Result<Bytes, Broken>> + Unpin),
-) -> (Vec<Bytes>, Option<Result<(), Broken>>) {
-    let (mut pieces, mut size) = (Vec::new(), 0);
-    while size < PIECE {
-        match body.next().await {
-            Some(Ok(piece)) => {
-                size += piece.len();
-                pieces.push(piece);
-            }
-            Some(Err(broken)) => return (pieces, Some(Err(broken))),
-            None => return (pieces, Some(Ok(()))),
-        }
-    }
-    (pieces, None)
 }
 
 /// The hash of everything up to the end of `last`, as the table keeps it. A server of the previous release, which
