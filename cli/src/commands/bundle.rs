@@ -5,7 +5,7 @@ use std::{collections::HashSet, path::Path};
 use hub_client::{
     bundle::{Imported, import_bundle, write_bundle},
     cache::Entry,
-    registry::{PublishPlan, RegistryClient},
+    registry::{Digests, PublishPlan, RegistryClient},
 };
 use hub_schemas::{
     AdapterId, Digest, Reference, Version,
@@ -173,7 +173,9 @@ async fn publish(
         // A name that is there keeps its visibility.
         let is_new = client.adapter(manifest.name()).await.is_err();
         let visibility = visibility.filter(|_| is_new);
-        let plan = PublishPlan { folder: &entry.folder, manifest, bytes: &bytes, visibility };
+        // What came out of the bundle was hashed on its way.
+        let digests = Digests::Computed;
+        let plan = PublishPlan { folder: &entry.folder, manifest, bytes: &bytes, digests, visibility };
         let outcome = client.publish_folder(&plan).await?;
         published += u64::from(outcome.published.created);
     }

@@ -115,6 +115,12 @@ pub enum RegistryError {
         /// What is different.
         reason: String,
     },
+    /// A local file is not the one that the manifest means.
+    #[error("`{path}` is damaged or was changed: its digest is not the one that the manifest lists")]
+    NotDescribed {
+        /// The file.
+        path: PathBuf,
+    },
     /// Reading or writing a local file failed.
     #[error("can't {action} `{path}`: {source}")]
     Io {
@@ -218,7 +224,9 @@ impl RegistryError {
                         .into(),
                 ]
             }
-            Self::Changed { .. } => vec!["push again when nothing writes into the folder".into()],
+            Self::Changed { .. } | Self::NotDescribed { .. } => {
+                vec!["push again when nothing writes into the folder".into()]
+            }
             Self::Io { source, .. } if is_full(source) => {
                 vec!["free some space, then run the same command again: it continues".into()]
             }

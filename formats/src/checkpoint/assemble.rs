@@ -1,6 +1,7 @@
 //! From a folder to the manifest that describes it.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
@@ -129,11 +130,24 @@ impl AdapterFolder {
 /// Every publishable file of `dir` with size and digest, sorted by path. Left out
 /// are the manifest, hidden files, and kinds that are never published.
 pub fn file_entries(dir: &Path) -> Result<Vec<FileEntry>, CheckpointError> {
+    publishable(dir)?.into_iter().map(|path| file_entry(dir, path)).collect()
+}
+
+/// The same files with their sizes: none is read.
+pub fn file_sizes(dir: &Path) -> Result<BTreeMap<FilePath, u64>, CheckpointError> {
+    let size = |path: FilePath| {
+        let file = dir.join(path.as_str());
+        let found = fs::metadata(&file).map_err(CheckpointError::read(&file))?;
+        Ok((path, found.len()))
+    };
+    publishable(dir)?.into_iter().map(size).collect()
+}
+
+fn publishable(dir: &Path) -> Result<Vec<FilePath>, CheckpointError> {
     let mut paths = Vec::new();
     collect(dir, dir, 1, &mut paths)?;
-    let mut entries = paths.into_iter().map(|path| entry(dir, path)).collect::<Result<Vec<_>, _>>()?;
-    entries.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(entries)
+    paths.sort();
+    Ok(paths)
 }
 
 fn collect(root: &Path, dir: &Path, depth: usize, paths: &mut Vec<FilePath>) -> Result<(), CheckpointError> {
@@ -167,7 +181,8 @@ fn relative(root: &Path, path: &Path) -> String {
     parts.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-fn entry(dir: &Path, path: FilePath) -> Result<FileEntry, CheckpointError> {
+/// One publishable file of `dir` with size and digest.
+pub fn file_entry(dir: &Path, path: FilePath) -> Result<FileEntry, CheckpointError> {
     let (size, digest) = size_and_digest(&dir.join(path.as_str()))?;
     let media_type = MediaType::of(&path).unwrap_or(MediaType::Text);
     Ok(FileEntry { size, digest, media_type, path, extra: Map::new() })

@@ -27,7 +27,7 @@ mod weights;
 mod write;
 
 pub use adapters::FusionFolder;
-pub use assemble::{ManifestFacts, assemble_listed, assemble_manifest, file_entries};
+pub use assemble::{ManifestFacts, assemble_listed, assemble_manifest, file_entries, file_entry, file_sizes};
 pub use assemble_base::{AssembledBase, BaseFacts, assemble_base};
 pub use base::{BaseFolder, DigestPart};
 pub use card::model_card;

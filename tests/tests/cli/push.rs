@@ -136,6 +136,36 @@ async fn a_folder_that_changed_under_its_manifest_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_is_refused_whether_the_registry_has_the_one_that_is_stated_or_not() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let home = Home::logged_in(&hub.url(), ada.token()).await;
+    let folder = home.write("trained", &SampleAdapter::lora("ada/sentiment", "1.0.0"));
+    let weights = folder.join("adapter_model.safetensors");
+    let (stated, mut changed) = (fs::read(&weights).expect("reads"), fs::read(&weights).expect("reads"));
+    *changed.last_mut().expect("has bytes") ^= 1;
+    let refused = async |version: &str, flags: &[&str]| {
+        let arguments = [&["push", "trained", "--version", version], flags].concat();
+        let said = home.hub(&arguments).await.expect_code(1);
+        assert!(said.stderr.contains("is damaged or was changed"), "{said}");
+        assert!(said.stderr.contains("to describe the folder anew"), "{said}");
+        assert_eq!(said.stdout, "");
+    };
+    fs::write(&weights, &changed).expect("writes");
+    refused("1.0.0", &["--dry-run"]).await;
+    // Its bytes are sent, and the registry compares them with the digest.
+    refused("1.0.0", &[]).await;
+    assert_eq!(hub.anonymous().get("adapters/ada/sentiment").await.status, 404, "nothing is half-published");
+    fs::write(&weights, &stated).expect("writes");
+    home.hub(&["push", "trained", "--version", "1.0.0"]).await.expect_code(0);
+    // The registry has what is stated, so no byte of it is sent.
+    fs::write(&weights, &changed).expect("writes");
+    refused("1.1.0", &[]).await;
+    let versions = hub.anonymous().get("index/ada/sentiment").await.json()["versions"].clone();
+    assert_eq!(versions.as_array().map(Vec::len), Some(1), "{versions}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_adapter_needs_is_stated_and_pulled_with_it() {
     let hub = TestHub::start().await;
     let ada = hub.user("ada").await;

@@ -4,7 +4,7 @@ mod base;
 mod members;
 mod prepare;
 
-use hub_client::registry::{PublishOutcome, PublishPlan, RegistryClient, RegistryError};
+use hub_client::registry::{Digests, PublishOutcome, PublishPlan, RegistryClient, RegistryError};
 use hub_schemas::{
     AdapterId, Digest, Version,
     api::{Visibility, WhoAmI},
@@ -42,15 +42,15 @@ pub(crate) fn run(context: &Context, args: &PushArgs) -> anyhow::Result<Exit> {
     }
     // Before anything is hashed or written: who pushes, and may they?
     let account = context.block_on(async { Ok(client.whoami().await?) })?;
-    let (manifest, folder) = if base::is_base(&args.folder) {
+    let (manifest, digests, folder) = if base::is_base(&args.folder) {
         let (manifest, folder) = base::manifest(context, args, &account)?;
         check_namespace(&manifest.name, &account)?;
-        (Artifact::from(manifest), folder)
+        (Artifact::from(manifest), Digests::Computed, folder)
     } else {
-        let manifest = prepare::manifest(context, args, &account)?;
+        let (manifest, digests) = prepare::manifest(context, args, &account)?;
         check_namespace(&manifest.name, &account)?;
         members::check(context, &client, &manifest)?;
-        (Artifact::from(manifest), args.folder.clone())
+        (Artifact::from(manifest), digests, args.folder.clone())
     };
     let bytes = manifest.to_canonical_bytes()?;
     let digest = Digest::of(&bytes);
@@ -66,7 +66,7 @@ pub(crate) fn run(context: &Context, args: &PushArgs) -> anyhow::Result<Exit> {
         (_, true) => Some(Visibility::Internal),
         _ => None,
     };
-    let plan = PublishPlan { folder: &folder, manifest: &manifest, bytes: &bytes, visibility };
+    let plan = PublishPlan { folder: &folder, manifest: &manifest, bytes: &bytes, digests, visibility };
     let (title, files) =
         (format!("{}@{}", manifest.name(), manifest.version()), manifest.files().len() as u64);
     let size = manifest.total_size();
@@ -98,8 +98,11 @@ pub(crate) fn run(context: &Context, args: &PushArgs) -> anyhow::Result<Exit> {
 
 async fn publish(client: &RegistryClient, plan: &PublishPlan<'_>) -> anyhow::Result<PublishOutcome> {
     let id = plan.manifest.name();
-    client.publish_folder(plan).await.map_err(|error| match error.code() {
-        Some(ProblemCode::VersionExists) => version_exists(id, plan, error).into(),
+    client.publish_folder(plan).await.map_err(|error| match &error {
+        RegistryError::NotDescribed { path } if plan.digests == Digests::Stated => {
+            prepare::not_described(path, plan.folder).into()
+        }
+        _ if error.code() == Some(ProblemCode::VersionExists) => version_exists(id, plan, error).into(),
         _ => error.into(),
     })
 }

@@ -1,16 +1,18 @@
 //! The manifest of what is pushed: the folder's own, with what the flags change, or one made here.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use hub_client::{
     exchange::BaseSearch,
     files::{Access, write_atomic},
+    registry::Digests,
 };
 use hub_formats::checkpoint::{
-    AdapterFolder, CheckpointError, ManifestFacts, assemble_manifest, file_entries, model_card, read_bounded,
+    AdapterFolder, CheckpointError, ManifestFacts, assemble_manifest, file_entries, file_entry, file_sizes,
+    model_card, read_bounded,
 };
 use hub_schemas::{
-    AdapterId, AdapterName, Manifest, Namespace, Version,
+    AdapterId, AdapterName, FilePath, Manifest, Namespace, Version,
     api::WhoAmI,
     layout::ModelClass,
     manifest::{FileEntry, MANIFEST_FILE},
@@ -25,14 +27,20 @@ const UNCLAIMED: &str = "local";
 const MAX_CARD_BYTES: u64 = 4 << 20;
 
 /// The manifest to publish. Writes the card where there is none, unless it is a dry run.
-pub(super) fn manifest(context: &Context, args: &PushArgs, account: &WhoAmI) -> anyhow::Result<Manifest> {
-    let folder = AdapterFolder::open(&args.folder)?;
+pub(super) fn manifest(
+    context: &Context,
+    args: &PushArgs,
+    account: &WhoAmI,
+) -> anyhow::Result<(Manifest, Digests)> {
+    // The registry hashes what is sent to it.
+    let folder = AdapterFolder::open_unhashed(&args.folder)?;
     match &folder.manifest {
         Some(own) => {
             folder.check_fit(&own.base.shape)?;
-            adjusted(context, (own, folder.wrapped_class()), args, &account.user)
+            let manifest = adjusted(context, (own, folder.wrapped_class()), args, &account.user)?;
+            Ok((manifest, Digests::Stated))
         }
-        None => made(context, args, &folder, &account.user),
+        None => Ok((made(context, args, &folder, &account.user)?, Digests::Computed)),
     }
 }
 
@@ -95,11 +103,14 @@ fn adjusted(
         manifest.base.id.clone_from(id);
     }
     manifest.validate()?;
-    let found = file_entries(&args.folder)?;
+    let found = file_sizes(&args.folder)?;
     check_unchanged(own, &found, &args.folder)?;
-    let is_listed = |file: &FileEntry| own.files.iter().any(|f| f.path == file.path);
-    for file in found.iter().filter(|f| f.path.as_str() != CARD && !is_listed(f)) {
-        context.printer.warn(&format!("`{}` is not listed in {MANIFEST_FILE}: it is left out", file.path));
+    if args.dry_run {
+        check_digests(own, &args.folder)?;
+    }
+    let is_listed = |path: &FilePath| own.files.iter().any(|f| f.path == *path);
+    for path in found.keys().filter(|path| path.as_str() != CARD && !is_listed(path)) {
+        context.printer.warn(&format!("`{path}` is not listed in {MANIFEST_FILE}: it is left out"));
     }
     // A card that was generated is generated again, so that it names what is published.
     let card = read_card(&args.folder)?;
@@ -108,7 +119,8 @@ fn adjusted(
         write(&args.folder.join(CARD), model_card(&manifest, class).as_bytes())?;
     }
     // Only the card may have changed.
-    if let Some(card) = file_entries(&args.folder)?.into_iter().find(|f| f.path.as_str() == CARD) {
+    if let Some((path, _)) = file_sizes(&args.folder)?.into_iter().find(|(path, _)| path.as_str() == CARD) {
+        let card = file_entry(&args.folder, path)?;
         match manifest.files.iter_mut().find(|f| f.path == card.path) {
             Some(entry) => *entry = card,
             None => manifest.files.push(card),
@@ -119,21 +131,14 @@ fn adjusted(
 }
 
 /// What the manifest lists must still be what lies in the folder. The card may be edited.
-fn check_unchanged(own: &Manifest, found: &[FileEntry], folder: &Path) -> Result<(), UserError> {
-    for file in own.files.iter().filter(|f| f.path.as_str() != CARD) {
+///
+/// Of files of the right size the registry says whether they are: it hashes what it gets.
+fn check_unchanged(own: &Manifest, found: &BTreeMap<FilePath, u64>, folder: &Path) -> Result<(), UserError> {
+    for file in described(own) {
         let path = folder.join(file.path.as_str());
-        match found.iter().find(|f| f.path == file.path) {
-            Some(now) if now.digest == file.digest => {}
-            Some(_) => {
-                return Err(UserError::new(format!(
-                    "`{}` is not the file that {MANIFEST_FILE} describes: its digest is another",
-                    path.display()
-                ))
-                .hint(format!(
-                    "train or export the adapter again, or delete `{}` to describe the folder anew",
-                    folder.join(MANIFEST_FILE).display()
-                )));
-            }
+        match found.get(&file.path) {
+            Some(size) if *size == file.size => {}
+            Some(_) => return Err(not_described(&path, folder)),
             None => {
                 return Err(UserError::new(format!(
                     "`{}` is missing; {MANIFEST_FILE} lists it",
@@ -144,6 +149,32 @@ fn check_unchanged(own: &Manifest, found: &[FileEntry], folder: &Path) -> Result
         }
     }
     Ok(())
+}
+
+/// Nobody is sent the files of a dry run.
+fn check_digests(own: &Manifest, folder: &Path) -> anyhow::Result<()> {
+    for file in described(own) {
+        if file_entry(folder, file.path.clone())?.digest != file.digest {
+            return Err(not_described(&folder.join(file.path.as_str()), folder).into());
+        }
+    }
+    Ok(())
+}
+
+fn described(own: &Manifest) -> impl Iterator<Item = &FileEntry> {
+    own.files.iter().filter(|file| file.path.as_str() != CARD)
+}
+
+/// A file that was changed behind the manifest's back.
+pub(super) fn not_described(path: &Path, folder: &Path) -> UserError {
+    UserError::new(format!(
+        "`{}` is damaged or was changed: it is not the file that {MANIFEST_FILE} lists",
+        path.display()
+    ))
+    .hint(format!(
+        "train or export the adapter again, or delete `{}` to describe the folder anew",
+        folder.join(MANIFEST_FILE).display()
+    ))
 }
 
 /// A manifest for a folder that has none, from the flags and the backbone.

@@ -19,6 +19,17 @@ pub(super) const STALL_AFTER: Duration = Duration::from_secs(30);
 /// keeps what came, on S3 nothing.
 pub const CHUNK_BYTES: u64 = 16 << 20;
 
+/// How much of a file had to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Every byte.
+    All,
+    /// What an upload that was cut off lacked.
+    Rest,
+    /// None: the registry has it.
+    Nothing,
+}
+
 /// A file of an adapter.
 #[derive(Debug, Clone, Copy)]
 pub struct Blob<'a> {

@@ -15,7 +15,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{Blob, CHUNK_BYTES, STALL_AFTER, stall::Pulse};
+use super::{Blob, CHUNK_BYTES, STALL_AFTER, Sent, stall::Pulse};
 use crate::registry::{
     Direction, Event, RegistryClient, RegistryError, Transfer,
     http::display_url,
@@ -29,14 +29,14 @@ const MAX_RESTARTS: u32 = 3;
 
 impl RegistryClient {
     /// Uploads the file at `path` as `blob`, continuing an upload that was cut off.
-    /// `false`: the registry has it already.
-    pub async fn upload(&self, blob: &Blob<'_>, path: &Path) -> Result<bool, RegistryError> {
+    pub async fn upload(&self, blob: &Blob<'_>, path: &Path) -> Result<Sent, RegistryError> {
         let announce = StartUpload { digest: blob.digest, size: blob.size, kind: blob.kind };
         let mut status = self.start_upload(blob.adapter, &announce).await?;
         if status.complete {
             self.reporter().event(&Event::Skipped { name: blob.name, size: blob.size });
-            return Ok(false);
+            return Ok(Sent::Nothing);
         }
+        let mut is_continued = status.received > 0;
         let meter = self.reporter().transfer(&Transfer {
             direction: Direction::Upload,
             name: blob.name,
@@ -68,12 +68,12 @@ impl RegistryClient {
                     Some(ProblemCode::NotFound) if restarts < MAX_RESTARTS => {
                         restarts += 1;
                         status = self.start_upload(blob.adapter, &announce).await?;
+                        is_continued = status.received > 0;
                         meter.set(status.received);
                         continue;
                     }
                     Some(ProblemCode::DigestMismatch) => {
-                        let reason = "its bytes no longer have the digest in the manifest".to_owned();
-                        return Err(RegistryError::Changed { path: path.to_owned(), reason });
+                        return Err(RegistryError::NotDescribed { path: path.to_owned() });
                     }
                     // Whatever keeps this machine from the store: the registry can be reached.
                     _ if direct => {
@@ -86,7 +86,7 @@ impl RegistryClient {
             status = self.upload_status(&status.id).await?;
             meter.set(status.received);
         }
-        Ok(true)
+        Ok(if is_continued { Sent::Rest } else { Sent::All })
     }
 
     /// Sends the next chunk once to the registry's store itself, which never sees the token, and tells
