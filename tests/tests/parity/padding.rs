@@ -133,6 +133,8 @@ fn excuse(case: &Case, loaded: &Loaded) -> Option<&'static str> {
     };
     let has_ends = any(&|folder| has(folder, &|part| matches!(part, Method::Reft(_))));
     let has_prefix = any(&|folder| has(folder, &|part| matches!(part, Method::Prefix(_))));
+    let is_library = any(&|folder| has(folder, &|_| true));
+    let takes_forks = composed("Parallel") && config.architecture.reads_images() && is_library;
     let pads_prefixes = composed("Parallel") || config.architecture == Architecture::DistilBert;
     let reasons = [
         (config.positions.depend_on_company(), "angles by the longest row"),
@@ -142,6 +144,7 @@ fn excuse(case: &Case, loaded: &Loaded) -> Option<&'static str> {
         (any(&|folder| folder.semantics().prompts_see_padding), "prompts see padding"),
         (any(&|folder| folder.semantics().masks_prefixes), "prefixes behind masks"),
         (has_prefix && pads_prefixes, "prefixes beside longer ones or padding"),
+        (takes_forks, "rows that were forked as keys"),
         (has_ends && config.shape.decoder_layers.is_some(), "a decoder's ends by the encoder's mask"),
         (any(&|folder| folder.head.as_ref().is_some_and(is_counted)), "a head's last position"),
     ];
