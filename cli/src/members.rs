@@ -7,7 +7,9 @@ use hub_client::{
     predict::{Assembly, Predictor},
     training::ON_TOP_OF,
 };
-use hub_formats::checkpoint::{AdapterFolder, BaseFolder, CheckpointError};
+use hub_formats::checkpoint::{
+    AdapterFolder, BaseFolder, CheckpointError, base_sentence_head, is_sentence_folder,
+};
 use hub_schemas::{
     Digest, Reference, head::Head, layout::ModelClass, manifest::ArtifactKind, method::CompositionMember,
 };
@@ -61,6 +63,10 @@ impl Context {
     ) -> anyhow::Result<Opened> {
         if text == NO_ADAPTER {
             let found = self.find_base(None, base, force)?;
+            if let Some(predictor) = of_sentences(&found.folder, args)? {
+                self.tell_vectors("base model", &predictor);
+                return Ok(Opened::Predicts(NO_ADAPTER.to_owned(), Box::new(predictor)));
+            }
             let generator = Generator::assemble(&found.folder, None, &args.compute.open()?)?;
             return Ok(Opened::Answers(NO_ADAPTER.to_owned(), Box::new(generator)));
         }
@@ -77,7 +83,20 @@ impl Context {
             return Ok(Opened::Answers(adapter.title, Box::new(generator)));
         }
         let predictor = Predictor::assemble(&found.folder, &assembly, &args.compute.open()?)?;
+        match (&folder.head, is_sentence_folder(&folder.path)?) {
+            (None, _) => self.tell_vectors("base model", &predictor),
+            (Some(_), true) => self.tell_vectors("adapter", &predictor),
+            (Some(_), false) => {}
+        }
         Ok(Opened::Predicts(adapter.title, Box::new(predictor)))
+    }
+
+    /// Which vectors a folder of `sentence-transformers` states.
+    fn tell_vectors(&self, whose: &str, predictor: &Predictor) {
+        if let Some(head) = predictor.vectors() {
+            let stated = head.summary();
+            self.printer.status(&format!("vectors as the {whose}'s `modules.json` states them: {stated}"));
+        }
     }
 
     /// The backbone that looks at pictures, where one of these adapters describes them.
@@ -203,6 +222,24 @@ fn assembly<'a>(
         max_length: args.max_length,
         doc_stride: args.doc_stride,
         vision,
+    }
+}
+
+/// The vectors that a base model's folder states; `None` where it states none.
+fn of_sentences(base: &Path, args: &StitchArgs) -> anyhow::Result<Option<Predictor>> {
+    if !base.is_dir() || !is_sentence_folder(base)? {
+        return Ok(None);
+    }
+    let folder = BaseFolder::open(base)?;
+    match base_sentence_head(base, &folder.config().shape)? {
+        Some(head) if args.doc_stride.is_none() => {
+            let compute = args.compute.open()?;
+            Ok(Some(Predictor::of_sentences(&folder, &head, args.max_length, &compute)?))
+        }
+        Some(_) => {
+            Err(UserError::new("vectors are read of no windows: `--doc-stride` has nothing to set").into())
+        }
+        None => Ok(None),
     }
 }
 

@@ -20,7 +20,7 @@ use candle_core::Tensor;
 use hub_formats::checkpoint::{AdapterFolder, FusionFolder};
 use hub_kernels::awake;
 use hub_schemas::{
-    head::{Head, Pooling},
+    head::{EmbeddingHead, Head, Pooling},
     layout::{Format, Slot, native_format},
     method::{Method, MethodError},
 };
@@ -132,6 +132,12 @@ impl StitchedModel {
     pub fn under_head_of_base(self) -> Result<Self, ModelError> {
         let head = LoadedHead::of_base(&self.backbone)?;
         Ok(Self { head, ..self })
+    }
+
+    /// The same with a head that makes vectors, which has no weights.
+    pub fn under_embedding(self, head: &EmbeddingHead) -> Result<Self, ModelError> {
+        let head = LoadedHead::fresh(&self.backbone, &Head::Embedding(head.clone()), &BTreeMap::new())?;
+        Ok(Self { head: Some(head), ..self })
     }
 
     fn trainable(

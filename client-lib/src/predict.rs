@@ -6,8 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use hub_formats::checkpoint::{AdapterFolder, BaseFolder, CheckpointError};
-use hub_schemas::head::Head;
+use hub_formats::checkpoint::{
+    AdapterFolder, BaseFolder, CheckpointError, base_sentence_head, is_sentence_folder,
+};
+use hub_schemas::head::{EmbeddingHead, Head};
 
 use crate::{
     backbones::{Backbone, Batch, Compute, Mode},
@@ -15,6 +17,7 @@ use crate::{
     inputs::{Input, InputEncoder, InputError},
     model::{Attribution, ModelError, StitchedModel},
     tasks::{Encoded, Expected, Origin, Predicted, Task, TaskError},
+    text::TOKENIZER_FILE,
 };
 
 /// Texts per forward pass. More than this gains nothing on a CPU and costs memory.
@@ -121,15 +124,22 @@ impl Predictor {
         if let Some(head) = &folder.head {
             task(adapter, head, &folder.labels)?.check_method(&folder.method)?;
         }
-        let config = base.config();
-        let longest = config.longest_input();
-        let max_length = assembly.max_length.map_or(longest, |length| length.min(longest));
-        let encoder = InputEncoder::open(base.path(), config, max_length)?;
         let backbone = Arc::new(Backbone::load_for(&base, compute)?);
         let members: Vec<_> = assembly.members.iter().map(|(name, f)| (name.clone(), f)).collect();
-        let model = StitchedModel::load_composition(backbone, folder, &members)?
+        let mut model = StitchedModel::load_composition(backbone, folder, &members)?
             .skipping(assembly.skip_layers.clone())?;
+        if model.head().is_none()
+            && let Some(head) = base_sentence_head(base.path(), &base.config().shape)?
+        {
+            model = model.under_embedding(&head)?;
+        }
         let head = model.head().ok_or_else(|| PredictError::NoHead(adapter.to_owned()))?;
+        // `sentence-transformers` reads with the tokenizer that it saved with the adapter.
+        let is_own = matches!(head, Head::Embedding(_))
+            && adapter.join(TOKENIZER_FILE).is_file()
+            && is_sentence_folder(adapter)?;
+        let tokenizer = if is_own { adapter } else { base.path() };
+        let encoder = encoder(&base, tokenizer, head, assembly.max_length)?;
         let task = task(adapter, head, model.labels())?;
         let task = match assembly.doc_stride {
             Some(_) if task.kind() != TaskKind::QuestionAnswering => {
@@ -138,6 +148,29 @@ impl Predictor {
             stride => task.with_stride(stride.unwrap_or(Task::STRIDE)),
         };
         Ok(Self { model, encoder, task })
+    }
+
+    /// The plain backbone in a folder of `sentence-transformers`, with the vectors that the folder states. Texts are cut
+    /// at `max_length` tokens, or where the folder says.
+    pub fn of_sentences(
+        base: &BaseFolder,
+        head: &EmbeddingHead,
+        max_length: Option<usize>,
+        compute: &Compute,
+    ) -> Result<Self, PredictError> {
+        let model =
+            StitchedModel::plain(Arc::new(Backbone::load_for(base, compute)?))?.under_embedding(head)?;
+        let head = Head::Embedding(head.clone());
+        let encoder = encoder(base, base.path(), &head, max_length)?;
+        Ok(Self { model, encoder, task: task(base.path(), &head, &[])? })
+    }
+
+    /// The vectors that it makes, where it makes vectors.
+    pub fn vectors(&self) -> Option<&EmbeddingHead> {
+        match self.model.head() {
+            Some(Head::Embedding(head)) => Some(head),
+            _ => None,
+        }
     }
 
     /// Names of the labels, in the adapter's order.
@@ -226,6 +259,23 @@ fn check(example: &Example, answer: &Predicted) -> Result<(), PredictError> {
 fn answered() -> String {
     let kinds = TaskKind::ALL.into_iter().filter(|kind| !kind.writes());
     kinds.map(TaskKind::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// What reads a head's inputs, with the tokenizer of a folder: texts are cut where a person says, else where the head
+/// says, and where the backbone ends.
+fn encoder(
+    base: &BaseFolder,
+    tokenizer: &Path,
+    head: &Head,
+    asked: Option<usize>,
+) -> Result<InputEncoder, PredictError> {
+    let stated = match head {
+        Head::Embedding(head) => head.max_length,
+        _ => None,
+    };
+    let longest = base.config().longest_input();
+    let max_length = asked.or(stated).map_or(longest, |length| length.min(longest));
+    Ok(InputEncoder::open(tokenizer, base.config(), max_length)?)
 }
 
 /// What a head answers.

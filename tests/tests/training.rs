@@ -43,6 +43,8 @@ mod precision;
 mod quantised;
 #[path = "training/refusals.rs"]
 mod refusals;
+#[path = "training/sentences.rs"]
+mod sentences;
 #[path = "training/stack.rs"]
 mod stack;
 #[path = "training/structures.rs"]

@@ -154,6 +154,11 @@ pub enum Notice {
         /// The length, in tokens.
         max_length: usize,
     },
+    /// The vectors that the base model's folder states are learned.
+    Vectors {
+        /// Which.
+        stated: String,
+    },
     /// Recordings are longer than what the backbone hears.
     Unheard {
         /// How many.
@@ -218,6 +223,9 @@ impl fmt::Display for Notice {
             }
             Self::Truncated { texts, of, max_length } => {
                 write!(f, "{texts} of {of} texts were cut at {max_length} tokens")
+            }
+            Self::Vectors { stated } => {
+                write!(f, "vectors as the base model's `modules.json` states them: {stated}")
             }
             Self::Unheard { recordings, of } => write!(
                 f,

@@ -6,6 +6,7 @@
 use std::{path::Path, sync::Arc};
 
 use candle_core::{DType, Tensor};
+use hub_schemas::head::EmbeddingHead;
 
 use super::{
     EmbeddingPrediction, Encoded, Expected, Predicted, Reading, TaskError, cosine, cosine_similarity,
@@ -35,16 +36,25 @@ pub(super) fn check_scores(file: &DataFile) -> Result<(), DataError> {
     }
 }
 
-/// A row for every example, with its text or its two.
+/// A row for every example, with its text or its two, read as the head says.
 pub(super) fn encoded(
     encoder: &InputEncoder,
     examples: &[Example],
     root: &Path,
+    head: Option<&EmbeddingHead>,
 ) -> Result<Encoded, TaskError> {
     if let Some(example) = examples.iter().find(|example| !matches!(example.texts.len(), 1 | 2)) {
         return Err(TaskError::NotCompared(example.texts.len()));
     }
-    let inputs = encoder.encode_apart(examples.iter().map(|example| example.texts.as_slice()), root)?;
+    // Files of images and recordings have names, which are read as they are.
+    let inputs = match head.filter(|head| encoder.text().is_some() && !head.reads_as_is()) {
+        Some(head) => {
+            let read = |example: &Example| example.texts.iter().map(|text| head.read(text)).collect();
+            let texts: Vec<Vec<String>> = examples.iter().map(read).collect();
+            encoder.encode_apart(texts.iter().map(Vec::as_slice), root)?
+        }
+        None => encoder.encode_apart(examples.iter().map(|example| example.texts.as_slice()), root)?,
+    };
     let texts = examples.iter().map(|example| example.texts.len()).collect();
     let truth = examples.iter().map(truth).collect();
     Ok(Encoded { inputs, expected: Arc::new(Vectors { texts, truth }) })

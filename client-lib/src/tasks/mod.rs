@@ -40,7 +40,7 @@ mod tree;
 use std::{path::Path, sync::Arc};
 
 use hub_schemas::{
-    head::Head,
+    head::{EmbeddingHead, Head},
     method::{Method, PromptConfig, PromptPlace},
 };
 
@@ -77,6 +77,8 @@ pub struct Task {
     stride: usize,
     /// How the base model writes, where that is what is learned.
     dialogue: Option<Arc<Dialogue>>,
+    /// How texts are read that vectors are made of.
+    vectors: Option<Arc<EmbeddingHead>>,
 }
 
 /// Examples as a task reads them: rows for the model, and what is right.
@@ -121,7 +123,7 @@ impl Task {
         };
         let choices = file.examples.first().map_or(0, |example| example.texts.len().saturating_sub(1));
         let choices = if file.kind == TaskKind::MultipleChoice { choices } else { 0 };
-        Ok(Self { kind: file.kind, labels, choices, stride: Self::STRIDE, dialogue: None })
+        Ok(Self { kind: file.kind, labels, choices, stride: Self::STRIDE, dialogue: None, vectors: None })
     }
 
     /// What a head answers.
@@ -129,7 +131,18 @@ impl Task {
         let kind = TaskKind::of_head(head);
         let labels = if labels.is_empty() { head.default_labels() } else { labels.to_vec() };
         let choices = if kind == TaskKind::MultipleChoice { head.num_labels() } else { 0 };
-        Self { kind, labels: LabelSet::from_names(labels), choices, stride: Self::STRIDE, dialogue: None }
+        let (labels, stride) = (LabelSet::from_names(labels), Self::STRIDE);
+        let task = Self { kind, labels, choices, stride, dialogue: None, vectors: None };
+        task.with_texts_of(head)
+    }
+
+    /// The same with texts read as this head says; only one for vectors does.
+    #[must_use]
+    pub fn with_texts_of(self, head: &Head) -> Self {
+        match head {
+            Head::Embedding(config) => Self { vectors: Some(Arc::new(config.clone())), ..self },
+            _ => self,
+        }
     }
 
     /// The same with windows that overlap by `stride` tokens.
@@ -250,7 +263,9 @@ impl Task {
             TaskKind::Regression => {
                 Encoded { inputs: whole()?, expected: Arc::new(regression::Numbers::new(examples)) }
             }
-            TaskKind::Embedding => embedding::encoded(encoder, examples, origin.folder)?,
+            TaskKind::Embedding => {
+                embedding::encoded(encoder, examples, origin.folder, self.vectors.as_deref())?
+            }
             TaskKind::MultipleChoice => multiple_choice::encoded(text()?, examples)?,
             TaskKind::DependencyParsing => {
                 let text = text()?;

@@ -23,6 +23,15 @@ pub struct HeadChoice {
     pub layers: Option<usize>,
 }
 
+/// What a base model brings that a head may read.
+#[derive(Debug, Default)]
+pub(super) struct OfBase {
+    /// Whether it has a pooler.
+    pub(super) has_pooler: bool,
+    /// The vectors that its folder states.
+    pub(super) vectors: Option<EmbeddingHead>,
+}
+
 impl HeadChoice {
     /// The head; none where the base model's own is left in place. What PEFT writes has the head of the model class of `transformers`, which
     /// differs from architecture to architecture: nothing else would load there.
@@ -32,15 +41,15 @@ impl HeadChoice {
         config: &TransformerConfig,
         kind: TaskKind,
         num_labels: usize,
-        has_pooler: bool,
+        base: &OfBase,
     ) -> Result<Option<Head>, TrainingError> {
         if kind.writes() {
             let is_own = self == Self::default() && *method != Method::LastLayer;
             return if is_own { Ok(None) } else { Err(TrainingError::NoHeadOfItsOwn(kind)) };
         }
-        let head = self.wanted(method, config, kind, num_labels, has_pooler)?;
+        let head = self.wanted(method, config, kind, num_labels, base)?;
         match head.pooling() {
-            Some(Pooling::Pooler) if !has_pooler => Err(TrainingError::NoPooler),
+            Some(Pooling::Pooler) if !base.has_pooler => Err(TrainingError::NoPooler),
             _ => Ok(Some(head)),
         }
     }
@@ -51,7 +60,7 @@ impl HeadChoice {
         config: &TransformerConfig,
         kind: TaskKind,
         num_labels: usize,
-        has_pooler: bool,
+        base: &OfBase,
     ) -> Result<Head, TrainingError> {
         let architecture = config.architecture;
         if kind.reads_tokens() && self.pooling.is_some() {
@@ -65,7 +74,7 @@ impl HeadChoice {
             let sizes =
                 HeadSizes { outputs, vocab_size, hidden_size, embedding_size, projection, weighs_layers };
             let task = match kind {
-                TaskKind::Embedding => return self.of_vectors(method, architecture),
+                TaskKind::Embedding => return self.of_vectors(method, architecture, base),
                 TaskKind::MultipleChoice
                 | TaskKind::DependencyParsing
                 | TaskKind::MaskedLm
@@ -89,9 +98,10 @@ impl HeadChoice {
             return Err(TrainingError::NoLayers(kind));
         }
         let layers = self.layers.unwrap_or(1);
-        let pooling = || self.pooling.unwrap_or_else(|| default_pooling(method, architecture, has_pooler));
+        let pooling =
+            || self.pooling.unwrap_or_else(|| default_pooling(method, architecture, base.has_pooler));
         Ok(match kind {
-            TaskKind::Embedding => return self.of_vectors(method, architecture),
+            TaskKind::Embedding => return self.of_vectors(method, architecture, base),
             TaskKind::MultipleChoice => {
                 let flexible = MultipleChoiceHead::flexible(num_labels);
                 Head::MultipleChoice(MultipleChoiceHead { layers, pooling: pooling(), ..flexible })
@@ -118,9 +128,15 @@ impl HeadChoice {
         })
     }
 
-    /// What gives a text its vector: by default the mean of its tokens, which Reimers & Gurevych (2019) found best; in a
-    /// decoder the last token, the only one that has seen all others. PEFT and `adapters` have neither.
-    fn of_vectors(self, method: &Method, architecture: Architecture) -> Result<Head, TrainingError> {
+    /// What gives a text its vector: by default what the base model's folder states, and else the mean of its tokens,
+    /// which Reimers & Gurevych (2019) found best; in a decoder the last token, the only one that has seen all others.
+    /// PEFT and `adapters` have neither.
+    fn of_vectors(
+        self,
+        method: &Method,
+        architecture: Architecture,
+        base: &OfBase,
+    ) -> Result<Head, TrainingError> {
         if self.layers.is_some() {
             return Err(TrainingError::NoLayers(TaskKind::Embedding));
         }
@@ -128,8 +144,11 @@ impl HeadChoice {
             return Err(TrainingError::NothingInHead(TaskKind::Embedding));
         }
         let usual = if architecture.is_decoder() { Pooling::Last } else { Pooling::Mean };
-        let pooling = self.pooling.unwrap_or(usual);
-        Ok(Head::Embedding(EmbeddingHead { pooling, normalize: true }))
+        Ok(Head::Embedding(match (self.pooling, &base.vectors) {
+            (Some(pooling), _) => EmbeddingHead::of(pooling),
+            (None, Some(stated)) => stated.clone(),
+            (None, None) => EmbeddingHead::of(usual),
+        }))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use candle_core::Device;
-use hub_formats::checkpoint::{AdapterFolder, BaseFolder, CheckpointError};
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, CheckpointError, base_sentence_head};
 use hub_schemas::{
     AdapterId, Version,
     backbone::Architecture,
@@ -22,7 +22,7 @@ use super::{
     TrainingError,
     batching::{epoch_batches, padding_share},
     fusion::{self, FrozenMember, ON_TOP_OF},
-    head_choice::HeadChoice,
+    head_choice::{HeadChoice, OfBase},
     learner::ExampleSet,
     observer::Preparation,
     options::HyperParameters,
@@ -181,7 +181,12 @@ impl TrainingJob {
             task = task.with_dialogue(dialogue.spoken_in(&self.facts.languages));
         }
         let (kind, outputs) = (task.kind(), task.outputs());
-        let head = self.head.resolve(&self.method, &config, kind, outputs, folder.has_pooler())?;
+        let of_base = self.of_base(&folder, kind)?;
+        let head = self.head.resolve(&self.method, &config, kind, outputs, &of_base)?;
+        if let Some(head) = &head {
+            task = task.with_texts_of(head);
+        }
+        notices.extend(of_base.vectors.map(|stated| Notice::Vectors { stated: stated.summary() }));
         let format = layout::native_format(&self.method, config.architecture);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;
         let saved = saved_form(&self.method);
@@ -249,6 +254,14 @@ impl TrainingJob {
             preparation,
             reads_pairs,
         })
+    }
+
+    /// What the base model brings; what its folder says of vectors counts where they are learned and nobody says otherwise.
+    fn of_base(&self, folder: &BaseFolder, kind: TaskKind) -> Result<OfBase, CheckpointError> {
+        let is_asked = kind == TaskKind::Embedding && self.head.pooling.is_none();
+        let vectors =
+            if is_asked { base_sentence_head(folder.path(), &folder.config().shape)? } else { None };
+        Ok(OfBase { has_pooler: folder.has_pooler(), vectors })
     }
 
     /// The backbone that looks at pictures, which the method is made for and the data then holds.

@@ -109,6 +109,16 @@ pub enum CheckpointError {
         /// What is wrong, as the end of a sentence about the field.
         reason: String,
     },
+    /// A module of `sentence-transformers` that is not computed here.
+    #[error(
+        "`{path}` names the module `{module}`, which this version does not compute: vectors without it would be others"
+    )]
+    Module {
+        /// The file.
+        path: PathBuf,
+        /// The module's class.
+        module: String,
+    },
     /// A tensor of positions holds something else.
     #[error("the tensor `{tensor}` in `{path}` holds positions; one of them is no whole number from 0 on")]
     NoPositions {
@@ -254,6 +264,9 @@ impl CheckpointError {
             Self::Weightless { members, .. } => {
                 let members: Vec<String> = members.iter().map(|name| format!("`{name}`")).collect();
                 Some(format!("convert the folders of its members, one by one: {}", members.join(", ")))
+            }
+            Self::Module { .. } => {
+                Some("`hub train --pooling` learns vectors of the base model's tokens, without these modules".into())
             }
             Self::Header { .. } => Some("the file may be truncated or damaged: download or train it again".into()),
             _ => None,

@@ -29,7 +29,7 @@ use super::{
 use crate::architectures::View;
 
 /// Largest configuration file that is read.
-const MAX_JSON_BYTES: u64 = 4 << 20;
+pub(super) const MAX_JSON_BYTES: u64 = 4 << 20;
 
 /// An adapter's folder whose configuration was read; weights are read later.
 #[derive(Debug, Clone)]
@@ -113,6 +113,11 @@ impl AdapterFolder {
         };
         let mut folder = Self::parsed(dir, parsed);
         if let Some(manifest) = manifest {
+            // The files of `sentence-transformers` were not always read: of a manifest that states no head, that counts.
+            let is_unread = folder.format == Format::Peft && !dir.join(HEAD_CONFIG).is_file();
+            folder.head = folder
+                .head
+                .filter(|head| manifest.head.is_some() || !(is_unread && matches!(head, Head::Embedding(_))));
             if folder.may_be_for(&manifest.base) {
                 folder.architecture = manifest.base.architecture;
             }

@@ -78,6 +78,8 @@ fn wrapped_class(adapter: &AdapterToWrite<'_>) -> Option<ModelClass> {
 /// Whether PEFT's names go through a model with a head to the backbone inside.
 fn is_prefixed(adapter: &AdapterToWrite<'_>) -> bool {
     match adapter.head {
+        // No class of `transformers` makes vectors: PEFT and `sentence-transformers` wrap the backbone itself.
+        Some(Head::Embedding(_)) => false,
         Some(head) => {
             ModelClass::with_head(adapter.base.architecture, head).is_none_or(ModelClass::holds_backbone)
         }

@@ -241,7 +241,7 @@ impl Head {
                 check_outputs(self.kind(), head.num_labels, 1)?;
                 check_dropout(head.dropout)?;
             }
-            Self::Embedding(_) => {}
+            Self::Embedding(head) => head.validate()?,
             other => check_outputs(other.kind(), other.num_labels(), 1)?,
         }
         if let Some(stack) = self.linear_stack() {

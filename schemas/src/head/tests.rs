@@ -38,7 +38,7 @@ fn every_head_survives_its_json() {
             layers: 1,
             ..LanguageModelHead::causal(100, 8)
         }),
-        Head::Embedding(EmbeddingHead { pooling: Pooling::Mean, normalize: true }),
+        Head::Embedding(EmbeddingHead::of(Pooling::Mean)),
     ];
     for head in heads {
         let json = serde_json::to_value(&head).expect("serialises");
@@ -68,7 +68,7 @@ fn heads_that_can_not_be_are_refused_with_the_number_in_question() {
         message(Head::QuestionAnswering(QuestionAnsweringHead::single()), 3),
         message(Head::MaskedLm(table.clone()), 0),
         message(Head::CausalLm(LanguageModelHead { vocab_size: 9, embedding_size: 1 << 40, ..table }), 0),
-        message(Head::Embedding(EmbeddingHead { pooling: Pooling::First, normalize: true }), 2),
+        message(Head::Embedding(EmbeddingHead::of(Pooling::First)), 2),
     ];
     insta::assert_snapshot!(messages.join("\n"), @r"
     the head has 1 labels; a `classification` head has 2 to 100000

@@ -71,6 +71,8 @@ pub const FUSION_WEIGHTS: &str = "model_adapter_fusion.safetensors";
 pub const HEAD_CONFIG: &str = "head_config.json";
 /// The weights of a head as `adapters` saves them.
 pub const HEAD_WEIGHTS: &str = "model_head.safetensors";
+/// What `sentence-transformers` makes vectors with.
+pub const SENTENCE_MODULES: &str = "modules.json";
 
 /// One tensor of a weights file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,11 @@ use super::{
     FileEntry, Manifest, ManifestError, MediaType,
     file::{ADAPTER_LIMITS, FileLimits},
 };
-use crate::{layout, method::Method, path::FilePath};
+use crate::{
+    layout::{self, Format},
+    method::Method,
+    path::FilePath,
+};
 
 const MAX_DESCRIPTION: usize = 2_000;
 const MAX_BASE_ID: usize = 200;
@@ -96,7 +100,11 @@ fn check_head(manifest: &Manifest) -> Result<(), ManifestError> {
 fn check_files(manifest: &Manifest) -> Result<(), ManifestError> {
     check_file_list(&manifest.files, ADAPTER_LIMITS, MediaType::of)?;
     for needed in layout::required_files(manifest.format, &manifest.method, manifest.head.as_ref()) {
-        if manifest.file(needed).is_none() {
+        // What makes vectors may be noted as `sentence-transformers` does it.
+        let is_elsewhere = needed == layout::HEAD_CONFIG
+            && manifest.format == Format::Peft
+            && manifest.file(layout::SENTENCE_MODULES).is_some();
+        if manifest.file(needed).is_none() && !is_elsewhere {
             return contradiction(format!(
                 "format `{}` needs the file `{needed}`, which is not listed",
                 manifest.format

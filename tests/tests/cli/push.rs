@@ -90,6 +90,43 @@ async fn a_folder_that_peft_wrote_needs_a_task_a_licence_and_its_backbone() {
     home.hub(&["pull", "ada/from-peft"]).await.expect_code(0);
 }
 
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("creates");
+    for item in fs::read_dir(from).expect("lists").flatten() {
+        let (from, to) = (item.path(), to.join(item.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(from, to).expect("copies");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adapter_of_sentence_transformers_is_published_with_the_vectors_it_makes() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let home = Home::logged_in(&hub.url(), ada.token()).await;
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sentence-transformers");
+    copy(&fixtures.join("5.7.0/adapter"), &home.path("vectors"));
+    let base = fixtures.join("backbone").to_string_lossy().into_owned();
+    let run = |adapter: &'static str| ["run", adapter, "--base", &base, "--format", "json", "a great film"];
+    let before = home.hub(&run("./vectors")).await.expect_code(0).json();
+    let facts = ["push", "vectors", "--base", &base, "--task", "embedding", "--license", "MIT"];
+    home.hub(&facts).await.expect_code(0);
+    let described = hub.anonymous().get("adapters/ada/vectors").await.json();
+    let digest = described["latest"]["digest"].as_str().expect("a digest").to_owned();
+    let manifest = hub.anonymous().get(&format!("manifests/{digest}")).await.json();
+    let head = serde_json::json!({ "type": "embedding", "pooling": "mean", "max_length": 12 });
+    assert_eq!(manifest["head"], head);
+    let other = Home::new(&hub.url());
+    other.hub(&["pull", "ada/vectors"]).await.expect_code(0);
+    let info = other.hub(&["info", "ada/vectors"]).await.expect_code(0);
+    assert!(info.stdout.contains("the mean of the tokens, of length one; of 12 tokens at most"), "{info}");
+    let after = other.hub(&run("ada/vectors")).await.expect_code(0).json();
+    assert_eq!(after["predictions"], before["predictions"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn adapters_with_every_head_are_published_and_pulled() {
     let hub = TestHub::start().await;

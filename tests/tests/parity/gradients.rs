@@ -163,10 +163,10 @@ fn of_every_other_head() {
             layer_norm: false,
             ..LanguageModelHead::causal(20, 16)
         }),
-        Head::Embedding(EmbeddingHead { pooling: Pooling::Mean, normalize: true }),
-        Head::Embedding(EmbeddingHead { pooling: Pooling::Max, normalize: true }),
-        Head::Embedding(EmbeddingHead { pooling: Pooling::MeanSqrtLen, normalize: false }),
-        Head::Embedding(EmbeddingHead { pooling: Pooling::WeightedMean, normalize: true }),
+        Head::Embedding(EmbeddingHead::of(Pooling::Mean)),
+        Head::Embedding(EmbeddingHead::of(Pooling::Max)),
+        Head::Embedding(EmbeddingHead { normalize: false, ..EmbeddingHead::of(Pooling::MeanSqrtLen) }),
+        Head::Embedding(EmbeddingHead::of(Pooling::WeightedMean)),
     ];
     let lora = Method::Lora(LoraConfig::on(
         2,

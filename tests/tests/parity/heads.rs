@@ -185,7 +185,7 @@ fn a_lora_keeps_its_embedding_head_beside_pefts_own_files() -> Result<()> {
     let base_folder = BaseFolder::open(&Case::named("embedding-mean")?.base())?;
     let backbone = Arc::new(Backbone::load_with(&base_folder, DType::F64, &Device::Cpu)?);
     let method = Method::Lora(LoraConfig::query_value(2, 4.0, 1));
-    let head = Head::Embedding(EmbeddingHead { pooling: Pooling::Mean, normalize: true });
+    let head = Head::Embedding(EmbeddingHead::of(Pooling::Mean));
     let model = StitchedModel::fresh(backbone, &method, Some(&head), 1)?;
     let (scratch, base) = (TempDir::new()?, base_folder.model(None)?);
     let adapter = AdapterToWrite {

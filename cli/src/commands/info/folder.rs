@@ -71,6 +71,9 @@ fn fields(found: &Unpublished<'_>) -> Fields {
     }
     if let Some(head) = found.head {
         fields.add("head", head.kind());
+        if let Head::Embedding(vectors) = head {
+            fields.add("vectors", vectors.summary());
+        }
     }
     if !found.labels.is_empty() {
         fields.add("labels", found.labels.join(", "));

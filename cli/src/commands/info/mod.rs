@@ -13,6 +13,7 @@ use hub_client::{
 use hub_schemas::{
     Digest, Manifest, Reference,
     api::AdapterInfo,
+    head::Head,
     manifest::{Artifact, CompositionRules, GatingMean, Semantics},
     method::Method,
     problem::ProblemCode,
@@ -197,6 +198,9 @@ fn of_task(fields: &mut Fields, manifest: &Manifest) {
 fn of_method(fields: &mut Fields, manifest: &Manifest) {
     fields.add("method", manifest.method.summary());
     fields.add("format", manifest.format.to_string());
+    if let Some(Head::Embedding(vectors)) = &manifest.head {
+        fields.add("vectors", vectors.summary());
+    }
     for meaning in semantics(&manifest.semantics, &manifest.method) {
         fields.add("computes", meaning);
     }

@@ -36,8 +36,9 @@ pub(super) fn resolve(
     let columns = columns(&args.data.columns);
     let folder = open_base(&base, &args.data.data, args.data.head, &columns)?;
     let (architecture, shape) = (folder.config().architecture, folder.config().shape);
-    // A vector is the mean of its tokens unless somebody says otherwise: what trains the backbone itself leaves its pooler
-    // alone, which nothing reads.
+    let asked = args.method.pooling;
+    // A vector is the mean of its tokens unless somebody says otherwise, or another that is read of the tokens: what trains
+    // the backbone itself leaves its pooler alone, which nothing reads.
     if args.data.head == Some(TaskKind::Embedding) && !architecture.is_decoder() {
         args.method.pooling.get_or_insert(PoolingName::Mean);
     }
@@ -80,7 +81,7 @@ pub(super) fn resolve(
     let facts = facts(args.facts, &output)?;
     let mut options = options(&args.steering, &method);
     options.validation_share = args.data.validation_share;
-    let pooling = args.method.pooling.map(|pooling| match pooling {
+    let pooling = asked.map(|pooling| match pooling {
         PoolingName::First => Pooling::First,
         PoolingName::Last => Pooling::Last,
         PoolingName::Mean => Pooling::Mean,

@@ -204,7 +204,32 @@ fn embedding(fields: &mut Fields) -> Result<EmbeddingHead, CheckpointError> {
             return Err(fields.wrong("pooling", known));
         }
     };
-    Ok(EmbeddingHead { pooling, normalize: fields.bool_or("normalize", true)? })
+    Ok(EmbeddingHead {
+        pooling,
+        normalize: fields.bool_or("normalize", true)?,
+        max_length: fields.count("max_length")?,
+        lower_case: fields.bool_or("lower_case", false)?,
+        prompt: fields.text("prompt")?,
+    })
+}
+
+/// What is not stated is left out, as in the files of older versions.
+fn embedding_json(config: &EmbeddingHead) -> Value {
+    let mut json = json!({
+        "head_type": "embedding",
+        "normalize": config.normalize,
+        "pooling": config.pooling,
+    });
+    if let Some(length) = config.max_length {
+        json["max_length"] = json!(length);
+    }
+    if config.lower_case {
+        json["lower_case"] = json!(true);
+    }
+    if let Some(prompt) = &config.prompt {
+        json["prompt"] = json!(prompt);
+    }
+    json
 }
 
 /// [`render`] for models of images, whose classifiers have another type with the kind as a field.
@@ -271,11 +296,7 @@ pub(in crate::checkpoint) fn render(head: &Head, labels: &[String]) -> Value {
             json.as_object_mut().and_then(|fields| fields.remove("embedding_size"));
             json
         }
-        Head::Embedding(config) => json!({
-            "head_type": "embedding",
-            "normalize": config.normalize,
-            "pooling": config.pooling,
-        }),
+        Head::Embedding(config) => embedding_json(config),
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     adapters_config::Common,
     fields::Fields,
     folder::{Parsed, read_json},
+    sentence::sentence_head,
 };
 
 pub use base::{FoundHead, base_head};
@@ -121,10 +122,11 @@ pub(super) fn parse_head_only(dir: &Path) -> Result<Parsed, CheckpointError> {
     })
 }
 
-/// The head beside a PEFT adapter that PEFT itself has no place for: one without weights.
+/// The head beside a PEFT adapter that PEFT itself has no place for: one without weights, in a file of ours or in those
+/// of `sentence-transformers`.
 pub(super) fn beside_peft(dir: &Path) -> Result<Option<Head>, CheckpointError> {
     if !dir.join(HEAD_CONFIG).is_file() {
-        return Ok(None);
+        return Ok(sentence_head(dir)?.map(Head::Embedding));
     }
     match parse(dir)?.head {
         head @ Head::Embedding(_) => Ok(Some(head)),

@@ -248,7 +248,7 @@ fn every_model_class_has_its_own_names() {
 
 #[test]
 fn a_head_without_tensors_needs_its_configuration_only() {
-    let head = Head::Embedding(EmbeddingHead { pooling: Pooling::Mean, normalize: true });
+    let head = Head::Embedding(EmbeddingHead::of(Pooling::Mean));
     for format in [Format::Peft, Format::Adapters] {
         assert_eq!(names(format, &head), Ok(String::new()));
         let files = required_files(format, &Method::LastLayer, Some(&head));
