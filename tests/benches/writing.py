@@ -24,11 +24,11 @@ def folder_of(name):
     return "None" if name == "untuned" else f"./{name.replace(' ', '-').lower()}"
 
 
-def measure(hub, train, write):
-    """For the untuned model and every kind of adapter, what it cost and what it wrote on the test part."""
+def measure(hub, train, write, methods=METHODS):
+    """For the untuned model and every one of these kinds of adapters, what it cost and what it wrote on the test part."""
     found = {"untuned": {"scores": hub.eval("None", "test.csv", *write, base=BASE)}}
-    for name, flags in METHODS.items():
-        folder = folder_of(name)
+    for name in methods:
+        folder, flags = folder_of(name), METHODS[name]
         cost = hub.train(folder[2:], "--data", "train.csv", "--validation", "validation.csv", *train, *flags, base=BASE)
         found[name] = {"cost": cost, "scores": hub.eval(folder, "test.csv", *write, base=BASE)}
         found[name]["size"] = sum(path.stat().st_size for path in (hub.home / folder).glob("*.safetensors"))

@@ -53,6 +53,8 @@ mod structures;
 mod tasks;
 #[path = "training/transcripts.rs"]
 mod transcripts;
+#[path = "training/translation.rs"]
+mod translation;
 #[path = "training/world.rs"]
 mod world;
 #[path = "training/writing.rs"]
