@@ -29,6 +29,12 @@ pub(in crate::layout) fn weights(
         let what = "a `question-answering` head on the states of a T5 as they are".to_owned();
         return Err(Inexpressible { format: Format::Adapters, what });
     }
+    let projection = head.linear_stack().filter(|stack| stack.layers > 1).and_then(|stack| stack.width);
+    if let Some(width) = projection.filter(|&width| width != subject.shape.hidden_size) {
+        let what =
+            format!("a `{}` head with a layer of {width}, another width than the states'", head.kind());
+        return Err(Inexpressible { format: Format::Adapters, what });
+    }
     if head.is_behind_pooler() {
         let what = format!("a `{}` head on what the pooler's layer gives", head.kind());
         return Err(Inexpressible { format: Format::Adapters, what });
