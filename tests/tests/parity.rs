@@ -47,5 +47,7 @@ mod speech;
 mod steps;
 #[path = "parity/steps_of_heads.rs"]
 mod steps_of_heads;
+#[path = "parity/whole_models.rs"]
+mod whole_models;
 #[path = "parity/written.rs"]
 mod written;

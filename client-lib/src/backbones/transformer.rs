@@ -1,8 +1,10 @@
 //! Embeddings and blocks: the whole backbone.
 
+use std::path::PathBuf;
+
 use candle_core::{DType, Device, Result, Tensor};
 use hub_formats::{
-    architectures::{Positions, Rope, TransformerConfig},
+    architectures::{Positions, Rope, TransformerConfig, View},
     checkpoint::{BaseFolder, CheckpointError},
 };
 use hub_schemas::backbone::{Module, Table};
@@ -53,6 +55,8 @@ pub struct Encoded {
 /// encoder's, and the blocks are those of both.
 #[derive(Debug, Clone)]
 pub struct Backbone {
+    /// The folder, or the file, that it was loaded from.
+    path: PathBuf,
     pub(super) config: TransformerConfig,
     pub(super) word: Linear,
     pub(super) signal: Option<SignalEmbedding>,
@@ -116,6 +120,7 @@ impl Backbone {
         let projection = config.shape.embedding_size.map(|_| weights.linear(&projection, &config, true));
         let head = BaseHead::load(folder, weights, pooler.is_some())?;
         Ok(Self {
+            path: folder.path().to_owned(),
             word,
             signal,
             position: weights.table("embeddings.position")?,
@@ -143,6 +148,11 @@ impl Backbone {
     /// Opens `folder` and loads it.
     pub fn open(folder: &std::path::Path, device: &Device) -> std::result::Result<Self, OpenError> {
         Ok(Self::load(&BaseFolder::open(folder)?, device)?)
+    }
+
+    /// The checkpoint that it was loaded from, opened again.
+    pub fn checkpoint(&self) -> std::result::Result<BaseFolder, CheckpointError> {
+        BaseFolder::open_as(&self.path, View::with_decoder(self.config.shape.decoder_layers))
     }
 
     /// Dimensions and the rest of the configuration.

@@ -1,7 +1,9 @@
 //! What an imported adapter computes in its own library and would not compute here. It is refused
 //! rather than run as something else.
 
-use hub_formats::checkpoint::AdapterFolder;
+use std::collections::BTreeMap;
+
+use hub_formats::checkpoint::{AdapterFolder, SlotData};
 use hub_schemas::{
     backbone::{Architecture, LinearSite},
     head::Head,
@@ -38,6 +40,20 @@ pub(super) fn check(backbone: &Backbone, folder: &AdapterFolder) -> Result<(), M
         return Ok(());
     };
     Err(ModelError::Imported { folder: folder.path.clone(), reason })
+}
+
+/// The tensors of one of several members by slot. Where the file of its head has the whole model, that has to be the one
+/// that runs here: the base model's checkpoint, with the other members.
+pub(super) fn slots(
+    backbone: &Backbone,
+    folder: &AdapterFolder,
+    members: &[(String, &AdapterFolder)],
+) -> Result<BTreeMap<String, SlotData>, ModelError> {
+    if !folder.may_hold_model() {
+        return Ok(folder.read_slots(&backbone.config().shape)?);
+    }
+    let others = members.iter().map(|(_, other)| *other).filter(|other| other.path != folder.path);
+    Ok(folder.read_slots_on(&backbone.checkpoint()?, &others.collect::<Vec<_>>())?)
 }
 
 /// Whether the head of the model that PEFT wrapped is lost: PEFT saves those of some classes by itself only.

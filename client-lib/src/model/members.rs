@@ -82,7 +82,7 @@ pub(super) fn load(
         checks::modules(backbone, &folder.method)?;
         imported::check(backbone, folder)?;
         checks::copies(composition, name, &folder.method, &shape)?;
-        let tensors = on_device(backbone, &folder.read_slots(&shape)?)?;
+        let tensors = on_device(backbone, &imported::slots(backbone, folder, named)?)?;
         let mean = gate_mean(folder);
         let is_kept = folder.semantics().keeps_shared_table;
         let tie = if backbone.ties_embeddings() { Tie::Tied } else { Tie::Apart };

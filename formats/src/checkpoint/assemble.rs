@@ -19,7 +19,7 @@ use hub_schemas::{
 };
 use serde_json::Map;
 
-use super::{AdapterFolder, CheckpointError, weights::is_pickled};
+use super::{AdapterFolder, CheckpointError, weights::is_pickled, whole_model};
 
 /// What a folder can't tell about itself.
 #[derive(Debug, Clone)]
@@ -118,7 +118,9 @@ impl AdapterFolder {
     /// Compares the headers of the weight files with what the backbone's dimensions demand.
     pub fn check_fit(&self, shape: &BackboneShape) -> Result<(), CheckpointError> {
         for layout in self.layout(shape)? {
-            let file = super::TensorFile::open_renamed(&self.path.join(layout.path))?;
+            let mut file = super::TensorFile::open_renamed(&self.path.join(layout.path))?;
+            let beside = self.take_beside(&mut file, &layout);
+            whole_model::refuse(&file, &beside)?;
             layout
                 .check(&file.header)
                 .map_err(|source| CheckpointError::Misfit { folder: self.path.clone(), source })?;

@@ -149,6 +149,17 @@ impl BaseFolder {
         self.files.iter().enumerate().find_map(|(i, file)| Some((i, file.header.tensors.get(name)?)))
     }
 
+    /// The canonical names of those tensors of a model class that are the backbone's, by what they are called there.
+    pub(super) fn canonical_names(&self, tensors: &BTreeMap<String, TensorInfo>) -> BTreeMap<String, String> {
+        let prefix = prefix_of(&self.config, |name| tensors.contains_key(name));
+        let named = |tensor: BackboneTensor| {
+            let prefix = if is_outside(&self.config, &tensor) { "" } else { &*prefix };
+            let names = tensor.names.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>();
+            names.into_iter().map(move |name| (name, tensor.canonical.clone()))
+        };
+        self.config.tensors().into_iter().flat_map(named).collect()
+    }
+
     /// The class with a head that the checkpoint was saved from, as `config.json` states it;
     /// a sequence classifier where it states nothing.
     pub fn model_class(&self) -> Option<ModelClass> {
@@ -294,14 +305,24 @@ fn open_shards(dir: &Path, index: &Path) -> Result<Vec<TensorFile>, CheckpointEr
 
 /// A checkpoint saved from a model with a head has the architecture's prefix on every backbone tensor.
 fn find_prefix(config: &TransformerConfig, files: &[TensorFile]) -> String {
+    prefix_of(config, |name| files.iter().any(|file| file.header.tensors.contains_key(name)))
+}
+
+/// The same of what `holds` these tensors.
+fn prefix_of(config: &TransformerConfig, holds: impl Fn(&str) -> bool) -> String {
     let prefix = config.architecture.model_prefix(config.shape.variant());
     let first = config.tensors().swap_remove(0).names;
     // An encoder beside a decoder stands in a model of the two.
     // Decoders that answer questions stand under another name than those that write.
     let candidates = [format!("{prefix}."), format!("model.{prefix}."), "transformer.".to_owned()];
-    let holds = |name: &str| files.iter().any(|file| file.header.tensors.contains_key(name));
     let is_in_front = |prefix: &String| first.iter().any(|name| holds(&format!("{prefix}{name}")));
     candidates.into_iter().find(is_in_front).unwrap_or_default()
+}
+
+/// Whether a tensor stands beside the backbone's module in a model with a head.
+fn is_outside(config: &TransformerConfig, tensor: &BackboneTensor) -> bool {
+    (config.architecture.pools_outside() && tensor.canonical.starts_with("pooler."))
+        || tensor.canonical == LAYER_WEIGHTS
 }
 
 fn place(
@@ -312,9 +333,7 @@ fn place(
 ) -> Result<BTreeMap<String, (usize, String)>, CheckpointError> {
     let mut places = BTreeMap::new();
     for tensor in config.tensors() {
-        let is_outside = (config.architecture.pools_outside() && tensor.canonical.starts_with("pooler."))
-            || tensor.canonical == LAYER_WEIGHTS;
-        let prefix = if is_outside { "" } else { prefix };
+        let prefix = if is_outside(config, &tensor) { "" } else { prefix };
         let Some((file, name)) = find(&tensor, files, prefix) else {
             if tensor.optional {
                 continue;

@@ -1,10 +1,15 @@
 //! The same weights in the other library's layout.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use hub_schemas::{layout::Format, manifest::BaseModel};
+use hub_schemas::{
+    head::{Head, Pooling},
+    layout::Format,
+    manifest::BaseModel,
+};
 
-use super::{AdapterFolder, AdapterToWrite, CheckpointError, write_adapter};
+use super::{AdapterFolder, AdapterToWrite, BaseFolder, CheckpointError, SlotData, write_adapter};
+use crate::architectures::LAYER_WEIGHTS;
 
 /// Writes `folder` into `out` in `format`. The tensors keep their bytes; only names
 /// and configuration change. A method or head that the format has no words for is refused,
@@ -15,6 +20,41 @@ pub fn convert(
     format: Format,
     name: &str,
     out: &Path,
+) -> Result<(), CheckpointError> {
+    let read = |folder: &AdapterFolder| Ok((folder.head.clone(), folder.read_slots(&base.shape)?));
+    converted(folder, base, format, name, out, read)
+}
+
+/// The same where the weights of the base model are at hand, `weights`: what the file of a head has of the whole model is
+/// compared with them, and left out.
+pub fn convert_on(
+    folder: &AdapterFolder,
+    (base, weights): (&BaseModel, &BaseFolder),
+    format: Format,
+    name: &str,
+    out: &Path,
+) -> Result<(), CheckpointError> {
+    let read = |folder: &AdapterFolder| Ok((head_on(folder, weights), folder.read_slots_on(weights, &[])?));
+    converted(folder, base, format, name, out, read)
+}
+
+/// The head as it computes on this base model: that of a model class reads the sum of all layers where the base model
+/// weighs them, which no file of the head says.
+fn head_on(folder: &AdapterFolder, weights: &BaseFolder) -> Option<Head> {
+    let is_of_class = folder.format == Format::Peft || folder.head_class.is_some();
+    let weighs_layers = is_of_class && weights.tensor(LAYER_WEIGHTS).is_some();
+    let head = folder.head.clone()?;
+    let reads_sum = weighs_layers && head.pooling() == Some(Pooling::Mean);
+    Some(if reads_sum { head.with_pooling(Pooling::LayerMean) } else { head })
+}
+
+fn converted(
+    folder: &AdapterFolder,
+    base: &BaseModel,
+    format: Format,
+    name: &str,
+    out: &Path,
+    read: impl Fn(&AdapterFolder) -> Result<(Option<Head>, BTreeMap<String, SlotData>), CheckpointError>,
 ) -> Result<(), CheckpointError> {
     if let Some(composition) = folder.composition()
         && composition.fusion.is_none()
@@ -27,13 +67,13 @@ pub fn convert(
         });
     }
     let folder = &folder.on_base(base.architecture, &base.shape)?;
-    let slots = folder.read_slots(&base.shape)?;
+    let (head, slots) = read(folder)?;
     write_adapter(
         out,
         &AdapterToWrite {
             format,
             method: &folder.method,
-            head: folder.head.as_ref(),
+            head: head.as_ref(),
             class: folder.wrapped_class(),
             labels: &folder.labels,
             name,

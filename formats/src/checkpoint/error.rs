@@ -159,6 +159,36 @@ pub enum CheckpointError {
         /// Which tensor, and how.
         reason: String,
     },
+    /// A head's file has the whole model, where there is no base model to compare it with.
+    #[error("`{path}` holds the whole model and not only the head: `{tensor}` is no part of the head")]
+    WholeModel {
+        /// The file.
+        path: PathBuf,
+        /// The first tensor beside the head.
+        tensor: String,
+    },
+    /// A head's file has the whole model, and not as it is here.
+    #[error(
+        "`{path}` holds the whole model, and brings a changed one: its `{tensor}` is not that of `{owner}`"
+    )]
+    ChangedModel {
+        /// The file.
+        path: PathBuf,
+        /// The first tensor with other numbers.
+        tensor: String,
+        /// The base model's or adapter's file that has the tensor too.
+        owner: PathBuf,
+    },
+    /// A head's file has the whole model, and that is not the base model.
+    #[error("`{path}` holds the whole model, and that is another one: `{base}` has no `{tensor}`")]
+    OtherModel {
+        /// The file.
+        path: PathBuf,
+        /// The first tensor that is nowhere else.
+        tensor: String,
+        /// The base model's folder.
+        base: PathBuf,
+    },
     /// The manifest is malformed.
     #[error("`{path}`: {source}")]
     Manifest {
@@ -261,6 +291,8 @@ impl CheckpointError {
             Self::NotABackbone { .. } => {
                 Some("a backbone folder holds config.json and model.safetensors, as Hugging Face models do".into())
             }
+            Self::WholeModel { .. } => Some("`hub convert --base DIR` compares the rest with the base model and writes adapter and head alone, as safetensors".into()),
+            Self::ChangedModel { .. } | Self::OtherModel { .. } => Some("use the base model that the head was trained on; where its weights were trained too, no adapter holds them".into()),
             Self::Weightless { members, .. } => {
                 let members: Vec<String> = members.iter().map(|name| format!("`{name}`")).collect();
                 Some(format!("convert the folders of its members, one by one: {}", members.join(", ")))

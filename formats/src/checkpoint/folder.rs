@@ -25,6 +25,7 @@ use super::{
     adapters::{interface::INTERFACE, orthogonal},
     adapters_config, composition, heads, hub, peft,
     weights::stored_name,
+    whole_model::{self, Beside},
 };
 use crate::architectures::View;
 
@@ -245,11 +246,22 @@ impl AdapterFolder {
     }
 
     /// Reads every tensor into its slot, refusing files that miss one, have one
-    /// too many, or have one of another shape.
+    /// too many, or have one of another shape. A head's file with the whole model is one for
+    /// [`read_slots_on`](Self::read_slots_on).
     pub fn read_slots(&self, shape: &BackboneShape) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
+        self.read_slots_beside(shape, whole_model::refuse)
+    }
+
+    /// The same, with what there is to say about a file with more of the model than its head.
+    pub(super) fn read_slots_beside(
+        &self,
+        shape: &BackboneShape,
+        judge: impl Fn(&TensorFile, &Beside) -> Result<(), CheckpointError>,
+    ) -> Result<BTreeMap<String, SlotData>, CheckpointError> {
         let mut slots = BTreeMap::new();
         for layout in self.layout(shape)? {
             let mut file = TensorFile::open_renamed(&self.path.join(layout.path))?;
+            let beside = self.take_beside(&mut file, &layout);
             // What begins with no name of the backbone's, `adapters` takes for the head: other adapters' prefixes too.
             if self.head_class.is_some() && layout.path != stored_name(&self.path, ADAPTERS_WEIGHTS) {
                 let known = |name: &str| layout.tensors.iter().any(|spec| spec.disk == name);
@@ -259,6 +271,7 @@ impl AdapterFolder {
             layout
                 .check(&file.header)
                 .map_err(|source| CheckpointError::Misfit { folder: self.path.clone(), source })?;
+            judge(&file, &beside)?;
             slots.extend(file.read_slots(&layout)?);
         }
         orthogonal::materialise(&mut slots);

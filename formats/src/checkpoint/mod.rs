@@ -25,6 +25,7 @@ mod semantics;
 mod sentence;
 mod setup;
 mod weights;
+mod whole_model;
 mod write;
 
 pub use adapters::FusionFolder;
@@ -33,7 +34,7 @@ pub use assemble_base::{AssembledBase, BaseFacts, assemble_base};
 pub use base::{BaseFolder, DigestPart};
 pub use card::model_card;
 pub use composition::{MEMBERS_FILE, note_members};
-pub use convert::convert;
+pub use convert::{convert, convert_on};
 pub use error::CheckpointError;
 pub use folder::{AdapterFolder, read_bounded};
 pub use gguf::{BlockKind, Blocks, GgufError, SharedBytes, gguf_at, gguf_chat_template, gguf_tokenizer};

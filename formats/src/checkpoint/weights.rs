@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use half::{bf16, f16};
 use hub_schemas::layout::{Dtype, TensorHeader, TensorInfo, TensorSpec, WeightsFile, header_len};
 
 use super::{CheckpointError, gguf, pickle};
@@ -86,6 +87,27 @@ impl SlotData {
         let places = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
         let bytes = places.flat_map(element).copied().collect();
         Self { dtype: self.dtype, shape: vec![columns, rows], bytes }
+    }
+
+    /// Whether both hold the same numbers, in whatever precision: each has them exactly.
+    pub(super) fn has_numbers_of(&self, other: &Self) -> bool {
+        let is_same = || match (self.numbers(), other.numbers()) {
+            (Some(own), Some(others)) => own.eq(others),
+            _ => false,
+        };
+        self.shape == other.shape && (self.dtype == other.dtype && self.bytes == other.bytes || is_same())
+    }
+
+    /// The elements, where they are floating-point numbers.
+    fn numbers(&self) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
+        let bytes = &self.bytes;
+        Some(match self.dtype {
+            Dtype::F64 => Box::new(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b))),
+            Dtype::F32 => Box::new(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b).into())),
+            Dtype::F16 => Box::new(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).into())),
+            Dtype::BF16 => Box::new(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).into())),
+            _ => return None,
+        })
     }
 
     /// Packs 32-bit floats.

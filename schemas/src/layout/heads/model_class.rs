@@ -162,6 +162,18 @@ impl ModelClass {
         !(self.architecture.has_distances() && is_beside)
     }
 
+    /// Whether `adapters` saves the whole model for its head: the names that its loader leaves out
+    /// (`PredictionHeadLoader.filter_func` of 1.3.0) are not those that the class's backbone has.
+    pub const fn is_saved_whole(self) -> bool {
+        match self.task {
+            HeadTask::SequenceClassification => {
+                self.architecture.has_distances() || matches!(self.architecture, Architecture::Whisper)
+            }
+            HeadTask::TokenClassification => self.architecture.has_distances(),
+            _ => false,
+        }
+    }
+
     /// What the class calls its backbone, where that is not what the others of its architecture do.
     pub const fn backbone_name(self) -> Option<&'static str> {
         match (self.task, self.architecture) {

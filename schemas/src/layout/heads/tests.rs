@@ -289,3 +289,20 @@ fn llama_that_answers_calls_its_backbone_otherwise() {
     base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight
     ");
 }
+
+#[test]
+fn whole_models_are_saved_for_the_heads_of_five_classes() {
+    let all = Architecture::ALL
+        .into_iter()
+        .flat_map(|architecture| HeadTask::ALL.map(|task| ModelClass::new(architecture, task)));
+    let mut whole: Vec<String> = all.filter(|c| c.is_saved_whole()).map(|c| c.to_string()).collect();
+    whole.sort();
+    let expected = [
+        "MT5ForSequenceClassification",
+        "MT5ForTokenClassification",
+        "T5ForSequenceClassification",
+        "T5ForTokenClassification",
+        "WhisperForAudioClassification",
+    ];
+    assert_eq!(whole, expected);
+}
