@@ -70,7 +70,7 @@ impl Target<'_> {
                 (Some(to), None) => *to = from.map(MaybeUninit::new),
                 (Some(to), Some(bias)) => add(to, from, &bias[..PANEL]),
                 (None, Some(bias)) => {
-                    add(&mut self.y[(first + row) * self.stride..][..self.width], from, bias)
+                    add(&mut self.y[(first + row) * self.stride..][..self.width], from, bias);
                 }
                 (None, None) => _ = to.write_copy_of_slice(&from[..self.width]),
             }

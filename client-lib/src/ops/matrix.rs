@@ -113,6 +113,7 @@ pub(super) fn multiply_into<T: Element>(
 }
 
 /// Where a product goes.
+#[derive(Clone, Copy)]
 struct Place<T> {
     first: *mut T,
     length: usize,

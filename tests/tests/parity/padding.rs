@@ -129,7 +129,7 @@ fn excuse(case: &Case, loaded: &Loaded) -> Option<&'static str> {
     let composed = |block: &str| case.compose.as_ref().is_some_and(|expression| expression.contains(block));
     let has = |folder: &AdapterFolder, is: &dyn Fn(&Method) -> bool| {
         folder.semantics().composition == Some(CompositionRules::Adapters)
-            && folder.method.parts().iter().any(|part| is(part))
+            && folder.method.parts().iter().any(is)
     };
     let has_ends = any(&|folder| has(folder, &|part| matches!(part, Method::Reft(_))));
     let has_prefix = any(&|folder| has(folder, &|part| matches!(part, Method::Prefix(_))));
@@ -199,7 +199,7 @@ fn padding_and_company_change_no_row() {
             match difference(&loaded) {
                 Ok((_, worst)) if worst <= bar => {}
                 Ok((tensor, worst)) => {
-                    failed.push(format!("{} in {dtype:?}: `{tensor}` by {worst:e}", case.name))
+                    failed.push(format!("{} in {dtype:?}: `{tensor}` by {worst:e}", case.name));
                 }
                 Err(error) => failed.push(format!("{}: {error}", case.name)),
             }
