@@ -3,6 +3,9 @@
 //! `HUB_TEST_DEVICE=cuda cargo test --release --package hub-tests --features cuda --test gpu`
 #![allow(clippy::expect_used, reason = "a test that can't set itself up must fail")]
 
+#[expect(dead_code, reason = "rows alone are compared on the CPU")]
+#[path = "parity/cases.rs"]
+mod cases;
 #[path = "parity/methods.rs"]
 mod methods;
 #[path = "gpu/ops.rs"]
