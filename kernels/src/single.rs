@@ -57,9 +57,7 @@ impl Packed {
     }
 
     fn product_on(&self, arch: Arch, x: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        let rows = x.len() / self.inputs.max(1);
-        assert_eq!(x.len(), rows * self.inputs, "size of x");
-        let product = Product { rows, outputs: self.outputs, inputs: self.inputs };
+        let product = Product::of(x, self.inputs, self.outputs);
         spread::run(&Run { packed: self, x, arch }, product, bias)
     }
 }

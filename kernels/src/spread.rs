@@ -28,6 +28,16 @@ pub(crate) struct Product {
 }
 
 impl Product {
+    /// Those of the product of `x` with a weight of so many inputs and outputs.
+    ///
+    /// # Panics
+    /// If `x` does not have whole rows.
+    pub(crate) fn of(x: &[f32], inputs: usize, outputs: usize) -> Self {
+        let rows = x.len() / inputs.max(1);
+        assert_eq!(x.len(), rows * inputs, "size of x");
+        Self { rows, outputs, inputs }
+    }
+
     /// Rows that a thread takes at a time where the threads divide the rows; `None` where these are too few for that.
     pub(crate) fn share(self) -> Option<usize> {
         let threads = rayon::current_num_threads();

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::{Packed, Pair, Run, is_fast, rounded};
-use crate::{fresh, spread};
+use super::Packed;
+use crate::{fresh, spread::Product};
 
 /// `second(between(first(x)))`, where each layer is a packed weight and what is added behind it.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ impl Chain<'_> {
     pub fn of(&self, x: &[f32], between: &(impl Fn(Range<usize>, &mut [f32]) + Sync)) -> Chained {
         let ((first, first_bias), (second, second_bias)) = (self.first, self.second);
         assert_eq!(first.outputs, second.inputs, "numbers in between");
-        let product = first.sizes(x);
+        let product = Product::of(x, first.inputs, first.outputs);
         let Some(block) = product.share() else {
             let mut middle = first.product(x, first_bias);
             let inner = if self.keeps { middle.clone() } else { Vec::new() };
@@ -47,25 +47,12 @@ impl Chain<'_> {
         let kept = if self.keeps { first.outputs } else { 0 };
         let [outputs, inner] =
             fresh::matrices(product.rows, block, [second.outputs, kept], |rows, [to, inner]| {
-                let count = rows.len();
                 let x = &x[rows.start * first.inputs..rows.end * first.inputs];
-                let mut middle = fresh::alone(count * first.outputs, |to| {
-                    with_run(first, &rounded(x, first.inputs), |run| {
-                        spread::fill(run, 0..count, first.outputs, first_bias, to)
-                    })
-                });
+                let mut middle = fresh::alone(rows.len() * first.outputs, |to| first.fill(x, first_bias, to));
                 let inner = inner.copy(if self.keeps { &middle } else { &[] });
                 between(rows, &mut middle);
-                let to = with_run(second, &rounded(&middle, second.inputs), |run| {
-                    spread::fill(run, 0..count, second.outputs, second_bias, to)
-                });
-                [to, inner]
+                [second.fill(&middle, second_bias, to), inner]
             });
         Chained { outputs, inner }
     }
-}
-
-/// Calls `take` with the product of the layer and rounded rows.
-fn with_run<R>(packed: &Packed, x: &[Pair], take: impl FnOnce(&Run<'_>) -> R) -> R {
-    take(&Run { packed, x, pairs: packed.inputs.div_ceil(2), fast: is_fast() })
 }

@@ -80,24 +80,27 @@ impl Packed {
     }
 
     fn product_by(&self, x: &[f32], bias: Option<&[f32]>, fast: bool) -> Vec<f32> {
-        let product = self.sizes(x);
-        let pairs = self.inputs.div_ceil(2);
+        let product = Product::of(x, self.inputs, self.outputs);
         let x16 = if x.len() < 1 << 15 {
             rounded(x, self.inputs)
         } else {
-            let [x16] = fresh::matrices(product.rows, ROUNDED, [pairs], |rows, [to]| {
+            let [x16] = fresh::matrices(product.rows, ROUNDED, [self.inputs.div_ceil(2)], |rows, [to]| {
                 [round_rows(&x[rows.start * self.inputs..rows.end * self.inputs], self.inputs, to)]
             });
             x16
         };
-        spread::run(&Run { packed: self, x: &x16, pairs, fast }, product, bias)
+        spread::run(&self.run(&x16, fast), product, bias)
     }
 
-    /// The sizes of the product with `x`.
-    fn sizes(&self, x: &[f32]) -> Product {
-        let rows = x.len() / self.inputs.max(1);
-        assert_eq!(x.len(), rows * self.inputs, "size of x");
-        Product { rows, outputs: self.outputs, inputs: self.inputs }
+    /// The same of some rows on this thread, into `to [m, outputs]`.
+    fn fill<'a>(&self, x: &[f32], bias: Option<&[f32]>, to: Blank<'a, f32>) -> Filled<'a, f32> {
+        let Product { rows, outputs, inputs } = Product::of(x, self.inputs, self.outputs);
+        spread::fill(&self.run(&rounded(x, inputs), is_fast()), 0..rows, outputs, bias, to)
+    }
+
+    /// The product with rounded rows.
+    const fn run<'a>(&'a self, x: &'a [Pair], fast: bool) -> Run<'a> {
+        Run { packed: self, x, pairs: self.inputs.div_ceil(2), fast }
     }
 }
 

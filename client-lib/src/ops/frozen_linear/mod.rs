@@ -203,26 +203,24 @@ pub(super) fn product<T: Element>(layer: &FrozenLinear, x: &[T], rows: usize) ->
                 let (x, w) = (Matrix::new(x, rows, inputs, inputs), Matrix::new(w, out, inputs, inputs).t());
                 Ok(matrix::product(x, w, Threads::All))
             })?;
-            if let Some(bias) = &layer.bias {
-                with_slice::<T, _>(bias, |bias| {
-                    add_to_rows(&mut y, bias);
-                    Ok(())
-                })?;
-            }
+            add_bias(layer, &mut y)?;
             Ok(y)
         }
         Weight::Blocks(blocks, _, arithmetic) => {
             let mut y = vec![T::zero(); rows * out];
-            if let Some(bias) = &layer.bias {
-                with_slice::<T, _>(bias, |bias| {
-                    add_to_rows(&mut y, bias);
-                    Ok(())
-                })?;
-            }
+            add_bias(layer, &mut y)?;
             restored::forward(blocks, *arithmetic, x, &mut y);
             Ok(y)
         }
     }
+}
+
+fn add_bias<T: Element>(layer: &FrozenLinear, y: &mut [T]) -> Result<()> {
+    let Some(bias) = &layer.bias else { return Ok(()) };
+    with_slice::<T, _>(bias, |bias| {
+        add_to_rows(y, bias);
+        Ok(())
+    })
 }
 
 /// Adds `row` to every row of `y`.
