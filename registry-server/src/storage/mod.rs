@@ -9,7 +9,9 @@
 //!
 //! An object appears under its key whole or not at all, and survives a power cut
 //! once the call that wrote it returned: local files are written beside their
-//! place, synced and renamed; S3 shows an object when its last part is confirmed. A
+//! place, synced and renamed; S3 shows an object when its last part is confirmed. One
+//! that nobody was told of yet may get its name while it is synced, and after a power
+//! cut be there in part: no row names it, and it is collected as unknown. A
 //! local part may grow: what was acknowledged of it stays, and more may lie behind.
 
 mod error;

@@ -117,10 +117,9 @@ async fn place(app: &App, owner: &Caller, upload: &Upload) -> ApiResult<Option<P
     }
     let object = Key::part(&upload.id, received, &new_id());
     let part = StoredPart { range: received..received, object };
-    let Some(claim) = app.storage.claim(&part.object).await? else { return Ok(None) };
     let is_hashed = hasher.is_some();
-    let file = claim.create(hasher.unwrap_or_default()).await?;
-    Ok(Some(Place { file, part, received, is_hashed }))
+    let file = app.storage.create_growing(&part.object, hasher.unwrap_or_default()).await?;
+    Ok(file.map(|file| Place { file, part, received, is_hashed }))
 }
 
 /// Takes note of everything up to `end`; `false` when another request was faster.
