@@ -236,20 +236,32 @@ pub(crate) async fn ensure(
     visibility: Visibility,
 ) -> Result<Option<VisibleAdapter>, sqlx::Error> {
     debug_assert!(permit.covers(id), "the handler asked for another adapter");
-    let (shown, internal_since) = columns_of(visibility);
+    let (key, (shown, internal_since)) = (new_id(), columns_of(visibility));
+    // Where it is there, the update changes nothing but takes the row.
     let sql = "INSERT INTO adapters (id, namespace, name, visibility, internal_since, created_at, kind)
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
-    let done = sqlx::query(sql)
-        .bind(new_id())
+               VALUES ($1, $2, $3, $4, $5, $6, $7)
+               ON CONFLICT (namespace, name) DO UPDATE SET created_at = adapters.created_at
+               RETURNING id, namespace, name, kind, visibility, internal_since, quarantined_at,
+                         quarantine_reason, deleted_at";
+    let found: Ensured = sqlx::query_as(sql)
+        .bind(key.as_str())
         .bind(id.namespace.as_str())
         .bind(id.name.as_str())
         .bind(shown)
         .bind(internal_since)
         .bind(now())
         .bind(kind.as_str())
-        .execute(tx.connection())
+        .fetch_one(tx.connection())
         .await?;
-    if done.rows_affected() > 0 {
+    if found.deleted_at.is_some() {
+        return Ok(None);
+    }
+    if found.adapter.id == key {
+        // Asked for behind the insert, which waits for whoever is moving an adapter away from here. A name that
+        // an adapter has is kept for no other one.
+        if former_names::is_kept(tx, id).await? {
+            return Ok(None);
+        }
         let subject = id.to_string();
         let event = Event {
             actor: permit.actor(),
@@ -259,18 +271,15 @@ pub(crate) async fn ensure(
         };
         audit::record(tx, event).await?;
     }
-    // Asked for behind the insert, which waits for whoever is moving an adapter away from here.
-    if former_names::is_kept(tx, id).await? {
-        return Ok(None);
-    }
-    let lock = "UPDATE adapters SET created_at = created_at WHERE namespace = $1 AND name = $2";
-    sqlx::query(lock).bind(id.namespace.as_str()).bind(id.name.as_str()).execute(tx.connection()).await?;
-    let row: Option<Row> = sqlx::query_as(OF_NAME)
-        .bind(id.namespace.as_str())
-        .bind(id.name.as_str())
-        .fetch_optional(tx.connection())
-        .await?;
-    row.map(Row::into_adapter).transpose()
+    found.adapter.into_adapter().map(Some)
+}
+
+/// What [`ensure`] finds.
+#[derive(Debug, FromRow)]
+struct Ensured {
+    #[sqlx(flatten)]
+    adapter: Row,
+    deleted_at: Option<i64>,
 }
 
 /// Takes an adapter out of circulation, with a reason, or brings it back.

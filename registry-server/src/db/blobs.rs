@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use hub_schemas::{digest::Digest, name::AdapterId};
+use hub_schemas::{digest::Digest, manifest::FileEntry, name::AdapterId};
+use sqlx::AssertSqlSafe;
 
 use super::{Backend, Db, WriteTx, adapters::VisibleAdapter, clock::now, parse};
 use crate::storage::Key;
@@ -68,27 +69,36 @@ pub(crate) async fn find_in(
     Ok(found.map(|(size, object)| Blob::of(digest, size, object)))
 }
 
-/// What may be published under `adapter` without uploading it again: blobs of its
+/// Whether `adapter` ($1, $2) may publish the blob `b` without uploading it again.
+macro_rules! available {
+    () => {
+        "(EXISTS (
+             SELECT 1 FROM version_files f JOIN versions v ON v.id = f.version_id
+             JOIN adapters a ON a.id = v.adapter_id
+             WHERE f.digest = b.digest AND a.namespace = $1 AND a.name = $2)
+         OR EXISTS (
+             SELECT 1 FROM uploads u WHERE u.digest = b.digest
+             AND u.namespace = $1 AND u.adapter_name = $2 AND u.completed_at IS NOT NULL))"
+    };
+}
+
+/// Which of `files` may be published under `adapter` without uploading them again: blobs of its
 /// versions and finished uploads to it. Blobs of other adapters do not count:
 /// whoever lists a digest has shown that they have the bytes.
 pub(crate) async fn available_to(
     db: &Db,
     adapter: &AdapterId,
+    files: &[FileEntry],
 ) -> Result<BTreeMap<Digest, Blob>, sqlx::Error> {
-    let sql = "SELECT b.digest, b.size, b.object FROM blobs b
-               JOIN version_files f ON f.digest = b.digest
-               JOIN versions v ON v.id = f.version_id
-               JOIN adapters a ON a.id = v.adapter_id
-               WHERE a.namespace = $1 AND a.name = $2
-               UNION
-               SELECT b.digest, b.size, b.object FROM blobs b
-               JOIN uploads u ON u.digest = b.digest
-               WHERE u.namespace = $1 AND u.adapter_name = $2 AND u.completed_at IS NOT NULL";
-    let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(sql)
-        .bind(adapter.namespace.as_str())
-        .bind(adapter.name.as_str())
-        .fetch_all(db.read())
-        .await?;
+    let places = (0..files.len()).map(|i| format!("${}", i + 3)).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        concat!("SELECT b.digest, b.size, b.object FROM blobs b WHERE b.digest IN ({}) AND ", available!()),
+        places
+    );
+    let statement =
+        sqlx::query_as(AssertSqlSafe(sql)).bind(adapter.namespace.as_str()).bind(adapter.name.as_str());
+    let statement = files.iter().fold(statement, |statement, file| statement.bind(file.digest.to_string()));
+    let rows: Vec<(String, i64, Option<String>)> = statement.fetch_all(db.read()).await?;
     let blob = |(digest, size, object): (String, i64, Option<String>)| {
         let digest = parse("blobs.digest", &digest)?;
         Ok((digest, Blob::of(&digest, size, object)))
@@ -102,13 +112,7 @@ pub(crate) async fn find_available(
     adapter: &AdapterId,
     digest: &Digest,
 ) -> Result<Option<Blob>, sqlx::Error> {
-    let sql = "SELECT b.size, b.object FROM blobs b WHERE b.digest = $3 AND (EXISTS (
-                   SELECT 1 FROM version_files f JOIN versions v ON v.id = f.version_id
-                   JOIN adapters a ON a.id = v.adapter_id
-                   WHERE f.digest = b.digest AND a.namespace = $1 AND a.name = $2)
-               OR EXISTS (
-                   SELECT 1 FROM uploads u WHERE u.digest = b.digest
-                   AND u.namespace = $1 AND u.adapter_name = $2 AND u.completed_at IS NOT NULL))";
+    let sql = concat!("SELECT b.size, b.object FROM blobs b WHERE b.digest = $3 AND ", available!());
     let found: Option<(i64, Option<String>)> = sqlx::query_as(sql)
         .bind(adapter.namespace.as_str())
         .bind(adapter.name.as_str())

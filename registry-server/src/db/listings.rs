@@ -3,6 +3,7 @@
 
 use hub_schemas::{
     api::{AdapterSummary, BaseSummary, MetricSummary},
+    digest::Digest,
     manifest::Artifact,
     name::AdapterId,
     version::Version,
@@ -147,43 +148,88 @@ pub(crate) async fn matching(
 
 /// Makes the listing show what is now the newest version that is not yanked.
 pub(crate) async fn refresh(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<(), sqlx::Error> {
-    // Two at once (publishes, or the last files of a mirrored version) would both remove what there was, and both
-    // write a listing.
+    let Some(newest) = newest(tx, adapter).await? else { return hide(tx, adapter).await };
+    let manifest = manifest_of(tx, &newest).await?;
+    show(tx, adapter, &newest, &manifest).await
+}
+
+/// The same behind the insert of the version that `manifest` describes: mostly it is the newest.
+pub(crate) async fn refresh_with(
+    tx: &mut WriteTx,
+    adapter: &VisibleAdapter,
+    manifest: &Artifact,
+    digest: &Digest,
+) -> Result<(), sqlx::Error> {
+    let Some(newest) = newest(tx, adapter).await? else { return hide(tx, adapter).await };
+    if newest.digest == *digest {
+        return show(tx, adapter, &newest, manifest).await;
+    }
+    let other = manifest_of(tx, &newest).await?;
+    show(tx, adapter, &newest, &other).await
+}
+
+/// The version that a listing shows.
+#[derive(Clone)]
+struct Newest {
+    version: Version,
+    digest: Digest,
+    published_at: i64,
+}
+
+/// The newest version that is not yanked; `None` where there is none, or the adapter is out of circulation and
+/// not to be found.
+async fn newest(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<Option<Newest>, sqlx::Error> {
+    // Two at once (publishes, or the last files of a mirrored version) would each take their own for the newest.
     adapters::lock(tx, adapter).await?;
-    let rows: Vec<(String,)> =
-        sqlx::query_as("SELECT version FROM versions WHERE adapter_id = $1 AND yanked_at IS NULL")
-            .bind(adapter.key())
-            .fetch_all(tx.connection())
-            .await?;
-    let versions: Vec<Version> =
-        rows.iter().map(|(v,)| parse("versions.version", v)).collect::<Result<_, _>>()?;
+    if adapter.quarantine.is_some() {
+        return Ok(None);
+    }
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT version, digest, published_at FROM versions WHERE adapter_id = $1 AND yanked_at IS NULL",
+    )
+    .bind(adapter.key())
+    .fetch_all(tx.connection())
+    .await?;
+    let version = |(version, digest, published_at): &(String, String, i64)| {
+        let (version, digest) = (parse("versions.version", version)?, parse("versions.digest", digest)?);
+        Ok(Newest { version, digest, published_at: *published_at })
+    };
+    let versions = rows.iter().map(version).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    Ok(listing::newest(versions.iter().map(|found| (&found.version, found))).cloned())
+}
+
+async fn manifest_of(tx: &mut WriteTx, newest: &Newest) -> Result<Artifact, sqlx::Error> {
+    let (manifest,): (String,) = sqlx::query_as("SELECT manifest FROM versions WHERE digest = $1")
+        .bind(newest.digest.to_string())
+        .fetch_one(tx.connection())
+        .await?;
+    Artifact::parse(manifest.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))
+}
+
+async fn show(
+    tx: &mut WriteTx,
+    adapter: &VisibleAdapter,
+    newest: &Newest,
+    manifest: &Artifact,
+) -> Result<(), sqlx::Error> {
+    let at = from_micros(newest.published_at);
+    let summary = listing::summary(&adapter.id, manifest, newest.digest, at, adapter.visibility)
+        .map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
+    let words = Words::of(&adapter.id, manifest);
+    insert(tx, adapter.key(), &summary, &words).await?;
+    search::index(tx, adapter.key(), &words).await
+}
+
+async fn hide(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<(), sqlx::Error> {
     search::forget(tx, adapter.key()).await?;
     sqlx::query("DELETE FROM listings WHERE adapter_id = $1")
         .bind(adapter.key())
         .execute(tx.connection())
         .await?;
-    // What is out of circulation is not found.
-    if adapter.quarantine.is_some() {
-        return Ok(());
-    }
-    let Some(newest) = listing::newest(versions.iter().map(|v| (v, v))) else { return Ok(()) };
-    let (manifest, digest, published_at): (String, String, i64) = sqlx::query_as(
-        "SELECT manifest, digest, published_at FROM versions WHERE adapter_id = $1 AND version = $2",
-    )
-    .bind(adapter.key())
-    .bind(newest.to_string())
-    .fetch_one(tx.connection())
-    .await?;
-    let manifest = Artifact::parse(manifest.as_bytes()).map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-    let digest = parse("versions.digest", &digest)?;
-    let summary =
-        listing::summary(&adapter.id, &manifest, digest, from_micros(published_at), adapter.visibility)
-            .map_err(|e| sqlx::Error::Decode(Box::new(e)))?;
-    let words = Words::of(&adapter.id, &manifest);
-    insert(tx, adapter.key(), &summary, &words).await?;
-    search::index(tx, adapter.key(), &words).await
+    Ok(())
 }
 
+/// Writes a listing, or writes the one that is there anew: its words keep their place in the index.
 async fn insert(
     tx: &mut WriteTx,
     adapter: &str,
@@ -198,7 +244,14 @@ async fn insert(
     let sql = "INSERT INTO listings (adapter_id, version, digest, description, task, subtask, languages,
                    license, base_id, base_digest, architecture, method, method_summary, metric, size,
                    published_at, published_as, words)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+               ON CONFLICT (adapter_id) DO UPDATE SET version = excluded.version, digest = excluded.digest,
+                   description = excluded.description, task = excluded.task, subtask = excluded.subtask,
+                   languages = excluded.languages, license = excluded.license, base_id = excluded.base_id,
+                   base_digest = excluded.base_digest, architecture = excluded.architecture,
+                   method = excluded.method, method_summary = excluded.method_summary,
+                   metric = excluded.metric, size = excluded.size, published_at = excluded.published_at,
+                   published_as = excluded.published_as, words = excluded.words";
     sqlx::query(sql)
         .bind(adapter)
         .bind(summary.version.to_string())

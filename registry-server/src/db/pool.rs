@@ -15,7 +15,8 @@ use crate::trace::Span;
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
 
-/// Readers don't block each other in WAL mode; more connections than this only cost memory.
+/// Readers don't block each other in WAL mode; more connections than this only cost memory. Beside them is one that
+/// writes.
 const SQLITE_CONNECTIONS: u32 = 8;
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a request waits for a connection before it is answered with 503.
@@ -61,6 +62,9 @@ pub enum OpenError {
 #[derive(Debug, Clone)]
 pub(crate) struct Db {
     pool: AnyPool,
+    /// For what writes. An embedded database has one writer at a time: always the same connection has every statement
+    /// prepared, and the pages at hand that it wrote itself.
+    writer: AnyPool,
     /// The connection of an embedded database whose commits are flushed with the next one of another.
     unflushed: Option<AnyPool>,
     backend: Backend,
@@ -104,11 +108,15 @@ impl Db {
             Backend::Postgres => POSTGRES_CONNECTIONS,
         };
         // FULL: an acknowledged publish or upload survives a power cut.
-        let pool = pool(backend, size, "PRAGMA synchronous = FULL");
+        let flushing = "PRAGMA synchronous = FULL";
+        let pool = pool(backend, size, flushing);
         let pool = pool.connect_with(options.clone()).await.map_err(OpenError::Connect)?;
-        let unflushed = (backend == Backend::Sqlite)
-            .then(|| self::pool(backend, 1, "PRAGMA synchronous = NORMAL").connect_lazy_with(options));
-        Ok(Self { pool, unflushed, backend, gate: Arc::new(Semaphore::new(1)) })
+        let one = |flushing| self::pool(backend, 1, flushing).connect_lazy_with(options.clone());
+        let (writer, unflushed) = match backend {
+            Backend::Sqlite => (one(flushing), Some(one("PRAGMA synchronous = NORMAL"))),
+            Backend::Postgres => (pool.clone(), None),
+        };
+        Ok(Self { pool, writer, unflushed, backend, gate: Arc::new(Semaphore::new(1)) })
     }
 
     /// The URL of the embedded database inside `folder`.
@@ -184,13 +192,13 @@ impl Db {
     /// Begins a transaction that may write. SQLite takes its write lock at once:
     /// a transaction that reads first and writes later could not be retried.
     pub(crate) async fn write(&self) -> Result<WriteTx, sqlx::Error> {
-        self.begin(&self.pool).await
+        self.begin(&self.writer).await
     }
 
     /// The same for what nobody misses from whom a power cut takes it: they ask again, and it is made anew. Its
     /// commit does not wait for the disk; everyone sees it, and a later commit that does brings it there too.
     pub(crate) async fn write_unflushed(&self) -> Result<WriteTx, sqlx::Error> {
-        let mut tx = self.begin(self.unflushed.as_ref().unwrap_or(&self.pool)).await?;
+        let mut tx = self.begin(self.unflushed.as_ref().unwrap_or(&self.writer)).await?;
         if self.backend == Backend::Postgres {
             sqlx::query("SET LOCAL synchronous_commit = off").execute(tx.connection()).await?;
         }
@@ -230,6 +238,7 @@ impl Db {
         if let Some(unflushed) = &self.unflushed {
             unflushed.close().await;
         }
+        self.writer.close().await;
         self.pool.close().await;
     }
 }
@@ -321,14 +330,20 @@ mod tests {
         assert!(odd.join("registry.sqlite").is_file());
     }
 
+    /// Every connection whose commits are flushed.
+    async fn connections(db: &Db) -> Vec<sqlx::pool::PoolConnection<Any>> {
+        let mut all = vec![db.writer.acquire().await.expect("the writer")];
+        for _ in 0..SQLITE_CONNECTIONS {
+            all.push(db.read().acquire().await.expect("a connection"));
+        }
+        all
+    }
+
     /// Gives the database no more pages than it has, or as many as it wants.
     async fn limit(db: &Db, pages: u32) {
-        let mut all = Vec::new();
-        for _ in 0..SQLITE_CONNECTIONS {
-            let mut connection = db.read().acquire().await.expect("a connection");
+        for mut connection in connections(db).await {
             let sql = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
             sqlx::query(sql).execute(&mut *connection).await.expect("limits");
-            all.push(connection);
         }
     }
 
@@ -356,6 +371,7 @@ mod tests {
         drop(tx);
         limit(&db, u32::MAX).await;
         assert_eq!(namespaces(&db).await, before);
+        db.write().await.expect("begins").commit().await.expect("commits");
         let mut all = Vec::new();
         for _ in 0..SQLITE_CONNECTIONS {
             all.push(db.snapshot().await.expect("begins on every connection"));
@@ -379,11 +395,8 @@ mod tests {
         sqlx::query(sql).execute(tx.connection()).await.expect("inserts");
         tx.commit().await.expect("commits");
         assert_eq!(namespaces(&db).await, before + 1);
-        let mut all = Vec::new();
-        for _ in 0..SQLITE_CONNECTIONS {
-            let mut connection = db.read().acquire().await.expect("a connection");
-            assert_eq!(flushing(&mut connection).await, 2, "FULL");
-            all.push(connection);
+        for connection in &mut connections(&db).await {
+            assert_eq!(flushing(connection).await, 2, "FULL");
         }
     }
 

@@ -399,9 +399,9 @@ pub(crate) async fn delete_published(
     adapter: &VisibleAdapter,
 ) -> Result<(), sqlx::Error> {
     let sql = "DELETE FROM uploads
-               WHERE namespace = $1 AND adapter_name = $2 AND completed_at IS NOT NULL AND digest IN (
-                   SELECT f.digest FROM version_files f JOIN versions v ON v.id = f.version_id
-                   WHERE v.adapter_id = $3)";
+               WHERE namespace = $1 AND adapter_name = $2 AND completed_at IS NOT NULL AND EXISTS (
+                   SELECT 1 FROM version_files f JOIN versions v ON v.id = f.version_id
+                   WHERE f.digest = uploads.digest AND v.adapter_id = $3)";
     sqlx::query(sql)
         .bind(adapter.id.namespace.as_str())
         .bind(adapter.id.name.as_str())

@@ -7,7 +7,7 @@ use hub_schemas::{
     name::Namespace,
     version::Version,
 };
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 use time::OffsetDateTime;
 
 use super::{
@@ -273,14 +273,14 @@ pub(super) async fn write(
         let found = parse("versions.digest", &found)?;
         return Ok(if found == digest { Inserted::Same } else { Inserted::Other(found) });
     }
-    for file in manifest.files() {
-        sqlx::query("INSERT INTO version_files (version_id, path, digest) VALUES ($1, $2, $3)")
-            .bind(id.as_str())
-            .bind(file.path.as_str())
-            .bind(file.digest.to_string())
-            .execute(tx.connection())
-            .await?;
-    }
+    // All at once: a manifest has at least one, and a statement of its own for each would cost as much as the rest.
+    let rows = (0..manifest.files().len()).map(|i| format!("($1, ${}, ${})", 2 * i + 2, 2 * i + 3));
+    let rows = rows.collect::<Vec<_>>().join(", ");
+    let sql = AssertSqlSafe(format!("INSERT INTO version_files (version_id, path, digest) VALUES {rows}"));
+    let statement = manifest.files().iter().fold(sqlx::query(sql).bind(id.as_str()), |statement, file| {
+        statement.bind(file.path.as_str()).bind(file.digest.to_string())
+    });
+    statement.execute(tx.connection()).await?;
     for dependency in manifest.dependencies() {
         let sql = "INSERT INTO version_dependencies (version_id, namespace, name, requirement)
                    VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";

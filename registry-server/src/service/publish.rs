@@ -18,7 +18,7 @@ use crate::{
         audit::{self, Event},
         blobs,
         former_names::{self, Kept, find_followed},
-        listings, quotas, tombstones, uploads,
+        listings, tombstones, uploads,
         versions::{self, Inserted},
     },
     domain::{
@@ -50,8 +50,13 @@ pub(crate) async fn run(
         created,
         warnings: Vec::new(),
     };
+    // Two questions that do not wait for each other.
+    let (adapter, present) = tokio::try_join!(
+        adapters::find_visible(&app.db, manifest.name(), viewer),
+        blobs::available_to(&app.db, manifest.name(), manifest.files()),
+    )?;
     // What is published already needs no second look at its files.
-    if let Some(adapter) = adapters::find_visible(&app.db, manifest.name(), viewer).await? {
+    if let Some(adapter) = adapter {
         match versions::digest_of(&app.db, &adapter, manifest.version()).await? {
             Some(found) if found == digest => return Ok(answer(false)),
             Some(found) => return Err(exists(manifest, &found)),
@@ -67,7 +72,6 @@ pub(crate) async fn run(
     publish::check_limits(manifest, &app.limits)?;
     room::for_another_adapter(app, permit).await?;
     check_dependencies(app, viewer, manifest).await?;
-    let present = blobs::available_to(&app.db, manifest.name()).await?;
     publish::check_present(
         manifest.files(),
         &present.iter().map(|(digest, blob)| (*digest, blob.size)).collect(),
@@ -75,7 +79,7 @@ pub(crate) async fn run(
     inspect::files(&app.storage, manifest, &present).await?;
 
     let mut tx = app.db.write().await?;
-    room::for_version(&mut tx, permit, manifest.name(), manifest.total_size()).await?;
+    let before = room::for_version(&mut tx, permit, manifest.name(), manifest.total_size()).await?;
     let adapter = {
         let visibility = visibility.unwrap_or_default();
         adapters::ensure(&mut tx, permit, manifest.name(), manifest.kind(), visibility).await?
@@ -93,8 +97,9 @@ pub(crate) async fn run(
         Inserted::New => {}
     }
     KeepManifest::new(digest).enqueue(&mut tx).await?;
-    let warnings = lookalikes(&mut tx, permit, &adapter).await?;
-    listings::refresh(&mut tx, &adapter).await?;
+    let adapters = before + u64::from(permit.is_for_a_new_adapter());
+    let warnings = if adapters > 1 { Vec::new() } else { lookalikes(&mut tx, permit, &adapter).await? };
+    listings::refresh_with(&mut tx, &adapter, manifest, &digest).await?;
     let subject = format!("{}@{}", manifest.name(), manifest.version());
     let data = json!({"name": manifest.name(), "version": manifest.version(), "kind": manifest.kind(), "digest": digest});
     announce(&mut tx, &adapter.id.namespace, "version.published", &subject, data).await?;
@@ -140,7 +145,7 @@ async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Artifact) -> 
     Ok(())
 }
 
-/// Warns at the first publish in a namespace that could be taken for a popular one, and
+/// Warns at the first publishes in a namespace that could be taken for a popular one, and
 /// leaves a record for the administrators.
 async fn lookalikes(
     tx: &mut WriteTx,
@@ -148,7 +153,7 @@ async fn lookalikes(
     adapter: &VisibleAdapter,
 ) -> ApiResult<Vec<String>> {
     let namespace = &adapter.id.namespace;
-    if adapter.visibility != Visibility::Public || quotas::usage_in(tx, namespace).await?.adapters > 1 {
+    if adapter.visibility != Visibility::Public {
         return Ok(Vec::new());
     }
     let popular = adapters::popular_namespaces(tx, namespace, MAX_POPULAR).await?;

@@ -16,22 +16,23 @@ use crate::{
 /// Within which new adapters are counted.
 const NEW_WINDOW: time::Duration = time::Duration::HOUR;
 
-/// Refuses a version that the namespace has no room for. Until the transaction ends nobody
-/// else publishes there, where there is a quota.
+/// Refuses a version that the namespace has no room for; how many adapters it has. Until the transaction
+/// ends nobody else publishes there, where there is a quota.
 pub(crate) async fn for_version(
     tx: &mut WriteTx,
     permit: &Permit<Publish>,
     id: &AdapterId,
     bytes: u64,
-) -> ApiResult<()> {
-    let mut usage = quotas::usage_in(tx, &id.namespace).await?;
-    if usage.max_bytes.is_none() && usage.max_adapters.is_none() {
-        return Ok(());
+) -> ApiResult<u64> {
+    let limits = quotas::limits_in(tx, &id.namespace).await?;
+    if !limits.is_limited {
+        return Ok(limits.adapters);
     }
     namespaces::lock(tx, &id.namespace).await?;
-    usage = quotas::usage_in(tx, &id.namespace).await?;
+    let usage = quotas::usage_in(tx, &id.namespace).await?;
     let addition = Addition { bytes, adapters: u64::from(permit.is_for_a_new_adapter()) };
-    Ok(quota::check(&id.namespace, &usage, usage.bytes, addition)?)
+    quota::check(&id.namespace, &usage, usage.bytes, addition)?;
+    Ok(usage.adapters)
 }
 
 /// Refuses an adapter that comes from another namespace, where the one of `to` has no room for it.
@@ -44,6 +45,9 @@ pub(crate) async fn for_moved(tx: &mut WriteTx, adapter: &VisibleAdapter, to: &A
 
 /// Refuses an upload, begun in this transaction, that can never be published.
 pub(crate) async fn for_upload(tx: &mut WriteTx, id: &AdapterId) -> ApiResult<()> {
+    if !quotas::limits_in(tx, &id.namespace).await?.is_limited {
+        return Ok(());
+    }
     let usage = quotas::usage_in(tx, &id.namespace).await?;
     let has = usage.bytes.saturating_add(usage.uploading_bytes);
     Ok(quota::check(&id.namespace, &usage, has, Addition { bytes: 0, adapters: 0 })?)

@@ -103,7 +103,7 @@ async fn page_within(
     Ok(Found { items, total, more, is_followed })
 }
 
-/// Makes an adapter, which has a listing, findable by these words.
+/// Makes an adapter, which has a listing, findable by these words and no others.
 pub(super) async fn index(tx: &mut WriteTx, adapter: &str, words: &Words) -> Result<(), sqlx::Error> {
     let sql = match tx.backend() {
         Backend::Sqlite => sqlite::INDEX,

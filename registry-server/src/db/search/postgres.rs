@@ -47,7 +47,8 @@ pub(super) const AMONG_MOST_PULLED: &str =
 
 pub(super) const INDEX: &str = "INSERT INTO listing_words (adapter_id, document) VALUES ($1,
     setweight(to_tsvector('simple', $2), 'A') || setweight(to_tsvector('simple', $3), 'B')
-    || setweight(to_tsvector('simple', $4), 'C'))";
+    || setweight(to_tsvector('simple', $4), 'C'))
+    ON CONFLICT (adapter_id) DO UPDATE SET document = excluded.document";
 
 pub(super) const FORGET: &str = "DELETE FROM listing_words WHERE adapter_id = $1";
 

@@ -43,7 +43,7 @@ pub(super) const AMONG_MOST_PULLED: &str = most_pulled_of!(
 );
 
 /// The words of a listing are the row that it names: by any other column FTS5 finds a row by reading all.
-pub(super) const INDEX: &str = "INSERT INTO listing_words (rowid, adapter_id, name, task, body)
+pub(super) const INDEX: &str = "INSERT OR REPLACE INTO listing_words (rowid, adapter_id, name, task, body)
     SELECT document, adapter_id, $2, $3, $4 FROM listings WHERE adapter_id = $1";
 
 pub(super) const FORGET: &str =

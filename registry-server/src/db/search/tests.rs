@@ -321,3 +321,17 @@ async fn an_embedded_listing_says_where_its_words_are_whichever_release_wrote_it
     tx.commit().await.expect("commits");
     assert_eq!(documents(&db).await, (16, 2, 2));
 }
+
+#[tokio::test]
+async fn words_that_are_indexed_again_take_the_place_of_those_before() {
+    let (_folder, databases) = both(&[public("a00", 0, "tone"), public("a01", 0, "tone")]).await;
+    let document = |text| words::document([text]);
+    let again = Words { name: document("a00"), task: document("topic"), body: document("mood") };
+    for db in &databases {
+        let mut tx = db.write().await.expect("begins");
+        index(&mut tx, "a00", &again).await.expect("indexes");
+        tx.commit().await.expect("commits");
+        assert_eq!(walk(db, &for_words("mood"), 10).await, ["a00"]);
+        assert_eq!(walk(db, &for_words("tone"), 10).await, ["a01"]);
+    }
+}
