@@ -348,14 +348,15 @@ fn optional_count(json: &Map<String, Value>, key: &'static str) -> Result<Option
     }
 }
 
-/// A positive integer of a `config.json`.
+/// A positive integer of a `config.json`, so small that a product of two fits a machine word: limits are checked
+/// later, on what is computed of several.
 fn count(json: &Map<String, Value>, key: &'static str) -> Result<usize, ConfigError> {
-    match json.get(key).and_then(Value::as_u64) {
-        Some(value) if value > 0 => Ok(usize::try_from(value).unwrap_or(usize::MAX)),
+    match json.get(key).and_then(Value::as_u64).map(u32::try_from) {
+        Some(Ok(value @ 1..)) => Ok(value as usize),
         _ => Err(ConfigError::Field {
             key,
             found: shown(json.get(key)),
-            expected: "it must be a positive integer",
+            expected: "it must be a positive integer below 2^32",
         }),
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn config(
         expected: "it must be a token id below the number of positions",
     };
     let id = padding.map_or(Some(PADDING), Value::as_u64).ok_or_else(wrong)?;
-    if id + 1 >= config.shape.max_positions as u64 {
+    if id.saturating_add(1) >= config.shape.max_positions as u64 {
         return Err(wrong());
     }
     let positions = Positions::LearnedFromPadding(id as u32);

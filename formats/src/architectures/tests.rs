@@ -265,6 +265,22 @@ fn a_missing_dimension_is_refused_by_the_name_of_its_key() {
     }
 }
 
+#[test]
+fn no_number_is_too_large_to_be_answered() {
+    for architecture in Architecture::ALL {
+        let plain = base(folder(architecture));
+        for key in plain.iter().filter(|(_, value)| value.is_number()).map(|(key, _)| key) {
+            for number in [1 << 16, u64::from(u32::MAX), 1 << 62, 1 << 63, u64::MAX] {
+                let json = with(plain.clone(), &json!({ key: number }));
+                for view in [View::Encoder, View::Whole] {
+                    // Taken or refused, but neither by a sum that overflows.
+                    drop(TransformerConfig::of(&json, view).map(|config| config.tensors()));
+                }
+            }
+        }
+    }
+}
+
 /// The positions of a decoder with these changes.
 fn positions(changes: &Value) -> Positions {
     let json = with(base("llama"), changes);

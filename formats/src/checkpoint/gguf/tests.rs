@@ -53,6 +53,17 @@ fn rows_of_rotated_heads_are_put_in_halves() {
     assert!(Stored::new(BlockKind::F32, &[6, 1], Some(2), "q").is_err());
 }
 
+#[test]
+fn more_heads_than_rows_are_refused_however_many_they_are() {
+    let wrapping = usize::MAX / 2 + 2;
+    for (rows, heads) in [(8, 0), (8, 5), (8, usize::MAX), (8, wrapping), (0, 1), (0, wrapping)] {
+        assert!(
+            Stored::new(BlockKind::F32, &[rows, 1], Some(heads), "q").is_err(),
+            "{rows} rows, {heads} heads"
+        );
+    }
+}
+
 /// A file of one key and one tensor.
 struct File {
     bytes: Vec<u8>,

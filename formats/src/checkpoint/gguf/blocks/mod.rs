@@ -36,7 +36,10 @@ impl Stored {
     ) -> Result<Self, GgufError> {
         let columns = shape.last().copied().unwrap_or(1);
         let rows: usize = shape.iter().rev().skip(1).product();
-        if turned_heads.is_some_and(|heads| heads == 0 || !rows.is_multiple_of(2 * heads)) {
+        // Of no rows, or of more heads than rows, there would be halves of nothing without end.
+        let divides =
+            |heads: usize| rows > 0 && heads.checked_mul(2).is_some_and(|halves| rows.is_multiple_of(halves));
+        if turned_heads.is_some_and(|heads| !divides(heads)) {
             return Err(GgufError::Malformed(format!(
                 "`{name}` of {rows} rows can't be divided into its heads"
             )));
