@@ -10,6 +10,10 @@ import tarfile
 import zipfile
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
+FIXTURES = pathlib.Path(__file__).parent.parent / "tests/fixtures"
+# Backbones with what the plain one of their architecture does not have.
+SPECIAL_BASES = ["albert-groups", "bert-classifier", "deberta-convolved", "dinov2-gated", "gemma2-open", "llama-dynamic",
+                 "llama-yarn", "mistral-window", "modernbert-biased", "qwen2-window", "t5-flan", "vit-narrow", "whisper-weighted"]
 
 
 def put(target, name, content):
@@ -140,6 +144,23 @@ def pickles():
     put("pickle", "legacy", legacy + struct.pack("<q2f", 2, 1, 2))
 
 
+def configurations():
+    """Those of the fixtures: of one backbone for each architecture, and of one adapter for each method."""
+    bases = {}
+    for path in sorted(FIXTURES.glob("methods/bases/*/config.json")):
+        config, name = json.loads(path.read_bytes()), path.parent.name
+        kind = name if name in SPECIAL_BASES else config["model_type"]
+        bases.setdefault(kind, canonical(config))
+    adapters = {}
+    for path in sorted(FIXTURES.glob("**/adapter_config.json")):
+        config = json.loads(path.read_bytes())
+        kind = config.get("peft_type") or f"adapters-{(config.get('config') or {}).get('architecture')}"
+        adapters[kind] = min(adapters.get(kind, canonical(config)), canonical(config), key=len)
+    for target, found in [("config", bases), ("adapter", adapters)]:
+        for kind, content in found.items():
+            put(target, kind.lower(), content)
+
+
 def gguf_text(text):
     return struct.pack("<Q", len(text)) + text.encode()
 
@@ -161,6 +182,54 @@ def ggufs():
     put("gguf", "many", b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**60))
     nested = gguf_text("x") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 50
     put("gguf", "nested", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + nested)
+    put("gguf", "whole", whole_gguf(4, 0, 16))
+    put("gguf", "whole-q4", whole_gguf(32, 2, 18 * 32))
+    # More heads than fit twice into a machine word.
+    put("gguf", "heads", whole_gguf(4, 0, 16, heads=2**63 + 1))
+
+
+def whole_gguf(width, kind, row, heads=2):
+    """A LLaMA of one layer with a tokenizer. Matrices are `[width, width]` in blocks of `ggml`'s number `kind`, whose
+    bytes are `row` for a row of 4 single-precision numbers, or all of them for blocks."""
+
+    def text(key, value):
+        return gguf_text(key) + struct.pack("<I", 8) + gguf_text(value)
+
+    def number(key, value):
+        return gguf_text(key) + struct.pack("<IQ", 10, value)
+
+    def texts(key, values):
+        return gguf_text(key) + struct.pack("<IIQ", 9, 8, len(values)) + b"".join(map(gguf_text, values))
+
+    matrix = row if kind else row * width
+    metadata = [text("general.architecture", "llama"), number("llama.attention.head_count", heads)]
+    metadata += [number(f"llama.{key}", value) for key, value in [
+        ("block_count", 1), ("embedding_length", width), ("feed_forward_length", width), ("context_length", 8),
+        ("attention.head_count_kv", 1)]]
+    kinds = struct.pack("<IIQ4i", 9, 5, 4, 3, 1, 1, 4)
+    metadata += [
+        text("tokenizer.ggml.model", "gpt2"), text("tokenizer.ggml.pre", "llama-bpe"),
+        texts("tokenizer.ggml.tokens", ["<s>", "a", "b", "ab"]), texts("tokenizer.ggml.merges", ["a b"]),
+        gguf_text("tokenizer.ggml.token_type") + kinds, number("tokenizer.ggml.bos_token_id", 0),
+    ]
+    listed, data = [], b""
+
+    def tensor(name, dims, kind, size):
+        nonlocal data
+        listed.append(gguf_text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, len(data)))
+        data += bytes(size)
+        data += bytes(-len(data) % 32)
+
+    tensor("token_embd.weight", [width, 4], 0, 4 * 4 * width)
+    tensor("output_norm.weight", [width], 0, 4 * width)
+    for part in ["attn_norm", "ffn_norm"]:
+        tensor(f"blk.0.{part}.weight", [width], 0, 4 * width)
+    for part in ["attn_q", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]:
+        tensor(f"blk.0.{part}.weight", [width, width], kind, matrix)
+    for part in ["attn_k", "attn_v"]:
+        tensor(f"blk.0.{part}.weight", [width, width // 2], kind, matrix // 2)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(listed), len(metadata)) + b"".join(metadata) + b"".join(listed)
+    return head + bytes(-len(head) % 32) + data
 
 
 def bundles():
@@ -193,5 +262,6 @@ if __name__ == "__main__":
     manifests()
     texts()
     pickles()
+    configurations()
     ggufs()
     bundles()

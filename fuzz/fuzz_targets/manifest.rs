@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run manifest`
+//! `scripts/fuzz manifest`
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hub_fuzz::targets::manifest(bytes));

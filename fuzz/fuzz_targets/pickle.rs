@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run pickle`
+//! `scripts/fuzz pickle`
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hub_fuzz::targets::pickle(bytes));

@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run ranges`
+//! `scripts/fuzz ranges`
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hub_fuzz::targets::ranges(bytes));

@@ -8,7 +8,7 @@
 use std::{fs, path::Path};
 
 use hub_client::{bundle::import_bundle, cache::Cache, registry::Silent};
-use hub_formats::checkpoint::{BaseFolder, TensorFile, gguf_tokenizer};
+use hub_formats::checkpoint::{AdapterFolder, BaseFolder, TensorFile, gguf_tokenizer};
 use hub_schemas::{
     AdapterId, AdapterName, Digest, FilePath, Namespace, Reference, Version, VersionReq,
     label::{Language, License, TaskId},
@@ -104,6 +104,30 @@ pub fn gguf(bytes: &[u8]) {
         drop(gguf_tokenizer(path));
     });
 }
+
+/// `config.json`, for either view of a checkpoint, beside weights without tensors.
+pub fn config(bytes: &[u8]) {
+    in_a_file("config.json", bytes, |path| {
+        let folder = path.parent().expect("its folder");
+        fs::write(folder.join("model.safetensors"), NO_TENSORS).expect("writes");
+        drop(BaseFolder::open(folder));
+        drop(BaseFolder::open_whole(folder));
+    });
+}
+
+/// `adapter_config.json` of either library, beside weights without tensors.
+pub fn adapter(bytes: &[u8]) {
+    in_a_file("adapter_config.json", bytes, |path| {
+        let folder = path.parent().expect("its folder");
+        for weights in ["adapter_model.safetensors", "adapter.safetensors"] {
+            fs::write(folder.join(weights), NO_TENSORS).expect("writes");
+        }
+        drop(AdapterFolder::open(folder));
+    });
+}
+
+/// A safetensors file: the length of its header, and that.
+const NO_TENSORS: &[u8] = b"\x02\0\0\0\0\0\0\0{}";
 
 /// Bundles: whatever is refused leaves nothing in the cache.
 pub fn bundle(bytes: &[u8]) {

@@ -1,7 +1,7 @@
 //! Every parser of foreign bytes on its corpus and on mutations of it, with a stable compiler.
 //!
-//! The targets are those of `fuzz`, which libFuzzer drives for hours: `cargo +nightly fuzz run
-//! header`. Here a generator with a fixed seed does as much as CI has time for;
+//! The targets are those of `fuzz`, which libFuzzer drives for hours: `scripts/fuzz --seconds 3600`.
+//! Here a generator with a fixed seed does as much as CI has time for;
 //! `HUB_FUZZ_ROUNDS=100000 cargo test -p hub-tests --test fuzz` does more. Whatever libFuzzer finds
 //! is committed to `fuzz/corpus` and is run here from then on.
 
@@ -125,6 +125,16 @@ fn pickles() {
 #[test]
 fn gguf_files() {
     survives("gguf", targets::gguf, 2_000);
+}
+
+#[test]
+fn configurations_of_backbones() {
+    survives("config", targets::config, 2_000);
+}
+
+#[test]
+fn configurations_of_adapters() {
+    survives("adapter", targets::adapter, 2_000);
 }
 
 #[test]

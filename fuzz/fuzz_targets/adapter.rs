@@ -1,0 +1,4 @@
+//! `scripts/fuzz adapter`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hub_fuzz::targets::adapter(bytes));
