@@ -269,7 +269,7 @@ impl Case {
             let (name, fresh) = (format!("a{row}"), self.model(row as u64)?);
             let slots = fresh.parameters().to_slots()?.into_iter().collect::<BTreeMap<_, _>>();
             let adapter = AdapterToWrite {
-                format: native_format(method, self.base.config().architecture),
+                format: native_format(method, self.base.config().architecture, &model.shape),
                 method,
                 head: Some(&Self::head()),
                 class: None,

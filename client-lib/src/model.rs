@@ -150,7 +150,7 @@ impl StitchedModel {
         let shape = backbone.config().shape;
         let tensors = parameters.tensors();
         // What PEFT will load has to be trained as PEFT computes it.
-        let is_peft = native_format(method, backbone.config().architecture) == Format::Peft;
+        let is_peft = native_format(method, backbone.config().architecture, &shape) == Format::Peft;
         let drops_segments = is_peft && matches!(head, Some(Head::QuestionAnswering(_)));
         let adapter = methods::build(method, &shape, &tensors, GateMean::Tokens, below.len() as u64)?;
         let quirks = members::quirks(below, backbone.config().architecture);

@@ -99,6 +99,12 @@ impl<'a> Assembly<'a> {
             vision: None,
         }
     }
+
+    /// How many positions the backbone counts before it reads a text.
+    pub(crate) fn positions_in_front(&self) -> usize {
+        let all = self.members.iter().map(|(_, folder)| folder).chain([self.folder]);
+        all.map(|folder| folder.method.positions_in_front()).max().unwrap_or(0)
+    }
 }
 
 /// A model that answers.
@@ -139,7 +145,8 @@ impl Predictor {
             && adapter.join(TOKENIZER_FILE).is_file()
             && is_sentence_folder(adapter)?;
         let tokenizer = if is_own { adapter } else { base.path() };
-        let encoder = encoder(&base, tokenizer, head, assembly.max_length)?;
+        let longest = base.config().longest_input().saturating_sub(assembly.positions_in_front());
+        let encoder = encoder((&base, longest), tokenizer, head, assembly.max_length)?;
         let task = task(adapter, head, model.labels())?;
         let task = match assembly.doc_stride {
             Some(_) if task.kind() != TaskKind::QuestionAnswering => {
@@ -161,7 +168,7 @@ impl Predictor {
         let model =
             StitchedModel::plain(Arc::new(Backbone::load_for(base, compute)?))?.under_embedding(head)?;
         let head = Head::Embedding(head.clone());
-        let encoder = encoder(base, base.path(), &head, max_length)?;
+        let encoder = encoder((base, base.config().longest_input()), base.path(), &head, max_length)?;
         Ok(Self { model, encoder, task: task(base.path(), &head, &[])? })
     }
 
@@ -262,9 +269,9 @@ fn answered() -> String {
 }
 
 /// What reads a head's inputs, with the tokenizer of a folder: texts are cut where a person says, else where the head
-/// says, and where the backbone ends.
+/// says, and where the backbone ends, which reads `longest` tokens.
 fn encoder(
-    base: &BaseFolder,
+    (base, longest): (&BaseFolder, usize),
     tokenizer: &Path,
     head: &Head,
     asked: Option<usize>,
@@ -273,7 +280,6 @@ fn encoder(
         Head::Embedding(head) => head.max_length,
         _ => None,
     };
-    let longest = base.config().longest_input();
     let max_length = asked.or(stated).map_or(longest, |length| length.min(longest));
     Ok(InputEncoder::open(tokenizer, base.config(), max_length)?)
 }

@@ -55,11 +55,14 @@ def inputs(name, lengths, generator):
         return {"pixel_values": torch.randn(4, 3, IMAGE, IMAGE, generator=generator)}
     ids = torch.randint(1000, 20000, (4, 9), generator=generator)
     mask = torch.tensor([[1] * n + [0] * (9 - n) for n in lengths])
+    if name in ("t5", "bart"):
+        # Classifiers read the decoder where a text ends.
+        ids[torch.arange(4), torch.tensor(lengths) - 1] = SPECIAL["eos_token_id"]
     asked = {"input_ids": ids * mask, "attention_mask": mask}
     if name == "minilm":
         asked["token_type_ids"] = torch.zeros_like(ids)
     if name in ("t5", "bart"):
-        asked["decoder_input_ids"] = torch.randint(1000, 20000, (4, 6), generator=generator)
+        asked["decoder_input_ids"] = torch.randint(1000, 20000, (4, 9), generator=generator)
     return asked
 
 

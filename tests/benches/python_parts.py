@@ -38,8 +38,6 @@ class Case:
     model: str = "minilm"
     data: str = "reviews"
     members: dict = field(default_factory=dict)
-    # Where what is trained here and what the library computes differ by design.
-    differs: bool = False
     # What the library says where it can't load what `hub train` takes.
     refusal: str | None = None
 
@@ -88,15 +86,14 @@ def compositions():
 
 def others():
     """Some methods on small models of other architectures."""
-    def cases(model, data, names, ending="", differs=()):
-        return [Case(name + ending, ("--method", name), model, data, differs=name in differs) for name in names]
+    def cases(model, data, names, ending=""):
+        return [Case(name + ending, ("--method", name), model, data) for name in names]
 
-    writing = ["pfeiffer", "parallel", "lora", "dora", "ia3", "p-tuning", "llama-adapter", "prefix"]
-    return [*cases("llama", "questions", writing, differs=["prefix"]),
-            Case("prompt", ("--method", "prompt"), "llama", "questions", refusal="is not supported by this model"),
-            *cases("llama", "reviews", ["pfeiffer", "lora"], "-classifier"),
-            *cases("t5", "questions", ["pfeiffer", "lora", "ia3", "prefix"]),
-            *cases("bart", "questions", ["pfeiffer", "lora", "ia3", "prefix"], differs=["prefix"]),
+    prompts = ["prefix", "prefix-flat", "prompt", "p-tuning"]
+    return [*cases("llama", "questions", ["pfeiffer", "parallel", "lora", "dora", "ia3", "llama-adapter", *prompts]),
+            *cases("llama", "reviews", ["pfeiffer", "lora", "prefix", "prompt", "mam", "unipelt"], "-classifier"),
+            *cases("t5", "questions", ["pfeiffer", "lora", "ia3", *prompts]),
+            *cases("bart", "questions", ["pfeiffer", "lora", "ia3", *prompts]),
             *cases("vit", "pictures", ["pfeiffer", "houlsby", "lora", "prefix"])]
 
 

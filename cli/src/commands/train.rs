@@ -33,9 +33,7 @@ pub(crate) fn run(context: &Context, args: TrainArgs) -> anyhow::Result<Exit> {
     let output = job.output.clone();
     let prepared = job.prepare(&compute.device)?;
     if dry_run {
-        for notice in &prepared.notices {
-            context.printer.status(&notice.to_string());
-        }
+        prepared.notices.iter().for_each(|notice| progress::tell(&context.printer, notice));
         print_plan(context, &prepared)?;
         return Ok(Exit::Success);
     }

@@ -159,6 +159,13 @@ pub enum Notice {
         /// Which.
         stated: String,
     },
+    /// Fused adapters stand at different sub-layers, which `adapters` 1.3.0 refuses to load.
+    Apart {
+        /// A member.
+        first: String,
+        /// One that stands elsewhere.
+        second: String,
+    },
     /// Recordings are longer than what the backbone hears.
     Unheard {
         /// How many.
@@ -195,6 +202,12 @@ impl fmt::Display for Notice {
             }
             Self::Answered { prompt, subject: None, answer: Some(answer) } => {
                 write!(f, "column `{answer}` answers `{prompt}`")
+            }
+            Self::Apart { first, second } => {
+                write!(
+                    f,
+                    "`{first}` and `{second}` stand at different sub-layers: `hub` runs their fusion, the library `adapters` refuses it"
+                )
             }
             Self::Said { recording, words } => {
                 write!(f, "column `{words}` is what is said in `{recording}`")

@@ -125,6 +125,7 @@ impl Generator {
         let longest = config.longest_input();
         // Rotary positions have no end of their own: what the model was trained on is one.
         let longest = if is_behind { longest } else { longest.min(config.shape.max_positions.max(1)) };
+        let longest = longest.saturating_sub(assembly.map_or(0, Assembly::positions_in_front));
         Ok(Self {
             model,
             defaults: defaults(

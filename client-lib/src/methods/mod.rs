@@ -41,7 +41,7 @@ use candle_core::{Result, Tensor};
 use hub_schemas::{
     backbone::{BackboneShape, Module},
     layout::{Place, Slot},
-    method::{DeftConfig, Method, PromptConfig, ReftConfig},
+    method::{DeftConfig, Method, PrefixConfig, PromptConfig, ReftConfig},
 };
 
 use crate::{backbones::Backbone, init::Initialiser};
@@ -159,6 +159,9 @@ pub(crate) fn saved_form(method: &Method) -> Method {
         Method::Prompt(config) => {
             Method::Prompt(PromptConfig { encoder_hidden_size: None, ..config.clone() })
         }
+        Method::Prefix(config) if prefix::folds(config) => {
+            Method::Prefix(PrefixConfig { bottleneck_size: None, ..config.clone() })
+        }
         Method::Reft(config) if reft::folds(config) => {
             Method::Reft(ReftConfig { subtract_projection: true, ..config.clone() })
         }
@@ -181,6 +184,10 @@ pub(crate) fn finished(
         Method::Prompt(config) if config.encoder_hidden_size.is_some() => {
             let (config, own) = prompt::folded(config, &tensors)?;
             (Method::Prompt(config), own)
+        }
+        Method::Prefix(config) if prefix::folds(config) => {
+            let (config, own) = prefix::folded(config, shape, &tensors)?;
+            (Method::Prefix(config), own)
         }
         Method::Reft(config) if reft::folds(config) => {
             (saved_form(method), reft::folded(config, shape, &tensors)?)

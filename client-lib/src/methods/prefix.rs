@@ -52,15 +52,7 @@ impl Group {
         mean: GateMean,
     ) -> Result<Self> {
         let at = format!("shared.{}", group.as_str());
-        let source = match config.bottleneck_size {
-            None => Source::Flat(take(tensors, &at)?),
-            Some(_) => Source::Network {
-                embedding: take(tensors, &format!("{at}.embedding"))?,
-                down: Affine::take(tensors, &format!("{at}.down"))?,
-                up: Affine::take(tensors, &format!("{at}.up"))?,
-                activation: config.non_linearity,
-            },
-        };
+        let source = Source::take(config, &at, tensors)?;
         let gate = |&layer: &usize| Ok((layer, Gate::take(tensors, &group.place(layer).to_string(), mean)?));
         let gates =
             if config.use_gating { layers.iter().map(gate).collect::<Result<_>>()? } else { BTreeMap::new() };
@@ -78,6 +70,29 @@ enum Source {
 }
 
 impl Source {
+    /// The prefix whose tensors' names begin with `at`.
+    fn take(config: &PrefixConfig, at: &str, tensors: &BTreeMap<String, Tensor>) -> Result<Self> {
+        Ok(match config.bottleneck_size {
+            None => Self::Flat(take(tensors, at)?),
+            Some(_) => Self::Network {
+                embedding: take(tensors, &format!("{at}.embedding"))?,
+                down: Affine::take(tensors, &format!("{at}.down"))?,
+                up: Affine::take(tensors, &format!("{at}.up"))?,
+                activation: config.non_linearity,
+            },
+        })
+    }
+
+    /// Every column, `[length, 2 · pairs · w]`.
+    fn all(&self) -> Result<Tensor> {
+        match self {
+            Self::Flat(prefix) => Ok(prefix.clone()),
+            Self::Network { embedding, down, up, activation } => {
+                up.linear(&activate(&down.linear(embedding)?, *activation)?)
+            }
+        }
+    }
+
     /// Columns `start .. start + len` of the prefix, `[length, len]`: nothing is computed for
     /// the other layers.
     fn columns(&self, start: usize, len: usize) -> Result<Tensor> {
@@ -88,6 +103,26 @@ impl Source {
             }
         }
     }
+}
+
+/// Whether its network ends with the training: PEFT saves what it gives (`prefix_projection`).
+pub(super) const fn folds(config: &PrefixConfig) -> bool {
+    config.shifts_positions && config.bottleneck_size.is_some()
+}
+
+/// A prefix without the network that made it, and its keys and values `[length, 2 · pairs · w]`.
+pub(super) fn folded(
+    config: &PrefixConfig,
+    shape: &BackboneShape,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<(PrefixConfig, BTreeMap<String, Tensor>)> {
+    let whole = |(group, _): (PrefixGroup, _)| {
+        let at = format!("shared.{}", group.as_str());
+        let states = Source::take(config, &at, tensors)?.all()?.detach();
+        Ok((at, states))
+    };
+    let own = config.groups(shape).into_iter().map(whole).collect::<Result<_>>()?;
+    Ok((PrefixConfig { bottleneck_size: None, ..config.clone() }, own))
 }
 
 impl Prefix {

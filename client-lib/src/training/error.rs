@@ -89,6 +89,11 @@ pub enum TrainingError {
     /// A backbone that reads two texts.
     #[error("`{0}` models read a text and write another: what they learn is `seq2seq-lm`")]
     EncoderDecoder(Architecture),
+    /// What would be trained at a table that PEFT's wrapper reaches nobody through.
+    #[error(
+        "PEFT changes nothing by `shared` of a `{0}` model: encoder and decoder read that table by names of their own"
+    )]
+    SharedTable(Architecture),
     /// A hyper-parameter is out of range.
     #[error("`{name}` is {value}; it must be {rule}")]
     Option {
@@ -260,6 +265,9 @@ impl TrainingError {
             }
             Self::EncoderDecoder(_) => Some(
                 "pass `--head seq2seq-lm`, and name the columns with `--text-column` and `--label-column`",
+            ),
+            Self::SharedTable(_) => Some(
+                "name `encoder.embed_tokens` or `decoder.embed_tokens` instead of `shared` in the method's file",
             ),
             Self::NoLanguageModel { .. } => Some(
                 "choose another base model, or say with `--head` what is learned, as in `--head classification`",

@@ -13,7 +13,7 @@ use hub_schemas::{
 use serde_json::Map;
 
 use super::TrainingError;
-use crate::{composition::Composition, model::fused_sublayers};
+use crate::{composition::Composition, data::Notice, model::fused_sublayers};
 
 /// The hyper-parameter that states what an adapter was trained on top of.
 pub const ON_TOP_OF: &str = "on_top_of";
@@ -110,6 +110,21 @@ pub(super) fn stacks(method: &Method) -> bool {
         | Method::LastLayer => true,
         _ => false,
     })
+}
+
+/// That members of a fusion stand at different sub-layers, if they do.
+pub(super) fn apart(members: &[(String, AdapterFolder)]) -> Option<Notice> {
+    let places = |folder: &AdapterFolder| {
+        folder.method.parts().iter().find_map(|part| match part {
+            Method::Bottleneck(config) => {
+                Some([config.mh_adapter, config.output_adapter, config.cross_adapter])
+            }
+            _ => None,
+        })
+    };
+    let ((first, folder), rest) = members.split_first()?;
+    let (second, _) = rest.iter().find(|(_, other)| places(other) != places(folder))?;
+    Some(Notice::Apart { first: first.clone(), second: second.clone() })
 }
 
 /// Opens the members and compares their base model with the one in use.

@@ -66,7 +66,7 @@ impl HeadChoice {
         if kind.reads_tokens() && self.pooling.is_some() {
             return Err(TrainingError::NoPooling(kind));
         }
-        if self == Self::default() && native_format(method, architecture) == Format::Peft {
+        if self == Self::default() && native_format(method, architecture, &config.shape) == Format::Peft {
             let (vocab_size, hidden_size) = (config.shape.vocab_size, config.shape.hidden_size);
             let embedding_size = config.shape.table_width();
             let (projection, weighs_layers) = (config.encoder.head_projection, config.encoder.weighs_layers);

@@ -14,7 +14,7 @@ use hub_schemas::{
     label::{Language, License, TaskId},
     layout::{self, Format, HeadTask, Slot, Subject},
     manifest::{BaseModel, DataSource},
-    method::{CompositionConfig, Method},
+    method::{CompositionConfig, Method, Tie, without_words},
 };
 use serde_json::{Map, Value, json};
 
@@ -175,7 +175,8 @@ impl TrainingJob {
                 rule: "left out where a decoder stands behind an encoder, or a head reads every layer",
             });
         }
-        let max_length = self.options.max_length.min(config.longest_input());
+        let longest = config.longest_input().saturating_sub(self.method.positions_in_front());
+        let max_length = self.options.max_length.min(longest);
         if task.kind().writes() {
             let dialogue = Dialogue::open(&folder)?.within(max_length);
             task = task.with_dialogue(dialogue.spoken_in(&self.facts.languages));
@@ -187,8 +188,9 @@ impl TrainingJob {
             task = task.with_texts_of(head);
         }
         notices.extend(of_base.vectors.map(|stated| Notice::Vectors { stated: stated.summary() }));
-        let format = layout::native_format(&self.method, config.architecture);
+        let format = layout::native_format(&self.method, config.architecture, &config.shape);
         self.method.validate(&config.shape).map_err(CheckpointError::from)?;
+        refuse_shared_table(&self.method, format, &folder)?;
         let saved = saved_form(&self.method);
         let subject = Subject {
             architecture: config.architecture,
@@ -202,6 +204,9 @@ impl TrainingJob {
         let base = folder.model(self.base_id.as_deref())?;
         let members = fusion::open_members(&self.members, &base)?;
         let is_stack = !matches!(self.method, Method::Composition(_));
+        if !is_stack {
+            notices.extend(fusion::apart(&members));
+        }
         if is_stack && !members.is_empty() && !fusion::stacks(&self.method) {
             return Err(TrainingError::NotOnTop(self.method.summary()));
         }
@@ -343,6 +348,17 @@ pub fn open_base(
 fn with_decoder(folder: BaseFolder, kind: TaskKind) -> Result<BaseFolder, TrainingError> {
     let is_partial = kind == TaskKind::Seq2SeqLm && folder.config().shape.decoder_layers.is_none();
     if is_partial { Ok(BaseFolder::open_whole(folder.path())?) } else { Ok(folder) }
+}
+
+/// Refuses to train what PEFT would load and not compute: changes to the table of words behind an encoder.
+fn refuse_shared_table(method: &Method, format: Format, base: &BaseFolder) -> Result<(), TrainingError> {
+    let (architecture, shape) = (base.config().architecture, base.config().shape);
+    let is_shared = architecture.shares_words() && shape.decoder_layers.is_some();
+    let tie = if base.ties_embeddings() { Tie::Tied } else { Tie::Apart };
+    if format == Format::Peft && is_shared && without_words(method, tie).as_ref() != Some(method) {
+        return Err(TrainingError::SharedTable(architecture));
+    }
+    Ok(())
 }
 
 /// That something was too long, where it was.

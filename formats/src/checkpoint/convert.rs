@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use hub_schemas::{
     head::{Head, Pooling},
-    layout::Format,
+    layout::{Format, Inexpressible},
     manifest::BaseModel,
+    method::Method,
 };
 
 use super::{AdapterFolder, AdapterToWrite, BaseFolder, CheckpointError, SlotData, write_adapter};
@@ -67,6 +68,7 @@ fn converted(
         });
     }
     let folder = &folder.on_base(base.architecture, &base.shape)?;
+    refuse_other_prefixes(folder, base, format)?;
     let (head, slots) = read(folder)?;
     write_adapter(
         out,
@@ -81,4 +83,25 @@ fn converted(
             slots: &slots,
         },
     )
+}
+
+/// Refuses prefixes that a decoder sees where `adapters` would hide them, and those that it hides where nothing else
+/// would: no file says which is meant.
+fn refuse_other_prefixes(
+    folder: &AdapterFolder,
+    base: &BaseModel,
+    format: Format,
+) -> Result<(), Inexpressible> {
+    let has_prefix = folder.method.parts().iter().any(|part| matches!(part, Method::Prefix(_)));
+    if !has_prefix || !base.architecture.masks_prefixes_of(&base.shape) {
+        return Ok(());
+    }
+    let what = match (folder.semantics().masks_prefixes, format) {
+        (false, Format::Adapters) => {
+            "a prefix that a decoder sees: the library hides it behind the decoder's mask"
+        }
+        (true, Format::Peft | Format::Hub) => "a prefix that is seen as far as a mask of `adapters` shows it",
+        _ => return Ok(()),
+    };
+    Err(Inexpressible { format, what: what.to_owned() })
 }

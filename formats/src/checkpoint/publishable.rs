@@ -20,7 +20,7 @@ const CARD_FILE: &str = "README.md";
 /// method and head, else the other. Refuses what neither has words for, with the reason
 /// of the native one.
 pub fn writable_format(adapter: &AdapterToWrite<'_>) -> Result<Format, CheckpointError> {
-    let native = layout::native_format(adapter.method, adapter.base.architecture);
+    let native = layout::native_format(adapter.method, adapter.base.architecture, &adapter.base.shape);
     let other = if native == Format::Peft { Format::Adapters } else { Format::Peft };
     let subject = Subject {
         architecture: adapter.base.architecture,

@@ -1,7 +1,7 @@
 //! What the Python libraries do on a model of an architecture, and no configuration says: where `adapters` hangs what,
 //! and how `transformers` masks, which decides what becomes of learned tokens in `adapters` 1.3.0.
 
-use super::{Architecture, LinearSite, Variant};
+use super::{Architecture, BackboneShape, LinearSite, Variant};
 
 /// How a decoder keeps a token from seeing what comes behind it, in the attention that transformers 4.57 takes by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,31 @@ impl Architecture {
     pub const fn masks_prefixes(self) -> bool {
         let has_decoder = self.is_decoder() || self.is_encoder_decoder();
         has_decoder && !matches!(self.causal_mask(), CausalMask::Sum)
+    }
+
+    /// Whether it loses those of a model of this shape: an encoder alone has no such mask.
+    pub const fn masks_prefixes_of(self, shape: &BackboneShape) -> bool {
+        self.masks_prefixes() && (self.is_decoder() || shape.decoder_layers.is_some())
+    }
+
+    /// Whether `adapters` 1.3.0 has a class of its own for it. Others it reaches from outside, for bottlenecks, LoRA,
+    /// ReFT and invertible layers only.
+    const fn has_library_class(self) -> bool {
+        !matches!(
+            self,
+            Self::Qwen2 | Self::Qwen3 | Self::Gemma | Self::Gemma2 | Self::ModernBert | Self::Dinov2
+        )
+    }
+
+    /// Whether `adapters` 1.3.0 has prefixes for it.
+    pub const fn has_library_prefixes(self) -> bool {
+        self.has_library_class()
+    }
+
+    /// Whether `adapters` 1.3.0 has learned tokens for it: for encoders of texts and of pictures only.
+    pub const fn has_library_prompts(self) -> bool {
+        let writes = self.is_decoder() || self.is_encoder_decoder();
+        self.has_library_class() && !writes
     }
 
     /// What `adapters` calls prefixes of the attention of a model's own tokens.

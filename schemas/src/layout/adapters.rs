@@ -139,7 +139,13 @@ fn expressible(method: &Method, architecture: Architecture) -> Result<(), Inexpr
         Method::Vera(config) if config.scaling == crate::method::VeraScaling::Diagonal => {
             refuse("VeRA with vectors for diagonals")
         }
+        Method::Prompt(_) if !architecture.has_library_prompts() => {
+            refuse(&format!("learned tokens in front of {architecture}"))
+        }
         Method::Prefix(config) if config.shifts_positions => refuse("a prefix that shifts positions"),
+        Method::Prefix(_) if !architecture.has_library_prefixes() => {
+            refuse(&format!("prefixes of {architecture}"))
+        }
         Method::AdaLora(_)
         | Method::Loha(_)
         | Method::Lokr(_)

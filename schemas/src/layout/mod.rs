@@ -175,10 +175,11 @@ pub fn weights_files(format: Format, subject: &Subject<'_>) -> Result<Vec<Weight
 }
 
 /// The format in which `hub train` writes a method on a backbone: PEFT where PEFT has it, our own where
-/// neither library does.
-pub fn native_format(method: &Method, architecture: Architecture) -> Format {
+/// neither library computes what is trained here.
+pub fn native_format(method: &Method, architecture: Architecture, shape: &BackboneShape) -> Format {
+    let library_has = |part: &Method| library_computes(part, architecture, shape);
     match method {
-        _ if method.parts().iter().any(|part| stands_elsewhere(part, architecture)) => Format::Hub,
+        _ if !method.parts().into_iter().all(library_has) => Format::Hub,
         Method::Lora(config) if !config.use_gating && config.multi_task.is_none() => Format::Peft,
         Method::Ia3(config) if !config.use_gating => Format::Peft,
         Method::Vera(config) if config.scaling == VeraScaling::Diagonal => Format::Peft,
@@ -209,9 +210,25 @@ pub fn native_format(method: &Method, architecture: Architecture) -> Format {
             Format::Peft
         }
         Method::Prompt(config) if config.place == PromptPlace::Words => Format::Peft,
+        Method::Prefix(config) if peft::has_prefix(config) && peft::stands_at_decoder(config, shape) => {
+            Format::Peft
+        }
+        Method::Prefix(config) if config.shifts_positions => Format::Hub,
         Method::Replace(config) if config.is_norms_only() => Format::Peft,
         Method::Replace(_) | Method::Hadamard(_) | Method::LlamaAdapter(_) => Format::Hub,
         _ => Format::Adapters,
+    }
+}
+
+/// Whether `adapters`, in whose words this is, computes the same on a backbone. It may have no such parts for it, hang
+/// them elsewhere, or hide them: a decoder's mask has no room for prefixes there.
+fn library_computes(part: &Method, architecture: Architecture, shape: &BackboneShape) -> bool {
+    match part {
+        Method::Prefix(config) if !config.shifts_positions => {
+            architecture.has_library_prefixes() && !architecture.masks_prefixes_of(shape)
+        }
+        Method::Prompt(config) if config.place != PromptPlace::Words => architecture.has_library_prompts(),
+        _ => !stands_elsewhere(part, architecture),
     }
 }
 

@@ -4,8 +4,8 @@ use super::{
     Format, Inexpressible, Method, PEFT_WEIGHTS, Place, Slot, Subject, TensorSpec, WeightsFile, heads,
 };
 use crate::{
-    backbone::{Architecture, Module, Table},
-    method::{Dora, PromptGate, PromptJoin, PromptPlace, VeraScaling},
+    backbone::{Architecture, BackboneShape, Module, Table},
+    method::{Dora, PrefixConfig, PromptGate, PromptJoin, PromptPlace, VeraScaling},
 };
 
 /// What stands in front of every module path.
@@ -94,17 +94,13 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         Method::Prompt(config) if config.encoder_hidden_size.is_some() => {
             refuse("the network of a prompt, which is folded into its tokens when training ends")
         }
-        Method::Prefix(config)
-            if config.bottleneck_size.is_some()
-                || config.use_gating
-                || !config.leave_out.is_empty()
-                || !config.shifts_positions =>
-        {
-            refuse("a prefix with a network, with gates, not in every layer or that leaves positions alone")
+        Method::Prefix(config) if config.bottleneck_size.is_some() => {
+            refuse("the network of a prefix, which is folded into its keys and values when training ends")
         }
-        Method::Prefix(config)
-            if subject.shape.decoder_layers.is_some() && (config.encoder_prefix || config.cross_prefix) =>
-        {
+        Method::Prefix(config) if !has_prefix(config) => {
+            refuse("a prefix with gates, not in every layer or that leaves positions alone")
+        }
+        Method::Prefix(config) if !stands_at_decoder(config, subject.shape) => {
             refuse("a prefix of an encoder in front of a decoder, or of what attends to it")
         }
         Method::Hadamard(_) => refuse("a Hadamard adapter; neither library has it"),
@@ -136,6 +132,16 @@ fn expressible(method: &Method, subject: &Subject<'_>) -> Result<(), Inexpressib
         | Method::Replace(_) => Ok(()),
         other => refuse(format!("the method `{}`", other.kind())),
     }
+}
+
+/// Whether PEFT has such a prefix, once its network is folded into its keys and values.
+pub(super) fn has_prefix(config: &PrefixConfig) -> bool {
+    config.shifts_positions && !config.use_gating && config.leave_out.is_empty()
+}
+
+/// Whether nothing but the tokens of a decoder have it, where one stands behind an encoder.
+pub(super) const fn stands_at_decoder(config: &PrefixConfig, shape: &BackboneShape) -> bool {
+    shape.decoder_layers.is_none() || !(config.encoder_prefix || config.cross_prefix)
 }
 
 /// The models that PEFT 0.21.2 gives adaption prompts (`TRANSFORMERS_MODEL_CONFIG`).

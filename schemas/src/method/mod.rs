@@ -247,6 +247,16 @@ impl Method {
         }
     }
 
+    /// How many of the positions that a backbone counts its learned tokens take, in front of the input's.
+    pub fn positions_in_front(&self) -> usize {
+        let of_part = |part: &Self| match part {
+            Self::Prompt(config) if config.place == PromptPlace::Words => config.prompt_length,
+            Self::Prefix(config) if config.shifts_positions => config.prefix_length,
+            _ => 0,
+        };
+        self.parts().iter().map(of_part).sum()
+    }
+
     /// The method together with trained copies of the backbone's tensors.
     #[must_use]
     pub fn beside(self, copies: ReplaceConfig) -> Self {

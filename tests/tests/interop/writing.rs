@@ -111,6 +111,16 @@ fn other_methods_of_peft_mean_the_same_there() -> Result<()> {
 }
 
 #[test]
+fn prefixes_and_prompts_of_decoders_mean_the_same_in_peft() -> Result<()> {
+    for base in ["llama", "gpt2", "bart-scaled"] {
+        for method in ["prefix", "prefix-flat", "prompt"] {
+            means_the_same_in("peft", base, &["--method", method, "--prompt-length", "3"])?;
+        }
+    }
+    means_the_same_in("peft", "t5", &["--method", "prompt", "--prompt-length", "3"])
+}
+
+#[test]
 fn bottlenecks_of_encoder_decoders_mean_the_same_in_adapters() -> Result<()> {
     // Not on Whisper: the version of `adapters` that runs here has it otherwise than 1.3, which the fixtures come from.
     for (base, method) in [("t5", "pfeiffer"), ("bart-scaled", "parallel")] {

@@ -119,7 +119,13 @@ fn every_method_is_read_back_as_it_was_written() {
     ];
     for (index, (method, head)) in cases.into_iter().enumerate() {
         let dir = tiny.dir.path().join(index.to_string());
-        let slots = write(&tiny, &dir, native_format(&method, tiny.base.architecture), &method, head);
+        let slots = write(
+            &tiny,
+            &dir,
+            native_format(&method, tiny.base.architecture, &tiny.base.shape),
+            &method,
+            head,
+        );
         let folder = AdapterFolder::open(&dir).expect("opens");
         assert_eq!(folder.head.as_ref(), Some(head), "{}", method.summary());
         assert_eq!(folder.method, method);

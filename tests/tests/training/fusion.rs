@@ -132,6 +132,23 @@ fn what_can_not_be_fused_is_refused_by_name() {
 }
 
 #[test]
+fn members_that_stand_apart_are_fused_with_a_word_on_the_library_that_refuses_them() {
+    let world = members();
+    let train = ["train", "--base", "tiny-bert", "--data", "reviews.csv", "--reduction-factor", "4"];
+    world.succeed(&[&train[..], &["--method", "pfeiffer", "--steps", "2", "-o", "low"]].concat());
+    let fuse = |second: &str| {
+        let fuse =
+            ["train", "--base", "tiny-bert", "--data", "reviews.csv", "--fuse", "./a", "--fuse", second];
+        let (code, _, stderr) = world.run(&[&fuse[..], &["-o", "x", "--dry-run"]].concat());
+        assert_eq!(code, 0, "{stderr}");
+        stderr
+    };
+    let said = fuse("./low");
+    assert!(said.contains("warning: `a` and `low` stand at different sub-layers"), "{said}");
+    assert!(!fuse("./b").contains("different sub-layers"));
+}
+
+#[test]
 fn layers_can_be_left_out_while_it_runs() {
     let world = members();
     let logits = |extra: &[&str]| {

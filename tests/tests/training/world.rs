@@ -16,6 +16,7 @@ use hub_client::{
         TrainingObserver, Unobserved,
     },
 };
+use hub_formats::checkpoint::BaseFolder;
 use hub_schemas::{
     backbone::Architecture,
     head::Pooling,
@@ -76,8 +77,9 @@ impl World {
 
     /// A job with options that learn the sentences in a second.
     pub(crate) fn job(&self, method: Method, output: &str) -> TrainingJob {
+        let base = BaseFolder::open(&self.base()).expect("a backbone");
         // PEFT has no head on the mean.
-        let pooling = if native_format(&method, Architecture::Bert) == Format::Peft {
+        let pooling = if native_format(&method, Architecture::Bert, &base.config().shape) == Format::Peft {
             Pooling::Pooler
         } else {
             Pooling::Mean

@@ -209,6 +209,72 @@ fn every_method_trains_a_decoder_and_its_folder_writes() {
 }
 
 #[test]
+fn prefixes_and_prompts_are_in_a_form_that_a_library_computes_as_they_were_trained() {
+    let formats = |base: &str, more: &[(&str, &str)]| {
+        let world = world(base);
+        let always = [("prefix-flat", "peft"), ("prompt", "peft"), ("mam", "hub")];
+        for (method, format) in always.iter().chain(more) {
+            let train =
+                ["train", "--base", "base", "--data", "train.csv", "--steps", "2", "--prompt-length", "3"];
+            let bottleneck: &[&str] = if *format == "hub" { &["--reduction-factor", "2"] } else { &[] };
+            world.succeed(&[&train[..], &["--output", method, "--method", method], bottleneck].concat());
+            assert_eq!(world.manifest(method)["format"], json!(format), "{method} on {base}");
+        }
+        world
+    };
+    // A network ends with the training, as with PEFT.
+    let world = formats("llama", &[("prefix", "peft")]);
+    let method = &world.manifest("prefix")["method"];
+    assert_eq!((&method["bottleneck_size"], &method["shifts_positions"]), (&Value::Null, &json!(true)));
+    formats("bart-scaled", &[("prefix", "peft")]);
+
+    let convert = |adapter: &str, to: &str| {
+        let (code, _, stderr) = world.run(&["convert", adapter, "--to", to, "--out", "converted"]);
+        assert!(code == 1 && !world.path("converted").exists(), "{stderr}");
+        stderr
+    };
+    assert!(convert("mam", "adapters").contains("hides it behind the decoder's mask"));
+    assert!(convert("prompt", "adapters").contains("a prompt in front of the word embeddings"));
+}
+
+#[test]
+fn learned_tokens_that_take_positions_leave_the_text_the_others() {
+    // It reads 32 tokens, three of which stand in front.
+    let world = world("gpt2");
+    let long = ["w12"; 60].join(" ");
+    fs::write(world.path("long.csv"), format!("text\n{long}\n{long} w5\n")).expect("writes");
+    for method in ["prefix-flat", "prompt"] {
+        let train =
+            ["train", "--base", "base", "--data", "long.csv", "--validation", "long.csv", "--steps", "2"];
+        let method_of =
+            ["--method", method, "--prompt-length", "3", "--max-length", "500", "--output", method];
+        world.succeed(&[&train[..], &["--head", "causal-lm"], &method_of].concat());
+        let adapter = format!("./{method}");
+        let run =
+            |text: &str| world.run(&["run", &adapter, "--base", "base", text, "--max-new-tokens", "50"]);
+        assert_eq!(run(&["w9"; 20].join(" ")).0, 0);
+        let (code, _, stderr) = run(&long);
+        assert!(code != 0 && stderr.contains("has 60 tokens; this backbone reads 29"), "{stderr}");
+    }
+}
+
+#[test]
+fn what_peft_would_not_compute_at_a_shared_table_is_not_trained() {
+    let world = world("t5");
+    let train = |module: &str| {
+        let config = json!({"type": "lora", "r": 2, "lora_alpha": 4.0, "targets": [module]});
+        fs::write(world.path("method.json"), config.to_string()).expect("writes");
+        let train = ["train", "--base", "base", "--data", "train.csv", "--steps", "2", "--output", "out"];
+        world.run(&[&train[..], &["--method-file", "method.json"]].concat())
+    };
+    let (code, _, stderr) = train("embeddings.word");
+    assert!(code == 1 && !world.path("out").exists(), "{stderr}");
+    assert!(stderr.contains("PEFT changes nothing by `shared` of a `t5` model"), "{stderr}");
+    let (code, _, stderr) = train("embeddings.encoder_word");
+    assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
 fn a_fusion_of_adapters_that_write_writes() {
     let world = world("gpt2");
     for name in ["first", "second"] {

@@ -28,6 +28,14 @@ pub(super) struct Watcher {
     told_stop: bool,
 }
 
+/// Says what was noticed, as a warning where it may not be what somebody wants.
+pub(super) fn tell(printer: &Printer, notice: &Notice) {
+    match notice {
+        Notice::Leak { .. } | Notice::Apart { .. } => printer.warn(&notice.to_string()),
+        _ => printer.status(&notice.to_string()),
+    }
+}
+
 impl Watcher {
     /// Nothing has happened yet.
     pub(super) fn new(printer: &Printer, stop: Arc<AtomicBool>) -> Self {
@@ -39,13 +47,6 @@ impl Watcher {
         let loss = self.loss.map(|loss| format!("loss {loss:.4}"));
         let score = self.score.map(|(metric, value)| format!("{} {value:.4}", metric.title()));
         loss.into_iter().chain(score).collect::<Vec<_>>().join("  ")
-    }
-
-    fn notice(&self, notice: &Notice) {
-        match notice {
-            Notice::Leak { .. } => self.printer.warn(&notice.to_string()),
-            _ => self.printer.status(&notice.to_string()),
-        }
     }
 
     fn features(&mut self, done: usize, total: usize) {
@@ -80,7 +81,7 @@ impl Watcher {
 impl TrainingObserver for Watcher {
     fn on(&mut self, event: &TrainingEvent<'_>) {
         match event {
-            TrainingEvent::Notice(notice) => self.notice(notice),
+            TrainingEvent::Notice(notice) => tell(&self.printer, notice),
             TrainingEvent::Prepared(sizes) => {
                 self.steps = sizes.steps;
                 self.printer.status(&format!(
