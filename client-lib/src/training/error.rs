@@ -87,8 +87,13 @@ pub enum TrainingError {
     #[error("a head for `{0}` has no weights: `last-layer` has nothing to train; choose another `--method`")]
     NothingInHead(TaskKind),
     /// A backbone that reads two texts.
-    #[error("`{0}` models read a text and write another: what they learn is `seq2seq-lm`")]
-    EncoderDecoder(Architecture),
+    #[error("`{task}` is not learned on `{architecture}` models, which have a decoder behind their encoder")]
+    EncoderDecoder {
+        /// What was to be learned.
+        task: TaskKind,
+        /// The base model's architecture.
+        architecture: Architecture,
+    },
     /// What would be trained at a table that PEFT's wrapper reaches nobody through.
     #[error(
         "PEFT changes nothing by `shared` of a `{0}` model: encoder and decoder read that table by names of their own"
@@ -263,8 +268,8 @@ impl TrainingError {
             Self::Task(TaskError::Dialogue(DialogueError::NoLanguage(_))) => {
                 Some("name one, as in `--language de`")
             }
-            Self::EncoderDecoder(_) => Some(
-                "pass `--head seq2seq-lm`, and name the columns with `--text-column` and `--label-column`",
+            Self::EncoderDecoder { .. } => Some(
+                "they learn to write (`--head seq2seq-lm`), to label texts (`classification`, `multi-label-classification`, `regression`) and to find answers (`question-answering`)",
             ),
             Self::SharedTable(_) => Some(
                 "name `encoder.embed_tokens` or `decoder.embed_tokens` instead of `shared` in the method's file",

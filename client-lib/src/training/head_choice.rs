@@ -165,6 +165,7 @@ fn default_pooling(method: &Method, architecture: Architecture, has_pooler: bool
     match method {
         // The head is trained on the frozen backbone, whose pooler served another task.
         Method::LastLayer | Method::Hadamard(_) => Pooling::Mean,
+        _ if architecture.classifies_ends_of_texts() => Pooling::EndOfText,
         _ if architecture.is_decoder() => Pooling::Last,
         _ if architecture.reads_images() => Pooling::First,
         _ if architecture.reads_audio() || !has_pooler => Pooling::Mean,

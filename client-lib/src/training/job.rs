@@ -381,7 +381,11 @@ fn check_base(base: &BaseFolder, kind: TaskKind) -> Result<(), TrainingError> {
     let (is_right, wanted, class) = match kind {
         TaskKind::CausalLm => (architecture.is_decoder(), "a decoder", HeadTask::CausalLm),
         TaskKind::Seq2SeqLm => (is_behind, "an encoder with a decoder behind it", HeadTask::Seq2SeqLm),
-        _ if is_behind => return Err(TrainingError::EncoderDecoder(architecture)),
+        TaskKind::Classification
+        | TaskKind::MultiLabel
+        | TaskKind::Regression
+        | TaskKind::QuestionAnswering => return Ok(()),
+        _ if is_behind => return Err(TrainingError::EncoderDecoder { task: kind, architecture }),
         _ => return Ok(()),
     };
     let has_head = base.model_class().is_some_and(|own| own.task() == class);

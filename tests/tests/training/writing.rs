@@ -258,6 +258,38 @@ fn learned_tokens_that_take_positions_leave_the_text_the_others() {
     }
 }
 
+/// The first word of a text decides its label; its last one is the end of text of the base.
+fn labels(count: usize, seed: u64, end: usize) -> String {
+    let mut numbers = Numbers(seed);
+    let mut csv = "text,label\n".to_owned();
+    for i in 0..count {
+        let rest: Vec<String> =
+            (0..=numbers.below(4)).map(|_| format!("w{}", 30 + numbers.below(10))).collect();
+        let _ = writeln!(csv, "w{} {} w{end},{}", 10 + i % 2, rest.join(" "), ["no", "yes"][i % 2]);
+    }
+    csv
+}
+
+#[test]
+fn an_encoder_with_a_decoder_behind_it_learns_to_label_texts() {
+    for (base, end) in [("t5", 1), ("bart-scaled", 2)] {
+        let world = world(base);
+        fs::write(world.path("labels.csv"), labels(160, 1, end)).expect("writes");
+        fs::write(world.path("more-labels.csv"), labels(30, 2, end)).expect("writes");
+        for (method, size) in [("lora", "--rank"), ("pfeiffer", "--reduction-factor")] {
+            let train = ["train", "--base", "base", "--data", "labels.csv", "--test", "more-labels.csv"];
+            let learn = ["--epochs", "12", "--batch-size", "16", "--lr", "0.02", size, "4"];
+            world.succeed(&[&train[..], &learn, &["--method", method, "--output", method]].concat());
+            let adapter = format!("./{method}");
+            let scores = world.json(&["eval", &adapter, "--base", "base", "--data", "more-labels.csv"]);
+            assert!(value(&scores, "accuracy") > 0.9, "{method} on {base}: {scores}");
+            let text = format!("w11 w33 w35 w{end}");
+            let answer = world.json(&["run", &adapter, "--base", "base", &text]);
+            assert_eq!(answer["predictions"][0]["label"], "yes", "{method} on {base}: {answer}");
+        }
+    }
+}
+
 #[test]
 fn what_peft_would_not_compute_at_a_shared_table_is_not_trained() {
     let world = world("t5");
@@ -354,6 +386,7 @@ fn what_can_not_be_learned_is_refused_with_the_reason() {
     fs::write(world.path("templated/tokenizer_config.json"), template.to_string()).expect("writes");
     fs::write(world.path("named.csv"), "one,two,three\nw1,w2,w3\n").expect("writes");
     fs::write(world.path("labels.csv"), "text,label\nw1 w2,a\nw3,b\nw5,a\n").expect("writes");
+    fs::write(world.path("texts.txt"), "w1 w2\nw3 w4 w5\n").expect("writes");
     let refusal = |base: &str, data: &str, more: &[&str]| {
         let (code, _, stderr) =
             world.run(&[&["train", "--base", base, "--data", data, "--output", "out"], more].concat());
@@ -365,7 +398,7 @@ fn what_can_not_be_learned_is_refused_with_the_reason() {
         refusal("tiny-bert", "train.csv", &[]),
         refusal("t5", "train.csv", &["--head", "causal-lm"]),
         refusal("base", "train.csv", &["--head", "seq2seq-lm"]),
-        refusal("t5", "labels.csv", &[]),
+        refusal("t5", "texts.txt", &[]),
         refusal("base", "train.csv", &["--method", "loreft"]),
         refusal("base", "train.csv", &["--method", "last-layer"]),
         refusal("templated", "train.csv", &["--max-length", "3"]),
@@ -385,9 +418,9 @@ fn what_can_not_be_learned_is_refused_with_the_reason() {
 
     hint: choose another base model, or say with `--head` what is learned, as in `--head classification`
 
-    error: `t5` models read a text and write another: what they learn is `seq2seq-lm`
+    error: `masked-lm` is not learned on `t5` models, which have a decoder behind their encoder
 
-    hint: pass `--head seq2seq-lm`, and name the columns with `--text-column` and `--label-column`
+    hint: they learn to write (`--head seq2seq-lm`), to label texts (`classification`, `multi-label-classification`, `regression`) and to find answers (`question-answering`)
 
     error: `causal-lm` can't be learned with this method: ReFT changes the first and the last tokens of a sequence, and what comes next is not known yet
 
