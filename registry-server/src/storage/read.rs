@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom},
+    io,
     ops::Range,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -15,6 +15,10 @@ use bytes::Bytes;
 use futures_util::{
     StreamExt as _,
     stream::{self, BoxStream},
+};
+use rustix::{
+    buffer::spare_capacity,
+    io::{pread, retry_on_intr},
 };
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -52,40 +56,48 @@ impl Drop for Share {
 /// A file that is read from front to back.
 struct Reading {
     next: Option<JoinHandle<io::Result<(File, Bytes)>>>,
-    left: u64,
+    /// What is not read yet.
+    left: Range<u64>,
     share: Option<Share>,
 }
 
 impl Reading {
-    fn begin(mut self, mut file: File, start: Option<u64>) -> Self {
+    fn begin(mut self, file: File) -> Self {
         // What the last piece held is free before the next one is taken.
         self.share = None;
-        let share = Share::take(self.left);
-        let piece = share.0;
+        let share = Share::take(self.left.end - self.left.start);
+        let (start, piece) = (self.left.start, share.0);
         self.share = Some(share);
-        self.left -= piece as u64;
-        self.next = (piece > 0).then(|| {
-            spawn_blocking(move || {
-                if let Some(start) = start {
-                    file.seek(SeekFrom::Start(start))?;
-                }
-                let mut bytes = vec![0; piece];
-                file.read_exact(&mut bytes)?;
-                Ok((file, Bytes::from(bytes)))
-            })
-        });
+        self.left.start += piece as u64;
+        self.next = (piece > 0)
+            .then(|| spawn_blocking(move || read_at(&file, start, piece).map(|bytes| (file, bytes))));
         self
     }
 }
 
+/// So many bytes of a file, from `start` on. Their memory is not cleared before: of a long pull that would be a pass
+/// more over all of it.
+fn read_at(file: &File, start: u64, len: usize) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let at = start + bytes.len() as u64;
+        if retry_on_intr(|| pread(file, spare_capacity(&mut bytes), at))? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    // There may have been room for more.
+    bytes.truncate(len);
+    Ok(Bytes::from(bytes))
+}
+
 /// The bytes of `range`.
 pub(super) fn pieces(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes, StorageError>> {
-    let left = range.end.saturating_sub(range.start);
-    let reading = Reading { next: None, left, share: None }.begin(file, Some(range.start));
+    let left = range.start..range.end.max(range.start);
+    let reading = Reading { next: None, left, share: None }.begin(file);
     stream::try_unfold(reading, async |mut reading| {
         let Some(next) = reading.next.take() else { return Ok(None) };
         let (file, bytes) = next.await.map_err(|e| StorageError::from(io::Error::other(e)))??;
-        Ok(Some((bytes, reading.begin(file, None))))
+        Ok(Some((bytes, reading.begin(file))))
     })
     .boxed()
 }
