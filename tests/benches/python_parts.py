@@ -94,10 +94,10 @@ def others():
             *cases("llama", "reviews", ["pfeiffer", "lora", "prefix", "prompt", "mam", "unipelt"], "-classifier"),
             *cases("t5", "questions", ["pfeiffer", "lora", "ia3", *prompts]),
             *cases("t5", "reviews", ["pfeiffer", "lora"], "-classifier"),
+            *cases("bart", "questions", ["pfeiffer", "lora", "ia3", *prompts]),
             *cases("bart", "reviews", ["pfeiffer", "lora"], "-classifier"),
             Case("prompt-classifier", ("--method", "prompt"), "bart", "reviews",
                  refusal="Passing input embeddings is currently not supported"),
-            *cases("bart", "questions", ["pfeiffer", "lora", "ia3", *prompts]),
             *cases("vit", "pictures", ["pfeiffer", "houlsby", "lora", "prefix"])]
 
 

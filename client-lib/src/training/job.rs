@@ -6,7 +6,10 @@ use std::{
 };
 
 use candle_core::Device;
-use hub_formats::checkpoint::{AdapterFolder, BaseFolder, CheckpointError, base_sentence_head};
+use hub_formats::{
+    architectures::TransformerConfig,
+    checkpoint::{AdapterFolder, BaseFolder, CheckpointError, base_sentence_head},
+};
 use hub_schemas::{
     AdapterId, Version,
     backbone::Architecture,
@@ -168,12 +171,8 @@ impl TrainingJob {
         task.check_method(&self.method)?;
         self.options.selection = Some(self.selection(&task)?);
         check_base(&folder, task.kind())?;
-        if self.options.recompute && !config.is_chain() {
-            return Err(TrainingError::Option {
-                name: "--gradient-checkpointing",
-                value: "set".to_owned(),
-                rule: "left out where a decoder stands behind an encoder, or a head reads every layer",
-            });
+        if self.options.recompute {
+            check_chain(&config)?;
         }
         let longest = config.longest_input().saturating_sub(self.method.positions_in_front());
         let max_length = self.options.max_length.min(longest);
@@ -348,6 +347,18 @@ pub fn open_base(
 fn with_decoder(folder: BaseFolder, kind: TaskKind) -> Result<BaseFolder, TrainingError> {
     let is_partial = kind == TaskKind::Seq2SeqLm && folder.config().shape.decoder_layers.is_none();
     if is_partial { Ok(BaseFolder::open_whole(folder.path())?) } else { Ok(folder) }
+}
+
+/// Refuses to compute blocks anew where they are more than a chain.
+fn check_chain(config: &TransformerConfig) -> Result<(), TrainingError> {
+    if config.is_chain() {
+        return Ok(());
+    }
+    Err(TrainingError::Option {
+        name: "--gradient-checkpointing",
+        value: "set".to_owned(),
+        rule: "left out where a decoder stands behind an encoder, or a head reads every layer",
+    })
 }
 
 /// Refuses to train what PEFT would load and not compute: changes to the table of words behind an encoder.

@@ -179,7 +179,7 @@ pub fn weights_files(format: Format, subject: &Subject<'_>) -> Result<Vec<Weight
 pub fn native_format(method: &Method, architecture: Architecture, shape: &BackboneShape) -> Format {
     let library_has = |part: &Method| library_computes(part, architecture, shape);
     match method {
-        _ if !method.parts().into_iter().all(library_has) => Format::Hub,
+        _ if !method.parts().iter().all(library_has) => Format::Hub,
         Method::Lora(config) if !config.use_gating && config.multi_task.is_none() => Format::Peft,
         Method::Ia3(config) if !config.use_gating => Format::Peft,
         Method::Vera(config) if config.scaling == VeraScaling::Diagonal => Format::Peft,
