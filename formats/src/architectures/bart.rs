@@ -63,7 +63,7 @@ pub(super) fn config(
     Ok(TransformerConfig {
         positions: Positions::LearnedBehind(OFFSET),
         embedding_scale: scales.then(|| (shape.hidden_size as f64).sqrt()),
-        padding_id: padding_id(json, 1),
+        padding_id: padding_id(json, 1)?,
         // PyTorch's: the configuration has no word for it.
         norm_eps: 1e-5,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,

@@ -70,7 +70,7 @@ pub(super) fn config(
         }
     };
     Ok(TransformerConfig {
-        padding_id: padding_id(json, 0),
+        padding_id: padding_id(json, 0)?,
         norm_eps,
         attention_dropout: json
             .get("attention_probs_dropout_prob")

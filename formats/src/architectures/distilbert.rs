@@ -47,7 +47,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     };
     shape.validate()?;
     Ok(TransformerConfig {
-        padding_id: padding_id(json, 0),
+        padding_id: padding_id(json, 0)?,
         attention_dropout: fraction(json, "attention_dropout", 0.1)?,
         activation: activation(json, "activation", "gelu")?,
         encoder: EncoderParts { pooler_activation: Activation::Relu, ..EncoderParts::default() },

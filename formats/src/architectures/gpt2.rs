@@ -57,7 +57,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
     Ok(TransformerConfig {
         norm_order: NormOrder::Pre,
         is_causal: true,
-        padding_id: padding_id(json, 0),
+        padding_id: padding_id(json, 0)?,
         names_padding: names_padding(json),
         norm_eps: fraction(json, "layer_norm_epsilon", 1e-5)?,
         attention_dropout: fraction(json, "attn_pdrop", 0.1)?,

@@ -101,7 +101,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         attention_bias: flag(json, "attention_bias")?,
         attention_output_bias: flag(json, "attention_bias")?,
         ffn_bias: flag(json, "mlp_bias")?,
-        padding_id: padding_id(json, 0),
+        padding_id: padding_id(json, 0)?,
         names_padding: names_padding(json),
         norm_eps: fraction(json, "rms_norm_eps", 1e-6)?,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,

@@ -319,9 +319,20 @@ fn fraction(json: &Map<String, Value>, key: &'static str, usual: f64) -> Result<
     }
 }
 
-/// The token that fills shorter rows.
-fn padding_id(json: &Map<String, Value>, usual: u32) -> u32 {
-    json.get("pad_token_id").and_then(Value::as_u64).map_or(usual, |id| id as u32)
+/// The token that fills shorter rows. Below zero there is none, as the first LLaMA has it.
+fn padding_id(json: &Map<String, Value>, usual: u32) -> Result<u32, ConfigError> {
+    const KEY: &str = "pad_token_id";
+    match json.get(KEY) {
+        None | Some(Value::Null) => Ok(usual),
+        Some(value) if value.as_i64().is_some_and(|id| id < 0) => Ok(usual),
+        Some(value) => {
+            value.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| ConfigError::Field {
+                key: KEY,
+                found: shown(Some(value)),
+                expected: "it must be the number of a token",
+            })
+        }
+    }
 }
 
 /// Whether a configuration whose library has no usual one names the token that fills shorter rows.

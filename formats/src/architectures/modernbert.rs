@@ -102,7 +102,7 @@ pub(super) fn config(json: &Map<String, Value>) -> Result<TransformerConfig, Con
         attention_bias: flag(json, "attention_bias")?,
         attention_output_bias: flag(json, "attention_bias")?,
         ffn_bias: flag(json, "mlp_bias")?,
-        padding_id: padding_id(json, 50_283),
+        padding_id: padding_id(json, 50_283)?,
         norm_eps: fraction(json, "norm_eps", 1e-5)?,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
         activation: activation(json, "hidden_activation", "gelu")?,

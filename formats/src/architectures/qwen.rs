@@ -9,7 +9,7 @@ use super::{
         Keys::{self, Only, Read},
         Usual::No,
     },
-    llama, optional_count,
+    llama, optional_count, shown,
 };
 
 /// Beside those of a LLaMA.
@@ -42,6 +42,9 @@ fn common(json: &Map<String, Value>) -> Result<TransformerConfig, ConfigError> {
     Ok(TransformerConfig { decoder: DecoderParts { window, ..config.decoder }, ..config })
 }
 
+/// From which layer on there is a window.
+const FIRST: &str = "max_window_layers";
+
 /// The window of the upper layers, or of those that are named.
 fn window(json: &Map<String, Value>, num_layers: usize) -> Result<Option<Window>, ConfigError> {
     if !flag(json, "use_sliding_window")? {
@@ -52,6 +55,13 @@ fn window(json: &Map<String, Value>, num_layers: usize) -> Result<Option<Window>
         Some(_) => optional_count(json, "sliding_window")?,
     };
     // Layers below this one see everything.
-    let first = json.get("max_window_layers").and_then(Value::as_u64).unwrap_or(28);
+    let first = match json.get(FIRST) {
+        None | Some(Value::Null) => 28,
+        Some(value) => value.as_u64().ok_or_else(|| ConfigError::Field {
+            key: FIRST,
+            found: shown(Some(value)),
+            expected: "it must be a number of layers",
+        })?,
+    };
     Window::of(json, tokens, num_layers, |layer| layer as u64 >= first)
 }

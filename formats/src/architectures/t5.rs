@@ -99,7 +99,7 @@ pub(super) fn config(
         attention_bias: false,
         attention_output_bias: false,
         ffn_bias: false,
-        padding_id: padding_id(json, 0),
+        padding_id: padding_id(json, 0)?,
         norm_eps: fraction(json, "layer_norm_epsilon", 1e-6)?,
         attention_dropout: fraction(json, "dropout_rate", 0.1)?,
         activation,

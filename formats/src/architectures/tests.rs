@@ -63,6 +63,9 @@ fn refused(architecture: Architecture) -> Vec<Case> {
         one(json!({"layer_types": ["chunked_attention", "full_attention"]})),
         one(json!({"layer_types": ["sliding_attention"]})),
     ];
+    if !architecture.reads_images() {
+        all.extend([one(json!({"pad_token_id": 1_u64 << 32})), one(json!({"pad_token_id": "none"}))]);
+    }
     all.extend(of_encoders(architecture));
     all.extend(behind_or_ahead(architecture));
     if [A::Llama, A::Mistral, A::Qwen2, A::Qwen3, A::Gemma, A::Gemma2].contains(&architecture) {
@@ -71,7 +74,12 @@ fn refused(architecture: Architecture) -> Vec<Case> {
     all.extend(match architecture {
         A::Gemma | A::Gemma2 => vec![one(json!({"use_bidirectional_attention": true}))],
         A::Llama | A::Qwen2 | A::Qwen3 => {
-            vec![one(json!({"layer_types": ["full_attention", "sliding_attention"]}))]
+            let mut all = vec![one(json!({"layer_types": ["full_attention", "sliding_attention"]}))];
+            if architecture != A::Llama {
+                let layers = json!({"use_sliding_window": true, "max_window_layers": "all"});
+                all.push(one(layers).named("max_window_layers"));
+            }
+            all
         }
         A::Mistral => {
             vec![

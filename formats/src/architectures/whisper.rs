@@ -82,7 +82,7 @@ pub(super) fn config(json: &Map<String, Value>, view: View) -> Result<Transforme
         norm_eps: 1e-5,
         attention_dropout: fraction(json, "attention_dropout", 0.0)?,
         activation: activation(json, "activation_function", "gelu")?,
-        padding_id: padding_id(json, 50_256),
+        padding_id: padding_id(json, 50_256)?,
         seq2seq: Seq2SeqParts { start_token, ..Seq2SeqParts::default() },
         encoder: EncoderParts {
             lacks_key_bias: true,
