@@ -72,18 +72,13 @@ impl Architecture {
         self.masks_prefixes() && (self.is_decoder() || shape.decoder_layers.is_some())
     }
 
-    /// Whether `adapters` 1.3.0 has a class of its own for it. Others it reaches from outside, for bottlenecks, LoRA,
-    /// ReFT and invertible layers only.
-    const fn has_library_class(self) -> bool {
+    /// Whether `adapters` 1.3.0 has a class of its own for it, and with it prefixes. Others it reaches from outside, for
+    /// bottlenecks, LoRA, ReFT and invertible layers only.
+    pub const fn has_library_class(self) -> bool {
         !matches!(
             self,
             Self::Qwen2 | Self::Qwen3 | Self::Gemma | Self::Gemma2 | Self::ModernBert | Self::Dinov2
         )
-    }
-
-    /// Whether `adapters` 1.3.0 has prefixes for it.
-    pub const fn has_library_prefixes(self) -> bool {
-        self.has_library_class()
     }
 
     /// Whether `adapters` 1.3.0 has learned tokens for it: for encoders of texts and of pictures only.

@@ -143,7 +143,7 @@ fn expressible(method: &Method, architecture: Architecture) -> Result<(), Inexpr
             refuse(&format!("learned tokens in front of {architecture}"))
         }
         Method::Prefix(config) if config.shifts_positions => refuse("a prefix that shifts positions"),
-        Method::Prefix(_) if !architecture.has_library_prefixes() => {
+        Method::Prefix(_) if !architecture.has_library_class() => {
             refuse(&format!("prefixes of {architecture}"))
         }
         Method::AdaLora(_)

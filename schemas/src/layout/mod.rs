@@ -225,7 +225,7 @@ pub fn native_format(method: &Method, architecture: Architecture, shape: &Backbo
 fn library_computes(part: &Method, architecture: Architecture, shape: &BackboneShape) -> bool {
     match part {
         Method::Prefix(config) if !config.shifts_positions => {
-            architecture.has_library_prefixes() && !architecture.masks_prefixes_of(shape)
+            architecture.has_library_class() && !architecture.masks_prefixes_of(shape)
         }
         Method::Prompt(config) if config.place != PromptPlace::Words => architecture.has_library_prompts(),
         _ => !stands_elsewhere(part, architecture),

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{Activation, MethodError, MethodSpec, spec};
 use crate::{
-    backbone::{BackboneShape, SubLayer},
+    backbone::{Architecture, BackboneShape, SubLayer},
     head::is_true,
     layout::{Place, Slot},
 };
@@ -122,6 +122,22 @@ impl PrefixConfig {
         }
     }
 
+    /// The prefix as the library has it that has prefixes for a backbone: `adapters` but for decoders of texts, where it has
+    /// none or hides them. There it is PEFT's: the decoder's own tokens are counted from behind it, and an encoder has
+    /// none.
+    #[must_use]
+    pub fn of_library(self, architecture: Architecture, shape: &BackboneShape) -> Self {
+        let is_of_peft = match shape.decoder_layers {
+            None => architecture.is_decoder(),
+            Some(layers) => architecture.is_bart() && has_pairs(layers, shape),
+        };
+        if !is_of_peft {
+            return self;
+        }
+        let encoder = shape.decoder_layers.is_none();
+        Self { shifts_positions: true, encoder_prefix: encoder, cross_prefix: encoder, ..self }
+    }
+
     /// Which of the stored pairs of keys and values the `i`-th of `layers` adapted layers has. PEFT 0.21.2 doubles the
     /// prefix of a decoder behind an encoder for the attention to the encoder, drops what falls to that, and so
     /// comes to every other pair, twice.
@@ -160,6 +176,11 @@ impl PrefixConfig {
     }
 }
 
+/// Whether PEFT stores enough pairs for so many layers of a decoder behind an encoder, whose layers it counts.
+fn has_pairs(layers: usize, shape: &BackboneShape) -> bool {
+    layers <= shape.encoder_layers()
+}
+
 impl MethodSpec for PrefixConfig {
     fn kind(&self) -> &'static str {
         "prefix"
@@ -179,7 +200,7 @@ impl MethodSpec for PrefixConfig {
         }
         spec::dropout("dropout", self.dropout)?;
         let decoder = shape.decoder_layers.filter(|_| self.is_doubled(shape));
-        if let Some(layers) = decoder.filter(|&layers| layers > shape.encoder_layers()) {
+        if let Some(layers) = decoder.filter(|&layers| !has_pairs(layers, shape)) {
             return Err(MethodError::Field {
                 field: "num_layers",
                 found: format!("{} for {layers} layers of a decoder", shape.encoder_layers()),

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{MethodError, MethodSpec, spec};
 use crate::{
-    backbone::BackboneShape,
+    backbone::{Architecture, BackboneShape},
     layout::{Place, Slot},
 };
 
@@ -59,6 +59,15 @@ pub enum PromptPlace {
     AfterFirstToken,
     /// In front of the word embeddings: they get positions and the norm (PEFT).
     Words,
+}
+
+impl PromptPlace {
+    /// Where the library that has prompts for a model puts them: PEFT among the words, where `adapters` has none.
+    /// Pictures and recordings have no words.
+    pub const fn of_library(architecture: Architecture) -> Self {
+        let has_words = !architecture.reads_images() && !architecture.reads_audio();
+        if has_words && !architecture.has_library_prompts() { Self::Words } else { Self::AfterEmbeddings }
+    }
 }
 
 const fn half() -> f64 {

@@ -124,11 +124,11 @@ pub(super) fn method(
         | M::Glora
         | M::Deft => Ok(super::tuners::method(args, architecture, shape)),
         M::Ia3 => Ok(Method::Ia3(ia3(architecture, shape))),
-        M::Prefix => Ok(Method::Prefix(loadable(prefix(args, 30, Some(512)), architecture, shape))),
-        M::PrefixFlat => Ok(Method::Prefix(loadable(prefix(args, 30, None), architecture, shape))),
+        M::Prefix => Ok(Method::Prefix(prefix(args, 30, Some(512)).of_library(architecture, shape))),
+        M::PrefixFlat => Ok(Method::Prefix(prefix(args, 30, None).of_library(architecture, shape))),
         M::Prompt => Ok(Method::Prompt(PromptConfig::new(
             args.prompt_length.unwrap_or(10),
-            prompt_place(architecture),
+            PromptPlace::of_library(architecture),
         ))),
         M::PTuning => Ok(Method::Prompt(PromptConfig {
             encoder_hidden_size: Some(shape.hidden_size),
@@ -263,31 +263,6 @@ fn vera(args: &MethodArgs, architecture: Architecture, shape: &BackboneShape) ->
 
 fn prefix(args: &MethodArgs, length: usize, bottleneck_size: Option<usize>) -> PrefixConfig {
     PrefixConfig { bottleneck_size, ..PrefixConfig::flat(args.prompt_length.unwrap_or(length)) }
-}
-
-/// The same as PEFT has it on decoders of texts, where `adapters` has no prefixes or hides them: the decoder's own
-/// tokens are counted from behind them, and an encoder has none.
-fn loadable(config: PrefixConfig, architecture: Architecture, shape: &BackboneShape) -> PrefixConfig {
-    let (is_of_peft, encoder_prefix) = match shape.decoder_layers {
-        None => (architecture.is_decoder(), true),
-        // PEFT counts the encoder's layers.
-        Some(layers) => (architecture.is_bart() && layers <= shape.encoder_layers(), false),
-    };
-    if !is_of_peft {
-        return config;
-    }
-    PrefixConfig { shifts_positions: true, encoder_prefix, cross_prefix: encoder_prefix, ..config }
-}
-
-/// Where the library that has prompts for a model puts them: PEFT among the words, where `adapters` has none.
-/// Pictures and recordings have no words.
-const fn prompt_place(architecture: Architecture) -> PromptPlace {
-    let has_words = !architecture.reads_images() && !architecture.reads_audio();
-    if has_words && !architecture.has_library_prompts() {
-        PromptPlace::Words
-    } else {
-        PromptPlace::AfterEmbeddings
-    }
 }
 
 /// Whether a head on a model that is trained with it reads the pooler.
