@@ -148,9 +148,7 @@ pub(crate) async fn matching(
 
 /// Makes the listing show what is now the newest version that is not yanked.
 pub(crate) async fn refresh(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<(), sqlx::Error> {
-    let Some(newest) = newest(tx, adapter).await? else { return hide(tx, adapter).await };
-    let manifest = manifest_of(tx, &newest).await?;
-    show(tx, adapter, &newest, &manifest).await
+    show_newest(tx, adapter, None).await
 }
 
 /// The same behind the insert of the version that `manifest` describes: mostly it is the newest.
@@ -160,12 +158,22 @@ pub(crate) async fn refresh_with(
     manifest: &Artifact,
     digest: &Digest,
 ) -> Result<(), sqlx::Error> {
+    show_newest(tx, adapter, Some((manifest, digest))).await
+}
+
+async fn show_newest(
+    tx: &mut WriteTx,
+    adapter: &VisibleAdapter,
+    at_hand: Option<(&Artifact, &Digest)>,
+) -> Result<(), sqlx::Error> {
     let Some(newest) = newest(tx, adapter).await? else { return hide(tx, adapter).await };
-    if newest.digest == *digest {
-        return show(tx, adapter, &newest, manifest).await;
+    match at_hand {
+        Some((manifest, digest)) if newest.digest == *digest => show(tx, adapter, &newest, manifest).await,
+        _ => {
+            let manifest = manifest_of(tx, &newest).await?;
+            show(tx, adapter, &newest, &manifest).await
+        }
     }
-    let other = manifest_of(tx, &newest).await?;
-    show(tx, adapter, &newest, &other).await
 }
 
 /// The version that a listing shows.

@@ -8,95 +8,30 @@
 //! While a piece is written and hashed, each on a thread of its own, the next one is received, and what was written
 //! before goes to the disk: little is left to flush in the end.
 
+mod claim;
+mod names;
+mod work;
+
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, IoSlice, Seek as _, SeekFrom, Write as _},
+    fs::{self, OpenOptions},
+    io::{Seek as _, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use hub_schemas::digest::{Digest, DigestHasher};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
+use self::{
+    claim::{Claim, Open},
+    names::{link, make_folder, put_in_place, sync_folders},
+    work::{EarlyFlush, Pending, Turn, finished},
+};
 use super::{Key, Storage, StorageError};
 
-/// Folders are removed when they are empty: one that was there a moment ago may be gone.
-const ATTEMPTS: u32 = 5;
 /// Bytes that are written at once: worth waking a thread, and two of them are held for each file.
 const WORTH_A_WRITE: usize = 512 << 10;
-/// Bytes that are worth a flush of their own while more come.
-const WORTH_A_FLUSH: usize = 2 << 20;
-
-/// Something that a thread may have for a while.
-enum Turn<T> {
-    Here(T),
-    Away(JoinHandle<io::Result<T>>),
-    /// It failed there.
-    Gone,
-}
-
-impl<T: Send + 'static> Turn<T> {
-    async fn back(&mut self) -> Result<T, StorageError> {
-        match std::mem::replace(self, Self::Gone) {
-            Self::Here(thing) => Ok(thing),
-            Self::Away(work) => finished(work).await,
-            Self::Gone => Err(StorageError::Other("a file could not be written before".into())),
-        }
-    }
-
-    fn lend(&mut self, work: impl FnOnce() -> io::Result<T> + Send + 'static) {
-        *self = Self::Away(spawn_blocking(work));
-    }
-}
-
-/// The file that says that another one is appended to.
-struct Claim(PathBuf);
-
-impl Claim {
-    /// Makes it; `None` where there is one.
-    fn take(marker: PathBuf) -> io::Result<Option<Self>> {
-        let mut attempt = 0;
-        loop {
-            fs::create_dir_all(marker.parent().unwrap_or(&marker))?;
-            attempt += 1;
-            match OpenOptions::new().write(true).create_new(true).open(&marker) {
-                Ok(_) => return Ok(Some(Self(marker))),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        // Where this fails, what follows goes into another file.
-        drop(fs::remove_file(&self.0));
-        if let Some(folder) = self.0.parent() {
-            drop(fs::remove_dir(folder));
-        }
-    }
-}
-
-/// A file that is open to be appended to. It is closed before the claim is gone, by whoever has it last.
-struct Open {
-    file: File,
-    path: PathBuf,
-    /// Nobody was told of it: it goes with the request.
-    is_passing: bool,
-    claim: Arc<Claim>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if self.is_passing {
-            // What this leaves behind is found as an object without a row.
-            drop(fs::remove_file(&self.path));
-        }
-    }
-}
 
 /// A claim on a file, which is not opened yet.
 pub(crate) struct Claimed {
@@ -112,77 +47,6 @@ pub(crate) struct Growing {
     hasher: Turn<DigestHasher>,
     pending: Pending,
     early: EarlyFlush,
-}
-
-/// What came and is neither written nor hashed.
-#[derive(Clone, Default)]
-struct Pending {
-    pieces: Vec<Bytes>,
-    size: usize,
-}
-
-impl Pending {
-    fn add(&mut self, piece: Bytes) {
-        self.size += piece.len();
-        self.pieces.push(piece);
-    }
-
-    fn hash(&self, mut hasher: DigestHasher) -> DigestHasher {
-        self.pieces.iter().for_each(|piece| hasher.update(piece));
-        hasher
-    }
-
-    fn write(&self, file: &mut File) -> io::Result<()> {
-        let mut slices: Vec<_> = self.pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut left = slices.as_mut_slice();
-        IoSlice::advance_slices(&mut left, 0);
-        while !left.is_empty() {
-            match file.write_vectored(left) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut left, written),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A flush of what is written while more comes. Its error counts: the system tells of it once.
-#[derive(Default)]
-struct EarlyFlush {
-    running: Option<JoinHandle<io::Result<()>>>,
-    /// Bytes that were written since the last one began.
-    written: usize,
-}
-
-impl EarlyFlush {
-    /// Begins one where enough was written, and none is under way.
-    async fn tend(&mut self, open: &Open) -> Result<(), StorageError> {
-        if self.written < WORTH_A_FLUSH || self.running.as_ref().is_some_and(|work| !work.is_finished()) {
-            return Ok(());
-        }
-        self.end().await?;
-        // Without another descriptor everything is flushed in the end.
-        let Ok(file) = open.file.try_clone() else { return Ok(()) };
-        let claim = open.claim.clone();
-        self.running = Some(spawn_blocking(move || {
-            let flushed = file.sync_data();
-            drop(file);
-            drop(claim);
-            flushed
-        }));
-        Ok(())
-    }
-
-    /// Waits for the one that is under way; what comes next counts for another one.
-    async fn end(&mut self) -> Result<(), StorageError> {
-        self.written = 0;
-        match self.running.take() {
-            Some(work) => finished(work).await,
-            None => Ok(()),
-        }
-    }
 }
 
 impl Storage {
@@ -351,58 +215,9 @@ impl Growing {
     }
 }
 
-/// Gives a file that is not flushed yet another name, which survives a power cut; `false` where something has it,
-/// which another request may have flushed and been told of, or where files have one name only.
-fn link(root: &Path, from: &Path, to: &Path) -> io::Result<bool> {
-    let folder = to.parent().unwrap_or(root);
-    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(root).to_owned();
-    if fs::create_dir_all(folder).and_then(|()| fs::hard_link(from, to)).is_err() {
-        return Ok(false);
-    }
-    fs::remove_file(from)?;
-    sync_folders(to, &there).map(|()| true)
-}
-
-/// Makes a folder that survives a power cut, for [`put_in_place`]. Whoever made some of it a moment ago may not have
-/// come that far.
-fn make_folder(root: &Path, folder: &Path) -> io::Result<()> {
-    match fs::create_dir_all(folder).and_then(|()| sync_folders(folder, root)) {
-        // Somebody removed what was empty: it is made again when there is a file for it.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
-}
-
-/// Gives a file another name, which survives a power cut.
-fn put_in_place(root: &Path, from: &Path, to: &Path) -> io::Result<()> {
-    let folder = to.parent().unwrap_or(root);
-    let mut attempt = 0;
-    loop {
-        let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(root).to_owned();
-        fs::create_dir_all(folder)?;
-        attempt += 1;
-        match fs::rename(from, to) {
-            Ok(()) => return sync_folders(to, &there),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS && from.exists() => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Makes the name of a file survive a power cut, and those of the folders around it below `there`.
-fn sync_folders(file: &Path, there: &Path) -> io::Result<()> {
-    let folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(there));
-    // Elsewhere than on Unix folders can't be opened, and need not be.
-    if cfg!(unix) { folders.map(File::open).try_for_each(|folder| folder?.sync_all()) } else { Ok(()) }
-}
-
-async fn finished<T>(work: JoinHandle<io::Result<T>>) -> Result<T, StorageError> {
-    Ok(work.await.map_err(io::Error::other)??)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{work::WORTH_A_FLUSH, *};
 
     fn storage() -> (tempfile::TempDir, Storage) {
         let folder = tempfile::tempdir().expect("a folder");
