@@ -6,6 +6,8 @@
 #[expect(dead_code, reason = "rows alone are compared on the CPU")]
 #[path = "parity/cases.rs"]
 mod cases;
+#[path = "gpu/halves.rs"]
+mod halves;
 #[path = "parity/methods.rs"]
 mod methods;
 #[path = "gpu/ops.rs"]

@@ -13,7 +13,8 @@ pub fn inverse(x: &Tensor) -> Result<Tensor> {
         return tape::apply1(Inverse, &x.contiguous()?);
     }
     // A few small matrices: not worth a kernel on another device.
-    let here = tape::apply1(Inverse, &x.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?)?;
+    let precision = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let here = tape::apply1(Inverse, &x.to_device(&Device::Cpu)?.to_dtype(precision)?.contiguous()?)?;
     here.to_dtype(x.dtype())?.to_device(x.device())
 }
 

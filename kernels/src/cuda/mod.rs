@@ -19,6 +19,7 @@ mod product;
 mod rotary;
 mod rows;
 mod softmax;
+mod split;
 mod sum;
 
 use std::{
@@ -36,7 +37,7 @@ use candle_core::{
         },
     },
 };
-use half::bf16;
+use half::{bf16, f16};
 
 pub use activation::{Function, Inner, gated, gated_backward, map, map_backward};
 pub use adamw::{AdamWStep, Parameter, adamw, square_sum};
@@ -51,6 +52,7 @@ pub use product::{Factor, Product, multiply, multiply_add, multiply_with_bias};
 pub use rotary::{Rotation, rotate};
 pub use rows::{add_rows, column_sums, concatenate, join_heads, select_rows, split_heads, to_bf16};
 pub use softmax::{Mask, Scores, softmax, softmax_gradient};
+pub use split::{SplitMatrix, SplitRows, split_matrix};
 pub use sum::sum;
 
 /// The compiled sources, by the names of their files.
@@ -65,16 +67,39 @@ pub trait Number: DeviceRepr + Copy + 'static {
     const NAME: &str;
     /// What cuBLAS calls it.
     const BLAS: cudaDataType;
+
+    /// The same numbers where they are in single precision.
+    fn as_single<'a, 'v>(_: &'v CudaView<'a, Self>) -> Option<&'v CudaView<'a, f32>> {
+        None
+    }
+
+    /// Numbers in single precision as this type's, where that is the same.
+    fn from_single(_: CudaSlice<f32>) -> Option<CudaSlice<Self>> {
+        None
+    }
 }
 
 impl Number for f32 {
     const NAME: &str = "f32";
     const BLAS: cudaDataType = cudaDataType::CUDA_R_32F;
+
+    fn as_single<'a, 'v>(numbers: &'v CudaView<'a, Self>) -> Option<&'v CudaView<'a, f32>> {
+        Some(numbers)
+    }
+
+    fn from_single(numbers: CudaSlice<f32>) -> Option<CudaSlice<Self>> {
+        Some(numbers)
+    }
 }
 
 impl Number for bf16 {
     const NAME: &str = "bf16";
     const BLAS: cudaDataType = cudaDataType::CUDA_R_16BF;
+}
+
+impl Number for f16 {
+    const NAME: &str = "f16";
+    const BLAS: cudaDataType = cudaDataType::CUDA_R_16F;
 }
 
 /// Threads of a block whose work is one element each.

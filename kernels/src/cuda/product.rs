@@ -9,7 +9,9 @@ use candle_core::cuda_backend::cudarc::{
 
 use super::*;
 
-mod biased;
+pub(super) mod library;
+
+use library::{Call, Scalars, Side};
 
 /// One side of a product: matrices of `rows × columns` as they are stored, row by row, each behind the other.
 #[derive(Debug)]
@@ -45,14 +47,10 @@ impl<'a, T> Factor<'a, T> {
     pub const fn transposed(data: &'a CudaView<'a, T>) -> Self {
         Self { data, transposed: true }
     }
+}
 
-    const fn operation(&self) -> sys::cublasOperation_t {
-        if self.transposed {
-            sys::cublasOperation_t::CUBLAS_OP_T
-        } else {
-            sys::cublasOperation_t::CUBLAS_OP_N
-        }
-    }
+const fn operation(transposed: bool) -> sys::cublasOperation_t {
+    if transposed { sys::cublasOperation_t::CUBLAS_OP_T } else { sys::cublasOperation_t::CUBLAS_OP_N }
 }
 
 impl Product {
@@ -101,12 +99,39 @@ pub fn multiply_with_bias<T: Number>(
     check("bias", &[bias.len()], of.n)?;
     of.check(a, b)?;
     let mut out = room(device, of.m * of.n)?;
-    if of.batch == 1 && biased::queue(device, of, (a, b), bias, &mut out)? {
+    if of.batch == 1 && queue_with_bias(device, of, (a, b), bias, &mut out)? {
         return Ok(out);
     }
     let mut out = rows::fill_rows(device, bias, of.m)?;
     multiply_add(device, of, a, b, &mut out)?;
     Ok(out)
+}
+
+/// False where the library has no algorithm for it. The factors are checked already.
+fn queue_with_bias<T: Number>(
+    device: &CudaDevice,
+    of: Product,
+    (a, b): (&Factor<'_, T>, &Factor<'_, T>),
+    bias: &CudaView<'_, f32>,
+    out: &mut CudaSlice<f32>,
+) -> Result<bool> {
+    let stream = device.cuda_stream();
+    let (of_a, of_b) = of.pitches(a, b)?;
+    let (at_a, _reading_a) = a.data.device_ptr(&stream);
+    let (at_b, _reading_b) = b.data.device_ptr(&stream);
+    let (at_bias, _reading_bias) = bias.device_ptr(&stream);
+    let (at_out, _writing) = out.device_ptr_mut(&stream);
+    let call = Call {
+        sizes: [of.m, of.n, of.k],
+        a: Side { at: at_a, transposed: a.transposed, pitch: of_a as usize },
+        b: Side { at: at_b, transposed: b.transposed, pitch: of_b as usize },
+        bias: Some(at_bias),
+        scalars: Scalars::Here(of.scale),
+        out: at_out,
+    };
+    // SAFETY: the slices have the lengths that the sizes ask for, as was checked; they stay alive and, by the guards,
+    // unused by other streams until the call is queued.
+    unsafe { library::queue::<T>(device, &call) }
 }
 
 /// Adds the products to `out`, `batch × m × n`.
@@ -143,8 +168,8 @@ fn queue<T: Number, O: Number>(
     unsafe {
         gemm_strided_batched_ex(
             *blas.handle(),
-            b.operation(),
-            a.operation(),
+            operation(b.transposed),
+            operation(a.transposed),
             int(n)?,
             int(m)?,
             int(k)?,

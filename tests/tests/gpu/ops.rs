@@ -12,7 +12,7 @@ use hub_schemas::method::Activation;
 use super::device;
 
 /// The largest difference, relative to the largest number.
-const BAR: f64 = 2e-6;
+pub(super) const BAR: f64 = 2e-6;
 
 /// Numbers around zero that follow no pattern.
 fn numbers(shape: &[usize], seed: u64) -> Vec<f64> {
@@ -44,7 +44,7 @@ fn outcome(
     std::iter::once(flat(&y)).chain(gradients).collect()
 }
 
-fn check(name: &str, shapes: &[&[usize]], bar: f64, run: &dyn Fn(&[Tensor]) -> Result<Tensor>) {
+pub(super) fn check(name: &str, shapes: &[&[usize]], bar: f64, run: &dyn Fn(&[Tensor]) -> Result<Tensor>) {
     let here = outcome(shapes, (&Device::Cpu, DType::F64), run).expect(name);
     let there = outcome(shapes, (&device(), DType::F32), run).expect(name);
     for (which, (here, there)) in here.iter().zip(&there).enumerate() {
@@ -57,7 +57,7 @@ fn check(name: &str, shapes: &[&[usize]], bar: f64, run: &dyn Fn(&[Tensor]) -> R
 }
 
 /// A frozen tensor where and as `like` is.
-fn frozen(shape: &[usize], seed: u64, like: &Tensor) -> Result<Tensor> {
+pub(super) fn frozen(shape: &[usize], seed: u64, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(numbers(shape, seed), shape, like.device())?.to_dtype(like.dtype())
 }
 

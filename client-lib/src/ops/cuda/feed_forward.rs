@@ -30,6 +30,7 @@ pub(in crate::ops) fn forward_whole(op: &Op, x: Arg<'_>) -> Result<(CudaStorage,
 /// `W φ(V x)`, or `W (φ(G x) ⊙ V x)`, of rows in the precision of the weights.
 fn whole<T: Number + CudaDType>(op: &Op, x: &View<'_, T>, device: &CudaDevice) -> Result<Slice<f32>> {
     let f = op.fused.function();
+    let x = (x, op.input);
     let up = product_without_bias(&op.up, x, device)?;
     let gate = op.gate.as_ref().map(|gate| product_without_bias(gate, x, device)).transpose()?;
     let middle: Slice<T> = with_biases(op, |of_up, of_gate| {
@@ -42,7 +43,7 @@ fn whole<T: Number + CudaDType>(op: &Op, x: &View<'_, T>, device: &CudaDevice) -
     let y = product_of(&op.down, &middle.as_view(), device)?;
     if op.keeps {
         let (inner, inputs) = op.up.dims()?;
-        let shape = (x.len() / inputs.max(1), inner);
+        let shape = (x.0.len() / inputs.max(1), inner);
         let kept = |numbers| tensor::<T>(numbers, device, shape);
         let all = (gate.map(kept), kept(up));
         op.kept.get_or_init(|| all);

@@ -22,6 +22,8 @@ use hub_kernels::{
 };
 use rayon::prelude::*;
 
+#[cfg(feature = "cuda")]
+pub(super) use self::weight::Halves;
 use self::weight::{Numbers, Packs, Weight};
 pub use self::{
     half::HalfMatrix,
@@ -40,6 +42,18 @@ use super::{
 pub struct FrozenLinear {
     weight: Weight,
     bias: Option<Tensor>,
+}
+
+/// A weight on a GPU.
+#[cfg(feature = "cuda")]
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Resident<'a> {
+    /// In single precision.
+    Single(&'a Tensor),
+    /// In bf16.
+    Half(&'a Tensor),
+    /// In halves that are single precision together.
+    Split(&'a Halves),
 }
 
 /// Rows that a task adds a bias to.
@@ -72,9 +86,11 @@ impl FrozenLinear {
 
     /// The weight as it lies on a GPU.
     #[cfg(feature = "cuda")]
-    pub(super) fn resident(&self) -> Result<&Tensor> {
+    pub(super) fn resident(&self) -> Result<Resident<'_>> {
         match &self.weight {
-            Weight::Dense(Numbers::Tensor(weight) | Numbers::Rounded { there: weight, .. }, _) => Ok(weight),
+            Weight::Dense(Numbers::Tensor(weight), _) => Ok(Resident::Single(weight)),
+            Weight::Dense(Numbers::Rounded { there, .. }, _) => Ok(Resident::Half(there)),
+            Weight::Dense(Numbers::Split(halves), _) => Ok(Resident::Split(halves)),
             _ => candle_core::bail!("frozen-linear: the weight does not lie on the GPU"),
         }
     }

@@ -51,6 +51,8 @@ impl Weight {
             Self::Dense(Numbers::Rounded { there, .. }, _) => {
                 there.index_select(numbers, 0)?.to_dtype(DType::F32)
             }
+            #[cfg(feature = "cuda")]
+            Self::Dense(Numbers::Split(halves), _) => halves.rows(numbers),
             Self::Dense(Numbers::Mapped(mapped), _) => {
                 let (all, columns) = (mapped.singles(), mapped.dims.1);
                 copied(numbers, mapped.dims, |row, out| out.copy_from_slice(&all[row * columns..][..columns]))
@@ -92,14 +94,51 @@ pub(super) enum Numbers {
         there: Tensor,
         exact: Option<Tensor>,
     },
+    /// In halves on a GPU, for products in single precision.
+    #[cfg(feature = "cuda")]
+    Split(Halves),
     Mapped(Arc<MappedMatrix>),
     Half(Arc<HalfMatrix>),
+}
+
+/// Numbers as sums of two halves that are `2^exponent` times as large: f16 `[rows, 2 · columns]`, the upper ones of a row
+/// before the lower ones, or `[rows, columns]` where the upper ones are all.
+#[cfg(feature = "cuda")]
+#[derive(Debug, Clone)]
+pub(in crate::ops) struct Halves {
+    pub(in crate::ops) numbers: Tensor,
+    pub(in crate::ops) dims: (usize, usize),
+    pub(in crate::ops) exponent: u8,
+}
+
+#[cfg(feature = "cuda")]
+impl Halves {
+    /// What they stand for, to 2^-22 of it.
+    fn tensor(&self) -> Result<Tensor> {
+        self.whole(&self.numbers)
+    }
+
+    /// The same of some rows by number.
+    fn rows(&self, numbers: &Tensor) -> Result<Tensor> {
+        self.whole(&self.numbers.index_select(numbers, 0)?)
+    }
+
+    fn whole(&self, halves: &Tensor) -> Result<Tensor> {
+        let columns = self.dims.1;
+        let singles = halves.to_dtype(DType::F32)?;
+        let high = singles.narrow(1, 0, columns)?;
+        let sum =
+            if singles.dim(1)? > columns { (high + singles.narrow(1, columns, columns)?)? } else { high };
+        sum.affine((-f64::from(self.exponent)).exp2(), 0.0)
+    }
 }
 
 impl Numbers {
     pub(super) fn dims(&self) -> Result<(usize, usize)> {
         match self {
             Self::Tensor(tensor) | Self::Rounded { there: tensor, .. } => tensor.dims2(),
+            #[cfg(feature = "cuda")]
+            Self::Split(halves) => Ok(halves.dims),
             Self::Mapped(mapped) => Ok(mapped.dims),
             Self::Half(half) => Ok(half.blocks().dims()),
         }
@@ -111,27 +150,34 @@ impl Numbers {
             Self::Tensor(tensor) => Ok(tensor.clone()),
             Self::Rounded { there, exact: Some(exact) } => exact.to_device(there.device()),
             Self::Rounded { there, exact: None } => there.to_dtype(DType::F32),
+            #[cfg(feature = "cuda")]
+            Self::Split(halves) => halves.tensor(),
             Self::Mapped(mapped) => mapped.tensor(),
             Self::Half(half) => half.tensor(),
         }
     }
 
-    /// The same, rounded where it lies on a GPU and its products are in bf16.
+    /// The same, as its products read it where it lies on a GPU: rounded where they are in bf16, else in halves.
     pub(super) fn lying_for(self, arithmetic: Arithmetic) -> Result<Self> {
-        match self {
-            Self::Tensor(tensor)
-                if tensor.device().is_cuda()
-                    && tensor.dtype() == DType::F32
-                    && tensor.elem_count() > 0
-                    && arithmetic == Arithmetic::Bf16 =>
-            {
+        let Self::Tensor(tensor) = &self else { return Ok(self) };
+        if !tensor.device().is_cuda() || tensor.dtype() != DType::F32 || tensor.elem_count() == 0 {
+            return Ok(self);
+        }
+        match arithmetic {
+            Arithmetic::Bf16 => {
                 let there = tensor.to_dtype(DType::BF16)?;
-                let lost = (there.to_dtype(DType::F32)? - &tensor)?.abs()?.flatten_all()?.max(0)?;
+                let lost = (there.to_dtype(DType::F32)? - tensor)?.abs()?.flatten_all()?.max(0)?;
                 // Most language models are stored in bf16.
                 let exact = (lost.to_scalar::<f32>()? != 0.0).then(|| tensor.to_device(&Device::Cpu));
                 Ok(Self::Rounded { there, exact: exact.transpose()? })
             }
-            other => Ok(other),
+            #[cfg(feature = "cuda")]
+            Arithmetic::Exact => match super::super::cuda::frozen_linear::split(tensor)? {
+                Some(halves) => Ok(Self::Split(halves)),
+                None => Ok(self),
+            },
+            #[cfg(not(feature = "cuda"))]
+            Arithmetic::Exact => Ok(self),
         }
     }
 
@@ -140,6 +186,8 @@ impl Numbers {
         match self {
             Self::Tensor(tensor) => with_slice(tensor, take),
             Self::Rounded { .. } => candle_core::bail!("the weight lies on a GPU, its input does not"),
+            #[cfg(feature = "cuda")]
+            Self::Split(_) => candle_core::bail!("the weight lies on a GPU, its input does not"),
             Self::Mapped(mapped) => with_singles(mapped.singles(), take),
             Self::Half(half) => match half.kept() {
                 Some(tensor) => with_slice(tensor, take),
