@@ -5,6 +5,8 @@
 mod accounts;
 #[path = "registry/audit.rs"]
 mod audit;
+#[path = "registry/audited.rs"]
+mod audited;
 #[path = "registry/blobs.rs"]
 mod blobs;
 #[path = "registry/changes.rs"]
@@ -15,6 +17,8 @@ mod chaos;
 mod clock;
 #[path = "registry/crash.rs"]
 mod crash;
+#[path = "registry/credentials.rs"]
+mod credentials;
 #[path = "registry/crowds.rs"]
 mod crowds;
 #[path = "registry/deletion.rs"]

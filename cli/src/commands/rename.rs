@@ -12,6 +12,7 @@ pub(crate) fn run(context: &Context, args: &MoveArgs) -> anyhow::Result<Exit> {
     let client = context.client()?;
     let info = context.block_on(async { Ok(client.move_adapter(from, to).await?) })?;
     context.printer.done("moved", &format!("`{from}` to `{to}`; the old name leads there"));
+    info.warnings.iter().for_each(|warning| context.printer.warn(warning));
     if context.printer.is_json() {
         context.printer.json(&info)?;
     }

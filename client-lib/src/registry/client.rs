@@ -5,9 +5,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use hub_schemas::{
     AdapterId, Digest, Version,
     api::{
-        AdapterInfo, BaseVersions, ChangeVisibility, DeleteQuery, IndexDocument, MoveAdapter, PublishQuery,
-        Published, Resolution, ResolveQuery, STALE_HEADER, SearchPage, SearchQuery, StartUpload,
-        UploadStatus, VersionEntry, Visibility, WhoAmI, YankRequest,
+        AdapterInfo, BaseVersions, CONTENT_DIGEST_HEADER, ChangeVisibility, DeleteQuery, IndexDocument,
+        MoveAdapter, PublishQuery, Published, Resolution, ResolveQuery, STALE_HEADER, SearchPage,
+        SearchQuery, StartUpload, UploadStatus, VersionEntry, Visibility, WhoAmI, YankRequest,
+        content_digest,
     },
     manifest::MAX_MANIFEST_BYTES,
     problem::ProblemCode,
@@ -205,6 +206,7 @@ impl RegistryClient {
                 self.of(Method::PUT, id, &["versions", &version.to_string()])
                     .query(&PublishQuery { visibility })
                     .header(header::CONTENT_TYPE, "application/json")
+                    .header(CONTENT_DIGEST_HEADER, content_digest(&Digest::of(manifest)))
                     .body(manifest.to_vec())
                     .timeout(PUBLISH_DEADLINE)
             })

@@ -12,6 +12,7 @@ mod decoder_parts;
 mod distilbert;
 mod electra;
 mod encoder_parts;
+mod fields;
 mod frames;
 mod gemma;
 mod gpt2;
@@ -41,6 +42,10 @@ use serde_json::{Map, Value};
 
 pub use decoder_parts::{DecoderParts, Window};
 pub use encoder_parts::{Convolution, Disentangled, EncoderParts, LocalAttention};
+use fields::{
+    activation, count, flag, fraction, names_padding, only, optional, optional_count, optional_number,
+    padding_id, shown, word,
+};
 pub use frames::{FrameError, FrameGrid};
 pub use parts::{NormOrder, Positions, Rope, RopeScaling, Yarn};
 pub use patches::{GridError, PatchGrid};
@@ -270,108 +275,4 @@ fn unknown(keys: &[(String, String)]) -> String {
         "{}; this version does not know what {they} {mean}, and {they} may change what the model computes",
         stated.join(", ")
     )
-}
-
-/// Refuses a switch that changes the mathematics unless it stands at its usual value.
-fn only(json: &Map<String, Value>, key: &'static str, usual: &Value) -> Result<(), ConfigError> {
-    match json.get(key) {
-        None | Some(Value::Null) => Ok(()),
-        Some(value) if value == usual => Ok(()),
-        value => Err(ConfigError::Field {
-            key,
-            found: shown(value),
-            expected: "only the usual value is supported in this version",
-        }),
-    }
-}
-
-/// A switch.
-fn flag(json: &Map<String, Value>, key: &'static str) -> Result<bool, ConfigError> {
-    match json.get(key) {
-        None | Some(Value::Null) => Ok(false),
-        Some(value) => value.as_bool().ok_or_else(|| ConfigError::Field {
-            key,
-            found: shown(Some(value)),
-            expected: "it must be true or false",
-        }),
-    }
-}
-
-/// A positive number that may be left out.
-fn optional_number(json: &Map<String, Value>, key: &'static str) -> Result<Option<f64>, ConfigError> {
-    match json.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_f64().filter(|n| *n > 0.0 && n.is_finite()).map(Some).ok_or_else(|| {
-            ConfigError::Field { key, found: shown(Some(value)), expected: "it must be a positive number" }
-        }),
-    }
-}
-
-/// A number between 0 and 1, such as an ε or a probability.
-fn fraction(json: &Map<String, Value>, key: &'static str, usual: f64) -> Result<f64, ConfigError> {
-    match json.get(key) {
-        None | Some(Value::Null) => Ok(usual),
-        Some(value) => value.as_f64().filter(|e| (0.0..1.0).contains(e)).ok_or_else(|| ConfigError::Field {
-            key,
-            found: shown(Some(value)),
-            expected: "it must lie between 0 and 1",
-        }),
-    }
-}
-
-/// The token that fills shorter rows. Below zero there is none, as the first LLaMA has it.
-fn padding_id(json: &Map<String, Value>, usual: u32) -> Result<u32, ConfigError> {
-    const KEY: &str = "pad_token_id";
-    match json.get(KEY) {
-        None | Some(Value::Null) => Ok(usual),
-        Some(value) if value.as_i64().is_some_and(|id| id < 0) => Ok(usual),
-        Some(value) => {
-            value.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(|| ConfigError::Field {
-                key: KEY,
-                found: shown(Some(value)),
-                expected: "it must be the number of a token",
-            })
-        }
-    }
-}
-
-/// Whether a configuration whose library has no usual one names the token that fills shorter rows.
-fn names_padding(json: &Map<String, Value>) -> bool {
-    json.get("pad_token_id").is_some_and(Value::is_number)
-}
-
-/// A word of a `config.json` that may be left out.
-fn word<'a>(json: &'a Map<String, Value>, key: &str, usual: &'a str) -> &'a str {
-    // What is no text is none of the words that anybody knows.
-    json.get(key).map_or(usual, |value| value.as_str().unwrap_or("(no text)"))
-}
-
-/// The name of an activation, which may be left out.
-fn activation(json: &Map<String, Value>, key: &'static str, usual: &str) -> Result<Activation, ConfigError> {
-    word(json, key, usual).parse().map_err(|source| ConfigError::Activation { key, source })
-}
-
-/// A positive integer of a `config.json` that may be left out.
-fn optional_count(json: &Map<String, Value>, key: &'static str) -> Result<Option<usize>, ConfigError> {
-    match json.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(_) => count(json, key).map(Some),
-    }
-}
-
-/// A positive integer of a `config.json`, so small that a product of two fits a machine word: limits are checked
-/// later, on what is computed of several.
-fn count(json: &Map<String, Value>, key: &'static str) -> Result<usize, ConfigError> {
-    match json.get(key).and_then(Value::as_u64).map(u32::try_from) {
-        Some(Ok(value @ 1..)) => Ok(value as usize),
-        _ => Err(ConfigError::Field {
-            key,
-            found: shown(json.get(key)),
-            expected: "it must be a positive integer below 2^32",
-        }),
-    }
-}
-
-fn shown(value: Option<&Value>) -> String {
-    value.map_or_else(|| "missing".to_owned(), |v| v.to_string().chars().take(60).collect())
 }

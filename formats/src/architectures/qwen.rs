@@ -9,7 +9,7 @@ use super::{
         Keys::{self, Only, Read},
         Usual::No,
     },
-    llama, optional_count, shown,
+    llama, optional, optional_count,
 };
 
 /// Beside those of a LLaMA.
@@ -55,13 +55,6 @@ fn window(json: &Map<String, Value>, num_layers: usize) -> Result<Option<Window>
         Some(_) => optional_count(json, "sliding_window")?,
     };
     // Layers below this one see everything.
-    let first = match json.get(FIRST) {
-        None | Some(Value::Null) => 28,
-        Some(value) => value.as_u64().ok_or_else(|| ConfigError::Field {
-            key: FIRST,
-            found: shown(Some(value)),
-            expected: "it must be a number of layers",
-        })?,
-    };
+    let first = optional(json, FIRST, Value::as_u64, "it must be a number of layers")?.unwrap_or(28);
     Window::of(json, tokens, num_layers, |layer| layer as u64 >= first)
 }

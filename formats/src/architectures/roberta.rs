@@ -4,7 +4,7 @@
 use hub_schemas::backbone::Architecture;
 use serde_json::{Map, Value};
 
-use super::{ConfigError, Positions, TransformerConfig, bert, shown};
+use super::{ConfigError, Positions, TransformerConfig, bert, optional};
 
 /// RoBERTa's padding id, where `config.json` states none.
 const PADDING: u64 = 1;
@@ -14,16 +14,16 @@ pub(super) fn config(
     architecture: Architecture,
 ) -> Result<TransformerConfig, ConfigError> {
     let config = bert::config(json, architecture)?;
-    let padding = json.get("pad_token_id").filter(|v| !v.is_null());
-    let wrong = || ConfigError::Field {
-        key: "pad_token_id",
-        found: shown(padding),
-        expected: "it must be a token id below the number of positions",
-    };
-    let id = padding.map_or(Some(PADDING), Value::as_u64).ok_or_else(wrong)?;
-    if id.saturating_add(1) >= config.shape.max_positions as u64 {
-        return Err(wrong());
-    }
-    let positions = Positions::LearnedFromPadding(id as u32);
-    Ok(TransformerConfig { positions, padding_id: id as u32, ..config })
+    // Its position is the first, so that one more must be there.
+    let most = config.shape.max_positions.saturating_sub(1) as u64;
+    let below = |id: u64| u32::try_from(id).ok().filter(|_| id < most);
+    let expected = "it must be a token id below the number of positions";
+    let id = optional(json, "pad_token_id", |value| value.as_u64().and_then(below), expected)?;
+    let id = id.or_else(|| below(PADDING)).ok_or_else(|| ConfigError::Field {
+        key: "max_position_embeddings",
+        found: config.shape.max_positions.to_string(),
+        expected: "positions are counted from behind the padding id: there must be more than two",
+    })?;
+    let positions = Positions::LearnedFromPadding(id);
+    Ok(TransformerConfig { positions, padding_id: id, ..config })
 }

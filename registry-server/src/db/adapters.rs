@@ -217,6 +217,18 @@ pub(crate) async fn popular_namespaces(
     rows.iter().map(|(name,)| parse("adapters.namespace", name)).collect()
 }
 
+/// Whether everyone sees another adapter of the same namespace.
+pub(crate) async fn shows_another(tx: &mut WriteTx, adapter: &VisibleAdapter) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT 1 FROM adapters
+               WHERE namespace = $1 AND visibility = 'public' AND deleted_at IS NULL AND id <> $2 LIMIT 1";
+    let found: Option<(i32,)> = sqlx::query_as(sql)
+        .bind(adapter.id.namespace.as_str())
+        .bind(adapter.key())
+        .fetch_optional(tx.connection())
+        .await?;
+    Ok(found.is_some())
+}
+
 /// How often an adapter was pulled, all versions together.
 pub(crate) async fn pulls(db: &Db, adapter: &VisibleAdapter) -> Result<u64, sqlx::Error> {
     let (pulls,): (i64,) = sqlx::query_as("SELECT pulls FROM adapters WHERE id = $1")

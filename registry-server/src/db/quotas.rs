@@ -43,23 +43,13 @@ impl Row {
     }
 }
 
-/// What decides whether a sum over everything in a namespace is needed at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// Whether something limits it.
-    pub(crate) is_limited: bool,
-    /// How many adapters it has.
-    pub(crate) adapters: u64,
-}
-
-/// The same as [`usage_in`] without the sums: most namespaces have no quota, and some have many versions.
-pub(crate) async fn limits_in(tx: &mut WriteTx, namespace: &Namespace) -> Result<Limits, sqlx::Error> {
-    let sql = "SELECT (SELECT COUNT(*) FROM quotas WHERE namespace = $1
-                       AND (max_bytes IS NOT NULL OR max_adapters IS NOT NULL)),
-                      (SELECT COUNT(*) FROM adapters WHERE namespace = $1 AND deleted_at IS NULL)";
-    let (limits, adapters): (i64, i64) =
-        sqlx::query_as(sql).bind(namespace.as_str()).fetch_one(tx.connection()).await?;
-    Ok(Limits { is_limited: limits > 0, adapters: adapters as u64 })
+/// Whether something limits a namespace: most have no quota and some have many versions, so that the sums of
+/// [`usage_in`] are asked for only then.
+pub(crate) async fn is_limited(tx: &mut WriteTx, namespace: &Namespace) -> Result<bool, sqlx::Error> {
+    let sql = "SELECT COUNT(*) FROM quotas WHERE namespace = $1
+               AND (max_bytes IS NOT NULL OR max_adapters IS NOT NULL)";
+    let (limits,): (i64,) = sqlx::query_as(sql).bind(namespace.as_str()).fetch_one(tx.connection()).await?;
+    Ok(limits > 0)
 }
 
 /// What a namespace holds and may hold.

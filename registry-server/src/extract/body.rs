@@ -3,8 +3,14 @@
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{FromRequest, Request},
+    http::HeaderMap,
 };
-use hub_schemas::{manifest::MAX_MANIFEST_BYTES, problem::ProblemCode};
+use hub_schemas::{
+    api::{CONTENT_DIGEST_HEADER, parse_content_digest},
+    digest::Digest,
+    manifest::MAX_MANIFEST_BYTES,
+    problem::ProblemCode,
+};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -18,7 +24,7 @@ const MAX_JSON_BYTES: usize = 64 << 10;
 /// A JSON body.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
-/// The bytes of a manifest.
+/// The bytes of a manifest: those that its `Content-Digest` names, where it has one.
 pub(crate) struct ManifestBytes(pub(crate) Bytes);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
@@ -34,8 +40,28 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
 impl<S: Send + Sync> FromRequest<S> for ManifestBytes {
     type Rejection = ApiError;
     async fn from_request(request: Request, _: &S) -> ApiResult<Self> {
-        read(request.into_body(), MAX_MANIFEST_BYTES, "the manifest").await.map(Self)
+        let stated = stated_digest(request.headers())?;
+        let bytes = read(request.into_body(), MAX_MANIFEST_BYTES, "the manifest").await?;
+        match stated {
+            Some(stated) if stated != Digest::of(&bytes) => {
+                let found = Digest::of(&bytes);
+                let detail =
+                    format!("the manifest has the digest {found}, and its `Content-Digest` names {stated}");
+                Err(ApiError::new(ProblemCode::DigestMismatch, detail)
+                    .hint("it was damaged on its way here; send it again"))
+            }
+            _ => Ok(Self(bytes)),
+        }
     }
+}
+
+/// What the sender says that the body is.
+fn stated_digest(headers: &HeaderMap) -> ApiResult<Option<Digest>> {
+    let Some(value) = headers.get(CONTENT_DIGEST_HEADER) else { return Ok(None) };
+    let wrong = |e: &dyn std::fmt::Display| {
+        ApiError::bad_request(format!("the header `Content-Digest` can't be read: {e}"))
+    };
+    parse_content_digest(value.to_str().map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))
 }
 
 async fn read(body: Body, limit: usize, what: &str) -> ApiResult<Bytes> {

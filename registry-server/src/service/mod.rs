@@ -4,6 +4,7 @@ pub(crate) mod exchange;
 pub(crate) mod identity;
 pub(crate) mod inspect;
 pub(crate) mod login;
+pub(crate) mod lookalikes;
 pub(crate) mod passwords;
 pub(crate) mod publish;
 mod pulls;

@@ -4,34 +4,27 @@ use hub_schemas::{
     api::{Published, Visibility},
     digest::Digest,
     manifest::Artifact,
-    name::{AdapterId, Namespace},
+    name::AdapterId,
     problem::ProblemCode,
 };
 use serde_json::json;
 
-use super::{inspect, room};
+use super::{inspect, lookalikes, room};
 use crate::{
     app::App,
     db::{
-        WriteTx,
-        adapters::{self, VisibleAdapter},
-        audit::{self, Event},
-        blobs,
+        adapters, blobs,
         former_names::{self, Kept, find_followed},
         listings, tombstones, uploads,
         versions::{self, Inserted},
     },
     domain::{
-        names,
         permissions::{Permit, Publish, Viewer},
         publish::{self, PublishError},
     },
     error::{ApiError, ApiResult},
     jobs::{Job as _, KeepManifest, announce},
 };
-
-/// Namespaces that a new one is compared with: those that squatters would choose.
-const MAX_POPULAR: i64 = 1000;
 
 /// Publishes `manifest`, whose canonical bytes are `bytes`.
 pub(crate) async fn run(
@@ -79,7 +72,7 @@ pub(crate) async fn run(
     inspect::files(&app.storage, manifest, &present).await?;
 
     let mut tx = app.db.write().await?;
-    let before = room::for_version(&mut tx, permit, manifest.name(), manifest.total_size()).await?;
+    room::for_version(&mut tx, permit, manifest.name(), manifest.total_size()).await?;
     let adapter = {
         let visibility = visibility.unwrap_or_default();
         adapters::ensure(&mut tx, permit, manifest.name(), manifest.kind(), visibility).await?
@@ -97,8 +90,11 @@ pub(crate) async fn run(
         Inserted::New => {}
     }
     KeepManifest::new(digest).enqueue(&mut tx).await?;
-    let adapters = before + u64::from(permit.is_for_a_new_adapter());
-    let warnings = if adapters > 1 { Vec::new() } else { lookalikes(&mut tx, permit, &adapter).await? };
+    let warnings = if permit.is_for_a_new_adapter() {
+        lookalikes::of_first_shown(&mut tx, permit.actor(), &adapter).await?
+    } else {
+        Vec::new()
+    };
     listings::refresh_with(&mut tx, &adapter, manifest, &digest).await?;
     let subject = format!("{}@{}", manifest.name(), manifest.version());
     let data = json!({"name": manifest.name(), "version": manifest.version(), "kind": manifest.kind(), "digest": digest});
@@ -143,34 +139,6 @@ async fn check_dependencies(app: &App, viewer: &Viewer, manifest: &Artifact) -> 
         }
     }
     Ok(())
-}
-
-/// Warns at the first publishes in a namespace that could be taken for a popular one, and
-/// leaves a record for the administrators.
-async fn lookalikes(
-    tx: &mut WriteTx,
-    permit: &Permit<Publish>,
-    adapter: &VisibleAdapter,
-) -> ApiResult<Vec<String>> {
-    let namespace = &adapter.id.namespace;
-    if adapter.visibility != Visibility::Public {
-        return Ok(Vec::new());
-    }
-    let popular = adapters::popular_namespaces(tx, namespace, MAX_POPULAR).await?;
-    let alike: Vec<_> = popular.iter().filter(|other| names::look_alike(namespace, other)).collect();
-    for other in &alike {
-        let event = Event {
-            actor: permit.actor(),
-            action: "name-lookalike",
-            subject: namespace.as_str(),
-            detail: other.as_str(),
-        };
-        audit::record(tx, event).await?;
-    }
-    let warning = |other: &&Namespace| {
-        format!("the namespace `{namespace}` looks like `{other}`; people could take one for the other")
-    };
-    Ok(alike.iter().map(warning).collect())
 }
 
 /// A file that was there a moment ago, cancelled since and collected as garbage.

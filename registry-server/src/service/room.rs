@@ -16,23 +16,21 @@ use crate::{
 /// Within which new adapters are counted.
 const NEW_WINDOW: time::Duration = time::Duration::HOUR;
 
-/// Refuses a version that the namespace has no room for; how many adapters it has. Until the transaction
-/// ends nobody else publishes there, where there is a quota.
+/// Refuses a version that the namespace has no room for. Until the transaction ends nobody else publishes there,
+/// where there is a quota.
 pub(crate) async fn for_version(
     tx: &mut WriteTx,
     permit: &Permit<Publish>,
     id: &AdapterId,
     bytes: u64,
-) -> ApiResult<u64> {
-    let limits = quotas::limits_in(tx, &id.namespace).await?;
-    if !limits.is_limited {
-        return Ok(limits.adapters);
+) -> ApiResult<()> {
+    if !quotas::is_limited(tx, &id.namespace).await? {
+        return Ok(());
     }
     namespaces::lock(tx, &id.namespace).await?;
     let usage = quotas::usage_in(tx, &id.namespace).await?;
     let addition = Addition { bytes, adapters: u64::from(permit.is_for_a_new_adapter()) };
-    quota::check(&id.namespace, &usage, usage.bytes, addition)?;
-    Ok(usage.adapters)
+    Ok(quota::check(&id.namespace, &usage, usage.bytes, addition)?)
 }
 
 /// Refuses an adapter that comes from another namespace, where the one of `to` has no room for it.
@@ -45,7 +43,7 @@ pub(crate) async fn for_moved(tx: &mut WriteTx, adapter: &VisibleAdapter, to: &A
 
 /// Refuses an upload, begun in this transaction, that can never be published.
 pub(crate) async fn for_upload(tx: &mut WriteTx, id: &AdapterId) -> ApiResult<()> {
-    if !quotas::limits_in(tx, &id.namespace).await?.is_limited {
+    if !quotas::is_limited(tx, &id.namespace).await? {
         return Ok(());
     }
     let usage = quotas::usage_in(tx, &id.namespace).await?;

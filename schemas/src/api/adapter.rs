@@ -293,4 +293,7 @@ pub struct AdapterInfo {
     /// Set while it is out of circulation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,
+    /// What whoever moved or opened it should know, though nothing is wrong; in the answer to that alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

@@ -5,6 +5,7 @@ mod adapter;
 mod audit;
 mod base;
 mod changes;
+mod content_digest;
 mod oidc;
 mod people;
 mod pulls;
@@ -28,6 +29,7 @@ pub use base::{BaseVersion, BaseVersions};
 pub use changes::{
     Change, ChangeKind, ChangesPage, ChangesQuery, DEFAULT_CHANGES_LIMIT, MAX_CHANGES_LIMIT, MAX_CHANGES_WAIT,
 };
+pub use content_digest::{CONTENT_DIGEST_HEADER, ContentDigestError, content_digest, parse_content_digest};
 pub use oidc::{
     CreatePublisher, ExchangeToken, Issuer, LinkIdentity, LinkedIdentity, LoginProvider, OidcLogIn, Publisher,
 };

@@ -40,10 +40,17 @@ impl HubProcess {
     }
 
     /// Serves `data` by another clock.
-    pub fn start_by(clock: &FakeClock, data: &Path) -> Self {
+    pub fn start_by(clock: &FakeClock, data: &Path, flags: &[&str]) -> Self {
         let mut program = command(data);
         clock.wind(&mut program);
-        Self::spawn(program, data, &[], Stdio::null())
+        Self::spawn(program, data, flags, Stdio::null())
+    }
+
+    /// Serves `data` on a free port, with more flags and variables of the environment.
+    pub fn start_in(data: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut program = command(data);
+        program.envs(environment.iter().copied());
+        Self::spawn(program, data, flags, Stdio::null())
     }
 
     /// Serves `data` and writes its log to a file, with every statement that the database is asked.
@@ -190,7 +197,8 @@ impl Drop for HubProcess {
 /// The program on `data`, deaf to the settings of whoever runs the tests.
 fn command(data: &Path) -> Command {
     let mut command = Command::new(server_binary());
-    let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("HUB_SERVER_");
+    let read = ["HUB_SERVER_", "AWS_"];
+    let ours = |name: &std::ffi::OsStr| read.iter().any(|start| name.to_string_lossy().starts_with(start));
     for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
     }

@@ -1,13 +1,16 @@
 //! A server whose clock jumps by more than a year in both directions: nothing is removed for its age, and nothing
 //! waits for a date that never comes.
 
+use futures_util::future::join_all;
 use hub_schemas::{
     api::{ChangesPage, UploadStatus},
     digest::Digest,
 };
+use hub_server::config::Config;
 use hub_tests::{
     eventually,
-    hub::{FakeClock, HubProcess, SampleAdapter, Visitor},
+    hub::{FakeClock, HubProcess, SampleAdapter, Visitor, bucket, flags_of, migrated},
+    services::seaweedfs::SeaweedFs,
 };
 use serde_json::json;
 
@@ -15,14 +18,20 @@ const DAYS: i64 = 400;
 /// What removes by age, and how often it is done in this process so far.
 const BY_AGE: [&str; 4] = ["collect-garbage", "forget-tokens", "retire-versions", "sweep-uploads"];
 
-/// Waits until each job that removes by age was done `times` since the server started.
-async fn done(visitor: &Visitor, times: u64) {
+/// How often a server has done a job since it started.
+async fn count(visitor: &Visitor, kind: &str) -> u64 {
+    let line = format!("hub_jobs_total{{kind=\"{kind}\",outcome=\"done\"}} ");
+    let metrics = String::from_utf8(visitor.get("/metrics").await.body).expect("text");
+    let count = metrics.lines().find_map(|found| found.strip_prefix(&line));
+    count.map_or(0, |count| count.parse().expect("a count"))
+}
+
+/// Waits until each job that removes by age was done `times` by one of the servers.
+async fn done(servers: &[Visitor], times: u64) {
     for kind in BY_AGE {
-        let line = format!("hub_jobs_total{{kind=\"{kind}\",outcome=\"done\"}} ");
         eventually(&format!("`{kind}` is done, time {times}"), async || {
-            let metrics = String::from_utf8(visitor.get("/metrics").await.body).expect("text");
-            let count = metrics.lines().find_map(|found| found.strip_prefix(&line))?;
-            (count.parse::<u64>().expect("a count") >= times).then_some(())
+            let counts = join_all(servers.iter().map(|server| count(server, kind))).await;
+            (counts.into_iter().max() >= Some(times)).then_some(())
         })
         .await;
     }
@@ -44,9 +53,9 @@ async fn nothing_is_lost_and_work_goes_on_when_the_clock_jumps_ahead_and_back() 
     let data = tempfile::tempdir().expect("a folder");
     let token = HubProcess::owner_token(data.path(), &[], "ada");
     let clock = FakeClock::new();
-    let server = HubProcess::start_by(&clock, data.path());
+    let server = HubProcess::start_by(&clock, data.path(), &[]);
     let ada = server.visitor(&token);
-    done(&ada, 1).await;
+    done(std::slice::from_ref(&ada), 1).await;
 
     // A version that rules delete in a month, and a file that is half sent: neither is old.
     let mut samples: Vec<SampleAdapter> =
@@ -62,7 +71,7 @@ async fn nothing_is_lost_and_work_goes_on_when_the_clock_jumps_ahead_and_back() 
     assert_eq!(ada.append(&upload.id, 0, &bytes[..700], total).await.status, 202);
 
     clock.set(DAYS);
-    done(&ada, 2).await;
+    done(std::slice::from_ref(&ada), 2).await;
     ada.publish(&samples[2]).await;
     let ahead = ada.append(&upload.id, 700, &bytes[700..1400], total).await;
     assert_eq!(ahead.status, 202, "the upload is not stale");
@@ -75,9 +84,9 @@ async fn nothing_is_lost_and_work_goes_on_when_the_clock_jumps_ahead_and_back() 
     // Right again, and the server is killed: what was put off until next year is not.
     clock.set(0);
     server.kill();
-    let server = HubProcess::start_by(&clock, data.path());
+    let server = HubProcess::start_by(&clock, data.path(), &[]);
     let ada = ada.at(server.url());
-    done(&ada, 1).await;
+    done(std::slice::from_ref(&ada), 1).await;
     all_is_there(&ada, &samples).await;
     let rest = ada.append(&upload.id, 1400, &bytes[1400..], total).await;
     assert!(rest.expect_ok::<UploadStatus>().complete);
@@ -91,4 +100,54 @@ async fn nothing_is_lost_and_work_goes_on_when_the_clock_jumps_ahead_and_back() 
     drop(server);
     let doctor = HubProcess::admin(data.path(), &["doctor"]);
     assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_by_different_clocks_serve_one_registry() {
+    let place = on_postgresql().await;
+    let flags: Vec<&str> = place.iter().map(String::as_str).collect();
+    let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
+    let clocks = [0, 2, -2].map(|days| {
+        let clock = FakeClock::new();
+        clock.set(days);
+        clock
+    });
+    let token = HubProcess::token_with(folders[0].path(), &flags, "ada");
+    let servers: Vec<HubProcess> = std::iter::zip(&folders, &clocks)
+        .map(|(folder, clock)| HubProcess::start_by(clock, folder.path(), &flags))
+        .collect();
+    let visitors: Vec<Visitor> = servers.iter().map(|server| server.visitor(&token)).collect();
+    let at = |i: usize| &visitors[i % 3];
+
+    // Chunk by chunk, each by another one; then versions in turn, the dates of which run to and fro.
+    let (bytes, total) = (vec![b'x'; 900], 900);
+    let mut upload: UploadStatus = at(0).start_upload("ada/x", Digest::of(&bytes), total).await.expect_ok();
+    for (i, chunk) in bytes.chunks(100).enumerate() {
+        upload = at(i).append(&upload.id, (i * 100) as u64, chunk, total).await.expect_ok();
+    }
+    assert!(upload.complete);
+    let samples: Vec<SampleAdapter> =
+        (0..6).map(|i| SampleAdapter::lora("ada/x", &format!("1.{i}.0"))).collect();
+    for (i, sample) in samples.iter().enumerate() {
+        assert!(at(i).publish(sample).await.created, "{i}");
+    }
+    // Whoever cleans up does it by the clock of the replica that it runs on.
+    done(&visitors, 1).await;
+    for server in &visitors {
+        all_is_there(server, &samples).await;
+        // The feed has each change once, in the order in which they were made.
+        let feed: ChangesPage = server.get("changes?since=0").await.expect_ok();
+        let versions: Vec<_> = feed.items.iter().filter_map(|change| change.version.as_ref()).collect();
+        assert_eq!(versions, samples.iter().map(|sample| &sample.manifest.version).collect::<Vec<_>>());
+        assert!(feed.items.is_sorted_by(|a, b| a.serial < b.serial));
+    }
+}
+
+/// A database and a bucket of their own, as flags.
+async fn on_postgresql() -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = Config::embedded(folder.path());
+    config.database_url = Some(migrated().await);
+    config.storage = bucket(SeaweedFs::shared());
+    flags_of(config)
 }

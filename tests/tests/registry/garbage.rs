@@ -1,7 +1,15 @@
 //! Garbage is collected while everything else goes on.
 
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
 use hub_schemas::{api::UploadStatus, digest::Digest};
-use hub_tests::hub::{SampleAdapter, TestHub, Visitor};
+use hub_tests::{
+    cli::Said,
+    hub::{HubProcess, SampleAdapter, TestHub, Visitor},
+};
 
 const PUBLISHERS: usize = 6;
 const ROUNDS: usize = 8;
@@ -25,6 +33,47 @@ async fn what_nothing_refers_to_is_removed_and_nothing_else() {
     let again: UploadStatus = ada.start_upload("ada/x", Digest::of(b"dropped"), 7).await.expect_ok();
     assert!(!again.complete && again.received == 0);
     all_is_there(&ada, &sample).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_names_what_it_would_remove_and_removes_nothing() {
+    let data = tempfile::tempdir().expect("a folder");
+    let token = HubProcess::token(data.path(), "ada");
+    let gc = |flags: &[&str]| {
+        let verb = [&["gc", "--older-than=0"], flags].concat();
+        Said::new(&HubProcess::admin(data.path(), &verb)).expect_code(0).stdout
+    };
+    let server = HubProcess::start_with(data.path(), &["--run-jobs=false"]);
+    let ada = server.visitor(&token);
+    let sample = SampleAdapter::lora("ada/x", "1.0.0");
+    ada.publish(&sample).await;
+    let dropped = ada.upload("ada/x", b"dropped").await;
+    assert_eq!(ada.delete(&format!("uploads/{}", dropped.id)).await.status, 204);
+    server.kill();
+    // What a killed server leaves: an object that no row knows.
+    let unknown = data.path().join("files/uploads/lost/00000000000000000000-x");
+    std::fs::create_dir_all(unknown.parent().expect("a folder")).expect("makes a folder");
+    std::fs::write(&unknown, b"lost").expect("writes");
+
+    let files = || files_of(&data.path().join("files"));
+    let before = files();
+    let named = gc(&["--dry-run"]);
+    let blob = format!("{}\t7 bytes\n", Digest::of(b"dropped"));
+    assert!(named.starts_with(&blob) && named.contains("lost") && named.lines().count() == 2, "{named}");
+    assert_eq!(files(), before);
+    assert_eq!(gc(&["--dry-run"]), named, "the database is as it was, too");
+
+    assert_eq!(gc(&[]), named, "and that is what is removed");
+    assert_eq!(files().len(), before.len() - 2);
+    assert_eq!(gc(&["--dry-run"]), "");
+    let server = HubProcess::start(data.path());
+    all_is_there(&server.visitor(&token), &sample).await;
+}
+
+/// Every file below a folder.
+fn files_of(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { files_of(&path) } else { BTreeSet::from([path]) }).collect()
 }
 
 #[tokio::test]

@@ -218,6 +218,34 @@ async fn only_named_namespaces_are_asked_for_and_only_for_who_is_signed_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_namespace_comes_from_the_registry_that_it_is_named_for() {
+    let (_hub, ada, sample, proxy) = upstream().await;
+    let other = TestHub::start().await;
+    let theirs = SampleAdapter::bottleneck("grace/topics", "1.0.0");
+    other.user("grace").await.publish(&theirs).await;
+    // A newer version of the same name, in a registry that is not asked for it.
+    other.user("ada").await.publish(&SampleAdapter::lora("ada/sentiment", "9.0.0")).await;
+    let second = Proxy::start(&other.url()).await;
+    let mirror = Mirror::set_up(&format!(
+        "url = \"{}\"\nnamespaces = [\"ada\"]\n\n[[mirrors]]\nurl = \"{}\"\nnamespaces = [\"grace\"]\n",
+        proxy.url(),
+        second.url()
+    ))
+    .await;
+    let home = mirror.home().await;
+    pull(&home, &sample).await;
+    let said = home.hub(&["pull", "grace/topics", "--format", "json"]).await.expect_code(0);
+    same_files(&theirs, Path::new(said.json()["folder"].as_str().expect("a path")));
+    let (first, asked) = (proxy.take_requests().join("\n"), second.take_requests().join("\n"));
+    assert!(first.contains("/ada/") && !first.contains("/grace/"), "{first}");
+    assert!(asked.contains("/grace/") && !asked.contains("/ada/"), "{asked}");
+    // One that is down is nothing to the other.
+    second.set(Fault::Refuse(503));
+    ada.publish(&SampleAdapter::lora("ada/new", "1.0.0")).await;
+    home.hub(&["pull", "ada/new"]).await.expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mirrored_names_can_not_be_changed_here() {
     let (_hub, _, sample, proxy) = upstream().await;
     let mirror = Mirror::of(proxy.url()).await;

@@ -67,28 +67,71 @@ async fn a_private_adapter_in_quarantine_still_does_not_exist_for_strangers() {
     assert_eq!(ada.get("index/ada/x").await.code(), ProblemCode::Quarantined);
 }
 
+/// The warnings that `who` got when an adapter of theirs began to be seen by everyone.
+fn warned(answer: &Answer) -> Vec<String> {
+    serde_json::from_value(answer.json().get("warnings").cloned().unwrap_or(json!([]))).expect("warnings")
+}
+
 #[tokio::test]
 async fn the_first_publish_under_a_name_like_a_popular_one_warns_and_is_recorded() {
     let hub = TestHub::start().await;
     let (google, squatter, root) =
-        (hub.user("google").await, hub.user("goog1e").await, hub.user("root").await);
+        (hub.user("google").await, hub.user("googel").await, hub.user("root").await);
     hub.make_administrator("root").await;
     let first = google.publish(&SampleAdapter::lora("google/x", "1.0.0")).await;
     assert!(first.warnings.is_empty(), "nobody was there before");
-    // What only some may see tells nobody that it is there.
-    let hidden = squatter.publish_private(&SampleAdapter::lora("goog1e/hidden", "1.0.0")).await;
-    assert!(hidden.warnings.is_empty());
-    let other = hub.user("googel").await;
-    let warned: Published = other.publish(&SampleAdapter::lora("googel/x", "1.0.0")).await;
+    let warned: Published = squatter.publish(&SampleAdapter::lora("googel/x", "1.0.0")).await;
     assert_eq!(
         warned.warnings,
         ["the namespace `googel` looks like `google`; people could take one for the other"]
     );
-    let again = other.publish(&SampleAdapter::lora("googel/y", "1.0.0")).await;
-    assert!(again.warnings.is_empty(), "once is enough");
+    for (id, version) in [("googel/x", "1.1.0"), ("googel/y", "1.0.0")] {
+        let again = squatter.publish(&SampleAdapter::lora(id, version)).await;
+        assert!(again.warnings.is_empty(), "{id} {version}: once is enough");
+    }
     let page: AuditPage = root.get("audit?actor=googel&limit=1000").await.expect_ok();
-    let found = page.items.iter().find(|record| record.action == "name-lookalike").expect("a record");
-    assert_eq!((found.subject.as_str(), found.detail.as_str()), ("googel", "google"));
+    let found = page.items.iter().filter(|record| record.action == "name-lookalike");
+    let said: Vec<_> = found.map(|record| (record.subject.as_str(), record.detail.as_str())).collect();
+    assert_eq!(said, [("googel", "google")]);
+}
+
+#[tokio::test]
+async fn whatever_everyone_sees_first_of_a_namespace_is_warned_of() {
+    let hub = TestHub::start().await;
+    let google = hub.user("google").await;
+    google.publish(&SampleAdapter::lora("google/x", "1.0.0")).await;
+    let open = json!({"visibility": "public"});
+
+    // What only some may see tells nobody that it is there, and warns of nothing.
+    let eve = hub.user("goog1e").await;
+    let hidden = eve.publish_private(&SampleAdapter::lora("goog1e/hidden", "1.0.0")).await;
+    assert!(hidden.warnings.is_empty());
+    let other = eve.publish_private(&SampleAdapter::lora("goog1e/other", "1.0.0")).await;
+    assert!(other.warnings.is_empty());
+    let shown = eve.patch("adapters/goog1e/hidden", &open).await;
+    assert_eq!(
+        warned(&shown),
+        ["the namespace `goog1e` looks like `google`; people could take one for the other"]
+    );
+    assert!(warned(&eve.patch("adapters/goog1e/hidden", &open).await).is_empty(), "it was public");
+    assert!(warned(&eve.patch("adapters/goog1e/other", &open).await).is_empty(), "once is enough");
+    assert!(warned(&eve.get("adapters/goog1e/hidden").await).is_empty(), "whoever reads is not warned");
+
+    // The second adapter of a namespace is the first that everyone sees.
+    let mallory = hub.user("gooogle").await;
+    mallory.publish_private(&SampleAdapter::lora("gooogle/hidden", "1.0.0")).await;
+    let second = mallory.publish(&SampleAdapter::lora("gooogle/x", "1.0.0")).await;
+    assert_eq!(second.warnings.len(), 1, "{:?}", second.warnings);
+
+    // One that comes from another namespace.
+    let oscar = hub.user("oscar").await;
+    oscar.publish(&SampleAdapter::lora("oscar/x", "1.0.0")).await;
+    assert_eq!(oscar.post("namespaces", &json!({"name": "go-ogle"})).await.status, 201);
+    let moved = oscar.post("adapters/oscar/x/move", &json!({"to": "go-ogle/x"})).await;
+    assert_eq!(
+        warned(&moved),
+        ["the namespace `go-ogle` looks like `google`; people could take one for the other"]
+    );
 }
 
 #[tokio::test]

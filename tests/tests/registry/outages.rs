@@ -1,6 +1,7 @@
 //! A database and a store that break and come back, real ones: what was acknowledged is there, and work goes on.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -14,10 +15,13 @@ use hub_schemas::{
     digest::Digest,
     problem::{Problem, ProblemCode},
 };
-use hub_server::{App, config::Config};
+use hub_server::{App, Location, config::Config};
 use hub_tests::{
+    cli::{Home, Said},
+    eventually,
     hub::{SampleAdapter, TestHub, Visitor, bucket},
     services::{postgres::Postgres, seaweedfs::SeaweedFs},
+    tap::Tap,
 };
 
 const MIB: usize = 1 << 20;
@@ -141,4 +145,37 @@ async fn a_store_that_is_killed_in_a_transfer_goes_on_with_it_when_it_is_back() 
     assert!(ada.publish(&sample).await.created);
     let read = ada.get(&format!("adapters/ada/x/blobs/{}", Digest::of(&bytes))).await;
     assert!(read.body == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_breaks_in_a_pull_costs_a_wait_and_no_byte() {
+    // By the registry's hand, and from the store itself.
+    for redirect_from in [None, Some(0)] {
+        let tap = Tap::start(&SeaweedFs::shared().endpoint()).await;
+        let mut location = bucket(SeaweedFs::shared());
+        if let Location::S3(settings) = &mut location {
+            settings.endpoint = Some(tap.url());
+        }
+        let hub = TestHub::start_with(|config| {
+            config.storage = location;
+            config.redirect_from = redirect_from;
+        })
+        .await;
+        let (ada, bytes) = (hub.user("ada").await, large());
+        let sample = SampleAdapter::lora("ada/x", "1.0.0").with_file("README.md", &bytes);
+        ada.publish(&sample).await;
+        let home = Home::logged_in(&hub.url(), ada.token()).await;
+        tap.take();
+        tap.cut_behind(5 * MIB);
+        let pulling = home.start(&["pull", "ada/x", "--format", "json"]);
+        eventually("the store is cut off in a file", async || tap.is_cut().then_some(())).await;
+        tap.cut(false);
+        let said = tokio::task::spawn_blocking(move || pulling.wait_with_output());
+        let said = Said::new(&said.await.expect("no panic").expect("it ends")).expect_code(0);
+        let folder = said.json()["folder"].as_str().expect("a folder").to_owned();
+        for (path, expected) in &sample.files {
+            let found = std::fs::read(Path::new(&folder).join(path)).expect("reads");
+            assert!(found == *expected, "{path} with redirects from {redirect_from:?}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::join_all;
 use hub_schemas::{
-    api::{CreatedToken, LinkedIdentity, WhoAmI},
+    api::{AuditPage, CreatedToken, LinkedIdentity, WhoAmI},
     token::Scope,
 };
 use hub_server::{
@@ -278,6 +278,16 @@ async fn a_user_sees_who_logs_in_as_them_and_removes_one() {
     assert_eq!(hub.visitor(&made.secret).get("whoami").await.status, 200);
     assert_eq!(log_in(&hub, &provider.identity(None)).await.status, 403);
     home.hub(&["identity", "remove", id]).await.expect_code(1);
+    let did = audited(&hub, "ada").await;
+    assert_eq!(did, ["identity-link", "token-create", "identity-unlink"]);
+}
+
+/// What a user did, as the audit log has it.
+async fn audited(hub: &TestHub, user: &str) -> Vec<String> {
+    let root = hub.user("root").await;
+    hub.make_administrator("root").await;
+    let page: AuditPage = root.get(&format!("audit?limit=1000&actor={user}")).await.expect_ok();
+    page.items.into_iter().map(|record| record.action).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

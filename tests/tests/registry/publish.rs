@@ -1,8 +1,14 @@
 //! Publishing: blobs first, then one request that makes the version visible.
 
-use hub_schemas::{digest::Digest, manifest::Dependency, problem::ProblemCode};
-use hub_tests::hub::{SampleAdapter, TestHub};
+use hub_schemas::{
+    api::{CONTENT_DIGEST_HEADER, content_digest},
+    digest::Digest,
+    manifest::Dependency,
+    problem::ProblemCode,
+};
+use hub_tests::hub::{Answer, SampleAdapter, TestHub};
 use insta::{assert_json_snapshot, assert_snapshot, with_settings};
+use reqwest::Method;
 
 #[tokio::test]
 async fn a_published_version_can_be_read_back_byte_for_byte() {
@@ -32,6 +38,27 @@ async fn both_formats_are_accepted() {
     let ada = hub.user("ada").await;
     assert!(ada.publish(&SampleAdapter::lora("ada/lora", "1.0.0")).await.created);
     assert!(ada.publish(&SampleAdapter::bottleneck("ada/bottleneck", "1.0.0")).await.created);
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_damaged_on_its_way_is_refused_though_it_could_be_one() {
+    let hub = TestHub::start().await;
+    let ada = hub.user("ada").await;
+    let sample = SampleAdapter::lora("ada/sentiment", "1.0.0");
+    ada.upload_files(&sample).await;
+    let path = "adapters/ada/sentiment/versions/1.0.0";
+    let send = async |header: &str, body: Vec<u8>| {
+        Answer::of(ada.request(Method::PUT, path).header(CONTENT_DIGEST_HEADER, header).body(body)).await
+    };
+    let stated = content_digest(&sample.digest());
+    let other =
+        sample.clone().with(|manifest| manifest.description = "Another text.".to_owned()).manifest_bytes();
+    let damaged = send(&stated, other).await;
+    assert_eq!((damaged.status.as_u16(), damaged.code()), (422, ProblemCode::DigestMismatch));
+    assert_eq!(hub.anonymous().get("adapters/ada/sentiment").await.status, 404);
+    let unreadable = send("sha-256=:short:", sample.manifest_bytes()).await;
+    assert_eq!((unreadable.status.as_u16(), unreadable.code()), (400, ProblemCode::BadRequest));
+    assert_eq!(send(&stated, sample.manifest_bytes()).await.status, 201);
 }
 
 #[tokio::test]

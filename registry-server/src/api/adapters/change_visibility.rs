@@ -17,6 +17,7 @@ use crate::{
     error::ApiResult,
     extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
     jobs::announce,
+    service::lookalikes,
 };
 
 /// Shows an adapter to everyone, to every user, or to the members of its namespace and its collaborators.
@@ -41,10 +42,12 @@ pub(crate) async fn change_visibility(
     let mut tx = app.db.write().await?;
     let before = adapter.visibility;
     let adapter = adapters::set_visibility(&mut tx, &permit, adapter, change.visibility).await?;
+    let mut warnings = Vec::new();
     if adapter.visibility != before {
+        warnings = lookalikes::of_first_shown(&mut tx, permit.actor(), &adapter).await?;
         let data = json!({"name": id, "visibility": adapter.visibility});
         announce(&mut tx, &id.namespace, "adapter.visibility", &id.to_string(), data).await?;
     }
     tx.commit().await?;
-    describe(&app, adapter).await.map(Json)
+    Ok(Json(AdapterInfo { warnings, ..describe(&app, adapter).await? }))
 }

@@ -44,5 +44,6 @@ pub(in crate::api) async fn describe(app: &App, adapter: VisibleAdapter) -> ApiR
         quarantine: adapter.quarantine,
         kind: adapter.kind,
         name: adapter.id,
+        warnings: Vec::new(),
     })
 }

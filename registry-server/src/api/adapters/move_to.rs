@@ -17,7 +17,7 @@ use crate::{
     error::{ApiError, ApiResult},
     extract::{AdapterPath, ApiJson, ApiPath, Authenticated},
     jobs::announce,
-    service::room,
+    service::{lookalikes, room},
 };
 
 /// Gives an adapter another name, perhaps in another namespace. The old name leads to it until
@@ -59,9 +59,11 @@ pub(crate) async fn move_to(
     listings::refresh(&mut tx, &adapter).await?;
     let data = json!({"name": to, "formerly": from});
     announce(&mut tx, &from.namespace, "adapter.moved", &from.to_string(), data.clone()).await?;
+    let mut warnings = Vec::new();
     if from.namespace != to.namespace {
+        warnings = lookalikes::of_first_shown(&mut tx, into.actor(), &adapter).await?;
         announce(&mut tx, &to.namespace, "adapter.moved", &from.to_string(), data).await?;
     }
     tx.commit().await?;
-    describe(&app, adapter).await.map(Json)
+    Ok(Json(AdapterInfo { warnings, ..describe(&app, adapter).await? }))
 }
