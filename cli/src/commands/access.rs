@@ -45,6 +45,7 @@ pub(crate) fn run(context: &Context, args: &AccessArgs) -> anyhow::Result<Exit> 
             let info =
                 context.block_on(async { Ok(client.change_visibility(adapter, *visibility).await?) })?;
             context.printer.done("made", &format!("`{adapter}` {}", info.visibility));
+            info.warnings.iter().for_each(|warning| context.printer.warn(warning));
         }
     }
     Ok(Exit::Success)

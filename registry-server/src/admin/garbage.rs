@@ -27,7 +27,9 @@ pub async fn collect_garbage(app: &App, older_than: Duration, dry_run: bool) -> 
     if !dry_run {
         jobs::review(app, older_than).await.map_err(failed)?;
     }
-    let objects = jobs::remove_unknown(app, older_than, dry_run).await.map_err(failed)?;
+    let mut objects = jobs::remove_unknown(app, older_than, dry_run).await.map_err(failed)?;
+    // Those whose row has just been removed were named with it.
+    objects.retain(|object| !garbage.iter().any(|(digest, _)| object.digest().as_ref() == Some(digest)));
     for object in &objects {
         print(&format!("{object}\twithout a row"))?;
     }

@@ -57,11 +57,17 @@ impl<S: Send + Sync> FromRequest<S> for ManifestBytes {
 
 /// What the sender says that the body is.
 fn stated_digest(headers: &HeaderMap) -> ApiResult<Option<Digest>> {
-    let Some(value) = headers.get(CONTENT_DIGEST_HEADER) else { return Ok(None) };
     let wrong = |e: &dyn std::fmt::Display| {
         ApiError::bad_request(format!("the header `Content-Digest` can't be read: {e}"))
     };
-    parse_content_digest(value.to_str().map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))
+    // Several lines are one list.
+    for value in headers.get_all(CONTENT_DIGEST_HEADER) {
+        let text = value.to_str().map_err(|e| wrong(&e))?;
+        if let Some(digest) = parse_content_digest(text).map_err(|e| wrong(&e))? {
+            return Ok(Some(digest));
+        }
+    }
+    Ok(None)
 }
 
 async fn read(body: Body, limit: usize, what: &str) -> ApiResult<Bytes> {

@@ -13,7 +13,7 @@ pub(crate) enum StorageError {
     /// There is no such object.
     #[error("the storage lacks an object: {0}")]
     NotFound(#[source] Box<dyn Error + Send + Sync>),
-    /// It can't be reached, or does not answer as it should.
+    /// It can't be reached, refuses the registry's keys, or does not answer as it should.
     #[error("the storage does not answer: {0}")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// The parts of an object are not the ones that were acknowledged.
@@ -48,8 +48,10 @@ impl From<object_store::Error> for StorageError {
             return Self::Full(Box::new(error));
         }
         match error {
-            // What is left of a request to S3 after every retry.
-            object_store::Error::Generic { store: "S3", .. } => Self::Unavailable(Box::new(error)),
+            // What is left of a request to S3 after every retry; keys are renewed by whoever runs it.
+            object_store::Error::Generic { store: "S3", .. }
+            | object_store::Error::PermissionDenied { .. }
+            | object_store::Error::Unauthenticated { .. } => Self::Unavailable(Box::new(error)),
             _ => Self::Other(Box::new(error)),
         }
     }

@@ -24,6 +24,8 @@ pub fn parse_content_digest(value: &str) -> Result<Option<Digest>, ContentDigest
     let Some(found) = value.split(',').find_map(|member| member.trim().strip_prefix("sha-256=")) else {
         return Ok(None);
     };
+    // Parameters, which the standard allows, say nothing here.
+    let found = found.split(';').next().unwrap_or_default().trim_end();
     let encoded =
         found.strip_prefix(':').and_then(|rest| rest.strip_suffix(':')).ok_or(ContentDigestError)?;
     let bytes = STANDARD.decode(encoded).map_err(|_| ContentDigestError)?;
@@ -42,6 +44,7 @@ mod tests {
         assert_eq!(content_digest(&digest), value);
         assert_eq!(parse_content_digest(value), Ok(Some(digest)));
         assert_eq!(parse_content_digest(&format!("sha-512=:AAAA:, {value}")), Ok(Some(digest)));
+        assert_eq!(parse_content_digest(&format!("{value};a=1")), Ok(Some(digest)));
         assert_eq!(parse_content_digest("sha-512=:AAAA:"), Ok(None));
     }
 

@@ -7,7 +7,7 @@ use hub_schemas::{
 };
 use hub_server::admin;
 use hub_tests::{
-    cli::Said,
+    cli::{Home, Said},
     hub::{Answer, HubProcess, SampleAdapter, TestHub, Visitor},
 };
 use insta::assert_snapshot;
@@ -123,15 +123,13 @@ async fn whatever_everyone_sees_first_of_a_namespace_is_warned_of() {
     let second = mallory.publish(&SampleAdapter::lora("gooogle/x", "1.0.0")).await;
     assert_eq!(second.warnings.len(), 1, "{:?}", second.warnings);
 
-    // One that comes from another namespace.
+    // One that comes from another namespace; people at a terminal read the same.
     let oscar = hub.user("oscar").await;
     oscar.publish(&SampleAdapter::lora("oscar/x", "1.0.0")).await;
     assert_eq!(oscar.post("namespaces", &json!({"name": "go-ogle"})).await.status, 201);
-    let moved = oscar.post("adapters/oscar/x/move", &json!({"to": "go-ogle/x"})).await;
-    assert_eq!(
-        warned(&moved),
-        ["the namespace `go-ogle` looks like `google`; people could take one for the other"]
-    );
+    let home = Home::logged_in(&hub.url(), oscar.token()).await;
+    let said = home.hub(&["move", "oscar/x", "go-ogle/x"]).await.expect_code(0);
+    assert!(said.stderr.contains("warning: the namespace `go-ogle` looks like `google`"), "{said}");
 }
 
 #[tokio::test]
