@@ -1,4 +1,4 @@
-"""How the registry's cost grows, as a picture: four panels, a line for each database, both axes logarithmic."""
+"""How the registry's cost grows, as a picture: six panels, a line for each database, both axes logarithmic."""
 
 import math
 
@@ -8,9 +8,12 @@ PANELS = {
     "publish, ms": lambda one: one["publish"],
     "304 answers a second": lambda one: one["304"][0],
     "small manifests a second": lambda one: one["manifest"][0],
+    "push of 10 MB, ms": lambda one: 1e3 * one["push"]["push"],
+    "pull of 1 GiB, MB a second": lambda one: one["pull"] / 1e6,
 }
 COLOURS = {"SQLite": "#2563eb", "PostgreSQL": "#ea580c"}
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 430, 250, 56, 30, 34
+ROWS = -(-len(PANELS) // 2)
 
 
 def decades(values):
@@ -49,8 +52,8 @@ def panel(title, lines, sizes, corner):
 def picture(found):
     """`found` has what was measured, by database and number of adapters."""
     sizes = sorted({size for _, size in found})
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH} {2 * HEIGHT + 30}" font-family="sans-serif" font-size="12">',
-             f'<rect width="{2 * WIDTH}" height="{2 * HEIGHT + 30}" fill="#ffffff"/>']
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH} {ROWS * HEIGHT + 30}" font-family="sans-serif" font-size="12">',
+             f'<rect width="{2 * WIDTH}" height="{ROWS * HEIGHT + 30}" fill="#ffffff"/>']
     for number, (title, read) in enumerate(PANELS.items()):
         lines = {database: [(size, read(found[database, size])) for size in sizes if (database, size) in found]
                  for database in COLOURS}
@@ -58,7 +61,7 @@ def picture(found):
         parts += panel(title, {database: points for database, points in lines.items() if points}, sizes, corner)
     at = LEFT
     for database, colour in COLOURS.items():
-        parts.append(f'<circle cx="{at}" cy="{2 * HEIGHT + 12}" r="4" fill="{colour}"/>'
-                     f'<text x="{at + 10}" y="{2 * HEIGHT + 16}" fill="#18181b">{database}, by the number of adapters</text>')
+        parts.append(f'<circle cx="{at}" cy="{ROWS * HEIGHT + 12}" r="4" fill="{colour}"/>'
+                     f'<text x="{at + 10}" y="{ROWS * HEIGHT + 16}" fill="#18181b">{database}, by the number of adapters</text>')
         at += 260
     return "\n".join(parts) + "\n</svg>\n"

@@ -12,15 +12,17 @@ pub mod hugging_face;
 pub mod interop;
 pub mod issuer;
 pub mod memory;
+mod note;
 pub mod provider;
 pub mod proxy;
 pub mod receiver;
 pub mod services;
-mod serving;
+pub mod serving;
 pub mod sounds;
 pub mod tap;
 mod wait;
 pub mod words;
 
 pub use device::device;
+pub use note::note;
 pub use wait::eventually;

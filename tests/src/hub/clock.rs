@@ -14,15 +14,15 @@ impl FakeClock {
     /// The real date, until it is set.
     pub fn new() -> Self {
         let clock = Self { folder: tempfile::tempdir().expect("a folder") };
-        clock.set(0);
+        clock.set(time::Duration::ZERO);
         clock
     }
 
-    /// Lets it jump to so many days from the real date.
-    pub fn set(&self, days: i64) {
+    /// Lets it jump to so far from the real date.
+    pub fn set(&self, apart: time::Duration) {
         // Renamed: the server reads it whole at any moment.
         let beside = self.folder.path().join("new");
-        std::fs::write(&beside, format!("{days:+}d\n")).expect("writes");
+        std::fs::write(&beside, format!("{:+}\n", apart.whole_seconds())).expect("writes");
         std::fs::rename(beside, self.file()).expect("renames");
     }
 

@@ -121,6 +121,11 @@ impl HubProcess {
         command(data).args(verb).output().expect("the program runs")
     }
 
+    /// The same with variables of the environment.
+    pub fn admin_in(data: &Path, verb: &[&str], environment: &[(&str, &str)]) -> Output {
+        command(data).args(verb).envs(environment.iter().copied()).output().expect("the program runs")
+    }
+
     /// The same with something on standard input.
     pub fn admin_with(data: &Path, verb: &[&str], input: &str) -> Output {
         let mut program = command(data);

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use hub_schemas::digest::Digest;
+use hub_schemas::{api::SearchPage, digest::Digest};
 use hub_tests::{
     cli::Home,
     hub::{SampleAdapter, TestHub},
@@ -122,7 +122,12 @@ async fn through_a_network_that_cuts_delays_and_corrupts_only_right_bytes_arrive
             assert_eq!(Digest::of(&found), Digest::of(bytes), "seed {seed}: {path}");
         }
     }
-    // One version each, whole, and nothing else.
-    let listed = ada.get("adapters/ada/x").await.json()["versions"].as_array().map_or(0, Vec::len);
-    assert_eq!(listed, rounds, "seed {seed}");
+    // One version each, as it was sent, and nothing else.
+    let found = ada.get("adapters/ada/x").await.json();
+    let versions = found["versions"].as_array().expect("versions");
+    assert_eq!(versions.len(), rounds, "seed {seed}");
+    assert!(versions.iter().all(|entry| entry.get("yanked").is_none()), "seed {seed}: {versions:?}");
+    assert_eq!(found["visibility"], "public", "seed {seed}");
+    let page: SearchPage = ada.get("search").await.expect_ok();
+    assert_eq!(page.total, 1, "seed {seed}: {:?}", page.items);
 }

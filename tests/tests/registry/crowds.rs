@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, future::join_all, stream};
 use hub_schemas::digest::Digest;
 use hub_tests::hub::{HubProcess, SampleAdapter, TestHub, Visitor, flags};
 #[cfg(target_os = "linux")]
-use hub_tests::memory::peak_kib;
+use hub_tests::{memory::peak_kib, note};
 
 /// Publishers of one version.
 const PUBLISHERS: usize = 200;
@@ -81,6 +81,7 @@ async fn a_thousand_pulls_at_once_get_the_right_bytes_in_bounded_memory() {
         let peak = peak_kib(server.id()).expect("a peak");
         let each = if is_relayed { MAX_RELAYED_KIB } else { 0 };
         let max = MAX_RESIDENT_KIB + each * PULLS as u64;
+        note(&format!("the server held at most {} MiB", peak >> 10));
         assert!(peak < max, "the server held {peak} KiB");
     }
 }
@@ -128,6 +129,7 @@ async fn a_file_of_gigabytes_passes_both_ways_in_little_memory() {
     #[cfg(target_os = "linux")]
     {
         let peak = peak_kib(server.id()).expect("a peak");
+        note(&format!("the server held at most {} MiB", peak >> 10));
         assert!(peak < MAX_RESIDENT_KIB, "the server held {peak} KiB for {mib} MiB");
     }
 }

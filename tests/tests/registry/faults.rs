@@ -1,9 +1,8 @@
 //! `kill -9` of everything, at moments that nobody chose: nothing that was acknowledged
 //! is lost, and nothing is half published.
 //!
-//! `HUB_TEST_KILLS=500 cargo test -p hub-tests --test registry killed` runs for longer;
-//! with the variables of the harness also on PostgreSQL and S3. Workers and mirrors are
-//! killed in `killed_workers.rs` and `killed_mirrors.rs`.
+//! `scripts/faults` runs for longer (`HUB_TEST_KILLS`), on every database and store. Workers and
+//! mirrors are killed in `killed_workers.rs` and `killed_mirrors.rs`.
 
 use std::{
     path::Path,

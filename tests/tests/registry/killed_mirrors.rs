@@ -84,3 +84,62 @@ async fn a_mirror_serves_right_bytes_however_often_it_and_who_pulls_are_killed()
         is_whole(&eve, sample).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_goes_on_where_it_was_however_often_it_is_killed() {
+    let (mut dice, seed) = Dice::new();
+    let upstream = TestHub::start().await;
+    let ada = upstream.user("ada").await;
+    let data = tempfile::tempdir().expect("a folder");
+    let file = data.path().join("hub.toml");
+    let text = format!(
+        "[[mirrors]]\nurl = \"{}\"\nnamespaces = [\"ada\"]\nreplicate_as = \"eve\"\n",
+        upstream.url()
+    );
+    fs::write(&file, text).expect("writes");
+    let mut place = flags().await;
+    place.push(format!("--config={}", file.display()));
+    let place: Vec<&str> = place.iter().map(String::as_str).collect();
+    let token = HubProcess::token_with(data.path(), &place, "eve");
+    // Each round is a command: what the server does by itself is the same.
+    let follow = || HubProcess::verb(data.path(), &[&["follow"], &place[..]].concat());
+    let serve = || HubProcess::start_with(data.path(), &[&place[..], &["--run-jobs=false"]].concat());
+    let mut server = serve();
+    let mut samples = Vec::new();
+    for number in 0..kills(KILLS) {
+        let card = format!("# Number {number}\n").repeat(60_000);
+        let sample =
+            SampleAdapter::lora("ada/x", &format!("1.0.{number}")).with_file("README.md", card.as_bytes());
+        let (digest, size) = (Digest::of(card.as_bytes()), card.len() as u64);
+        let upload: UploadStatus = ada.start_upload("ada/x", digest, size).await.expect_ok();
+        assert!(ada.append(&upload.id, 0, card.as_bytes(), size).await.status.is_success());
+        ada.publish(&sample).await;
+        if number % 3 == 2 {
+            let yank = serde_json::json!({"yanked": true, "reason": "wrong labels"});
+            let path = format!("adapters/ada/x/versions/1.0.{number}");
+            assert_eq!(ada.patch(&path, &yank).await.status, 200);
+        }
+        let (mut round, mut garbage) = (follow(), collector(data.path(), &place));
+        tokio::time::sleep(Duration::from_millis(dice.below(LONGEST_MS))).await;
+        match dice.below(3) {
+            0 => kill(&mut garbage),
+            1 => {
+                server.kill();
+                server = serve();
+            }
+            _ => kill(&mut round),
+        }
+        drop((round.wait(), garbage.wait()));
+        samples.push(sample);
+    }
+    assert!(follow().wait().expect("it ends").success(), "seed {seed}");
+    let eve = server.visitor(&token);
+    let (here, there) = (eve.get("index/ada/x").await.json(), ada.get("index/ada/x").await.json());
+    assert_eq!(here, there, "seed {seed}");
+    // With nobody left to ask.
+    drop(upstream);
+    assert!(collector(data.path(), &place).wait().expect("it ends").success(), "seed {seed}");
+    for sample in &samples {
+        is_whole(&eve, sample).await;
+    }
+}

@@ -162,6 +162,9 @@ async fn a_store_that_breaks_in_a_pull_costs_a_wait_and_no_byte() {
         })
         .await;
         let (ada, bytes) = (hub.user("ada").await, large());
+        // In one piece: the harness would send it in thousands.
+        let upload = start(&ada, &bytes).await;
+        assert!(ada.append(&upload.id, 0, &bytes, bytes.len() as u64).await.status.is_success());
         let sample = SampleAdapter::lora("ada/x", "1.0.0").with_file("README.md", &bytes);
         ada.publish(&sample).await;
         let home = Home::logged_in(&hub.url(), ada.token()).await;

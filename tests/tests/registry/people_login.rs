@@ -279,15 +279,34 @@ async fn a_user_sees_who_logs_in_as_them_and_removes_one() {
     assert_eq!(log_in(&hub, &provider.identity(None)).await.status, 403);
     home.hub(&["identity", "remove", id]).await.expect_code(1);
     let did = audited(&hub, "ada").await;
-    assert_eq!(did, ["identity-link", "token-create", "identity-unlink"]);
+    let (own, others) = did.split_at(4);
+    assert_eq!(own, ADDED.map(|action| ("(operator)".to_owned(), action.to_owned())));
+    let others: Vec<&str> = others.iter().map(|(_, action)| action.as_str()).collect();
+    assert_eq!(others, ["identity-link", "token-create", "identity-unlink"]);
 }
 
-/// What a user did, as the audit log has it.
-async fn audited(hub: &TestHub, user: &str) -> Vec<String> {
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_for_the_first_time_is_recorded() {
+    let (hub, provider) = registry(true).await;
+    provider.person("person-1", json!({"preferred_username": "grace"}));
+    assert_eq!(log_in(&hub, &provider.identity(None)).await.status, 201);
+    let did = audited(&hub, "grace").await;
+    let by = |actor: &str, action: &str| (actor.to_owned(), action.to_owned());
+    let mut expected: Vec<_> = ADDED[..3].iter().map(|action| by("(operator)", action)).collect();
+    expected.extend(["identity-link", "token-create"].map(|action| by("grace", action)));
+    assert_eq!(did, expected);
+}
+
+/// What the log has of a user that an operator adds with a token.
+const ADDED: [&str; 4] = ["namespace-add", "user-add", "member-set", "token-create"];
+
+/// What happened to a user, and by whom, as the audit log has it.
+async fn audited(hub: &TestHub, user: &str) -> Vec<(String, String)> {
     let root = hub.user("root").await;
     hub.make_administrator("root").await;
-    let page: AuditPage = root.get(&format!("audit?limit=1000&actor={user}")).await.expect_ok();
-    page.items.into_iter().map(|record| record.action).collect()
+    let page: AuditPage = root.get("audit?limit=1000").await.expect_ok();
+    let items = page.items.into_iter().filter(|record| record.subject == user);
+    items.map(|record| (record.actor, record.action)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

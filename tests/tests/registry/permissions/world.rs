@@ -6,7 +6,7 @@ use std::{
 };
 
 use hub_schemas::{
-    api::{CreatedToken, Role},
+    api::{Role, TokenEntry},
     digest::Digest,
     token::Scope,
 };
@@ -198,10 +198,19 @@ impl World {
                 self.role(method, "namespaces/lab/members/temporary", who).await
             }
             (_, "adapters/{namespace}/{name}/quarantine") => {
-                let path = format!("{hidden}/quarantine");
-                let entered = who.put_json(&path, &json!({"reason": "a look"})).await;
-                let left = who.delete(&path).await;
-                if method == "PUT" { entered } else { left }
+                let (path, reason) = (format!("{hidden}/quarantine"), "a look");
+                let operator = async |reason| {
+                    let id = "lab/hidden".parse().expect("a name");
+                    drop(admin::quarantine(self.hub.app(), &id, reason).await);
+                };
+                let answer = if method == "PUT" {
+                    who.put_json(&path, &json!({"reason": reason})).await
+                } else {
+                    operator(Some(reason)).await;
+                    who.delete(&path).await
+                };
+                operator(None).await;
+                answer
             }
             (_, path) if path.starts_with("namespaces/{namespace}/retention") => {
                 self.retention(method, path, who).await
@@ -278,11 +287,11 @@ impl World {
 
     /// Revokes a token of `user` that is made before.
     async fn token(&self, who: &Visitor, user: &str) -> Answer {
-        let made = if user == "anonymous" { "olga" } else { user };
-        let secret = self.hub.visitor(&self.hub.token(made, &Scope::ALL, None).await);
-        let wanted = json!({"name": "short", "scopes": ["read"]});
-        let made: CreatedToken = secret.post("tokens", &wanted).await.expect_ok();
-        who.delete(&format!("tokens/{}", made.token.id)).await
+        let user = if user == "anonymous" { "olga" } else { user };
+        let made = self.hub.visitor(&self.hub.token(user, &[Scope::Admin], None).await);
+        let all: Vec<TokenEntry> = made.get("tokens").await.expect_ok();
+        let newest = all.iter().max_by_key(|token| token.created_at).expect("the one that was made");
+        who.delete(&format!("tokens/{}", newest.id)).await
     }
 
     /// Deletes or moves an adapter that is published before, or frees the name that one had.
