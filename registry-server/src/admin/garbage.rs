@@ -1,7 +1,8 @@
 //! `hub-server gc`
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
+use hub_schemas::digest::Digest;
 use time::OffsetDateTime;
 
 use super::{AdminError, print};
@@ -29,7 +30,8 @@ pub async fn collect_garbage(app: &App, older_than: Duration, dry_run: bool) -> 
     }
     let mut objects = jobs::remove_unknown(app, older_than, dry_run).await.map_err(failed)?;
     // Those whose row has just been removed were named with it.
-    objects.retain(|object| !garbage.iter().any(|(digest, _)| object.digest().as_ref() == Some(digest)));
+    let named: BTreeSet<Digest> = garbage.iter().map(|(digest, _)| *digest).collect();
+    objects.retain(|object| object.digest().is_none_or(|digest| !named.contains(&digest)));
     for object in &objects {
         print(&format!("{object}\twithout a row"))?;
     }

@@ -139,9 +139,8 @@ impl World {
             ("GET", "bases/{digest}") => get(format!("bases/{}", Digest::of(b"tiny-bert"))).await,
             ("GET", "adapters/{namespace}/{name}") => get(format!("adapters/{}", adapter(&line.about))).await,
             ("PATCH", "adapters/{namespace}/{name}") => {
-                let answer = who.patch(hidden, &json!({"visibility": "internal"})).await;
-                self.olga.patch(hidden, &json!({"visibility": "private"})).await;
-                answer
+                let (ask, back) = (json!({"visibility": "internal"}), json!({"visibility": "private"}));
+                self.patched(hidden, who, &ask, &back).await
             }
             (
                 "DELETE" | "POST",
@@ -172,9 +171,7 @@ impl World {
             }
             ("PUT", "adapters/{namespace}/{name}/versions/{version}") => who.put_manifest(&self.hidden).await,
             ("PATCH", "adapters/{namespace}/{name}/versions/{version}") => {
-                let answer = who.patch(&version, &json!({"yanked": true})).await;
-                self.olga.patch(&version, &json!({"yanked": false})).await;
-                answer
+                self.patched(&version, who, &json!({"yanked": true}), &json!({"yanked": false})).await
             }
             ("DELETE", "adapters/{namespace}/{name}/versions/{version}") => self.deletion(who).await,
             ("GET", "adapters/{namespace}/{name}/collaborators") => {
@@ -197,21 +194,7 @@ impl World {
             (_, "namespaces/{namespace}/members/{user}") => {
                 self.role(method, "namespaces/lab/members/temporary", who).await
             }
-            (_, "adapters/{namespace}/{name}/quarantine") => {
-                let (path, reason) = (format!("{hidden}/quarantine"), "a look");
-                let operator = async |reason| {
-                    let id = "lab/hidden".parse().expect("a name");
-                    drop(admin::quarantine(self.hub.app(), &id, reason).await);
-                };
-                let answer = if method == "PUT" {
-                    who.put_json(&path, &json!({"reason": reason})).await
-                } else {
-                    operator(Some(reason)).await;
-                    who.delete(&path).await
-                };
-                operator(None).await;
-                answer
-            }
+            (_, "adapters/{namespace}/{name}/quarantine") => self.quarantine(method, who).await,
             (_, path) if path.starts_with("namespaces/{namespace}/retention") => {
                 self.retention(method, path, who).await
             }
@@ -233,6 +216,30 @@ impl World {
             ("GET", path) => get(path.to_owned()).await,
             (method, path) => panic!("no request for `{method} {path}`"),
         }
+    }
+
+    /// Changes something that is changed back behind it.
+    async fn patched(&self, path: &str, who: &Visitor, ask: &Value, back: &Value) -> Answer {
+        let answer = who.patch(path, ask).await;
+        self.olga.patch(path, back).await;
+        answer
+    }
+
+    /// Takes an adapter out of circulation, or brings back one that was taken out before.
+    async fn quarantine(&self, method: &str, who: &Visitor) -> Answer {
+        let (path, reason) = ("adapters/lab/hidden/quarantine", "a look");
+        let operator = async |reason| {
+            let id = "lab/hidden".parse().expect("a name");
+            drop(admin::quarantine(self.hub.app(), &id, reason).await);
+        };
+        let answer = if method == "PUT" {
+            who.put_json(path, &json!({"reason": reason})).await
+        } else {
+            operator(Some(reason)).await;
+            who.delete(path).await
+        };
+        operator(None).await;
+        answer
     }
 
     /// Logs in with a password, changes one, or exchanges what is no identity token.
