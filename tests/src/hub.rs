@@ -26,7 +26,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use certificate::{Certificate, certificate};
 pub use clock::FakeClock;
-pub use place::{bucket, flags, flags_of, migrated};
+pub use place::{bucket, flags, flags_of, migrated, shared_flags};
 pub use process::{HubProcess, server_binary};
 pub use sample::{SampleAdapter, TINY_BERT, safetensors_bytes, tiny_base};
 pub use visitor::{Answer, Visitor};

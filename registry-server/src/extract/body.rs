@@ -42,9 +42,8 @@ impl<S: Send + Sync> FromRequest<S> for ManifestBytes {
     async fn from_request(request: Request, _: &S) -> ApiResult<Self> {
         let stated = stated_digest(request.headers())?;
         let bytes = read(request.into_body(), MAX_MANIFEST_BYTES, "the manifest").await?;
-        match stated {
-            Some(stated) if stated != Digest::of(&bytes) => {
-                let found = Digest::of(&bytes);
+        match stated.map(|stated| (stated, Digest::of(&bytes))) {
+            Some((stated, found)) if stated != found => {
                 let detail =
                     format!("the manifest has the digest {found}, and its `Content-Digest` names {stated}");
                 Err(ApiError::new(ProblemCode::DigestMismatch, detail)

@@ -51,6 +51,15 @@ pub fn flags_of(config: Config) -> Vec<String> {
     flags
 }
 
+/// The flags of the PostgreSQL database at `url` and a place of its own in a bucket, which many processes can share.
+pub fn shared_flags(url: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = Config::embedded(folder.path());
+    config.database_url = Some(url.to_owned());
+    config.storage = bucket(SeaweedFs::shared());
+    flags_of(config)
+}
+
 /// The URL of a new database with the schema of this version.
 pub async fn migrated() -> String {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();

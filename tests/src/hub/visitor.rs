@@ -134,6 +134,13 @@ impl Visitor {
         status
     }
 
+    /// The same in one request: [`upload`](Self::upload) would send a large file in thousands.
+    pub async fn upload_at_once(&self, adapter: &str, bytes: &[u8]) -> UploadStatus {
+        let total = bytes.len() as u64;
+        let started: UploadStatus = self.start_upload(adapter, Digest::of(bytes), total).await.expect_ok();
+        self.append(&started.id, 0, bytes, total).await.expect_ok()
+    }
+
     /// Uploads the files of `sample`.
     pub async fn upload_files(&self, sample: &SampleAdapter) {
         for (_, bytes) in &sample.files {

@@ -6,11 +6,9 @@ use hub_schemas::{
     api::{ChangesPage, UploadStatus},
     digest::Digest,
 };
-use hub_server::config::Config;
 use hub_tests::{
     eventually,
-    hub::{FakeClock, HubProcess, SampleAdapter, Visitor, bucket, flags_of, migrated},
-    services::seaweedfs::SeaweedFs,
+    hub::{FakeClock, HubProcess, SampleAdapter, Visitor, migrated, shared_flags},
 };
 use serde_json::json;
 
@@ -106,7 +104,7 @@ async fn nothing_is_lost_and_work_goes_on_when_the_clock_jumps_ahead_and_back() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_by_different_clocks_serve_one_registry() {
-    let place = on_postgresql().await;
+    let place = shared_flags(&migrated().await);
     let flags: Vec<&str> = place.iter().map(String::as_str).collect();
     let folders = [(); 3].map(|()| tempfile::tempdir().expect("a folder"));
     let clocks = [time::Duration::ZERO, APART, -APART].map(|apart| {
@@ -143,13 +141,4 @@ async fn replicas_by_different_clocks_serve_one_registry() {
         assert_eq!(versions, samples.iter().map(|sample| &sample.manifest.version).collect::<Vec<_>>());
         assert!(feed.items.is_sorted_by(|a, b| a.serial < b.serial));
     }
-}
-
-/// A database and a bucket of their own, as flags.
-async fn on_postgresql() -> Vec<String> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut config = Config::embedded(folder.path());
-    config.database_url = Some(migrated().await);
-    config.storage = bucket(SeaweedFs::shared());
-    flags_of(config)
 }

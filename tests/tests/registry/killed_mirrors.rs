@@ -3,7 +3,6 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use hub_schemas::{api::UploadStatus, digest::Digest};
 use hub_tests::{
     cli::Home,
     hub::{HubProcess, SampleAdapter, TestHub, flags},
@@ -37,10 +36,7 @@ async fn a_mirror_serves_right_bytes_however_often_it_and_who_pulls_are_killed()
         let card = format!("# Number {number}\n").repeat(250_000);
         let sample =
             SampleAdapter::lora("ada/x", &format!("1.0.{number}")).with_file("README.md", card.as_bytes());
-        // In one piece: the harness would send it in hundreds.
-        let (digest, size) = (Digest::of(card.as_bytes()), card.len() as u64);
-        let upload: UploadStatus = ada.start_upload("ada/x", digest, size).await.expect_ok();
-        assert!(ada.append(&upload.id, 0, card.as_bytes(), size).await.status.is_success());
+        assert!(ada.upload_at_once("ada/x", card.as_bytes()).await.complete);
         ada.publish(&sample).await;
         let reference = format!("ada/x@1.0.{number}");
         let pull = |home: &Home| {
@@ -110,9 +106,7 @@ async fn a_follower_goes_on_where_it_was_however_often_it_is_killed() {
         let card = format!("# Number {number}\n").repeat(60_000);
         let sample =
             SampleAdapter::lora("ada/x", &format!("1.0.{number}")).with_file("README.md", card.as_bytes());
-        let (digest, size) = (Digest::of(card.as_bytes()), card.len() as u64);
-        let upload: UploadStatus = ada.start_upload("ada/x", digest, size).await.expect_ok();
-        assert!(ada.append(&upload.id, 0, card.as_bytes(), size).await.status.is_success());
+        assert!(ada.upload_at_once("ada/x", card.as_bytes()).await.complete);
         ada.publish(&sample).await;
         if number % 3 == 2 {
             let yank = serde_json::json!({"yanked": true, "reason": "wrong labels"});

@@ -3,13 +3,11 @@
 
 use std::{collections::BTreeSet, path::Path, process::Child, time::Duration};
 
-use hub_server::config::Config;
 use hub_tests::{
     cli::Home,
     eventually,
-    hub::{HubProcess, SampleAdapter, bucket, flags_of, migrated},
+    hub::{HubProcess, SampleAdapter, migrated, shared_flags},
     receiver::{Delivery, Receiver},
-    services::seaweedfs::SeaweedFs,
 };
 use serde_json::json;
 use sqlx::{AnyConnection, Connection as _};
@@ -53,11 +51,8 @@ async fn jobs(database: &mut AnyConnection) -> (i64, i64) {
 async fn every_job_is_done_however_often_workers_are_killed() {
     let (mut dice, seed) = Dice::new();
     let data = tempfile::tempdir().expect("a folder");
-    let mut config = Config::embedded(data.path());
     let url = migrated().await;
-    config.database_url = Some(url.clone());
-    config.storage = bucket(SeaweedFs::shared());
-    let place = flags_of(config);
+    let place = shared_flags(&url);
     let place: Vec<&str> = place.iter().map(String::as_str).collect();
     let both = [&place[..], &["--webhooks-anywhere=true"]].concat();
     let serve = || HubProcess::start_with(data.path(), &[&both[..], &["--run-jobs=false"]].concat());

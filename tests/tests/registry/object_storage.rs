@@ -13,7 +13,7 @@ use reqwest::Method;
 const MIB: usize = 1 << 20;
 
 /// A registry whose files lie in a bucket, reached over a wire.
-async fn on_s3(redirect_from: Option<u64>) -> (TestHub, Tap) {
+pub(crate) async fn on_s3(redirect_from: Option<u64>) -> (TestHub, Tap) {
     let tap = Tap::start(&SeaweedFs::shared().endpoint()).await;
     let mut location = bucket(SeaweedFs::shared());
     if let Location::S3(settings) = &mut location {

@@ -15,14 +15,15 @@ use hub_schemas::{
     digest::Digest,
     problem::{Problem, ProblemCode},
 };
-use hub_server::{App, Location, config::Config};
+use hub_server::{App, config::Config};
 use hub_tests::{
     cli::{Home, Said},
     eventually,
     hub::{SampleAdapter, TestHub, Visitor, bucket},
     services::{postgres::Postgres, seaweedfs::SeaweedFs},
-    tap::Tap,
 };
+
+use super::object_storage::on_s3;
 
 const MIB: usize = 1 << 20;
 /// How often the database breaks while publishers work.
@@ -151,20 +152,9 @@ async fn a_store_that_is_killed_in_a_transfer_goes_on_with_it_when_it_is_back() 
 async fn a_store_that_breaks_in_a_pull_costs_a_wait_and_no_byte() {
     // By the registry's hand, and from the store itself.
     for redirect_from in [None, Some(0)] {
-        let tap = Tap::start(&SeaweedFs::shared().endpoint()).await;
-        let mut location = bucket(SeaweedFs::shared());
-        if let Location::S3(settings) = &mut location {
-            settings.endpoint = Some(tap.url());
-        }
-        let hub = TestHub::start_with(|config| {
-            config.storage = location;
-            config.redirect_from = redirect_from;
-        })
-        .await;
+        let (hub, tap) = on_s3(redirect_from).await;
         let (ada, bytes) = (hub.user("ada").await, large());
-        // In one piece: the harness would send it in thousands.
-        let upload = start(&ada, &bytes).await;
-        assert!(ada.append(&upload.id, 0, &bytes, bytes.len() as u64).await.status.is_success());
+        assert!(ada.upload_at_once("ada/x", &bytes).await.complete);
         let sample = SampleAdapter::lora("ada/x", "1.0.0").with_file("README.md", &bytes);
         ada.publish(&sample).await;
         let home = Home::logged_in(&hub.url(), ada.token()).await;
