@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 use super::ConfigError;
 
 /// A field that may be left out or be null; else `read` takes it, or it is not what is `expected`.
-pub(super) fn optional<T>(
-    json: &Map<String, Value>,
+pub(super) fn optional<'a, T>(
+    json: &'a Map<String, Value>,
     key: &'static str,
-    read: impl FnOnce(&Value) -> Option<T>,
+    read: impl FnOnce(&'a Value) -> Option<T>,
     expected: &'static str,
 ) -> Result<Option<T>, ConfigError> {
     match json.get(key) {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ConfigError, Rope, RopeScaling, Yarn, flag, keys, only, optional_number, shown};
+use super::{ConfigError, Rope, RopeScaling, Yarn, flag, keys, only, optional, optional_number, shown};
 
 /// Parameters that are read, or that the library reads of other kinds than theirs.
 const KNOWN: [&str; 15] = [
@@ -87,15 +87,7 @@ fn object<'a>(
     json: &'a Map<String, Value>,
     key: &'static str,
 ) -> Result<Option<&'a Map<String, Value>>, ConfigError> {
-    match json.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(object)) => Ok(Some(object)),
-        value => Err(ConfigError::Field {
-            key,
-            found: shown(value),
-            expected: "it must be an object with `rope_type`",
-        }),
-    }
+    optional(json, key, Value::as_object, "it must be an object with `rope_type`")
 }
 
 /// Refuses parameters that are not implemented.

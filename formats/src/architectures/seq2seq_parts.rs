@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ConfigError, count, shown};
+use super::{ConfigError, count, optional};
 
 /// Parts of a decoder that reads what an encoder gives.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -59,18 +59,8 @@ pub(super) fn token_id(
     key: &'static str,
     vocab_size: usize,
 ) -> Result<Option<u32>, ConfigError> {
-    match json.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => {
-            value.as_u64().filter(|&id| id < vocab_size as u64).map(|id| Some(id as u32)).ok_or_else(|| {
-                ConfigError::Field {
-                    key,
-                    found: shown(Some(value)),
-                    expected: "it must be a token of the vocabulary",
-                }
-            })
-        }
-    }
+    let token = |value: &Value| value.as_u64().filter(|&id| id < vocab_size as u64).map(|id| id as u32);
+    optional(json, key, token, "it must be a token of the vocabulary")
 }
 
 /// A dimension of an encoder, and of the decoder behind it where that is another one.
